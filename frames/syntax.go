@@ -1,0 +1,20 @@
+package frames
+
+// SyntaxError says that the octets are no STOMP. A server answers it with ERROR and closes with 1002.
+type SyntaxError struct{ reason string }
+
+// Error says in one constant line what is wrong. It repeats nothing of what the peer sent and may be sent to the client.
+func (e *SyntaxError) Error() string { return e.reason }
+
+var (
+	errCommand       = &SyntaxError{"unknown command"}
+	errReturn        = &SyntaxError{"carriage return without line feed"}
+	errNUL           = &SyntaxError{"NUL inside a header line"}
+	errColon         = &SyntaxError{"header line without a colon"}
+	errName          = &SyntaxError{"header line without a name"}
+	errEscape        = &SyntaxError{"undefined escape sequence in a header"}
+	errContentLength = &SyntaxError{"content-length is not a number"}
+	errBody          = &SyntaxError{"only SEND, MESSAGE and ERROR may have a body"}
+	errBlankLine     = &SyntaxError{"no blank line between headers and body"}
+	errEnd           = &SyntaxError{"no NUL after the body"}
+)

@@ -1,0 +1,63 @@
+package frames
+
+import (
+	"errors"
+	"strings"
+)
+
+// Version is a STOMP version. It decides how headers are escaped.
+type Version uint8
+
+const (
+	// Unnegotiated is the time before CONNECTED: nothing is escaped or unescaped. A CONNECT without accept-version is read
+	// as one of 1.0.
+	Unnegotiated Version = iota
+	// V10 is STOMP 1.0: no escape sequences at all, spaces after the colon of a header do not count.
+	V10
+	// V11 is STOMP 1.1: \n, \c and \\ are escape sequences.
+	V11
+	// V12 is STOMP 1.2: as 1.1, and \r.
+	V12
+)
+
+// SupportedVersions lists what [NegotiateVersion] chooses from, in the form of the version header of the ERROR frame that
+// answers a client without a common version (STOMP 1.2, "Protocol Negotiation").
+const SupportedVersions = "1.0,1.1,1.2"
+
+// ErrNoCommonVersion is the error of [NegotiateVersion]. Its text may be sent to the client.
+var ErrNoCommonVersion = errors.New("no common protocol version, supported are " + SupportedVersions)
+
+// String returns "1.0", "1.1" or "1.2", and "" for Unnegotiated.
+func (v Version) String() string {
+	switch v {
+	case V10:
+		return "1.0"
+	case V11:
+		return "1.1"
+	case V12:
+		return "1.2"
+	}
+	return ""
+}
+
+// NegotiateVersion chooses the highest version both sides speak from the accept-version header of a CONNECT, whatever the
+// order of its items and with spaces around them. A client that sent no such header (present is false) speaks 1.0. Without
+// a common version it returns [ErrNoCommonVersion].
+func NegotiateVersion(accept string, present bool) (Version, error) {
+	if !present {
+		return V10, nil
+	}
+	best := Unnegotiated
+	for item := range strings.SplitSeq(accept, ",") {
+		item = strings.TrimSpace(item)
+		for v := V12; v > best; v-- {
+			if item == v.String() {
+				best = v
+			}
+		}
+	}
+	if best == Unnegotiated {
+		return Unnegotiated, ErrNoCommonVersion
+	}
+	return best, nil
+}
