@@ -1,0 +1,149 @@
+package auth
+
+import "slices"
+
+// An automaton reads a destination character by character and knows all the places in one or more patterns where
+// the reading can stand. Patterns are laid out one behind the other as items; a place is an item's index.
+type automaton struct {
+	items []item
+	seen  []uint32 // seen[place] == round: the place is already in the set being built
+	round uint32
+}
+
+type item struct {
+	op    op
+	char  rune // of opChar
+	allow bool // the effect of the rule that the item belongs to
+}
+
+type op uint8
+
+const (
+	opChar   op = iota // this character
+	opOne              // one character but the slash: ?
+	opMany             // any number of characters but the slash: *
+	opDeep             // the start of **: a slash leads into the opRest behind it, or both are passed over
+	opRest             // what ** has swallowed so far goes on, or ends
+	opAccept           // the end of the pattern
+)
+
+// other stands for all characters that no live item names; they all have the same effect.
+const other rune = -1
+
+// add appends a pattern, as it is for the principal who. Its variables become what they stand for; a variable that
+// stands for nothing leaves the pattern without a match, and it is not added.
+func (a *automaton) add(p *pattern, who *Principal, allow bool) {
+	start := len(a.items)
+	put := func(op op, char rune) { a.items = append(a.items, item{op, char, allow}) }
+	text := func(s string) {
+		for _, char := range s {
+			put(opChar, char)
+		}
+	}
+	text(p.prefix)
+	for i := range p.rest {
+		s := &p.rest[i]
+		if s.kind == segDeep {
+			put(opDeep, 0)
+			put(opRest, 0)
+			continue
+		}
+		put(opChar, '/')
+		switch s.kind {
+		case segLiteral:
+			text(s.text)
+		case segAny:
+			put(opMany, 0)
+		case segGlob:
+			for _, char := range s.text {
+				switch char {
+				case '?':
+					put(opOne, 0)
+				case '*':
+					put(opMany, 0)
+				default:
+					put(opChar, char)
+				}
+			}
+		case segUser, segClaim:
+			value, ok := s.value(who)
+			if !ok {
+				a.items = a.items[:start]
+				return
+			}
+			text(escaper.Replace(value))
+		}
+	}
+	put(opAccept, 0)
+}
+
+// starts returns the first place of every pattern, and of whatever can be passed over there.
+func (a *automaton) starts() []int32 {
+	a.begin()
+	var set []int32
+	for i := range a.items {
+		if i == 0 || a.items[i-1].op == opAccept {
+			set = a.enter(set, int32(i))
+		}
+	}
+	slices.Sort(set)
+	return set
+}
+
+func (a *automaton) begin() {
+	if a.seen == nil {
+		a.seen = make([]uint32, len(a.items))
+	}
+	a.round++
+}
+
+// enter adds a place to set, with the places behind it that can be reached without reading.
+func (a *automaton) enter(set []int32, place int32) []int32 {
+	for a.seen[place] != a.round {
+		a.seen[place] = a.round
+		set = append(set, place)
+		switch a.items[place].op {
+		case opMany, opRest:
+			place++
+		case opDeep:
+			place += 2
+		default:
+			return set
+		}
+	}
+	return set
+}
+
+// step appends to dst the places, in order, that reading char leads to from the places in set.
+func (a *automaton) step(dst, set []int32, char rune) []int32 {
+	a.begin()
+	for _, place := range set {
+		switch it := a.items[place]; it.op {
+		case opChar:
+			if it.char == char {
+				dst = a.enter(dst, place+1)
+			}
+		case opOne:
+			if char != '/' {
+				dst = a.enter(dst, place+1)
+			}
+		case opMany:
+			if char != '/' {
+				dst = a.enter(dst, place)
+			}
+		case opDeep:
+			if char == '/' {
+				dst = a.enter(dst, place+1)
+			}
+		case opRest:
+			dst = a.enter(dst, place)
+		}
+	}
+	slices.Sort(dst)
+	return dst
+}
+
+// swallowsRest reports whether everything that can follow at this place is matched: the ** at a pattern's end.
+func (a *automaton) swallowsRest(place int32) bool {
+	return a.items[place].op == opRest && a.items[place+1].op == opAccept
+}

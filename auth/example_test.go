@@ -1,0 +1,84 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// Every user reads his own reminders, nobody another's, and only services send them.
+func Example() {
+	rules, err := auth.Guarded().Prepend(
+		auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe}, Destination: "/topic/reminder/{user}"},
+		auth.Rule{Effect: auth.Deny, Actions: []auth.Action{auth.Subscribe}, Destination: "/topic/reminder/**"},
+		auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Send}, Destination: "/topic/**", Roles: []string{"service"}},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, alice := context.Background(), &auth.Principal{Name: "alice"}
+	fmt.Println(rules.Authorize(ctx, alice, auth.Subscribe, "/topic/reminder/alice"))
+	fmt.Println(rules.Authorize(ctx, alice, auth.Subscribe, "/topic/reminder/bob"))
+	fmt.Println(rules.Authorize(ctx, alice, auth.Send, "/topic/reminder/alice"))
+	// Output:
+	// <nil>
+	// access to this destination is denied
+	// access to this destination is denied
+}
+
+// A pattern is judged as a whole: what it matches is all allowed, in part, or not at all.
+func ExampleRules_AuthorizePattern() {
+	rules, err := auth.NewRules(
+		auth.Rule{Effect: auth.Deny, Actions: []auth.Action{auth.Subscribe}, Destination: "/topic/secret/**"},
+		auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe}, Destination: "/topic/**"},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, pattern := range []string{"/topic/news/*", "/topic/*/today", "/topic/secret/*"} {
+		coverage, err := rules.AuthorizePattern(context.Background(), &auth.Principal{}, pattern)
+		fmt.Println(pattern, coverage, err)
+	}
+	// Output:
+	// /topic/news/* all <nil>
+	// /topic/*/today some <nil>
+	// /topic/secret/* none <nil>
+}
+
+// An API key of one's own, and everybody else is anonymous. A wrong key is refused: it is not somebody else's.
+func ExampleChain() {
+	apiKey := auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+		switch a.Header("api-key") {
+		case "":
+			return nil, auth.ErrNotMine
+		case "k1":
+			return &auth.Principal{Name: "billing", Roles: []string{"service"}}, nil
+		default:
+			return nil, &auth.Refusal{Reason: "the API key is wrong"}
+		}
+	})
+	chain := auth.Chain(apiKey, auth.Anonymous)
+	for _, key := range []string{"k1", "k2", ""} {
+		p, err := chain.Authenticate(context.Background(), &auth.Attempt{
+			Stage:  auth.StageConnect,
+			Header: func(string) string { return key },
+		})
+		var refusal *auth.Refusal
+		switch {
+		case errors.As(err, &refusal):
+			fmt.Println("refused:", refusal.Reason)
+		case p.Anonymous():
+			fmt.Println("anonymous")
+		default:
+			fmt.Println(p.Name, p.Roles)
+		}
+	}
+	// Output:
+	// billing [service]
+	// refused: the API key is wrong
+	// anonymous
+}

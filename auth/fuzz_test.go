@@ -1,0 +1,44 @@
+package auth
+
+import (
+	"testing"
+	"time"
+)
+
+// FuzzRules: no rule, pattern or destination makes the package panic, a match is what the definition says, and a
+// coverage does not contradict it.
+func FuzzRules(f *testing.F) {
+	f.Add("/topic/{user}", "/topic/*", "/topic/a", "a", "b")
+	f.Add("/**/a/**/*b?c*", "/a/**/b", "/x/a/b/abxc", "alice", "/%")
+	f.Add("/user/{claim.c}/**", "/user/?%2F*/**", "/user/a%2F%25/queue", "u", "a/%")
+	f.Add("/a//b", "//", "/", "\n", "\xff")
+	f.Add("/t/é?", "/t/??", "/t/éx", "é", "")
+	f.Fuzz(func(t *testing.T, rule, pattern, path, name, claim string) {
+		// The naive matcher is exponential.
+		if len(rule) > 40 || len(pattern) > 40 || len(path) > 40 {
+			return
+		}
+		who := &Principal{Name: name, Claims: map[string]any{"c": claim}}
+		r, err := NewRules(Rule{Effect: Allow, Actions: []Action{Subscribe, Send}, Destination: rule, AnyUser: true})
+		if err != nil {
+			return
+		}
+		allowed := may(t, r, who, Send, path)
+		if want := wellFormed(path) && naiveMatch(who, rule, path, true); allowed != want {
+			t.Fatalf("%q allows %q to send to %q: %v", rule, name, path, allowed)
+		}
+		start := time.Now()
+		coverage := covers(t, r, who, pattern)
+		if d := time.Since(start); d > 5*time.Second {
+			t.Fatalf("took %v", d)
+		}
+		if wellFormed(pattern) && wellFormed(path) && naiveMatch(nil, pattern, path, false) {
+			if coverage == All && !allowed || coverage == None && allowed {
+				t.Fatalf("%q by %q: %v, but %q is %v", pattern, rule, coverage, path, allowed)
+			}
+		}
+		if may(t, r, who, Subscribe, path) && !allowed {
+			t.Fatalf("may subscribe to %q as a pattern, but not send", path)
+		}
+	})
+}

@@ -1,0 +1,39 @@
+package auth
+
+import (
+	"net/http"
+	"time"
+)
+
+// Refusal is an [Authenticator]'s no, with what the client is to be told. Any other error refuses as well, but then
+// the client hears a constant text of the broker's. Every field may be zero.
+type Refusal struct {
+	// Status is the HTTP status of a refusal at the handshake, 401 if zero. At CONNECT it has no meaning.
+	Status int
+	// RetryAfter, if positive, tells the client when to try again: the Retry-After header at the handshake,
+	// rounded up to seconds.
+	RetryAfter time.Duration
+	// Reason is what the client is told, "authentication failed" if empty. It is constant text on one line: no
+	// credential, nothing that tells an unknown user from a wrong passcode, nothing internal.
+	Reason string
+	// Challenge is the WWW-Authenticate header of a refusal at the handshake, none if empty (RFC 6750 section 3).
+	Challenge string
+}
+
+const defaultReason = "authentication failed"
+
+// Error returns the text that the client is told.
+func (r *Refusal) Error() string {
+	if r.Reason == "" {
+		return defaultReason
+	}
+	return r.Reason
+}
+
+// StatusCode returns the HTTP status to answer the handshake with: Status, or 401 Unauthorized if it is zero.
+func (r *Refusal) StatusCode() int {
+	if r.Status == 0 {
+		return http.StatusUnauthorized
+	}
+	return r.Status
+}

@@ -1,0 +1,213 @@
+package auth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Effect is what a [Rule] does to whatever it matches.
+type Effect uint8
+
+const (
+	// Allow lets the principal do it.
+	Allow Effect = iota + 1
+	// Deny refuses it.
+	Deny
+)
+
+// String returns "allow" or "deny".
+func (e Effect) String() string {
+	switch e {
+	case Allow:
+		return "allow"
+	case Deny:
+		return "deny"
+	default:
+		return fmt.Sprintf("Effect(%d)", uint8(e))
+	}
+}
+
+// Rule allows or denies actions at the destinations of a pattern to some principals. It is one entry of [Rules];
+// the counterpart of simpSubscribeDestMatchers and simpMessageDestMatchers in Spring Security's messaging.
+//
+// All conditions of a rule must hold for it to match. The zero value of each condition asks nothing, except that
+// Effect, Actions and Destination must be given.
+type Rule struct {
+	Effect Effect
+	// Actions are what the rule is about: Subscribe, Send or both.
+	Actions []Action
+	// Destination is an Ant pattern: ? is one character, * any number of them within a segment, and ** as a whole
+	// segment any number of segments, so that /a/** matches /a as well. A whole segment may also be a variable:
+	//
+	//   {user}        the principal's own name, with / written as %2F and % as %25; nothing for an anonymous one
+	//   {claim.NAME}  the text of the principal's claim NAME, written likewise; nothing if there is no such text
+	//   {other}       any one segment, as *; the name is for the reader. To be safe from a slip of the pen, it
+	//                 must not begin with user or claim in any case.
+	Destination string
+	// Roles: the principal has at least one of them.
+	Roles []string
+	// Scopes: the principal has at least one of them.
+	Scopes []string
+	// Claims: the principal has all of these, each equal to the value or a list that contains it.
+	Claims map[string]string
+	// Authenticated: the principal is not anonymous.
+	Authenticated bool
+	// AnyUser permits an Allow rule to reach other people's destinations with a wildcard. The segment after /user/
+	// is a user's name unless it is literally topic or queue, so "allow /user/**" would open everybody's
+	// destinations to everybody, and so would "allow /**" or "allow /user/*/queue/x". Such a rule is an error
+	// unless AnyUser says that it is meant so. One's own destinations are /user/topic/**, /user/queue/** and
+	// /user/{user}/**. A Deny rule never needs it.
+	AnyUser bool
+}
+
+// RuleError is what is wrong with one of the rules given to [NewRules] or [Rules.Prepend].
+type RuleError struct {
+	// Index is the rule's position among those given, from 0.
+	Index int
+	// Destination is the rule's.
+	Destination string
+	// Problem says what is wrong and how to mend it.
+	Problem string
+}
+
+// Error returns the position, the destination and the problem on one line.
+func (e *RuleError) Error() string {
+	return fmt.Sprintf("auth: rule %d (destination %q): %s", e.Index, e.Destination, e.Problem)
+}
+
+// rule is a compiled Rule. It shares no memory with the Rule it was made from.
+type rule struct {
+	allow         bool
+	actions       [Send + 1]bool
+	pattern       pattern
+	roles, scopes []string
+	claims        []claim
+	authenticated bool
+}
+
+type claim struct{ name, value string }
+
+// compile returns the problem of r instead of an error, because only its caller knows its index.
+func compile(r *Rule) (c rule, problem string) {
+	if r.Effect != Allow && r.Effect != Deny {
+		return rule{}, "the effect must be Allow or Deny"
+	}
+	if len(r.Actions) == 0 {
+		return rule{}, "the actions must be named: Subscribe, Send or both"
+	}
+	c = rule{
+		allow:         r.Effect == Allow,
+		roles:         slices.Clone(r.Roles),
+		scopes:        slices.Clone(r.Scopes),
+		authenticated: r.Authenticated,
+	}
+	for _, act := range r.Actions {
+		if act != Subscribe && act != Send {
+			return rule{}, "an action must be Subscribe or Send"
+		}
+		c.actions[act] = true
+	}
+	for name, value := range r.Claims {
+		c.claims = append(c.claims, claim{name, value})
+	}
+	segments, problem := parseRule(r.Destination)
+	if problem != "" {
+		return rule{}, problem
+	}
+	if c.allow && !r.AnyUser && reachesOthers(segments) {
+		return rule{}, "a wildcard would reach other users' destinations: write /user/{user}/**, /user/topic/** and /user/queue/**, or set AnyUser"
+	}
+	c.pattern = newPattern(segments)
+	return c, ""
+}
+
+func parseRule(destination string) (segments []segment, problem string) {
+	if !wellFormed(destination) {
+		return nil, "the destination must begin with /, have no empty segment, not end in / and be valid UTF-8"
+	}
+	for path := destination; path != ""; {
+		var text string
+		text, path = cut(path)
+		s := wildcardSegment(text)
+		if strings.ContainsAny(text, "{}") {
+			if s, problem = variableSegment(text); problem != "" {
+				return nil, problem
+			}
+		}
+		segments = append(segments, s)
+	}
+	return segments, ""
+}
+
+func variableSegment(text string) (s segment, problem string) {
+	name, opened := strings.CutPrefix(text, "{")
+	name, closed := strings.CutSuffix(name, "}")
+	if !opened || !closed || name == "" || strings.ContainsAny(name, "{}*?:") {
+		return segment{}, "a variable is a whole segment, such as {user}, with nothing but its name in the braces"
+	}
+	if name == "user" {
+		return segment{kind: segUser}, ""
+	}
+	if claimName, ok := strings.CutPrefix(name, "claim."); ok && claimName != "" {
+		return segment{kind: segClaim, text: claimName}, ""
+	}
+	if lower := strings.ToLower(name); strings.HasPrefix(lower, "user") || strings.HasPrefix(lower, "claim") {
+		return segment{}, "an unknown variable: the principal's are {user} and {claim.NAME}, and any one segment is *"
+	}
+	return segment{kind: segAny}, ""
+}
+
+// reachesOthers reports whether a wildcard of the pattern can stand for a user's name after /user/.
+func reachesOthers(segments []segment) bool {
+	first := segments[0]
+	if first.kind == segDeep {
+		return true
+	}
+	if len(segments) == 1 || !first.canBe("user") {
+		return false
+	}
+	switch second := segments[1]; second.kind {
+	case segUser, segClaim:
+		return false
+	case segLiteral:
+		// Somebody who writes out /user/alice means it; somebody who writes /*/alice may not.
+		return first.kind != segLiteral && second.text != "topic" && second.text != "queue"
+	default:
+		return true
+	}
+}
+
+func (s *segment) canBe(text string) bool {
+	switch s.kind {
+	case segLiteral:
+		return s.text == text
+	case segGlob:
+		return globMatch(s.text, text)
+	default:
+		return true
+	}
+}
+
+// concerns reports whether the rule is about act and p, whatever the destination.
+func (r *rule) concerns(p *Principal, act Action) bool {
+	return int(act) < len(r.actions) && r.actions[act] && r.admits(p)
+}
+
+func (r *rule) admits(p *Principal) bool {
+	if r.authenticated && p.Anonymous() {
+		return false
+	}
+	if len(r.roles) > 0 && !slices.ContainsFunc(r.roles, p.HasRole) {
+		return false
+	}
+	if len(r.scopes) > 0 && !slices.ContainsFunc(r.scopes, p.HasScope) {
+		return false
+	}
+	for _, c := range r.claims {
+		if !p.HasClaim(c.name, c.value) {
+			return false
+		}
+	}
+	return true
+}

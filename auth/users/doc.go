@@ -1,0 +1,15 @@
+// Package users authenticates a fixed list of users by name and passcode, for brokers whose users are known when
+// they start. The passcodes are kept as bcrypt hashes.
+//
+//	hash, err := users.Hash("correct horse battery staple", 0)
+//	if err != nil {
+//		return err
+//	}
+//	store, err := users.New([]users.User{{Name: "alice", Hash: hash, Roles: []string{"service"}}})
+//	if err != nil {
+//		return err
+//	}
+//	authenticator := auth.Chain(store, auth.Anonymous)
+//
+// The list comes from anywhere; the package reads no file. [Store.Replace] exchanges it while the broker runs.
+package users

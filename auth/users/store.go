@@ -1,0 +1,170 @@
+package users
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// Store is an [auth.Authenticator] over a list of users. It knows the login and passcode headers of CONNECT and,
+// at the handshake, HTTP's "Authorization: Basic". An attempt with neither is [auth.ErrNotMine].
+//
+// A name that is not in the list costs the same time as one that is, whatever the costs of the hashes, so that
+// the time tells nobody which names exist. At most half of the processors, and at least one, check passcodes at any
+// time; further logins wait their turn until their context is done, so that a flood of them leaves the broker
+// running for those who are in already.
+//
+// A Store is safe for concurrent use. It starts no goroutine.
+type Store struct {
+	table   atomic.Pointer[table]
+	turns   chan struct{} // one element for each check that is going on
+	compare func(hash, passcode []byte) error
+}
+
+var _ auth.Authenticator = (*Store)(nil)
+
+// New returns a Store of the given users, which may be none. The error is a [*UserError] about the first user with
+// a name that is no [auth.ValidName] or is taken, or with a hash that is not bcrypt's or too costly.
+func New(list []User) (*Store, error) {
+	t, err := newTable(list)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		turns:   make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		compare: bcrypt.CompareHashAndPassword,
+	}
+	s.table.Store(t)
+	return s, nil
+}
+
+// Replace exchanges all users at once. Every login from now on is decided by the new list, also one whose passcode
+// is being checked at this moment: it fails if the user is gone or has another hash by then. Sessions that are
+// open stay open. If the list has an error, which is the same as that of [New], the old one stays in force.
+func (s *Store) Replace(list []User) error {
+	t, err := newTable(list)
+	if err != nil {
+		return err
+	}
+	s.table.Store(t)
+	return nil
+}
+
+// Authenticate checks the name and passcode of an attempt. The principal has the user's name and roles, never
+// expires by itself, and its CredentialID changes whenever the user's hash does.
+//
+// A CONNECT with a login on a connection for which the handshake has established a principal is refused if the
+// login is another name than the principal's, and otherwise [auth.ErrNotMine]: who the client is, is known.
+func (s *Store) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	switch a.Stage {
+	case auth.StageHandshake:
+		return s.handshake(ctx, a)
+	case auth.StageConnect:
+		return s.connect(ctx, a)
+	default:
+		return nil, auth.ErrNotMine
+	}
+}
+
+func (s *Store) handshake(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	if a.Handshake == nil || !hasBasic(a.Handshake.Header) {
+		return nil, auth.ErrNotMine
+	}
+	r := http.Request{Header: a.Handshake.Header}
+	name, passcode, ok := r.BasicAuth()
+	if !ok {
+		return nil, wrong()
+	}
+	return s.login(ctx, name, passcode)
+}
+
+// hasBasic tells credentials of the Basic scheme, however broken, from those of others.
+func hasBasic(h http.Header) bool {
+	const scheme = "basic"
+	value := h.Get("Authorization")
+	return len(value) >= len(scheme) && strings.EqualFold(value[:len(scheme)], scheme) &&
+		(len(value) == len(scheme) || value[len(scheme)] == ' ')
+}
+
+func (s *Store) connect(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	if a.Login == "" {
+		return nil, auth.ErrNotMine
+	}
+	if err := a.CheckLogin(); err != nil {
+		return nil, err
+	}
+	if a.Principal != nil {
+		return nil, auth.ErrNotMine
+	}
+	return s.login(ctx, a.Login, a.Passcode)
+}
+
+func (s *Store) login(ctx context.Context, name, passcode string) (*auth.Principal, error) {
+	if err := s.wait(ctx); err != nil {
+		return nil, err
+	}
+	defer s.done()
+	t := s.table.Load()
+	user, known := t.users[name]
+	right := s.check(t, user, known, passcode)
+
+	// The list may have been replaced meanwhile, and a hash that was withdrawn lets nobody in.
+	now, still := s.table.Load().users[name]
+	if !right || !still || !bytes.Equal(now.hash, user.hash) {
+		return nil, wrong()
+	}
+	return &auth.Principal{Name: name, Roles: slices.Clone(now.roles), CredentialID: now.credential}, nil
+}
+
+// check reports whether the passcode is the user's. It always takes the time of one check at the table's highest
+// cost: a check at cost c takes 2^c, and 2^c + 2^c + 2^(c+1) + … + 2^(max-1) = 2^max.
+func (s *Store) check(t *table, user record, known bool, passcode string) bool {
+	acceptable := checkPasscode(passcode) == nil
+	if !acceptable {
+		passcode = "" // bcrypt is not to see it, but the time is spent all the same
+	}
+	if !known {
+		s.spend(t.cost, t, passcode)
+		return false
+	}
+	right := s.compare(user.hash, []byte(passcode)) == nil
+	for cost := user.cost; cost < t.cost; cost++ {
+		s.spend(cost, t, passcode)
+	}
+	return right && acceptable
+}
+
+// spend takes the time of a check at that cost. No passcode is right for a dummy, and none would be let in by it.
+func (s *Store) spend(cost int, t *table, passcode string) {
+	_ = s.compare(t.dummies[cost], []byte(passcode))
+}
+
+// wait takes a turn, or gives up when ctx is done.
+func (s *Store) wait(ctx context.Context) error {
+	if ctx.Err() == nil {
+		select {
+		case s.turns <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	return &auth.Refusal{
+		Status:     http.StatusServiceUnavailable,
+		RetryAfter: time.Second,
+		Reason:     "too many logins at once, try again later",
+	}
+}
+
+func (s *Store) done() { <-s.turns }
+
+// wrong is one and the same refusal for an unknown name and a wrong passcode.
+func wrong() error { return &auth.Refusal{Reason: "the login or the passcode is wrong"} }

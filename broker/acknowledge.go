@@ -1,0 +1,121 @@
+package broker
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// acknowledge handles ACK and NACK. What is unknown or settled already is
+// ignored: after an UNSUBSCRIBE a late ACK is a normal race.
+func (s *session) acknowledge(f *frames.Frame, bt *batch) *Error {
+	if f.Command == frames.CommandNack && s.version == frames.V10 {
+		return failure(ReasonProtocolError, "NACK is not a STOMP 1.0 command")
+	}
+	var settled []unacknowledged
+	switch s.version {
+	case frames.V12:
+		id, ok := f.Lookup(frames.HeaderID)
+		if !ok {
+			return failure(ReasonProtocolError, "%s without an id header", f.Command)
+		}
+		if sub, n := s.ackID(id); sub != nil {
+			settled = s.settle(sub, func(u *unacknowledged) bool { return u.n == n })
+		}
+	default:
+		id, ok := f.Lookup(frames.HeaderMessageID)
+		if !ok {
+			return failure(ReasonProtocolError, "%s without a message-id header", f.Command)
+		}
+		which, named := f.Lookup(frames.HeaderSubscription)
+		if !named && s.version == frames.V11 {
+			return failure(ReasonProtocolError, "%s without a subscription header", f.Command)
+		}
+		for _, sub := range s.subs {
+			if named && sub.id != which {
+				continue
+			}
+			if settled = s.settle(sub, func(u *unacknowledged) bool { return u.id == id }); len(settled) > 0 {
+				break
+			}
+		}
+	}
+	s.finishSettled(settled, f.Command == frames.CommandAck, bt)
+	return nil
+}
+
+// ackID resolves the value of an `ack` header.
+func (s *session) ackID(id string) (*subscription, uint64) {
+	which, number, _ := strings.Cut(id, "-")
+	ordinal, err1 := strconv.ParseUint(which, 10, 32)
+	n, err2 := strconv.ParseUint(number, 10, 64)
+	if err1 != nil || err2 != nil {
+		return nil, 0
+	}
+	for _, sub := range s.subs {
+		if sub.ordinal == uint32(ordinal) {
+			return sub, n
+		}
+	}
+	return nil, 0
+}
+
+// settle takes what an ACK or NACK covers out of the unacknowledged: the one
+// message, and in `client` mode every earlier one of the same subscription.
+func (s *session) settle(sub *subscription, match func(*unacknowledged) bool) []unacknowledged {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	i := slices.IndexFunc(sub.pending, func(u unacknowledged) bool { return match(&u) })
+	if i < 0 {
+		return nil
+	}
+	from := i
+	if sub.mode == ackClient {
+		from = 0
+	}
+	out := slices.Clone(sub.pending[from : i+1])
+	sub.pending = slices.Delete(sub.pending, from, i+1)
+	if len(sub.pending) == 0 {
+		sub.pending = nil
+	}
+	return out
+}
+
+// finishSettled tells queues and publishers. What a cumulative answer covers in
+// a queue is settled there in one go.
+func (s *session) finishSettled(settled []unacknowledged, ack bool, bt *batch) {
+	if len(settled) == 0 {
+		return
+	}
+	s.unacked.Add(-int32(len(settled)))
+	last := settled[len(settled)-1].work
+	switch {
+	case last == nil:
+		outcome := Acknowledged
+		if !ack {
+			outcome = Refused
+		}
+		for _, u := range settled {
+			s.settled(u.msg, outcome)
+		}
+	case ack && len(settled) == 1:
+		last.Ack(bt)
+	case ack:
+		last.AckThrough(bt)
+	case len(settled) == 1:
+		last.Nack(bt)
+	default:
+		last.NackThrough(bt)
+	}
+	s.out.mu.Lock()
+	resume := s.out.starved && !s.out.closed
+	if resume {
+		s.out.starved = false
+	}
+	s.out.mu.Unlock()
+	if resume {
+		s.resumeConsumers(bt)
+	}
+}

@@ -1,0 +1,194 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// Admission is the leave to open one session: the request's Origin is allowed,
+// there is room for one more stranger, and the authenticator has not refused
+// it. It takes a place among the unauthenticated until the session is CONNECTED
+// or has ended, or Release is called.
+type Admission struct {
+	principal *auth.Principal
+	handshake *auth.Handshake
+	remote    netip.AddrPort
+	place     *place
+}
+
+// Release gives the place back. It is needed only when the Admission is not
+// passed to Serve, may be called twice, and is safe on the zero value.
+func (a *Admission) Release() {
+	if a != nil && a.place != nil {
+		a.place.leave()
+	}
+}
+
+// Admit decides whether a request may open a session, without a WebSocket: for
+// SockJS and for programs that upgrade their sockets themselves. It checks, in
+// this order, Origin (403), the caps for unauthenticated sockets (429), and the
+// authenticator's handshake stage (401 unless it says otherwise); an earlier
+// refusal costs no credential. The error is an [*auth.Refusal]; [WriteRefusal]
+// answers it. While draining the status is 503.
+func (b *Broker) Admit(r *http.Request) (Admission, error) {
+	if b.accepting() != nil {
+		return Admission{}, &auth.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: time.Second, Reason: "draining"}
+	}
+	if !b.origins.allow(r) {
+		return Admission{}, &auth.Refusal{Status: http.StatusForbidden, Reason: "origin not allowed"}
+	}
+	remote := b.clientAddress(r)
+	p, err := b.caps.enter(remote.Addr())
+	if err != nil {
+		return Admission{}, err
+	}
+	a := Admission{remote: remote, place: p}
+	a.handshake = handshake(r)
+	if err := b.handshakeStage(r, &a); err != nil {
+		p.leave()
+		return Admission{}, err
+	}
+	return a, nil
+}
+
+func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
+	if r.URL.Query().Has("access_token") {
+		// RFC 9700 section 4.3.2: URLs end up in logs. Only tickets may travel in one.
+		return &auth.Refusal{Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: `Bearer error="invalid_request"`}
+	}
+	address := addressKey(a.remote.Addr())
+	if wait := b.throttle.wait(time.Now(), address); wait > 0 {
+		return &auth.Refusal{Status: http.StatusTooManyRequests, RetryAfter: wait, Reason: "too many failed attempts"}
+	}
+	if b.o.Authenticator == nil {
+		return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), orHour(b.o.ConnectDeadline))
+	defer cancel()
+	ticket, bearer := presented(r)
+	p, err := guard(func() (*auth.Principal, error) {
+		return b.o.Authenticator.Authenticate(ctx, &auth.Attempt{
+			Stage: auth.StageHandshake, Ticket: ticket, Bearer: bearer,
+			Header: a.handshake.Header.Get, Handshake: a.handshake, Remote: a.remote,
+		})
+	})
+	if errors.Is(err, auth.ErrNotMine) {
+		return nil // CONNECT decides
+	}
+	if err == nil && p != nil && (p.Name == "" || validName(p.Name) == nil) {
+		a.principal = p
+		return nil
+	}
+	b.throttle.failed(time.Now(), address)
+	b.stats.authFailures.Add(1)
+	b.o.Logger.Info("handshake refused", "remote", a.remote, "error", refusalForLog(err))
+	var refusal *auth.Refusal
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
+}
+
+// orHour bounds a call into a hook when there is no deadline.
+func orHour(d time.Duration) time.Duration {
+	if d <= 0 || d > time.Hour {
+		return time.Hour
+	}
+	return d
+}
+
+// clientAddress is the address that the request came from; behind trusted
+// proxies, the last one in X-Forwarded-For that is not a trusted proxy itself.
+func (b *Broker) clientAddress(r *http.Request) netip.AddrPort {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !b.trusted(peer.Addr()) {
+		return peer
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		peer = netip.AddrPortFrom(addr, 0)
+		if !b.trusted(addr) {
+			break
+		}
+	}
+	return peer
+}
+
+func (b *Broker) trusted(a netip.Addr) bool {
+	for _, p := range b.o.TrustedProxies {
+		if p.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// caps bound the sockets that have not authenticated, in all and per address.
+type caps struct {
+	mu         sync.Mutex
+	all        int
+	perAddress map[netip.Addr]int
+	maxAll     int
+	maxAddress int
+}
+
+func (c *caps) init(l Limits) {
+	c.perAddress = make(map[netip.Addr]int)
+	c.maxAll, c.maxAddress = l.Unauthenticated, l.UnauthenticatedPerAddress
+}
+
+// place is one socket's place in the caps.
+type place struct {
+	c    *caps
+	addr netip.Addr
+	once sync.Once
+}
+
+// clientNetwork is what one client has to itself: an IPv4 address, or the /64 of
+// an IPv6 address.
+func clientNetwork(a netip.Addr) netip.Addr {
+	a = a.Unmap()
+	if a.Is6() {
+		p, _ := a.WithZone("").Prefix(64) // 64 is in range
+		return p.Addr()
+	}
+	return a
+}
+
+// enter takes a place.
+func (c *caps) enter(addr netip.Addr) (*place, error) {
+	addr = clientNetwork(addr)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all >= c.maxAll {
+		return nil, &auth.Refusal{Status: http.StatusTooManyRequests, RetryAfter: time.Second, Reason: "too many unauthenticated connections"}
+	}
+	if c.perAddress[addr] >= c.maxAddress {
+		return nil, &auth.Refusal{Status: http.StatusTooManyRequests, RetryAfter: time.Second, Reason: "too many unauthenticated connections from your address"}
+	}
+	c.all++
+	c.perAddress[addr]++
+	return &place{c: c, addr: addr}, nil
+}
+
+func (p *place) leave() {
+	p.once.Do(func() {
+		p.c.mu.Lock()
+		defer p.c.mu.Unlock()
+		p.c.all--
+		if p.c.perAddress[p.addr]--; p.c.perAddress[p.addr] <= 0 {
+			delete(p.c.perAddress, p.addr)
+		}
+	})
+}

@@ -1,0 +1,101 @@
+// Package brokertest is what a program needs to test against a broker: start
+// one on ports of its own, connect to it in memory, wait for something to
+// become true.
+//
+//	srv := brokertest.Start(t, broker.Options{})
+//	c := srv.Connect(t, "login", "alice")
+//	c.Subscribe(t, "s1", "/topic/news")
+//	srv.Broker.Publish(ctx, &broker.Message{Destination: "/topic/news", Body: []byte("hi")})
+//	m := c.Expect(t, "MESSAGE")
+package brokertest
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+// Server is a broker with its listeners, all on loopback ports that the system
+// chose. It ends with the test.
+type Server struct {
+	Broker *broker.Broker
+	HTTP   *httptest.Server
+	// URL is the WebSocket endpoint, ws://127.0.0.1:port/ws.
+	URL string
+	// TCP is the address of the plain STOMP listener.
+	TCP string
+}
+
+// Start starts a broker with WebSocket and TCP listeners. An Authenticator or
+// Authorizer that o leaves nil becomes auth.TrustLogin and auth.Open: a login is
+// taken at its word and everything but the destinations of others is allowed.
+func Start(t testing.TB, o broker.Options) *Server {
+	t.Helper()
+	b := New(t, o)
+	mux := http.NewServeMux()
+	mux.Handle("/ws", b)
+	hs := httptest.NewServer(mux)
+	t.Cleanup(hs.Close)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- b.ServeTCP(l) }()
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("ServeTCP: %v", err)
+		}
+	})
+	return &Server{Broker: b, HTTP: hs, URL: "ws" + strings.TrimPrefix(hs.URL, "http") + "/ws", TCP: l.Addr().String()}
+}
+
+// New is Start without listeners, for tests that connect in memory only; it
+// works inside a testing/synctest bubble.
+func New(t testing.TB, o broker.Options) *broker.Broker {
+	t.Helper()
+	if o.Authenticator == nil {
+		o.Authenticator = auth.TrustLogin
+	}
+	if o.Authorizer == nil {
+		o.Authorizer = auth.Open()
+	}
+	b, err := broker.New(o)
+	if err != nil {
+		t.Fatalf("broker.New: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return b
+}
+
+// Connect connects a client in memory and waits for CONNECTED. See [Connect].
+func (s *Server) Connect(t testing.TB, headers ...string) *Client {
+	t.Helper()
+	return Connect(t, s.Broker, headers...)
+}
+
+// Eventually waits up to 10 s for ok to report true, and fails the test with
+// what otherwise.
+func Eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for pause := time.Millisecond; !ok(); pause = min(2*pause, 50*time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+		time.Sleep(pause)
+	}
+}

@@ -1,0 +1,322 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// command handles one frame of the client, in the order they came. A failure it
+// returns ends the session with an ERROR (STOMP 1.2, "ERROR": the server must
+// close the connection after it).
+func (s *session) command(f *frames.Frame, bt *batch) *Error {
+	if phase(s.phase.Load()) == phaseNew {
+		switch f.Command {
+		case frames.CommandConnect, frames.CommandStomp:
+			return s.connect(f, bt)
+		}
+		return failure(ReasonRefused, "authentication required")
+	}
+	switch f.Command {
+	case frames.CommandSend, frames.CommandAck, frames.CommandNack:
+		if id, ok := f.Lookup(frames.HeaderTransaction); ok {
+			return s.inTransaction(id, f, bt)
+		}
+	}
+	switch f.Command {
+	case frames.CommandSend:
+		if fail := s.send(f, bt); fail != nil {
+			return fail
+		}
+	case frames.CommandSubscribe:
+		return s.subscribe(f, bt) // its receipt goes out before its first message
+	case frames.CommandUnsubscribe:
+		return s.unsubscribe(f, bt) // its receipt goes out after its last
+	case frames.CommandAck, frames.CommandNack:
+		if fail := s.acknowledge(f, bt); fail != nil {
+			return fail
+		}
+	case frames.CommandBegin, frames.CommandCommit, frames.CommandAbort:
+		if fail := s.transact(f, bt); fail != nil {
+			return fail
+		}
+	case frames.CommandDisconnect:
+		s.receipt(f, bt)
+		return &Error{Reason: ReasonDisconnect, Message: "DISCONNECT"}
+	case frames.CommandConnect, frames.CommandStomp:
+		return failure(ReasonProtocolError, "already connected")
+	default:
+		return failure(ReasonProtocolError, "%s is not a client command", f.Command)
+	}
+	s.receipt(f, bt)
+	return nil
+}
+
+// authorize asks the hook whether the client may do this.
+func (s *session) authorize(act auth.Action, destination string, bt *batch) *Error {
+	var err error
+	if rules, ok := s.b.o.Authorizer.(*auth.Rules); ok { // never blocks
+		err = rules.Authorize(s.b.ctx, s.principal.Load(), act, destination)
+	} else {
+		s.user(bt, func(ctx context.Context) {
+			_, err = guard(func() (struct{}, error) {
+				return struct{}{}, s.b.o.Authorizer.Authorize(ctx, s.principal.Load(), act, destination)
+			})
+		})
+	}
+	return s.denied(err, act, destination)
+}
+
+func (s *session) denied(err error, act auth.Action, destination string) *Error {
+	if err == nil {
+		return nil
+	}
+	s.b.stats.denied.Add(1)
+	if !errors.Is(err, auth.ErrDenied) {
+		s.b.o.Logger.Warn("the authorizer failed, so the request is denied", "session", s.id, "action", act.String(), "error", err)
+	}
+	return failure(ReasonDenied, "not allowed to %s %s %s", act, preposition(act), strconv.QuoteToASCII(destination))
+}
+
+func preposition(act auth.Action) string {
+	if act == auth.Subscribe {
+		return "to"
+	}
+	return "a message to"
+}
+
+func parse(f *frames.Frame) (topics.Destination, *Error) {
+	name, ok := f.Lookup(frames.HeaderDestination)
+	if !ok {
+		return topics.Destination{}, failure(ReasonProtocolError, "%s without a destination header", f.Command)
+	}
+	d, err := topics.Parse(name)
+	if err != nil {
+		return d, &Error{Reason: ReasonProtocolError, Message: err.Error()}
+	}
+	return d, nil
+}
+
+// send handles SEND.
+func (s *session) send(f *frames.Frame, bt *batch) *Error {
+	d, fail := parse(f)
+	if fail != nil {
+		return fail
+	}
+	if d.Pattern {
+		return failure(ReasonProtocolError, "a message cannot be sent to a pattern")
+	}
+	if fail := s.authorize(auth.Send, d.Name, bt); fail != nil {
+		return fail
+	}
+	b := s.b
+	switch d.Kind {
+	case topics.App:
+		return s.handle(d.Path, d, f, bt)
+	case topics.UserPrivate:
+		// Behind /topic or /queue stands what the handler was registered for.
+		return s.handle(handlerPath(d.Path), d, f, bt)
+	}
+	p := &bt.pub
+	p.reset()
+	p.prefix, p.seq = b.idPrefix, b.nextID()
+	p.destination, p.headers, p.body = d.Name, f.Headers, f.Body
+	b.stats.published.Add(1)
+	switch {
+	case d.Kind == topics.UserNamed:
+		p.destination = userPrefix + d.Path
+		b.deliverToUser(d.User, d.Path, p, bt)
+	case d.Kind == topics.Queue && b.o.Queues.Mode == QueueWork:
+		if err := b.enqueue(d.Path, p.message(), bt); err != nil {
+			return &Error{Reason: ReasonLimit, Message: err.Error()}
+		}
+	default:
+		b.fanOut(d, p, bt)
+	}
+	return nil
+}
+
+// subscribe handles SUBSCRIBE. From the moment the subscription is in the index
+// messages may come for it; they wait behind its gate until the RECEIPT is in
+// the outbox, so the receipt comes first and nothing published after it is missed.
+func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
+	sub, fail := s.newSubscription(f)
+	if fail != nil {
+		return fail
+	}
+	d := sub.dest
+	if d.Kind == topics.UserNamed && d.User != s.userName() {
+		s.b.stats.denied.Add(1)
+		return failure(ReasonDenied, "not allowed to subscribe to the destinations of another user")
+	}
+	if fail := s.mayObserve(sub, bt); fail != nil {
+		return fail
+	}
+	if d.Kind == topics.App {
+		return s.handleSubscribe(sub, f, bt)
+	}
+	sub.gated = true
+	if d.Kind == topics.Queue && s.b.o.Queues.Mode == QueueWork {
+		if fail := s.consume(sub, f); fail != nil {
+			return fail
+		}
+	} else {
+		s.b.router.Subscribe(s.id, d, sub)
+	}
+	s.subs = append(s.subs, sub)
+	s.subscribed.Add(1)
+	s.b.stats.subscriptions.Add(1)
+	s.out.open(sub, s.receiptFrame(f), bt)
+	if sub.consumer != nil {
+		sub.consumer.Start(bt)
+	}
+	s.b.observe(func(o *Observer) {
+		if o.Subscribed != nil {
+			bt.flush()
+			o.Subscribed(s.info(), d.Name, sub.id)
+		}
+	})
+	return nil
+}
+
+func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
+	d, fail := parse(f)
+	if fail != nil {
+		return nil, fail
+	}
+	id, ok := f.Lookup(frames.HeaderID)
+	if !ok && s.version != frames.V10 {
+		return nil, failure(ReasonProtocolError, "SUBSCRIBE without an id header")
+	}
+	if _, twice := s.find(id); twice != nil && ok {
+		return nil, failure(ReasonProtocolError, "subscription id %s is already in use", strconv.QuoteToASCII(id))
+	}
+	if len(s.subs) >= s.b.o.Limits.Subscriptions {
+		return nil, failure(ReasonLimit, "more than %d subscriptions", s.b.o.Limits.Subscriptions)
+	}
+	// A header's string keeps the whole header block alive.
+	d, _ = topics.Parse(strings.Clone(d.Name)) // it parsed before
+	sub := &subscription{s: s, id: strings.Clone(id), dest: d}
+	switch mode, _ := f.Lookup(frames.HeaderAck); {
+	case mode == "" || mode == "auto":
+	case mode == "client":
+		sub.mode = ackClient
+	case mode == "client-individual" && s.version != frames.V10:
+		sub.mode = ackIndividual
+	default:
+		return nil, failure(ReasonProtocolError, "ack must be auto, client or client-individual")
+	}
+	switch d.Kind {
+	case topics.UserPrivate, topics.UserNamed:
+		if d.Pattern {
+			return nil, failure(ReasonDenied, "a user destination cannot be a pattern")
+		}
+		if d.Kind == topics.UserNamed {
+			sub.as = d.Name
+		}
+	case topics.Queue:
+		if d.Pattern && s.b.o.Queues.Mode == QueueWork {
+			return nil, failure(ReasonDenied, "a queue subscription names one queue, not a pattern")
+		}
+	case topics.App:
+		if d.Pattern {
+			return nil, failure(ReasonDenied, "an application destination cannot be a pattern")
+		}
+	}
+	s.ordinal++
+	sub.ordinal = s.ordinal
+	return sub, nil
+}
+
+// mayObserve authorises a SUBSCRIBE. A pattern must not reveal what a literal
+// SUBSCRIBE would be refused: unless the rules prove that it cannot, every
+// destination it matches is authorised before delivery.
+func (s *session) mayObserve(sub *subscription, bt *batch) *Error {
+	if !sub.dest.Pattern {
+		return s.authorize(auth.Subscribe, sub.dest.Name, bt)
+	}
+	coverage := auth.Some
+	if pa, ok := s.b.o.Authorizer.(auth.PatternAuthorizer); ok {
+		var err error
+		s.user(bt, func(ctx context.Context) {
+			coverage, err = guard(func() (auth.Coverage, error) {
+				return pa.AuthorizePattern(ctx, s.principal.Load(), sub.dest.Name)
+			})
+		})
+		if err == nil && coverage == auth.None {
+			err = auth.ErrDenied
+		}
+		if fail := s.denied(err, auth.Subscribe, sub.dest.Name); fail != nil {
+			return fail
+		}
+	}
+	if coverage != auth.All {
+		sub.filter = newFilter(sub)
+	}
+	return nil
+}
+
+// consume makes sub a consumer of its queue. `prefetch-count` (RabbitMQ's and
+// ActiveMQ's name for it) bounds what it holds unacknowledged.
+func (s *session) consume(sub *subscription, f *frames.Frame) *Error {
+	prefetch := s.b.o.Queues.Prefetch
+	if v, ok := f.Lookup("prefetch-count"); ok {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return failure(ReasonProtocolError, "prefetch-count must be a whole number from 1")
+		}
+		prefetch = n
+	}
+	if prefetch >= unlimited || sub.mode == ackAuto {
+		prefetch = 0
+	}
+	k, err := s.b.queues.Consume(sub.dest.Path, sub, prefetch, sub.mode == ackAuto)
+	if err != nil {
+		return &Error{Reason: ReasonLimit, Message: err.Error()}
+	}
+	sub.consumer = k
+	s.addConsumer(k)
+	return nil
+}
+
+// unsubscribe handles UNSUBSCRIBE. An id that does not exist is ignored: real
+// clients send it (C-3).
+func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
+	id, ok := f.Lookup(frames.HeaderID)
+	i, sub := s.find(id)
+	if !ok {
+		if s.version != frames.V10 {
+			return failure(ReasonProtocolError, "UNSUBSCRIBE without an id header")
+		}
+		i, sub = s.findDestination(f.Get(frames.HeaderDestination))
+	}
+	if sub != nil {
+		s.subs = append(s.subs[:i], s.subs[i+1:]...)
+		s.drop(sub, bt)
+	}
+	s.receipt(f, bt)
+	if sub != nil {
+		s.b.observe(func(o *Observer) {
+			if o.Unsubscribed != nil {
+				bt.flush()
+				o.Unsubscribed(s.info(), sub.dest.Name, sub.id)
+			}
+		})
+	}
+	return nil
+}
+
+// findDestination is how a 1.0 client names a subscription it gave no id.
+func (s *session) findDestination(name string) (int, *subscription) {
+	for i, sub := range s.subs {
+		if sub.dest.Name == name && sub.id == "" {
+			return i, sub
+		}
+	}
+	return -1, nil
+}

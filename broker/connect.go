@@ -1,0 +1,159 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// errVersion answers a CONNECT without a version in common; its ERROR lists ours.
+var errVersion = &Error{Reason: ReasonProtocolError, Message: "supported versions are " + frames.SupportedVersions}
+
+// connect handles CONNECT and STOMP (STOMP 1.2, "Connecting"). Frames behind it
+// in the same octets wait in the decoder until the authenticator has decided.
+func (s *session) connect(f *frames.Frame, bt *batch) *Error {
+	accept, present := f.Lookup(frames.HeaderAcceptVersion)
+	version, err := frames.NegotiateVersion(accept, present)
+	if err != nil {
+		return errVersion
+	}
+	var theirs frames.HeartBeat
+	if v, ok := f.Lookup(frames.HeaderHeartBeat); ok && version != frames.V10 {
+		if theirs, err = frames.ParseHeartBeat(v); err != nil {
+			return &Error{Reason: ReasonProtocolError, Message: err.Error()}
+		}
+	}
+	p, fail := s.authenticate(f, bt)
+	if fail != nil {
+		return fail
+	}
+	if phase(s.phase.Load()) == phaseEnding { // the deadline passed meanwhile
+		return nil
+	}
+	s.version = version
+	s.principal.Store(p)
+	send, hear := frames.NegotiateHeartBeat(s.b.o.HeartBeat, theirs)
+	s.sendEvery, s.hearEvery = int64(send), int64(hear)
+	s.dec.SetVersion(version)
+	l := s.b.o.Limits
+	s.dec.SetLimits(frames.Limits{Frame: frameLimit(l.Frame), Headers: frameLimit(l.Headers), HeaderBytes: frameLimit(l.HeaderBytes)})
+	s.out.push(s.connected(), bt)
+	if !s.phase.CompareAndSwap(uint32(phaseNew), uint32(phaseOpen)) {
+		return nil
+	}
+	s.admission.Release()
+	s.admission = nil
+	s.joined = true
+	s.b.join(s)
+	s.b.sweeper.reschedule(s, s.b.now())
+	s.b.observe(func(o *Observer) {
+		if o.Connected != nil {
+			bt.flush()
+			o.Connected(s.info())
+		}
+	})
+	return nil
+}
+
+func (s *session) connected() []byte {
+	fr := frames.Frame{Command: frames.CommandConnected, Headers: []frames.Header{
+		{Name: frames.HeaderVersion, Value: s.version.String()},
+		{Name: frames.HeaderHeartBeat, Value: s.b.o.HeartBeat.String()},
+		{Name: frames.HeaderSession, Value: s.id},
+		{Name: frames.HeaderServer, Value: s.b.o.Server},
+	}}
+	if name := s.userName(); name != "" {
+		fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderUserName, Value: name})
+	}
+	return encodeFrame(s.wire.framing(), s.version, &fr)
+}
+
+// authenticate asks the hook. It fails closed: an error, a panic or no answer
+// within the deadline is a refusal, and what the client learns is constant.
+func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Error) {
+	refused := &Error{Reason: ReasonRefused, Message: "authentication failed"}
+	if s.b.o.Authenticator == nil {
+		return nil, refused
+	}
+	keys := []string{addressKey(s.peer.Addr()), loginKey(f.Get(frames.HeaderLogin), s.peer.Addr())}
+	if s.b.throttle.wait(time.Now(), keys...) > 0 {
+		return nil, &Error{Reason: ReasonLimit, Message: "too many failed attempts, try again later"}
+	}
+	a := &auth.Attempt{
+		Stage:     auth.StageConnect,
+		Session:   s.id,
+		Principal: s.admission.principal,
+		Ticket:    f.Get("ticket"),
+		Bearer:    bearerToken(authorization(f)),
+		Login:     f.Get(frames.HeaderLogin),
+		Passcode:  f.Get(frames.HeaderPasscode),
+		Host:      f.Get(frames.HeaderHost),
+		Header:    f.Get,
+		Handshake: s.admission.handshake,
+		Remote:    s.peer,
+	}
+	var p *auth.Principal
+	var err error
+	s.user(bt, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, orHour(time.Duration(s.deadline-s.b.now())))
+		defer cancel()
+		p, err = guard(func() (*auth.Principal, error) { return s.b.o.Authenticator.Authenticate(ctx, a) })
+	})
+	if errors.Is(err, auth.ErrNotMine) && s.admission.principal != nil {
+		p, err = s.admission.principal, nil // the handshake settled it
+	}
+	if err == nil && p != nil && p.Name != "" {
+		err = validName(p.Name)
+	}
+	if err == nil && p != nil {
+		s.b.throttle.succeeded(keys...)
+		return p, nil
+	}
+	s.b.throttle.failed(time.Now(), keys...)
+	s.b.stats.authFailures.Add(1)
+	var r *auth.Refusal
+	if errors.As(err, &r) && r.Reason != "" {
+		refused.Message = r.Reason
+	}
+	s.b.o.Logger.Info("authentication refused", "session", s.id, "remote", s.peer, "error", refusalForLog(err))
+	return nil, refused
+}
+
+// authorization returns the header that HTTP calls Authorization; STOMP header
+// names are case-sensitive, and clients write it both ways.
+func authorization(f *frames.Frame) string {
+	if v, ok := f.Lookup("Authorization"); ok {
+		return v
+	}
+	return f.Get("authorization")
+}
+
+func refusalForLog(err error) string {
+	if err == nil {
+		return "no principal"
+	}
+	return err.Error()
+}
+
+// validName checks the name of a principal: for headers, and for destinations.
+func validName(name string) error {
+	if err := auth.ValidName(name); err != nil {
+		return err
+	}
+	return topics.ValidUser(name)
+}
+
+// guard turns a panic of a user's hook into an error, so that it denies.
+func guard[T any](f func() (T, error)) (v T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("hook panicked: %v", r)
+		}
+	}()
+	return f()
+}

@@ -1,0 +1,80 @@
+package broker
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// ticketProtocol begins a Sec-WebSocket-Protocol entry that carries a ticket,
+// for browsers, which can set no other header. It is never echoed.
+const ticketProtocol = "ticket."
+
+const masked = "masked"
+
+// secretParameters never reach a hook in a URL.
+var secretParameters = []string{"ticket", "token", "access_token", "passcode"}
+
+// presented is what a handshake carries to prove who the client is.
+func presented(r *http.Request) (ticket, bearer string) {
+	ticket = r.URL.Query().Get("ticket")
+	if ticket == "" {
+		for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
+			for entry := range strings.SplitSeq(line, ",") {
+				if v, ok := strings.CutPrefix(strings.TrimSpace(entry), ticketProtocol); ok && ticket == "" {
+					ticket = v
+				}
+			}
+		}
+	}
+	return ticket, bearerToken(r.Header.Get("Authorization"))
+}
+
+// bearerToken returns the token of an Authorization header of RFC 6750.
+func bearerToken(authorization string) string {
+	scheme, token, ok := strings.Cut(authorization, " ")
+	if !ok || !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// handshake is what the hooks may see of a request: no ticket in it.
+func handshake(r *http.Request) *auth.Handshake {
+	return &auth.Handshake{Header: maskedHeader(r.Header), URL: maskedURL(r.URL), Host: r.Host, TLS: r.TLS}
+}
+
+func maskedHeader(h http.Header) http.Header {
+	const name = "Sec-Websocket-Protocol"
+	if !strings.Contains(strings.Join(h[name], ","), ticketProtocol) {
+		return h
+	}
+	c := h.Clone()
+	for i, line := range c[name] {
+		entries := strings.Split(line, ",")
+		for j, entry := range entries {
+			if strings.HasPrefix(strings.TrimSpace(entry), ticketProtocol) {
+				entries[j] = ticketProtocol + masked
+			}
+		}
+		c[name][i] = strings.Join(entries, ",")
+	}
+	return c
+}
+
+func maskedURL(u *url.URL) *url.URL {
+	c := *u
+	if c.RawQuery == "" {
+		return &c
+	}
+	q := c.Query()
+	for _, name := range secretParameters {
+		if q.Has(name) {
+			q.Set(name, masked)
+		}
+	}
+	c.RawQuery = q.Encode()
+	return &c
+}

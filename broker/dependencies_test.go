@@ -1,0 +1,109 @@
+package broker_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/hoofbeat/hoofbeat"
+
+// listed is what the rules need of `go list -json`.
+type listed struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Deps         []string
+	Standard     bool
+}
+
+func goList(t *testing.T, args ...string) map[string]listed {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,TestImports,XTestImports,Deps,Standard"}, args...)...)
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	all := make(map[string]listed)
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[p.ImportPath] = p
+	}
+}
+
+// TestDependencyRules holds the packages to their places: who may import whom.
+func TestDependencyRules(t *testing.T) {
+	deps := goList(t, "-deps", "./...")
+	ours := func(path string) bool { return path == module || strings.HasPrefix(path, module+"/") }
+	inside := func(path, dir string) bool {
+		return path == module+"/"+dir || strings.HasPrefix(path, module+"/"+dir+"/")
+	}
+
+	// Everything outside the standard library that a package may depend on, directly or not.
+	allowed := map[string][]string{
+		"frames": {}, "topics": {}, "auth": {},
+		"auth/users": {"golang.org/x/crypto/"},
+		"broker":     {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
+	}
+	for dir, prefixes := range allowed {
+		p, ok := deps[module+"/"+dir]
+		if !ok {
+			t.Errorf("no package %s", dir)
+			continue
+		}
+		for _, d := range p.Deps {
+			if ours(d) || deps[d].Standard {
+				continue
+			}
+			if !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(d, prefix) }) {
+				t.Errorf("%s depends on %s", dir, d)
+			}
+		}
+	}
+
+	// Among ourselves: what each package of the core may import.
+	within := map[string][]string{
+		"frames": {}, "topics": {}, "auth": {},
+		"auth/users":        {"auth"},
+		"broker":            {"frames", "topics", "auth", "broker/internal"},
+		"broker/brokertest": {"broker", "frames", "auth"},
+		"broker/admin":      {"broker", "auth"},
+		"broker/client":     {},
+	}
+	for path, p := range deps {
+		if !ours(path) {
+			continue
+		}
+		dir := strings.TrimPrefix(path, module+"/")
+		rule, ruled := within[dir]
+		if !ruled && inside(path, "broker/internal") {
+			rule, ruled = []string{"broker/internal"}, true
+		}
+		for _, imp := range p.Imports {
+			if !ours(imp) {
+				continue
+			}
+			if ruled && !slices.ContainsFunc(rule, func(r string) bool {
+				return imp == module+"/"+r || r == "broker/internal" && inside(imp, r)
+			}) {
+				t.Errorf("%s imports %s", dir, imp)
+			}
+			for _, top := range []string{"cmd", "examples"} {
+				if inside(imp, top) && !inside(path, top) {
+					t.Errorf("%s imports %s: nothing may import %s", dir, imp, top)
+				}
+			}
+		}
+	}
+}

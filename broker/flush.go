@@ -1,0 +1,298 @@
+package broker
+
+import "sync"
+
+// A batch collects the outboxes that one piece of work touched, so that each is
+// flushed once, with one write call, when the work is done: everything that one
+// read from a socket brought, one Publish, one round of the sweeper. Before user
+// code is called the batch is flushed, or others would wait for it.
+type batch struct {
+	b       *Broker
+	touched []*outbox
+	pub     publication // scratch of the frame being handled
+}
+
+var batchPool = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *Broker) newBatch() *batch {
+	bt := batchPool.Get().(*batch)
+	bt.b = b
+	return bt
+}
+
+func (bt *batch) release() {
+	bt.b = nil
+	bt.pub.reset()
+	if cap(bt.touched) > 1<<16 {
+		bt.touched = nil
+	}
+	batchPool.Put(bt)
+}
+
+func (bt *batch) add(o *outbox) { bt.touched = append(bt.touched, o) }
+
+// flush writes every touched outbox. Flushing may touch others: a queue
+// consumer that has room again is given its next messages.
+func (bt *batch) flush() {
+	for i := 0; i < len(bt.touched); i++ {
+		bt.touched[i].flush(bt)
+		bt.touched[i] = nil
+	}
+	bt.touched = bt.touched[:0]
+}
+
+// flushLater hands the touched outboxes to the flusher and releases the batch.
+func (bt *batch) flushLater() {
+	if len(bt.touched) > 0 {
+		bt.b.flusher.add(bt.b, bt.touched)
+		clear(bt.touched)
+		bt.touched = bt.touched[:0]
+	}
+	bt.release()
+}
+
+// flusher flushes outboxes for those who may not, or should not, write
+// themselves: the sweeper, and the program's Publish, whose bursts so become
+// one write call per connection. Its goroutine lives while there is work.
+type flusher struct {
+	mu      sync.Mutex
+	list    []*outbox
+	spare   []*outbox
+	running bool
+}
+
+func (f *flusher) add(b *Broker, touched []*outbox) {
+	f.mu.Lock()
+	f.list = append(f.list, touched...)
+	start := !f.running
+	f.running = true
+	f.mu.Unlock()
+	if start && !b.spawn(func() { f.run(b) }) {
+		f.mu.Lock()
+		f.running = false
+		f.mu.Unlock()
+	}
+}
+
+func (f *flusher) run(b *Broker) {
+	bt := b.newBatch()
+	defer bt.release()
+	for {
+		f.mu.Lock()
+		work := f.list
+		f.list, f.spare = f.spare[:0], nil
+		if len(work) == 0 {
+			f.running = false
+			f.spare = work
+			f.mu.Unlock()
+			return
+		}
+		f.mu.Unlock()
+		for i, o := range work {
+			o.flush(bt)
+			work[i] = nil
+		}
+		bt.flush()
+		f.mu.Lock()
+		if cap(work) <= 1<<16 {
+			f.spare = work[:0]
+		}
+		f.mu.Unlock()
+	}
+}
+
+// A drain is one pass over an outbox: the list taken from it, and the octets
+// gathered from the list that the socket has not taken yet.
+type drain struct {
+	segs *segments
+	next int     // first segment of segs not gathered yet
+	buf  *buffer // pooled
+	out  []byte  // gathered, or one large or lonely segment as it lies
+}
+
+// chunk returns the octets to write next, at most maxBatch of them; nil when
+// the list is through.
+func (d *drain) chunk() []byte {
+	if len(d.out) == 0 {
+		d.gather()
+	}
+	return d.out[:min(len(d.out), maxBatch)]
+}
+
+func (d *drain) gather() {
+	if d.segs == nil {
+		return
+	}
+	list := d.segs.list
+	if left := len(list) - d.next; left == 0 {
+		return
+	} else if left == 1 || len(list[d.next]) >= direct {
+		d.out = list[d.next]
+		d.next++
+		return
+	}
+	if d.buf == nil {
+		d.buf = bufferPool.Get().(*buffer)
+	}
+	b := d.buf.b[:0]
+	for ; d.next < len(list); d.next++ {
+		seg := list[d.next]
+		if len(b)+len(seg) > maxBatch || len(seg) >= direct {
+			break
+		}
+		b = append(b, seg...)
+	}
+	d.out = b
+}
+
+func (d *drain) release() {
+	if d.segs != nil {
+		d.segs.release()
+	}
+	if d.buf != nil {
+		d.buf.b = d.buf.b[:0]
+		bufferPool.Put(d.buf)
+	}
+	*d = drain{}
+}
+
+// take moves what is pending into d. It reports false, and ends the writing
+// state, when there is nothing. The caller holds the lock.
+func (o *outbox) take(d *drain) bool {
+	if o.pong != nil {
+		d.out, o.pong = o.pong, nil
+		o.bytes += len(d.out)
+		d.segs, o.pending = o.pending, nil
+		d.next = 0
+		return true
+	}
+	if o.pending == nil {
+		o.rest()
+		return false
+	}
+	d.segs, o.pending = o.pending, nil
+	d.next = 0
+	return true
+}
+
+// flush writes what is pending as far as the socket takes it at once and leaves
+// the rest to a writer goroutine. Anybody may call it at any time.
+func (o *outbox) flush(bt *batch) {
+	b := o.s.b
+	o.mu.Lock()
+	o.queued = false
+	if o.writing {
+		o.mu.Unlock()
+		return
+	}
+	o.writing = true
+	if !o.wire.canTry() {
+		o.blocked, o.progress = true, b.now()
+		o.mu.Unlock()
+		o.startWriter(drain{})
+		return
+	}
+	var d drain
+	for o.take(&d) {
+		o.mu.Unlock()
+		for p := d.chunk(); len(p) > 0; p = d.chunk() {
+			n, err := o.wire.tryWrite(p)
+			if err != nil {
+				d.release()
+				o.fail(bt)
+				return
+			}
+			d.out = d.out[n:]
+			o.mu.Lock()
+			o.bytes -= n
+			if n < len(p) {
+				o.blocked, o.progress = true, b.now()
+				o.mu.Unlock()
+				o.startWriter(d)
+				return
+			}
+			o.mu.Unlock()
+		}
+		if d.segs != nil {
+			d.segs.release()
+			d.segs = nil
+		}
+		o.mu.Lock()
+		o.lastWrite = b.now()
+	}
+	o.written(bt)
+	d.release()
+}
+
+// written is what follows when the outbox is empty. It is called with the lock
+// held and releases it.
+func (o *outbox) written(bt *batch) {
+	final, resume := o.final, o.starved && !o.closed
+	o.final, o.starved = false, o.starved && !resume
+	o.mu.Unlock()
+	if final {
+		o.s.finish()
+	}
+	if resume {
+		o.s.resumeConsumers(bt)
+	}
+}
+
+// fail ends the session whose connection broke.
+func (o *outbox) fail(bt *batch) {
+	o.s.lost(bt)
+	o.mu.Lock()
+	o.rest()
+	o.mu.Unlock()
+}
+
+// startWriter goes on with d in a goroutine that may block. The outbox is in
+// its writing state.
+func (o *outbox) startWriter(d drain) {
+	b := o.s.b
+	b.sweeper.reschedule(o.s, b.now()+int64(b.o.WriteDeadline))
+	if !b.spawn(func() { o.writer(&d) }) {
+		d.release()
+		o.wire.abort()
+		o.mu.Lock()
+		o.rest()
+		o.mu.Unlock()
+	}
+}
+
+func (o *outbox) writer(d *drain) {
+	b := o.s.b
+	bt := b.newBatch()
+	defer bt.release()
+	defer d.release()
+	for {
+		for {
+			n, err := o.wire.write(d)
+			if err != nil {
+				o.fail(bt)
+				bt.flush()
+				return
+			}
+			if n == 0 {
+				break
+			}
+			o.mu.Lock()
+			o.bytes -= n
+			o.progress = b.now()
+			o.lastWrite = o.progress
+			o.mu.Unlock()
+		}
+		if d.segs != nil {
+			d.segs.release()
+			d.segs = nil
+		}
+		o.mu.Lock()
+		if o.take(d) {
+			o.mu.Unlock()
+			continue
+		}
+		o.written(bt)
+		bt.flush()
+		return
+	}
+}

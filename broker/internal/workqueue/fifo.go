@@ -1,0 +1,39 @@
+package workqueue
+
+// minSlots is the smallest buffer that a list of entries keeps, so that a queue which is drained as fast as it is
+// filled never allocates.
+const minSlots = 8
+
+// fifo is a ring buffer of entries. It doubles when full and halves when three quarters are empty, so that a burst
+// leaves no memory behind and both cost amortised constant time.
+type fifo[M any] struct {
+	buf  []entry[M] // its length is zero or a power of two
+	head int
+	n    int
+}
+
+func (f *fifo[M]) push(e entry[M]) {
+	if f.n == len(f.buf) {
+		f.resize(max(minSlots, 2*len(f.buf)))
+	}
+	f.buf[(f.head+f.n)&(len(f.buf)-1)] = e
+	f.n++
+}
+
+func (f *fifo[M]) front() *entry[M] { return &f.buf[f.head] }
+
+func (f *fifo[M]) pop() {
+	f.buf[f.head] = entry[M]{} // let go of the message
+	f.head = (f.head + 1) & (len(f.buf) - 1)
+	f.n--
+	if len(f.buf) > minSlots && f.n <= len(f.buf)/4 {
+		f.resize(len(f.buf) / 2)
+	}
+}
+
+func (f *fifo[M]) resize(slots int) {
+	buf := make([]entry[M], slots)
+	tail := f.buf[f.head:min(f.head+f.n, len(f.buf))]
+	copy(buf[copy(buf, tail):], f.buf[:f.n-len(tail)])
+	f.buf, f.head = buf, 0
+}

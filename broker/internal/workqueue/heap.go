@@ -1,0 +1,42 @@
+package workqueue
+
+// heap holds returned entries, the oldest first. Consumers give messages back in any order, so the old order has to
+// be found again; returns are rare enough that log n is the simple answer. (container/heap would box every entry.)
+type heap[M any] []entry[M]
+
+func (h *heap[M]) push(e entry[M]) {
+	*h = append(*h, e)
+	s := *h
+	i := len(s) - 1
+	for i > 0 {
+		parent := (i - 1) / 2
+		if s[parent].seq < e.seq {
+			break
+		}
+		s[i] = s[parent]
+		i = parent
+	}
+	s[i] = e
+}
+
+func (h *heap[M]) pop() {
+	s := *h
+	last := s[len(s)-1]
+	s[len(s)-1] = entry[M]{} // let go of the message
+	s = s[:len(s)-1]
+	for i, child := 0, 1; i < len(s); child = 2*i + 1 {
+		if child+1 < len(s) && s[child+1].seq < s[child].seq {
+			child++
+		}
+		if child >= len(s) || last.seq < s[child].seq {
+			s[i] = last
+			break
+		}
+		s[i] = s[child]
+		i = child
+	}
+	if cap(s) > minSlots && len(s) <= cap(s)/4 {
+		s = append(make([]entry[M], 0, cap(s)/2), s...)
+	}
+	*h = s
+}

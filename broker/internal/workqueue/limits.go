@@ -1,0 +1,71 @@
+package workqueue
+
+import (
+	"errors"
+	"math"
+	"strconv"
+)
+
+// Limits bounds a [Store]. A zero field means its default, a negative one no limit.
+type Limits struct {
+	// Messages is how many messages one queue may hold, those that consumers hold unsettled included. Default 10,000.
+	Messages int
+	// Bytes is how many bytes one queue may hold, counted by the sizes given to Put. Default 64 MiB.
+	Bytes int64
+	// Queues is how many queues may exist at a time. Default 1,000.
+	Queues int
+	// TotalBytes is how many bytes all queues together may hold. Default 1 GiB.
+	TotalBytes int64
+	// Attempts is how many times a message is delivered before it becomes a dead letter. Default 5.
+	Attempts int
+}
+
+// bounds is Limits with defaults filled in and "no limit" written as the largest number.
+type bounds struct {
+	messages, bytes, queues, total, attempts int64
+}
+
+func (l Limits) bounds() bounds {
+	return bounds{
+		messages: bound(int64(l.Messages), 10_000),
+		bytes:    bound(l.Bytes, 64<<20),
+		queues:   bound(int64(l.Queues), 1_000),
+		total:    bound(l.TotalBytes, 1<<30),
+		attempts: bound(int64(l.Attempts), 5),
+	}
+}
+
+func bound(v, byDefault int64) int64 {
+	switch {
+	case v == 0:
+		return byDefault
+	case v < 0:
+		return math.MaxInt64
+	}
+	return v
+}
+
+// The values of [FullError.Limit], worded to follow a number.
+const (
+	LimitMessages   = "messages per queue"  // Limits.Messages
+	LimitBytes      = "bytes per queue"     // Limits.Bytes
+	LimitQueues     = "queues"              // Limits.Queues
+	LimitTotalBytes = "bytes in all queues" // Limits.TotalBytes
+)
+
+// ErrFull is what every [FullError] unwraps to.
+var ErrFull = errors.New("queue limit reached")
+
+// FullError says which limit refused a message or a consumer. Its text is one line and may be shown to a client.
+type FullError struct {
+	Limit string // one of the Limit constants
+	Max   int64  // the value of that limit
+}
+
+// Error names the limit and its value: "queue limit reached: at most 10000 messages per queue".
+func (e *FullError) Error() string {
+	return ErrFull.Error() + ": at most " + strconv.FormatInt(e.Max, 10) + " " + e.Limit
+}
+
+// Unwrap returns ErrFull.
+func (e *FullError) Unwrap() error { return ErrFull }

@@ -1,0 +1,96 @@
+package workqueue
+
+import (
+	"math"
+	"sync"
+)
+
+// queue is one destination. Its lock guards everything below it, its consumers and their deliveries included.
+type queue[M, C any] struct {
+	store *Store[M, C]
+	name  string
+
+	mu        sync.Mutex
+	waiting   waiting[M]
+	ready     *Consumer[M, C] // ring of the consumers that can take a message; this one was served longest ago
+	messages  int64           // stored: waiting, unsettled, or on the way to a dead-letter queue
+	bytes     int64           // their sizes
+	unsettled int             // those that consumers hold
+	consumers int             // those not closed, started or not
+	lastSeq   uint64
+	lastID    uint32
+	gone      bool // emptied and about to leave the store: whoever finds it looks again
+}
+
+// admit counts one more message, or says which limit forbids it.
+func (q *queue[M, C]) admit(size, paid int64) error {
+	b := &q.store.bounds
+	switch {
+	case q.messages >= b.messages:
+		return &FullError{LimitMessages, b.messages}
+	case size > b.bytes-q.bytes:
+		return &FullError{LimitBytes, b.bytes}
+	case !reserve(&q.store.bytes, size-paid, b.total):
+		return &FullError{LimitTotalBytes, b.total}
+	}
+	q.messages++
+	q.bytes += size
+	return nil
+}
+
+// settle forgets a message for good.
+func (q *queue[M, C]) settle(size int64) {
+	q.messages--
+	q.bytes -= size
+	q.store.bytes.Add(-size)
+}
+
+// pushBack makes e the newest message.
+func (q *queue[M, C]) pushBack(e entry[M]) {
+	q.lastSeq++
+	e.seq = q.lastSeq
+	q.waiting.fresh.push(e)
+}
+
+// dispatch hands out messages until none waits or nobody can take one. Each turn delivers a message or parks a
+// consumer.
+func (q *queue[M, C]) dispatch(c C) {
+	for q.ready != nil && q.waiting.len() > 0 {
+		e := q.waiting.front()
+		k := q.ready
+		if k.id == e.refusedBy {
+			k = k.next // itself if it is the only one
+		}
+		q.offer(c, k, *e)
+	}
+}
+
+// offer offers the front to k, which is ready.
+func (q *queue[M, C]) offer(c C, k *Consumer[M, C], e entry[M]) {
+	e.attempts = min(e.attempts, math.MaxInt32-1) + 1
+	d := &Delivery[M, C]{entry: e, consumer: k, settled: k.auto}
+	if !k.receiver.Offer(c, d) {
+		d.settled = true
+		k.parked = true
+		k.leave()
+		return
+	}
+	q.waiting.pop()
+	if k.auto {
+		q.settle(e.size)
+	} else {
+		k.hold(d)
+	}
+	k.leave()
+	k.join() // at the back of the ring, if it can take more
+}
+
+// unlock ends a change that may have left the queue without messages and consumers: then it leaves the store.
+func (q *queue[M, C]) unlock() {
+	q.gone = q.messages == 0 && q.consumers == 0
+	gone := q.gone
+	q.mu.Unlock()
+	if gone {
+		q.store.forget(q)
+	}
+}

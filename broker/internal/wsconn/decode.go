@@ -1,0 +1,193 @@
+package wsconn
+
+import (
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/gobwas/ws"
+)
+
+// decoder takes the client's bytes in any portions. What it does depends on the
+// bytes alone and never on the portions.
+type decoder struct {
+	head    header
+	frame   ws.Header // the frame we are in; Length counts down
+	size    int64     // payload of the message so far, this frame included
+	control *control  // only while the payload of a control frame is incomplete
+	utf8    utf8Check
+	maskPos uint8 // 0..3: where in the mask the next byte is
+	inFrame bool  // frame is valid
+	more    bool  // in a message: its last frame was not the final one
+	text    bool  // the message is a text message
+}
+
+// control gathers the payload of a control frame that came in pieces.
+type control struct {
+	b [ws.MaxControlFramePayloadSize]byte
+	n int
+}
+
+// feed hands the payload in p to h, which may change the limit meanwhile. The
+// first result is how the peer ended the connection, the second one an error of h.
+func (d *decoder) feed(h Handler, p []byte, limit *int64) (end, err error) {
+	for len(p) > 0 {
+		if !d.inFrame {
+			n, end := d.begin(p, *limit)
+			if end != nil || !d.inFrame {
+				return end, nil
+			}
+			p = p[n:]
+		}
+		n := int(min(int64(len(p)), d.frame.Length))
+		part := p[:n]
+		p = p[n:]
+		ws.Cipher(part, d.frame.Mask, int(d.maskPos))
+		d.maskPos = (d.maskPos + uint8(n&3)) & 3
+		d.frame.Length -= int64(n)
+		d.inFrame = d.frame.Length > 0
+		if d.frame.OpCode.IsControl() {
+			end = d.controlPart(h, part)
+		} else {
+			end, err = d.dataPart(h, part)
+		}
+		if end != nil || err != nil {
+			return end, err
+		}
+	}
+	return nil, nil
+}
+
+// begin reads a frame header from the bytes kept before and p, and returns how
+// many bytes of p it took. If inFrame is still false, that was all of p and
+// the header goes on with the next portion.
+func (d *decoder) begin(p []byte, limit int64) (int, error) {
+	n, f, err := d.head.next(p)
+	if err == io.ErrUnexpectedEOF {
+		return n, nil
+	}
+	state := ws.StateServerSide
+	if d.more {
+		state = state.Set(ws.StateFragmented)
+	}
+	if err == nil {
+		err = ws.CheckHeader(f, state)
+	}
+	if err != nil {
+		return n, protocolError(err)
+	}
+	if f.OpCode.IsData() {
+		if !d.more {
+			d.size, d.text = 0, f.OpCode == ws.OpText
+		}
+		if limit > 0 && f.Length > limit-d.size {
+			return n, &ProtocolError{
+				Code:   int(ws.StatusMessageTooBig),
+				Reason: "message exceeds the limit of " + strconv.FormatInt(limit, 10) + " bytes",
+			}
+		}
+		d.size += f.Length
+		d.more = !f.Fin
+	}
+	d.frame, d.inFrame, d.maskPos = f, true, 0
+	return n, nil
+}
+
+func (d *decoder) dataPart(h Handler, p []byte) (end, err error) {
+	valid := len(p)
+	if d.text {
+		valid = d.utf8.next(p)
+	}
+	if valid > 0 {
+		if err := h.Data(p[:valid]); err != nil {
+			return nil, err
+		}
+	}
+	if valid < len(p) || !d.inFrame && !d.more && d.utf8.open() {
+		return errInvalidUTF8, nil
+	}
+	return nil, nil
+}
+
+func (d *decoder) controlPart(h Handler, p []byte) (end error) {
+	if d.inFrame || d.control != nil {
+		if d.control == nil {
+			d.control = new(control)
+		}
+		d.control.n += copy(d.control.b[d.control.n:], p)
+		if d.inFrame {
+			return nil
+		}
+		p = d.control.b[:d.control.n]
+		d.control = nil
+	}
+	switch d.frame.OpCode {
+	case ws.OpPing:
+		h.Ping(p)
+	case ws.OpPong:
+		h.Pong()
+	default:
+		return closeError(p)
+	}
+	return nil
+}
+
+// header keeps the beginning of a frame header that the next portion completes.
+type header struct {
+	b       [ws.MaxHeaderSize]byte
+	n       uint8 // bytes in b
+	r       uint8 // bytes of b read by the codec
+	scratch [ws.MaxHeaderSize - 2]byte
+}
+
+// next decodes a header whose first bytes may have been kept before, and
+// returns how many bytes of p belong to it. With io.ErrUnexpectedEOF all of p
+// does, and is kept.
+func (h *header) next(p []byte) (int, ws.Header, error) {
+	kept := h.n
+	h.n += uint8(copy(h.b[kept:], p))
+	h.r = 0
+	f, err := ws.ReadHeaderBuffer(h, h.scratch[:])
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return len(p), f, io.ErrUnexpectedEOF
+	}
+	h.n = 0
+	return int(h.r - kept), f, err
+}
+
+// Read serves the codec, which reads just as much as the header is long.
+func (h *header) Read(p []byte) (int, error) {
+	if h.r == h.n {
+		return 0, io.EOF
+	}
+	n := copy(p, h.b[h.r:h.n])
+	h.r += uint8(n)
+	return n, nil
+}
+
+// closeError reads the payload of a close frame.
+func closeError(p []byte) error {
+	switch len(p) {
+	case 0:
+		return &CloseError{Code: int(ws.StatusNoStatusRcvd)}
+	case 1:
+		return errClosePayload
+	}
+	code, reason := ws.ParseCloseFrameData(p)
+	check := code
+	switch {
+	case code > ws.StatusRangePrivate.Max:
+		return errCloseCode
+	case code >= 1012 && code <= 1014:
+		// Service restart, try again later, bad gateway: registered with IANA
+		// after RFC 6455, and unknown to the library.
+		check = ws.StatusGoingAway
+	}
+	if err := ws.CheckCloseFrameData(check, reason); err != nil {
+		if errors.Is(err, ws.ErrProtocolInvalidUTF8) {
+			return errInvalidUTF8
+		}
+		return protocolError(err)
+	}
+	return &CloseError{Code: int(code), Reason: reason}
+}

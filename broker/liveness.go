@@ -1,0 +1,113 @@
+package broker
+
+import (
+	"math"
+	"time"
+)
+
+// never is the time of a check that will not be due.
+const never = math.MaxInt64
+
+// check looks at everything about a session that depends on the clock, marks
+// and enqueues what is due, and returns when to look again. It runs on the
+// sweeper's goroutine.
+func (s *session) check(now int64, bt *batch) int64 {
+	switch phase(s.phase.Load()) {
+	case phaseNew:
+		if now < s.deadline {
+			return s.deadline
+		}
+		s.end(failure(ReasonConnectTimeout, "not connected within %v", s.b.o.ConnectDeadline), "", bt)
+		return never // end has rescheduled
+	case phaseEnding:
+		return s.checkGoodbye(now)
+	}
+	at := s.checkWriter(now, bt)
+	at = min(at, s.checkHeartBeat(now, bt))
+	return min(at, s.checkSilence(now, bt))
+}
+
+// checkGoodbye aborts a connection that neither takes its last octets nor ends.
+func (s *session) checkGoodbye(now int64) int64 {
+	linger := int64(s.b.o.LingerTimeout)
+	at := s.endAt.Load()
+	s.out.mu.Lock()
+	if s.out.blocked {
+		at = max(at, s.out.progress+linger)
+	}
+	s.out.mu.Unlock()
+	if now < at {
+		return at
+	}
+	s.wire.abort()
+	return now + linger
+}
+
+// checkWriter ends a session whose writer has not moved for too long.
+func (s *session) checkWriter(now int64, bt *batch) int64 {
+	limit := int64(s.b.o.WriteDeadline)
+	s.out.mu.Lock()
+	blocked, since := s.out.blocked, s.out.progress
+	s.out.mu.Unlock()
+	if !blocked || limit == 0 {
+		return never
+	}
+	if now < since+limit {
+		return since + limit
+	}
+	s.end(failure(ReasonSlowConsumer, "nothing was read for %v", s.b.o.WriteDeadline), "", bt)
+	return never
+}
+
+// checkHeartBeat keeps the promise of the `heart-beat` header: something is
+// written every sendEvery at least, so it is sent a tenth early.
+func (s *session) checkHeartBeat(now int64, bt *batch) int64 {
+	if s.sendEvery == 0 {
+		return never
+	}
+	every := s.sendEvery - max(s.sendEvery/10, 2*s.b.sweeper.tick)
+	s.out.mu.Lock()
+	at, busy := s.out.lastWrite+every, s.out.writing || s.out.pending != nil
+	s.out.mu.Unlock()
+	if now < at {
+		return at
+	}
+	if !busy { // octets on their way are as good
+		s.out.push(heartBeats[s.wire.framing()], bt)
+	}
+	return now + every
+}
+
+// checkSilence asks a silent client whether it lives, and ends the session when
+// there is no answer. Any octet is life. The timers of a page in a background
+// tab run once a minute, so it may miss its own heart-beats; but a WebSocket
+// ping is answered by the browser's network stack.
+func (s *session) checkSilence(now int64, bt *batch) int64 {
+	every := s.hearEvery
+	first := 2 * every
+	ping := s.wire.ping()
+	if every == 0 {
+		every = int64(s.b.o.PingInterval)
+		first = every
+		if ping == nil || every == 0 {
+			return never
+		}
+	}
+	heard := s.lastHeard.Load()
+	if s.busy.Load() {
+		heard = now
+	}
+	silent := now - heard
+	switch {
+	case silent >= 3*every:
+		s.end(failure(ReasonHeartBeatTimeout, "nothing was heard for %v", time.Duration(3*every)), "", bt)
+		return never
+	case silent < first:
+		return heard + first
+	}
+	if ping != nil && s.pinged <= heard {
+		s.pinged = now
+		s.out.push(ping, bt)
+	}
+	return heard + 3*every
+}

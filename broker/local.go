@@ -1,0 +1,222 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// SubscribeOptions configure an in-process subscription.
+type SubscribeOptions struct {
+	// Buffer is how many messages may wait for the function. Default 1,000. A
+	// topic subscription that falls further behind is ended with
+	// ErrSlowConsumer; a queue keeps its messages until there is room.
+	Buffer int
+}
+
+// Subscription is an in-process subscription made by [Broker.Subscribe].
+type Subscription struct {
+	b      *Broker
+	sub    *subscription
+	fn     func(context.Context, *Message) error
+	ctx    context.Context
+	cancel context.CancelFunc
+	buffer int
+	stop   func() bool
+
+	mu      sync.Mutex
+	waiting []localMessage
+	running bool
+	starved bool // the queue has more than there was room for
+	closed  bool
+	err     error
+	done    chan struct{}
+}
+
+type localMessage struct {
+	m    *Message
+	work *queueDelivery
+}
+
+// Subscribe calls fn for every message to a topic, an Ant pattern of topics, or
+// for this consumer's share of a queue, one at a time, in order, never on the
+// publisher's goroutine. For a queue, nil from fn acknowledges the message and
+// an error refuses it: it is delivered again, and after Queues.Attempts
+// deliveries goes to the dead-letter queue. For a topic an error is logged.
+//
+// The subscription ends with ctx, with [Subscription.Cancel], with the broker,
+// or when fn falls behind.
+func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeOptions, fn func(context.Context, *Message) error) (*Subscription, error) {
+	if fn == nil {
+		return nil, errors.New("broker: subscribe: nil function")
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d, err := topics.Parse(destination)
+	if err != nil {
+		return nil, fmt.Errorf("broker: subscribe: %w", err)
+	}
+	work := d.Kind == topics.Queue && b.o.Queues.Mode == QueueWork
+	if d.Kind != topics.Topic && d.Kind != topics.Queue || work && d.Pattern {
+		return nil, fmt.Errorf("broker: subscribe to %q: only topics, patterns of topics and single queues", destination)
+	}
+	set(&o.Buffer, 1000, unlimited)
+	l := &Subscription{b: b, fn: fn, buffer: o.Buffer, done: make(chan struct{})}
+	l.sub = &subscription{local: l, dest: d}
+	l.ctx, l.cancel = context.WithCancel(ctx)
+	if err := b.addLocal(l); err != nil {
+		l.cancel()
+		return nil, err
+	}
+	if work {
+		k, err := b.queues.Consume(d.Path, l.sub, o.Buffer, false)
+		if err != nil {
+			b.removeLocal(l)
+			l.cancel()
+			return nil, fmt.Errorf("broker: subscribe: %w", err)
+		}
+		l.sub.consumer = k
+	} else {
+		b.router.Subscribe("", d, l.sub)
+	}
+	b.stats.subscriptions.Add(1)
+	l.stop = context.AfterFunc(ctx, func() { l.end(context.Cause(ctx)) })
+	if work {
+		bt := b.newBatch()
+		l.sub.consumer.Start(bt)
+		bt.flushLater()
+	}
+	return l, nil
+}
+
+// Cancel ends the subscription. No call of the function begins after Cancel has
+// returned; the context of one that is running is cancelled, and Done says when
+// it has returned. Messages of a queue that were not acknowledged go back.
+func (l *Subscription) Cancel() { l.end(nil) }
+
+// Done is closed when the subscription has ended and its function has returned.
+func (l *Subscription) Done() <-chan struct{} { return l.done }
+
+// Err says why it ended: nil after Cancel or while it lives, ErrSlowConsumer,
+// ErrClosed, or the cause of the context.
+func (l *Subscription) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *Subscription) end(err error) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.closed, l.err = true, err
+	l.waiting = nil
+	idle := !l.running
+	l.mu.Unlock()
+	l.cancel()
+	if l.stop != nil {
+		l.stop()
+	}
+	if l.sub.consumer != nil {
+		bt := l.b.newBatch()
+		l.sub.consumer.Close(bt)
+		bt.flushLater()
+	} else {
+		l.b.router.Unsubscribe("", l.sub.dest, l.sub)
+	}
+	l.b.stats.subscriptions.Add(-1)
+	l.b.removeLocal(l)
+	if idle {
+		close(l.done)
+	}
+}
+
+// offer takes a topic message.
+func (l *Subscription) offer(m *Message) bool {
+	taken, behind := l.put(localMessage{m: m})
+	if behind {
+		l.b.o.Logger.Warn("an in-process subscription fell behind and was ended", "destination", l.sub.dest.Name, "buffer", l.buffer)
+		l.end(ErrSlowConsumer)
+	}
+	return taken
+}
+
+// offerWork takes a queue message. The queue's lock is held.
+func (l *Subscription) offerWork(m *Message, d *queueDelivery) bool {
+	if d.Redelivered() {
+		c := *m
+		c.Redelivered = true
+		m = &c
+	}
+	taken, _ := l.put(localMessage{m, d})
+	return taken
+}
+
+func (l *Subscription) put(m localMessage) (taken, behind bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false, false
+	}
+	if len(l.waiting) >= l.buffer {
+		l.starved = true
+		return false, true
+	}
+	l.waiting = append(l.waiting, m)
+	if !l.running {
+		if !l.b.spawn(l.run) {
+			l.waiting = nil
+			return false, false
+		}
+		l.running = true
+	}
+	return true, false
+}
+
+// run calls the function until nothing waits.
+func (l *Subscription) run() {
+	for {
+		l.mu.Lock()
+		if l.closed || len(l.waiting) == 0 {
+			l.running, l.waiting = false, nil
+			closed := l.closed
+			l.mu.Unlock()
+			if closed {
+				close(l.done)
+			}
+			return
+		}
+		next := l.waiting[0]
+		l.waiting[0] = localMessage{}
+		l.waiting = l.waiting[1:]
+		resume := l.starved && len(l.waiting) <= l.buffer/2
+		if resume {
+			l.starved = false
+		}
+		l.mu.Unlock()
+
+		_, err := guard(func() (struct{}, error) { return struct{}{}, l.fn(l.ctx, next.m) })
+		if err != nil {
+			l.b.o.Logger.Warn("an in-process subscription refused a message", "destination", next.m.Destination, "error", err)
+		}
+		bt := l.b.newBatch()
+		switch {
+		case next.work == nil:
+		case err != nil:
+			next.work.Nack(bt)
+		default:
+			next.work.Ack(bt)
+		}
+		if resume && l.sub.consumer != nil {
+			l.sub.consumer.Resume(bt)
+		}
+		bt.flush()
+		bt.release()
+	}
+}

@@ -1,0 +1,105 @@
+package broker
+
+import (
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// Message is one message as a program publishes or receives it. A received
+// Message is shared with other receivers and must not be changed.
+type Message struct {
+	// Destination is where it was sent: /topic/…, /queue/… or a user destination.
+	Destination string
+	// Headers are the application's headers, content-type among them. Those
+	// that belong to the protocol (see [Reserved]) are left out when sending.
+	Headers []frames.Header
+	Body    []byte
+
+	// ID is the message-id, the same for every receiver. Publish makes one if
+	// it is empty.
+	ID string
+	// Redelivered is set when a queue message was handed out before.
+	Redelivered bool
+
+	// Settled, when set on a message to a user or session, is called once for
+	// each subscription with `ack:client` or `ack:client-individual` that it
+	// was delivered to, when the client has acknowledged it, refused it, or is
+	// gone. It runs on a session's goroutine and must not block.
+	Settled func(session string, outcome Outcome)
+}
+
+// Outcome is what became of a delivery that the client had to acknowledge.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Acknowledged Outcome = iota + 1 // the client sent ACK
+	Refused                         // the client sent NACK
+	Lost                            // the subscription or the session ended first
+)
+
+// String returns "acknowledged", "refused" or "lost".
+func (o Outcome) String() string {
+	switch o {
+	case Acknowledged:
+		return "acknowledged"
+	case Refused:
+		return "refused"
+	case Lost:
+		return "lost"
+	}
+	return "unknown"
+}
+
+// Header returns the value of the first header with that name, or "".
+func (m *Message) Header(name string) string {
+	for i := range m.Headers {
+		if m.Headers[i].Name == name {
+			return m.Headers[i].Value
+		}
+	}
+	return ""
+}
+
+// Delivery tells a publisher what its message reached.
+type Delivery struct {
+	// Subscriptions is the number of subscriptions it was handed to.
+	Subscriptions int
+	// Unacknowledged is how many of them must acknowledge it; for each,
+	// Message.Settled is called once if it is set.
+	Unacknowledged int
+}
+
+// Reserved reports whether a header belongs to the protocol: the broker drops
+// or overwrites it and never forwards what a client sent (STOMP 1.2, "SEND":
+// all other user-defined headers must be carried through).
+func Reserved(name string) bool {
+	switch name {
+	case "destination", "content-length", "message-id", "subscription", "ack", "id",
+		"receipt", "receipt-id", "transaction", "redelivered", "heart-beat",
+		"login", "passcode", "ticket", "authorization", "Authorization":
+		return true
+	}
+	return len(name) >= 4 && strings.EqualFold(name[:4], "simp")
+}
+
+// applicationHeaders copies the headers of a SEND that reach its receivers.
+func applicationHeaders(in []frames.Header) []frames.Header {
+	n := 0
+	for i := range in {
+		if !Reserved(in[i].Name) {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	out := make([]frames.Header, 0, n)
+	for i := range in {
+		if !Reserved(in[i].Name) {
+			out = append(out, in[i])
+		}
+	}
+	return out
+}

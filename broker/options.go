@@ -1,0 +1,176 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// Options configure a Broker. They are copied and checked by [New]. The zero
+// value works: for every number and duration zero means the default that its
+// comment names and a negative value switches the limit off.
+type Options struct {
+	// Authenticator decides who may connect and as whom. Nil refuses every
+	// CONNECT: [auth.Anonymous] lets everybody in.
+	Authenticator auth.Authenticator
+	// Authorizer decides about each SUBSCRIBE and SEND. Nil means [auth.Guarded].
+	Authorizer auth.Authorizer
+
+	// Origins are the web origins whose pages may connect, as
+	// "https://app.example.com", with "*" as the first label of the host for
+	// any subdomain; "*" alone allows all. Empty means pages of the host that
+	// the request was sent to. Requests without an Origin header do not come
+	// from a page and are not asked.
+	Origins []string
+	// TrustedProxies are the networks whose X-Forwarded-For header is believed.
+	TrustedProxies []netip.Prefix
+
+	// HeartBeat is what the broker offers in CONNECTED: Send is how often it can
+	// send, Receive how often it wants to hear. Default 10 s both, negative none.
+	HeartBeat frames.HeartBeat
+	// PingInterval is how long a WebSocket that negotiated no heart-beat may be
+	// silent before it is pinged, so that proxies keep it open and dead peers
+	// are found. Default 25 s.
+	PingInterval time.Duration
+
+	// ConnectDeadline is the time from the handshake to CONNECTED. Default 5 s.
+	ConnectDeadline time.Duration
+	// WriteDeadline is how long a client may take no byte of a 64 KiB step
+	// before it is cut off as a slow consumer. Default 10 s.
+	WriteDeadline time.Duration
+	// LingerTimeout bounds the goodbye: how long a closed session waits for its
+	// last bytes to be taken and for the peer's close frame. Default 2 s.
+	LingerTimeout time.Duration
+
+	Limits Limits
+	Queues Queues
+
+	// Server is the `server` header of CONNECTED. Default "hoofbeat".
+	Server string
+	// Logger receives what operators need to know. Nil discards.
+	Logger *slog.Logger
+}
+
+// Limits bound what one session, or strangers together, may cost. Per session
+// unless said otherwise; zero is the default, negative is no limit.
+type Limits struct {
+	Frame                     int // octets of a frame, default 65,536
+	UnauthenticatedFrame      int // the same before CONNECTED, default 8,192
+	Headers                   int // headers of a frame, default 100 (20 before CONNECTED)
+	HeaderBytes               int // octets of all headers of a frame, default 8,192
+	Subscriptions             int // default 1,000
+	Transactions              int // open transactions, default 16
+	TransactionFrames         int // frames in one transaction, default 1,000
+	TransactionBytes          int // octets held by all open transactions, default 1 MiB
+	Unacknowledged            int // messages delivered and not acknowledged, default 1,000
+	Outbox                    int // octets waiting to be written, those in flight included, default 524,288
+	Unauthenticated           int // sockets before CONNECTED, in all, default 1,024
+	UnauthenticatedPerAddress int // sockets before CONNECTED, from one address, default 64
+}
+
+// QueueMode says what a /queue destination is.
+type QueueMode uint8
+
+const (
+	// QueueWork hands each message to one of the competing consumers and keeps
+	// it, bounded, while there is none.
+	QueueWork QueueMode = iota
+	// QueueBroadcast makes /queue a second /topic, as Spring's simple broker does.
+	QueueBroadcast
+)
+
+// Queues configure /queue destinations in [QueueWork] mode. Messages live in
+// memory: they are gone when the broker is.
+type Queues struct {
+	Mode       QueueMode
+	Messages   int   // messages in one queue, default 10,000
+	Bytes      int64 // octets in one queue, default 64 MiB
+	Queues     int   // queues, default 1,000
+	TotalBytes int64 // octets in all queues together, default 1 GiB
+	Attempts   int   // deliveries before a message goes to /queue/DLQ.<name>, default 5
+	Prefetch   int   // unacknowledged messages of a subscription without `prefetch-count`, default 100
+}
+
+// set replaces zero by the default and a negative value by off.
+func set[T int | int64 | time.Duration](v *T, def, off T) {
+	if *v == 0 {
+		*v = def
+	} else if *v < 0 {
+		*v = off
+	}
+}
+
+const unlimited = int(^uint(0) >> 1)
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Authorizer == nil {
+		o.Authorizer = auth.Guarded()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Server == "" {
+		o.Server = "hoofbeat"
+	}
+	set(&o.HeartBeat.Send, 10*time.Second, 0)
+	set(&o.HeartBeat.Receive, 10*time.Second, 0)
+	set(&o.PingInterval, 25*time.Second, 0)
+	set(&o.ConnectDeadline, 5*time.Second, 0)
+	set(&o.WriteDeadline, 10*time.Second, 0)
+	set(&o.LingerTimeout, 2*time.Second, 2*time.Second)
+	l := &o.Limits
+	set(&l.Frame, 64<<10, unlimited)
+	set(&l.UnauthenticatedFrame, 8<<10, unlimited)
+	set(&l.Headers, 100, unlimited)
+	set(&l.HeaderBytes, 8<<10, unlimited)
+	set(&l.Subscriptions, 1000, unlimited)
+	set(&l.Transactions, 16, unlimited)
+	set(&l.TransactionFrames, 1000, unlimited)
+	set(&l.TransactionBytes, 1<<20, unlimited)
+	set(&l.Unacknowledged, 1000, unlimited)
+	set(&l.Outbox, 512<<10, unlimited)
+	set(&l.Unauthenticated, 1024, unlimited)
+	set(&l.UnauthenticatedPerAddress, 64, unlimited)
+	q := &o.Queues
+	set(&q.Messages, 10_000, -1)
+	set(&q.Bytes, 64<<20, -1)
+	set(&q.Queues, 1000, -1)
+	set(&q.TotalBytes, 1<<30, -1)
+	set(&q.Attempts, 5, -1)
+	set(&q.Prefetch, 100, unlimited)
+	return o, o.validate()
+}
+
+func (o *Options) validate() error {
+	if q := o.Queues.Mode; q != QueueWork && q != QueueBroadcast {
+		return fmt.Errorf("broker: Options.Queues.Mode %d is neither QueueWork nor QueueBroadcast", q)
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"HeartBeat.Send", o.HeartBeat.Send}, {"HeartBeat.Receive", o.HeartBeat.Receive},
+		{"PingInterval", o.PingInterval}, {"WriteDeadline", o.WriteDeadline},
+	} {
+		if d.value != 0 && d.value < 10*time.Millisecond {
+			return fmt.Errorf("broker: Options.%s is %v, must be at least 10ms", d.name, d.value)
+		}
+	}
+	if l := o.Limits; l.Outbox < l.Frame && l.Frame != unlimited {
+		return fmt.Errorf("broker: Options.Limits.Outbox %d is smaller than Limits.Frame %d: no such frame could be delivered", l.Outbox, l.Frame)
+	}
+	for _, c := range o.Server {
+		if c < ' ' || c == 0x7f {
+			return errors.New("broker: Options.Server has a control character")
+		}
+	}
+	if _, err := compileOrigins(o.Origins); err != nil {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,268 @@
+package broker
+
+import (
+	"sync"
+)
+
+const (
+	// maxBatch is how much one write call takes. 64 KiB is 300 ordinary
+	// messages; beyond it the cost of the call is nothing beside the copy.
+	maxBatch = 64 << 10
+	// direct is the size from which a frame is written from where it lies:
+	// copying 32 KiB costs about what a second write call does.
+	direct = 32 << 10
+)
+
+// An outbox holds what waits to be written to one connection, in order, as
+// encoded frames that other outboxes share. It is bounded in octets, those in
+// flight included. Nobody ever waits for it: a publisher appends and notes the
+// outbox in its [batch]; at the end of the batch everything pending goes out in
+// one write call, made by the publisher itself as long as the socket takes it
+// without blocking, else by a writer goroutine that lives until it is empty.
+type outbox struct {
+	mu   sync.Mutex
+	s    *session
+	wire wire
+
+	pending *segments
+	bytes   int    // pending, held behind a gate, and in flight
+	pong    []byte // the answer to the latest ping: one slot, whatever comes
+
+	queued  bool // in somebody's batch, who will call flush
+	writing bool // somebody is in flush, or the writer goroutine runs
+	blocked bool // the writer goroutine runs
+	closed  bool // takes nothing more
+	final   bool // closed, and the goodbye follows what is pending
+	starved bool // a queue consumer waits for room
+
+	idle chan struct{} // closed when writing ends, if somebody waits for it
+
+	lastWrite int64 // broker clock: when octets were last handed to the socket
+	progress  int64 // broker clock: when the writer goroutine last got on
+}
+
+// segments is a list of encoded frames. Lists are pooled, so that an idle
+// outbox has none.
+type segments struct{ list [][]byte }
+
+var segmentPool = sync.Pool{New: func() any { return &segments{list: make([][]byte, 0, 16)} }}
+
+func (g *segments) release() {
+	clear(g.list)
+	g.list = g.list[:0]
+	if cap(g.list) <= 4096 {
+		segmentPool.Put(g)
+	}
+}
+
+type buffer struct{ b []byte }
+
+var bufferPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, maxBatch)} }}
+
+// append adds one encoded frame. The caller holds the lock.
+func (o *outbox) append(seg []byte) {
+	if o.pending == nil {
+		o.pending = segmentPool.Get().(*segments)
+	}
+	o.pending.list = append(o.pending.list, seg)
+	o.bytes += len(seg)
+}
+
+// wake reports whether the caller must note the outbox in its batch: nobody
+// else has promised to flush it. The caller holds the lock.
+func (o *outbox) wake() bool {
+	if o.queued || o.writing {
+		return false
+	}
+	o.queued = true
+	return true
+}
+
+// push adds a frame that belongs to no subscription: CONNECTED, RECEIPT, a
+// heart-beat. A client that asks for receipts and does not read them is as slow
+// as any other.
+func (o *outbox) push(seg []byte, bt *batch) {
+	o.mu.Lock()
+	if !o.room(len(seg), bt) {
+		o.mu.Unlock()
+		return
+	}
+	o.append(seg)
+	wake := o.wake()
+	o.mu.Unlock()
+	if wake {
+		bt.add(o)
+	}
+}
+
+// room reports whether n more octets may be added, ending the session as a
+// slow consumer when not. An outbox that is only waiting for the end of a batch
+// gets its turn first. The caller holds the lock and still does afterwards.
+func (o *outbox) room(n int, bt *batch) bool {
+	if o.closed {
+		return false
+	}
+	limit := o.s.b.o.Limits.Outbox
+	if o.bytes == 0 || n <= limit-o.bytes {
+		return true
+	}
+	if !o.writing {
+		o.mu.Unlock()
+		o.flush(bt)
+		o.mu.Lock()
+		if o.closed {
+			return false
+		}
+		if o.bytes == 0 || n <= limit-o.bytes {
+			return true
+		}
+	}
+	o.mu.Unlock()
+	o.s.end(failure(ReasonSlowConsumer, "more than %d bytes are waiting to be read by you", limit), "", bt)
+	o.mu.Lock()
+	return false
+}
+
+// deliver adds a MESSAGE for sub, behind the gate while its SUBSCRIBE is still
+// being answered, and not at all once it has ended: a publisher with an older
+// snapshot of the index must not push after the RECEIPT of the UNSUBSCRIBE.
+func (o *outbox) deliver(sub *subscription, seg []byte, bt *batch) bool {
+	o.mu.Lock()
+	if sub.dead || !o.room(len(seg), bt) || sub.dead {
+		o.mu.Unlock()
+		return false
+	}
+	wake := o.enqueue(sub, seg)
+	o.mu.Unlock()
+	if wake {
+		bt.add(o)
+	}
+	return true
+}
+
+// enqueue appends for sub or holds it behind the gate. The caller has the lock.
+func (o *outbox) enqueue(sub *subscription, seg []byte) (wake bool) {
+	if sub.gated {
+		sub.held = append(sub.held, seg)
+		o.bytes += len(seg)
+		return false
+	}
+	o.append(seg)
+	return o.wake()
+}
+
+// open ends the gate of sub: the receipt first, then what arrived meanwhile.
+func (o *outbox) open(sub *subscription, receipt []byte, bt *batch) {
+	o.mu.Lock()
+	sub.gated = false
+	if o.closed {
+		o.mu.Unlock()
+		return
+	}
+	if receipt != nil {
+		o.append(receipt)
+	}
+	for _, seg := range sub.held {
+		o.bytes -= len(seg)
+		o.append(seg)
+	}
+	sub.held = nil
+	wake := o.pending != nil && o.wake()
+	o.mu.Unlock()
+	if wake {
+		bt.add(o)
+	}
+}
+
+// answerPing keeps the answer to the latest ping in its slot; it goes out ahead
+// of everything pending.
+func (o *outbox) answerPing(frame []byte, bt *batch) {
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return
+	}
+	o.pong = frame
+	wake := o.wake()
+	o.mu.Unlock()
+	if wake {
+		bt.add(o)
+	}
+}
+
+// close refuses everything from now on and lets the goodbye frames follow what
+// is pending. With discard, what is pending and not yet in flight is dropped.
+// It reports whether a write is under way.
+func (o *outbox) close(goodbye [][]byte, discard bool, bt *batch) (writing bool) {
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return false
+	}
+	if discard && o.pending != nil {
+		for _, seg := range o.pending.list {
+			o.bytes -= len(seg)
+		}
+		o.pending.release()
+		o.pending = nil
+	}
+	for _, seg := range goodbye {
+		o.append(seg)
+	}
+	o.closed, o.final = true, true
+	writing = o.writing
+	wake := o.wake()
+	o.mu.Unlock()
+	if wake {
+		bt.add(o)
+	}
+	return writing
+}
+
+// drop refuses everything from now on and forgets what is pending: the
+// connection is gone.
+func (o *outbox) drop() {
+	o.mu.Lock()
+	o.closed, o.final = true, false
+	if o.pending != nil {
+		o.pending.release()
+		o.pending = nil
+	}
+	o.mu.Unlock()
+}
+
+// hasRoom reports whether a queue consumer may be given another message: the
+// outbox is less than half full. If not, the consumer is resumed when it is.
+func (o *outbox) hasRoom() bool {
+	if o.closed {
+		return false
+	}
+	if o.bytes > o.s.b.o.Limits.Outbox/2 {
+		o.starved = true
+		return false
+	}
+	return true
+}
+
+// rest ends the writing state. The caller holds the lock.
+func (o *outbox) rest() {
+	o.writing, o.blocked = false, false
+	if o.idle != nil {
+		close(o.idle)
+		o.idle = nil
+	}
+}
+
+// whenIdle returns a channel that is closed when nobody writes any more, nil if
+// that is so already. The outbox must be closed.
+func (o *outbox) whenIdle() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.writing {
+		return nil
+	}
+	if o.idle == nil {
+		o.idle = make(chan struct{})
+	}
+	return o.idle
+}

@@ -1,0 +1,184 @@
+package broker
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// A publication is one message on its way to its subscribers. Their MESSAGE
+// frames differ only in `subscription` (and in `ack` for the client modes), and
+// clients number their subscriptions alike, so most subscribers share the same
+// octets, WebSocket header included: each distinct frame is encoded once.
+type publication struct {
+	id          string // message-id; if empty it is prefix followed by seq
+	prefix      string
+	seq         uint64
+	destination string
+	headers     []frames.Header // protocol headers may be among them: they are skipped
+	body        []byte
+	redelivered bool
+
+	tails [frames.V12 + 1][]byte // message-id, headers and body as encoded for a version
+	cache []encoded
+	msg   *Message // made when something has to keep it
+}
+
+// encoded is one distinct frame of a publication.
+type encoded struct {
+	framing framing
+	version frames.Version
+	id      string
+	as      string
+	seg     []byte
+}
+
+// maxEncoded bounds the cache: beyond it subscribers have ids of their own, and
+// looking costs more than it saves.
+const maxEncoded = 8
+
+// reset forgets everything, so that nothing is kept alive by a pooled batch.
+func (p *publication) reset() {
+	cache := p.cache
+	clear(cache)
+	*p = publication{cache: cache[:0]}
+}
+
+// frame returns the MESSAGE for sub, which has `ack:auto`.
+func (p *publication) frame(f framing, v frames.Version, sub *subscription) []byte {
+	for i := range p.cache {
+		if e := &p.cache[i]; e.id == sub.id && e.framing == f && e.version == v && e.as == sub.as {
+			if i > 0 { // the usual one is found first
+				p.cache[0], p.cache[i] = p.cache[i], p.cache[0]
+				return p.cache[0].seg
+			}
+			return e.seg
+		}
+	}
+	seg := p.encode(f, v, sub, 0)
+	if len(p.cache) < maxEncoded {
+		p.cache = append(p.cache, encoded{f, v, sub.id, sub.as, seg})
+	}
+	return seg
+}
+
+// encode makes the MESSAGE for sub. ack is the number of the delivery, 0 when
+// the client need not acknowledge it.
+func (p *publication) encode(f framing, v frames.Version, sub *subscription, ack uint64) []byte {
+	destination := sub.as
+	if destination == "" {
+		destination = p.destination
+	}
+	const room = 10 // for the WebSocket header
+	size := room + 96 + len(sub.id) + len(destination)
+	if t := p.tails[v]; t != nil {
+		size += len(t)
+	} else {
+		size += 64 + len(p.id) + len(p.prefix) + len(p.body)
+		for i := range p.headers {
+			size += len(p.headers[i].Name) + len(p.headers[i].Value) + 2
+		}
+	}
+	b := append(make([]byte, room, size), "MESSAGE\n"...)
+	if sub.id != "" {
+		b = frames.AppendHeader(b, v, frames.HeaderSubscription, sub.id)
+	}
+	b = frames.AppendHeader(b, v, frames.HeaderDestination, destination)
+	if ack != 0 {
+		b = append(b, "ack:"...)
+		b = appendAckID(b, sub.ordinal, ack)
+		b = append(b, '\n')
+	}
+	if t := p.tails[v]; t != nil {
+		b = append(b, t...)
+	} else {
+		start := len(b)
+		b = p.appendTail(b, v)
+		p.tails[v] = b[start:len(b):len(b)]
+	}
+	if f == framingWebSocket {
+		return webSocketFrame(b, room)
+	}
+	return b[room:]
+}
+
+func (p *publication) appendTail(b []byte, v frames.Version) []byte {
+	if p.id != "" {
+		b = frames.AppendHeader(b, v, frames.HeaderMessageID, p.id)
+	} else {
+		b = append(b, "message-id:"...)
+		b = append(b, p.prefix...)
+		b = strconv.AppendUint(b, p.seq, 10)
+		b = append(b, '\n')
+	}
+	if p.redelivered {
+		b = append(b, "redelivered:true\n"...)
+	}
+	for i := range p.headers {
+		if h := &p.headers[i]; !Reserved(h.Name) {
+			b = frames.AppendHeader(b, v, h.Name, h.Value)
+		}
+	}
+	b = append(b, "content-length:"...)
+	b = strconv.AppendInt(b, int64(len(p.body)), 10)
+	b = append(b, "\n\n"...)
+	b = append(b, p.body...)
+	return append(b, 0)
+}
+
+// webSocketFrame puts a WebSocket header in front of b[room:], which has room
+// octets to spare, and returns both.
+func webSocketFrame(b []byte, room int) []byte {
+	payload := b[room:]
+	n := wsconn.HeaderSize(len(payload))
+	wsconn.AppendHeader(b[room-n:room-n:room], !utf8.Valid(payload), len(payload))
+	return b[room-n:]
+}
+
+// encodeFrame makes a frame that goes to one session: CONNECTED, RECEIPT, ERROR.
+func encodeFrame(f framing, v frames.Version, fr *frames.Frame) []byte {
+	const room = 10
+	b := frames.Append(make([]byte, room, 128), v, fr)
+	if f == framingWebSocket {
+		return webSocketFrame(b, room)
+	}
+	return b[room:]
+}
+
+// message returns the publication as something that may be kept.
+func (p *publication) message() *Message {
+	if p.msg == nil {
+		id := p.id
+		if id == "" {
+			id = p.prefix + strconv.FormatUint(p.seq, 10)
+		}
+		p.msg = &Message{
+			Destination: p.destination,
+			Headers:     applicationHeaders(p.headers),
+			Body:        append([]byte(nil), p.body...),
+			ID:          id,
+		}
+	}
+	return p.msg
+}
+
+// set makes p the publication of a message that a program owns.
+func (p *publication) set(m *Message, destination string) {
+	p.id, p.destination, p.headers, p.body, p.redelivered = m.ID, destination, m.Headers, m.Body, m.Redelivered
+}
+
+// heartBeats are the octets of a heart-beat in each framing.
+var heartBeats = [...][]byte{
+	framingStream:    {'\n'},
+	framingWebSocket: {0x81, 1, '\n'},
+}
+
+// appendAckID writes the `ack` header of a delivery: which subscription of the
+// session, and which of its deliveries.
+func appendAckID(b []byte, ordinal uint32, n uint64) []byte {
+	b = strconv.AppendUint(b, uint64(ordinal), 10)
+	b = append(b, '-')
+	return strconv.AppendUint(b, n, 10)
+}

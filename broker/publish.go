@@ -1,0 +1,196 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
+	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// Publish sends m to its destination: a topic, a queue, or `/user/{name}/…`,
+// as a client's SEND would, but without asking the Authorizer. When it returns
+// nil the message is in the outbox of every subscriber, or stored in its queue.
+// It never waits for a client. The error is about the destination, ErrQueueFull
+// or ErrClosed. Safe for concurrent use; messages that one goroutine publishes
+// arrive in order.
+func (b *Broker) Publish(ctx context.Context, m *Message) error {
+	d, err := b.publishable(ctx, m, m.Destination)
+	if err != nil {
+		return err
+	}
+	bt, p := b.begin(m, d.Name)
+	defer bt.flushLater()
+	switch d.Kind {
+	case topics.Topic:
+		b.fanOut(d, p, bt)
+	case topics.Queue:
+		if b.o.Queues.Mode == QueueBroadcast {
+			b.fanOut(d, p, bt)
+			return nil
+		}
+		p.msg = nil // the program may change m and its body afterwards
+		if err := b.enqueue(d.Path, p.message(), bt); err != nil {
+			return fmt.Errorf("%w: %s", ErrQueueFull, err.Error())
+		}
+	case topics.UserNamed:
+		p.destination = userPrefix + d.Path
+		b.deliverToUser(d.User, d.Path, p, bt)
+	default:
+		return fmt.Errorf("broker: publish to %s: use Handle, PublishToUser or PublishToSession", d.Name)
+	}
+	return nil
+}
+
+// PublishToUser sends m to every session of a user that subscribed to
+// m.Destination, which is written as a client subscribes to it without the user
+// prefix: "/queue/news" or "/topic/authorization" reaches subscriptions of
+// /user/queue/news and so on (Spring's SimpMessagingTemplate.convertAndSendToUser).
+// A user without sessions is no error: the Delivery says how many were reached.
+func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (Delivery, error) {
+	path, err := b.privatePath(ctx, m)
+	if err != nil {
+		return Delivery{}, err
+	}
+	bt, p := b.begin(m, userPrefix+path)
+	defer bt.flushLater()
+	return b.deliverToUser(user, path, p, bt), nil
+}
+
+// PublishToSession is PublishToUser for one session only. ErrNoSession says
+// that there is none with this id.
+func (b *Broker) PublishToSession(ctx context.Context, session string, m *Message) (Delivery, error) {
+	path, err := b.privatePath(ctx, m)
+	if err != nil {
+		return Delivery{}, err
+	}
+	if b.session(session) == nil {
+		return Delivery{}, ErrNoSession
+	}
+	bt, p := b.begin(m, userPrefix+path)
+	defer bt.flushLater()
+	var out Delivery
+	b.deliverToSession(session, path, p, bt, &out)
+	return out, nil
+}
+
+func (b *Broker) publishable(ctx context.Context, m *Message, destination string) (topics.Destination, error) {
+	if err := ctx.Err(); err != nil {
+		return topics.Destination{}, err
+	}
+	if b.ctx.Err() != nil {
+		return topics.Destination{}, ErrClosed
+	}
+	d, err := topics.Parse(destination)
+	if err != nil {
+		return d, fmt.Errorf("broker: publish: %w", err)
+	}
+	if d.Pattern {
+		return d, errors.New("broker: publish: a message cannot be sent to a pattern")
+	}
+	return d, nil
+}
+
+// privatePath checks a destination as PublishToUser takes it; the form that
+// clients use, /user/queue/news, is understood too.
+func (b *Broker) privatePath(ctx context.Context, m *Message) (string, error) {
+	name := m.Destination
+	if d, err := topics.Parse(name); err == nil && (d.Kind == topics.Topic || d.Kind == topics.Queue) {
+		name = userPrefix + name
+	}
+	d, err := b.publishable(ctx, m, name)
+	if err != nil {
+		return "", err
+	}
+	if d.Kind != topics.UserPrivate {
+		return "", fmt.Errorf("broker: publish to a user: destination %q must begin with /topic/ or /queue/", m.Destination)
+	}
+	return d.Path, nil
+}
+
+// begin starts the publication of a program's message.
+func (b *Broker) begin(m *Message, destination string) (*batch, *publication) {
+	bt := b.newBatch()
+	p := &bt.pub
+	p.set(m, destination)
+	p.redelivered = false
+	if p.id == "" {
+		p.prefix, p.seq = b.idPrefix, b.nextID()
+	}
+	if m.Settled != nil {
+		c := *p.message()
+		c.Settled = m.Settled
+		p.msg = &c
+	}
+	b.stats.published.Add(1)
+	return bt, p
+}
+
+// fanOut delivers to every subscription that matches a shared destination.
+func (b *Broker) fanOut(d topics.Destination, p *publication, bt *batch) {
+	n := int64(0)
+	for _, sub := range b.router.Match(d) {
+		if sub.deliver(p, bt) {
+			n++
+		}
+	}
+	b.stats.delivered.Add(n)
+}
+
+// deliverToUser delivers to the sessions of a user.
+func (b *Broker) deliverToUser(user, path string, p *publication, bt *batch) (out Delivery) {
+	for _, session := range b.router.Sessions(user) {
+		b.deliverToSession(session, path, p, bt, &out)
+	}
+	return out
+}
+
+func (b *Broker) deliverToSession(session, path string, p *publication, bt *batch, out *Delivery) {
+	for _, sub := range b.router.MatchSession(session, path) {
+		if sub.deliver(p, bt) {
+			out.Subscriptions++
+			b.stats.delivered.Add(1)
+			if sub.mode != ackAuto {
+				out.Unacknowledged++
+			}
+		}
+	}
+}
+
+// enqueue stores a message in its queue or hands it to a consumer.
+func (b *Broker) enqueue(path string, m *Message, bt *batch) error {
+	return b.queues.Put(bt, path, m, messageSize(m))
+}
+
+// messageSize is what a stored message counts for, its bookkeeping included.
+func messageSize(m *Message) int {
+	n := 128 + len(m.Destination) + len(m.Body)
+	for i := range m.Headers {
+		n += 32 + len(m.Headers[i].Name) + len(m.Headers[i].Value)
+	}
+	return n
+}
+
+// deadLetterPrefix begins the name of the queue that takes what could not be
+// delivered from another.
+const deadLetterPrefix = "/queue/DLQ."
+
+// deadLetter makes the message for the dead-letter queue. What is in such a
+// queue stays there however often it is refused.
+func deadLetter(m *Message, queue string, attempts int) (string, *Message, int) {
+	if len(queue) >= len(deadLetterPrefix) && queue[:len(deadLetterPrefix)] == deadLetterPrefix {
+		return "", nil, 0
+	}
+	c := *m
+	c.Destination = deadLetterPrefix + queue[len("/queue/"):]
+	c.Headers = append(append([]frames.Header(nil), m.Headers...),
+		frames.Header{Name: "original-destination", Value: m.Destination},
+		frames.Header{Name: "delivery-attempts", Value: fmt.Sprint(attempts)})
+	return c.Destination, &c, messageSize(&c)
+}
+
+func queueLimits(q Queues) workqueue.Limits {
+	return workqueue.Limits{Messages: q.Messages, Bytes: q.Bytes, Queues: q.Queues, TotalBytes: q.TotalBytes, Attempts: q.Attempts}
+}

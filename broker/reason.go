@@ -1,0 +1,88 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Reason says why a session ended. Every session ends with exactly one: it is
+// logged, counted in [Stats], shown to observers, and decides the WebSocket
+// close code and whether an ERROR frame goes first.
+type Reason uint8
+
+// The reasons. The close code of each is in its comment.
+const (
+	ReasonNone             Reason = iota
+	ReasonDisconnect              // 1000: the client sent DISCONNECT or a normal close frame
+	ReasonConnectionLost          // none: the connection ended without a goodbye
+	ReasonProtocolError           // 1002: a frame that STOMP or RFC 6455 does not allow
+	ReasonInvalidText             // 1007: a text message that is not UTF-8
+	ReasonTooBig                  // 1009: a frame, header block or message over its size limit
+	ReasonRefused                 // 1008: the credential was refused
+	ReasonConnectTimeout          // 1008: no CONNECT, or no decision about it, within the deadline
+	ReasonDenied                  // 4403: a destination the rules do not allow
+	ReasonLimit                   // 4429: a count, a quota or a full queue
+	ReasonHeartBeatTimeout        // 1002: silent for three intervals
+	ReasonSlowConsumer            // 4500: it did not read what was sent to it (best effort)
+	ReasonKicked                  // 1008: an operator or the program ended it
+	ReasonInternalError           // 1011: a hook or handler failed
+	ReasonDraining                // 1012: the broker is going away, reconnect
+	numReasons
+)
+
+var reasonNames = [numReasons]string{
+	"none", "disconnect", "connection-lost", "protocol-error", "invalid-text", "too-big", "refused",
+	"connect-timeout", "denied", "limit", "heart-beat-timeout", "slow-consumer", "kicked", "internal-error", "draining",
+}
+
+var reasonCodes = [numReasons]int{
+	1005, 1000, 1006, 1002, 1007, 1009, 1008, 1008, 4403, 4429, 1002, 4500, 1008, 1011, 1012,
+}
+
+// String returns the name used in logs and metrics, such as "slow-consumer".
+func (r Reason) String() string {
+	if r >= numReasons {
+		return "unknown"
+	}
+	return reasonNames[r]
+}
+
+// CloseCode returns the WebSocket close code (RFC 6455 section 7.4; 4000 and
+// above are Hoofbeat's own). 1005 and 1006 are never sent.
+func (r Reason) CloseCode() int {
+	if r >= numReasons {
+		return 1011
+	}
+	return reasonCodes[r]
+}
+
+// Error is a failure that the client is told about: Message becomes the
+// `message` header of the ERROR frame, so it must be one line and must say
+// nothing that the client may not know. Handlers and observers of a program
+// may return it; any other error reaches the client as a constant text.
+type Error struct {
+	Reason  Reason
+	Message string
+}
+
+func (e *Error) Error() string { return e.Reason.String() + ": " + e.Message }
+
+func failure(r Reason, format string, args ...any) *Error {
+	return &Error{Reason: r, Message: fmt.Sprintf(format, args...)}
+}
+
+// Errors of the broker's methods.
+var (
+	// ErrClosed is returned by every call after Close.
+	ErrClosed = errors.New("broker: closed")
+	// ErrDraining is returned for new sessions once Drain was called.
+	ErrDraining = errors.New("broker: draining")
+	// ErrNoSession is returned when a session id names no connected session.
+	ErrNoSession = errors.New("broker: no such session")
+	// ErrQueueFull is returned by Publish when a queue holds as much as it may;
+	// nothing was stored.
+	ErrQueueFull = errors.New("broker: queue full")
+	// ErrSlowConsumer ends an in-process subscription whose function fell
+	// further behind than its buffer.
+	ErrSlowConsumer = errors.New("broker: slow consumer")
+)

@@ -1,0 +1,63 @@
+package broker
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats are counters since New and levels of now.
+type Stats struct {
+	Node    string // this broker's id, new at every start
+	Started time.Time
+
+	Sessions      int // connected now
+	Sockets       int // open now, those before CONNECTED included
+	Users         int // distinct users connected now
+	Subscriptions int
+	QueueMessages int   // held in work queues
+	QueueBytes    int64 // octets of them
+
+	Opened       int64            // sockets accepted
+	Refused      int64            // handshakes refused
+	AuthFailures int64            // CONNECTs refused by the authenticator
+	Denied       int64            // SUBSCRIBEs, SENDs and matches denied by the authorizer
+	Ended        map[string]int64 // sessions ended, by [Reason]
+	FramesIn     int64            // frames received
+	BytesIn      int64            // octets of STOMP received
+	Published    int64            // messages accepted, from clients and the program
+	Delivered    int64            // hand-overs to subscriptions
+}
+
+type counters struct {
+	opened, refused, authFailures, denied   atomic.Int64
+	framesIn, bytesIn, published, delivered atomic.Int64
+	connected, subscriptions                atomic.Int64
+	reasons                                 [numReasons]atomic.Int64
+}
+
+func (c *counters) ended(r Reason) { c.reasons[r].Add(1) }
+
+// Stats returns the figures of now. It is cheap enough for every scrape.
+func (b *Broker) Stats() Stats {
+	c := &b.stats
+	st := Stats{
+		Node: b.node, Started: b.started,
+		Sessions: int(c.connected.Load()), Sockets: b.count(), Subscriptions: int(c.subscriptions.Load()),
+		Opened: c.opened.Load(), Refused: c.refused.Load(), AuthFailures: c.authFailures.Load(), Denied: c.denied.Load(),
+		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(), Published: c.published.Load(), Delivered: c.delivered.Load(),
+		Ended: make(map[string]int64),
+	}
+	for range b.router.Users() {
+		st.Users++
+	}
+	for q := range b.queues.Queues() {
+		st.QueueMessages += q.Messages
+		st.QueueBytes += q.Bytes
+	}
+	for r := range c.reasons {
+		if n := c.reasons[r].Load(); n > 0 {
+			st.Ended[Reason(r).String()] = n
+		}
+	}
+	return st
+}

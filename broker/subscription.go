@@ -1,0 +1,220 @@
+package broker
+
+import (
+	"slices"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
+	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+type ackMode uint8
+
+const (
+	ackAuto       ackMode = iota
+	ackClient             // cumulative per subscription
+	ackIndividual         // each message for itself
+)
+
+// Instances of the bookkeeping of /queue destinations: messages are kept as
+// they were published, and what a hand-over touches goes into the batch.
+type (
+	queueStore    = workqueue.Store[*Message, *batch]
+	queueConsumer = workqueue.Consumer[*Message, *batch]
+	queueDelivery = workqueue.Delivery[*Message, *batch]
+)
+
+// A subscription is one SUBSCRIBE of a session, or one in-process Subscribe
+// (then local is set and s is nil).
+type subscription struct {
+	s       *session
+	local   *Subscription
+	id      string // as the client named it; "" for a 1.0 client that did not
+	dest    topics.Destination
+	as      string // destination its MESSAGE frames carry, if not the publication's
+	mode    ackMode
+	ordinal uint32 // names it in `ack` headers
+
+	consumer *queueConsumer // of a work queue
+	filter   *filter        // of a pattern that not every match of may be seen
+
+	// Guarded by the lock of the session's outbox.
+	gated   bool     // its SUBSCRIBE is being answered
+	dead    bool     // UNSUBSCRIBEd: nothing may follow
+	held    [][]byte // what arrived while gated
+	acks    uint64   // deliveries numbered so far
+	pending []unacknowledged
+}
+
+// unacknowledged is one delivery that the client has to acknowledge.
+type unacknowledged struct {
+	n    uint64
+	id   string // message-id
+	work *queueDelivery
+	msg  *Message // with Settled, when the publisher wants to know
+}
+
+// deliver hands p to the subscription and reports whether it took it.
+func (sub *subscription) deliver(p *publication, bt *batch) bool {
+	switch {
+	case sub.filter != nil:
+		return sub.filter.deliver(p, bt)
+	case sub.local != nil:
+		return sub.local.offer(p.message())
+	case sub.mode != ackAuto:
+		return sub.deliverNumbered(p, nil, bt)
+	}
+	s := sub.s
+	return s.out.deliver(sub, p.frame(s.wire.framing(), s.version, sub), bt)
+}
+
+// deliverNumbered hands out a message with an `ack` header. It is remembered
+// only when somebody waits for the answer: a queue, or a publisher who asked.
+func (sub *subscription) deliverNumbered(p *publication, work *queueDelivery, bt *batch) bool {
+	s := sub.s
+	o := &s.out
+	track := work != nil || p.msg != nil && p.msg.Settled != nil
+	o.mu.Lock()
+	if work != nil && (!o.hasRoom() || !s.mayHold(o)) {
+		o.mu.Unlock()
+		return false
+	}
+	if sub.dead || work == nil && !o.room(len(p.body)+256, bt) || sub.dead {
+		o.mu.Unlock()
+		return false
+	}
+	var n uint64
+	if sub.mode != ackAuto {
+		sub.acks++
+		n = sub.acks
+		if track {
+			sub.pending = append(sub.pending, unacknowledged{n, p.message().ID, work, p.msg})
+			s.unacked.Add(1)
+		}
+	}
+	seg := p.encode(s.wire.framing(), s.version, sub, n)
+	wake := o.enqueue(sub, seg)
+	o.mu.Unlock()
+	if wake {
+		bt.add(o)
+	}
+	return true
+}
+
+// mayHold reports whether the session may be given one more message to
+// acknowledge; if not, its consumers go on when it acknowledges some.
+func (s *session) mayHold(o *outbox) bool {
+	if int(s.unacked.Load()) < s.b.o.Limits.Unacknowledged {
+		return true
+	}
+	o.starved = true
+	return false
+}
+
+// Offer implements workqueue.Receiver. The queue's lock is held.
+func (sub *subscription) Offer(bt *batch, d *queueDelivery) bool {
+	m := d.Message()
+	if sub.local != nil {
+		return sub.local.offerWork(m, d)
+	}
+	var p publication
+	p.set(m, m.Destination)
+	p.msg = m
+	p.redelivered = d.Redelivered()
+	return sub.deliverNumbered(&p, d, bt)
+}
+
+// resumeConsumers lets the queues of the session go on handing out.
+func (s *session) resumeConsumers(bt *batch) {
+	s.out.mu.Lock()
+	list := s.consumers
+	s.out.mu.Unlock()
+	for _, k := range list {
+		k.Resume(bt)
+	}
+}
+
+func (s *session) addConsumer(k *queueConsumer) {
+	s.out.mu.Lock()
+	s.consumers = append(slices.Clone(s.consumers), k)
+	s.out.mu.Unlock()
+}
+
+func (s *session) removeConsumer(k *queueConsumer) {
+	s.out.mu.Lock()
+	s.consumers = slices.DeleteFunc(slices.Clone(s.consumers), func(c *queueConsumer) bool { return c == k })
+	s.out.mu.Unlock()
+}
+
+// find returns the subscription with that id.
+func (s *session) find(id string) (int, *subscription) {
+	for i, sub := range s.subs {
+		if sub.id == id {
+			return i, sub
+		}
+	}
+	return -1, nil
+}
+
+// drop takes sub out of the index or its queue. What it was given and did not
+// acknowledge goes back.
+func (s *session) drop(sub *subscription, bt *batch) {
+	s.out.mu.Lock()
+	sub.dead = true
+	pending := sub.pending
+	sub.pending = nil
+	for _, seg := range sub.held {
+		s.out.bytes -= len(seg)
+	}
+	sub.held = nil
+	s.out.mu.Unlock()
+	s.unacked.Add(-int32(len(pending)))
+	if sub.consumer != nil {
+		s.removeConsumer(sub.consumer)
+		sub.consumer.Close(bt)
+	} else {
+		s.b.router.Unsubscribe(s.id, sub.dest, sub)
+	}
+	if sub.filter != nil {
+		sub.filter.close()
+	}
+	for _, u := range pending {
+		if u.work == nil {
+			s.settled(u.msg, Lost)
+		}
+	}
+	s.subscribed.Add(-1)
+	s.b.stats.subscriptions.Add(-1)
+}
+
+// settled tells the publisher of m, if it asked.
+func (s *session) settled(m *Message, o Outcome) {
+	if m == nil || m.Settled == nil {
+		return
+	}
+	if _, err := guard(func() (struct{}, error) { m.Settled(s.id, o); return struct{}{}, nil }); err != nil {
+		s.b.o.Logger.Error("a Settled callback failed", "session", s.id, "error", err)
+	}
+}
+
+// receipt pushes the RECEIPT that f asked for, if it did.
+func (s *session) receipt(f *frames.Frame, bt *batch) {
+	if seg := s.receiptFrame(f); seg != nil {
+		s.out.push(seg, bt)
+	}
+}
+
+func (s *session) receiptFrame(f *frames.Frame) []byte {
+	id, ok := f.Lookup(frames.HeaderReceipt)
+	if !ok {
+		return nil
+	}
+	const room = 10
+	b := append(make([]byte, room, room+24+len(id)), "RECEIPT\n"...)
+	b = frames.AppendHeader(b, s.version, frames.HeaderReceiptID, id)
+	b = append(b, '\n', 0)
+	if s.wire.framing() == framingWebSocket {
+		return webSocketFrame(b, room)
+	}
+	return b[room:]
+}

@@ -1,0 +1,86 @@
+package broker
+
+import (
+	"strconv"
+
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// A transaction keeps the SEND, ACK and NACK frames between BEGIN and COMMIT
+// (STOMP 1.2, "BEGIN"). Receipts for them confirm that they were taken into the
+// transaction; the receipt of the COMMIT confirms that they were carried out.
+// What is open when the session ends is dropped.
+type transaction struct {
+	frames []frames.Frame
+	bytes  int
+}
+
+// transact handles BEGIN, COMMIT and ABORT.
+func (s *session) transact(f *frames.Frame, bt *batch) *Error {
+	id, ok := f.Lookup(frames.HeaderTransaction)
+	if !ok {
+		return failure(ReasonProtocolError, "%s without a transaction header", f.Command)
+	}
+	tx := s.tx[id]
+	if f.Command == frames.CommandBegin {
+		if tx != nil {
+			return failure(ReasonProtocolError, "transaction %s has begun already", strconv.QuoteToASCII(id))
+		}
+		if len(s.tx) >= s.b.o.Limits.Transactions {
+			return failure(ReasonLimit, "more than %d open transactions", s.b.o.Limits.Transactions)
+		}
+		if s.tx == nil {
+			s.tx = make(map[string]*transaction)
+		}
+		s.tx[id] = new(transaction)
+		return nil
+	}
+	if tx == nil {
+		return unknownTransaction(id)
+	}
+	delete(s.tx, id)
+	s.txBytes -= tx.bytes
+	if f.Command == frames.CommandAbort {
+		return nil
+	}
+	for i := range tx.frames {
+		var fail *Error
+		if fr := &tx.frames[i]; fr.Command == frames.CommandSend {
+			fail = s.send(fr, bt)
+		} else {
+			fail = s.acknowledge(fr, bt)
+		}
+		if fail != nil {
+			return fail
+		}
+	}
+	return nil
+}
+
+func unknownTransaction(id string) *Error {
+	return failure(ReasonProtocolError, "no open transaction %s", strconv.QuoteToASCII(id))
+}
+
+// inTransaction keeps a frame until COMMIT.
+func (s *session) inTransaction(id string, f *frames.Frame, bt *batch) *Error {
+	tx := s.tx[id]
+	if tx == nil {
+		return unknownTransaction(id)
+	}
+	l := s.b.o.Limits
+	if len(tx.frames) >= l.TransactionFrames {
+		return failure(ReasonLimit, "more than %d frames in a transaction", l.TransactionFrames)
+	}
+	size := len(f.Body)
+	for i := range f.Headers {
+		size += len(f.Headers[i].Name) + len(f.Headers[i].Value)
+	}
+	if s.txBytes+size > l.TransactionBytes {
+		return failure(ReasonLimit, "more than %d bytes in open transactions", l.TransactionBytes)
+	}
+	tx.bytes += size
+	s.txBytes += size
+	tx.frames = append(tx.frames, *f.Clone())
+	s.receipt(f, bt)
+	return nil
+}

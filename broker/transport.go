@@ -1,0 +1,219 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/stream"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
+)
+
+// Transport is a connection that the broker did not accept itself: a socket
+// that another WebSocket library upgraded, a SockJS session, a test. It carries
+// the octets of STOMP; heart-beats, limits and deadlines are the broker's.
+//
+// Receive and Send are each called by one goroutine at a time, at the same time
+// as the other. Close may come at any moment, more than once, and must make
+// both return.
+type Transport interface {
+	// Receive blocks for what the client sent next, cut in any way; the slice
+	// may be reused at the next call. io.EOF says that the client has left.
+	Receive() ([]byte, error)
+	// Send writes complete STOMP frames, each of which must become a message of
+	// its own: text if utf8.Valid says so, else binary. The slices are shared
+	// and must not be changed or kept.
+	Send(frames [][]byte) error
+	// Close ends the connection with a WebSocket close code and a reason for
+	// people; code 1006 means at once and without a word.
+	Close(code int, reason string) error
+}
+
+// Serve runs a session over t and returns when it has ended: nil after a
+// goodbye from either side, the reason as an [*Error] otherwise. The Admission
+// comes from [Broker.Admit], or is the zero value for a peer that has no HTTP
+// request; its place among the unauthenticated is given back. Cancelling ctx
+// ends the session.
+func (b *Broker) Serve(ctx context.Context, t Transport, a Admission) error {
+	s, err := b.newSession(&messageWire{t: t}, &a)
+	if err != nil {
+		a.Release()
+		_ = t.Close(ReasonDraining.CloseCode(), err.Error())
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() {
+		s.endNow(failure(ReasonKicked, "session ended"))
+	})
+	defer stop()
+	done := make(chan struct{})
+	if !b.spawn(func() { defer close(done); s.run() }) {
+		s.abandon()
+		return ErrClosed
+	}
+	<-done
+	if f := s.cause(); f.Reason != ReasonDisconnect && f.Reason != ReasonDraining {
+		return f
+	}
+	return nil
+}
+
+// framing says how a STOMP frame lies on the wire. Frames are encoded once for
+// each framing, and shared.
+type framing uint8
+
+const (
+	framingStream    framing = iota // octets of STOMP, one frame after another
+	framingWebSocket                // each frame behind its WebSocket header
+)
+
+// wire is one connection as its session and outbox see it. There are three:
+// WebSocket, TCP, and a Transport from outside.
+type wire interface {
+	framing() framing
+	// receive blocks and hands the session what arrives (session.data,
+	// session.ping, session.batchEnd) until the connection ends.
+	receive(s *session) error
+	// canTry reports whether tryWrite can do anything.
+	canTry() bool
+	// tryWrite writes what the socket takes without blocking.
+	tryWrite(p []byte) (int, error)
+	// write writes the next part of d, blocking, and returns its octets; 0 when
+	// d is through.
+	write(d *drain) (int, error)
+	// goodbye returns what goes out last, behind an ERROR: a close frame.
+	goodbye(code int, reason string) []byte
+	// ping returns a frame that the peer's network stack answers, or nil.
+	ping() []byte
+	// finish is called when everything is written: half-close, and bound the
+	// time that receive still waits for the peer's end.
+	finish(linger time.Duration, code int, reason string)
+	// abort ends the connection at once.
+	abort()
+	// shut releases the connection after receive has returned.
+	shut()
+	remote() netip.AddrPort
+	kind() string
+}
+
+// byteWire is what WebSocket and TCP have in common.
+type byteWire struct{ c *stream.Conn }
+
+func (w byteWire) canTry() bool                   { return w.c.CanTry() }
+func (w byteWire) tryWrite(p []byte) (int, error) { return w.c.TryWrite(p) }
+func (w byteWire) remote() netip.AddrPort         { return w.c.RemoteAddr() }
+func (w byteWire) abort()                         { w.c.Abort() }
+func (w byteWire) shut()                          { _ = w.c.Close() } // the connection is over either way
+
+func (w byteWire) write(d *drain) (int, error) {
+	p := d.chunk()
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := w.c.Write(p)
+	d.out = d.out[n:]
+	return n, err
+}
+
+// finish half-closes, so that what was written is read before the peer learns
+// of the end: closing with unread input would reset the connection and eat the
+// ERROR.
+func (w byteWire) finish(linger time.Duration, _ int, _ string) {
+	if w.c.CloseWrite() != nil || w.c.SetReadDeadline(time.Now().Add(linger)) != nil {
+		w.c.Abort()
+	}
+}
+
+type webSocketWire struct {
+	byteWire
+	ws *wsconn.Conn
+}
+
+func (w webSocketWire) framing() framing         { return framingWebSocket }
+func (w webSocketWire) receive(s *session) error { return w.ws.Receive((*webSocketInput)(s)) }
+func (w webSocketWire) ping() []byte             { return wsconn.AppendPing(nil, nil) }
+func (w webSocketWire) kind() string             { return "websocket" }
+func (w webSocketWire) goodbye(code int, reason string) []byte {
+	return wsconn.AppendClose(nil, code, reason)
+}
+
+// webSocketInput is the session as wsconn feeds it.
+type webSocketInput session
+
+func (i *webSocketInput) Data(p []byte) error { return (*session)(i).data(p) }
+func (i *webSocketInput) Ping(payload []byte) {
+	s := (*session)(i)
+	s.heard()
+	s.out.answerPing(wsconn.AppendPong(nil, payload), s.work())
+}
+func (i *webSocketInput) Pong()        { (*session)(i).heard() }
+func (i *webSocketInput) Batch() error { (*session)(i).batchEnd(); return nil }
+
+type tcpWire struct{ byteWire }
+
+func (w tcpWire) framing() framing           { return framingStream }
+func (w tcpWire) ping() []byte               { return nil }
+func (w tcpWire) goodbye(int, string) []byte { return nil }
+func (w tcpWire) kind() string               { return "tcp" }
+func (w tcpWire) receive(s *session) error {
+	return w.c.Receive(func(p []byte) error {
+		err := s.data(p)
+		s.batchEnd()
+		return err
+	})
+}
+
+// messageWire is a Transport from outside. It may block at any write, so all
+// its writing is left to the writer goroutine.
+type messageWire struct{ t Transport }
+
+func (w *messageWire) framing() framing             { return framingStream }
+func (w *messageWire) canTry() bool                 { return false }
+func (w *messageWire) tryWrite([]byte) (int, error) { return 0, nil }
+func (w *messageWire) ping() []byte                 { return nil }
+func (w *messageWire) goodbye(int, string) []byte   { return nil }
+func (w *messageWire) shut()                        { _ = w.t.Close(1006, "") } // over either way
+func (w *messageWire) abort()                       { _ = w.t.Close(1006, "") }
+func (w *messageWire) kind() string                 { return "transport" }
+func (w *messageWire) finish(_ time.Duration, code int, reason string) {
+	_ = w.t.Close(code, reason) // the session has ended; nobody is left to tell
+}
+
+func (w *messageWire) remote() netip.AddrPort {
+	if r, ok := w.t.(interface{ RemoteAddr() netip.AddrPort }); ok {
+		return r.RemoteAddr()
+	}
+	return netip.AddrPort{}
+}
+
+func (w *messageWire) receive(s *session) error {
+	for {
+		p, err := w.t.Receive()
+		if len(p) > 0 {
+			if err := s.data(p); err != nil {
+				return err
+			}
+		}
+		s.batchEnd()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return io.EOF
+			}
+			return err
+		}
+	}
+}
+
+func (w *messageWire) write(d *drain) (int, error) {
+	if d.segs == nil || d.next == len(d.segs.list) {
+		return 0, nil
+	}
+	list := d.segs.list[d.next:]
+	d.next = len(d.segs.list)
+	n := 0
+	for _, seg := range list {
+		n += len(seg)
+	}
+	return n, w.t.Send(list)
+}

@@ -1,0 +1,169 @@
+package topics
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// trie holds the pattern subscriptions of an Index, by segments. A look-up walks all patterns at once: it keeps
+// the set of branches that the path has reached so far, and takes each segment in turn. So it never tries a branch
+// twice for the same segment, whatever the patterns look like.
+type trie[S comparable] struct {
+	mu       sync.RWMutex
+	patterns elastic[string, *leaf[S]]
+	absolute branch[S] // patterns that begin with a separator
+	relative branch[S] // the others
+
+	size       atomic.Int64  // subscriptions
+	generation atomic.Uint64 // changes with every change; read under mu it belongs to what is read
+}
+
+// leaf is one pattern with its subscribers.
+type leaf[S comparable] struct {
+	bag     bag[S]
+	pattern *Pattern
+	at      *branch[S]
+}
+
+// branch stands for a pattern's first segments.
+type branch[S comparable] struct {
+	segment segment
+	parent  *branch[S] // nil for the two roots
+	plain   bool       // no ** on the way here, so that a look-up comes by at most once
+
+	children elastic[string, *branch[S]] // by their segment's text
+	whole    *branch[S]                  // the child "*"
+	deep     *branch[S]                  // the child "**"
+	globs    []*branch[S]                // the children with other wildcards
+	place    int                         // of a glob among its siblings
+
+	leaves []*leaf[S] // more than one only where patterns differ in nothing but empty segments
+}
+
+func newTrie[S comparable]() *trie[S] {
+	return &trie[S]{
+		absolute: branch[S]{plain: true},
+		relative: branch[S]{plain: true},
+	}
+}
+
+func (t *trie[S]) root(leading bool) *branch[S] {
+	if leading {
+		return &t.absolute
+	}
+	return &t.relative
+}
+
+func (t *trie[S]) add(pattern string, s S) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.patterns.all[pattern]
+	if l == nil {
+		p := newPattern(pattern)
+		at := t.root(p.leading)
+		for _, g := range p.segments {
+			at = at.grow(g)
+		}
+		l = &leaf[S]{pattern: p, at: at}
+		at.leaves = append(at.leaves, l)
+		t.patterns.set(pattern, l)
+	}
+	l.bag.add(s)
+	t.size.Add(1)
+	t.generation.Add(1)
+}
+
+func (t *trie[S]) remove(pattern string, s S) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.patterns.all[pattern]
+	if l == nil || !l.bag.remove(s) {
+		return false
+	}
+	if len(l.bag.items) == 0 {
+		t.patterns.delete(pattern)
+		i := slices.Index(l.at.leaves, l)
+		l.at.leaves = slices.Delete(l.at.leaves, i, i+1)
+		l.at.prune()
+	}
+	t.size.Add(-1)
+	t.generation.Add(1)
+	return true
+}
+
+// match appends to found the snapshots of all patterns that match path, and returns the generation they are of.
+func (t *trie[S]) match(path string, found [][]S) ([][]S, uint64) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var room [3][8]*branch[S]
+	w := walk[S]{reached: room[0][:0], held: room[1][:0]}
+	w = w.enter(t.root(strings.HasPrefix(path, "/")))
+	spare := room[2][:0]
+	for text, rest := nextSegment(path); text != ""; text, rest = nextSegment(rest) {
+		from := w.reached
+		w.reached = spare[:0]
+		w = w.step(from, text)
+		spare = from
+	}
+	return w.collect(strings.HasSuffix(path, "/"), found), t.generation.Load()
+}
+
+// counts yields each pattern with the number of its subscriptions, without holding the lock.
+func (t *trie[S]) counts() iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		t.mu.RLock()
+		found := make(map[string]int, len(t.patterns.all))
+		for pattern, l := range t.patterns.all {
+			found[pattern] = len(l.bag.items)
+		}
+		t.mu.RUnlock()
+		for pattern, n := range found {
+			if !yield(pattern, n) {
+				return
+			}
+		}
+	}
+}
+
+// grow returns the child for a segment and makes it if need be.
+func (b *branch[S]) grow(g segment) *branch[S] {
+	if c := b.children.all[g.text]; c != nil {
+		return c
+	}
+	c := &branch[S]{segment: g, parent: b, plain: b.plain && g.form != deep}
+	switch g.form {
+	case whole:
+		b.whole = c
+	case deep:
+		b.deep = c
+	case starred, masked:
+		c.place = len(b.globs)
+		b.globs = append(b.globs, c)
+	}
+	b.children.set(g.text, c)
+	return c
+}
+
+// prune removes the branch if nothing hangs on it, and then its parent likewise.
+func (b *branch[S]) prune() {
+	for b.parent != nil && len(b.leaves) == 0 && len(b.children.all) == 0 {
+		p := b.parent
+		p.children.delete(b.segment.text)
+		switch b.segment.form {
+		case whole:
+			p.whole = nil
+		case deep:
+			p.deep = nil
+		case starred, masked:
+			last := len(p.globs) - 1
+			p.globs[b.place] = p.globs[last]
+			p.globs[b.place].place = b.place
+			p.globs[last] = nil
+			p.globs = p.globs[:last]
+		}
+		b = p
+	}
+}

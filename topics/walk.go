@@ -1,0 +1,82 @@
+package topics
+
+// walk is the state of one look-up in a trie. Its methods return it instead of changing it through a pointer, so
+// that the lists may lie on the caller's stack.
+type walk[S comparable] struct {
+	reached []*branch[S] // by exactly the segments taken so far
+	held    []*branch[S] // branches of **, which stay reached to the end
+	// seen are the held branches that could be met again: those behind another **. They are few or none, but a
+	// hostile set of patterns must not make the check slow.
+	seen map[*branch[S]]struct{}
+}
+
+// enter notes that b is reached, and with it what follows if a ** behind it takes no segment.
+func (w walk[S]) enter(b *branch[S]) walk[S] {
+	w.reached = append(w.reached, b)
+	d := b.deep
+	if d == nil {
+		return w
+	}
+	if !b.plain {
+		if _, ok := w.seen[d]; ok {
+			return w
+		}
+		if w.seen == nil {
+			w.seen = make(map[*branch[S]]struct{})
+		}
+		w.seen[d] = struct{}{}
+	}
+	w.held = append(w.held, d)
+	return w
+}
+
+// step takes one segment of the path.
+func (w walk[S]) step(from []*branch[S], text string) walk[S] {
+	// A ** that is met in this step takes part from the next one on.
+	held := w.held
+	for _, b := range from {
+		w = w.take(b, text)
+	}
+	for _, b := range held {
+		w = w.take(b, text)
+	}
+	return w
+}
+
+// take enters the children of b that match text.
+func (w walk[S]) take(b *branch[S], text string) walk[S] {
+	if c := b.children.all[text]; c != nil && c.segment.form == literal {
+		w = w.enter(c)
+	}
+	if b.whole != nil {
+		w = w.enter(b.whole)
+	}
+	for _, c := range b.globs {
+		if c.segment.match(text) {
+			w = w.enter(c)
+		}
+	}
+	return w
+}
+
+// collect appends the snapshots of all patterns that end where the path has ended.
+func (w walk[S]) collect(trailing bool, found [][]S) [][]S {
+	for _, b := range w.reached {
+		for _, l := range b.leaves {
+			if l.pattern.trailing == trailing {
+				found = append(found, l.bag.snapshot())
+			}
+		}
+		if trailing && b.plain && b.whole != nil { // /a/* matches /a/
+			for _, l := range b.whole.leaves {
+				found = append(found, l.bag.snapshot())
+			}
+		}
+	}
+	for _, b := range w.held {
+		for _, l := range b.leaves {
+			found = append(found, l.bag.snapshot())
+		}
+	}
+	return found
+}
