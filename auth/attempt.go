@@ -18,15 +18,20 @@ const (
 	StageHandshake Stage = iota + 1
 	// StageConnect is the STOMP CONNECT (or STOMP) frame, the first frame of every session.
 	StageConnect
+	// StageRenew is a SEND to /app/session/refresh with a new credential for a session that is connected:
+	// Attempt.Principal is who it acts for, and the answer must be the same user.
+	StageRenew
 )
 
-// String returns "handshake" or "connect".
+// String returns "handshake", "connect" or "renew".
 func (s Stage) String() string {
 	switch s {
 	case StageHandshake:
 		return "handshake"
 	case StageConnect:
 		return "connect"
+	case StageRenew:
+		return "renew"
 	default:
 		return fmt.Sprintf("Stage(%d)", uint8(s))
 	}
@@ -52,7 +57,8 @@ type Attempt struct {
 	Stage Stage
 	// Session is the broker's id of the session; it is what CONNECTED will carry in its session header.
 	Session string
-	// Principal is, at StageConnect, whom the handshake established; nil if it established nobody.
+	// Principal is, at StageConnect, whom the handshake established; nil if it established nobody. At StageRenew it
+	// is whom the session acts for.
 	Principal *Principal
 
 	// Ticket is the single-use ticket of the handshake's URL or sub-protocol, or CONNECT's ticket header.

@@ -33,13 +33,13 @@ type Broker struct {
 	throttle throttle
 	watchers watchers
 
-	node     string
 	idPrefix string
 	ids      atomic.Uint64
 	started  time.Time
 
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
+	unwatch func()          // of Options.Store, nil without
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
 
 	mu        sync.Mutex
 	draining  bool
@@ -57,12 +57,11 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	node := uuid.NewString()
+	run := uuid.NewString() // message-ids of another run are others
 	b := &Broker{
 		o:         o,
 		router:    topics.NewRouter[*subscription](),
-		node:      node,
-		idPrefix:  node[:8] + "-",
+		idPrefix:  run[:8] + "-",
 		started:   time.Now(),
 		sessions:  make(map[string]*session),
 		locals:    make(map[*Subscription]struct{}),
@@ -72,8 +71,15 @@ func New(o Options) (*Broker, error) {
 	b.queues = workqueue.New[*Message, *batch](queueLimits(o.Queues), deadLetter)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.caps.init(o.Limits)
+	b.mux.literal = map[string]Handler{
+		sessionRefresh[len("/app"):]: HandlerFunc(b.refresh),
+		bootstrap[len("/app"):]:      HandlerFunc(b.bootstrap),
+	}
 	b.sweeper = newSweeper(b)
 	b.spawn(b.sweeper.run)
+	if o.Store != nil {
+		b.unwatch = o.Store.Watch(b.endRevoked)
+	}
 	return b, nil
 }
 
@@ -277,6 +283,9 @@ func (b *Broker) Close() error {
 	}
 	b.closeListeners()
 	b.mu.Unlock()
+	if b.unwatch != nil {
+		b.unwatch()
+	}
 
 	bt := b.newBatch()
 	for _, s := range sessions {

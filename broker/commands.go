@@ -46,6 +46,11 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 			return fail
 		}
 	case frames.CommandDisconnect:
+		if f.Get("logout") == "true" {
+			if fail := s.logOut(); fail != nil {
+				return fail
+			}
+		}
 		s.receipt(f, bt)
 		return &Error{Reason: ReasonDisconnect, Message: "DISCONNECT"}
 	case frames.CommandConnect, frames.CommandStomp:
@@ -59,6 +64,9 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 
 // authorize asks the hook whether the client may do this.
 func (s *session) authorize(act auth.Action, destination string, bt *batch) *Error {
+	if ownBusiness(destination) {
+		return nil
+	}
 	var err error
 	if rules, ok := s.b.o.Authorizer.(*auth.Rules); ok { // never blocks
 		err = rules.Authorize(s.b.ctx, s.principal.Load(), act, destination)
@@ -237,7 +245,10 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 // SUBSCRIBE would be refused: unless the rules prove that it cannot, every
 // destination it matches is authorised before delivery.
 func (s *session) mayObserve(sub *subscription, bt *batch) *Error {
-	if !sub.dest.Pattern {
+	switch {
+	case sub.dest.Kind == topics.UserNamed: // one's own name says no more than none
+		return s.authorize(auth.Subscribe, userPrefix+sub.dest.Path, bt)
+	case !sub.dest.Pattern:
 		return s.authorize(auth.Subscribe, sub.dest.Name, bt)
 	}
 	coverage := auth.Some

@@ -50,7 +50,10 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.admission = nil
 	s.joined = true
 	s.b.join(s)
-	s.b.sweeper.reschedule(s, s.b.now())
+	if s.b.revoked(p) { // while it was connecting
+		return failure(ReasonRevoked, "session revoked")
+	}
+	s.setExpiry(p)
 	s.b.observe(func(o *Observer) {
 		if o.Connected != nil {
 			bt.flush()
@@ -76,9 +79,8 @@ func (s *session) connected() []byte {
 // authenticate asks the hook. It fails closed: an error, a panic or no answer
 // within the deadline is a refusal, and what the client learns is constant.
 func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Error) {
-	refused := &Error{Reason: ReasonRefused, Message: "authentication failed"}
 	if s.b.o.Authenticator == nil {
-		return nil, refused
+		return nil, refusedBy(nil)
 	}
 	keys := []string{addressKey(s.peer.Addr()), loginKey(f.Get(frames.HeaderLogin), s.peer.Addr())}
 	if s.b.throttle.wait(time.Now(), keys...) > 0 {
@@ -116,12 +118,8 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	}
 	s.b.throttle.failed(time.Now(), keys...)
 	s.b.stats.authFailures.Add(1)
-	var r *auth.Refusal
-	if errors.As(err, &r) && r.Reason != "" {
-		refused.Message = r.Reason
-	}
 	s.b.o.Logger.Info("authentication refused", "session", s.id, "remote", s.peer, "error", refusalForLog(err))
-	return nil, refused
+	return nil, refusedBy(err)
 }
 
 // authorization returns the header that HTTP calls Authorization; STOMP header

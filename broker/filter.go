@@ -119,6 +119,13 @@ func (f *filter) ask(destination string) bool {
 	return err == nil
 }
 
+// forget has every destination authorised again.
+func (f *filter) forget() {
+	f.mu.Lock()
+	clear(f.verdicts)
+	f.mu.Unlock()
+}
+
 func (f *filter) close() {
 	f.mu.Lock()
 	f.closed = true

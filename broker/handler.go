@@ -130,9 +130,6 @@ func (b *Broker) Handle(pattern string, h Handler) error {
 		if _, ok := m.literal[d.Path]; ok {
 			return twice
 		}
-		if m.literal == nil {
-			m.literal = make(map[string]Handler)
-		}
 		m.literal[d.Path] = h
 		return nil
 	}

@@ -23,6 +23,7 @@ func (s *session) check(now int64, bt *batch) int64 {
 		return s.checkGoodbye(now)
 	}
 	at := s.checkWriter(now, bt)
+	at = min(at, s.checkExpiry(now, bt))
 	at = min(at, s.checkHeartBeat(now, bt))
 	return min(at, s.checkSilence(now, bt))
 }

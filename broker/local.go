@@ -84,7 +84,9 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 		b.router.Subscribe("", d, l.sub)
 	}
 	b.stats.subscriptions.Add(1)
+	l.mu.Lock()
 	l.stop = context.AfterFunc(ctx, func() { l.end(context.Cause(ctx)) })
+	l.mu.Unlock()
 	if work {
 		bt := b.newBatch()
 		l.sub.consumer.Start(bt)
@@ -117,11 +119,11 @@ func (l *Subscription) end(err error) {
 	}
 	l.closed, l.err = true, err
 	l.waiting = nil
-	idle := !l.running
+	idle, stop := !l.running, l.stop
 	l.mu.Unlock()
 	l.cancel()
-	if l.stop != nil {
-		l.stop()
+	if stop != nil {
+		stop()
 	}
 	if l.sub.consumer != nil {
 		bt := l.b.newBatch()

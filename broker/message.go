@@ -84,6 +84,9 @@ func Reserved(name string) bool {
 	return len(name) >= 4 && strings.EqualFold(name[:4], "simp")
 }
 
+// jsonHeaders are the headers of what the broker itself says.
+var jsonHeaders = []frames.Header{{Name: frames.HeaderContentType, Value: "application/json"}}
+
 // applicationHeaders copies the headers of a SEND that reach its receivers.
 func applicationHeaders(in []frames.Header) []frames.Header {
 	n := 0

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -20,6 +23,11 @@ type Options struct {
 	Authenticator auth.Authenticator
 	// Authorizer decides about each SUBSCRIBE and SEND. Nil means [auth.Guarded].
 	Authorizer auth.Authorizer
+
+	// Store, when set, is asked about revocations at CONNECT and renewal, and
+	// every session that a revocation names is ended at once. Tickets made from
+	// the same Store die with it.
+	Store *auth.Store
 
 	// Origins are the web origins whose pages may connect, as
 	// "https://app.example.com", with "*" as the first label of the host for
@@ -50,10 +58,30 @@ type Options struct {
 	Limits Limits
 	Queues Queues
 
+	// SoftDenial answers a denied SUBSCRIBE or SEND with a message on
+	// /user/queue/errors instead of an ERROR, and the session lives. STOMP asks
+	// for the ERROR; a page with many subscriptions may rather lose one.
+	SoftDenial bool
+	// ExpiryNotice is how long before its credential expires a session is told
+	// on /user/topic/session, so that it can renew. Default 60 s.
+	ExpiryNotice time.Duration
+
+	// Node is this broker's id among others. Default a random one.
+	Node string
+	// Nodes are what a SUBSCRIBE to /app/bootstrap is told, so that a page knows
+	// where else it can connect. May be empty.
+	Nodes []Node
+
 	// Server is the `server` header of CONNECTED. Default "hoofbeat".
 	Server string
 	// Logger receives what operators need to know. Nil discards.
 	Logger *slog.Logger
+}
+
+// Node is one broker as clients reach it.
+type Node struct {
+	ID  string
+	URL string // of its WebSocket endpoint
 }
 
 // Limits bound what one session, or strangers together, may cost. Per session
@@ -123,6 +151,13 @@ func (o Options) withDefaults() (Options, error) {
 	set(&o.ConnectDeadline, 5*time.Second, 0)
 	set(&o.WriteDeadline, 10*time.Second, 0)
 	set(&o.LingerTimeout, 2*time.Second, 2*time.Second)
+	set(&o.ExpiryNotice, expiryNotice, 0)
+	if o.Node == "" {
+		o.Node = uuid.NewString()
+	}
+	o.Nodes = slices.Clone(o.Nodes)
+	o.Origins = slices.Clone(o.Origins)
+	o.TrustedProxies = slices.Clone(o.TrustedProxies)
 	l := &o.Limits
 	set(&l.Frame, 64<<10, unlimited)
 	set(&l.UnauthenticatedFrame, 8<<10, unlimited)
@@ -168,6 +203,9 @@ func (o *Options) validate() error {
 		if c < ' ' || c == 0x7f {
 			return errors.New("broker: Options.Server has a control character")
 		}
+	}
+	if err := nodesValid(o.Nodes); err != nil {
+		return err
 	}
 	if _, err := compileOrigins(o.Origins); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -177,6 +178,12 @@ func messageSize(m *Message) int {
 // delivered from another.
 const deadLetterPrefix = "/queue/DLQ."
 
+// Headers that a dead letter carries.
+const (
+	headerOriginal = "original-destination"
+	headerAttempts = "delivery-attempts"
+)
+
 // deadLetter makes the message for the dead-letter queue. What is in such a
 // queue stays there however often it is refused.
 func deadLetter(m *Message, queue string, attempts int) (string, *Message, int) {
@@ -185,9 +192,15 @@ func deadLetter(m *Message, queue string, attempts int) (string, *Message, int) 
 	}
 	c := *m
 	c.Destination = deadLetterPrefix + queue[len("/queue/"):]
-	c.Headers = append(append([]frames.Header(nil), m.Headers...),
-		frames.Header{Name: "original-destination", Value: m.Destination},
-		frames.Header{Name: "delivery-attempts", Value: fmt.Sprint(attempts)})
+	c.Headers = []frames.Header{
+		{Name: headerOriginal, Value: m.Destination},
+		{Name: headerAttempts, Value: strconv.Itoa(attempts)},
+	}
+	for _, h := range m.Headers { // what the sender called so is not what we say
+		if h.Name != headerOriginal && h.Name != headerAttempts {
+			c.Headers = append(c.Headers, h)
+		}
+	}
 	return c.Destination, &c, messageSize(&c)
 }
 

@@ -24,6 +24,8 @@ const (
 	ReasonLimit                   // 4429: a count, a quota or a full queue
 	ReasonHeartBeatTimeout        // 1002: silent for three intervals
 	ReasonSlowConsumer            // 4500: it did not read what was sent to it (best effort)
+	ReasonExpired                 // 1008: its credential ran out and was not renewed
+	ReasonRevoked                 // 1008: its user, session or credential was revoked
 	ReasonKicked                  // 1008: an operator or the program ended it
 	ReasonInternalError           // 1011: a hook or handler failed
 	ReasonDraining                // 1012: the broker is going away, reconnect
@@ -32,11 +34,12 @@ const (
 
 var reasonNames = [numReasons]string{
 	"none", "disconnect", "connection-lost", "protocol-error", "invalid-text", "too-big", "refused",
-	"connect-timeout", "denied", "limit", "heart-beat-timeout", "slow-consumer", "kicked", "internal-error", "draining",
+	"connect-timeout", "denied", "limit", "heart-beat-timeout", "slow-consumer",
+	"expired", "revoked", "kicked", "internal-error", "draining",
 }
 
 var reasonCodes = [numReasons]int{
-	1005, 1000, 1006, 1002, 1007, 1009, 1008, 1008, 4403, 4429, 1002, 4500, 1008, 1011, 1012,
+	1005, 1000, 1006, 1002, 1007, 1009, 1008, 1008, 4403, 4429, 1002, 4500, 1008, 1008, 1008, 1011, 1012,
 }
 
 // String returns the name used in logs and metrics, such as "slow-consumer".

@@ -60,6 +60,9 @@ type session struct {
 	hearEvery int64      // incoming heart-beat
 
 	phase      atomic.Uint32
+	expireAt   atomic.Int64 // broker clock: when the credential runs out
+	warned     int64        // the expireAt that the client was told of; the sweeper's
+	leaving    atomic.Bool  // it revokes its own credential, and is not to be ended for that
 	busy       atomic.Bool  // in user code: not reading, so silence proves nothing
 	lastHeard  atomic.Int64 // broker clock
 	pinged     int64        // broker clock of the last ping; the sweeper's
@@ -90,6 +93,7 @@ func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	now := b.now()
 	s.opened = now
 	s.lastHeard.Store(now)
+	s.expireAt.Store(never)
 	s.deadline = never
 	if d := b.o.ConnectDeadline; d > 0 {
 		s.deadline = now + int64(d)
@@ -191,7 +195,7 @@ func (s *session) data(p []byte) error {
 			return nil
 		}
 		s.b.stats.framesIn.Add(1)
-		if fail := s.guarded(f, bt); fail != nil {
+		if fail := s.guarded(f, bt); fail != nil && !s.softly(fail, f, bt) {
 			s.end(fail, f.Get(frames.HeaderReceipt), bt)
 		}
 		if phase(s.phase.Load()) == phaseEnding {

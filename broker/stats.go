@@ -7,7 +7,7 @@ import (
 
 // Stats are counters since New and levels of now.
 type Stats struct {
-	Node    string // this broker's id, new at every start
+	Node    string // Options.Node
 	Started time.Time
 
 	Sessions      int // connected now
@@ -41,7 +41,7 @@ func (c *counters) ended(r Reason) { c.reasons[r].Add(1) }
 func (b *Broker) Stats() Stats {
 	c := &b.stats
 	st := Stats{
-		Node: b.node, Started: b.started,
+		Node: b.o.Node, Started: b.started,
 		Sessions: int(c.connected.Load()), Sockets: b.count(), Subscriptions: int(c.subscriptions.Load()),
 		Opened: c.opened.Load(), Refused: c.refused.Load(), AuthFailures: c.authFailures.Load(), Denied: c.denied.Load(),
 		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(), Published: c.published.Load(), Delivered: c.delivered.Load(),
