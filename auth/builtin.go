@@ -22,9 +22,12 @@ func Open() *Rules {
 //   - subscribe to its own /user/topic/**, /user/queue/** and /user/{user}/**, and to /topic/** and /app/**
 //   - send to /app/** and to /user/topic/registration
 //
-// and nothing else. Everything further is for the operator to allow or deny with [Rules.Prepend].
+// and nothing else. A back end without a name, as [Tickets.MintBackend] lets in, may subscribe to nothing below /user:
+// what it has to say there is for others. Everything further is for the operator to allow or deny with
+// [Rules.Prepend].
 func Guarded() *Rules {
 	return builtin(
+		Rule{Effect: Deny, Actions: []Action{Subscribe}, Destination: "/user/**", Roles: []string{RoleBackend}, Anonymous: true},
 		allow("/user/topic/**", Subscribe),
 		allow("/user/queue/**", Subscribe),
 		allow("/user/{user}/**", Subscribe),

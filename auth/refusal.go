@@ -1,7 +1,10 @@
 package auth
 
 import (
+	"encoding/json"
+	"errors"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -22,6 +25,9 @@ type Refusal struct {
 
 const defaultReason = "authentication failed"
 
+// invalidTokenChallenge says that there is a credential, but not a good one.
+const invalidTokenChallenge = `Bearer error="invalid_token"`
+
 // Error returns the text that the client is told.
 func (r *Refusal) Error() string {
 	if r.Reason == "" {
@@ -36,4 +42,31 @@ func (r *Refusal) StatusCode() int {
 		return http.StatusUnauthorized
 	}
 	return r.Status
+}
+
+// WriteRefusal answers an HTTP request that was refused with {"error":"…"}, the text of the [*Refusal] in err, its
+// status, and the Retry-After and WWW-Authenticate headers that belong to it. Any other err, nil included, is answered
+// as an empty Refusal would be.
+func WriteRefusal(w http.ResponseWriter, err error) {
+	var r *Refusal
+	if !errors.As(err, &r) {
+		r = new(Refusal)
+	}
+	if r.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", r.Challenge)
+	}
+	if r.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((r.RetryAfter+time.Second-1)/time.Second), 10))
+	}
+	writeJSON(w, r.StatusCode(), struct {
+		Error string `json:"error"`
+	}{r.Error()})
+}
+
+// writeJSON answers with what must not be kept by anybody in between.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client may be gone
 }

@@ -53,6 +53,8 @@ type Rule struct {
 	Claims map[string]string
 	// Authenticated: the principal is not anonymous.
 	Authenticated bool
+	// Anonymous: the principal is anonymous. A rule cannot ask for both.
+	Anonymous bool
 	// AnyUser permits an Allow rule to reach other people's destinations with a wildcard. The segment after /user/
 	// is a user's name unless it is literally topic or queue, so "allow /user/**" would open everybody's
 	// destinations to everybody, and so would "allow /**" or "allow /user/*/queue/x". Such a rule is an error
@@ -84,6 +86,7 @@ type rule struct {
 	roles, scopes []string
 	claims        []claim
 	authenticated bool
+	anonymous     bool
 }
 
 type claim struct{ name, value string }
@@ -101,6 +104,10 @@ func compile(r *Rule) (c rule, problem string) {
 		roles:         slices.Clone(r.Roles),
 		scopes:        slices.Clone(r.Scopes),
 		authenticated: r.Authenticated,
+		anonymous:     r.Anonymous,
+	}
+	if r.Authenticated && r.Anonymous {
+		return rule{}, "nobody is both Authenticated and Anonymous"
 	}
 	for _, act := range r.Actions {
 		if act != Subscribe && act != Send {
@@ -195,7 +202,7 @@ func (r *rule) concerns(p *Principal, act Action) bool {
 }
 
 func (r *rule) admits(p *Principal) bool {
-	if r.authenticated && p.Anonymous() {
+	if r.authenticated && p.Anonymous() || r.anonymous && !p.Anonymous() {
 		return false
 	}
 	if len(r.roles) > 0 && !slices.ContainsFunc(r.roles, p.HasRole) {

@@ -109,13 +109,5 @@ func (s *session) finishSettled(settled []unacknowledged, ack bool, bt *batch) {
 	default:
 		last.NackThrough(bt)
 	}
-	s.out.mu.Lock()
-	resume := s.out.starved && !s.out.closed
-	if resume {
-		s.out.starved = false
-	}
-	s.out.mu.Unlock()
-	if resume {
-		s.resumeConsumers(bt)
-	}
+	s.resumeStarved(bt)
 }

@@ -105,8 +105,9 @@ func TestClientAckIsCumulativePerSubscription(t *testing.T) { // trap 28
 			c.Sync(t)
 			c.Close()
 			next := brokertest.Connect(t, b)
-			next.Subscribe(t, "a", "/queue/a")
 			next.Subscribe(t, "b", "/queue/b")
+			wantMessages(t, next)
+			next.Subscribe(t, "a", "/queue/a")
 			wantMessages(t, next, a...)
 		})
 	}
@@ -228,9 +229,9 @@ func TestUnacknowledgedLimit(t *testing.T) {
 		o.Limits.Unacknowledged = 2
 		b := brokertest.New(t, o)
 		publishJobs(t, b, "/queue/a", 2)
-		c := brokertest.Connect(t, b, "heart-beat", "0,0")
-		c.Subscribe(t, "a", "/queue/a", "ack", "client-individual")
+		c := brokertest.Connect(t, b)
 		c.Subscribe(t, "b", "/queue/b", "ack", "client-individual")
+		c.Subscribe(t, "a", "/queue/a", "ack", "client-individual")
 		got := wantMessages(t, c, "1", "2")
 		publish(t, b, "/queue/b", "3")
 		wantMessages(t, c)
@@ -253,4 +254,18 @@ func TestUnacknowledgedLimit(t *testing.T) {
 		wantMessages(t, other, "3")
 		wantMessages(t, c)
 	})
+}
+
+// What need not be acknowledged is not held back by what has not been.
+func TestUnacknowledgedLimitDoesNotBindAuto(t *testing.T) {
+	o := broker.Options{}
+	o.Limits.Unacknowledged = 1
+	b := brokertest.New(t, o)
+	c := brokertest.Connect(t, b)
+	c.Subscribe(t, "client", "/queue/a", "ack", "client")
+	c.Subscribe(t, "auto", "/queue/b")
+	publish(t, b, "/queue/a", "a")
+	publish(t, b, "/queue/b", "b1")
+	publish(t, b, "/queue/b", "b2")
+	wantMessages(t, c, "a", "b1", "b2")
 }

@@ -110,16 +110,22 @@ func parse(f *frames.Frame) (topics.Destination, *Error) {
 	return d, nil
 }
 
+// sendable checks where a SEND goes and whether it may.
+func (s *session) sendable(f *frames.Frame, bt *batch) (topics.Destination, *Error) {
+	d, fail := parse(f)
+	if fail == nil && d.Pattern {
+		fail = failure(ReasonProtocolError, "a message cannot be sent to a pattern")
+	}
+	if fail == nil {
+		fail = s.authorize(auth.Send, d.Name, bt)
+	}
+	return d, fail
+}
+
 // send handles SEND.
 func (s *session) send(f *frames.Frame, bt *batch) *Error {
-	d, fail := parse(f)
+	d, fail := s.sendable(f, bt)
 	if fail != nil {
-		return fail
-	}
-	if d.Pattern {
-		return failure(ReasonProtocolError, "a message cannot be sent to a pattern")
-	}
-	if fail := s.authorize(auth.Send, d.Name, bt); fail != nil {
 		return fail
 	}
 	b := s.b
@@ -134,17 +140,8 @@ func (s *session) send(f *frames.Frame, bt *batch) *Error {
 	p.reset()
 	p.prefix, p.seq = b.idPrefix, b.nextID()
 	p.destination, p.headers, p.body = d.Name, f.Headers, f.Body
-	b.stats.published.Add(1)
-	switch {
-	case d.Kind == topics.UserNamed:
-		p.destination = userPrefix + d.Path
-		b.deliverToUser(d.User, d.Path, p, bt)
-	case d.Kind == topics.Queue && b.o.Queues.Mode == QueueWork:
-		if err := b.enqueue(d.Path, p.message(), bt); err != nil {
-			return &Error{Reason: ReasonLimit, Message: err.Error()}
-		}
-	default:
-		b.fanOut(d, p, bt)
+	if err := b.route(d, p, bt); err != nil {
+		return &Error{Reason: ReasonLimit, Message: limitText(err)}
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func TestFrameBeforeConnect(t *testing.T) {
 			c := brokertest.Dial(b)
 			t.Cleanup(c.Close)
 			c.Send(command, "early", "destination", "/topic/a", "id", "1")
-			wantError(t, c, 1008, "CONNECT")
+			wantError(t, c, 1008, "authentication required")
 			wantMessages(t, other)
 		})
 	}

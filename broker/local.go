@@ -157,6 +157,9 @@ func (l *Subscription) offerWork(m *Message, d *queueDelivery) bool {
 		m = &c
 	}
 	taken, _ := l.put(localMessage{m, d})
+	if taken {
+		l.b.stats.delivered.Add(1)
+	}
 	return taken
 }
 

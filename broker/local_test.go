@@ -383,3 +383,28 @@ func TestLocalContextEndsDuringSubscribe(t *testing.T) {
 		t.Errorf("%d subscriptions are left", n)
 	}
 }
+
+// Close may come while another goroutine subscribes: the subscription is
+// refused or ends.
+func TestLocalSubscribeDuringClose(t *testing.T) {
+	for round := range 200 {
+		b := brokertest.New(t, broker.Options{})
+		closed := make(chan error, 1)
+		go func() { closed <- b.Close() }()
+		s, err := b.Subscribe(context.Background(), []string{"/queue/a", "/topic/a"}[round%2], broker.SubscribeOptions{}, func(context.Context, *broker.Message) error { return nil })
+		if err := <-closed; err != nil {
+			t.Fatal(err)
+		}
+		if err != nil {
+			continue
+		}
+		brokertest.Eventually(t, "a subscription has ended with its broker", func() bool {
+			select {
+			case <-s.Done():
+				return true
+			default:
+				return false
+			}
+		})
+	}
+}

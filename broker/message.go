@@ -6,6 +6,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
+// Header is one header of a message or frame.
+type Header = frames.Header
+
 // Message is one message as a program publishes or receives it. A received
 // Message is shared with other receivers and must not be changed.
 type Message struct {
@@ -13,7 +16,7 @@ type Message struct {
 	Destination string
 	// Headers are the application's headers, content-type among them. Those
 	// that belong to the protocol (see [Reserved]) are left out when sending.
-	Headers []frames.Header
+	Headers []Header
 	Body    []byte
 
 	// ID is the message-id, the same for every receiver. Publish makes one if

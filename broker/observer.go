@@ -4,6 +4,7 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,7 +78,8 @@ type SessionInfo struct {
 	Subscriptions int
 	// Pending is the number of octets waiting to be written to it.
 	Pending int
-	// Unacknowledged is the number of messages it was given and has not acknowledged.
+	// Unacknowledged is the number of queue messages it was given and has not
+	// acknowledged, and of those whose publisher asked to hear of it.
 	Unacknowledged int
 }
 
@@ -132,7 +134,7 @@ type DestinationInfo struct {
 func (b *Broker) Destinations() iter.Seq[DestinationInfo] {
 	return func(yield func(DestinationInfo) bool) {
 		for name, n := range b.router.Destinations() {
-			if !yield(DestinationInfo{Name: name, Subscriptions: n}) {
+			if !strings.HasPrefix(name, userPrefix+"/") && !yield(DestinationInfo{Name: name, Subscriptions: n}) {
 				return
 			}
 		}

@@ -82,7 +82,7 @@ func (p *publication) encode(f framing, v frames.Version, sub *subscription, ack
 		}
 	}
 	b := append(make([]byte, room, size), "MESSAGE\n"...)
-	if sub.id != "" {
+	if sub.id != "" || v != frames.V10 { // only there it may have none
 		b = frames.AppendHeader(b, v, frames.HeaderSubscription, sub.id)
 	}
 	b = frames.AppendHeader(b, v, frames.HeaderDestination, destination)

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -14,34 +13,37 @@ import (
 // Publish sends m to its destination: a topic, a queue, or `/user/{name}/…`,
 // as a client's SEND would, but without asking the Authorizer. When it returns
 // nil the message is in the outbox of every subscriber, or stored in its queue.
-// It never waits for a client. The error is about the destination, ErrQueueFull
-// or ErrClosed. Safe for concurrent use; messages that one goroutine publishes
+// It never waits for a client. The error is ErrDestination, ErrQueueFull, ErrClosed
+// or that of ctx. Safe for concurrent use; messages that one goroutine publishes
 // arrive in order.
 func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	d, err := b.publishable(ctx, m, m.Destination)
 	if err != nil {
 		return err
 	}
+	if d.Kind == topics.App || d.Kind == topics.UserPrivate {
+		return fmt.Errorf("%w: %s is neither a topic, a queue nor a user's", ErrDestination, d.Name)
+	}
 	bt, p := b.begin(m, d.Name)
 	defer bt.flushLater()
-	switch d.Kind {
-	case topics.Topic:
-		b.fanOut(d, p, bt)
-	case topics.Queue:
-		if b.o.Queues.Mode == QueueBroadcast {
-			b.fanOut(d, p, bt)
-			return nil
-		}
-		p.msg = nil // the program may change m and its body afterwards
-		if err := b.enqueue(d.Path, p.message(), bt); err != nil {
-			return fmt.Errorf("%w: %s", ErrQueueFull, err.Error())
-		}
-	case topics.UserNamed:
+	return b.route(d, p, bt)
+}
+
+// route delivers a publication to a topic, a queue or a named user.
+func (b *Broker) route(d topics.Destination, p *publication, bt *batch) error {
+	switch {
+	case d.Kind == topics.UserNamed:
 		p.destination = userPrefix + d.Path
 		b.deliverToUser(d.User, d.Path, p, bt)
+	case d.Kind == topics.Queue && b.o.Queues.Mode == QueueWork:
+		m := p.message()
+		if err := b.queues.Put(bt, d.Path, m, messageSize(m)); err != nil {
+			return fmt.Errorf("%w: %w", ErrQueueFull, err)
+		}
 	default:
-		return fmt.Errorf("broker: publish to %s: use Handle, PublishToUser or PublishToSession", d.Name)
+		b.fanOut(d, p, bt)
 	}
+	b.stats.published.Add(1)
 	return nil
 }
 
@@ -57,6 +59,7 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 	}
 	bt, p := b.begin(m, userPrefix+path)
 	defer bt.flushLater()
+	b.stats.published.Add(1)
 	return b.deliverToUser(user, path, p, bt), nil
 }
 
@@ -72,6 +75,7 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 	}
 	bt, p := b.begin(m, userPrefix+path)
 	defer bt.flushLater()
+	b.stats.published.Add(1)
 	var out Delivery
 	b.deliverToSession(session, path, p, bt, &out)
 	return out, nil
@@ -86,10 +90,10 @@ func (b *Broker) publishable(ctx context.Context, m *Message, destination string
 	}
 	d, err := topics.Parse(destination)
 	if err != nil {
-		return d, fmt.Errorf("broker: publish: %w", err)
+		return d, fmt.Errorf("%w: %w", ErrDestination, err)
 	}
 	if d.Pattern {
-		return d, errors.New("broker: publish: a message cannot be sent to a pattern")
+		return d, fmt.Errorf("%w: a message cannot be sent to a pattern", ErrDestination)
 	}
 	return d, nil
 }
@@ -106,7 +110,7 @@ func (b *Broker) privatePath(ctx context.Context, m *Message) (string, error) {
 		return "", err
 	}
 	if d.Kind != topics.UserPrivate {
-		return "", fmt.Errorf("broker: publish to a user: destination %q must begin with /topic/ or /queue/", m.Destination)
+		return "", fmt.Errorf("%w: %q does not begin with /topic/ or /queue/", ErrDestination, m.Destination)
 	}
 	return d.Path, nil
 }
@@ -125,7 +129,6 @@ func (b *Broker) begin(m *Message, destination string) (*batch, *publication) {
 		c.Settled = m.Settled
 		p.msg = &c
 	}
-	b.stats.published.Add(1)
 	return bt, p
 }
 
@@ -158,11 +161,6 @@ func (b *Broker) deliverToSession(session, path string, p *publication, bt *batc
 			}
 		}
 	}
-}
-
-// enqueue stores a message in its queue or hands it to a consumer.
-func (b *Broker) enqueue(path string, m *Message, bt *batch) error {
-	return b.queues.Put(bt, path, m, messageSize(m))
 }
 
 // messageSize is what a stored message counts for, its bookkeeping included.

@@ -3,6 +3,8 @@ package broker
 import (
 	"errors"
 	"fmt"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 )
 
 // Reason says why a session ended. Every session ends with exactly one: it is
@@ -74,6 +76,15 @@ func failure(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, Message: fmt.Sprintf(format, args...)}
 }
 
+// limitText is what a client is told of a refusal by the queues.
+func limitText(err error) string {
+	var full *workqueue.FullError
+	if errors.As(err, &full) {
+		return full.Error()
+	}
+	return "limit reached"
+}
+
 // Errors of the broker's methods.
 var (
 	// ErrClosed is returned by every call after Close.
@@ -82,6 +93,9 @@ var (
 	ErrDraining = errors.New("broker: draining")
 	// ErrNoSession is returned when a session id names no connected session.
 	ErrNoSession = errors.New("broker: no such session")
+	// ErrDestination is returned by Publish and its sisters for a destination
+	// that is malformed or cannot be published to; the text says why.
+	ErrDestination = errors.New("broker: destination")
 	// ErrQueueFull is returned by Publish when a queue holds as much as it may;
 	// nothing was stored.
 	ErrQueueFull = errors.New("broker: queue full")

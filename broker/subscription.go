@@ -75,7 +75,7 @@ func (sub *subscription) deliverNumbered(p *publication, work *queueDelivery, bt
 	o := &s.out
 	track := work != nil || p.msg != nil && p.msg.Settled != nil
 	o.mu.Lock()
-	if work != nil && (!o.hasRoom() || !s.mayHold(o)) {
+	if work != nil && (!o.hasRoom() || sub.mode != ackAuto && !s.mayHold(o)) {
 		o.mu.Unlock()
 		return false
 	}
@@ -121,7 +121,11 @@ func (sub *subscription) Offer(bt *batch, d *queueDelivery) bool {
 	p.set(m, m.Destination)
 	p.msg = m
 	p.redelivered = d.Redelivered()
-	return sub.deliverNumbered(&p, d, bt)
+	if !sub.deliverNumbered(&p, d, bt) {
+		return false
+	}
+	sub.s.b.stats.delivered.Add(1)
+	return true
 }
 
 // resumeConsumers lets the queues of the session go on handing out.
@@ -131,6 +135,19 @@ func (s *session) resumeConsumers(bt *batch) {
 	s.out.mu.Unlock()
 	for _, k := range list {
 		k.Resume(bt)
+	}
+}
+
+// resumeStarved does so if a consumer was refused a message for want of room.
+func (s *session) resumeStarved(bt *batch) {
+	s.out.mu.Lock()
+	starved := s.out.starved && !s.out.closed
+	if starved {
+		s.out.starved = false
+	}
+	s.out.mu.Unlock()
+	if starved {
+		s.resumeConsumers(bt)
 	}
 }
 
@@ -185,6 +202,9 @@ func (s *session) drop(sub *subscription, bt *batch) {
 	}
 	s.subscribed.Add(-1)
 	s.b.stats.subscriptions.Add(-1)
+	if len(pending) > 0 {
+		s.resumeStarved(bt) // it may hold others instead
+	}
 }
 
 // settled tells the publisher of m, if it asked.

@@ -239,3 +239,19 @@ func raceOnce(t *testing.T, c *brokertest.Client, id, destination, ack string, p
 		last = n
 	}
 }
+
+// A MESSAGE of 1.1 and 1.2 always says which subscription it is for, also when
+// the client chose the empty string as its id.
+func TestEmptySubscriptionID(t *testing.T) {
+	for _, version := range []string{"1.1", "1.2"} {
+		b := brokertest.New(t, broker.Options{})
+		c := brokertest.Connect(t, b, "accept-version", version)
+		c.Subscribe(t, "", "/topic/a")
+		publish(t, b, "/topic/a", "x")
+		wantHeaders(t, wantMessages(t, c, "x")[0], "subscription", "")
+		c.Send("UNSUBSCRIBE", "", "id", "")
+		c.Sync(t)
+		publish(t, b, "/topic/a", "y")
+		wantMessages(t, c)
+	}
+}

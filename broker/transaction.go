@@ -78,6 +78,11 @@ func (s *session) inTransaction(id string, f *frames.Frame, bt *batch) *Error {
 	if s.txBytes+size > l.TransactionBytes {
 		return failure(ReasonLimit, "more than %d bytes in open transactions", l.TransactionBytes)
 	}
+	if f.Command == frames.CommandSend { // so that a COMMIT is not refused half way
+		if _, fail := s.sendable(f, bt); fail != nil {
+			return fail
+		}
+	}
 	tx.bytes += size
 	s.txBytes += size
 	tx.frames = append(tx.frames, *f.Clone())

@@ -1,0 +1,232 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+)
+
+// HandlerOptions say who may ask [Tickets.Handler] for a ticket. With neither Bearer nor Session nobody may.
+type HandlerOptions struct {
+	// Bearer checks the token of an "Authorization: Bearer" header. A [*Refusal] tells the client what is wrong with
+	// the token; any other error is answered with 503, because it says nothing about the token; a nil principal is
+	// a no. Nil means that bearer tokens are not accepted.
+	Bearer func(ctx context.Context, token string) (*Principal, error)
+	// Session returns who is logged in by the request's cookies, if anybody is. Nil means that cookies are not
+	// looked at. Only POST, and only from an allowed origin, gets a ticket by a cookie.
+	Session func(r *http.Request) (*Principal, bool)
+	// Origins are web origins whose pages may ask besides the handler's own: https://app.example.com, or
+	// https://*.example.com for all below. They get the CORS headers that they need. "*" allows all and is an error
+	// with Session, because then any page could get tickets in the name of its visitors.
+	Origins []string
+	// BindOrigin binds tickets to the Origin of the page that asks. It needs pages that open the WebSocket from the
+	// same origin; a client that sends no Origin gets tickets that are not bound.
+	BindOrigin bool
+}
+
+// maxTicketRequest is the longest body of a request for a ticket, in bytes.
+const maxTicketRequest = 4096
+
+// Handler returns the endpoint that exchanges a credential for a ticket, usually at /ws_ticket:
+//
+//	POST /ws_ticket                          200 OK
+//	Authorization: Bearer …                  Cache-Control: no-store
+//
+//	{"operation":"…"}                        {"ticket":"…","expires":1767225600}
+//
+// The body may be left out; expires is in seconds since 1970. GET works with a bearer token too. Instead of the token
+// a POST may have a login cookie, and then it has to come from the handler's own origin or one of o.Origins. Requests
+// are refused with {"error":"…"} and
+//
+//   - 400 for a token in the URL, where it must not be (RFC 9700 section 4.3.2), or a body that is no such JSON;
+//     413 and 415 for one that is too long or is not called application/json
+//   - 401 with WWW-Authenticate (RFC 6750 section 3) without a credential, or with one that is wrong, has expired, was
+//     revoked or is nobody's: no ticket is minted for nobody
+//   - 403 for a page of another origin
+//   - 405 for another method, and for GET with a cookie alone
+//   - 429 with Retry-After for too many tickets
+//   - 503 if the credential cannot be checked
+//
+// The error is about o.Origins.
+func (t *Tickets) Handler(o HandlerOptions) (http.Handler, error) {
+	origins, err := parseOrigins(o.Origins)
+	if err != nil {
+		return nil, err
+	}
+	if origins.any && o.Session != nil {
+		return nil, errors.New(`auth: HandlerOptions.Origins: "*" cannot be combined with cookies, that is with Session`)
+	}
+	return &ticketHandler{tickets: t, o: o, origins: origins}, nil
+}
+
+type ticketHandler struct {
+	tickets *Tickets
+	o       HandlerOptions
+	origins origins
+	own     http.CrossOriginProtection // of our own origin
+}
+
+// ticketReply is the body of a success.
+type ticketReply struct {
+	Ticket  string `json:"ticket"`
+	Expires int64  `json:"expires"`
+}
+
+func (h *ticketHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	origin, err := h.origin(w.Header(), r)
+	if err != nil {
+		WriteRefusal(w, err)
+		return
+	}
+	if r.Method == http.MethodOptions && origin != "" {
+		preflight(w)
+		return
+	}
+	ticket, err := h.mint(w, r, origin)
+	if err != nil {
+		WriteRefusal(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, ticketReply{ticket.Value, ticket.Expires.Unix()})
+}
+
+// mint checks what costs least first.
+func (h *ticketHandler) mint(w http.ResponseWriter, r *http.Request, origin string) (Ticket, error) {
+	if r.Method != http.MethodPost && (r.Method != http.MethodGet || h.o.Bearer == nil) {
+		return Ticket{}, h.wrongMethod(w.Header())
+	}
+	if r.URL.Query().Has("access_token") {
+		return Ticket{}, &Refusal{
+			Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: `Bearer error="invalid_request"`,
+		}
+	}
+	since := h.tickets.store.now()
+	p, err := h.principal(w.Header(), r, origin)
+	if err != nil {
+		return Ticket{}, err
+	}
+	g := Grant{Principal: p}
+	if r.Method == http.MethodPost {
+		if g.Operation, err = operation(w, r); err != nil {
+			return Ticket{}, err
+		}
+	}
+	if h.o.BindOrigin {
+		g.Origin = origin
+	}
+	ticket, err := h.tickets.mintFor(r.Context(), g, since)
+	return ticket, httpRefusal(err)
+}
+
+// httpRefusal gives the errors of Mint that the client can cause a status.
+func httpRefusal(err error) error {
+	switch {
+	case errors.Is(err, ErrOperation):
+		return &Refusal{Status: http.StatusBadRequest, Reason: "the operation is at most 256 bytes of printable text, and no other than the credential's own"}
+	case errors.Is(err, ErrNobody):
+		return invalidToken()
+	case errors.Is(err, ErrTicketContent):
+		return &Refusal{Status: http.StatusBadRequest, Reason: "the credential says too much to fit into a ticket"}
+	}
+	return err
+}
+
+func (h *ticketHandler) wrongMethod(header http.Header) error {
+	allow := http.MethodPost
+	if h.o.Bearer != nil {
+		allow = "GET, POST"
+	}
+	header.Set("Allow", allow)
+	return &Refusal{Status: http.StatusMethodNotAllowed, Reason: "the method must be " + strings.ReplaceAll(allow, ",", " or")}
+}
+
+// principal finds out who asks. A bearer token that is there decides, also against a cookie that is better.
+func (h *ticketHandler) principal(header http.Header, r *http.Request, origin string) (*Principal, error) {
+	if token, ok := bearerToken(r.Header); ok && h.o.Bearer != nil {
+		return h.bearer(r.Context(), token)
+	}
+	missing := &Refusal{Status: http.StatusUnauthorized, Challenge: "Bearer"}
+	if h.o.Session == nil || r.Header.Get("Cookie") == "" {
+		return nil, missing
+	}
+	if r.Method != http.MethodPost {
+		header.Set("Allow", http.MethodPost)
+		return nil, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "with a cookie the method must be POST"}
+	}
+	if origin == "" {
+		return nil, foreignOrigin() // what comes from a page of ours says so
+	}
+	p, ok := h.o.Session(r)
+	if !ok || p.Anonymous() {
+		return nil, missing
+	}
+	return p, nil
+}
+
+func (h *ticketHandler) bearer(ctx context.Context, token string) (*Principal, error) {
+	p, err := h.o.Bearer(ctx, token)
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		if refusal.StatusCode() != http.StatusUnauthorized || refusal.Challenge != "" {
+			return nil, refusal
+		}
+		withChallenge := *refusal
+		withChallenge.Challenge = invalidTokenChallenge
+		return nil, &withChallenge
+	case errors.Is(err, ErrNotMine) || err == nil && p.Anonymous():
+		return nil, invalidToken()
+	case err != nil:
+		return nil, &Refusal{Status: http.StatusServiceUnavailable, Reason: "the token cannot be checked at the moment"}
+	}
+	return p, nil
+}
+
+func invalidToken() error {
+	return &Refusal{Status: http.StatusUnauthorized, Challenge: invalidTokenChallenge}
+}
+
+// bearerToken returns the token of the Authorization header. Two such headers are as bad as a wrong token.
+func bearerToken(h http.Header) (token string, ok bool) {
+	all := h.Values("Authorization")
+	if len(all) == 0 {
+		return "", false
+	}
+	scheme, token, _ := strings.Cut(all[0], " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return "", false
+	}
+	if len(all) > 1 {
+		return "", true
+	}
+	return strings.TrimSpace(token), true
+}
+
+// operation reads the body.
+func operation(w http.ResponseWriter, r *http.Request) (string, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTicketRequest))
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		return "", &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "the body is longer than 4096 bytes"}
+	case err != nil:
+		return "", &Refusal{Status: http.StatusBadRequest, Reason: "the body could not be read"}
+	case len(body) == 0:
+		return "", nil
+	}
+	// Only this type makes a browser ask first whether another origin may send it.
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return "", &Refusal{Status: http.StatusUnsupportedMediaType, Reason: "the body's type must be application/json"}
+	}
+	var request struct {
+		Operation string `json:"operation"`
+	}
+	if json.Unmarshal(body, &request) != nil {
+		return "", &Refusal{Status: http.StatusBadRequest, Reason: `the body must be JSON such as {"operation":"…"}`}
+	}
+	return request.Operation, nil
+}

@@ -1,0 +1,124 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// signedPrefix is the version of the signed form.
+const signedPrefix = "v1."
+
+// minNonceBytes is what tells two tickets of one user apart.
+const minNonceBytes = 16
+
+// signedTicket is the payload of a signed ticket: base64url of this as JSON. Signed is the text before the last dot.
+type signedTicket struct {
+	Nonce      []byte         `json:"nonce"`   // base64 of at least 16 random bytes
+	Created    int64          `json:"created"` // nanoseconds since 1970
+	Expires    int64          `json:"expires"` // seconds since 1970
+	Origin     string         `json:"origin,omitempty"`
+	User       string         `json:"user,omitempty"`
+	Roles      []string       `json:"roles,omitempty"`
+	Scopes     []string       `json:"scopes,omitempty"`
+	Claims     map[string]any `json:"claims,omitempty"`
+	Issued     time.Time      `json:"issued,omitzero"`
+	Until      time.Time      `json:"until,omitzero"` // the credential's end
+	Credential string         `json:"credential,omitempty"`
+}
+
+func (m *signedTicket) expires() time.Time { return time.Unix(m.Expires, 0) }
+
+func (m *signedTicket) principal() *Principal {
+	return &Principal{
+		Name: m.User, Roles: m.Roles, Claims: m.Claims, Expires: m.Until, Issued: m.Issued,
+		CredentialID: m.Credential, Scopes: m.Scopes,
+	}
+}
+
+func (t *Tickets) mintSigned(p *Principal, origin string, expires time.Time, since int64) (Ticket, error) {
+	if !utf8.ValidString(p.CredentialID) {
+		return Ticket{}, ErrTicketContent // it would come back as another one, which nobody has revoked
+	}
+	created, err := t.store.date(p, since)
+	if err != nil {
+		return Ticket{}, err
+	}
+	m := signedTicket{
+		Nonce: make([]byte, 32), Created: created, Expires: expires.Unix(), Origin: origin,
+		User: p.Name, Roles: p.Roles, Scopes: p.Scopes, Claims: p.Claims, Issued: p.Issued.UTC(), Until: p.Expires.UTC(),
+	}
+	rand.Read(m.Nonce) // never fails
+	p.nameAfter(sha256.Sum256(m.Nonce))
+	m.Credential = p.CredentialID
+	payload, err := json.Marshal(&m)
+	if err != nil {
+		return Ticket{}, ErrTicketContent
+	}
+	key := &t.secrets[0]
+	text := signedPrefix + key.id + "." + base64.RawURLEncoding.EncodeToString(payload)
+	text += "." + base64.RawURLEncoding.EncodeToString(key.mac(text))
+	if len(text) > MaxTicketBytes {
+		return Ticket{}, ErrTicketContent
+	}
+	return Ticket{Value: text, Expires: expires}, nil
+}
+
+func (k *secret) mac(text string) []byte {
+	h := hmac.New(sha256.New, k.key)
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+func (t *Tickets) consumeSigned(value string, origin *string) (*Principal, error) {
+	m, ok := t.verify(value)
+	if !ok {
+		return nil, &TicketError{TicketMalformed}
+	}
+	// One ticket has one nonce however it is spelled.
+	if cause := t.store.spend(sha256.Sum256(m.Nonce), m, origin, t.outstanding); cause != 0 {
+		return nil, &TicketError{cause}
+	}
+	return m.principal(), nil
+}
+
+// verify checks the signature first, so that nothing that strangers have written is decoded.
+func (t *Tickets) verify(value string) (m *signedTicket, ok bool) {
+	end := strings.LastIndexByte(value, '.')
+	rest, ok := strings.CutPrefix(value, signedPrefix)
+	if !ok || len(value) > MaxTicketBytes || end < len(signedPrefix) {
+		return nil, false
+	}
+	id, _, _ := strings.Cut(rest, ".")
+	i := slices.IndexFunc(t.secrets, func(s secret) bool { return s.id == id })
+	mac, err := base64.RawURLEncoding.DecodeString(value[end+1:])
+	if i < 0 || err != nil || !hmac.Equal(mac, t.secrets[i].mac(value[:end])) {
+		return nil, false
+	}
+	_, encoded, _ := strings.Cut(value[len(signedPrefix):end], ".")
+	payload, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, false
+	}
+	m = new(signedTicket)
+	d := json.NewDecoder(bytes.NewReader(payload))
+	d.UseNumber() // a claim that is a large number stays exact
+	if d.Decode(m) != nil || !m.sound() {
+		return nil, false
+	}
+	return m, true
+}
+
+// sound reports whether somebody who knows the secret has also kept the rules.
+func (m *signedTicket) sound() bool {
+	life := m.expires().Sub(time.Unix(0, m.Created))
+	return len(m.Nonce) >= minNonceBytes && life <= MaxTicketTTL+time.Second &&
+		(m.User == "" && slices.Contains(m.Roles, RoleBackend) || ValidName(m.User) == nil)
+}

@@ -1,0 +1,105 @@
+package auth
+
+import (
+	"net/http"
+	"time"
+)
+
+// put adds an opaque ticket unless its principal is refused by now or there are too many tickets.
+func (s *Store) put(e *entry, since int64, perSubject, total int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.withdrawn(e.principal, since, now) {
+		return errWithdrawn()
+	}
+	if wait := s.tickets.room(e.subject, perSubject, total, now); wait > 0 {
+		return tooMany(wait, "too many unused tickets")
+	}
+	s.tickets.put(e, now)
+	return nil
+}
+
+// date returns the stamp that a signed ticket was created at, unless its principal is refused by now.
+func (s *Store) date(p *Principal, since int64) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.withdrawn(p, since, time.Now()) {
+		return 0, errWithdrawn()
+	}
+	return s.stamp(), nil
+}
+
+// withdrawn reports whether a credential that was found to be good after since is not good any more.
+func (s *Store) withdrawn(p *Principal, since int64, now time.Time) bool {
+	return p.Expired(now) || s.revoked(p, now) || s.users[p.Name].epoch > since
+}
+
+func errWithdrawn() error {
+	return &Refusal{
+		Status:    http.StatusUnauthorized,
+		Reason:    "the credential has expired or was revoked",
+		Challenge: invalidTokenChallenge,
+	}
+}
+
+// take makes an unused opaque ticket dead, whether it lets somebody in or not, and returns whom it lets in or why it
+// does not.
+func (s *Store) take(key digest, origin *string) (*Principal, TicketCause) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.tickets.entries[key]
+	if e == nil {
+		return nil, TicketUnknown
+	}
+	if e.principal == nil {
+		return nil, e.cause
+	}
+	p, now := e.principal, time.Now()
+	if cause := s.verdict(p, e.expires, e.origin, origin, now); cause != 0 {
+		s.tickets.kill(e, cause)
+		return nil, cause
+	}
+	s.tickets.kill(e, TicketUsed)
+	return p, 0
+}
+
+// verdict returns what speaks against a ticket that has not been used.
+func (s *Store) verdict(p *Principal, expires time.Time, bound string, origin *string, now time.Time) TicketCause {
+	switch {
+	case !now.Before(expires) || p.Expired(now):
+		return TicketExpired
+	case s.revoked(p, now):
+		return TicketRevoked
+	case bound != "" && origin != nil && *origin != bound:
+		return TicketWrongOrigin
+	}
+	return 0
+}
+
+// spend is take for a signed ticket whose signature is right.
+func (s *Store) spend(key digest, m *signedTicket, origin *string, limit int) TicketCause {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	switch {
+	case m.Created > now.Add(MaxClockSkew).UnixNano():
+		return TicketFromFuture
+	case m.Created < s.born:
+		return TicketTooOld
+	case m.Created <= s.users[m.User].epoch:
+		return TicketRevoked
+	}
+	cause := s.verdict(m.principal(), m.expires(), m.Origin, origin, now)
+	if cause == TicketExpired {
+		return cause // and will be for ever, so there is nothing to remember
+	}
+	mark := cause
+	if mark == 0 {
+		mark = TicketUsed
+	}
+	if before := s.tickets.spend(key, mark, m.expires(), now, limit); before != 0 {
+		return before
+	}
+	return cause
+}

@@ -1,0 +1,102 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+// defaultMaxBody lets a message be half of the default outbox of a session at
+// most, so that one call never ends a session that reads what it is sent.
+const defaultMaxBody = 256 << 10
+
+// Options configure the handler that [New] returns.
+type Options struct {
+	// Token is the bearer token that every request but those for /livez and
+	// /readyz must carry. Required, of 16 to 4,096 visible ASCII characters;
+	// [LoadOrCreateToken] makes one. Only its SHA-256 is kept.
+	Token string
+	// MaxBody bounds the body of a request, in octets; it is read into memory.
+	// Default 262,144, negative is no limit.
+	MaxBody int64
+	// Profile serves the profiles of the Go runtime below /debug/pprof, for
+	// `go tool pprof` on a file that curl has fetched, with the token as well.
+	Profile bool
+	// Logger receives a warning for each wrong token, at most 32 a second. The
+	// token is not in it. Nil discards.
+	Logger *slog.Logger
+}
+
+// New returns the admin API of b; see the package comment for what it serves.
+// The error names the field of Options that is wrong, without its value. The
+// handler is safe for concurrent use, starts no goroutine, and keeps nothing of
+// a request. Deadlines for slow clients are those of the [http.Server].
+func New(b *broker.Broker, o Options) (http.Handler, error) {
+	if b == nil {
+		return nil, errors.New("admin: nil Broker")
+	}
+	if err := checkToken(o.Token); err != nil {
+		return nil, fmt.Errorf("admin: Options.Token: %w", err)
+	}
+	switch {
+	case o.MaxBody == 0:
+		o.MaxBody = defaultMaxBody
+	case o.MaxBody < 0:
+		o.MaxBody = math.MaxInt64
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &api{b: b, maxBody: o.MaxBody, health: Health(b), guard: newGuard(o.Token, o.Logger)}
+	routes := a.routes()
+	if o.Profile {
+		routes = append(routes, profileRoutes()...)
+	}
+	a.routed = newMux(routes)
+	return a, nil
+}
+
+type api struct {
+	b       *broker.Broker
+	maxBody int64
+	guard   *guard
+	origins http.CrossOriginProtection // the zero value allows no foreign origin
+	health  http.Handler
+	routed  http.Handler
+}
+
+// ServeHTTP decides who may go on before it looks at what is asked, so that
+// strangers learn nothing, not even which paths there are.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
+		a.health.ServeHTTP(w, r)
+		return
+	}
+	if p := a.guard.admit(r); p != nil {
+		p.write(w)
+		return
+	}
+	if a.origins.Check(r) != nil {
+		problemf(http.StatusForbidden, "a page of another origin may not change anything here").write(w)
+		return
+	}
+	a.routed.ServeHTTP(w, r)
+}
+
+// routes is all of the API that needs a token; openapi.json describes each.
+func (a *api) routes() []route {
+	return []route{
+		{"POST", "/api/v1/messages", a.publish},
+		{"POST", "/api/v1/users/{user}/messages", a.publishToUser},
+		{"GET", "/api/v1/stats", a.stats},
+		{"GET", "/api/v1/sessions", a.sessions},
+		{"DELETE", "/api/v1/sessions/{id}", a.disconnect},
+		{"GET", "/api/v1/users", a.users},
+		{"GET", "/api/v1/destinations", a.destinations},
+		{"GET", "/api/v1/openapi.json", openAPI},
+	}
+}

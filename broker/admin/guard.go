@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	// penalty is how long the answer to a wrong token is held back.
+	penalty = 500 * time.Millisecond
+	// maxPenalties is how many of them may be held back at a time.
+	maxPenalties = 16
+)
+
+// guard lets requests with the right token through, at once and always: what
+// others get wrong from the same address, which on loopback and behind a proxy
+// is everybody's, never locks a good caller out. A wrong token is answered late,
+// so that a connection can try two a second. Beyond maxPenalties the answer
+// comes at once, on a connection that is then closed: strangers can neither make
+// us hold any number of requests nor fill the log.
+type guard struct {
+	hash  [sha256.Size]byte
+	slots chan struct{}
+	log   *slog.Logger
+}
+
+func newGuard(token string, log *slog.Logger) *guard {
+	return &guard{hash: sha256.Sum256([]byte(token)), slots: make(chan struct{}, maxPenalties), log: log}
+}
+
+// admit returns nil for a request that carries the token, else the answer.
+func (g *guard) admit(r *http.Request) *problem {
+	token, ok := bearer(r)
+	if !ok {
+		p := problemf(http.StatusUnauthorized, "this path needs the header Authorization: Bearer TOKEN")
+		p.challenge = "Bearer"
+		return p
+	}
+	// Hashed, the comparison takes the same time whatever the lengths are.
+	sum := sha256.Sum256([]byte(token))
+	if subtle.ConstantTimeCompare(sum[:], g.hash[:]) == 1 {
+		return nil
+	}
+	select {
+	case g.slots <- struct{}{}:
+		defer func() { <-g.slots }()
+	default:
+		p := problemf(http.StatusTooManyRequests, "more than %d wrong tokens at a time", maxPenalties)
+		p.retryAfter, p.hangUp = time.Second, true
+		return p
+	}
+	g.log.Warn("admin: wrong token", "remote", r.RemoteAddr)
+	time.Sleep(penalty) // also for who hangs up: coming back is no way to try faster
+	p := problemf(http.StatusUnauthorized, "wrong token")
+	p.challenge = `Bearer error="invalid_token"` // RFC 6750 section 3.1
+	return p
+}
+
+// bearer returns the token of the only Authorization header. The name of the
+// scheme is compared without case (RFC 9110 section 11.1).
+func bearer(r *http.Request) (string, bool) {
+	all := r.Header.Values("Authorization")
+	if len(all) != 1 {
+		return "", false
+	}
+	scheme, token, _ := strings.Cut(all[0], " ")
+	token = strings.Trim(token, " ")
+	return token, strings.EqualFold(scheme, "Bearer") && token != ""
+}

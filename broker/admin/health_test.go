@@ -1,0 +1,58 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+)
+
+func TestHealth(t *testing.T) {
+	b := brokertest.New(t, broker.Options{})
+	for name, h := range map[string]http.Handler{"Health": Health(b), "New": newHandler(t, b, Options{})} {
+		for _, path := range []string{"/livez", "/readyz"} {
+			a := serve(h, httptest.NewRequest("GET", path, nil))
+			if a.status != http.StatusOK || string(a.body) != "ok\n" || a.header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%s %s: %d %q", name, path, a.status, a.body)
+			}
+			var v health
+			serve(h, httptest.NewRequest("GET", path+"?verbose", nil)).json(t, http.StatusOK, &v)
+			if v.Status != "ok" || v.Reasons == nil || len(v.Reasons) != 0 {
+				t.Errorf("%s %s: %+v", name, path, v)
+			}
+		}
+	}
+	serve(Health(b), httptest.NewRequest("GET", "/api/v1/stats", nil)).problem(t, http.StatusNotFound, "nothing")
+}
+
+// A load balancer takes a draining broker out, and nothing restarts it.
+func TestReadiness(t *testing.T) {
+	b := brokertest.New(t, broker.Options{})
+	h := newHandler(t, b, Options{})
+	for _, stage := range []struct {
+		end    func() error
+		reason string
+	}{
+		{func() error { return b.Drain(context.Background()) }, "the broker is draining"},
+		{b.Close, "the broker is closed"},
+	} {
+		if err := stage.end(); err != nil {
+			t.Fatal(err)
+		}
+		if a := serve(h, httptest.NewRequest("GET", "/readyz", nil)); a.status != http.StatusServiceUnavailable || string(a.body) != "not ready\n" {
+			t.Errorf("%d %q", a.status, a.body)
+		}
+		var v health
+		serve(h, httptest.NewRequest("GET", "/readyz?verbose", nil)).json(t, http.StatusServiceUnavailable, &v)
+		if v.Status != "not ready" || fmt.Sprint(v.Reasons) != "["+stage.reason+"]" {
+			t.Errorf("%+v", v)
+		}
+		if a := serve(h, httptest.NewRequest("GET", "/livez", nil)); a.status != http.StatusOK {
+			t.Errorf("/livez: %d", a.status)
+		}
+	}
+}

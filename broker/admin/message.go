@@ -1,0 +1,161 @@
+package admin
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+// published answers POST /messages. How many subscribers there are is not in
+// it: a queue may hand the message out later.
+type published struct {
+	MessageID string `json:"message_id"` // what its receivers see
+}
+
+// delivered answers POST /users/{user}/messages.
+type delivered struct {
+	MessageID      string `json:"message_id"`
+	Subscriptions  int    `json:"subscriptions"`
+	Unacknowledged int    `json:"unacknowledged"`
+}
+
+func (a *api) publish(w http.ResponseWriter, r *http.Request) *problem {
+	m, p := a.readMessage(w, r)
+	if p != nil {
+		return p
+	}
+	if err := a.b.Publish(r.Context(), m); err != nil {
+		return refused(r, err, "a message goes to /topic/…, /queue/… or /user/{name}/…, and to no pattern")
+	}
+	return writeJSON(w, http.StatusAccepted, published{m.ID})
+}
+
+func (a *api) publishToUser(w http.ResponseWriter, r *http.Request) *problem {
+	user := r.PathValue("user")
+	if err := auth.ValidName(user); err != nil {
+		return problemf(http.StatusBadRequest, "%v", err)
+	}
+	m, p := a.readMessage(w, r)
+	if p != nil {
+		return p
+	}
+	d, err := a.b.PublishToUser(r.Context(), user, m)
+	if err != nil {
+		return refused(r, err, "a message to a user goes to /topic/… or /queue/…, and to no pattern")
+	}
+	return writeJSON(w, http.StatusOK, delivered{m.ID, d.Subscriptions, d.Unacknowledged})
+}
+
+// refused translates an error of Broker.Publish. What is not about the queue or
+// the broker is about the destination (broker.ErrDestination): takes says which
+// ones would do.
+func refused(r *http.Request, err error, takes string) *problem {
+	switch {
+	case errors.Is(err, broker.ErrQueueFull):
+		p := problemf(http.StatusTooManyRequests, "%s", strings.TrimPrefix(err.Error(), "broker: "))
+		p.retryAfter = time.Second
+		return p
+	case errors.Is(err, broker.ErrClosed):
+		return problemf(http.StatusServiceUnavailable, "the broker is closed")
+	case r.Context().Err() != nil:
+		return problemf(http.StatusServiceUnavailable, "the request was given up before the message was published")
+	}
+	return problemf(http.StatusBadRequest, "%s; %s", strings.TrimPrefix(err.Error(), "broker: "), takes)
+}
+
+// readMessage reads the body of a request as a message with an id of its own.
+func (a *api) readMessage(w http.ResponseWriter, r *http.Request) (*broker.Message, *problem) {
+	data, p := readObject(w, r, a.maxBody)
+	if p != nil {
+		return nil, p
+	}
+	m, err := parseMessage(data)
+	if err != nil {
+		return nil, problemf(http.StatusBadRequest, "%v", err)
+	}
+	m.ID = rand.Text()
+	return m, nil
+}
+
+func parseMessage(data []byte) (*broker.Message, error) {
+	m := new(broker.Message)
+	var destination, contentType, body, encoded *string
+	err := members("the request body", data, func(name string, value json.RawMessage) error {
+		switch name {
+		case "destination":
+			return text(name, value, &destination)
+		case "content_type":
+			return text(name, value, &contentType)
+		case "body":
+			return text(name, value, &body)
+		case "body_base64":
+			return text(name, value, &encoded)
+		case "headers":
+			if string(value) == "null" { // as for the others
+				return nil
+			}
+			return members(`"headers"`, value, func(name string, value json.RawMessage) error {
+				var v *string
+				if err := text(name, value, &v); err != nil || v == nil {
+					return err
+				}
+				return addHeader(m, name, *v)
+			})
+		}
+		return fmt.Errorf("there is no field %q, only destination, headers, body, body_base64 and content_type", name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if destination == nil {
+		return nil, errors.New(`"destination" is missing`)
+	}
+	m.Destination = *destination
+	if contentType != nil {
+		for _, h := range m.Headers {
+			if h.Name == contentTypeHeader {
+				return nil, errors.New(`the content type is given twice, as "content_type" and in "headers"`)
+			}
+		}
+		if err := addHeader(m, contentTypeHeader, *contentType); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case body != nil && encoded != nil:
+		return nil, errors.New(`"body" and "body_base64" exclude each other`)
+	case body != nil:
+		m.Body = []byte(*body)
+	case encoded != nil:
+		if m.Body, err = base64.StdEncoding.DecodeString(*encoded); err != nil {
+			return nil, errors.New(`"body_base64" is not standard base64 with padding`)
+		}
+	}
+	return m, nil
+}
+
+const contentTypeHeader = "content-type"
+
+// addHeader refuses what the broker would leave out without a word. A line feed
+// and the like travel escaped to clients of STOMP 1.2; no version can write NUL.
+func addHeader(m *broker.Message, name, value string) error {
+	switch {
+	case name == "":
+		return errors.New("a header has no name")
+	case broker.Reserved(name):
+		return fmt.Errorf("the header %q belongs to the protocol and cannot be given", name)
+	case strings.Contains(name, "\x00") || strings.Contains(value, "\x00"):
+		return fmt.Errorf("the header %q has a NUL", name)
+	}
+	// The element type belongs to the codec, which is none of this package's business.
+	m.Headers = append(m.Headers, broker.Header{Name: name, Value: value})
+	return nil
+}

@@ -1,0 +1,174 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+type openAPISchema struct {
+	Properties map[string]json.RawMessage
+	Required   []string
+}
+
+type openAPIOperation struct {
+	OperationID string
+	Security    *[]any
+	Parameters  []struct{ Name, In string }
+	Responses   map[string]any
+}
+
+func readOpenAPI(t *testing.T) (paths map[string]map[string]openAPIOperation, schemas map[string]openAPISchema) {
+	t.Helper()
+	s := start(t, broker.Options{}, Options{})
+	a := s.do(t, "GET", "/api/v1/openapi.json", "")
+	if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/json" {
+		t.Fatalf("%d %v", a.status, a.header)
+	}
+	var doc struct {
+		OpenAPI    string
+		Paths      map[string]map[string]openAPIOperation
+		Components struct{ Schemas map[string]openAPISchema }
+	}
+	if err := json.Unmarshal(a.body, &doc); err != nil || doc.OpenAPI != "3.1.0" {
+		t.Fatalf("%v %q", err, doc.OpenAPI)
+	}
+	return doc.Paths, doc.Components.Schemas
+}
+
+// Every route is described, with every status that it needs, and nothing else is.
+func TestOpenAPIDescribesTheRoutes(t *testing.T) {
+	routes := []string{"GET /livez", "GET /readyz"}
+	for _, rt := range (&api{}).routes() {
+		routes = append(routes, rt.method+" "+rt.path)
+	}
+	var described []string
+	ids := make(map[string]bool)
+	paths, _ := readOpenAPI(t)
+	for path, operations := range paths {
+		for method, o := range operations {
+			described = append(described, strings.ToUpper(method)+" "+path)
+			if o.OperationID == "" || ids[o.OperationID] {
+				t.Errorf("%s %s: operationId %q", method, path, o.OperationID)
+			}
+			ids[o.OperationID] = true
+			want := []string{"400", "401", "429"}
+			switch {
+			case !strings.HasPrefix(path, "/api/"):
+				if o.Security == nil || len(*o.Security) != 0 {
+					t.Errorf("%s is described as needing the token", path)
+				}
+				continue
+			case o.Security != nil:
+				t.Errorf("%s %s: has security of its own", method, path)
+			case method == "post":
+				want = append(want, "403", "413", "415", "503")
+			case method == "delete":
+				want = append(want, "403", "404")
+			}
+			for _, status := range want {
+				if o.Responses[status] == nil {
+					t.Errorf("%s %s: no response %s", method, path, status)
+				}
+			}
+			for _, p := range o.Parameters {
+				if p.In == "path" && !strings.Contains(path, "{"+p.Name+"}") {
+					t.Errorf("%s %s: parameter %q is not in the path", method, path, p.Name)
+				}
+			}
+		}
+	}
+	slices.Sort(routes)
+	slices.Sort(described)
+	if !slices.Equal(routes, described) {
+		t.Errorf("described\n%v\nserved\n%v", described, routes)
+	}
+}
+
+// The schemas have exactly the fields that the types write.
+func TestOpenAPIDescribesTheTypes(t *testing.T) {
+	_, schemas := readOpenAPI(t)
+	types := map[string]any{
+		"Published": published{}, "Delivered": delivered{}, "Stats": stats{}, "Health": health{}, "Problem": problem{},
+		"Session": session{}, "User": user{}, "Destination": destination{},
+		"SessionPage": page[session]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},
+	}
+	for name, v := range types {
+		var fields, required []string
+		for f := range reflect.TypeOf(v).Fields() {
+			if !f.IsExported() {
+				continue
+			}
+			field, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+			fields = append(fields, field)
+			if option != "omitempty" {
+				required = append(required, field)
+			}
+		}
+		var described []string
+		for field := range schemas[name].Properties {
+			described = append(described, field)
+		}
+		slices.Sort(fields)
+		slices.Sort(described)
+		if !slices.Equal(fields, described) {
+			t.Errorf("%s: described %v, written %v", name, described, fields)
+		}
+		if !slices.Equal(required, schemas[name].Required) {
+			t.Errorf("%s: required %v, always written %v", name, schemas[name].Required, required)
+		}
+	}
+	// What is read has no type of its own: the parser must know each field.
+	message := schemas["Message"].Properties
+	if len(message) != 5 {
+		t.Errorf("Message has %d fields", len(message))
+	}
+	for field := range message {
+		if _, err := parseMessage(fmt.Appendf(nil, `{%q:1}`, field)); err == nil || strings.Contains(err.Error(), "no field") {
+			t.Errorf("Message.%s: %v", field, err)
+		}
+	}
+	for name := range schemas {
+		if _, ok := types[name]; !ok && name != "Message" {
+			t.Errorf("nothing is written as %s", name)
+		}
+	}
+}
+
+// Every reference leads somewhere.
+func TestOpenAPIReferences(t *testing.T) {
+	var doc any
+	if err := json.Unmarshal(openAPIDocument, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, item := range v {
+				walk(item)
+			}
+		case map[string]any:
+			if to, ok := v["$ref"].(string); ok {
+				at := doc
+				for _, name := range strings.Split(strings.TrimPrefix(to, "#/"), "/") {
+					m, _ := at.(map[string]any)
+					at = m[name]
+				}
+				if at == nil {
+					t.Errorf("%s leads nowhere", to)
+				}
+			}
+			for _, item := range v {
+				walk(item)
+			}
+		}
+	}
+	walk(doc)
+}

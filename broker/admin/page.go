@@ -1,0 +1,84 @@
+package admin
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	defaultPage = 100
+	maxPage     = 1000
+)
+
+// page is a part of a list. Each call takes the list anew: what comes or goes
+// between two calls may shift the next page.
+type page[T any] struct {
+	Total  int `json:"total"` // all that match, on this page or not
+	Offset int `json:"offset"`
+	Limit  int `json:"limit"`
+	Items  []T `json:"items"`
+}
+
+// answerPage writes the part of all, sorted, that the request asks for.
+func answerPage[T any](w http.ResponseWriter, q url.Values, all []T) *problem {
+	limit, p := number(q, "limit", defaultPage, 1, maxPage)
+	if p != nil {
+		return p
+	}
+	offset, p := number(q, "offset", 0, 0, 1<<30)
+	if p != nil {
+		return p
+	}
+	from := min(offset, len(all))
+	to := min(from+limit, len(all))
+	items := append(make([]T, 0, to-from), all[from:to]...) // never null
+	return writeJSON(w, http.StatusOK, page[T]{len(all), offset, limit, items})
+}
+
+// query returns the parameters of a request, which must be among those allowed
+// and each be given once.
+func query(r *http.Request, allowed ...string) (url.Values, *problem) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, problemf(http.StatusBadRequest, "the query string is malformed")
+	}
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if !slices.Contains(allowed, name) {
+			if len(allowed) == 0 {
+				return nil, problemf(http.StatusBadRequest, "this path takes no parameters, not %q", name)
+			}
+			return nil, problemf(http.StatusBadRequest, "there is no parameter %q, only %s", name, strings.Join(allowed, ", "))
+		}
+		if len(q[name]) > 1 {
+			return nil, problemf(http.StatusBadRequest, "the parameter %q is given twice", name)
+		}
+	}
+	return q, nil
+}
+
+func number(q url.Values, name string, byDefault, least, most int) (int, *problem) {
+	if !q.Has(name) {
+		return byDefault, nil
+	}
+	n, err := strconv.Atoi(q.Get(name))
+	if err != nil || n < least || n > most {
+		return 0, problemf(http.StatusBadRequest, "the parameter %q must be a number from %d to %d", name, least, most)
+	}
+	return n, nil
+}
+
+// choice returns a parameter that must be one of the values; the first is the default.
+func choice(q url.Values, name string, values ...string) (string, *problem) {
+	if !q.Has(name) {
+		return values[0], nil
+	}
+	v := q.Get(name)
+	if !slices.Contains(values, v) {
+		return "", problemf(http.StatusBadRequest, "the parameter %q must be one of %s", name, strings.Join(values, ", "))
+	}
+	return v, nil
+}

@@ -1,0 +1,100 @@
+package admin
+
+import (
+	"cmp"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxReason keeps the text well within the headers that clients accept.
+const maxReason = 200
+
+// session is [broker.SessionInfo] as JSON.
+type session struct {
+	ID             string         `json:"id"`
+	User           string         `json:"user"`
+	Roles          []string       `json:"roles,omitempty"`
+	Remote         netip.AddrPort `json:"remote"`
+	Transport      string         `json:"transport"`
+	Version        string         `json:"version"`
+	Opened         time.Time      `json:"opened"`
+	Subscriptions  int            `json:"subscriptions"`
+	Pending        int            `json:"pending"`
+	Unacknowledged int            `json:"unacknowledged"`
+}
+
+// sessions lists sessions, of one user if one is asked for (an empty name means
+// the anonymous). Equal ones are in the order of their ids, so that pages fit
+// together.
+func (a *api) sessions(w http.ResponseWriter, r *http.Request) *problem {
+	q, p := query(r, "user", "sort", "order", "offset", "limit")
+	if p != nil {
+		return p
+	}
+	by, p := choice(q, "sort", "opened", "user", "pending", "unacknowledged", "subscriptions")
+	if p != nil {
+		return p
+	}
+	compare, order := sessionOrder(by)
+	if q.Has("order") {
+		if order, p = choice(q, "order", "asc", "desc"); p != nil {
+			return p
+		}
+	}
+	var all []session
+	for s := range a.b.Sessions() {
+		if !q.Has("user") || s.User == q.Get("user") {
+			all = append(all, session(s))
+		}
+	}
+	slices.SortFunc(all, func(x, y session) int {
+		c := compare(&x, &y)
+		if order == "desc" {
+			c = -c
+		}
+		return cmp.Or(c, cmp.Compare(x.ID, y.ID))
+	})
+	return answerPage(w, q, all)
+}
+
+// sessionOrder returns how to compare, and the order that one wants who does not
+// say: whoever sorts by a figure looks for the largest.
+func sessionOrder(by string) (compare func(x, y *session) int, order string) {
+	switch by {
+	case "user":
+		return func(x, y *session) int { return cmp.Compare(x.User, y.User) }, "asc"
+	case "pending":
+		return func(x, y *session) int { return cmp.Compare(x.Pending, y.Pending) }, "desc"
+	case "unacknowledged":
+		return func(x, y *session) int { return cmp.Compare(x.Unacknowledged, y.Unacknowledged) }, "desc"
+	case "subscriptions":
+		return func(x, y *session) int { return cmp.Compare(x.Subscriptions, y.Subscriptions) }, "desc"
+	default:
+		return func(x, y *session) int { return x.Opened.Compare(y.Opened) }, "asc"
+	}
+}
+
+// disconnect ends a session. Its client is told the reason, or a constant text.
+func (a *api) disconnect(w http.ResponseWriter, r *http.Request) *problem {
+	q, p := query(r, "reason")
+	if p != nil {
+		return p
+	}
+	reason := q.Get("reason")
+	if len(reason) > maxReason {
+		return problemf(http.StatusBadRequest, "the reason is longer than %d bytes", maxReason)
+	}
+	if !utf8.ValidString(reason) || slices.ContainsFunc([]rune(reason), unicode.IsControl) {
+		return problemf(http.StatusBadRequest, "the reason must be one line of UTF-8 text")
+	}
+	if a.b.Disconnect(r.PathValue("id"), reason) != nil { // ErrNoSession and nothing else
+		return problemf(http.StatusNotFound, "no session with this id is connected")
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,36 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+)
+
+// stats is [broker.Stats] as JSON.
+type stats struct {
+	Node    string    `json:"node"`
+	Started time.Time `json:"started"`
+
+	Sessions      int   `json:"sessions"`
+	Sockets       int   `json:"sockets"`
+	Users         int   `json:"users"`
+	Subscriptions int   `json:"subscriptions"`
+	QueueMessages int   `json:"queue_messages"`
+	QueueBytes    int64 `json:"queue_bytes"`
+
+	Opened       int64            `json:"opened"`
+	Refused      int64            `json:"refused"`
+	AuthFailures int64            `json:"auth_failures"`
+	Denied       int64            `json:"denied"`
+	Ended        map[string]int64 `json:"ended"`
+	FramesIn     int64            `json:"frames_in"`
+	BytesIn      int64            `json:"bytes_in"`
+	Published    int64            `json:"published"`
+	Delivered    int64            `json:"delivered"`
+}
+
+func (a *api) stats(w http.ResponseWriter, r *http.Request) *problem {
+	if _, p := query(r); p != nil {
+		return p
+	}
+	return writeJSON(w, http.StatusOK, stats(a.b.Stats()))
+}

@@ -1,0 +1,46 @@
+package client
+
+import (
+	"bytes"
+	"strconv"
+)
+
+var contentLength = []byte("content-length:")
+
+// frameEnd returns the length of the frame at the start of p as go-stomp writes
+// it (line feeds only; a heart-beat is one line feed), or 0 when p holds only
+// part of it.
+func frameEnd(p []byte) int {
+	if len(p) > 0 && p[0] == '\n' {
+		return 1
+	}
+	head := bytes.Index(p, []byte("\n\n"))
+	if head < 0 {
+		return 0
+	}
+	body := head + 2
+	if n, ok := bodyLength(p[:head+1]); ok {
+		if end := body + n + 1; end <= len(p) {
+			return end
+		}
+		return 0
+	}
+	// Without content-length the body ends at its first NUL.
+	nul := bytes.IndexByte(p[body:], 0)
+	if nul < 0 {
+		return 0
+	}
+	return body + nul + 1
+}
+
+// bodyLength finds content-length in the lines of head; the first one counts
+// (STOMP 1.2, "Repeated Header Entries").
+func bodyLength(head []byte) (int, bool) {
+	for line := range bytes.Lines(head) {
+		if value, ok := bytes.CutPrefix(line, contentLength); ok {
+			n, err := strconv.Atoi(string(bytes.TrimSpace(value)))
+			return n, err == nil && n >= 0
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,31 @@
+package broker
+
+import (
+	"context"
+)
+
+// Push does what Publish does to a topic, without the writing: the frames are
+// appended to the outboxes of all subscribers and then thrown away, so that
+// nothing but the push is measured. The lists stay where they are, as in an
+// outbox that is being written. The sessions must be idle.
+func (b *Broker) Push(m *Message) {
+	d, err := b.publishable(context.Background(), m, m.Destination)
+	if err != nil {
+		panic(err)
+	}
+	bt, p := b.begin(m, d.Name)
+	b.fanOut(d, p, bt)
+	for i, o := range bt.touched {
+		o.mu.Lock()
+		for _, seg := range o.pending.list {
+			o.bytes -= len(seg)
+		}
+		clear(o.pending.list)
+		o.pending.list = o.pending.list[:0]
+		o.queued = false
+		o.mu.Unlock()
+		bt.touched[i] = nil
+	}
+	bt.touched = bt.touched[:0]
+	bt.release()
+}

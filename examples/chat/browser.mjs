@@ -1,0 +1,46 @@
+// Drives the chat page in Chromium: two windows, a room, a private message.
+//   node browser.mjs http://127.0.0.1:8090 [screenshot.png]
+import { chromium } from 'playwright-core';
+import assert from 'node:assert/strict';
+
+const [url, screenshot] = process.argv.slice(2);
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+});
+try {
+  const open = async (name, viewport) => {
+    const page = await (await browser.newContext({ viewport })).newPage();
+    page.on('pageerror', (e) => { throw e; });
+    await page.goto(url);
+    await page.getByLabel('Your name').fill(name);
+    await page.keyboard.press('Enter');
+    await page.getByText(`connected as ${name}`).waitFor();
+    return page;
+  };
+  const alice = await open('alice', { width: 800, height: 500 });
+  const bob = await open('bob', { width: 390, height: 700 });
+
+  await alice.getByRole('button', { name: 'bob' }).waitFor();
+  await alice.getByLabel('To everybody').fill('hello <b>everybody</b>');
+  await alice.keyboard.press('Enter');
+  await bob.getByText('hello <b>everybody</b>').waitFor();
+
+  await bob.getByRole('button', { name: 'alice' }).click();
+  await bob.getByLabel('To alice').fill('only for you');
+  await bob.keyboard.press('Enter');
+  await alice.getByText('to alice: only for you').waitFor();
+  await bob.getByText('to alice: only for you').waitFor();
+  assert.equal(await alice.locator('li.private').count(), 1);
+
+  if (screenshot) {
+    await alice.screenshot({ path: screenshot });
+    await bob.screenshot({ path: screenshot.replace('.png', '-phone.png') });
+  }
+  await bob.context().close();
+  await alice.getByRole('button', { name: 'bob' }).waitFor({ state: 'detached' });
+  console.log('ok');
+} finally {
+  await browser.close();
+}
