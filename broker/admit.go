@@ -86,7 +86,9 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		a.principal = p
 		return nil
 	}
-	b.throttle.failed(time.Now(), address)
+	if guess(err) {
+		b.throttle.failed(time.Now(), address)
+	}
 	b.stats.authFailures.Add(1)
 	b.o.Logger.Info("handshake refused", "remote", a.remote, "error", refusalForLog(err))
 	var refusal *auth.Refusal

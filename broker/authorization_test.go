@@ -238,9 +238,6 @@ func TestSlowAuthorizerNeverBlocksThePublisher(t *testing.T) {
 	for _, body := range []string{"1", "2", "3", "4"} { // in order, without what is secret
 		wantHeaders(t, expectMessage(t, c, body), "subscription", "s")
 	}
-	if n := a.calls.Load(); n != 3 && n != 2 {
-		t.Errorf("asked %d times", n)
-	}
 	publish(t, b, "/topic/slow/1", "5") // the answer is remembered
 	publish(t, b, "/topic/slow/secret", "secret for ever")
 	expectMessage(t, c, "5")

@@ -29,6 +29,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 		}
 	}
 	p, fail := s.authenticate(f, bt)
+	s.dropContext()
 	if fail != nil {
 		return fail
 	}
@@ -116,7 +117,9 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		s.b.throttle.succeeded(keys...)
 		return p, nil
 	}
-	s.b.throttle.failed(time.Now(), keys...)
+	if guess(err) {
+		s.b.throttle.failed(time.Now(), keys...)
+	}
 	s.b.stats.authFailures.Add(1)
 	s.b.o.Logger.Info("authentication refused", "session", s.id, "remote", s.peer, "error", refusalForLog(err))
 	return nil, refusedBy(err)

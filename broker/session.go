@@ -261,6 +261,17 @@ func (s *session) context() context.Context {
 	return s.ctx
 }
 
+// dropContext lets go of the context that CONNECT needed: most sessions never
+// need one again, and it is half a kilobyte.
+func (s *session) dropContext() {
+	s.endMu.Lock()
+	defer s.endMu.Unlock()
+	if s.ctx != nil {
+		s.cancel()
+		s.ctx, s.cancel = nil, nil
+	}
+}
+
 // end ends the session for a reason; the first reason wins. Anybody may call
 // it. The client is told why as far as it still can be, and the reading
 // goroutine is left to clean up.

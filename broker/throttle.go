@@ -1,9 +1,13 @@
 package broker
 
 import (
+	"errors"
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 const (
@@ -36,6 +40,13 @@ func loginKey(login string, a netip.Addr) string {
 		return ""
 	}
 	return "login " + login + " " + clientNetwork(a).String()
+}
+
+// guess reports whether a refusal says something about the client: an identity
+// provider that is down refuses everybody.
+func guess(err error) bool {
+	var r *auth.Refusal
+	return !errors.As(err, &r) || r.StatusCode() < 500 && r.StatusCode() != http.StatusTooManyRequests
 }
 
 // wait returns how long attempts under any of the keys are refused still.

@@ -174,7 +174,7 @@ func TestFirstOfRepeatedHeadersCounts(t *testing.T) { // trap 14
 	b := brokertest.New(t, broker.Options{})
 	sender, c := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/topic/**")
-	c.Subscribe(t, "other", "/topic/only", "id", "second", "destination", "/topic/ignored")
+	c.Subscribe(t, "only", "/topic/only", "id", "second", "destination", "/topic/ignored")
 	sender.Send("SEND", "x", "destination", "/topic/first", "destination", "/topic/second", "receipt", "1", "receipt", "2")
 	sender.ExpectReceipt(t, "1")
 	sender.Sync(t)

@@ -1,0 +1,60 @@
+package bearer
+
+import (
+	"context"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+func TestCachedIntrospectionAllocatesNothing(t *testing.T) {
+	v, _ := introspector(t, newServer(t, active("")), nil)
+	const token = "opaque-token-of-an-ordinary-length-43-characters"
+	accept(t, v, token)
+	if n := testing.AllocsPerRun(100, func() { accept(t, v, token) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkCachedIntrospection(b *testing.B) {
+	v, _ := introspector(b, newServer(b, active("")), nil)
+	const token = "opaque-token-of-an-ordinary-length-43-characters"
+	accept(b, v, token)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(context.Background(), token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkJWT(b *testing.B) {
+	for _, s := range []signer{{"k", jose.RS256, rsaKey()}, es256("k"), {"k", jose.EdDSA, edKey()}} {
+		b.Run(string(s.alg), func(b *testing.B) {
+			v, _ := issuerAt(b, newServer(b, keySetOf(b, s.public())), everything)
+			token := s.sign(b, goodClaims(issuerName), nil)
+			accept(b, v, token)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Verify(context.Background(), token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkForged is what a token costs that its issuer has not made.
+func BenchmarkForged(b *testing.B) {
+	s := signer{"k", jose.RS256, rsaKey()}
+	v, _ := issuerAt(b, newServer(b, keySetOf(b, s.public())), everything)
+	token := s.sign(b, goodClaims(issuerName), nil)
+	cut := len(token) - 300
+	token = token[:cut] + flip(token[cut:])
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(context.Background(), token); err == nil {
+			b.Fatal("accepted")
+		}
+	}
+}

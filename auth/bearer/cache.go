@@ -1,0 +1,56 @@
+package bearer
+
+import (
+	"container/list"
+	"time"
+)
+
+// cache remembers a bounded number of values, each until a time of its own. The oldest makes room for a new one:
+// all live about equally long, so it is also the first that would have gone. It is not safe for concurrent use.
+type cache[V any] struct {
+	size    int
+	entries map[digest]*list.Element
+	order   list.List // of *entry[V], the oldest first
+}
+
+type entry[V any] struct {
+	key   digest
+	value V
+	until time.Time
+}
+
+func newCache[V any](size int) *cache[V] {
+	return &cache[V]{size: size, entries: make(map[digest]*list.Element)}
+}
+
+// get returns the value of key if it is still good at now.
+func (c *cache[V]) get(key digest, now time.Time) (value V, ok bool) {
+	e := c.entries[key]
+	if e == nil {
+		return value, false
+	}
+	found := e.Value.(*entry[V])
+	if !now.Before(found.until) {
+		c.remove(e)
+		return value, false
+	}
+	return found.value, true
+}
+
+// put remembers a value until a time, and forgets what is over by now.
+func (c *cache[V]) put(key digest, value V, until, now time.Time) {
+	if e := c.entries[key]; e != nil {
+		c.remove(e)
+	}
+	for e := c.order.Front(); e != nil && (c.order.Len() >= c.size || !now.Before(e.Value.(*entry[V]).until)); e = c.order.Front() {
+		c.remove(e)
+	}
+	if c.size > 0 && now.Before(until) {
+		c.entries[key] = c.order.PushBack(&entry[V]{key, value, until})
+	}
+}
+
+func (c *cache[V]) remove(e *list.Element) {
+	delete(c.entries, e.Value.(*entry[V]).key)
+	c.order.Remove(e)
+}

@@ -1,0 +1,195 @@
+package bearer
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// Skew is how far the clocks of a token's issuer and of this machine may be apart.
+const Skew = 60 * time.Second
+
+// rules are what the claims about a token have to satisfy, and which of them make the principal.
+type rules struct {
+	issuer      string // iss, unless empty
+	audience    string // contained in aud, unless empty
+	user, roles string
+	scopes      []string
+	selfMade    bool // the claims are the token's own: it must say whose it is and until when
+}
+
+func newRules(user, roles string, scopes []string) rules {
+	if user == "" {
+		user = "sub"
+	}
+	if roles == "" {
+		roles = "roles"
+	}
+	return rules{user: user, roles: roles, scopes: slices.Clone(scopes)}
+}
+
+// principal checks claims at the time now and makes the principal of them, except for the scopes that are required.
+func (r *rules) principal(claims map[string]any, now time.Time) (*auth.Principal, error) {
+	if r.issuer != "" && claims["iss"] != r.issuer {
+		return nil, errIssuer
+	}
+	if r.audience != "" && !slices.Contains(texts(claims["aud"]), r.audience) {
+		return nil, errAudience
+	}
+	if sub, ok := claims["sub"].(string); r.selfMade && (!ok || sub == "") {
+		return nil, errSubject
+	}
+	if err := checkUse(claims); err != nil {
+		return nil, err
+	}
+	expires, issued, err := r.times(claims, now)
+	if err != nil {
+		return nil, err
+	}
+	name, _ := find(claims, r.user).(string)
+	if auth.ValidName(name) != nil {
+		return nil, errName
+	}
+	if r.user == "email" && !isTrue(claims["email_verified"]) {
+		return nil, errEmail
+	}
+	return &auth.Principal{
+		Name:    name,
+		Roles:   texts(find(claims, r.roles)),
+		Claims:  claims,
+		Expires: expires,
+		Issued:  issued,
+		Scopes:  scopesOf(claims),
+	}, nil
+}
+
+// granted returns nil if p has all the scopes that are required.
+func (r *rules) granted(p *auth.Principal) error {
+	for _, s := range r.scopes {
+		if !p.HasScope(s) {
+			return insufficient(r.scopes)
+		}
+	}
+	return nil
+}
+
+// times checks exp, nbf and iat. A token is good until Skew after its exp, and so is its principal.
+func (r *rules) times(claims map[string]any, now time.Time) (expires, issued time.Time, err error) {
+	exp, okExp := instant(claims["exp"])
+	nbf, okNbf := instant(claims["nbf"])
+	iat, okIat := instant(claims["iat"])
+	switch {
+	case !okExp || !okNbf || !okIat || r.selfMade && exp.IsZero():
+		return expires, issued, errTime
+	case !exp.IsZero() && !now.Before(exp.Add(Skew)):
+		return expires, issued, errExpired
+	case now.Add(Skew).Before(nbf), now.Add(Skew).Before(iat):
+		// An iat to come would also outlive the revocations until then.
+		return expires, issued, errNotYet
+	}
+	if !exp.IsZero() {
+		expires = exp.Add(Skew)
+	}
+	return expires, iat, nil
+}
+
+// checkUse refuses claims that say of themselves to be of no access token, or of one that is not a bearer's.
+func checkUse(claims map[string]any) error {
+	if claims["cnf"] != nil {
+		return errBound // RFC 9449 section 7.2, RFC 8705 section 3
+	}
+	switch use, _ := claims["token_use"].(string); use { // Amazon Cognito, Ory Hydra
+	case "", "access", "access_token":
+	default:
+		return errUse
+	}
+	switch typ, _ := claims["typ"].(string); typ { // Keycloak
+	case "ID", "Refresh", "Offline", "Logout":
+		return errUse
+	}
+	return nil
+}
+
+// looksLikeID reports whether claims are those of an ID token, or of another statement to a client about a login:
+// they have a claim that only such have, or their whole audience is the client they were issued to and they say
+// nothing of a scope.
+func looksLikeID(claims map[string]any) bool {
+	for _, mark := range []string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
+		if claims[mark] != nil {
+			return true
+		}
+	}
+	audience := texts(claims["aud"])
+	return len(audience) == 1 && claims["azp"] == audience[0] && claims["scope"] == nil && claims["scp"] == nil
+}
+
+// find returns the claim of that name; if there is none, the one that the name leads to as a dotted path.
+func find(claims map[string]any, name string) any {
+	if v, ok := claims[name]; ok {
+		return v
+	}
+	for {
+		step, rest, more := strings.Cut(name, ".")
+		if !more {
+			return claims[name]
+		}
+		claims, more = claims[step].(map[string]any)
+		if !more {
+			return nil
+		}
+		name = rest
+	}
+}
+
+// texts returns a claim that is a text or a list of texts as a list. What is no text is left out.
+func texts(claim any) []string {
+	switch v := claim.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		list := make([]string, 0, len(v))
+		for _, item := range v {
+			if s, ok := item.(string); ok {
+				list = append(list, s)
+			}
+		}
+		return list
+	}
+	return nil
+}
+
+// scopesOf returns the scopes of scope (RFC 8693 section 4.2) or else of scp, which other servers write; both are
+// found as a text with spaces and as a list.
+func scopesOf(claims map[string]any) []string {
+	claim, ok := claims["scope"]
+	if !ok {
+		claim = claims["scp"]
+	}
+	if s, ok := claim.(string); ok {
+		return strings.Fields(s)
+	}
+	return texts(claim)
+}
+
+// maxSeconds is the end of the year 9999, the last that the times of this world are written with.
+const maxSeconds = 253402300799
+
+// instant returns the time of a NumericDate (RFC 7519 section 2), the zero time for none, and false for a claim
+// that is neither.
+func instant(claim any) (time.Time, bool) {
+	if claim == nil {
+		return time.Time{}, true
+	}
+	seconds, ok := claim.(float64)
+	if !ok || !(seconds >= 0 && seconds <= maxSeconds) {
+		return time.Time{}, false
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9)), true
+}
+
+// isTrue reports whether a claim is true, which some servers write as a text.
+func isTrue(claim any) bool { return claim == true || claim == "true" }

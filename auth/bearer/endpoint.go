@@ -1,0 +1,166 @@
+package bearer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+const (
+	// goodFor is the longest that a good answer is believed, so that a revocation shows within it.
+	goodFor = 30 * time.Second
+	// badFor is how long a bad one is.
+	badFor = 5 * time.Second
+	// maxQuestions is how many requests an endpoint has to answer at once; further ones wait their turn.
+	maxQuestions = 64
+)
+
+var (
+	errAnswer = errors.New("the answer is not what it has to be")
+	errStatus = errors.New("unexpected status")
+)
+
+// endpoint asks a server about tokens and remembers what it says.
+type endpoint struct {
+	rules  rules
+	client *http.Client
+	now    func() time.Time
+	turns  chan struct{} // one element for each request that is under way
+
+	// request makes the request about a token.
+	request func(ctx context.Context, token string) (*http.Request, error)
+	// read makes the claims about a token of the answer. The error is errInactive for a token that the server does
+	// not accept; with any other error the answer says nothing.
+	read func(status int, body []byte) (map[string]any, error)
+
+	mu      sync.Mutex
+	good    *cache[*auth.Principal]
+	bad     *cache[error]
+	pending map[digest]*call[verdict]
+}
+
+// verdict is the answer about a token: a principal, or the rule that it breaks.
+type verdict struct {
+	principal *auth.Principal
+	rule      error
+}
+
+func newEndpoint(r rules, c *http.Client, now func() time.Time, size int) *endpoint {
+	return &endpoint{
+		rules:   r,
+		client:  c,
+		now:     now,
+		turns:   make(chan struct{}, maxQuestions),
+		good:    newCache[*auth.Principal](size),
+		bad:     newCache[error](size),
+		pending: make(map[digest]*call[verdict]),
+	}
+}
+
+// verify returns the principal of a token.
+func (e *endpoint) verify(ctx context.Context, token string) (*auth.Principal, error) {
+	v, err := e.verdict(ctx, token)
+	switch {
+	case err != nil:
+		return nil, unavailable(err)
+	case v.rule != nil:
+		return nil, invalid(v.rule)
+	}
+	if err := e.rules.granted(v.principal); err != nil {
+		return nil, err
+	}
+	return v.principal, nil
+}
+
+// verdict returns what is remembered of a token, or asks, once for all who want to know at the same time.
+func (e *endpoint) verdict(ctx context.Context, token string) (verdict, error) {
+	key := digestOf(token)
+	e.mu.Lock()
+	now := e.now()
+	if p, ok := e.good.get(key, now); ok {
+		e.mu.Unlock()
+		return verdict{principal: p}, nil
+	}
+	if rule, ok := e.bad.get(key, now); ok {
+		e.mu.Unlock()
+		return verdict{rule: rule}, nil
+	}
+	c := e.pending[key]
+	if c == nil {
+		c = e.ask(ctx, key, token)
+		e.pending[key] = c
+	}
+	e.mu.Unlock()
+	return c.wait(ctx)
+}
+
+// ask starts the request about a token. The caller holds e.mu.
+func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verdict] {
+	var asked time.Time
+	work := func(ctx context.Context) (verdict, error) {
+		select {
+		case e.turns <- struct{}{}:
+			defer func() { <-e.turns }()
+		case <-ctx.Done():
+			return verdict{}, ctx.Err()
+		}
+		asked = e.now()
+		return e.question(ctx, key, token)
+	}
+	return start(ctx, work, func(v verdict, err error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.pending, key)
+		if err != nil {
+			return // says nothing about the token, so the next who comes asks again
+		}
+		if v.rule != nil {
+			e.bad.put(key, v.rule, asked.Add(badFor), e.now())
+			return
+		}
+		until := asked.Add(goodFor)
+		if exp := v.principal.Expires; !exp.IsZero() && exp.Add(-Skew).Before(until) {
+			until = exp.Add(-Skew) // from here on the server itself has to say that it is still good
+		}
+		e.good.put(key, v.principal, until, e.now())
+	})
+}
+
+func (e *endpoint) question(ctx context.Context, key digest, token string) (verdict, error) {
+	r, err := e.request(ctx, token)
+	if err != nil {
+		return verdict{}, err
+	}
+	status, body, err := do(e.client, r, maxAnswer)
+	if err != nil {
+		return verdict{}, err
+	}
+	claims, err := e.read(status, body)
+	if errors.Is(err, errInactive) {
+		return verdict{rule: err}, nil
+	}
+	if err != nil {
+		return verdict{}, fmt.Errorf("%s: %w", r.URL, err)
+	}
+	p, err := e.rules.principal(claims, e.now())
+	if err != nil {
+		return verdict{rule: err}, nil
+	}
+	p.CredentialID = key.credential()
+	return verdict{principal: p}, nil
+}
+
+// object returns the JSON object in body.
+func object(body []byte) (map[string]any, error) {
+	var members map[string]any
+	if json.Unmarshal(body, &members) != nil || members == nil {
+		return nil, errAnswer
+	}
+	return members, nil
+}

@@ -1,0 +1,38 @@
+package bearer
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// newUserInfo returns the endpoint of a resource that only answers to valid tokens.
+func newUserInfo(o UserInfo, c *http.Client, now func() time.Time, size int) (*endpoint, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	e := newEndpoint(newRules(o.UserClaim, o.RolesClaim, o.Scopes), c, now, size)
+	e.read = readUserInfo
+	e.request = func(ctx context.Context, token string) (*http.Request, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, o.URL, nil)
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		return r, nil
+	}
+	return e, nil
+}
+
+// readUserInfo takes the statuses of RFC 6750 section 3.1 for the server's no.
+func readUserInfo(status int, body []byte) (map[string]any, error) {
+	switch status {
+	case http.StatusOK:
+		return object(body)
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		return nil, errInactive
+	default:
+		return nil, fmt.Errorf("%w %d", errStatus, status)
+	}
+}
