@@ -42,8 +42,9 @@ type Broker struct {
 	cancel  context.CancelFunc
 
 	mu        sync.Mutex
-	draining  bool
-	closed    bool
+	draining  bool // takes no new sessions
+	closing   bool // Close has begun: takes no new subscriptions
+	closed    bool // starts no goroutine
 	sessions  map[string]*session
 	locals    map[*Subscription]struct{}
 	listeners map[interface{ Close() error }]struct{}
@@ -163,7 +164,7 @@ func (b *Broker) leave(s *session) {
 func (b *Broker) addLocal(l *Subscription) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.closing {
 		return ErrClosed
 	}
 	b.locals[l] = struct{}{}
@@ -267,12 +268,12 @@ func (b *Broker) count() int {
 // For a graceful end call Drain first. It always returns nil.
 func (b *Broker) Close() error {
 	b.mu.Lock()
-	if b.closed {
+	if b.closing {
 		b.mu.Unlock()
 		b.running.Wait()
 		return nil
 	}
-	b.draining = true
+	b.draining, b.closing = true, true
 	sessions := make([]*session, 0, len(b.sessions))
 	for _, s := range b.sessions {
 		sessions = append(sessions, s)

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -64,7 +65,7 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 
 // authorize asks the hook whether the client may do this.
 func (s *session) authorize(act auth.Action, destination string, bt *batch) *Error {
-	if ownBusiness(destination) {
+	if ownBusiness(act, destination) {
 		return nil
 	}
 	var err error
@@ -180,9 +181,12 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	if sub.consumer != nil {
 		sub.consumer.Start(bt)
 	}
-	s.b.observe(func(o *Observer) {
+	if d.Name == sessionNotices { // what it missed is said again
+		s.warned.Store(0)
+		s.b.sweeper.reschedule(s, s.b.now())
+	}
+	s.tell(bt, func(o *Observer) {
 		if o.Subscribed != nil {
-			bt.flush()
 			o.Subscribed(s.info(), d.Name, sub.id)
 		}
 	})
@@ -304,14 +308,13 @@ func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 		i, sub = s.findDestination(f.Get(frames.HeaderDestination))
 	}
 	if sub != nil {
-		s.subs = append(s.subs[:i], s.subs[i+1:]...)
+		s.subs = slices.Delete(s.subs, i, i+1)
 		s.drop(sub, bt)
 	}
 	s.receipt(f, bt)
 	if sub != nil {
-		s.b.observe(func(o *Observer) {
+		s.tell(bt, func(o *Observer) {
 			if o.Unsubscribed != nil {
-				bt.flush()
 				o.Unsubscribed(s.info(), sub.dest.Name, sub.id)
 			}
 		})

@@ -36,6 +36,9 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	if phase(s.phase.Load()) == phaseEnding { // the deadline passed meanwhile
 		return nil
 	}
+	if s.b.revoked(p) {
+		return failure(ReasonRevoked, "session revoked")
+	}
 	s.version = version
 	s.principal.Store(p)
 	send, hear := frames.NegotiateHeartBeat(s.b.o.HeartBeat, theirs)
@@ -55,9 +58,8 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 		return failure(ReasonRevoked, "session revoked")
 	}
 	s.setExpiry(p)
-	s.b.observe(func(o *Observer) {
+	s.tell(bt, func(o *Observer) {
 		if o.Connected != nil {
-			bt.flush()
 			o.Connected(s.info())
 		}
 	})
@@ -76,6 +78,9 @@ func (s *session) connected() []byte {
 	}
 	return encodeFrame(s.wire.framing(), s.version, &fr)
 }
+
+// errAnotherUser refuses a CONNECT that would change who the handshake was for.
+var errAnotherUser = &auth.Refusal{Reason: "the credential belongs to another user than the one this connection was opened for"}
 
 // authenticate asks the hook. It fails closed: an error, a panic or no answer
 // within the deadline is a refusal, and what the client learns is constant.
@@ -100,15 +105,30 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		Handshake: s.admission.handshake,
 		Remote:    s.peer,
 	}
-	var p *auth.Principal
-	var err error
+	if err := a.CheckLogin(); err != nil { // N-11: a credential is bound to its user
+		s.b.throttle.failed(time.Now(), keys...)
+		s.b.stats.authFailures.Add(1)
+		return nil, refusedBy(err)
+	}
+	var (
+		p    *auth.Principal
+		err  error
+		late bool
+	)
 	s.user(bt, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, orHour(time.Duration(s.deadline-s.b.now())))
 		defer cancel()
 		p, err = guard(func() (*auth.Principal, error) { return s.b.o.Authenticator.Authenticate(ctx, a) })
+		late = ctx.Err() != nil
 	})
+	if late {
+		return nil, s.tooLate()
+	}
 	if errors.Is(err, auth.ErrNotMine) && s.admission.principal != nil {
 		p, err = s.admission.principal, nil // the handshake settled it
+	}
+	if before := s.admission.principal; err == nil && p != nil && before != nil && p.Name != before.Name {
+		err = errAnotherUser
 	}
 	if err == nil && p != nil && p.Name != "" {
 		err = validName(p.Name)
@@ -149,11 +169,16 @@ func validName(name string) error {
 	return topics.ValidUser(name)
 }
 
+// hookPanic is a panic of a user's hook as an error.
+type hookPanic struct{ value any }
+
+func (p *hookPanic) Error() string { return fmt.Sprintf("hook panicked: %v", p.value) }
+
 // guard turns a panic of a user's hook into an error, so that it denies.
 func guard[T any](f func() (T, error)) (v T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("hook panicked: %v", r)
+			err = &hookPanic{r}
 		}
 	}()
 	return f()

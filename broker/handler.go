@@ -115,7 +115,7 @@ func (b *Broker) Handle(pattern string, h Handler) error {
 		return errors.New("broker: Handle: nil handler")
 	}
 	path := pattern
-	if !strings.HasPrefix(path, "/app/") {
+	if path != "/app" && !strings.HasPrefix(path, "/app/") {
 		path = "/app" + path
 	}
 	d, err := topics.Parse(path)
@@ -179,6 +179,8 @@ func (s *session) handleSubscribe(sub *subscription, f *frames.Frame, bt *batch)
 	fail := s.serve(&Request{Destination: sub.dest.Path, Subscribe: true, Headers: f.Headers, sub: sub}, sub.dest, bt)
 	if fail == nil {
 		s.out.open(sub, s.receiptFrame(f), bt)
+	} else {
+		s.out.discard(sub)
 	}
 	return fail
 }

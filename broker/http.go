@@ -41,6 +41,10 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.Release()
 		b.stats.refused.Add(1)
 		b.o.Logger.Debug("upgrade failed", "remote", a.remote, "error", err)
+		var bad *wsconn.HandshakeError
+		if errors.As(err, &bad) { // the response is ours still
+			WriteRefusal(w, &auth.Refusal{Status: bad.Status, Reason: bad.Reason})
+		}
 		return
 	}
 	s, err := b.newSession(webSocketWire{byteWire{c.Conn}, c}, &a)

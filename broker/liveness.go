@@ -17,7 +17,7 @@ func (s *session) check(now int64, bt *batch) int64 {
 		if now < s.deadline {
 			return s.deadline
 		}
-		s.end(failure(ReasonConnectTimeout, "not connected within %v", s.b.o.ConnectDeadline), "", bt)
+		s.end(s.tooLate(), "", bt)
 		return never // end has rescheduled
 	case phaseEnding:
 		return s.checkGoodbye(now)
@@ -25,7 +25,15 @@ func (s *session) check(now int64, bt *batch) int64 {
 	at := s.checkWriter(now, bt)
 	at = min(at, s.checkExpiry(now, bt))
 	at = min(at, s.checkHeartBeat(now, bt))
-	return min(at, s.checkSilence(now, bt))
+	at = min(at, s.checkSilence(now, bt))
+	if phase(s.phase.Load()) == phaseEnding { // one of them has ended it
+		return s.checkGoodbye(now)
+	}
+	return at
+}
+
+func (s *session) tooLate() *Error {
+	return failure(ReasonConnectTimeout, "not connected within %v", s.b.o.ConnectDeadline)
 }
 
 // checkGoodbye aborts a connection that neither takes its last octets nor ends.

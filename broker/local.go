@@ -68,14 +68,9 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	l := &Subscription{b: b, fn: fn, buffer: o.Buffer, done: make(chan struct{})}
 	l.sub = &subscription{local: l, dest: d}
 	l.ctx, l.cancel = context.WithCancel(ctx)
-	if err := b.addLocal(l); err != nil {
-		l.cancel()
-		return nil, err
-	}
 	if work {
 		k, err := b.queues.Consume(d.Path, l.sub, o.Buffer, false)
 		if err != nil {
-			b.removeLocal(l)
 			l.cancel()
 			return nil, fmt.Errorf("broker: subscribe: %w", err)
 		}
@@ -84,6 +79,10 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 		b.router.Subscribe("", d, l.sub)
 	}
 	b.stats.subscriptions.Add(1)
+	if err := b.addLocal(l); err != nil { // from here on Close ends it
+		l.end(err)
+		return nil, err
+	}
 	l.mu.Lock()
 	l.stop = context.AfterFunc(ctx, func() { l.end(context.Cause(ctx)) })
 	l.mu.Unlock()
@@ -95,9 +94,9 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	return l, nil
 }
 
-// Cancel ends the subscription. No call of the function begins after Cancel has
-// returned; the context of one that is running is cancelled, and Done says when
-// it has returned. Messages of a queue that were not acknowledged go back.
+// Cancel ends the subscription. The context of a call that is running, or just on
+// its way, is cancelled; after Done nothing is called any more. Messages of a
+// queue that were not acknowledged go back.
 func (l *Subscription) Cancel() { l.end(nil) }
 
 // Done is closed when the subscription has ended and its function has returned.

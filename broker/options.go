@@ -196,8 +196,8 @@ func (o *Options) validate() error {
 			return fmt.Errorf("broker: Options.%s is %v, must be at least 10ms", d.name, d.value)
 		}
 	}
-	if l := o.Limits; l.Outbox < l.Frame && l.Frame != unlimited {
-		return fmt.Errorf("broker: Options.Limits.Outbox %d is smaller than Limits.Frame %d: no such frame could be delivered", l.Outbox, l.Frame)
+	if l := o.Limits; l.Frame != unlimited && l.Outbox/2 < l.Frame {
+		return fmt.Errorf("broker: Options.Limits.Outbox %d is smaller than twice Limits.Frame %d: one frame could make a client a slow consumer", l.Outbox, l.Frame)
 	}
 	for _, c := range o.Server {
 		if c < ' ' || c == 0x7f {

@@ -174,6 +174,20 @@ func (o *outbox) open(sub *subscription, receipt []byte, bt *batch) {
 	}
 }
 
+// discard ends sub and throws away what is held behind its gate. What the client
+// has not acknowledged is returned.
+func (o *outbox) discard(sub *subscription) []unacknowledged {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	sub.dead = true
+	for _, seg := range sub.held {
+		o.bytes -= len(seg)
+	}
+	pending := sub.pending
+	sub.held, sub.pending = nil, nil
+	return pending
+}
+
 // answerPing keeps the answer to the latest ping in its slot; it goes out ahead
 // of everything pending.
 func (o *outbox) answerPing(frame []byte, bt *batch) {

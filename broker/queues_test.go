@@ -259,7 +259,7 @@ func TestQueueModeBroadcast(t *testing.T) {
 func TestSlowAutoConsumerGetsEverything(t *testing.T) {
 	const messages, size = 2000, 1000
 	o := broker.Options{}
-	o.Limits.Outbox = 64 << 10
+	o.Limits.Outbox, o.Limits.Frame = 64<<10, 32<<10
 	b := brokertest.New(t, o)
 	c := connectSlow(t, b)
 	c.send(frame("SUBSCRIBE", "", "id", "s", "destination", "/queue/jobs", "receipt", "1"))

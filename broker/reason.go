@@ -68,6 +68,9 @@ func (r Reason) CloseCode() int {
 type Error struct {
 	Reason  Reason
 	Message string
+	// ClientCode is the close code that the client sent, 1005 if its close frame
+	// had none, 0 if there was no close frame.
+	ClientCode int
 }
 
 func (e *Error) Error() string { return e.Reason.String() + ": " + e.Message }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -19,10 +20,12 @@ const (
 	bootstrap      = "/app/bootstrap"       // who am I, and which nodes are there
 )
 
-func ownBusiness(destination string) bool {
+func ownBusiness(act auth.Action, destination string) bool {
 	switch destination {
-	case sessionNotices, softErrors, sessionRefresh, bootstrap:
-		return true
+	case sessionRefresh:
+		return act == auth.Send
+	case sessionNotices, softErrors, bootstrap:
+		return act == auth.Subscribe
 	}
 	return false
 }
@@ -49,8 +52,7 @@ func (s *session) checkExpiry(now int64, bt *batch) int64 {
 		return never
 	case now < notice:
 		return notice
-	case s.warned != at:
-		s.warned = at
+	case s.warned.Swap(at) != at:
 		s.notify(sessionNotices, sessionEvent{Event: "auth-expiring", Expires: s.principal.Load().Expires.Unix()}, bt)
 	}
 	return at
@@ -144,7 +146,7 @@ func refusedBy(err error) *Error {
 
 // reconsider ends the subscriptions that the principal may not have any more.
 func (s *session) reconsider(bt *batch) error {
-	for _, sub := range append([]*subscription(nil), s.subs...) {
+	for _, sub := range slices.Clone(s.subs) {
 		again := &subscription{s: s, dest: sub.dest}
 		fail := s.mayObserve(again, bt)
 		if fail != nil && fail.Reason != ReasonDenied {
@@ -156,8 +158,8 @@ func (s *session) reconsider(bt *batch) error {
 		if fail == nil && (again.filter == nil || sub.filter != nil) {
 			continue
 		}
-		i, _ := s.find(sub.id)
-		s.subs = append(s.subs[:i], s.subs[i+1:]...)
+		i := slices.Index(s.subs, sub)
+		s.subs = slices.Delete(s.subs, i, i+1)
 		s.drop(sub, bt)
 		s.notify(sessionNotices, sessionEvent{Event: "subscription-ended", Subscription: sub.id, Destination: sub.dest.Name}, bt)
 	}

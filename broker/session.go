@@ -61,7 +61,7 @@ type session struct {
 
 	phase      atomic.Uint32
 	expireAt   atomic.Int64 // broker clock: when the credential runs out
-	warned     int64        // the expireAt that the client was told of; the sweeper's
+	warned     atomic.Int64 // the expireAt that the client was told of
 	leaving    atomic.Bool  // it revokes its own credential, and is not to be ended for that
 	busy       atomic.Bool  // in user code: not reading, so silence proves nothing
 	lastHeard  atomic.Int64 // broker clock
@@ -133,11 +133,8 @@ func (s *session) ended(err error, bt *batch) {
 	case errors.As(err, &f):
 		s.end(f, "", bt)
 	case errors.As(err, &closing):
-		f = &Error{Reason: ReasonDisconnect, Message: "closed by the client"}
-		if closing.Code != 1000 && closing.Code != 1001 && closing.Code != 1005 {
-			f = &Error{Reason: ReasonConnectionLost, Message: fmt.Sprintf("closed by the client with code %d", closing.Code)}
-		}
-		s.end(f, "", bt)
+		text := fmt.Sprintf("closed by the client with code %d", closing.Code)
+		s.end(&Error{Reason: ReasonDisconnect, Message: text, ClientCode: closing.Code}, "", bt)
 	case errors.As(err, &protocol):
 		s.end(&Error{Reason: reasonOfCode(protocol.Code), Message: protocol.Reason}, "", bt)
 	case errors.Is(err, io.EOF):
@@ -178,7 +175,6 @@ func (s *session) heard() { s.lastHeard.Store(s.b.now()) }
 
 // data handles octets of STOMP, cut in any way.
 func (s *session) data(p []byte) error {
-	s.heard()
 	if phase(s.phase.Load()) == phaseEnding {
 		return s.discard(len(p))
 	}
@@ -246,6 +242,18 @@ func (s *session) user(bt *batch, f func(ctx context.Context)) {
 		s.busy.Store(false)
 	}()
 	f(s.context())
+}
+
+// tell calls the observers about this session, as user code.
+func (s *session) tell(bt *batch, f func(*Observer)) {
+	if len(s.b.watchers.current()) == 0 {
+		return
+	}
+	bt.flush()
+	s.busy.Store(true)
+	s.b.observe(f)
+	s.heard()
+	s.busy.Store(false)
 }
 
 // context returns a context that ends with the session.
@@ -376,10 +384,11 @@ func (s *session) cleanUp(bt *batch) {
 	s.b.removeSession(s)
 	bt.flush()
 	s.waitWritten(bt)
+	s.wire.drain()
 	s.wire.shut()
 	f := s.cause()
 	if s.joined {
-		s.b.observe(func(o *Observer) {
+		s.tell(bt, func(o *Observer) {
 			if o.Disconnected != nil {
 				o.Disconnected(s.info(), f)
 			}

@@ -176,15 +176,7 @@ func (s *session) find(id string) (int, *subscription) {
 // drop takes sub out of the index or its queue. What it was given and did not
 // acknowledge goes back.
 func (s *session) drop(sub *subscription, bt *batch) {
-	s.out.mu.Lock()
-	sub.dead = true
-	pending := sub.pending
-	sub.pending = nil
-	for _, seg := range sub.held {
-		s.out.bytes -= len(seg)
-	}
-	sub.held = nil
-	s.out.mu.Unlock()
+	pending := s.out.discard(sub)
 	s.unacked.Add(-int32(len(pending)))
 	if sub.consumer != nil {
 		s.removeConsumer(sub.consumer)

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -42,11 +43,20 @@ func loginKey(login string, a netip.Addr) string {
 	return "login " + login + " " + clientNetwork(a).String()
 }
 
-// guess reports whether a refusal says something about the client: an identity
-// provider that is down refuses everybody.
+// guess reports whether a refusal says something about the client. A hook that
+// broke, was too slow or could not reach its identity provider refuses everybody.
 func guess(err error) bool {
-	var r *auth.Refusal
-	return !errors.As(err, &r) || r.StatusCode() < 500 && r.StatusCode() != http.StatusTooManyRequests
+	var (
+		r *auth.Refusal
+		p *hookPanic
+	)
+	switch {
+	case errors.As(err, &r):
+		return r.StatusCode() < 500 && r.StatusCode() != http.StatusTooManyRequests
+	case errors.As(err, &p):
+		return false
+	}
+	return !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }
 
 // wait returns how long attempts under any of the keys are refused still.

@@ -9,7 +9,9 @@ import (
 // A transaction keeps the SEND, ACK and NACK frames between BEGIN and COMMIT
 // (STOMP 1.2, "BEGIN"). Receipts for them confirm that they were taken into the
 // transaction; the receipt of the COMMIT confirms that they were carried out.
-// What is open when the session ends is dropped.
+// What is open when the session ends is dropped. Whether a SEND is allowed is
+// decided when it is taken, and once more at COMMIT; a COMMIT that meets a full
+// queue or a handler that fails ends there, and what it had done stays done.
 type transaction struct {
 	frames []frames.Frame
 	bytes  int

@@ -89,6 +89,9 @@ type wire interface {
 	// finish is called when everything is written: half-close, and bound the
 	// time that receive still waits for the peer's end.
 	finish(linger time.Duration, code int, reason string)
+	// drain reads and throws away what the peer still sends, until it ends or the
+	// time that finish has set is over.
+	drain()
 	// abort ends the connection at once.
 	abort()
 	// shut releases the connection after receive has returned.
@@ -125,6 +128,18 @@ func (w byteWire) finish(linger time.Duration, _ int, _ string) {
 	}
 }
 
+// drain follows a violation of the protocol, after which nothing more is parsed.
+// A connection that has ended already returns at once.
+func (w byteWire) drain() {
+	left := maxLinger
+	_ = w.c.Receive(func(p []byte) error { // whatever ends it, it is over
+		if left -= len(p); left < 0 {
+			return io.EOF
+		}
+		return nil
+	})
+}
+
 type webSocketWire struct {
 	byteWire
 	ws *wsconn.Conn
@@ -144,11 +159,16 @@ type webSocketInput session
 func (i *webSocketInput) Data(p []byte) error { return (*session)(i).data(p) }
 func (i *webSocketInput) Ping(payload []byte) {
 	s := (*session)(i)
-	s.heard()
 	s.out.answerPing(wsconn.AppendPong(nil, payload), s.work())
 }
-func (i *webSocketInput) Pong()        { (*session)(i).heard() }
-func (i *webSocketInput) Batch() error { (*session)(i).batchEnd(); return nil }
+func (i *webSocketInput) Pong() {}
+
+// Batch follows every read from the socket: whatever it brought is life.
+func (i *webSocketInput) Batch() error {
+	(*session)(i).heard()
+	(*session)(i).batchEnd()
+	return nil
+}
 
 type tcpWire struct{ byteWire }
 
@@ -158,6 +178,7 @@ func (w tcpWire) goodbye(int, string) []byte { return nil }
 func (w tcpWire) kind() string               { return "tcp" }
 func (w tcpWire) receive(s *session) error {
 	return w.c.Receive(func(p []byte) error {
+		s.heard()
 		err := s.data(p)
 		s.batchEnd()
 		return err
@@ -175,6 +196,7 @@ func (w *messageWire) ping() []byte                 { return nil }
 func (w *messageWire) goodbye(int, string) []byte   { return nil }
 func (w *messageWire) shut()                        { _ = w.t.Close(1006, "") } // over either way
 func (w *messageWire) abort()                       { _ = w.t.Close(1006, "") }
+func (w *messageWire) drain()                       {}
 func (w *messageWire) kind() string                 { return "transport" }
 func (w *messageWire) finish(_ time.Duration, code int, reason string) {
 	_ = w.t.Close(code, reason) // the session has ended; nobody is left to tell
@@ -190,6 +212,7 @@ func (w *messageWire) remote() netip.AddrPort {
 func (w *messageWire) receive(s *session) error {
 	for {
 		p, err := w.t.Receive()
+		s.heard()
 		if len(p) > 0 {
 			if err := s.data(p); err != nil {
 				return err

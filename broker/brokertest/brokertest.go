@@ -10,6 +10,7 @@
 package brokertest
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -52,7 +53,7 @@ func Start(t testing.TB, o broker.Options) *Server {
 		if err := b.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		if err := <-served; err != nil {
+		if err := <-served; err != nil && !errors.Is(err, broker.ErrClosed) {
 			t.Errorf("ServeTCP: %v", err)
 		}
 	})

@@ -1,0 +1,121 @@
+package webhook
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// Authenticate asks the backend who a client is. The error is an [*auth.Refusal] with the backend's reason if it says
+// no, [auth.ErrNotMine] if it passes or is not asked, and [ErrUnavailable], which is a Refusal with status 503 as well,
+// if it gives no answer. An answer with a name that is no [auth.ValidName], for another user than the session that is
+// renewed, or that has expired, is a Refusal.
+func (w *Webhook) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	event := eventOfStage(a.Stage)
+	if !w.asks(event) || a.Ticket != "" {
+		return nil, auth.ErrNotMine
+	}
+	if event == Connect {
+		if err := a.CheckLogin(); err != nil {
+			return nil, err
+		}
+		if a.Principal != nil {
+			return nil, auth.ErrNotMine // who it is, is settled
+		}
+	}
+	if err := w.breaker.refuses(time.Now()); err != nil {
+		return nil, refusedForNow(err)
+	}
+	body, err := w.identityQuestion(event, a)
+	if err != nil {
+		return nil, refused(err)
+	}
+	ans, err := w.begin(ctx, w.identities, body, nil).wait(ctx)
+	if err != nil {
+		return nil, refusedForNow(err)
+	}
+	switch ans.decision {
+	case allow:
+		return ans.principal(a, time.Now())
+	case pass:
+		return nil, auth.ErrNotMine
+	default:
+		return nil, ans.refusal(a)
+	}
+}
+
+// eventOfStage returns the event of a stage, and none for a stage that it does not know.
+func eventOfStage(s auth.Stage) Event {
+	switch s {
+	case auth.StageHandshake:
+		return Handshake
+	case auth.StageConnect:
+		return Connect
+	case auth.StageRenew:
+		return Renew
+	default:
+		return ""
+	}
+}
+
+// What is wrong with an answer that lets a client in. It says nothing about the health of the backend: a user who
+// can choose his name must not be able to open the circuit for everybody.
+var (
+	errName    = errors.New("the answer's user is not valid UTF-8")
+	errUser    = errors.New("the answer is for another user than the session")
+	errExpired = errors.New("the answer has expired already")
+)
+
+// principal returns whom an answer lets in.
+func (ans *answer) principal(a *auth.Attempt, now time.Time) (*auth.Principal, error) {
+	p := &auth.Principal{
+		Name:         ans.user,
+		Roles:        ans.roles,
+		Claims:       ans.claims,
+		Expires:      ans.expires,
+		Issued:       ans.issued,
+		CredentialID: ans.credentialID,
+		Scopes:       ans.scopes,
+	}
+	if p.Name != "" {
+		if err := auth.ValidName(p.Name); err != nil {
+			return nil, refused(err)
+		}
+		if strings.ContainsRune(p.Name, utf8.RuneError) {
+			return nil, refused(errName) // half a surrogate pair: several names would become the same
+		}
+	}
+	if a.Stage == auth.StageRenew && (a.Principal == nil || a.Principal.Name != p.Name) {
+		return nil, refused(errUser)
+	}
+	if p.Expired(now) {
+		return nil, refused(errExpired)
+	}
+	if p.CredentialID == "" && a.Bearer != "" {
+		sum := sha256.Sum256([]byte(a.Bearer))
+		p.CredentialID = "sha256:" + hex.EncodeToString(sum[:])[:32]
+	}
+	return p, nil
+}
+
+// refusal returns what a client is told whom an answer refuses, with the challenge of RFC 6750 section 3.
+func (ans *answer) refusal(a *auth.Attempt) *auth.Refusal {
+	r := &auth.Refusal{Status: ans.status, Reason: ans.reason}
+	switch {
+	case r.StatusCode() == http.StatusForbidden && a.Bearer != "":
+		r.Challenge = `Bearer error="insufficient_scope"`
+	case r.StatusCode() != http.StatusUnauthorized:
+	case a.Bearer != "":
+		r.Challenge = `Bearer error="invalid_token"`
+	default:
+		r.Challenge = "Bearer"
+	}
+	return r
+}

@@ -1,0 +1,152 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// Authorize returns nil if the backend allows p to do act, or remembers that it has, and [auth.ErrDenied] if it says
+// no. If there is no answer, the error is [ErrUnavailable]; if the circuit is open, it is ErrDenied as well. What the
+// backend passes on is Fallback's to answer; without one, the error is both ErrDenied and [auth.ErrNotMine].
+//
+// A nil principal, and a destination that does not begin with a slash, has an empty segment or is not valid UTF-8,
+// are denied without a question, as [auth.Rules] do. To subscribe to a destination with a wildcard in it is allowed
+// only if [Webhook.AuthorizePattern] answers [auth.All].
+func (w *Webhook) Authorize(ctx context.Context, p *auth.Principal, act auth.Action, destination string) error {
+	if act == auth.Subscribe && isPattern(destination) {
+		coverage, err := w.AuthorizePattern(ctx, p, destination)
+		if err == nil && coverage != auth.All {
+			err = auth.ErrDenied
+		}
+		return err
+	}
+	v, err := w.verdict(ctx, p, act, destination)
+	switch {
+	case err != nil:
+		return err
+	case v.decision == allow:
+		return nil
+	case v.decision == deny:
+		return auth.ErrDenied
+	case w.fallback == nil:
+		return errPassed
+	default:
+		return w.fallback.Authorize(ctx, p, act, destination)
+	}
+}
+
+// AuthorizePattern asks the backend how much of what pattern matches p may subscribe to. It answers [auth.None] if the
+// backend says no, its coverage if it says yes, and [auth.Some] if it states none. Errors, and what is passed on, are
+// as with [Webhook.Authorize]; a Fallback that cannot judge patterns leaves it at Some.
+func (w *Webhook) AuthorizePattern(ctx context.Context, p *auth.Principal, pattern string) (auth.Coverage, error) {
+	v, err := w.verdict(ctx, p, auth.Subscribe, pattern)
+	switch {
+	case err != nil:
+		return auth.None, err
+	case v.decision == allow:
+		return v.coverage, nil
+	case v.decision == deny:
+		return auth.None, nil
+	case w.fallback == nil:
+		return auth.None, errPassed
+	}
+	if f, ok := w.fallback.(auth.PatternAuthorizer); ok {
+		return f.AuthorizePattern(ctx, p, pattern)
+	}
+	return auth.Some, nil
+}
+
+// verdict is what is remembered of an answer.
+type verdict struct {
+	decision decision
+	coverage auth.Coverage
+}
+
+// verdict returns what is remembered, or asks, once for all who want to know the same at the same time.
+func (w *Webhook) verdict(ctx context.Context, p *auth.Principal, act auth.Action, destination string) (verdict, error) {
+	event := eventOfAction(act)
+	switch {
+	case p == nil || event == "" || !wellFormed(destination):
+		return verdict{decision: deny}, nil
+	case !w.asks(event):
+		return verdict{decision: pass}, nil
+	}
+	key := keyOf(p, act, destination)
+	now := time.Now()
+	w.mu.Lock()
+	if v, ok := w.cache.get(key, now); ok {
+		w.mu.Unlock()
+		return v, nil
+	}
+	c, err := w.pending[key], error(nil)
+	if c == nil {
+		c, err = w.inquire(ctx, key, p, act, destination, now)
+	}
+	w.mu.Unlock()
+	if err != nil {
+		return verdict{}, err
+	}
+	ans, err := c.wait(ctx)
+	if err != nil {
+		return verdict{}, deniedForNow(err)
+	}
+	return verdict{ans.decision, ans.coverage}, nil
+}
+
+// eventOfAction returns the event of an action, and none for an action that it does not know.
+func eventOfAction(act auth.Action) Event {
+	switch act {
+	case auth.Subscribe:
+		return Subscribe
+	case auth.Send:
+		return Send
+	default:
+		return ""
+	}
+}
+
+// inquire begins to ask what p may do. w.mu is held.
+func (w *Webhook) inquire(ctx context.Context, key digest, p *auth.Principal, act auth.Action, destination string, now time.Time) (*call, error) {
+	if w.breaker.refuses(now) != nil {
+		return nil, errDeniedForNow
+	}
+	body, err := permissionQuestion(p, act, destination)
+	if err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	// Others may come to wait for the answer, so of ctx only the values count.
+	c := w.begin(context.WithoutCancel(ctx), w.permissions, body, func(ans answer, err error) {
+		w.settle(key, ans, err, now)
+	})
+	w.pending[key] = c
+	return c, nil
+}
+
+// settle ends an inquiry. A failure says nothing about the question, so the next who comes asks again. Time counts
+// from when the question was asked, for the backend may have changed its mind since.
+func (w *Webhook) settle(key digest, ans answer, err error, asked time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.pending, key)
+	if err != nil || w.cacheTTL < 0 {
+		return
+	}
+	age := ans.maxAge
+	if age < 0 {
+		age = w.cacheTTL
+	}
+	w.cache.put(key, verdict{ans.decision, ans.coverage}, asked.Add(age), time.Now())
+}
+
+// deniedForNow is the error for a subscribe or send that got no answer.
+func deniedForNow(err error) error {
+	var open *openError
+	if errors.As(err, &open) {
+		return errDeniedForNow
+	}
+	return fmt.Errorf("webhook: %w", err)
+}

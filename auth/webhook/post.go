@@ -1,0 +1,101 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// maxAnswer is the longest body of a response, in bytes.
+const maxAnswer = 64 << 10
+
+// Why a response is no answer. No text has anything of the response in it, for a backend may send back what it got.
+var (
+	errRedirect = errors.New("it redirects, which is not followed")
+	errTooBig   = errors.New("the answer is longer than 64 KiB")
+	errClosed   = errors.New("it closed the connection before the answer was complete")
+	errRequest  = errors.New("the request failed, or the response is not HTTP")
+)
+
+// newClient returns a client that follows no redirect: one would take credentials, or the right to answer, to a place
+// that the operator has not named.
+func newClient(c *http.Client, concurrency int) *http.Client {
+	own := http.Client{}
+	if c != nil {
+		own = *c
+	} else if base, ok := http.DefaultTransport.(*http.Transport); ok {
+		t := base.Clone()
+		t.MaxIdleConnsPerHost = 2 * concurrency // there are two kinds of questions
+		t.MaxIdleConns = t.MaxIdleConnsPerHost
+		t.MaxResponseHeaderBytes = maxAnswer
+		own.Transport = t
+	}
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
+}
+
+// post puts a question to the backend. An error means that there is no answer.
+func (w *Webhook) post(ctx context.Context, body []byte) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, errRequest
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("User-Agent", "hoofbeat")
+	// A question changes nothing, so net/http may ask again when a connection that was kept turns out to be closed.
+	// The empty list says so to net/http without sending a header.
+	r.Header["Idempotency-Key"] = []string{}
+	if len(w.secret) > 0 {
+		r.Header.Set(SignatureHeader, signature(w.secret, body, time.Now()))
+	}
+	resp, err := w.client.Do(r)
+	if err != nil {
+		return answer{}, w.cause(err)
+	}
+	defer resp.Body.Close()
+	// The whole body is read, also one that does not matter, so that the connection can be used again.
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch status := resp.StatusCode; {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return answer{decision: deny, status: status, maxAge: -1}, nil
+	case status >= 300 && status < 400:
+		return answer{}, errRedirect
+	case status != http.StatusOK:
+		return answer{}, fmt.Errorf("status %d", status)
+	case err != nil:
+		return answer{}, w.cause(err)
+	case len(text) > maxAnswer:
+		return answer{}, errTooBig
+	}
+	return parseAnswer(text)
+}
+
+// cause returns what the operator has to know of an error of net/http, which may quote the URL or the response.
+func (w *Webhook) cause(err error) error {
+	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer within %v", w.timeout)
+	case errors.As(err, &certificate):
+		return certificate
+	case errors.As(err, &op):
+		return op // it names the address and what went wrong there
+	case errors.As(err, &record):
+		return record
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errClosed
+	default:
+		return errRequest
+	}
+}

@@ -1,0 +1,83 @@
+package webhook
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// Webhook asks a backend. It is an [auth.Authenticator] and an [auth.PatternAuthorizer], each of which may be used
+// without the other, and safe for concurrent use. A goroutine of its own is running only while a question is under
+// way.
+type Webhook struct {
+	url    string
+	place  string // the URL as it may be logged
+	secret []byte
+	client *http.Client
+	logger *slog.Logger
+
+	events       []Event
+	headers      []string
+	frameHeaders []string
+	fallback     auth.Authorizer
+
+	timeout  time.Duration
+	cacheTTL time.Duration
+	// One element for each question that is under way.
+	identities  chan struct{}
+	permissions chan struct{}
+	breaker     breaker
+
+	mu      sync.Mutex // for what follows; taken before that of breaker
+	cache   *cache
+	pending map[digest]*call
+}
+
+var (
+	_ auth.Authenticator     = (*Webhook)(nil)
+	_ auth.PatternAuthorizer = (*Webhook)(nil)
+)
+
+// New returns a Webhook. The error names the field of o that is wrong. The backend is not asked anything yet and need
+// not be running.
+func New(o Options) (*Webhook, error) {
+	endpoint, err := o.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	if o, err = o.withDefaults(); err != nil {
+		return nil, err
+	}
+	place := *endpoint
+	place.RawQuery, place.ForceQuery = "", false
+	return &Webhook{
+		url:          endpoint.String(),
+		place:        place.String(),
+		secret:       []byte(o.Secret),
+		client:       newClient(o.Client, o.Concurrency),
+		logger:       o.Logger,
+		events:       slices.Clone(o.Events),
+		headers:      slices.Clone(o.Headers),
+		frameHeaders: slices.Clone(o.FrameHeaders),
+		fallback:     o.Fallback,
+		timeout:      o.Timeout,
+		cacheTTL:     o.CacheTTL,
+		identities:   make(chan struct{}, o.Concurrency),
+		permissions:  make(chan struct{}, o.Concurrency),
+		cache:        newCache(o.CacheSize),
+		pending:      make(map[digest]*call),
+	}, nil
+}
+
+// CloseIdleConnections closes the connections to the backend that are kept for the next question. Call it when the
+// broker has been closed.
+func (w *Webhook) CloseIdleConnections() { w.client.CloseIdleConnections() }
+
+// String says where questions go, without a secret, also for fmt's %v and %+v.
+func (w *Webhook) String() string { return "webhook " + w.place }
+
+func (w *Webhook) asks(e Event) bool { return slices.Contains(w.events, e) }

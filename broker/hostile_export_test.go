@@ -1,0 +1,52 @@
+package broker
+
+import (
+	"net"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
+)
+
+// AcceptWebSocket runs a session over nc as behind a WebSocket handshake, so
+// that tests can speak WebSocket over a pipe, in the time of a synctest bubble.
+func (b *Broker) AcceptWebSocket(nc net.Conn) error {
+	c := wsconn.New(nc, nil)
+	place, err := b.caps.enter(c.RemoteAddr().Addr())
+	if err != nil {
+		return err
+	}
+	s, err := b.newSession(webSocketWire{byteWire{c.Conn}, c}, &Admission{place: place})
+	if err != nil {
+		place.leave()
+		return err
+	}
+	if !b.spawn(s.run) {
+		s.abandon()
+	}
+	return nil
+}
+
+// AcceptTCP runs a session over nc as ServeTCP does.
+func (b *Broker) AcceptTCP(nc net.Conn) { b.acceptTCP(nc) }
+
+// Places returns how many sockets count as unauthenticated, and from how many
+// addresses they come.
+func (b *Broker) Places() (all, addresses int) {
+	b.caps.mu.Lock()
+	defer b.caps.mu.Unlock()
+	return b.caps.all, len(b.caps.perAddress)
+}
+
+// Checked returns how many sessions lie in the sweeper's wheel.
+func (b *Broker) Checked() (n int) {
+	b.sweeper.mu.Lock()
+	defer b.sweeper.mu.Unlock()
+	for _, s := range b.sweeper.wheel.slots {
+		for ; s != nil; s = s.slot.next {
+			n++
+		}
+	}
+	return n
+}
+
+// Sockets returns how many sessions the broker knows, whatever their state.
+func (b *Broker) Sockets() int { return b.count() }
