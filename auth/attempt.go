@@ -3,6 +3,7 @@ package auth
 import (
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -87,13 +88,13 @@ func (a *Attempt) CheckLogin() error {
 	return &Refusal{Reason: "the login names another user than the one this connection was opened for"}
 }
 
-// String describes a without any credential, for fmt's %v, %+v and %s.
+// String describes a without any credential.
 func (a Attempt) String() string {
 	return fmt.Sprintf("%v session=%s remote=%v", a.Stage, a.Session, a.Remote)
 }
 
-// GoString is String: without it %#v would print the credentials.
-func (a Attempt) GoString() string { return a.String() }
+// Format writes String for fmt, whatever the verb: without it %#v and %d would print the credentials.
+func (a Attempt) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.String()) }
 
 // LogValue describes a to slog without any credential.
 func (a Attempt) LogValue() slog.Value {

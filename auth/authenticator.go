@@ -10,8 +10,9 @@ import (
 // the handshake in place, and refuses the client if there is none.
 var ErrNotMine = errors.New("auth: no credential of this kind")
 
-// Authenticator decides who a client is. It is called once at the handshake and once at CONNECT of every session;
-// Spring's counterparts are HandshakeInterceptor and a ChannelInterceptor for CONNECT.
+// Authenticator decides who a client is. It is called once at the handshake and once at CONNECT of every session,
+// and whenever the session presents a new credential; Spring's counterparts are HandshakeInterceptor and a
+// ChannelInterceptor for CONNECT.
 //
 // Exactly these answers are possible:
 //

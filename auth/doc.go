@@ -17,7 +17,22 @@
 //	rules.Authorize(ctx, alice, auth.Subscribe, "/topic/reminder/alice") // nil
 //	rules.Authorize(ctx, alice, auth.Subscribe, "/topic/reminder/bob")   // ErrDenied
 //
+// [Tickets] let a browser, which cannot send a token with a WebSocket's handshake, exchange it by HTTP for a ticket
+// that is good for one connection within a few minutes:
+//
+//	store := auth.NewStore() // shared with the broker, which ends the sessions that store.Revoke names
+//	tickets, err := auth.NewTickets(store, auth.TicketOptions{})
+//	if err != nil {
+//		return err
+//	}
+//	endpoint, err := tickets.Handler(auth.HandlerOptions{Bearer: verify})
+//	if err != nil {
+//		return err
+//	}
+//	mux.Handle("/ws_ticket", endpoint)
+//	authenticator := auth.Chain(tickets, auth.Anonymous)
+//
 // Everything fails closed: a nil principal without an error, an error that nobody knows and a panic in a hook all
 // mean no, and the client is told a constant text. The package uses nothing but the standard library, keeps no
-// state, starts no goroutine and logs nothing.
+// state outside a [Store] and the rate limits of Tickets, starts no goroutine and logs nothing.
 package auth

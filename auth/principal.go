@@ -98,7 +98,10 @@ func claimText(claim any) (string, bool) {
 		return strconv.FormatInt(int64(v), 10), true
 	case json.Number:
 		n, err := strconv.ParseInt(string(v), 10, 64)
-		return strconv.FormatInt(n, 10), err == nil
+		if err != nil {
+			return "", false
+		}
+		return strconv.FormatInt(n, 10), true
 	default:
 		return "", false
 	}

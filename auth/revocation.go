@@ -130,10 +130,11 @@ func (s *Store) revoked(p *Principal, now time.Time) bool {
 func (s *Store) Watch(fn func(Revocation)) (cancel func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.watchers = append(slices.Clip(s.watchers), &fn) // Revoke reads the old slice without the lock
+	s.watchers = append(s.watchers, &fn)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		// A copy, because Revoke reads the slice without the lock.
 		s.watchers = slices.DeleteFunc(slices.Clone(s.watchers), func(w *func(Revocation)) bool { return w == &fn })
 	}
 }

@@ -71,7 +71,7 @@ func (r *Rules) Authorize(ctx context.Context, p *Principal, act Action, destina
 
 // AuthorizePattern says how much of what pattern matches p may subscribe to: [All] and [None] are proven for every
 // destination, and everything else is [Some]. It is exact unless the rules and the pattern are so entangled that
-// deciding would take more than some 3 ms, in which case it is Some as well. A few rules take some
+// deciding would take more than a few milliseconds, in which case it is Some as well. A few rules take some
 // 10 µs (amd64, 2026-11). The error is always nil.
 func (r *Rules) AuthorizePattern(_ context.Context, p *Principal, pattern string) (Coverage, error) {
 	if p == nil || !wellFormed(pattern) {

@@ -46,9 +46,8 @@ func newShelf() shelf {
 	return shelf{entries: make(map[digest]*entry), unused: make(map[string][]*entry)}
 }
 
-// put adds an unused ticket.
-func (s *shelf) put(e *entry, now time.Time) {
-	s.sweep(now)
+// put adds an unused ticket, for which room has been made.
+func (s *shelf) put(e *entry) {
 	s.entries[e.key] = e
 	heap.Push(&s.expiry, e)
 	e.slot = len(s.unused[e.subject])

@@ -48,7 +48,7 @@ type Grant struct {
 	// it expires. It has a name. [Tickets.MintBackend] sets it by itself.
 	Principal *Principal
 	// TTL is how long the ticket lives, rounded up so that it expires at a whole second; [TicketOptions.TTL] if
-	// zero, and never longer than that.
+	// zero, and never longer than that. No ticket outlives its principal.
 	TTL time.Duration
 	// Operation, if set, binds the session to one operation: it gets the scope "operation:" followed by this. It is
 	// at most [MaxOperationBytes] of text without control characters. A principal that has such a scope already

@@ -64,17 +64,19 @@ func (t *Tickets) mintSigned(p *Principal, origin string, expires time.Time, sin
 	}
 	key := &t.secrets[0]
 	text := signedPrefix + key.id + "." + base64.RawURLEncoding.EncodeToString(payload)
-	text += "." + base64.RawURLEncoding.EncodeToString(key.mac(text))
+	text += "." + key.mac(text)
 	if len(text) > MaxTicketBytes {
 		return Ticket{}, ErrTicketContent
 	}
 	return Ticket{Value: text, Expires: expires}, nil
 }
 
-func (k *secret) mac(text string) []byte {
-	h := hmac.New(sha256.New, k.key)
-	h.Write([]byte(text))
-	return h.Sum(nil)
+func signer(key []byte) func(text string) string {
+	return func(text string) string {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(text))
+		return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	}
 }
 
 func (t *Tickets) consumeSigned(value string, origin *string) (*Principal, error) {
@@ -82,7 +84,6 @@ func (t *Tickets) consumeSigned(value string, origin *string) (*Principal, error
 	if !ok {
 		return nil, &TicketError{TicketMalformed}
 	}
-	// One ticket has one nonce however it is spelled.
 	if cause := t.store.spend(sha256.Sum256(m.Nonce), m, origin, t.outstanding); cause != 0 {
 		return nil, &TicketError{cause}
 	}
@@ -98,8 +99,7 @@ func (t *Tickets) verify(value string) (m *signedTicket, ok bool) {
 	}
 	id, _, _ := strings.Cut(rest, ".")
 	i := slices.IndexFunc(t.secrets, func(s secret) bool { return s.id == id })
-	mac, err := base64.RawURLEncoding.DecodeString(value[end+1:])
-	if i < 0 || err != nil || !hmac.Equal(mac, t.secrets[i].mac(value[:end])) {
+	if i < 0 || !hmac.Equal([]byte(value[end+1:]), []byte(t.secrets[i].mac(value[:end]))) {
 		return nil, false
 	}
 	_, encoded, _ := strings.Cut(value[len(signedPrefix):end], ".")

@@ -16,7 +16,7 @@ func (s *Store) put(e *entry, since int64, perSubject, total int) error {
 	if wait := s.tickets.room(e.subject, perSubject, total, now); wait > 0 {
 		return tooMany(wait, "too many unused tickets")
 	}
-	s.tickets.put(e, now)
+	s.tickets.put(e)
 	return nil
 }
 

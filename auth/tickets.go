@@ -7,8 +7,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
-	"io"
 	"net/http"
 	"time"
 )
@@ -30,9 +28,6 @@ type Tickets struct {
 }
 
 var _ Authenticator = (*Tickets)(nil)
-
-// Format writes t for fmt, whatever the verb, without its secrets.
-func (t *Tickets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "tickets") }
 
 // Mint makes a ticket for g.Principal. The error is
 //
@@ -94,10 +89,16 @@ func (t *Tickets) mint(ctx context.Context, g Grant, subject string, since int64
 		return Ticket{}, err
 	}
 	now := time.Now()
+	expires, ok := p.ticketExpiry(now, g.TTL)
+	if !ok {
+		return Ticket{}, errWithdrawn()
+	}
 	if wait := t.rate.take(subject, now); wait > 0 {
 		return Ticket{}, tooMany(wait, "too many tickets at once")
 	}
-	expires := now.Add(g.TTL + time.Second - 1).Truncate(time.Second)
+	if p.Issued.IsZero() {
+		p.Issued = now // so that a revocation of the user finds the session also while it is being opened
+	}
 	if t.signed {
 		return t.mintSigned(p, origin, expires, since)
 	}
@@ -110,6 +111,15 @@ func (t *Tickets) mint(ctx context.Context, g Grant, subject string, since int64
 		return Ticket{}, err
 	}
 	return Ticket{Value: value, Expires: expires}, nil
+}
+
+// ticketExpiry returns the whole second at which a ticket of p expires, and whether that is after now.
+func (p *Principal) ticketExpiry(now time.Time, ttl time.Duration) (expires time.Time, ok bool) {
+	expires = now.Add(ttl + time.Second - 1).Truncate(time.Second)
+	if !p.Expires.IsZero() && p.Expires.Before(expires) {
+		expires = p.Expires.Truncate(time.Second)
+	}
+	return expires, now.Before(expires)
 }
 
 // nameAfter makes sure that the sessions of a ticket can be revoked together, if its credential had no id.
@@ -127,8 +137,8 @@ func tooMany(wait time.Duration, reason string) error {
 // one at most succeeds. origin is that of the page that presents it, "" if none does.
 //
 // The principal is the one the ticket was minted for, with the expiry of its credential and not the ticket's, with
-// the scope "operation:…" if the ticket is for one, and with a CredentialID of its own if the credential had none. It
-// is shared and must not be changed.
+// the scope "operation:…" if the ticket is for one, and with the ticket's own CredentialID and time of issue if the
+// credential had none. It is shared and must not be changed.
 //
 // Whatever is wrong with the ticket, the error is a [*TicketError]. If ctx is done, it is ctx's and the ticket is
 // as good as before.

@@ -35,7 +35,7 @@ func (a *Admission) Release() {
 // SockJS and for programs that upgrade their sockets themselves. It checks, in
 // this order, Origin (403), the caps for unauthenticated sockets (429), and the
 // authenticator's handshake stage (401 unless it says otherwise); an earlier
-// refusal costs no credential. The error is an [*auth.Refusal]; [WriteRefusal]
+// refusal costs no credential. The error is an [*auth.Refusal]; [auth.WriteRefusal]
 // answers it. While draining the status is 503.
 func (b *Broker) Admit(r *http.Request) (Admission, error) {
 	if b.accepting() != nil {

@@ -38,7 +38,7 @@ func request(method, target, remote string, headers ...string) *http.Request {
 // answer429 returns the Retry-After that a refusal is answered with.
 func answer429(err error) string {
 	w := httptest.NewRecorder()
-	broker.WriteRefusal(w, err)
+	auth.WriteRefusal(w, err)
 	return w.Header().Get("Retry-After")
 }
 

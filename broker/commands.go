@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,24 +78,6 @@ func (s *session) authorize(act auth.Action, destination string, bt *batch) *Err
 		})
 	}
 	return s.denied(err, act, destination)
-}
-
-func (s *session) denied(err error, act auth.Action, destination string) *Error {
-	if err == nil {
-		return nil
-	}
-	s.b.stats.denied.Add(1)
-	if !errors.Is(err, auth.ErrDenied) {
-		s.b.o.Logger.Warn("the authorizer failed, so the request is denied", "session", s.id, "action", act.String(), "error", err)
-	}
-	return failure(ReasonDenied, "not allowed to %s %s %s", act, preposition(act), strconv.QuoteToASCII(destination))
-}
-
-func preposition(act auth.Action) string {
-	if act == auth.Subscribe {
-		return "to"
-	}
-	return "a message to"
 }
 
 func parse(f *frames.Frame) (topics.Destination, *Error) {

@@ -44,7 +44,7 @@ func (s *session) logOut() *Error {
 		return failure(ReasonProtocolError, "nothing to log out of: the credential cannot be revoked")
 	}
 	s.leaving.Store(true)
-	if err := s.b.o.Store.Revoke(auth.Revocation{Credential: p.CredentialID}); err != nil {
+	if err := s.b.o.Store.Revoke(auth.Revocation{Credential: p.CredentialID, Until: p.Expires}); err != nil {
 		s.b.o.Logger.Error("logout failed", "session", s.id, "error", err)
 		return &Error{Reason: ReasonInternalError, Message: "internal error"}
 	}

@@ -3,7 +3,6 @@ package broker_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -85,6 +84,22 @@ func TestExpiry(t *testing.T) { // T+2
 			t.Errorf("%d sessions are counted as expired", n)
 		}
 	})
+}
+
+// N-6: a credential that has run out when it is presented lets nobody in, not
+// even until the clock is looked at next.
+func TestExpiredAtConnect(t *testing.T) {
+	b := brokertest.New(t, broker.Options{Authenticator: wallet()})
+	other := brokertest.Connect(t, b, "ticket", "bob")
+	other.Subscribe(t, "1", "/topic/a")
+	c := brokertest.Dial(b)
+	t.Cleanup(c.Close)
+	c.Write(encode(
+		frame("CONNECT", "", "accept-version", "1.2", "ticket", "alice page -1s"),
+		frame("SEND", "too late", "destination", "/topic/a"),
+	))
+	wantError(t, c, 1008, "the credential has expired")
+	wantMessages(t, other)
 }
 
 // A client that connects, or subscribes, within the last minute is told at once:
@@ -259,6 +274,7 @@ func TestRenewRefused(t *testing.T) { // T+3
 		"wrong bearer":       {``, []string{"Authorization", "Bearer wrong"}, 1008, "ticket refused"},
 		"hook fails":         {`{"ticket":"alice page secret-detail"}`, nil, 1008, "authentication failed"},
 		"revoked credential": {`{"ticket":"alice revoked"}`, nil, 1008, "session revoked"},
+		"expired credential": {`{"ticket":"alice page -1s"}`, nil, 1008, "the credential has expired"},
 		"no credential":      {``, nil, 1002, "no ticket and no bearer token to renew with"},
 		"empty object":       {`{}`, nil, 1002, "no ticket and no bearer token to renew with"},
 		"no JSON":            {`alice page`, nil, 1002, `the body must be {"ticket":"…"}`},
@@ -388,132 +404,22 @@ func TestLogout(t *testing.T) { // N-8, N-9
 	}
 }
 
+// What is revoked by a logout need not be remembered longer than it would have
+// been good for.
+func TestLogoutIsForgottenInTime(t *testing.T) {
+	store := auth.NewStore()
+	revoked := make(chan auth.Revocation, 1)
+	defer store.Watch(func(r auth.Revocation) { revoked <- r })()
+	b := brokertest.New(t, broker.Options{Authenticator: wallet(), Store: store})
+	c := brokertest.Connect(t, b, "ticket", "alice laptop 1h")
+	c.Send("DISCONNECT", "", "logout", "true")
+	if r := <-revoked; time.Until(r.Until) > time.Hour || time.Until(r.Until) < 59*time.Minute {
+		t.Errorf("a credential that runs out in an hour is revoked until %v", r.Until)
+	}
+}
+
 func TestLogoutOfNothing(t *testing.T) {
 	c := brokertest.Connect(t, brokertest.New(t, broker.Options{Store: auth.NewStore()}), "login", "alice")
 	c.Send("DISCONNECT", "", "logout", "true", "receipt", "r")
 	wantHeaders(t, wantError(t, c, 1002, "nothing to log out of"), "receipt-id", "r")
-}
-
-func TestBootstrap(t *testing.T) { // N-7
-	for name, nodes := range map[string][]broker.Node{
-		"alone": nil,
-		"three": {{ID: "a", URL: "wss://a.example/ws"}, {ID: "b", URL: "wss://b.example/ws"}, {ID: "c", URL: ""}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			nothing, err := auth.NewRules() // one's own business needs no rule
-			if err != nil {
-				t.Fatal(err)
-			}
-			b := brokertest.New(t, broker.Options{Node: "b", Nodes: nodes, Authorizer: nothing})
-			c := brokertest.Connect(t, b, "login", "alice")
-			c.Send("SUBSCRIBE", "", "id", "boot", "destination", "/app/bootstrap", "receipt", "r")
-			c.ExpectReceipt(t, "r")
-			m := c.Expect(t, "MESSAGE")
-			wantHeaders(t, m, "subscription", "boot", "destination", "/app/bootstrap", "content-type", "application/json")
-			want := `{"user":"alice","node":"b","nodes":[]}`
-			if nodes != nil {
-				want = `{"user":"alice","node":"b","nodes":[{"id":"a","url":"wss://a.example/ws","attached":false},` +
-					`{"id":"b","url":"wss://b.example/ws","attached":true},{"id":"c","url":"","attached":false}]}`
-			}
-			if string(m.Body) != want {
-				t.Errorf("the answer is %s, want %s", m.Body, want)
-			}
-			if seen := c.Sync(t); seen != nil {
-				t.Errorf("it was answered more than once: %v", seen)
-			}
-		})
-	}
-}
-
-// What every session may do with its own notices says nothing about handlers
-// that happen to have such a name: a SEND there needs a rule.
-func TestOwnBusinessIsNoWayAroundTheRules(t *testing.T) {
-	nothing, err := auth.NewRules()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tc := range [][2]string{
-		{"SEND", "/user/topic/session"}, {"SEND", "/user/queue/errors"}, {"SEND", "/user/topic/errors"},
-		{"SEND", "/app/session"}, {"SEND", "/app/errors"}, {"SUBSCRIBE", "/app/session"},
-	} {
-		t.Run(tc[0]+tc[1], func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{Authorizer: nothing})
-			var called atomic.Bool
-			for _, path := range []string{"/app/session", "/app/errors"} {
-				handle(t, b, path, func(context.Context, *broker.Request) error { called.Store(true); return nil })
-			}
-			c := brokertest.Connect(t, b, "login", "mallory")
-			c.Send(tc[0], "", "id", "1", "destination", tc[1], "receipt", "r")
-			wantError(t, c, 4403, "not allowed")
-			if called.Load() {
-				t.Error("the handler ran without a rule")
-			}
-		})
-	}
-}
-
-// N-3, N-5: nothing before CONNECTED, one try, and every text is constant.
-func TestOneTryPerSocket(t *testing.T) {
-	var tries atomic.Int32
-	b := brokertest.New(t, broker.Options{Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
-		tries.Add(1)
-		if a.Passcode == "right" {
-			return &auth.Principal{Name: a.Login}, nil
-		}
-		return nil, fmt.Errorf("no user %s with passcode %s", a.Login, a.Passcode)
-	})})
-	c := brokertest.Dial(b)
-	t.Cleanup(c.Close)
-	c.Write(encode(
-		frame("CONNECT", "", "accept-version", "1.2", "login", "alice", "passcode", "s3cret"),
-		frame("CONNECT", "", "accept-version", "1.2", "login", "alice", "passcode", "right"),
-		frame("SEND", "", "destination", "/topic/a"),
-	))
-	e := wantError(t, c, 1008, "authentication failed")
-	for _, h := range e.Headers {
-		if strings.Contains(h.Value, "s3cret") || strings.Contains(h.Value, "alice") {
-			t.Errorf("the ERROR tells %s:%s", h.Name, h.Value)
-		}
-	}
-	if tries.Load() != 1 {
-		t.Errorf("%d tries on one socket", tries.Load())
-	}
-}
-
-func TestNothingIsSentBeforeConnected(t *testing.T) { // N-5
-	bubble(t, func(t *testing.T, ws bool) {
-		b := brokertest.New(t, broker.Options{HeartBeat: heartBeat(100*time.Millisecond, 100*time.Millisecond), PingInterval: 100 * time.Millisecond})
-		p := pipe(t, b, ws)
-		publish(t, b, "/topic/a", "x")
-		if seen := p.listen(t, 4500*time.Millisecond); len(seen) > 0 {
-			t.Errorf("before CONNECT came %v", seen)
-		}
-	})
-}
-
-// N-11: the handshake's credential is bound to its user, also when CONNECT
-// carries nothing that an authenticator knows.
-func TestConnectCannotChangeTheUser(t *testing.T) {
-	srv := brokertest.Start(t, broker.Options{Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
-		if a.Ticket == "of alice" {
-			return &auth.Principal{Name: "alice"}, nil
-		}
-		return nil, auth.ErrNotMine
-	})})
-	open := func() *peer {
-		_, p := handshake(t, srv, "/ws?ticket=of+alice")
-		return p
-	}
-	if p := open(); true {
-		p.send(t, "CONNECT", "", "accept-version", "1.2", "login", "alice")
-		if e := p.want(t, "CONNECTED"); e.f.Get("user-name") != "alice" {
-			t.Errorf("got %v", e)
-		}
-	}
-	p := open()
-	p.send(t, "CONNECT", "", "accept-version", "1.2", "login", "bob")
-	if e := p.next(t); e.what != "ERROR" {
-		t.Fatalf("CONNECT of another user was answered with %v", e)
-	}
-	p.wantClosed(t, 1008)
 }

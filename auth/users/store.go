@@ -25,6 +25,11 @@ import (
 //
 // A Store is safe for concurrent use. It starts no goroutine.
 type Store struct {
+	// OnChange, if set, is called by Replace for every user whose hash it has changed or whom it has removed, after
+	// the old hash has become worthless and before Replace returns. It is the place to call BumpEpoch of an
+	// [auth.Store], which kills the tickets that the old passcode has obtained. Set it before the Store is used.
+	OnChange func(user string)
+
 	table   atomic.Pointer[table]
 	turns   chan struct{} // one element for each check that is going on
 	compare func(hash, passcode []byte) error
@@ -49,18 +54,27 @@ func New(list []User) (*Store, error) {
 
 // Replace exchanges all users at once. Every login from now on is decided by the new list, also one whose passcode
 // is being checked at this moment: it fails if the user is gone or has another hash by then. Sessions that are
-// open stay open. If the list has an error, which is the same as that of [New], the old one stays in force.
+// open stay open. OnChange hears of the users that the old list let in by another hash. If the list has an error, which
+// is the same as that of [New], the old one stays in force.
 func (s *Store) Replace(list []User) error {
 	t, err := newTable(list)
 	if err != nil {
 		return err
 	}
-	s.table.Store(t)
+	old := s.table.Swap(t)
+	if s.OnChange == nil {
+		return nil
+	}
+	for name, was := range old.users {
+		if is, still := t.users[name]; !still || !bytes.Equal(is.hash, was.hash) {
+			s.OnChange(name)
+		}
+	}
 	return nil
 }
 
-// Authenticate checks the name and passcode of an attempt. The principal has the user's name and roles, never
-// expires by itself, and its CredentialID changes whenever the user's hash does.
+// Authenticate checks the name and passcode of an attempt. The principal has the user's name and roles, was issued
+// just now, never expires by itself, and its CredentialID changes whenever the user's hash does.
 //
 // A CONNECT with a login on a connection for which the handshake has established a principal is refused if the
 // login is another name than the principal's, and otherwise [auth.ErrNotMine]: who the client is, is known.
@@ -122,7 +136,9 @@ func (s *Store) login(ctx context.Context, name, passcode string) (*auth.Princip
 	if !right || !still || !bytes.Equal(now.hash, user.hash) {
 		return nil, wrong()
 	}
-	return &auth.Principal{Name: name, Roles: slices.Clone(now.roles), CredentialID: now.credential}, nil
+	return &auth.Principal{
+		Name: name, Roles: slices.Clone(now.roles), Issued: time.Now(), CredentialID: now.credential,
+	}, nil
 }
 
 // check reports whether the passcode is the user's. It always takes the time of one check at the table's highest

@@ -143,7 +143,7 @@ func TestPrincipal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(before.Roles, []string{"service"}) || !before.Expires.IsZero() || !strings.HasPrefix(before.CredentialID, "users:") {
+	if !slices.Equal(before.Roles, []string{"service"}) || !before.Expires.IsZero() || time.Since(before.Issued) > time.Minute || !strings.HasPrefix(before.CredentialID, "users:") {
 		t.Errorf("got %+v", before)
 	}
 	again, err := s.Authenticate(t.Context(), connect("alice", "one"))
@@ -380,4 +380,65 @@ func TestNewNamesTheBadUser(t *testing.T) {
 			t.Errorf("%s is not understood", prefix)
 		}
 	}
+}
+
+// S-11 and oroinc/platform#1079: a ticket obtained with the old passcode is dead at once, and the new passcode gets
+// one that works, with nothing remembered of the old hash.
+func TestS11ReplaceKillsTheTicketsOfTheOldPasscode(t *testing.T) {
+	old, changed := hashOf(t, "old", MinCost), hashOf(t, "new", MinCost)
+	shared := auth.NewStore()
+	tickets, err := auth.NewTickets(shared, auth.TicketOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, User{Name: "alice", Hash: old}, User{Name: "bob", Hash: old}, User{Name: "carol", Hash: old})
+	var heard []string
+	s.OnChange = func(name string) {
+		if p, err := s.Authenticate(t.Context(), connect(name, "old")); outcome(t, p, err) != refused {
+			t.Errorf("%s's old passcode is still good", name)
+		}
+		heard = append(heard, name)
+		shared.BumpEpoch(name)
+	}
+	mint := func(login, passcode string) string {
+		t.Helper()
+		p, err := s.Authenticate(t.Context(), connect(login, passcode))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticket, err := tickets.Mint(t.Context(), auth.Grant{Principal: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ticket.Value
+	}
+	consume := func(value, want string) {
+		t.Helper()
+		p, err := tickets.Consume(t.Context(), value, "")
+		var cause *auth.TicketError
+		switch {
+		case err == nil && p.Name == want:
+		case errors.As(err, &cause) && cause.Cause.String() == want:
+		default:
+			t.Errorf("got %v, %v", p, err)
+		}
+	}
+	alice, bob, carol := mint("alice", "old"), mint("bob", "old"), mint("carol", "old")
+	if err := s.Replace([]User{{Name: "alice", Hash: "plain"}}); err == nil {
+		t.Fatal("no error")
+	}
+	if err := s.Replace([]User{
+		{Name: "alice", Hash: changed}, {Name: "carol", Hash: old, Roles: []string{"new"}}, {Name: "dave", Hash: changed},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(heard)
+	if !slices.Equal(heard, []string{"alice", "bob"}) {
+		t.Errorf("heard of %q", heard)
+	}
+	consume(alice, "revoked")
+	consume(bob, "revoked")
+	consume(carol, "carol")
+	consume(mint("alice", "new"), "alice")
+	consume(mint("dave", "new"), "dave")
 }

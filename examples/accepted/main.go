@@ -34,7 +34,7 @@ func handler(b *broker.Broker) http.Handler {
 		// Origin, caps and the authenticator's handshake stage come first.
 		admission, err := b.Admit(r)
 		if err != nil {
-			broker.WriteRefusal(w, err)
+			auth.WriteRefusal(w, err)
 			return
 		}
 		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{

@@ -1,0 +1,46 @@
+package oauth
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+var _ auth.Authenticator = (*Client)(nil)
+
+// Session returns who is signed in with the request's cookie. It counts as a use of the session. The principal's
+// Expires is the session's, its Issued the time of the login, and its CredentialID is what [Options.OnLogout] will
+// name when the session ends.
+//
+// A cookie is sent by the browser whoever made the request: a handler that changes anything checks the origin too.
+func (c *Client) Session(r *http.Request) (*auth.Principal, bool) { return c.principal(r.Header) }
+
+func (c *Client) principal(h http.Header) (*auth.Principal, bool) {
+	cookie, _ := readCookie(h, c.cookies.session.Name)
+	if cookie == "" {
+		return nil, false
+	}
+	return c.sessions.use(digestOf(cookie))
+}
+
+// Authenticate lets a browser in at the handshake by its session cookie. The broker has checked the Origin header by
+// then; a cookie without one is refused with 403, because a page of any site can make a browser send it (RFC 6455
+// section 10.2). A ticket or a bearer token was given on purpose and goes first: then, and without the cookie, and at
+// every other stage, the answer is [auth.ErrNotMine].
+func (c *Client) Authenticate(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	if a.Stage != auth.StageHandshake || a.Handshake == nil || a.Ticket != "" || a.Bearer != "" {
+		return nil, auth.ErrNotMine
+	}
+	if _, present := readCookie(a.Handshake.Header, c.cookies.session.Name); !present {
+		return nil, auth.ErrNotMine
+	}
+	if origin := a.Handshake.Header.Get("Origin"); origin == "" || origin == "null" {
+		return nil, &auth.Refusal{Status: http.StatusForbidden, Reason: "a session cookie needs an Origin header"}
+	}
+	p, ok := c.principal(a.Handshake.Header)
+	if !ok {
+		return nil, &auth.Refusal{Reason: "the session has ended"}
+	}
+	return p, nil
+}

@@ -1,0 +1,181 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"path"
+	"time"
+)
+
+const maxQueryBytes = 16 << 10 // bytes of a query
+
+// parameters parses a query in which nothing occurs twice (RFC 6749 section 3.1), so that nobody reads another value
+// than we do.
+func parameters(query string) (map[string]string, bool) {
+	if len(query) > maxQueryBytes {
+		return nil, false
+	}
+	all, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, false
+	}
+	q := make(map[string]string, len(all))
+	for name, values := range all {
+		if len(values) != 1 {
+			return nil, false
+		}
+		q[name] = values[0]
+	}
+	return q, true
+}
+
+// Callback is where the provider sends the browser back to. It exchanges the code for tokens, stores them, starts a
+// session under a new cookie and sends the browser to the login's return_to. A callback that belongs to no login of
+// this browser is answered with 400, and no request is made for it. (Steps 8 to 12 of the flow; RFC 6749 section
+// 4.1.2, RFC 9207.)
+func (c *Client) Callback(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet { // a mux hands HEAD to GET handlers; link checkers must not use up a login
+		w.Header().Set("Allow", http.MethodGet)
+		c.fail(w, r, "callback", &failure{status: http.StatusMethodNotAllowed, text: textMalformed})
+		return
+	}
+	l, code, f := c.returned(r)
+	if f != nil {
+		c.fail(w, r, "callback", f)
+		return
+	}
+	cookie, f := c.complete(r, l, code)
+	if f != nil {
+		c.fail(w, r, "callback", f)
+		return
+	}
+	// The cookie is always a new one: whoever planted an old one in this browser gains nothing.
+	if old, _ := readCookie(r.Header, c.cookies.session.Name); old != "" {
+		if s := c.sessions.end(digestOf(old)); s != nil {
+			c.ended(s)
+		}
+	}
+	setCookie(w, c.cookies.session, cookie)
+	redirect(w, l.returnTo)
+}
+
+// returned finds the login that a callback belongs to and closes it.
+func (c *Client) returned(r *http.Request) (l *login, code string, f *failure) {
+	q, ok := parameters(r.URL.RawQuery)
+	if !ok {
+		return nil, "", &failure{status: http.StatusBadRequest, text: textMalformed}
+	}
+	browser, _ := readCookie(r.Header, c.cookies.browser.Name)
+	if browser == "" || len(q["state"]) != secretLength {
+		return nil, "", &failure{status: http.StatusBadRequest, text: textStale}
+	}
+	if l, ok = c.pending.take(q["state"], browser); !ok {
+		return nil, "", &failure{status: http.StatusBadRequest, text: textStale}
+	}
+	if err := l.answeredBy(r.URL.Path, q); err != nil {
+		return nil, "", &failure{http.StatusBadRequest, textIdentity, l.provider.failed("authorization", err)}
+	}
+	if refusal, refused := q["error"]; refused {
+		return nil, "", refusedAuthorization(l.provider, refusal)
+	}
+	if q["code"] == "" {
+		return nil, "", &failure{status: http.StatusBadRequest, text: textMalformed}
+	}
+	if c.o.LocalUser != nil && c.o.LocalUser(r) != l.localUser {
+		return nil, "", &failure{status: http.StatusUnauthorized, text: textNobody}
+	}
+	return l, q["code"], nil
+}
+
+// answeredBy returns an error if the callback is another provider's than the login went to: the mix-up attack of RFC
+// 9700 section 4.4, in which our code for an honest provider would be sent to a dishonest one.
+func (l *login) answeredBy(callbackPath string, q map[string]string) error {
+	p := l.provider
+	if path.Base(callbackPath) != callbackTail(p.redirect) {
+		return errors.New("the callback is another provider's")
+	}
+	issuer, named := q["iss"]
+	switch {
+	case named && p.Issuer != "" && issuer != p.Issuer:
+		return errors.New("the callback names another issuer")
+	case !named && l.metadata.namesItself:
+		return errors.New("the callback names no issuer, though the provider always does")
+	case !named && p.shared:
+		return errors.New("the callback names no issuer, and another provider has the same redirect URL")
+	}
+	return nil
+}
+
+func refusedAuthorization(p *provider, code string) *failure {
+	err := &ProviderError{Provider: p.Name, Op: "authorization", Status: http.StatusFound, Code: knownCode(code)}
+	if code == "access_denied" {
+		return &failure{http.StatusForbidden, textDenied, err}
+	}
+	return &failure{http.StatusBadGateway, textRefused, err}
+}
+
+// complete makes tokens of the code and a session of the tokens, and returns the session's cookie.
+func (c *Client) complete(r *http.Request, l *login, code string) (cookie string, f *failure) {
+	// The code is used up by now: a browser that gives up does not leave half a login behind.
+	ctx := context.WithoutCancel(r.Context())
+	p, asked := l.provider, time.Now()
+	got, err := p.exchange(ctx, c.http, l.metadata, code, l.verifier)
+	if err != nil {
+		if isInvalidGrant(err) {
+			return "", &failure{http.StatusBadRequest, textStale, err}
+		}
+		return "", &failure{http.StatusBadGateway, textRefused, err}
+	}
+	cookie, token, f := c.admit(ctx, l, got, asked)
+	if f != nil {
+		// The tokens are nobody's: the provider need not honour them.
+		if err := p.revoke(ctx, c.http, l.metadata, token); err != nil {
+			c.o.Logger.WarnContext(ctx, "revocation failed", "error", err)
+		}
+		return "", f
+	}
+	return cookie, nil
+}
+
+// admit finds out whose the tokens are, starts the session and stores them.
+func (c *Client) admit(ctx context.Context, l *login, got *reply, asked time.Time) (cookie string, token *Token, f *failure) {
+	p := l.provider
+	token = got.token(asked, "", p.Scopes)
+	id, err := p.identify(ctx, c.http, l.metadata, got, l)
+	if err != nil {
+		return "", token, &failure{http.StatusBadGateway, textIdentity, p.failed("identity", err)}
+	}
+	token.Subject = id.subject
+	cookie = newSecret()
+	s := &session{
+		id: digestOf(cookie), credential: newCredentialID(), user: id.user, provider: p.Name, subject: id.subject,
+		sid: id.sid, roles: id.roles, scopes: token.Scopes, claims: id.claims,
+	}
+	pushedOut, err := c.sessions.add(s, id.issued)
+	c.ended(pushedOut...)
+	if err != nil {
+		if errors.Is(err, errLoggedOut) {
+			return "", token, &failure{http.StatusBadRequest, textStale, p.failed("identity", err)}
+		}
+		return "", token, &failure{http.StatusServiceUnavailable, textFull, err}
+	}
+	err = c.o.Store.Update(ctx, Key{id.user, p.Name}, func(old *Token) *Token { return token.inheriting(old) })
+	if err != nil {
+		c.sessions.end(s.id)
+		return "", token, &failure{http.StatusInternalServerError, textInternal, err}
+	}
+	return cookie, token, nil
+}
+
+// inheriting returns t, with the refresh token of old if the provider gave none this time, which several do for a
+// user who has consented before. It has to be the same user there.
+func (t *Token) inheriting(old *Token) *Token {
+	if t.Refresh != "" || old == nil || old.Refresh == "" || t.Subject == "" || t.Subject != old.Subject {
+		return t
+	}
+	merged := *t
+	merged.Refresh = old.Refresh
+	return &merged
+}

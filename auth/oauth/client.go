@@ -1,0 +1,83 @@
+package oauth
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// Client signs users in at OAuth 2.0 and OpenID Connect providers, keeps their sessions and tokens, and lets
+// background work use the tokens. It is safe for concurrent use. Goroutines last
+// as long as a refresh or a request for keys, and there is none otherwise.
+type Client struct {
+	o           Options
+	providers   map[string]*provider
+	http        *http.Client // to providers
+	cookies     cookies
+	pending     *pending
+	sessions    *sessions
+	logoutIDs   *replays
+	flights     flights
+	crossOrigin *http.CrossOriginProtection
+}
+
+// New returns a Client. It validates o, copies it and sends nothing: providers are discovered when they are first
+// needed. The error names the bad field.
+func New(o Options) (*Client, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	providers, err := o.compile()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		o:           o,
+		providers:   providers,
+		http:        providerClient(o.Transport),
+		pending:     newPending(o.MaxPending),
+		sessions:    newSessions(&o),
+		logoutIDs:   newReplays(),
+		flights:     flights{underway: make(map[Key]*flight)},
+		crossOrigin: http.NewCrossOriginProtection(),
+	}
+	for _, p := range providers {
+		p.source = newMetadataSource(p, c.http)
+	}
+	// All redirect URLs are of one origin, which is this site's.
+	site := providers[o.Providers[0].Name].redirect
+	c.cookies = newCookies(&o, site.Scheme == "https")
+	if err := c.crossOrigin.AddTrustedOrigin(origin(site)); err != nil {
+		return nil, fmt.Errorf("oauth: Options.Providers[0].RedirectURL: %w", err)
+	}
+	return c, nil
+}
+
+// Close waits for the refreshes that are underway, which take a few seconds at most, so that no rotated token is
+// lost. Afterwards [Client.Token] makes no new ones. It may be called more than once.
+func (c *Client) Close() { c.flights.close() }
+
+// Handler serves [Client.Login], [Client.Callback], [Client.Logout] and [Client.BackchannelLogout] at
+//
+//	GET  /oauth/login
+//	GET  /oauth/callback and /oauth/callback/{anything}
+//	POST /oauth/logout
+//	POST /oauth/backchannel-logout
+//
+// They can be mounted elsewhere one by one instead.
+func (c *Client) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /oauth/login", c.Login)
+	mux.HandleFunc("GET /oauth/callback", c.Callback)
+	mux.HandleFunc("GET /oauth/callback/{provider}", c.Callback)
+	mux.HandleFunc("POST /oauth/logout", c.Logout)
+	mux.HandleFunc("POST /oauth/backchannel-logout", c.BackchannelLogout)
+	return mux
+}
+
+// ended tells the program that sessions have ended. No lock is held.
+func (c *Client) ended(list ...*session) {
+	for _, s := range list {
+		c.o.OnLogout(s.credential, s.user)
+	}
+}

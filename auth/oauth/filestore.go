@@ -1,0 +1,176 @@
+package oauth
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+)
+
+// Errors of [OpenFileStore] that name a decision of the operator's.
+var (
+	// ErrStoreKey means that the key is not 32 bytes long, or is not the one the file was written with, or the file
+	// has been damaged.
+	ErrStoreKey = errors.New("oauth: the token file cannot be decrypted with this key")
+	// ErrStoreMode means that others than the file's owner may read or write it.
+	ErrStoreMode = errors.New("oauth: the token file is accessible to others than its owner; its mode has to be 0600")
+)
+
+// fileMagic starts the file, so that a later format can be told apart. It is authenticated with the content.
+const fileMagic = "hoofbeat-tokens-1\n"
+
+// FileStore is a [TokenStore] in one file that is encrypted with AES-256-GCM. Each change writes the whole file anew
+// and renames it into place, so that a crash leaves either the old or the new one; it suits some thousands of
+// users. The file belongs to one process at a time.
+type FileStore struct {
+	path string
+	aead cipher.AEAD
+
+	mu     sync.Mutex
+	tokens map[Key]*Token
+}
+
+var _ TokenStore = (*FileStore)(nil)
+
+// OpenFileStore reads the file, which need not exist yet; its directory has to. The key is 32 random bytes that the
+// caller keeps elsewhere. The error is [ErrStoreKey], [ErrStoreMode] or the file system's.
+func OpenFileStore(path string, key []byte) (*FileStore, error) {
+	if len(key) != 32 {
+		return nil, ErrStoreKey
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: token file: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: token file: %w", err)
+	}
+	s := &FileStore{path: path, aead: aead, tokens: make(map[Key]*Token)}
+	return s, s.read()
+}
+
+// fileEntry is one entry as it is written.
+type fileEntry struct {
+	Key
+	*Token
+}
+
+func (s *FileStore) read() error {
+	info, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("oauth: token file: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return ErrStoreMode
+	}
+	content, err := os.ReadFile(s.path)
+	if err != nil {
+		return fmt.Errorf("oauth: token file: %w", err)
+	}
+	sealed, ok := bytes.CutPrefix(content, []byte(fileMagic))
+	if !ok {
+		return ErrStoreKey
+	}
+	plain, err := s.aead.Open(nil, nil, sealed, []byte(fileMagic))
+	if err != nil {
+		return ErrStoreKey
+	}
+	var entries []fileEntry
+	if err := json.Unmarshal(plain, &entries); err != nil {
+		return ErrStoreKey
+	}
+	for _, e := range entries {
+		if e.Token != nil {
+			s.tokens[e.Key] = e.Token
+		}
+	}
+	return nil
+}
+
+// Load returns the entry of k or [ErrNoToken].
+func (s *FileStore) Load(_ context.Context, k Key) (*Token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.tokens[k]; t != nil {
+		return t, nil
+	}
+	return nil, ErrNoToken
+}
+
+// Update replaces the entry of k and writes the file. If that fails the entry stays as it was.
+func (s *FileStore) Update(_ context.Context, k Key, change func(*Token) *Token) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.tokens[k]
+	t := change(old)
+	if t == old {
+		return nil
+	}
+	next := maps.Clone(s.tokens)
+	if t != nil {
+		next[k] = t
+	} else {
+		delete(next, k)
+	}
+	if err := s.write(next); err != nil {
+		return fmt.Errorf("oauth: token file: %w", err)
+	}
+	s.tokens = next
+	return nil
+}
+
+func (s *FileStore) write(tokens map[Key]*Token) error {
+	entries := make([]fileEntry, 0, len(tokens))
+	for k, t := range tokens {
+		entries = append(entries, fileEntry{k, t})
+	}
+	plain, err := json.Marshal(entries)
+	if err != nil {
+		return err
+	}
+	return replaceFile(s.path, s.aead.Seal([]byte(fileMagic), nil, plain, []byte(fileMagic)))
+}
+
+// replaceFile puts content in the place of the file at path, durably and all at once, with mode 0600.
+func replaceFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // CreateTemp's mode is 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDirectory(filepath.Dir(path))
+}
+
+// syncDirectory makes a rename durable. Windows can do that to no directory and needs it for none.
+func syncDirectory(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

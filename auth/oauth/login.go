@@ -1,0 +1,93 @@
+package oauth
+
+import (
+	"net/http"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// Login sends the browser to a provider: GET ?provider=&return_to=. The provider may be left out when there is only
+// one. After the login the browser goes to return_to, a path of this site. (Steps 1 and 2 of the flow; RFC 6749
+// section 4.1.1, RFC 7636 section 4.3, OpenID Connect Core section 3.1.2.1.)
+func (c *Client) Login(w http.ResponseWriter, r *http.Request) {
+	l, f := c.begin(r)
+	if f != nil {
+		c.fail(w, r, "login", f)
+		return
+	}
+	// A browser keeps its cookie while it has several logins open in several tabs. Its value names nothing and
+	// nobody, so it does not matter where it came from.
+	browser, _ := readCookie(r.Header, c.cookies.browser.Name)
+	if browser == "" {
+		browser = newSecret()
+	}
+	l.browser = digestOf(browser)
+	state := newSecret()
+	c.pending.add(state, l)
+
+	setCookie(w, c.cookies.browser, browser)
+	secureHeaders(w.Header())
+	w.Header().Set("Location", l.authorizeURL(state))
+	w.WriteHeader(http.StatusFound)
+}
+
+// begin decides whether a login may start.
+func (c *Client) begin(r *http.Request) (*login, *failure) {
+	q, ok := parameters(r.URL.RawQuery)
+	if !ok {
+		return nil, &failure{status: http.StatusBadRequest, text: textMalformed}
+	}
+	p := c.chosen(q["provider"])
+	if p == nil {
+		return nil, &failure{status: http.StatusBadRequest, text: textUnknown}
+	}
+	returnTo, given := q["return_to"]
+	if !given {
+		returnTo = c.o.AfterLogin
+	}
+	if !localPath(returnTo) {
+		return nil, &failure{status: http.StatusBadRequest, text: textMalformed}
+	}
+	l := &login{provider: p, verifier: oauth2.GenerateVerifier(), returnTo: returnTo}
+	if c.o.LocalUser != nil {
+		if l.localUser = c.o.LocalUser(r); l.localUser == "" {
+			return nil, &failure{status: http.StatusUnauthorized, text: textNobody}
+		}
+	}
+	if p.oidc() {
+		l.nonce = newSecret()
+	}
+	var err error
+	if l.metadata, err = p.source.get(r.Context()); err != nil {
+		return nil, &failure{http.StatusServiceUnavailable, textUnavailable, err}
+	}
+	return l, nil
+}
+
+// chosen returns the provider of that name; no name is good enough for the only one.
+func (c *Client) chosen(name string) *provider {
+	if name == "" && len(c.providers) == 1 {
+		name = c.o.Providers[0].Name
+	}
+	return c.providers[name]
+}
+
+// authorizeURL is the authorization request.
+func (l *login) authorizeURL(state string) string {
+	p := l.provider
+	config := oauth2.Config{
+		ClientID:    p.ClientID,
+		RedirectURL: p.RedirectURL,
+		Scopes:      p.Scopes,
+		Endpoint:    oauth2.Endpoint{AuthURL: l.metadata.authorize},
+	}
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(l.verifier)}
+	if l.nonce != "" {
+		options = append(options, oidc.Nonce(l.nonce))
+	}
+	for name, value := range p.AuthParams {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
+	}
+	return config.AuthCodeURL(state, options...)
+}

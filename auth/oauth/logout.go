@@ -1,0 +1,99 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+const maxLogoutForm = 4 << 10 // bytes of a logout form
+
+// revocationTime bounds what a logout waits for the provider.
+const revocationTime = providerTimeout
+
+// Logout ends the browser's session: POST, from this site only, with return_to= and all= in the form if wanted. When
+// it was the user's last session from that provider, or with all=true, the provider's tokens are revoked (RFC 7009)
+// and forgotten. With all=true it ends all the user's sessions. The browser is then sent to return_to.
+//
+// The logout does not depend on the provider: one that cannot be reached costs at most 5 s and is logged.
+func (c *Client) Logout(w http.ResponseWriter, r *http.Request) {
+	if err := c.crossOrigin.Check(r); err != nil {
+		c.fail(w, r, "logout", &failure{status: http.StatusForbidden, text: textCrossOrigin})
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxLogoutForm)
+	if r.Method != http.MethodPost || r.ParseForm() != nil {
+		c.fail(w, r, "logout", &failure{status: http.StatusBadRequest, text: textMalformed})
+		return
+	}
+	returnTo := c.o.AfterLogout
+	if r.PostForm.Has("return_to") {
+		returnTo = r.PostForm.Get("return_to")
+	}
+	if !localPath(returnTo) {
+		c.fail(w, r, "logout", &failure{status: http.StatusBadRequest, text: textMalformed})
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), revocationTime)
+	defer cancel()
+	if cookie, _ := readCookie(r.Header, c.cookies.session.Name); cookie != "" {
+		if err := c.logout(ctx, digestOf(cookie), r.PostForm.Get("all") == "true"); err != nil {
+			c.o.Logger.WarnContext(ctx, "revocation failed", "error", err)
+		}
+	}
+	setCookie(w, c.cookies.session, "")
+	redirect(w, returnTo)
+}
+
+func (c *Client) logout(ctx context.Context, id digest, all bool) error {
+	s := c.sessions.end(id)
+	if s == nil {
+		return nil
+	}
+	c.ended(s)
+	if all {
+		return c.LogoutUser(ctx, s.user)
+	}
+	if c.sessions.has(s.user, s.provider) {
+		return nil
+	}
+	return c.forget(ctx, Key{s.user, s.provider})
+}
+
+// LogoutUser ends all sessions of a user and revokes and forgets the user's tokens at all providers. The sessions are
+// ended in any case; the error is what went wrong with the tokens.
+func (c *Client) LogoutUser(ctx context.Context, user string) error {
+	c.ended(c.sessions.endUser(user, "")...)
+	var errs []error
+	for name := range c.providers {
+		errs = append(errs, c.forget(ctx, Key{user, name}))
+	}
+	return errors.Join(errs...)
+}
+
+// Disconnect ends all sessions of a user that began at a provider, and revokes and forgets the user's tokens there.
+// The sessions are ended in any case; the error is what went wrong with the tokens.
+func (c *Client) Disconnect(ctx context.Context, user, provider string) error {
+	if c.providers[provider] == nil {
+		return ErrUnknownProvider
+	}
+	c.ended(c.sessions.endUser(user, provider)...)
+	return c.forget(ctx, Key{user, provider})
+}
+
+// forget deletes the token of k and then has the provider revoke it.
+func (c *Client) forget(ctx context.Context, k Key) error {
+	var t *Token
+	err := c.o.Store.Update(ctx, k, func(old *Token) *Token { t = old; return nil })
+	if err != nil || t == nil {
+		return err
+	}
+	p := c.providers[k.Provider]
+	ctx, cancel := context.WithTimeout(ctx, revocationTime)
+	defer cancel()
+	m, err := p.source.get(ctx)
+	if err != nil {
+		return err
+	}
+	return p.revoke(ctx, c.http, m, t)
+}

@@ -1,0 +1,77 @@
+package oauth
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// failure is why a request of a browser's came to nothing: what the user reads, which is always one of the constants
+// below, and what the operator does.
+type failure struct {
+	status int
+	text   string
+	err    error // nil for what is no fault of anybody's or only the browser's
+}
+
+// What users read.
+const (
+	textStale       = "This sign-in is not valid any more or was started in another browser. Please start again."
+	textMalformed   = "This request is malformed."
+	textUnknown     = "There is no such sign-in provider."
+	textNobody      = "You have to be signed in here first."
+	textDenied      = "Access was denied at the sign-in provider."
+	textRefused     = "The sign-in provider could not sign you in. Please try again later."
+	textUnavailable = "The sign-in provider cannot be reached. Please try again later."
+	textIdentity    = "The sign-in provider's answer could not be accepted."
+	textFull        = "Too many people are signed in. Please try again later."
+	textInternal    = "Your sign-in could not be stored. Please try again later."
+	textCrossOrigin = "This request came from another site."
+)
+
+const page = `<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Sign-in</title></head>
+<body><p>%s</p></body></html>
+`
+
+// secureHeaders are on every reply: none may be cached, framed, sniffed or named to another site.
+func secureHeaders(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+}
+
+// fail answers with a plain page that repeats nothing of the request, and logs why.
+func (c *Client) fail(w http.ResponseWriter, r *http.Request, what string, f *failure) {
+	if f.err != nil {
+		c.o.Logger.WarnContext(r.Context(), what+" failed", "error", f.err)
+	}
+	secureHeaders(w.Header())
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if f.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "10")
+	}
+	w.WriteHeader(f.status)
+	fmt.Fprintf(w, page, f.text)
+}
+
+// redirect sends the browser to a path of this site with GET.
+func redirect(w http.ResponseWriter, path string) {
+	secureHeaders(w.Header())
+	w.Header().Set("Location", escaped(path))
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// escaped percent-encodes what a header cannot hold.
+func escaped(path string) string {
+	var b strings.Builder
+	for i := range len(path) {
+		if path[i] <= ' ' || path[i] > '~' {
+			fmt.Fprintf(&b, "%%%02X", path[i])
+			continue
+		}
+		b.WriteByte(path[i])
+	}
+	return b.String()
+}

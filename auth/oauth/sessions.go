@@ -1,0 +1,207 @@
+package oauth
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// session is a login that has succeeded. Only seen changes, under the lock of its table.
+type session struct {
+	id         digest // of the cookie
+	credential string
+	user       string
+	provider   string
+	subject    string
+	sid        string
+	roles      []string
+	scopes     []string
+	claims     map[string]any
+	issued     time.Time
+	expires    time.Time
+	seen       time.Time
+}
+
+var (
+	errSessions  = errors.New("the limit of sessions is reached")
+	errLoggedOut = errors.New("the provider has ended this session already")
+)
+
+// recentLogouts bounds what is remembered of back-channel logouts, and logoutMemory for how long: until every login
+// that they could be about has come to its end.
+const (
+	recentLogouts = 10_000
+	logoutMemory  = 2 * loginTTL
+)
+
+// logoutMark names what a back-channel logout ended: a session at a provider, or all of a subject's.
+type logoutMark struct{ provider, sid, subject string }
+
+// sessions are all sessions, in memory.
+type sessions struct {
+	ttl, idle    time.Duration
+	max, perUser int
+
+	mu      sync.Mutex
+	byID    map[digest]*session
+	byUser  map[string][]*session // oldest first
+	logouts *aging[logoutMark, time.Time]
+	swept   time.Time
+}
+
+func newSessions(o *Options) *sessions {
+	return &sessions{
+		ttl: o.SessionTTL, idle: o.SessionIdle, max: o.MaxSessions, perUser: o.MaxSessionsPerUser,
+		byID:    make(map[digest]*session),
+		byUser:  make(map[string][]*session),
+		logouts: newAging[logoutMark, time.Time](logoutMemory, recentLogouts),
+	}
+}
+
+// add adds a session and returns those of its user that had to give way. idIssued is when the provider issued the
+// identity: what it logged out since then does not come in any more.
+func (t *sessions) add(s *session, idIssued time.Time) (ended []*session, err error) {
+	now := time.Now()
+	s.issued, s.seen, s.expires = now, now, now.Add(t.ttl)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.loggedOut(s, idIssued, now) {
+		return nil, errLoggedOut
+	}
+	if len(t.byID) >= t.max || now.Sub(t.swept) > time.Minute {
+		t.sweep(now)
+	}
+	for len(t.byUser[s.user]) >= t.perUser {
+		oldest := t.byUser[s.user][0]
+		t.remove(oldest)
+		ended = append(ended, oldest)
+	}
+	if len(t.byID) >= t.max {
+		return ended, errSessions
+	}
+	t.byID[s.id] = s
+	t.byUser[s.user] = append(t.byUser[s.user], s)
+	return ended, nil
+}
+
+func (t *sessions) loggedOut(s *session, idIssued, now time.Time) bool {
+	for _, mark := range []logoutMark{{s.provider, s.sid, ""}, {s.provider, "", s.subject}} {
+		if mark.sid == "" && mark.subject == "" {
+			continue
+		}
+		if at, ok := t.logouts.get(mark, now); ok && !idIssued.After(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// use returns the principal of a session and counts as its use. The principal expires when the session does if
+// nothing else uses it.
+func (t *sessions) use(id digest) (*auth.Principal, bool) {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byID[id]
+	if s == nil || !t.live(s, now) {
+		return nil, false
+	}
+	s.seen = now
+	return &auth.Principal{
+		Name: s.user, Roles: s.roles, Claims: s.claims, Scopes: s.scopes, CredentialID: s.credential,
+		Issued: s.issued, Expires: t.deadline(s),
+	}, true
+}
+
+func (t *sessions) deadline(s *session) time.Time {
+	if idle := s.seen.Add(t.idle); idle.Before(s.expires) {
+		return idle
+	}
+	return s.expires
+}
+
+func (t *sessions) live(s *session, now time.Time) bool { return now.Before(t.deadline(s)) }
+
+// end ends one session and returns it, or nil if there is no such live session.
+func (t *sessions) end(id digest) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byID[id]
+	if s == nil {
+		return nil
+	}
+	t.remove(s)
+	if !t.live(s, time.Now()) {
+		return nil
+	}
+	return s
+}
+
+// endUser ends all sessions of a user, or with a provider those that began there, and returns them.
+func (t *sessions) endUser(user, provider string) []*session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var ended []*session
+	for _, s := range slices.Clone(t.byUser[user]) {
+		if provider == "" || s.provider == provider {
+			t.remove(s)
+			ended = append(ended, s)
+		}
+	}
+	return ended
+}
+
+// endAt ends the sessions that a provider has ended at a time and returns them: those of its sid, or without one all
+// of the subject's. A session whose ID token named no sid is ended by the subject as well. What was ended is
+// remembered for the logins underway.
+func (t *sessions) endAt(provider, sid, subject string, at time.Time) []*session {
+	mark := logoutMark{provider: provider, sid: sid}
+	if sid == "" {
+		mark.subject = subject
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.logouts.put(mark, at, time.Now())
+	var ended []*session
+	for _, s := range t.byID {
+		bySID := sid != "" && s.sid == sid
+		bySubject := subject != "" && s.subject == subject && (sid == "" || s.sid == "")
+		if s.provider == provider && (bySID || bySubject) {
+			ended = append(ended, s)
+		}
+	}
+	for _, s := range ended {
+		t.remove(s)
+	}
+	return ended
+}
+
+// has reports whether the user has a live session that began at the provider.
+func (t *sessions) has(user, provider string) bool {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.byUser[user], func(s *session) bool { return s.provider == provider && t.live(s, now) })
+}
+
+func (t *sessions) sweep(now time.Time) {
+	t.swept = now
+	for _, s := range t.byID {
+		if !t.live(s, now) {
+			t.remove(s)
+		}
+	}
+}
+
+func (t *sessions) remove(s *session) {
+	delete(t.byID, s.id)
+	rest := slices.DeleteFunc(t.byUser[s.user], func(other *session) bool { return other == s })
+	if len(rest) == 0 {
+		delete(t.byUser, s.user)
+		return
+	}
+	t.byUser[s.user] = rest
+}

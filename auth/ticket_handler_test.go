@@ -1,0 +1,381 @@
+package auth
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const (
+	host = "ws.example.com"
+	ours = "https://" + host
+	app  = "https://app.example.com"
+	evil = "https://evil.example.net"
+)
+
+// bearers is a stand-in for a token verifier: the token is the name, and a few are special.
+func bearers(_ context.Context, token string) (*Principal, error) {
+	switch token {
+	case "", "wrong":
+		return nil, &Refusal{Reason: "the token is wrong"}
+	case "narrow":
+		return nil, &Refusal{Status: 403, Reason: "the scope is too small", Challenge: `Bearer error="insufficient_scope"`}
+	case "unavailable":
+		return nil, errors.New("dial tcp 10.0.0.1:443: refused")
+	case "not mine":
+		return nil, ErrNotMine
+	case "nobody":
+		return nil, nil
+	case "anonymous":
+		return &Principal{}, nil
+	case "blank":
+		return &Principal{Name: " "}, nil
+	case "expired":
+		return &Principal{Name: "alice", Expires: time.Now()}, nil
+	}
+	return &Principal{Name: token, CredentialID: "token-" + token}, nil
+}
+
+func sessions(r *http.Request) (*Principal, bool) {
+	c, err := r.Cookie("session")
+	if err != nil || c.Value == "old" {
+		return nil, false
+	}
+	return &Principal{Name: c.Value}, true
+}
+
+func mustHandler(t testing.TB, tickets *Tickets, o HandlerOptions) http.Handler {
+	t.Helper()
+	h, err := tickets.Handler(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// ask sends a request whose headers are given as "Name: value".
+func ask(h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Host = host
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// reply returns the ticket of a 200 and the error of everything else, having checked that nobody may keep either.
+func reply(t testing.TB, w *httptest.ResponseRecorder) (ticket, problem string) {
+	t.Helper()
+	var body struct {
+		Ticket, Error string
+		Expires       int64
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+		t.Fatalf("%d %q: %v", w.Code, w.Body, err)
+	}
+	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Vary") != "Origin" {
+		t.Errorf("headers %v", w.Header())
+	}
+	if (w.Code == 200) != (body.Ticket != "") || (body.Ticket == "") != (body.Error != "") || (body.Ticket == "") != (body.Expires == 0) {
+		t.Errorf("%d with %s", w.Code, w.Body)
+	}
+	if (w.Code == 401) && w.Header().Get("WWW-Authenticate") == "" {
+		t.Error("A-23: 401 without a challenge")
+	}
+	return body.Ticket, body.Error
+}
+
+func TestT1TicketForABearer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tickets := mustTickets(t, NewStore(), TicketOptions{})
+		h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers})
+		for _, method := range []string{"GET", "POST"} {
+			for _, scheme := range []string{"Bearer", "bearer"} {
+				w := ask(h, method, "/ws_ticket", "", "Authorization: "+scheme+" alice")
+				ticket, _ := reply(t, w)
+				var body map[string]any
+				if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || len(body) != 2 || body["expires"] != float64(time.Now().Unix()+300) {
+					t.Errorf("%s: %v %v", method, body, err)
+				}
+				p, err := tickets.Consume(t.Context(), ticket, "")
+				if err != nil || p.Name != "alice" || p.CredentialID != "token-alice" {
+					t.Errorf("%s: %v, %v", method, p, err)
+				}
+			}
+		}
+	})
+}
+
+func TestT2A23TicketRequestsRefused(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	both := HandlerOptions{Bearer: bearers, Session: sessions, Origins: []string{app, "https://*.shop.example.com"}}
+	const (
+		alice  = "Authorization: Bearer alice"
+		cookie = "Cookie: session=alice"
+		typed  = "Content-Type: application/json"
+		bad    = `Bearer error="invalid_token"`
+	)
+	for _, c := range []struct {
+		name    string
+		method  string
+		target  string
+		body    string
+		headers []string
+		status  int
+		header  string // "Name: value" of the response
+	}{
+		{"T-2 no credential", "POST", "/t", "", nil, 401, "WWW-Authenticate: Bearer"},
+		{"T-2 no credential", "GET", "/t", "", nil, 401, "WWW-Authenticate: Bearer"},
+		{"another scheme", "POST", "/t", "", []string{"Authorization: Basic YTpi"}, 401, "WWW-Authenticate: Bearer"},
+		{"T-2 bad token", "POST", "/t", "", []string{"Authorization: Bearer wrong"}, 401, "WWW-Authenticate: " + bad},
+		{"no token", "POST", "/t", "", []string{"Authorization: Bearer"}, 401, "WWW-Authenticate: " + bad},
+		{"two tokens", "POST", "/t", "", []string{alice, alice}, 401, "WWW-Authenticate: " + bad},
+		{"a bad token beside a good cookie", "POST", "/t", "", []string{"Authorization: Bearer wrong", cookie, "Origin: " + ours}, 401, "WWW-Authenticate: " + bad},
+		{"scope too small", "POST", "/t", "", []string{"Authorization: Bearer narrow"}, 403, `WWW-Authenticate: Bearer error="insufficient_scope"`},
+		{"verifier unavailable", "POST", "/t", "", []string{"Authorization: Bearer unavailable"}, 503, ""},
+		{"not the verifier's", "POST", "/t", "", []string{"Authorization: Bearer not mine"}, 401, "WWW-Authenticate: " + bad},
+		{"S-5 nobody", "POST", "/t", "", []string{"Authorization: Bearer nobody"}, 401, "WWW-Authenticate: " + bad},
+		{"S-5 anonymous", "POST", "/t", "", []string{"Authorization: Bearer anonymous"}, 401, "WWW-Authenticate: " + bad},
+		{"illegal name", "POST", "/t", "", []string{"Authorization: Bearer blank"}, 401, "WWW-Authenticate: " + bad},
+		{"expired", "POST", "/t", "", []string{"Authorization: Bearer expired"}, 401, "WWW-Authenticate: " + bad},
+
+		{"A-24 token in the URL", "POST", "/t?access_token=alice", "", nil, 400, `WWW-Authenticate: Bearer error="invalid_request"`},
+		{"A-24 token in the URL as well", "GET", "/t?x=y&access_token=", "", []string{alice}, 400, `WWW-Authenticate: Bearer error="invalid_request"`},
+
+		{"method", "PUT", "/t", "", []string{alice}, 405, "Allow: GET, POST"},
+		{"HEAD would burn a ticket", "HEAD", "/t", "", []string{alice}, 405, "Allow: GET, POST"},
+		{"OPTIONS of no page", "OPTIONS", "/t", "", nil, 405, "Allow: GET, POST"},
+
+		{"S-2 cookie", "POST", "/t", "", []string{cookie, "Origin: " + ours}, 200, ""},
+		{"S-2 cookie, as new browsers send it", "POST", "/t", "", []string{cookie, "Origin: " + ours, "Sec-Fetch-Site: same-origin"}, 200, ""},
+		{"S-2 cookie with GET", "GET", "/t", "", []string{cookie, "Origin: " + ours}, 405, "Allow: POST"},
+		{"S-2 any cookie with GET", "GET", "/t", "", []string{"Cookie: a=b"}, 405, "Allow: POST"},
+		{"cookie and GET with a token", "GET", "/t", "", []string{cookie, alice}, 200, ""},
+		{"T-11 cookie of no page", "POST", "/t", "", []string{cookie}, 403, ""},
+		{"old cookie", "POST", "/t", "", []string{"Cookie: session=old", "Origin: " + ours}, 401, "WWW-Authenticate: Bearer"},
+		{"S-5 a session of nobody", "POST", "/t", "", []string{"Cookie: session=", "Origin: " + ours}, 401, "WWW-Authenticate: Bearer"},
+		{"other cookie", "POST", "/t", "", []string{"Cookie: x=alice", "Origin: " + ours}, 401, "WWW-Authenticate: Bearer"},
+
+		{"T-11 foreign origin", "POST", "/t", "", []string{cookie, "Origin: " + evil}, 403, ""},
+		{"T-11 foreign origin with a token", "POST", "/t", "", []string{alice, "Origin: " + evil}, 403, ""},
+		{"T-11 foreign origin with GET", "GET", "/t", "", []string{alice, "Origin: " + evil}, 403, ""},
+		{"T-11 no origin", "POST", "/t", "", []string{cookie, "Origin: null"}, 403, ""},
+		{"T-11 no origin at all", "POST", "/t", "", []string{cookie, "Origin: "}, 403, ""},
+		{"T-11 two origins", "POST", "/t", "", []string{cookie, "Origin: " + ours, "Origin: " + evil}, 403, ""},
+		{"T-11 another port", "POST", "/t", "", []string{cookie, "Origin: " + ours + ":8443"}, 403, ""},
+		{"T-11 a proxy ends TLS", "POST", "/t", "", []string{cookie, "Origin: http://" + host}, 200, ""},
+		{"T-11 cross-site", "POST", "/t", "", []string{alice, "Sec-Fetch-Site: cross-site"}, 403, ""},
+		{"T-11 another site with our origin", "POST", "/t", "", []string{cookie, "Origin: " + ours, "Sec-Fetch-Site: cross-site"}, 403, ""},
+		{"T-11 localhost is a host as others", "POST", "/t", "", []string{cookie, "Origin: http://localhost"}, 403, ""},
+		{"allowed origin", "POST", "/t", "", []string{cookie, "Origin: " + app, "Sec-Fetch-Site: same-site"}, 200, "Access-Control-Allow-Origin: " + app},
+		{"allowed origin, refused", "POST", "/t", "", []string{"Origin: " + app}, 401, "Access-Control-Allow-Origin: " + app},
+		{"allowed by pattern", "POST", "/t", "", []string{cookie, "Origin: https://a.b.shop.example.com"}, 200, "Access-Control-Allow-Credentials: true"},
+		{"pattern, other scheme", "POST", "/t", "", []string{cookie, "Origin: http://a.shop.example.com"}, 403, "Access-Control-Allow-Origin: "},
+		{"pattern, nothing before", "POST", "/t", "", []string{cookie, "Origin: https://shop.example.com"}, 403, ""},
+		{"pattern, no label before", "POST", "/t", "", []string{cookie, "Origin: https://.shop.example.com"}, 403, ""},
+		{"pattern, only its end", "POST", "/t", "", []string{cookie, "Origin: https://evilshop.example.com"}, 403, ""},
+
+		{"T-13 operation", "POST", "/t", `{"operation":"op"}`, []string{alice, typed}, 200, ""},
+		{"empty object", "POST", "/t", `{}`, []string{alice, typed + "; charset=utf-8"}, 200, ""},
+		{"a type and no body", "POST", "/t", ``, []string{alice, typed}, 200, ""},
+		{"a body no page needs leave for", "POST", "/t", `{}`, []string{alice, "Content-Type: text/plain"}, 415, ""},
+		{"no type", "POST", "/t", `{}`, []string{alice}, 415, ""},
+		{"no JSON", "POST", "/t", `{`, []string{alice, typed}, 400, ""},
+		{"two values", "POST", "/t", `{}{}`, []string{alice, typed}, 400, ""},
+		{"no object", "POST", "/t", `["operation"]`, []string{alice, typed}, 400, ""},
+		{"no text", "POST", "/t", `{"operation":1}`, []string{alice, typed}, 400, ""},
+		{"illegal operation", "POST", "/t", `{"operation":"a\nb"}`, []string{alice, typed}, 400, ""},
+		{"body too long", "POST", "/t", strings.Repeat(" ", 4097), []string{alice, typed}, 413, ""},
+		{"a GET's body is nothing", "GET", "/t", `{`, []string{alice}, 200, ""},
+	} {
+		h := mustHandler(t, tickets, both)
+		w := ask(h, c.method, c.target, c.body, c.headers...)
+		_, problem := reply(t, w)
+		name, value, _ := strings.Cut(c.header, ": ")
+		if w.Code != c.status || name != "" && w.Header().Get(name) != value {
+			t.Errorf("%s: %d %s, %v", c.name, w.Code, problem, w.Header())
+		}
+		if strings.Contains(problem, "10.0.0.1") || strings.Contains(problem, "alice") {
+			t.Errorf("%s: tells too much: %s", c.name, problem)
+		}
+	}
+}
+
+func TestTicketRequestsOverTLS(t *testing.T) {
+	h := mustHandler(t, mustTickets(t, NewStore(), TicketOptions{}), HandlerOptions{Session: sessions})
+	for origin, want := range map[string]int{ours: 200, "http://" + host: 403} {
+		r := httptest.NewRequest("POST", "/ws_ticket", nil)
+		r.Host, r.TLS = host, new(tls.ConnectionState)
+		r.Header.Set("Cookie", "session=alice")
+		r.Header.Set("Origin", origin)
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("%s: %d", origin, w.Code)
+		}
+	}
+}
+
+func TestT13OperationByHTTP(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers})
+	ticket, _ := reply(t, ask(h, "POST", "/t", `{"operation":"op-1"}`, "Authorization: Bearer alice", "Content-Type: application/json"))
+	p, err := tickets.Consume(t.Context(), ticket, "")
+	if err != nil || !p.HasScope("operation:op-1") {
+		t.Errorf("got %v, %v", p, err)
+	}
+}
+
+func TestT5PlusBindOrigin(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers, BindOrigin: true, Origins: []string{app}})
+	for _, c := range []struct{ asked, used, want string }{
+		{app, app, "alice"}, {app, ours, "bound to another origin"}, {app, "", "bound to another origin"},
+		{ours, ours, "alice"}, {"", ours, "alice"}, {"", "", "alice"},
+	} {
+		headers := []string{"Authorization: Bearer alice"}
+		if c.asked != "" {
+			headers = append(headers, "Origin: "+c.asked)
+		}
+		ticket, _ := reply(t, ask(h, "POST", "/t", "", headers...))
+		if got := consumed(t, tickets, ticket, c.used); got != c.want {
+			t.Errorf("%q used by %q: %s", c.asked, c.used, got)
+		}
+	}
+}
+
+func TestT6PlusTooManyRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := mustHandler(t, mustTickets(t, NewStore(), TicketOptions{Burst: 2, Rate: 0.4}), HandlerOptions{Bearer: bearers})
+		for i, want := range []int{200, 200, 429} {
+			w := ask(h, "POST", "/t", "", "Authorization: Bearer alice")
+			reply(t, w)
+			if w.Code != want || want == 429 && w.Header().Get("Retry-After") != "3" {
+				t.Errorf("%d: %d, %v", i, w.Code, w.Header())
+			}
+		}
+	})
+}
+
+// S-11: what happens while the token is being checked counts.
+func TestS11RevokedWhileTheTokenIsChecked(t *testing.T) {
+	for name, change := range map[string]func(s *Store) error{
+		"bumped":  func(s *Store) error { s.BumpEpoch("alice"); return nil },
+		"user":    func(s *Store) error { return s.Revoke(Revocation{User: "alice"}) },
+		"token":   func(s *Store) error { return s.Revoke(Revocation{Credential: "token-alice"}) },
+		"nothing": func(*Store) error { return nil },
+	} {
+		store := NewStore()
+		h := mustHandler(t, mustTickets(t, store, TicketOptions{}), HandlerOptions{
+			Bearer: func(ctx context.Context, token string) (*Principal, error) {
+				if err := change(store); err != nil {
+					t.Error(err)
+				}
+				return bearers(ctx, token)
+			},
+		})
+		want := 401
+		if name == "nothing" {
+			want = 200
+		}
+		if w := ask(h, "POST", "/t", "", "Authorization: Bearer alice"); w.Code != want {
+			t.Errorf("%s: %d", name, w.Code)
+		}
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	for _, c := range []struct {
+		o           HandlerOptions
+		origin      string
+		status      int
+		allowed     string
+		credentials string
+	}{
+		{HandlerOptions{Bearer: bearers, Origins: []string{app}}, app, 204, app, ""},
+		{HandlerOptions{Session: sessions, Origins: []string{app}}, app, 204, app, "true"},
+		{HandlerOptions{Bearer: bearers, Origins: []string{"*"}}, evil, 204, evil, ""},
+		{HandlerOptions{Bearer: bearers, Origins: []string{app}}, evil, 403, "", ""},
+		{HandlerOptions{Bearer: bearers}, app, 403, "", ""},
+	} {
+		w := ask(mustHandler(t, tickets, c.o), "OPTIONS", "/t", "", "Origin: "+c.origin,
+			"Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,content-type")
+		get := w.Header().Get
+		if w.Code != c.status || get("Access-Control-Allow-Origin") != c.allowed || get("Access-Control-Allow-Credentials") != c.credentials ||
+			c.status == 204 && (get("Access-Control-Allow-Headers") != "Authorization, Content-Type" || get("Access-Control-Allow-Methods") != "GET, POST") {
+			t.Errorf("%s: %d %v", c.origin, w.Code, w.Header())
+		}
+	}
+}
+
+func TestTicketRequestThatCannotBeSigned(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a')}})
+	h := mustHandler(t, tickets, HandlerOptions{Bearer: func(context.Context, string) (*Principal, error) {
+		return &Principal{Name: "alice", Claims: map[string]any{"long": strings.Repeat("x", 4000)}}, nil
+	}})
+	w := ask(h, "GET", "/t", "", "Authorization: Bearer x")
+	if reply(t, w); w.Code != 400 {
+		t.Errorf("%d", w.Code)
+	}
+}
+
+func TestHandlerWithoutAWayIn(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	none := mustHandler(t, tickets, HandlerOptions{})
+	w := ask(none, "POST", "/t", "", "Authorization: Bearer alice", "Cookie: session=alice", "Origin: "+ours)
+	if reply(t, w); w.Code != 401 {
+		t.Errorf("%d", w.Code)
+	}
+	cookies := mustHandler(t, tickets, HandlerOptions{Session: sessions})
+	w = ask(cookies, "GET", "/t", "", "Cookie: session=alice")
+	if reply(t, w); w.Code != 405 || w.Header().Get("Allow") != "POST" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+func TestHandlerNamesTheBadOrigin(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	for _, origin := range []string{"", "app.example.com", "null", app + "/", "https://*", "https://*.", "https://a.*.com", "https://*a.com"} {
+		if _, err := tickets.Handler(HandlerOptions{Origins: []string{app, origin}}); err == nil || !strings.Contains(err.Error(), "Origins") {
+			t.Errorf("%q: %v", origin, err)
+		}
+	}
+	if _, err := tickets.Handler(HandlerOptions{Origins: []string{"*"}, Session: sessions}); err == nil {
+		t.Error("any page may use its visitors' cookies")
+	}
+}
+
+func TestWriteRefusal(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string // status, error, Retry-After, WWW-Authenticate
+	}{
+		{nil, "401 authentication failed||"},
+		{errors.New("internal"), "401 authentication failed||"},
+		{&TicketError{TicketUsed}, "401 invalid_ticket||"},
+		{&Refusal{Status: 429, RetryAfter: time.Millisecond, Reason: "busy"}, "429 busy|1|"},
+		{&Refusal{RetryAfter: 1001 * time.Millisecond, Challenge: "Bearer"}, "401 authentication failed|2|Bearer"},
+	} {
+		w := httptest.NewRecorder()
+		WriteRefusal(w, c.err)
+		var body struct{ Error string }
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprintf("%d %s|%s|%s", w.Code, body.Error, w.Header().Get("Retry-After"), w.Header().Get("WWW-Authenticate"))
+		if got != c.want {
+			t.Errorf("%v: %s", c.err, got)
+		}
+	}
+}

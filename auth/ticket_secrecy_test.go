@@ -1,0 +1,108 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// T-12: whatever of the package is printed, in whatever way, shows no ticket and no key.
+func TestT12NothingShowsATicket(t *testing.T) {
+	secret := Secret{ID: "id", Key: []byte("correct-horse-battery-staple-0123456789")}
+	for _, signed := range []bool{false, true} {
+		store := NewStore()
+		o := TicketOptions{Signed: signed, Secrets: []Secret{secret}}
+		tickets := mustTickets(t, store, o)
+		grant := Grant{Principal: &Principal{Name: "alice"}, Origin: app, Operation: "op"}
+		ticket := mint(t, tickets, grant)
+		h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers})
+		a := attempt(StageRenew, ticket.Value, "")
+		a.Bearer, a.Passcode = ticket.Value, ticket.Value
+
+		_, wrongOrigin := tickets.Consume(t.Context(), ticket.Value, evil)
+		_, used := tickets.Authenticate(t.Context(), a)
+		_, malformed := tickets.Consume(t.Context(), ticket.Value+"x", evil)
+		_, wrongSecret := tickets.MintBackend(t.Context(), string(secret.Key)+"x", Grant{})
+		for _, err := range []error{wrongOrigin, used, malformed, wrongSecret} {
+			if err == nil {
+				t.Fatal("no error")
+			}
+		}
+		var refusal *Refusal
+		errors.As(used, &refusal)
+		live := mint(t, tickets, grant)
+
+		var out bytes.Buffer
+		loggers := []*slog.Logger{slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))}
+		for _, v := range []any{
+			ticket, &ticket, []Ticket{live}, struct{ T Ticket }{live}, map[string]Ticket{"t": live},
+			secret, &secret, o, &o, tickets, store, grant, &grant, a, *a, h, live,
+			wrongOrigin, used, malformed, wrongSecret, refusal, *refusal,
+		} {
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+				fmt.Fprintf(&out, verb+"\n", v)
+			}
+			if text, err := json.Marshal(v); err == nil { // an Attempt has none
+				out.Write(text)
+			}
+			for _, l := range loggers {
+				l.Info("x", "value", v)
+			}
+		}
+		for _, hidden := range []string{ticket.Value, live.Value, string(secret.Key)} {
+			for form, text := range map[string]string{
+				"itself":  hidden,
+				"hex":     hex.EncodeToString([]byte(hidden[:8])),
+				"HEX":     fmt.Sprintf("%X", hidden[:8]),
+				"base64":  base64.StdEncoding.EncodeToString([]byte(hidden[:9])),
+				"bytes":   strings.Trim(fmt.Sprint([]byte(hidden[:8])), "[]"),
+				"Go":      strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", []byte(hidden[:8])), "[]byte{"), "}"),
+				"its end": hidden[len(hidden)-10:],
+			} {
+				if strings.Contains(out.String(), text) {
+					t.Errorf("signed=%v: there is a %.6s… as %s", signed, hidden, form)
+				}
+			}
+		}
+		if n := strings.Count(out.String(), "secret id"); n < 10 {
+			t.Errorf("only %d secrets were printed", n)
+		}
+	}
+}
+
+// T-9: what the Store keeps cannot be presented.
+func TestT9StoreKeepsHashesOnly(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	value := mint(t, tickets, user("alice")).Value
+	raw, err := base64.RawURLEncoding.DecodeString(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, e := range tickets.store.tickets.entries {
+		if text := fmt.Sprintf("%+v %+v %s", *e, *e.principal, key[:]); strings.Contains(text, value) || strings.Contains(text, string(raw)) || bytes.Equal(key[:], raw) {
+			t.Errorf("the store has the ticket: %s", text)
+		}
+		if id := e.principal.CredentialID; id != "ticket:"+hex.EncodeToString(key[:16]) {
+			t.Errorf("credential id %q", id)
+		}
+	}
+}
+
+func TestTicketCausesHaveNames(t *testing.T) {
+	seen := make(map[string]bool)
+	for c := TicketMalformed; c <= TicketNoRoom; c++ {
+		if seen[c.String()] || strings.Contains(c.String(), "TicketCause") || c.String() == "" {
+			t.Errorf("%d: %v", c, c)
+		}
+		seen[c.String()] = true
+	}
+	if got := fmt.Sprint(TicketCause(0), TicketNoRoom+1, StageRenew); got != "TicketCause(0) TicketCause(11) renew" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,162 @@
+package auth
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// sign makes what another program that knows the secret can make.
+func sign(t testing.TB, s Secret, m any) string {
+	t.Helper()
+	payload, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "v1." + s.ID + "." + base64.RawURLEncoding.EncodeToString(payload)
+	return text + "." + signer(s.Key)(text)
+}
+
+func TestSignedTicketFromAnotherProgram(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a')}})
+		pass(time.Hour)
+		now := time.Now()
+		nonce := make([]byte, minNonceBytes)
+		good := func() *signedTicket {
+			nonce[0]++
+			return &signedTicket{
+				Nonce: append([]byte(nil), nonce...), Created: now.UnixNano(), Expires: now.Unix() + 300, User: "alice",
+			}
+		}
+		for _, c := range []struct {
+			name   string
+			change func(m *signedTicket)
+			want   string
+		}{
+			{"good", func(*signedTicket) {}, "alice"},
+			{"S-7 just in the future", func(m *signedTicket) { m.Created += int64(MaxClockSkew) }, "alice"},
+			{"S-7 in the future", func(m *signedTicket) { m.Created += int64(MaxClockSkew) + 1 }, "created in the future"},
+			{"older than the store", func(m *signedTicket) { m.Created -= int64(time.Hour) + 1; m.Expires = now.Unix() }, "older than this process"},
+			{"lives too long", func(m *signedTicket) { m.Expires += 3600 }, "malformed"},
+			{"lives for ever", func(m *signedTicket) { m.Expires = 1 << 60 }, "malformed"},
+			{"short nonce", func(m *signedTicket) { m.Nonce = m.Nonce[1:] }, "malformed"},
+			{"illegal name", func(m *signedTicket) { m.User = "a\nb" }, "malformed"},
+			{"nobody", func(m *signedTicket) { m.User = "" }, "malformed"},
+			{"a back end", func(m *signedTicket) { m.User, m.Roles = "", []string{RoleBackend} }, ""},
+			{"expired", func(m *signedTicket) { m.Expires = now.Unix() }, "expired"},
+		} {
+			m := good()
+			c.change(m)
+			if got := consumed(t, tickets, sign(t, key('a'), m), ""); got != c.want {
+				t.Errorf("%s: %s", c.name, got)
+			}
+		}
+		for name, text := range map[string]string{
+			"another key":    sign(t, Secret{ID: "ka", Key: key('b').Key}, good()),
+			"another key ID": sign(t, key('b'), good()),
+			"no JSON object": sign(t, key('a'), []int{1}),
+			"no base64":      func() string { s := "v1.ka.!!!"; return s + "." + signer(key('a').Key)(s) }(),
+			"no payload":     func() string { s := "v1.ka"; return s + "." + signer(key('a').Key)(s) }(),
+			"other version":  strings.Replace(sign(t, key('a'), good()), "v1", "v2", 1),
+		} {
+			if got := consumed(t, tickets, text, ""); got != "malformed" {
+				t.Errorf("%s: %s", name, got)
+			}
+		}
+	})
+}
+
+// One nonce is one ticket, whatever else differs.
+func TestSignedTicketNonceIsSpentOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a'), key('b')}})
+		m := &signedTicket{Nonce: make([]byte, 32), Created: time.Now().UnixNano(), Expires: time.Now().Unix() + 100, User: "alice"}
+		if got := consumed(t, tickets, sign(t, key('a'), m), ""); got != "alice" {
+			t.Fatal(got)
+		}
+		m.User = "bob"
+		if got := consumed(t, tickets, sign(t, key('b'), m), ""); got != "used before" {
+			t.Error(got)
+		}
+	})
+}
+
+func TestSignedTicketNoByteCanBeChanged(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a')}})
+	value := mint(t, tickets, user("alice")).Value
+	for i := range value {
+		for _, c := range []byte{value[i] ^ 1, 'A', '.', '\n'} {
+			if c == value[i] {
+				continue
+			}
+			if got := consumed(t, tickets, value[:i]+string(c)+value[i+1:], ""); got != "malformed" {
+				t.Fatalf("byte %d: %s", i, got)
+			}
+		}
+		if got := consumed(t, tickets, value[:i], ""); got != "malformed" {
+			t.Fatalf("%d bytes: %s", i, got)
+		}
+	}
+	if got := consumed(t, tickets, value, ""); got != "alice" {
+		t.Error(got)
+	}
+}
+
+func TestSignedTicketKeyRotation(t *testing.T) {
+	store, a, b := NewStore(), key('a'), key('b')
+	with := func(secrets ...Secret) *Tickets {
+		return mustTickets(t, store, TicketOptions{Signed: true, Secrets: secrets})
+	}
+	before, both, after := with(a), with(b, a), with(b)
+	if got := consumed(t, both, mint(t, before, user("alice")).Value, ""); got != "alice" {
+		t.Errorf("the old key: %s", got)
+	}
+	fresh := mint(t, both, user("alice")).Value
+	if !strings.HasPrefix(fresh, "v1.kb.") {
+		t.Errorf("signed by %.6s", fresh)
+	}
+	if got := consumed(t, before, fresh, ""); got != "malformed" {
+		t.Errorf("before the rotation: %s", got)
+	}
+	if got := consumed(t, after, fresh, ""); got != "alice" {
+		t.Errorf("the new key: %s", got)
+	}
+	if got := consumed(t, after, mint(t, before, user("alice")).Value, ""); got != "malformed" {
+		t.Errorf("the withdrawn key: %s", got)
+	}
+}
+
+func TestFormsAreNotMixed(t *testing.T) {
+	store := NewStore()
+	opaque := mustTickets(t, store, TicketOptions{Secrets: []Secret{key('a')}})
+	signed := mustTickets(t, store, TicketOptions{Secrets: []Secret{key('a')}, Signed: true})
+	if got := consumed(t, opaque, mint(t, signed, user("alice")).Value, ""); got != "malformed" {
+		t.Error(got)
+	}
+	if got := consumed(t, signed, mint(t, opaque, user("alice")).Value, ""); got != "malformed" {
+		t.Error(got)
+	}
+}
+
+func TestSignedTicketHasALimit(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a')}})
+	for name, p := range map[string]*Principal{
+		"long":             {Name: "alice", Claims: map[string]any{"c": strings.Repeat("x", 3000)}},
+		"no JSON":          {Name: "alice", Claims: map[string]any{"c": func() {}}},
+		"no such year":     {Name: "alice", Expires: time.Unix(1<<40, 0)},
+		"credential id":    {Name: "alice", CredentialID: "\xff"},
+		"many, many roles": {Name: "alice", Roles: make([]string, 2000)},
+	} {
+		if ticket, err := tickets.Mint(t.Context(), Grant{Principal: p}); err != ErrTicketContent || ticket.Value != "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	p := &Principal{Name: strings.Repeat("n", MaxNameBytes), Claims: map[string]any{"c": strings.Repeat("x", 1000)}}
+	if got := consumed(t, tickets, mint(t, tickets, Grant{Principal: p}).Value, ""); got != p.Name {
+		t.Error("a long one does not work")
+	}
+}

@@ -1,0 +1,206 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// maxLinger is how many octets of a session that is ending are read and thrown
+// away, so that its goodbye is not lost to a reset.
+const maxLinger = 1 << 20
+
+// ended turns what ended receive into the session's reason.
+func (s *session) ended(err error, bt *batch) {
+	var (
+		f        *Error
+		closing  *wsconn.CloseError
+		protocol *wsconn.ProtocolError
+	)
+	switch {
+	case errors.As(err, &f):
+		s.end(f, "", bt)
+	case errors.As(err, &closing):
+		text := fmt.Sprintf("closed by the client with code %d", closing.Code)
+		s.end(&Error{Reason: ReasonDisconnect, Message: text, ClientCode: closing.Code}, "", bt)
+	case errors.As(err, &protocol):
+		s.end(&Error{Reason: reasonOfCode(protocol.Code), Message: protocol.Reason}, "", bt)
+	case errors.Is(err, io.EOF):
+		s.end(&Error{Reason: ReasonConnectionLost, Message: "the client closed the connection"}, "", bt)
+	default:
+		s.lost(bt)
+	}
+}
+
+func reasonOfCode(code int) Reason {
+	switch code {
+	case 1007:
+		return ReasonInvalidText
+	case 1009:
+		return ReasonTooBig
+	}
+	return ReasonProtocolError
+}
+
+func (s *session) discard(n int) error {
+	s.discarded += n
+	if s.discarded > maxLinger {
+		return io.EOF
+	}
+	return nil
+}
+
+// end ends the session for a reason; the first reason wins. Anybody may call
+// it. The client is told why as far as it still can be, and the reading
+// goroutine is left to clean up.
+func (s *session) end(f *Error, receipt string, bt *batch) {
+	s.endMu.Lock()
+	if s.failed != nil {
+		s.endMu.Unlock()
+		return
+	}
+	s.failed = f
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.endMu.Unlock()
+	s.endAt.Store(s.b.now() + int64(s.b.o.LingerTimeout))
+	before := phase(s.phase.Swap(uint32(phaseEnding)))
+	s.b.stats.ended(f.Reason)
+
+	switch f.Reason {
+	case ReasonConnectionLost:
+		s.out.close(nil, false, bt)
+		return
+	case ReasonSlowConsumer:
+		if s.out.close(s.goodbye(f, receipt, before), true, bt) {
+			s.wire.abort() // in the middle of a frame nothing can be said any more
+		}
+	default:
+		s.out.close(s.goodbye(f, receipt, before), false, bt)
+	}
+	s.b.sweeper.reschedule(s, s.endAt.Load())
+}
+
+// endNow is end for callers that have no batch.
+func (s *session) endNow(f *Error) {
+	bt := s.b.newBatch()
+	s.end(f, "", bt)
+	bt.flushLater()
+}
+
+// goodbye returns the last frames for the client.
+func (s *session) goodbye(f *Error, receipt string, before phase) [][]byte {
+	var out [][]byte
+	version := frames.Unnegotiated
+	if before == phaseOpen {
+		version = s.version
+	}
+	if f.Reason != ReasonDisconnect && f.Reason != ReasonDraining {
+		fr := frames.Frame{Command: frames.CommandError, Headers: []frames.Header{{Name: frames.HeaderMessage, Value: f.Message}}}
+		if receipt != "" {
+			fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderReceiptID, Value: receipt})
+		}
+		if before == phaseNew && f == errVersion {
+			fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderVersion, Value: frames.SupportedVersions})
+		}
+		fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderContentType, Value: "text/plain"})
+		fr.Body = []byte(f.Message)
+		out = append(out, encodeFrame(s.wire.framing(), version, &fr))
+	}
+	if c := s.wire.goodbye(f.Reason.CloseCode(), f.Reason.String()); c != nil {
+		out = append(out, c)
+	}
+	return out
+}
+
+// finish is called when the goodbye was written.
+func (s *session) finish() {
+	f := s.cause()
+	s.wire.finish(s.b.o.LingerTimeout, f.Reason.CloseCode(), f.Reason.String())
+}
+
+// lost ends a session whose connection broke.
+func (s *session) lost(bt *batch) {
+	s.end(&Error{Reason: ReasonConnectionLost, Message: "the connection was lost"}, "", bt)
+	s.out.drop()
+	s.wire.abort()
+}
+
+// cause returns why the session ended.
+func (s *session) cause() *Error {
+	s.endMu.Lock()
+	defer s.endMu.Unlock()
+	if s.failed == nil {
+		return &Error{Reason: ReasonNone}
+	}
+	return s.failed
+}
+
+// cleanUp takes the session out of everything. It runs in the reading goroutine
+// after the connection has ended.
+func (s *session) cleanUp(bt *batch) {
+	s.b.sweeper.remove(s)
+	for _, sub := range s.subs {
+		s.drop(sub, bt)
+	}
+	s.subs, s.tx = nil, nil
+	s.dec.Release()
+	if s.joined {
+		s.b.leave(s)
+	} else {
+		s.abandonAdmission()
+	}
+	s.b.removeSession(s)
+	bt.flush()
+	s.waitWritten(bt)
+	s.wire.drain()
+	s.wire.shut()
+	f := s.cause()
+	if s.joined {
+		s.tell(bt, func(o *Observer) {
+			if o.Disconnected != nil {
+				o.Disconnected(s.info(), f)
+			}
+		})
+	}
+	s.b.o.Logger.Debug("session ended", "session", s.id, "user", s.userName(), "remote", s.peer, "reason", f.Reason, "detail", f.Message)
+}
+
+// waitWritten lets the last octets out, within LingerTimeout: a client that
+// half-closes its connection may still read.
+func (s *session) waitWritten(bt *batch) {
+	s.out.flush(bt)
+	idle := s.out.whenIdle()
+	if idle == nil {
+		return
+	}
+	timer := time.NewTimer(s.b.o.LingerTimeout)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+		s.wire.abort()
+		<-idle
+	}
+}
+
+// abandon undoes newSession for a session that never ran.
+func (s *session) abandon() {
+	s.b.sweeper.remove(s)
+	s.abandonAdmission()
+	s.b.removeSession(s)
+	s.wire.abort()
+	s.wire.shut()
+}
+
+func (s *session) abandonAdmission() {
+	if s.admission != nil {
+		s.admission.Release()
+		s.admission = nil
+	}
+}
