@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -134,63 +133,4 @@ func (b *Broker) trusted(a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// caps bound the sockets that have not authenticated, in all and per address.
-type caps struct {
-	mu         sync.Mutex
-	all        int
-	perAddress map[netip.Addr]int
-	maxAll     int
-	maxAddress int
-}
-
-func (c *caps) init(l Limits) {
-	c.perAddress = make(map[netip.Addr]int)
-	c.maxAll, c.maxAddress = l.Unauthenticated, l.UnauthenticatedPerAddress
-}
-
-// place is one socket's place in the caps.
-type place struct {
-	c    *caps
-	addr netip.Addr
-	once sync.Once
-}
-
-// clientNetwork is what one client has to itself: an IPv4 address, or the /64 of
-// an IPv6 address.
-func clientNetwork(a netip.Addr) netip.Addr {
-	a = a.Unmap()
-	if a.Is6() {
-		p, _ := a.WithZone("").Prefix(64) // 64 is in range
-		return p.Addr()
-	}
-	return a
-}
-
-// enter takes a place.
-func (c *caps) enter(addr netip.Addr) (*place, error) {
-	addr = clientNetwork(addr)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.all >= c.maxAll {
-		return nil, &auth.Refusal{Status: http.StatusTooManyRequests, RetryAfter: time.Second, Reason: "too many unauthenticated connections"}
-	}
-	if c.perAddress[addr] >= c.maxAddress {
-		return nil, &auth.Refusal{Status: http.StatusTooManyRequests, RetryAfter: time.Second, Reason: "too many unauthenticated connections from your address"}
-	}
-	c.all++
-	c.perAddress[addr]++
-	return &place{c: c, addr: addr}, nil
-}
-
-func (p *place) leave() {
-	p.once.Do(func() {
-		p.c.mu.Lock()
-		defer p.c.mu.Unlock()
-		p.c.all--
-		if p.c.perAddress[p.addr]--; p.c.perAddress[p.addr] <= 0 {
-			delete(p.c.perAddress, p.addr)
-		}
-	})
 }

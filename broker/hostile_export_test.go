@@ -33,7 +33,7 @@ func (b *Broker) AcceptTCP(nc net.Conn) { b.acceptTCP(nc) }
 func (b *Broker) Places() (all, addresses int) {
 	b.caps.mu.Lock()
 	defer b.caps.mu.Unlock()
-	return b.caps.all, len(b.caps.perAddress)
+	return b.caps.all, len(b.caps.networks)
 }
 
 // Checked returns how many sessions lie in the sweeper's wheel.

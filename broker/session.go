@@ -93,6 +93,9 @@ func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	if err := b.addSession(s); err != nil {
 		return nil, err
 	}
+	if a.place != nil {
+		a.place.session.Store(s)
+	}
 	b.sweeper.reschedule(s, s.deadline)
 	return s, nil
 }

@@ -23,6 +23,7 @@ const (
 	clockSkew      = time.Minute      // how far a provider's clock may be ahead of ours
 	replayMemory   = 10 * time.Minute // more than logoutAge and clockSkew
 	maxReplays     = 10_000
+	maxIDBytes     = 1 << 10 // bytes of a provider's name for a user, session or token
 )
 
 // BackchannelLogout is where a provider tells that a user has signed out there: POST logout_token= (OpenID Connect
@@ -121,9 +122,6 @@ func (p *provider) verifyLogout(ctx context.Context, raw string) (*oidc.LogoutTo
 	}
 	return t, nil
 }
-
-// maxIDBytes bounds what is kept of a provider's names for things.
-const maxIDBytes = 1 << 10
 
 // unverifiedIssuer returns the iss of a JWT, or "" for what is none.
 func unverifiedIssuer(raw string) string {

@@ -166,7 +166,21 @@ func (c *Client) admit(ctx context.Context, l *login, got *reply, asked time.Tim
 		c.sessions.end(s.id)
 		return "", token, &failure{http.StatusInternalServerError, textInternal, err}
 	}
+	if _, live := c.sessions.use(s.id); !live { // a logout came between, and found no token to delete
+		return "", token, c.retract(ctx, Key{id.user, p.Name}, token)
+	}
 	return cookie, token, nil
+}
+
+// retract deletes a token that has just been stored.
+func (c *Client) retract(ctx context.Context, k Key, token *Token) *failure {
+	err := c.o.Store.Update(ctx, k, func(present *Token) *Token {
+		if present != nil && present.Access == token.Access {
+			return nil
+		}
+		return present
+	})
+	return &failure{http.StatusBadRequest, textStale, err}
 }
 
 // inheriting returns t, with the refresh token of old if the provider gave none this time, which several do for a

@@ -3,8 +3,6 @@ package oauth
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
@@ -118,15 +116,6 @@ func TestA5ACookieThatOccursTwiceIsNone(t *testing.T) {
 	}
 }
 
-func TestE14ReusedCodeIsRefusedByTheProvider(t *testing.T) {
-	s := newStandin()
-	s.tokenReply = refuse("invalid_grant")
-	b := newBrowser(t, newClient(t, s, nil))
-	if resp := b.callback(s, b.login("")); resp.StatusCode != http.StatusBadRequest || b.sessionCookie() != "" {
-		t.Error(resp.StatusCode)
-	}
-}
-
 func TestA6ErrorCallback(t *testing.T) {
 	for code, status := range map[string]int{
 		"access_denied": http.StatusForbidden, "server_error": http.StatusBadGateway,
@@ -234,104 +223,6 @@ func TestMixUpIsRefused(t *testing.T) {
 	}
 }
 
-func TestA7Exchange(t *testing.T) {
-	for style, check := range map[AuthStyle]func(r *http.Request) bool{
-		AuthBasic: func(r *http.Request) bool {
-			user, pass, _ := r.BasicAuth()
-			return user == url.QueryEscape(clientID) && pass == url.QueryEscape(secret) && !r.PostForm.Has("client_secret")
-		},
-		AuthPost: func(r *http.Request) bool {
-			return r.Header.Get("Authorization") == "" && r.PostForm.Get("client_secret") == secret
-		},
-		AuthNone: func(r *http.Request) bool {
-			return r.Header.Get("Authorization") == "" && !r.PostForm.Has("client_secret")
-		},
-	} {
-		t.Run(style.String(), func(t *testing.T) {
-			s := newStandin()
-			b := newBrowser(t, newClient(t, s, func(o *Options) {
-				if o.Providers[0].AuthStyle = style; style == AuthNone {
-					o.Providers[0].ClientSecret = ""
-				}
-			}))
-			q := b.login("")
-			if resp := b.callback(s, q); resp.StatusCode != http.StatusSeeOther {
-				t.Fatal(resp.StatusCode)
-			}
-			r := s.tokenRequests()[0]
-			f := r.PostForm
-			if r.Method != http.MethodPost || r.URL.String() != issuer+"/token" || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" || r.Header.Get("Accept") != "application/json" {
-				t.Error(r.Method, r.URL, r.Header)
-			}
-			challenge := sha256.Sum256([]byte(f.Get("code_verifier")))
-			if base64.RawURLEncoding.EncodeToString(challenge[:]) != q.Get("code_challenge") {
-				t.Error("code_verifier does not fit code_challenge")
-			}
-			if !check(r) {
-				t.Error("client authentication:", f, r.Header)
-			}
-			f.Del("code_verifier")
-			f.Del("client_secret")
-			want := url.Values{"grant_type": {"authorization_code"}, "code": {"code-1"}, "redirect_uri": {"https://app.example/oauth/callback"}, "client_id": {clientID}}
-			if f.Encode() != want.Encode() {
-				t.Error(f)
-			}
-		})
-	}
-}
-
-func TestA7ExchangeIsBounded(t *testing.T) {
-	for name, reply := range map[string]func(http.ResponseWriter, *http.Request){
-		"silence": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		"over 1 MiB": func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, `{"access_token":"a","x":"`+strings.Repeat("x", 1<<20)+`"}`)
-		},
-		"redirect": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://evil.example/token", http.StatusTemporaryRedirect)
-		},
-		"no JSON":  func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "access_token=abc") },
-		"trailing": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"access_token":"a"}{}`) },
-		"error as ok": func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, `{"access_token":"a","error":"invalid_client"}`)
-		},
-		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newStandin()
-				s.tokenReply = reply
-				b := newBrowser(t, newClient(t, s, nil))
-				q, start := b.login(""), time.Now()
-				if resp := b.callback(s, q); resp.StatusCode != http.StatusBadGateway || b.sessionCookie() != "" {
-					t.Error(resp.StatusCode)
-				}
-				if n := len(s.tokenRequests()); n != 1 {
-					t.Errorf("%d token requests", n)
-				}
-				if took := time.Since(start); took > 5*time.Second || name == "silence" && took != 5*time.Second {
-					t.Error("it took", took)
-				}
-			})
-		})
-	}
-}
-
-func TestA7NothingGoesOverTheNetworkInClear(t *testing.T) {
-	_, err := providerClient(direct{newStandin()}).Get("http://idp.example/token")
-	if !errors.Is(err, errNotSecure) {
-		t.Error(err)
-	}
-	for address, want := range map[string]bool{
-		"https://x": true, "http://x": false, "http://localhost:1": true, "http://127.9.9.9": true, "http://[::1]:80": true,
-		"http://127.0.0.1.evil.example": false, "http://localhost.evil.example": false, "ftp://localhost": false, "http://user@localhost": false,
-		"//localhost": false, "https://": false, "": false, "http://10.0.0.1": false,
-	} {
-		if _, err := secureURL(address); (err == nil) != want {
-			t.Errorf("%q: %v", address, err)
-		}
-	}
-}
-
 func TestLoginWithoutCodeIsClosed(t *testing.T) {
 	s := newStandin()
 	b := newBrowser(t, newClient(t, s, nil))
@@ -400,29 +291,6 @@ func TestStaticOpenIDProviderAtAnAddressOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestRepliesOfOneMebibyteAreTheLongest(t *testing.T) {
-	for size, want := range map[int]error{1 << 20: nil, 1<<20 + 1: errReplyTooLarge} {
-		client := providerClient(direct{http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, strings.Repeat("x", size))
-		})})
-		resp, err := client.Get(issuer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		if body, err := io.ReadAll(resp.Body); !errors.Is(err, want) || len(body) > 1<<20 {
-			t.Error(size, len(body), err)
-		}
-	}
-}
-
-// brokenStore cannot keep anything.
-type brokenStore struct{ *MemoryStore }
-
-var errDisk = errors.New("disk full")
-
-func (brokenStore) Update(context.Context, Key, func(*Token) *Token) error { return errDisk }
-
 func TestLoginThatCannotBeStoredIsNone(t *testing.T) {
 	s := newStandin()
 	var log bytes.Buffer
@@ -435,5 +303,42 @@ func TestLoginThatCannotBeStoredIsNone(t *testing.T) {
 	}
 	if len(s.revocations()) != 2 || !strings.Contains(log.String(), "disk full") || strings.Contains(b.seen.String(), "disk") {
 		t.Error(s.revocations(), &log)
+	}
+}
+
+// hookedStore calls a function before each update.
+type hookedStore struct {
+	*MemoryStore
+	before func()
+}
+
+func (s *hookedStore) Update(ctx context.Context, k Key, change func(*Token) *Token) error {
+	s.before()
+	return s.MemoryStore.Update(ctx, k, change)
+}
+
+func TestLogoutBetweenSessionAndTokens(t *testing.T) {
+	s := newStandin()
+	store := &hookedStore{MemoryStore: NewMemoryStore()}
+	c := newClient(t, s, func(o *Options) { o.Store = store })
+	store.before = func() { c.sessions.endUser("alice", "") }
+	b := newBrowser(t, c)
+	if resp := b.callback(s, b.login("")); resp.StatusCode != http.StatusBadRequest || b.sessionCookie() != "" {
+		t.Error(resp.StatusCode)
+	}
+	if _, err := store.Load(t.Context(), aliceAtIDP); !errors.Is(err, ErrNoToken) || len(s.revocations()) != 2 {
+		t.Error("the tokens outlive the logout:", err)
+	}
+}
+
+func TestOptionsAreCopied(t *testing.T) {
+	o := Options{Providers: []Provider{oidcProvider()}, Transport: direct{newStandin()}}
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Providers[0].Name, o.Providers[0].Scopes[0] = "other", "other"
+	if scope := newBrowser(t, c).login("").Get("scope"); scope != "openid offline_access" {
+		t.Error(scope)
 	}
 }

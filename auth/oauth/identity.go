@@ -33,6 +33,7 @@ var (
 	errNoClaim    = errors.New("the user claim is missing or neither text nor a whole number")
 	errUnverified = errors.New("the e-mail address is not verified")
 	errSubject    = errors.New("ID token and userinfo are about different users")
+	errLongID     = errors.New("the sub or sid is longer than 1024 bytes")
 	errRoles      = errors.New("the roles are malformed, more than 128 or longer than 256 bytes")
 	errClaims     = errors.New("the claims to keep are longer than 4096 bytes")
 )
@@ -53,6 +54,9 @@ func (p *provider) identify(ctx context.Context, client *http.Client, m *metadat
 		}
 	}
 	id.subject, _ = claims["sub"].(string)
+	if max(len(id.subject), len(id.sid)) > maxIDBytes {
+		return nil, errLongID
+	}
 	if id.user = l.localUser; id.user == "" {
 		if id.user, err = p.userName(claims); err != nil {
 			return nil, err

@@ -44,6 +44,7 @@ func TestIDTokenClaims(t *testing.T) {
 		"sub is no text":         {map[string]any{"sub": 5}, false},
 		"sub with a line feed":   {map[string]any{"sub": "a\nb"}, false},
 		"sub of 1025 bytes":      {map[string]any{"sub": strings.Repeat("a", 1025)}, false},
+		"sid of 1025 bytes":      {map[string]any{"sid": strings.Repeat("a", 1025)}, false},
 		"at_hash":                {map[string]any{"at_hash": atHash("access-001")}, true},
 		"another at_hash":        {map[string]any{"at_hash": atHash("access-002")}, false},
 	} {

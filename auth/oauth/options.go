@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -71,6 +72,7 @@ var cookieName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // withDefaults returns o with its zero values replaced, or an error that names the bad field.
 func (o Options) withDefaults() (Options, error) {
+	o.Providers = slices.Clone(o.Providers)
 	o.SessionTTL = cmp.Or(o.SessionTTL, 12*time.Hour)
 	o.SessionIdle = cmp.Or(o.SessionIdle, 2*time.Hour)
 	if o.SessionIdle < 0 {
@@ -131,7 +133,7 @@ func (o *Options) compile() (map[string]*provider, error) {
 	tails := make(map[string]*provider)
 	var first *provider
 	for i := range o.Providers {
-		p := &provider{Provider: o.Providers[i]}
+		p := &provider{Provider: o.Providers[i].clone()}
 		if err := p.validate(o.LocalUser == nil); err != nil {
 			return nil, fmt.Errorf("oauth: Options.Providers[%d].%w", i, err)
 		}

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
@@ -176,6 +177,14 @@ func (p *Provider) validateURLs() error {
 		return fmt.Errorf("RedirectURL %w", err)
 	}
 	return nil
+}
+
+// clone returns a copy that shares nothing with p.
+func (p *Provider) clone() Provider {
+	c := *p
+	c.Scopes, c.Algorithms, c.Claims = slices.Clone(p.Scopes), slices.Clone(p.Algorithms), slices.Clone(p.Claims)
+	c.AuthParams = maps.Clone(p.AuthParams)
+	return c
 }
 
 // provider is a Provider that has been validated, and what has been learnt about it.

@@ -11,6 +11,7 @@ import (
 
 const (
 	maxTokenBytes = 64 << 10           // bytes of one token
+	maxScopeBytes = 4 << 10            // bytes of all scopes
 	maxLifetime   = 10 * 8760 * 3600.0 // seconds: what claims to live longer lives ten years
 )
 
@@ -46,7 +47,7 @@ func parseReply(body []byte) (*reply, error) {
 	if wire.Access == "" || !sendable(wire.Access) {
 		return nil, errNoAccessToken
 	}
-	if len(wire.Refresh) > maxTokenBytes || len(wire.ID) > maxTokenBytes {
+	if len(wire.Refresh) > maxTokenBytes || len(wire.ID) > maxTokenBytes || len(wire.Scope) > maxScopeBytes {
 		return nil, errMalformedReply
 	}
 	lifetime, err := parseLifetime(wire.Lifetime)

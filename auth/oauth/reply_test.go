@@ -33,7 +33,7 @@ func TestA8TokenReplies(t *testing.T) {
 		``, `null`, `{}`, `[]`, `{"access_token":""}`, `{"access_token":5}`, `{"access_token":"a","token_type":"DPoP"}`,
 		`{"access_token":"a","expires_in":"soon"}`, `{"access_token":"a","expires_in":[1]}`, `{"access_token":"a","expires_in":"NaN"}`,
 		`{"access_token":"a\nb"}`, `{"access_token":"a b"}`, `{"access_token":"é"}`, `{"access_token":"a"} x`, `{"access_token":"a"`,
-		`{"access_token":"` + strings.Repeat("a", maxTokenBytes+1) + `"}`, `{"access_token":"a","refresh_token":"` + strings.Repeat("a", maxTokenBytes+1) + `"}`,
+		`{"access_token":"` + strings.Repeat("a", maxTokenBytes+1) + `"}`, `{"access_token":"a","scope":"` + strings.Repeat("aa ", maxScopeBytes) + `"}`, `{"access_token":"a","refresh_token":"` + strings.Repeat("a", maxTokenBytes+1) + `"}`,
 	} {
 		if r, err := parseReply([]byte(body)); err == nil {
 			t.Errorf("%.80s: accepted as %+v", body, r)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
@@ -23,6 +24,14 @@ type Options struct {
 	// MaxBody bounds the body of a request, in octets; it is read into memory.
 	// Default 262,144, negative is no limit.
 	MaxBody int64
+	// Store takes the revocations. It must be the one in [broker.Options], or
+	// sessions outlive them. Nil means that there are none: POST
+	// /api/v1/revocations answers 404.
+	Store *auth.Store
+	// Tickets mints tickets for whichever user, with whichever roles, the caller
+	// names. They let nobody in unless the broker's Authenticator asks Tickets
+	// too. Nil means that there are none: POST /api/v1/tickets answers 404.
+	Tickets *auth.Tickets
 	// Profile serves the profiles of the Go runtime below /debug/pprof, for
 	// `go tool pprof` on a file that curl has fetched, with the token as well.
 	Profile bool
@@ -51,7 +60,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{b: b, maxBody: o.MaxBody, health: Health(b), guard: newGuard(o.Token, o.Logger)}
+	a := &api{b: b, store: o.Store, tickets: o.Tickets, maxBody: o.MaxBody, health: Health(b), guard: newGuard(o.Token, o.Logger)}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -62,6 +71,8 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 
 type api struct {
 	b       *broker.Broker
+	store   *auth.Store   // nil: no revocations
+	tickets *auth.Tickets // nil: no tickets
 	maxBody int64
 	guard   *guard
 	origins http.CrossOriginProtection // the zero value allows no foreign origin
@@ -92,10 +103,14 @@ func (a *api) routes() []route {
 	return []route{
 		{"POST", "/api/v1/messages", a.publish},
 		{"POST", "/api/v1/users/{user}/messages", a.publishToUser},
+		{"POST", "/api/v1/tickets", a.mint},
+		{"POST", "/api/v1/revocations", a.revoke},
 		{"GET", "/api/v1/stats", a.stats},
 		{"GET", "/api/v1/sessions", a.sessions},
+		{"GET", "/api/v1/sessions/{id}", a.session},
 		{"DELETE", "/api/v1/sessions/{id}", a.disconnect},
 		{"GET", "/api/v1/users", a.users},
+		{"GET", "/api/v1/users/{user}/sessions", a.userSessions},
 		{"GET", "/api/v1/destinations", a.destinations},
 		{"GET", "/api/v1/openapi.json", openAPI},
 	}

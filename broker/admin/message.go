@@ -33,15 +33,15 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) *problem {
 		return p
 	}
 	if err := a.b.Publish(r.Context(), m); err != nil {
-		return refused(r, err, "a message goes to /topic/…, /queue/… or /user/{name}/…, and to no pattern")
+		return refused(err, "a message goes to /topic/…, /queue/… or /user/{name}/…, and to no pattern")
 	}
 	return writeJSON(w, http.StatusAccepted, published{m.ID})
 }
 
 func (a *api) publishToUser(w http.ResponseWriter, r *http.Request) *problem {
-	user := r.PathValue("user")
-	if err := auth.ValidName(user); err != nil {
-		return problemf(http.StatusBadRequest, "%v", err)
+	user, p := pathUser(r)
+	if p != nil {
+		return p
 	}
 	m, p := a.readMessage(w, r)
 	if p != nil {
@@ -49,26 +49,34 @@ func (a *api) publishToUser(w http.ResponseWriter, r *http.Request) *problem {
 	}
 	d, err := a.b.PublishToUser(r.Context(), user, m)
 	if err != nil {
-		return refused(r, err, "a message to a user goes to /topic/… or /queue/…, and to no pattern")
+		return refused(err, "a message to a user goes to /topic/… or /queue/…, and to no pattern")
 	}
 	return writeJSON(w, http.StatusOK, delivered{m.ID, d.Subscriptions, d.Unacknowledged})
 }
 
-// refused translates an error of Broker.Publish. What is not about the queue or
-// the broker is about the destination (broker.ErrDestination): takes says which
-// ones would do.
-func refused(r *http.Request, err error, takes string) *problem {
+// pathUser returns the {user} of the path.
+func pathUser(r *http.Request) (string, *problem) {
+	user := r.PathValue("user")
+	if err := auth.ValidName(user); err != nil {
+		return "", problemf(http.StatusBadRequest, "%v", err)
+	}
+	return user, nil
+}
+
+// refused translates an error of Broker.Publish; takes says which destinations
+// would do.
+func refused(err error, takes string) *problem {
 	switch {
+	case errors.Is(err, broker.ErrDestination):
+		return problemf(http.StatusBadRequest, "%s; %s", strings.TrimPrefix(err.Error(), "broker: "), takes)
 	case errors.Is(err, broker.ErrQueueFull):
 		p := problemf(http.StatusTooManyRequests, "%s", strings.TrimPrefix(err.Error(), "broker: "))
 		p.retryAfter = time.Second
 		return p
 	case errors.Is(err, broker.ErrClosed):
 		return problemf(http.StatusServiceUnavailable, "the broker is closed")
-	case r.Context().Err() != nil:
-		return problemf(http.StatusServiceUnavailable, "the request was given up before the message was published")
 	}
-	return problemf(http.StatusBadRequest, "%s; %s", strings.TrimPrefix(err.Error(), "broker: "), takes)
+	return problemf(http.StatusServiceUnavailable, "the request was given up before the message was published")
 }
 
 // readMessage reads the body of a request as a message with an id of its own.
@@ -155,7 +163,6 @@ func addHeader(m *broker.Message, name, value string) error {
 	case strings.Contains(name, "\x00") || strings.Contains(value, "\x00"):
 		return fmt.Errorf("the header %q has a NUL", name)
 	}
-	// The element type belongs to the codec, which is none of this package's business.
 	m.Headers = append(m.Headers, broker.Header{Name: name, Value: value})
 	return nil
 }

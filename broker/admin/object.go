@@ -11,8 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// readObject returns the body of a request that must be one JSON object.
+// readObject returns the body of a request that must be one JSON object, and have
+// no parameters.
 func readObject(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *problem) {
+	if _, p := query(r); p != nil {
+		return nil, p
+	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
 		return nil, problemf(http.StatusUnsupportedMediaType, "the request needs the header Content-Type: application/json")
@@ -73,6 +77,18 @@ func members(what string, data []byte, f func(name string, value json.RawMessage
 func text(name string, value json.RawMessage, p **string) error {
 	if json.Unmarshal(value, p) != nil {
 		return fmt.Errorf("%q must be a string", name)
+	}
+	return nil
+}
+
+// nonEmpty is text for what somebody who has none has to leave out: an empty
+// value is a mistake of theirs, which must not make a request mean more.
+func nonEmpty(name string, value json.RawMessage, p **string) error {
+	if err := text(name, value, p); err != nil {
+		return err
+	}
+	if *p != nil && **p == "" {
+		return fmt.Errorf("%q is empty", name)
 	}
 	return nil
 }

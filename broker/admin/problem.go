@@ -17,7 +17,7 @@ type problem struct {
 	Detail string `json:"detail"`
 
 	challenge  string        // WWW-Authenticate
-	retryAfter time.Duration // Retry-After, whole seconds
+	retryAfter time.Duration // Retry-After, rounded up to seconds
 	hangUp     bool          // close the connection
 }
 
@@ -31,7 +31,7 @@ func (p *problem) write(w http.ResponseWriter) {
 		h.Set("WWW-Authenticate", p.challenge)
 	}
 	if p.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(p.retryAfter/time.Second)))
+		h.Set("Retry-After", strconv.FormatInt(int64((p.retryAfter+time.Second-1)/time.Second), 10))
 	}
 	if p.hangUp {
 		h.Set("Connection", "close")

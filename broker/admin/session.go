@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 	"unicode"
@@ -28,13 +29,31 @@ type session struct {
 }
 
 // sessions lists sessions, of one user if one is asked for (an empty name means
-// the anonymous). Equal ones are in the order of their ids, so that pages fit
-// together.
+// the anonymous).
 func (a *api) sessions(w http.ResponseWriter, r *http.Request) *problem {
 	q, p := query(r, "user", "sort", "order", "offset", "limit")
 	if p != nil {
 		return p
 	}
+	return a.answerSessions(w, q, !q.Has("user"), q.Get("user"))
+}
+
+// userSessions lists the sessions of the user in the path.
+func (a *api) userSessions(w http.ResponseWriter, r *http.Request) *problem {
+	user, p := pathUser(r)
+	if p != nil {
+		return p
+	}
+	q, p := query(r, "sort", "order", "offset", "limit")
+	if p != nil {
+		return p
+	}
+	return a.answerSessions(w, q, false, user)
+}
+
+// answerSessions writes a page of the sessions of everybody or of one user. Equal
+// ones are in the order of their ids, so that pages fit together.
+func (a *api) answerSessions(w http.ResponseWriter, q url.Values, everybody bool, user string) *problem {
 	by, p := choice(q, "sort", "opened", "user", "pending", "unacknowledged", "subscriptions")
 	if p != nil {
 		return p
@@ -47,7 +66,7 @@ func (a *api) sessions(w http.ResponseWriter, r *http.Request) *problem {
 	}
 	var all []session
 	for s := range a.b.Sessions() {
-		if !q.Has("user") || s.User == q.Get("user") {
+		if everybody || s.User == user {
 			all = append(all, session(s))
 		}
 	}
@@ -78,6 +97,20 @@ func sessionOrder(by string) (compare func(x, y *session) int, order string) {
 	}
 }
 
+// session shows one session.
+func (a *api) session(w http.ResponseWriter, r *http.Request) *problem {
+	if _, p := query(r); p != nil {
+		return p
+	}
+	id := r.PathValue("id")
+	for s := range a.b.Sessions() {
+		if s.ID == id {
+			return writeJSON(w, http.StatusOK, session(s))
+		}
+	}
+	return noSession()
+}
+
 // disconnect ends a session. Its client is told the reason, or a constant text.
 func (a *api) disconnect(w http.ResponseWriter, r *http.Request) *problem {
 	q, p := query(r, "reason")
@@ -92,9 +125,13 @@ func (a *api) disconnect(w http.ResponseWriter, r *http.Request) *problem {
 		return problemf(http.StatusBadRequest, "the reason must be one line of UTF-8 text")
 	}
 	if a.b.Disconnect(r.PathValue("id"), reason) != nil { // ErrNoSession and nothing else
-		return problemf(http.StatusNotFound, "no session with this id is connected")
+		return noSession()
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+func noSession() *problem {
+	return problemf(http.StatusNotFound, "no session with this id is connected")
 }

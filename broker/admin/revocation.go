@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// revoked answers POST /revocations.
+type revoked struct {
+	// Sessions is how many were connected when the revocation came and are ended
+	// by it. For a credential it is left out: sessions do not tell theirs.
+	Sessions *int `json:"sessions,omitempty"`
+}
+
+func (a *api) revoke(w http.ResponseWriter, r *http.Request) *problem {
+	if a.store == nil {
+		return problemf(http.StatusNotFound, "nothing can be revoked here: admin.Options.Store is not set")
+	}
+	data, p := readObject(w, r, a.maxBody)
+	if p != nil {
+		return p
+	}
+	rev, err := parseRevocation(data)
+	if err != nil {
+		return problemf(http.StatusBadRequest, "%v", err)
+	}
+	var answer revoked
+	if rev.Credential == "" {
+		n := 0
+		for s := range a.b.Sessions() {
+			if rev.User != "" && s.User == rev.User || s.ID == rev.Session {
+				n++
+			}
+		}
+		answer.Sessions = &n
+	}
+	if err := a.store.Revoke(rev); err != nil {
+		return problemf(http.StatusBadRequest, "%v", errOneSubject) // parseRevocation leaves no other reason
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+var errOneSubject = errors.New(`the request body must have exactly one of "user", "session" and "credential"`)
+
+func parseRevocation(data []byte) (auth.Revocation, error) {
+	var user, session, credential *string
+	err := members("the request body", data, func(name string, value json.RawMessage) error {
+		switch name {
+		case "user":
+			return text(name, value, &user)
+		case "session":
+			return nonEmpty(name, value, &session)
+		case "credential":
+			return nonEmpty(name, value, &credential)
+		}
+		return fmt.Errorf("there is no field %q, only user, session and credential", name)
+	})
+	switch {
+	case err != nil:
+		return auth.Revocation{}, err
+	case user != nil && session == nil && credential == nil:
+		return auth.Revocation{User: *user}, auth.ValidName(*user)
+	case session != nil && user == nil && credential == nil:
+		return auth.Revocation{Session: *session}, nil
+	case credential != nil && user == nil && session == nil:
+		return auth.Revocation{Credential: *credential}, nil
+	}
+	return auth.Revocation{}, errOneSubject
+}

@@ -1,0 +1,113 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// maxTTL is in seconds; what Options.Tickets allows may be less.
+const maxTTL = int(auth.MaxTicketTTL / time.Second)
+
+// minted answers POST /tickets. The ticket is written here and nowhere else: no
+// other answer, no log and no error has it.
+type minted struct {
+	Ticket  string `json:"ticket"`
+	Expires int64  `json:"expires"` // seconds since 1970, as /ws_ticket has it
+}
+
+func (a *api) mint(w http.ResponseWriter, r *http.Request) *problem {
+	if a.tickets == nil {
+		return problemf(http.StatusNotFound, "there are no tickets here: admin.Options.Tickets is not set")
+	}
+	data, p := readObject(w, r, a.maxBody)
+	if p != nil {
+		return p
+	}
+	g, err := parseGrant(data)
+	if err != nil {
+		return problemf(http.StatusBadRequest, "%v", err)
+	}
+	t, err := a.tickets.Mint(r.Context(), g)
+	if err != nil {
+		return unminted(err)
+	}
+	return writeJSON(w, http.StatusCreated, minted{t.Value, t.Expires.Unix()})
+}
+
+// unminted translates an error of Tickets.Mint.
+func unminted(err error) *problem {
+	var no *auth.Refusal
+	switch {
+	case errors.As(err, &no) && no.StatusCode() == http.StatusTooManyRequests:
+		p := problemf(http.StatusTooManyRequests, "%v", no)
+		p.retryAfter = no.RetryAfter
+		return p
+	case errors.As(err, &no): // a credential that begins now can be refused for nothing else
+		return problemf(http.StatusConflict, "the user was revoked while the ticket was being made")
+	case errors.Is(err, auth.ErrTicketTTL):
+		return problemf(http.StatusBadRequest, `"ttl" is longer than tickets may live here`)
+	case errors.Is(err, auth.ErrOperation):
+		return problemf(http.StatusBadRequest, `"operation" must be at most %d bytes of text without control characters`, auth.MaxOperationBytes)
+	case errors.Is(err, auth.ErrOrigin):
+		return problemf(http.StatusBadRequest, `"origin" must be a scheme, a host and perhaps a port, such as https://app.example.com`)
+	case errors.Is(err, auth.ErrTicketContent):
+		return problemf(http.StatusBadRequest, "all this does not fit into a signed ticket of %d bytes", auth.MaxTicketBytes)
+	}
+	return problemf(http.StatusServiceUnavailable, "the request was given up before the ticket was made")
+}
+
+func parseGrant(data []byte) (auth.Grant, error) {
+	var (
+		user, operation, origin *string
+		roles                   []string
+		ttl                     *int
+	)
+	err := members("the request body", data, func(name string, value json.RawMessage) error {
+		switch name {
+		case "user":
+			return text(name, value, &user)
+		case "roles":
+			// A null among them would become an empty one.
+			if json.Unmarshal(value, &roles) != nil || slices.Contains(roles, "") {
+				return fmt.Errorf("%q must be an array of strings that are not empty", name)
+			}
+			return nil
+		case "ttl":
+			if json.Unmarshal(value, &ttl) != nil || ttl != nil && (*ttl < 1 || *ttl > maxTTL) {
+				return fmt.Errorf("%q must be a whole number of seconds from 1 to %d", name, maxTTL)
+			}
+			return nil
+		case "operation":
+			return nonEmpty(name, value, &operation)
+		case "origin":
+			return nonEmpty(name, value, &origin)
+		}
+		return fmt.Errorf("there is no field %q, only user, roles, ttl, operation and origin", name)
+	})
+	if err != nil {
+		return auth.Grant{}, err
+	}
+	if user == nil {
+		return auth.Grant{}, errors.New(`"user" is missing`)
+	}
+	if err := auth.ValidName(*user); err != nil {
+		return auth.Grant{}, err
+	}
+	g := auth.Grant{Principal: &auth.Principal{Name: *user, Roles: roles}}
+	if ttl != nil {
+		g.TTL = time.Duration(*ttl) * time.Second
+	}
+	if operation != nil {
+		g.Operation = *operation
+	}
+	if origin != nil {
+		g.Origin = *origin
+	}
+	return g, nil
+}
