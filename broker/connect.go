@@ -82,6 +82,8 @@ func (s *session) connected() []byte {
 // errAnotherUser refuses a CONNECT that would change who the handshake was for.
 var errAnotherUser = &auth.Refusal{Reason: "the credential belongs to another user than the one this connection was opened for"}
 
+var errExpired = &auth.Refusal{Reason: "the credential has expired"}
+
 // authenticate asks the hook. It fails closed: an error, a panic or no answer
 // within the deadline is a refusal, and what the client learns is constant.
 func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Error) {
@@ -129,6 +131,9 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	}
 	if before := s.admission.principal; err == nil && p != nil && before != nil && p.Name != before.Name {
 		err = errAnotherUser
+	}
+	if err == nil && p.Expired(time.Now()) {
+		err = errExpired
 	}
 	if err == nil && p != nil && p.Name != "" {
 		err = validName(p.Name)

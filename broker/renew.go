@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 )
@@ -52,6 +53,9 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 		return failure(ReasonProtocolError, "no ticket and no bearer token to renew with")
 	}
 	p, err := guard(func() (*auth.Principal, error) { return b.o.Authenticator.Authenticate(ctx, a) })
+	if err == nil && p.Expired(time.Now()) {
+		err = errExpired
+	}
 	if err != nil || p == nil {
 		b.stats.authFailures.Add(1)
 		b.o.Logger.Info("renewal refused", "session", s.id, "error", refusalForLog(err))

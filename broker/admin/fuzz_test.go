@@ -3,9 +3,13 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"testing"
+	"time"
 	"unicode/utf8"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
@@ -71,6 +75,93 @@ func FuzzMessages(f *testing.F) {
 			if v := want.Headers[h.Name]; v == nil || *v != h.Value || broker.Reserved(h.Name) {
 				t.Fatalf("%q has the header %+v", body, h)
 			}
+		}
+	})
+}
+
+// FuzzTickets sends any body. What is taken makes a ticket for whom encoding/json
+// reads in it, with no more than that; what is not gets a problem.
+func FuzzTickets(f *testing.F) {
+	for _, s := range []string{
+		`{"user":"ann","roles":["a","b"],"ttl":30,"operation":"x","origin":"https://app.example.com"}`,
+		`{"user":"\ud800","roles":null,"ttl":null}`,
+		`{"user":"ann","user":"bob"}`, `{"USER":"ann"}`, `{"user":" "}`,
+		`{"user":"ann","roles":[null]}`, `{"user":"ann","ttl":1e2}`, `{"user":"ann","ttl":-0}`,
+		`{"user":"ann","origin":"http://[::1]:80"}`, `{"user":"ann","origin":"https://a@b"}`,
+		`[[[[`, "\xff", `null`, ``,
+	} {
+		f.Add([]byte(s))
+	}
+	bo, o := withTickets(f, auth.TicketOptions{Rate: -1})
+	o.MaxBody = 4096
+	h := newHandler(f, brokertest.New(f, bo), o)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		a := serve(h, request(t, "POST", "http://localhost/api/v1/tickets", string(body), "Content-Type", "application/json"))
+		if a.status != http.StatusCreated {
+			if a.status != http.StatusRequestEntityTooLarge {
+				a.problem(t, http.StatusBadRequest, "")
+			}
+			return
+		}
+		var got minted
+		a.json(t, http.StatusCreated, &got)
+		var want struct {
+			User      string   `json:"user"`
+			Roles     []string `json:"roles"`
+			TTL       *int64   `json:"ttl"`
+			Operation string   `json:"operation"`
+			Origin    string   `json:"origin"`
+		}
+		decode(t, body, &want)
+		g, err := parseGrant(body)
+		if err != nil || g.Origin != want.Origin {
+			t.Fatalf("%q was read as %+v, %v", body, g, err)
+		}
+		p, err := o.Tickets.Authenticate(t.Context(), &auth.Attempt{Stage: auth.StageRenew, Ticket: got.Ticket}) // whatever the origin
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Name != want.User || auth.ValidName(p.Name) != nil || !slices.Equal(p.Roles, want.Roles) {
+			t.Fatalf("%q became %+v", body, p)
+		}
+		if len(p.Scopes) > 1 || want.Operation != "" && !p.HasScope("operation:"+want.Operation) || want.Operation == "" && len(p.Scopes) > 0 {
+			t.Fatalf("%q has the scopes %q", body, p.Scopes)
+		}
+		if want.TTL != nil && got.Expires > time.Now().Unix()+1+*want.TTL {
+			t.Fatalf("%q lives until %d", body, got.Expires)
+		}
+	})
+}
+
+// FuzzRevocations sends any body. What is taken revokes the one thing that
+// encoding/json reads in it, and what is refused revokes nothing.
+func FuzzRevocations(f *testing.F) {
+	for _, s := range []string{
+		`{"user":"ann"}`, `{"session":"1"}`, `{"credential":"ticket:0"}`, `{"user":"ann","session":null}`,
+		`{"user":"ann","session":"1"}`, `{"user":"ann","session":""}`, `{"user":"\u0000"}`,
+		`{"user":"ann","user":"bob"}`, `{"User":"ann"}`, `{"user":"\ud800"}`,
+		`[[[[`, "\xff", `null`, ``,
+	} {
+		f.Add([]byte(s))
+	}
+	b := brokertest.New(f, broker.Options{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		store := auth.NewStore()
+		var told []auth.Revocation
+		store.Watch(func(r auth.Revocation) { told = append(told, r) })
+		a := &api{b: b, store: store, maxBody: 4096}
+		w := httptest.NewRecorder()
+		p := a.revoke(w, request(t, "POST", "http://localhost/api/v1/revocations", string(body), "Content-Type", "application/json"))
+		if p != nil {
+			if p.Status != http.StatusBadRequest && p.Status != http.StatusRequestEntityTooLarge || len(told) != 0 {
+				t.Fatalf("%+v, and %+v was revoked", p, told)
+			}
+			return
+		}
+		var want struct{ User, Session, Credential string }
+		decode(t, body, &want)
+		if len(told) != 1 || told[0].User != want.User || told[0].Session != want.Session || told[0].Credential != want.Credential {
+			t.Fatalf("%q revoked %+v", body, told)
 		}
 	})
 }

@@ -122,6 +122,8 @@ func TestForeignPagesAreRefused(t *testing.T) {
 		{"Origin", "null"},
 	} {
 		s.do(t, "POST", "/api/v1/messages", `{"destination":"/queue/x"}`, h...).problem(t, http.StatusForbidden, "another origin")
+		s.do(t, "POST", "/api/v1/tickets", `{"user":"ann"}`, h...).problem(t, http.StatusForbidden, "another origin")
+		s.do(t, "POST", "/api/v1/revocations", `{"user":"ann"}`, h...).problem(t, http.StatusForbidden, "another origin")
 		s.do(t, "DELETE", "/api/v1/sessions/x", "", h...).problem(t, http.StatusForbidden, "another origin")
 	}
 	s.do(t, "POST", "/api/v1/messages", `{"destination":"/queue/x"}`, "Sec-Fetch-Site", "same-origin").json(t, http.StatusAccepted, &published{})
@@ -139,7 +141,10 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		"GET /api/v1/users/ann/messages": "POST",
 		"POST /api/v1/stats":             "GET, HEAD",
 		"DELETE /api/v1/sessions":        "GET, HEAD",
-		"GET /api/v1/sessions/x":         "DELETE",
+		"POST /api/v1/sessions/x":        "DELETE, GET, HEAD",
+		"GET /api/v1/tickets":            "POST",
+		"DELETE /api/v1/revocations":     "POST",
+		"PUT /api/v1/users/ann/sessions": "GET, HEAD",
 		"OPTIONS /api/v1/users":          "GET, HEAD",
 		"PATCH /api/v1/destinations":     "GET, HEAD",
 		"POST /api/v1/openapi.json":      "GET, HEAD",

@@ -98,6 +98,53 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+func TestSessionsOfAUser(t *testing.T) {
+	s := start(t, broker.Options{}, Options{})
+	const odd = "a/b %c?"
+	var want []string
+	for _, login := range []string{"ann", odd, "", odd} {
+		c := brokertest.Connect(t, s.b, "login", login)
+		if login == odd {
+			want = append(want, c.Session)
+		}
+	}
+	path := "/api/v1/users/" + escape(odd) + "/sessions"
+	var p page[session]
+	s.do(t, "GET", path+"?sort=opened&order=desc", "").json(t, http.StatusOK, &p)
+	if p.Total != 2 || len(p.Items) != 2 || p.Items[0].ID != want[1] || p.Items[1].ID != want[0] || p.Items[0].User != odd {
+		t.Errorf("%+v, want %v, the youngest first", p, want)
+	}
+	s.do(t, "GET", path+"?limit=1&offset=1", "").json(t, http.StatusOK, &p)
+	if p.Total != 2 || len(p.Items) != 1 {
+		t.Errorf("%+v", p)
+	}
+	s.do(t, "GET", "/api/v1/users/nobody/sessions", "").json(t, http.StatusOK, &p)
+	if p.Total != 0 || p.Items == nil {
+		t.Errorf("nobody: %+v", p)
+	}
+	s.do(t, "GET", path+"?user=ann", "").problem(t, http.StatusBadRequest, `no parameter "user", only sort, order, offset, limit`)
+	s.do(t, "GET", path+"?sort=name", "").problem(t, http.StatusBadRequest, `"sort" must be one of`)
+	s.do(t, "GET", "/api/v1/users/%20/sessions", "").problem(t, http.StatusBadRequest, "user name is blank")
+	s.do(t, "GET", "/api/v1/users/a%0Ab/sessions", "").problem(t, http.StatusBadRequest, "user name")
+}
+
+func TestSession(t *testing.T) {
+	s := start(t, broker.Options{}, Options{})
+	brokertest.Connect(t, s.b, "login", "bob")
+	c := brokertest.Connect(t, s.b, "login", "ann")
+	c.Subscribe(t, "1", "/topic/x")
+	path := "/api/v1/sessions/" + c.Session
+	var got session
+	s.do(t, "GET", path, "").json(t, http.StatusOK, &got)
+	if got.ID != c.Session || got.User != "ann" || got.Subscriptions != 1 {
+		t.Errorf("%+v", got)
+	}
+	s.do(t, "GET", path+"?verbose", "").problem(t, http.StatusBadRequest, "takes no parameters")
+	c.Close()
+	brokertest.Eventually(t, "it is gone", func() bool { return s.b.Stats().Sessions == 1 })
+	s.do(t, "GET", path, "").problem(t, http.StatusNotFound, "no session")
+}
+
 // A client that does not acknowledge shows up first by that, one that takes
 // nothing by what waits for it.
 func TestSessionsByLoad(t *testing.T) {

@@ -124,6 +124,7 @@ func TestPublishRefuses(t *testing.T) {
 			problem(t, http.StatusBadRequest, "a message to a user goes to /topic/… or /queue/…")
 	}
 	s.do(t, "POST", "/api/v1/users/a%0Ab/messages", `{"destination":"/queue/x"}`).problem(t, http.StatusBadRequest, "user name")
+	s.do(t, "POST", "/api/v1/messages?dry-run", `{`+topic+`}`).problem(t, http.StatusBadRequest, `takes no parameters, not "dry-run"`)
 	for _, mediaType := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/json;;"} {
 		s.do(t, "POST", "/api/v1/messages", `{`+topic+`}`, "Content-Type", mediaType).
 			problem(t, http.StatusUnsupportedMediaType, "application/json")
