@@ -1,0 +1,72 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/hoofbeat/hoofbeat/broker/admin"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// admin is the listener of the JSON API.
+func (a *App) admin(l net.Listener) (*door, error) {
+	token, where, err := a.adminToken()
+	if err != nil {
+		return nil, err
+	}
+	h, err := admin.New(a.broker, admin.Options{Token: token, Store: a.who.store, Tickets: a.who.tickets, Logger: a.o.Logger})
+	if err != nil {
+		return nil, err
+	}
+	d := a.web(l, h)
+	d.url = "http://" + l.Addr().String()
+	d.note = where
+	return d, nil
+}
+
+// adminToken returns the token and, for the log, where it is from.
+func (a *App) adminToken() (token string, where []any, err error) {
+	c := a.o.Config
+	if c.AdminToken != "" {
+		return c.AdminToken, []any{"token", "HOOFBEAT_ADMIN_TOKEN"}, nil
+	}
+	path := c.AdminTokenFile
+	if path == "" {
+		dir, err := TokenDir(a.o.Getenv)
+		if err != nil {
+			return "", nil, err
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return "", nil, tokenError(err)
+		}
+		path = filepath.Join(dir, TokenName)
+	}
+	token, created, err := admin.LoadOrCreateToken(path)
+	if err != nil {
+		return "", nil, tokenError(err)
+	}
+	return token, []any{"token_file", path, "token_created", created}, nil
+}
+
+// TokenName is the file there.
+const TokenName = "admin-token"
+
+// TokenDir is where the token of the admin API is kept when nobody says where:
+// in the state directory that systemd gives the service, else with the user's
+// configuration.
+func TokenDir(getenv func(string) string) (string, error) {
+	if dir := getenv("STATE_DIRECTORY"); dir != "" {
+		return filepath.SplitList(dir)[0], nil
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", tokenError(err)
+	}
+	return filepath.Join(dir, "hoofbeat"), nil
+}
+
+func tokenError(err error) error {
+	return &config.KeyError{Key: "admin_token_file", Text: fmt.Sprintf("%v (HOOFBEAT_ADMIN_TOKEN would do instead, and so would admin: off)", err)}
+}

@@ -1,0 +1,177 @@
+// Package app is the running broker of `hoofbeat serve`: it makes a
+// [broker.Broker] out of a configuration, puts it behind its listeners, and
+// takes it down again without losing what was sent.
+//
+//	a, err := app.New(app.Options{Config: c, Logger: logger})
+//	if err != nil {
+//		return err // something in the configuration
+//	}
+//	return a.Run(ctx) // until ctx ends, then drained
+//
+// It touches nothing of the process: signals, standard streams and exit codes
+// are its caller's.
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// Options are what an App is made of.
+type Options struct {
+	// Config is the checked configuration. Required.
+	Config *config.Config
+	// Reload reads the configuration again for [App.Reload], from where Config
+	// came from. Nil means that it cannot have changed.
+	Reload func() (*config.Config, error)
+	// Logger receives everything; nil discards.
+	Logger *slog.Logger
+	// Level, when set, is the level of Logger, which a reload may change.
+	Level *slog.LevelVar
+	// Getenv looks up what systemd says: NOTIFY_SOCKET and STATE_DIRECTORY. Nil
+	// means that it says nothing.
+	Getenv func(string) string
+	// Version is logged at the start.
+	Version string
+}
+
+// App is one broker with its listeners.
+type App struct {
+	o      Options
+	broker *broker.Broker
+	who    *who
+	tls    *certificates // nil without TLS
+
+	tickets http.Handler // nil when nothing can be exchanged for a ticket
+
+	reloading sync.Mutex
+	patience  context.Context // ended by Abandon
+	abandon   context.CancelFunc
+}
+
+// New makes the broker and opens nothing yet. The error is one about the
+// configuration: a rule, a user, a certificate.
+func New(o Options) (*App, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Level == nil {
+		o.Level = new(slog.LevelVar)
+	}
+	if o.Getenv == nil {
+		o.Getenv = func(string) string { return "" }
+	}
+	if o.Reload == nil {
+		o.Reload = func() (*config.Config, error) { return o.Config, nil }
+	}
+	a := &App{o: o}
+	a.patience, a.abandon = context.WithCancel(context.Background())
+	var err error
+	if a.who, err = newWho(o.Config, o.Logger); err != nil {
+		return nil, err
+	}
+	if a.tickets, err = a.who.ticketHandler(o.Config); err != nil {
+		return nil, err
+	}
+	if a.tls, err = newCertificates(o.Config.TLS); err != nil {
+		return nil, err
+	}
+	options := brokerOptions(o.Config)
+	options.Authenticator = a.who.authenticator
+	options.Authorizer = a.who.authorizer
+	options.Store = a.who.store
+	options.Logger = o.Logger
+	a.broker, err = broker.New(options)
+	return a, err
+}
+
+// Run opens the listeners, serves until ctx ends, and then drains: no new
+// session is taken, and those there are get what is waiting for them and are
+// told to come back, within drain.timeout. It returns nil after that, and an
+// error at once if a listener cannot be opened or fails. An App runs once.
+func (a *App) Run(ctx context.Context) error {
+	defer a.abandon()
+	defer a.who.close()
+	defer func() { _ = a.broker.Close() }() // always nil
+	log := a.o.Logger
+	log.Info("starting", "version", a.o.Version)
+	doors, err := a.open()
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, len(doors))
+	var serving sync.WaitGroup
+	for _, d := range doors {
+		serving.Go(func() {
+			if err := d.serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				failed <- &config.KeyError{Key: d.key, Text: err.Error()}
+			}
+		})
+	}
+	for _, d := range doors {
+		d.announce(log)
+	}
+	if a.o.Config.Development() {
+		log.Warn("development mode: nothing says who may connect, so everybody on this machine may, and a login is taken at its word")
+	}
+	log.Info("ready")
+	a.notify("READY=1")
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-failed:
+	}
+	a.stop(doors)
+	serving.Wait()
+	log.Info("stopped")
+	return err
+}
+
+// farewell is how long the HTTP servers wait for requests that are being
+// answered when the sessions have gone.
+const farewell = 2 * time.Second
+
+func (a *App) stop(doors []*door) {
+	log, timeout := a.o.Logger, a.o.Config.Drain.Timeout
+	log.Info("stopping", "timeout", timeout.String())
+	a.notify("STOPPING=1")
+	ctx, cancel := context.WithTimeout(a.patience, timeout)
+	defer cancel()
+	// Meanwhile /readyz says that this broker takes no new sessions.
+	if err := a.broker.Drain(ctx); err != nil {
+		log.Warn("not everybody has gone", "error", err)
+	}
+	_ = a.broker.Close() // always nil
+	ctx, cancel = context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	for _, d := range doors {
+		d.close(ctx)
+	}
+}
+
+// Abandon makes a Run that is draining stop at once. It may be called at any
+// time, from any goroutine, and more than once.
+func (a *App) Abandon() { a.abandon() }
+
+// Check makes everything that New would make out of a configuration, without
+// keeping it, and returns what is wrong with each part.
+func Check(c *config.Config) error {
+	_, err := newRules(c)
+	if err = errors.Join(c.CheckFiles(), err); err != nil {
+		return err
+	}
+	w, err := newWho(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	_, err = w.ticketHandler(c)
+	return err
+}

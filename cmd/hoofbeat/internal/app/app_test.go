@@ -1,0 +1,343 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// log is a log that a test may read while it is written.
+type log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func load(t *testing.T, yaml string) *config.Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hoofbeat.yaml")
+	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(config.Sources{File: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const quiet = "listen: 127.0.0.1:0\nadmin: off\n"
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	l := new(log)
+	a, err := New(Options{Config: load(t, quiet+"tcp: 127.0.0.1:0\n"), Logger: slog.New(slog.NewTextHandler(l, nil)), Version: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	brokertest.Eventually(t, "it is ready", func() bool { return strings.Contains(l.String(), "msg=ready") })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	at := -1
+	for _, want := range []string{"msg=starting version=v1", "msg=listening listener=listen", "msg=listening listener=tcp", "development mode", "msg=ready", "msg=stopping", "msg=stopped"} {
+		next := strings.Index(l.String(), want)
+		if next <= at {
+			t.Errorf("%q is not in its place in\n%s", want, l)
+		}
+		at = next
+	}
+	if err := a.broker.Ready(t.Context()); err == nil {
+		t.Error("still ready")
+	}
+}
+
+// Many sessions are ended over the whole of drain.timeout, unless there is no
+// time for that any more.
+func TestAbandon(t *testing.T) {
+	l := new(log)
+	a, err := New(Options{Config: load(t, quiet+"drain: {timeout: 1h}\n"), Logger: slog.New(slog.NewTextHandler(l, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	brokertest.Eventually(t, "it is ready", func() bool { return strings.Contains(l.String(), "msg=ready") })
+	for range 200 {
+		brokertest.Connect(t, a.broker)
+	}
+	cancel()
+	brokertest.Eventually(t, "it drains", func() bool { return strings.Contains(l.String(), "msg=draining") })
+	select {
+	case <-done:
+		t.Fatal("Run has not waited for the sessions")
+	default:
+	}
+	a.Abandon()
+	a.Abandon()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Run goes on")
+	}
+}
+
+// When one listener cannot be opened, none stays open.
+func TestNoListenerIsLeftBehind(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(Options{Config: load(t, "listen: "+address+"\nadmin: off\ntcp: "+taken.Addr().String()+"\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var key *config.KeyError
+	if err := a.Run(t.Context()); !errors.As(err, &key) || key.Key != "tcp" {
+		t.Errorf("error %v, want one about tcp", err)
+	}
+	again, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatalf("the first listener is still open: %v", err)
+	}
+	_ = again.Close() // it was open
+}
+
+func TestNumbersAreCopied(t *testing.T) {
+	o := brokerOptions(load(t, `
+heartbeat: {send: 1s, expect: 2s, ping: 3s}
+limits: {frame: 2KiB, unauthenticated_frame: 1KiB, outbox: 9KiB, headers: off, connect_deadline: 4s, write_deadline: 5s}
+queues: {mode: broadcast, messages: 6, prefetch: off}
+node: one
+nodes: [{id: two, url: "wss://two.example/ws"}]
+auth: {soft_denial: true, expiry_notice: 7s}
+`))
+	if o.HeartBeat.Send != time.Second || o.HeartBeat.Receive != 2*time.Second || o.PingInterval != 3*time.Second ||
+		o.Limits.Frame != 2048 || o.Limits.Headers >= 0 || o.ConnectDeadline != 4*time.Second || o.WriteDeadline != 5*time.Second ||
+		o.Queues.Mode != 1 || o.Queues.Messages != 6 || o.Queues.Prefetch >= 0 || o.Node != "one" || o.Nodes[0].URL != "wss://two.example/ws" ||
+		!o.SoftDenial || o.ExpiryNotice != 7*time.Second {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestRules(t *testing.T) {
+	c := load(t, `
+auth: {anonymous: true}
+rules:
+  - {deny: [send], destination: /app/closed}
+  - {allow: [send], destination: "/topic/{user}", claims: {tenant: [acme, 5], plan: [pro, free]}, scopes: [chat]}
+`)
+	g, err := newRules(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann := func(tenant, plan string) *auth.Principal {
+		return &auth.Principal{Name: "ann", Scopes: []string{"chat"}, Claims: map[string]any{"tenant": tenant, "plan": plan}}
+	}
+	for _, c := range []struct {
+		p           *auth.Principal
+		destination string
+		want        bool
+	}{
+		{ann("acme", "pro"), "/topic/ann", true},
+		{ann("5", "free"), "/topic/ann", true},
+		{ann("other", "pro"), "/topic/ann", false},
+		{ann("acme", "other"), "/topic/ann", false},
+		{ann("acme", "pro"), "/topic/bob", false},
+		{ann("acme", "pro"), "/app/closed", false},
+		{ann("acme", "pro"), "/app/open", true}, // built in
+	} {
+		if got := g.all.Authorize(t.Context(), c.p, auth.Send, c.destination) == nil; got != c.want {
+			t.Errorf("%v may send to %s: %v", c.p.Claims, c.destination, got)
+		}
+	}
+	c.Rules[0].Destination = "/user/**"
+	c.Rules[0].Allow = true
+	c.Rules[1].Destination = "/topic/{usr}/"
+	_, err = newRules(c)
+	for _, want := range []string{`hoofbeat.yaml:4: rules: "/user/**" is not accepted: `, "say any_user: true", `hoofbeat.yaml:5: rules: "/topic/{usr}/"`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+	many := make([]string, 40)
+	for i := range many {
+		many[i] = strings.Repeat("x", i+1)
+	}
+	c.Rules = []config.Rule{{Allow: true, Actions: []string{"send"}, Destination: "/a", Claims: map[string][]string{"a": many, "b": many}}}
+	if _, err := newRules(c); err == nil || !strings.Contains(err.Error(), "more than 1000 ways") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// others allows what the rules do not name, and remembers what it was asked.
+type others struct {
+	asked    []string
+	coverage auth.Coverage
+}
+
+func (o *others) Authorize(_ context.Context, _ *auth.Principal, _ auth.Action, destination string) error {
+	o.asked = append(o.asked, destination)
+	return nil
+}
+
+func (o *others) AuthorizePattern(_ context.Context, _ *auth.Principal, pattern string) (auth.Coverage, error) {
+	o.asked = append(o.asked, pattern)
+	return o.coverage, nil
+}
+
+func TestOthersDecideWhatNoRuleNames(t *testing.T) {
+	g, err := newRules(load(t, `
+auth: {anonymous: true}
+rules:
+  - {deny: [subscribe], destination: "/topic/a/secret"}
+  - {allow: [subscribe], destination: "/topic/a/**"}
+  - {deny: [subscribe], destination: "/topic/b/**"}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &auth.Principal{Name: "ann"}
+	for _, c := range []struct {
+		destination string
+		asked       bool
+		want        bool
+	}{
+		{"/topic/a/x", false, true}, {"/topic/a/secret", false, false}, {"/topic/b/x", false, false},
+		{"/topic/c", true, true}, {"/topic/c/", false, false}, // not well formed
+	} {
+		o := new(others)
+		n := &named{guards: g, others: o}
+		if got := n.Authorize(t.Context(), p, auth.Subscribe, c.destination) == nil; got != c.want || len(o.asked) > 0 != c.asked {
+			t.Errorf("%s: allowed %v, asked %v", c.destination, got, o.asked)
+		}
+	}
+	for _, c := range []struct {
+		pattern string
+		asked   bool
+		want    auth.Coverage
+	}{
+		{"/topic/a/x/*", false, auth.All}, {"/topic/b/*", false, auth.None}, {"/topic/*/x", false, auth.Some},
+		{"/topic/a/*", false, auth.Some}, {"/topic/c/*", true, auth.All},
+	} {
+		o := &others{coverage: auth.All}
+		n := &named{guards: g, others: o}
+		got, err := n.AuthorizePattern(t.Context(), p, c.pattern)
+		if got != c.want || err != nil || len(o.asked) > 0 != c.asked {
+			t.Errorf("%s: %v, %v, asked %v, want %v", c.pattern, got, err, o.asked, c.want)
+		}
+	}
+}
+
+// S-11: a user who is gone or has another passcode loses the unused tickets,
+// others keep theirs; a file that cannot be read changes nothing.
+func TestS11ReloadedUsersLoseTickets(t *testing.T) {
+	hash := func(passcode string) string {
+		h, err := bcrypt.GenerateFromPassword([]byte(passcode), bcrypt.DefaultCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(h)
+	}
+	one, two := hash("one"), hash("two")
+	path := filepath.Join(t.TempDir(), "users.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("- {name: ann, hash: '" + one + "'}\n- {name: bob, hash: '" + one + "'}\n- {name: carl, hash: '" + one + "'}\n")
+	f, err := openUserFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := auth.NewStore()
+	write("- nonsense")
+	if _, err := f.reload(store); err == nil {
+		t.Error("nonsense is read")
+	}
+	write("- {name: ann, hash: '" + two + "'}\n- {name: carl, hash: '" + one + "', roles: [new]}\n")
+	if n, err := f.reload(store); n != 2 || err != nil {
+		t.Errorf("%d users, %v", n, err)
+	}
+	if store.Epoch("ann") == 0 || store.Epoch("bob") == 0 || store.Epoch("carl") != 0 {
+		t.Errorf("epochs of ann %d, bob %d, carl %d", store.Epoch("ann"), store.Epoch("bob"), store.Epoch("carl"))
+	}
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const oauth = `oauth: [{name: a, issuer: "https://login.example", client_id: b, client_secret: hunter2, scopes: [openid], redirect_url: "https://app.example/oauth/callback"}]`
+	for yaml, want := range map[string]string{
+		"": "",
+		"auth: {jwt: [{issuer: 'https://login.example', audience: a}], webhook: {url: 'http://127.0.0.1:1/', secret: hunter2}}": "",
+		"auth: {" + oauth + "}": "",
+		"auth: {" + oauth + ", sessions: {token_store: t, token_store_key: hunter2}}":                                                                 "auth.sessions.token_store_key: is not 32 bytes in base64 or hexadecimal",
+		"auth: {jwt: [{issuer: 'http://login.example', audience: a}]}":                                                                                "auth.jwt, auth.introspection, auth.userinfo: ",
+		"auth: {jwt: [{issuer: 'https://login.example', audience: a, algorithms: [HS256]}]}":                                                          "auth.jwt, auth.introspection, auth.userinfo: ",
+		"auth: {tickets: {signed: true, secret: hunter2}}":                                                                                            "auth.tickets: ",
+		"auth: {tickets: {secret_file: " + secret + "}}":                                                                                              "auth.tickets: ",
+		"auth: {tickets: {secret_file: " + secret + "x}}":                                                                                             "auth.tickets.secret_file: ",
+		"auth: {tickets: {secret: hunter2, secret_file: " + secret + "}}":                                                                             "auth.tickets.secret_file: and the secret itself are both given",
+		"auth: {introspection: [{url: 'https://a.example', client_secret_file: /none}]}":                                                              "auth.introspection[0].client_secret_file: ",
+		"auth: {webhook: {url: 'http://backend.example/', secret: hunter2}}":                                                                          "auth.webhook: ",
+		"auth: {oauth: [{name: A, client_id: b, redirect_url: 'https://app.example/x'}]}":                                                             "auth.oauth, auth.sessions: ",
+		"auth: {oauth: [{name: a, issuer: 'https://l.example', client_id: b, auth_params: [x], redirect_url: 'https://app.example/oauth/callback'}]}": `auth.oauth[0].auth_params: "x" is not accepted`,
+	} {
+		err := Check(load(t, yaml))
+		switch {
+		case want == "" && err != nil, want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: error %v, want %q", yaml, err, want)
+		case err != nil && strings.Contains(err.Error(), "hunter2"):
+			t.Errorf("%s: a secret is in %v", yaml, err)
+		}
+	}
+}

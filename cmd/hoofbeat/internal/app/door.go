@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// door is one open listener and what is behind it.
+type door struct {
+	key   string // of the configuration
+	url   string
+	note  []any // further attributes for the log
+	l     net.Listener
+	serve func() error
+	close func(context.Context)
+}
+
+func (d *door) announce(log *slog.Logger) {
+	log.Info("listening", append([]any{"listener", d.key, "address", d.l.Addr().String(), "url", d.url}, d.note...)...)
+}
+
+// open opens every listener of the configuration, or none.
+func (a *App) open() (doors []*door, err error) {
+	defer func() {
+		if err != nil {
+			for _, d := range doors {
+				_ = d.l.Close() // the error is the one of the listener that could not be opened
+			}
+		}
+	}()
+	c := a.o.Config
+	for _, p := range []struct {
+		key, address string
+		door         func(net.Listener) (*door, error)
+	}{{"listen", c.Listen, a.public}, {"admin", c.Admin, a.admin}, {"tcp", c.TCP, a.plain}} {
+		if p.address == "" {
+			continue
+		}
+		l, err := net.Listen("tcp", p.address)
+		if err != nil {
+			return doors, listenError(p.key, p.address, err)
+		}
+		d, err := p.door(l)
+		if err != nil {
+			_ = l.Close() // the error to report is the other one
+			return doors, err
+		}
+		d.key, d.l = p.key, l
+		doors = append(doors, d)
+	}
+	return doors, nil
+}
+
+// listenError says which key to change.
+func listenError(key, address string, err error) error {
+	text := err.Error()
+	var errno *os.SyscallError
+	if errors.As(err, &errno) {
+		text = address + ": " + errno.Err.Error()
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		text += ", another program has the port"
+	}
+	return &config.KeyError{Key: key, Text: text}
+}
+
+// public is the listener of the WebSocket endpoint.
+func (a *App) public(l net.Listener) (*door, error) {
+	scheme := "ws://"
+	inner := l
+	if a.tls != nil {
+		scheme, inner = "wss://", a.tls.listen(l)
+	}
+	d := a.web(inner, a.publicHandler())
+	d.url = scheme + l.Addr().String() + a.o.Config.WebSocket.Path
+	return d, nil
+}
+
+// plain is the listener of STOMP without WebSocket.
+func (a *App) plain(l net.Listener) (*door, error) {
+	scheme := "tcp://"
+	inner := l
+	if a.tls != nil {
+		scheme, inner = "tcps://", a.tls.listen(l)
+	}
+	return &door{
+		url:   scheme + l.Addr().String(),
+		serve: func() error { return a.broker.ServeTCP(inner) },
+		close: func(context.Context) {}, // the broker has
+	}, nil
+}
+
+// web serves HTTP. The timeouts are for requests: a WebSocket has left them
+// behind when its session begins.
+func (a *App) web(l net.Listener, h http.Handler) *door {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(a.o.Logger.Handler(), slog.LevelDebug), // strangers write there
+	}
+	return &door{
+		serve: func() error { return s.Serve(l) },
+		close: func(ctx context.Context) {
+			if s.Shutdown(ctx) != nil {
+				_ = s.Close() // whoever has not been answered by now is left
+			}
+		},
+	}
+}

@@ -1,0 +1,122 @@
+package app
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/oauth"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// item names the key of an item of a list.
+func item(list string, i int, key string) string { return fmt.Sprintf("%s[%d].%s", list, i, key) }
+
+// makeLogin makes the client of auth.oauth. A session that ends takes the
+// sockets and tickets with it that it let in.
+func (w *who) makeLogin(c *config.Config, log *slog.Logger) error {
+	if len(c.Auth.OAuth) == 0 {
+		return nil
+	}
+	s := &c.Auth.Sessions
+	o := oauth.Options{
+		SessionTTL: s.TTL, SessionIdle: s.Idle, MaxSessionsPerUser: s.PerUser, Cookie: s.Cookie,
+		AfterLogin: s.AfterLogin, AfterLogout: s.AfterLogout, SharedNames: s.SharedNames,
+		OnLogout: func(credential, _ string) { w.revoke(credential, log) },
+		OnReconsent: func(user, provider string) {
+			log.Warn("a user has to sign in again", "user", user, "provider", provider)
+		},
+		Logger: log,
+	}
+	for i, p := range c.Auth.OAuth {
+		provider, err := newProvider(i, p)
+		if err != nil {
+			return err
+		}
+		o.Providers = append(o.Providers, provider)
+	}
+	if s.TokenStore != "" {
+		store, err := openTokenStore(s)
+		if err != nil {
+			return err
+		}
+		o.Store = store
+	}
+	client, err := oauth.New(o)
+	if err != nil {
+		return wrong("auth.oauth, auth.sessions", err)
+	}
+	w.login = client
+	return nil
+}
+
+func newProvider(i int, p config.OAuth) (oauth.Provider, error) {
+	secret, err := p.ClientSecret.Read(item("auth.oauth", i, "client_secret"))
+	if err != nil {
+		return oauth.Provider{}, err
+	}
+	params := make(map[string]string)
+	for _, pair := range p.AuthParams {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return oauth.Provider{}, &config.KeyError{Key: item("auth.oauth", i, "auth_params"), Text: fmt.Sprintf("%q is not accepted: want name=value", pair)}
+		}
+		params[name] = value
+	}
+	style := map[string]oauth.AuthStyle{"basic": oauth.AuthBasic, "post": oauth.AuthPost, "none": oauth.AuthNone}[p.AuthStyle]
+	return oauth.Provider{
+		Name: p.Name, Issuer: p.Issuer, AuthURL: p.AuthURL, TokenURL: p.TokenURL, RevocationURL: p.RevocationURL,
+		UserInfoURL: p.UserInfoURL, JWKSURL: p.JWKSURL, ClientID: p.ClientID, ClientSecret: secret, AuthStyle: style,
+		Scopes: p.Scopes, RedirectURL: p.RedirectURL, AuthParams: params,
+		UserClaim: p.User, UserPrefix: p.UserPrefix, RolesClaim: p.Roles, Claims: p.Claims,
+	}, nil
+}
+
+func openTokenStore(s *config.Sessions) (oauth.TokenStore, error) {
+	const key = "auth.sessions.token_store_key"
+	text, err := s.TokenStoreKey.Read(key)
+	if err != nil {
+		return nil, err
+	}
+	raw, ok := decodeKey(text)
+	if !ok {
+		return nil, &config.KeyError{Key: key, Text: "is not 32 bytes in base64 or hexadecimal"}
+	}
+	store, err := oauth.OpenFileStore(s.TokenStore, raw)
+	if err != nil {
+		return nil, wrong("auth.sessions.token_store", err)
+	}
+	return store, nil
+}
+
+func decodeKey(text string) ([]byte, bool) {
+	if raw, err := hex.DecodeString(text); err == nil && len(raw) == 32 {
+		return raw, true
+	}
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		if raw, err := e.DecodeString(text); err == nil && len(raw) == 32 {
+			return raw, true
+		}
+	}
+	return nil, false
+}
+
+// ticketSecrets reads ID:KEY or KEY, separated by commas or line ends.
+func ticketSecrets(s config.Secret) ([]auth.Secret, error) {
+	text, err := s.Read("auth.tickets.secret")
+	if err != nil {
+		return nil, err
+	}
+	var all []auth.Secret
+	for _, entry := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+		id, key, ok := strings.Cut(strings.TrimSpace(entry), ":")
+		if !ok {
+			id, key = "main", id
+		}
+		all = append(all, auth.Secret{ID: id, Key: []byte(key)})
+	}
+	return all, nil
+}

@@ -1,0 +1,56 @@
+package app
+
+import (
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// brokerOptions copies the numbers. [config.Off] is what
+// the broker calls off, too.
+func brokerOptions(c *config.Config) broker.Options {
+	mode := broker.QueueWork
+	if c.Queues.Mode == "broadcast" {
+		mode = broker.QueueBroadcast
+	}
+	l := c.Limits
+	nodes := make([]broker.Node, len(c.Nodes))
+	for i, n := range c.Nodes {
+		nodes[i] = broker.Node(n)
+	}
+	return broker.Options{
+		Node:            c.Node,
+		Nodes:           nodes,
+		SoftDenial:      c.Auth.SoftDenial,
+		ExpiryNotice:    c.Auth.ExpiryNotice,
+		Origins:         c.WebSocket.Origins,
+		TrustedProxies:  c.Auth.TrustedProxies,
+		HeartBeat:       frames.HeartBeat{Send: c.HeartBeat.Send, Receive: c.HeartBeat.Expect},
+		PingInterval:    c.HeartBeat.Ping,
+		ConnectDeadline: l.ConnectDeadline,
+		WriteDeadline:   l.WriteDeadline,
+		Limits: broker.Limits{
+			Frame:                     l.Frame,
+			UnauthenticatedFrame:      l.UnauthenticatedFrame,
+			Headers:                   l.Headers,
+			HeaderBytes:               l.HeaderBytes,
+			Subscriptions:             l.Subscriptions,
+			Transactions:              l.Transactions,
+			TransactionFrames:         l.TransactionFrames,
+			TransactionBytes:          l.TransactionBytes,
+			Unacknowledged:            l.Unacknowledged,
+			Outbox:                    l.Outbox,
+			Unauthenticated:           l.Unauthenticated,
+			UnauthenticatedPerAddress: l.UnauthenticatedPerAddress,
+		},
+		Queues: broker.Queues{
+			Mode:       mode,
+			Messages:   c.Queues.Messages,
+			Bytes:      c.Queues.Bytes,
+			Queues:     c.Queues.Queues,
+			TotalBytes: c.Queues.TotalBytes,
+			Attempts:   c.Queues.Attempts,
+			Prefetch:   c.Queues.Prefetch,
+		},
+	}
+}

@@ -1,0 +1,106 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// maxAlternatives bounds what one rule with several claims of several values
+// becomes: a rule of package auth has one value for each claim.
+const maxAlternatives = 1000
+
+// guards are the operator's rules and the built-in ones: open in development
+// mode, guarded otherwise.
+type guards struct {
+	builtin *auth.Rules
+	all     *auth.Rules // the operator's, then the built-in ones
+	allow   *auth.Rules // the operator's, then no: what they allow
+	permit  *auth.Rules // the operator's, then yes: all but what they deny
+}
+
+// newRules compiles the rules. The error joins one for each bad rule, with its
+// line.
+func newRules(c *config.Config) (*guards, error) {
+	var front []auth.Rule
+	var problems []error
+	for _, r := range c.Rules {
+		compiled, err := alternatives(r)
+		if err == nil {
+			_, err = auth.NewRules(compiled...)
+		}
+		if err != nil {
+			problems = append(problems, &config.KeyError{Source: fmt.Sprintf("%s:%d", r.File, r.Line), Key: "rules", Text: problem(err)})
+			continue
+		}
+		front = append(front, compiled...)
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	g := &guards{builtin: auth.Guarded()}
+	if c.Development() {
+		g.builtin = auth.Open()
+	}
+	everything := auth.Rule{
+		Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe, auth.Send}, Destination: "/**", AnyUser: true,
+	}
+	var err [3]error
+	g.all, err[0] = g.builtin.Prepend(front...)
+	g.allow, err[1] = auth.NewRules(front...)
+	g.permit, err[2] = auth.NewRules(append(slices.Clip(front), everything)...)
+	return g, errors.Join(err[:]...)
+}
+
+// problem says in the words of the file what is wrong with a rule.
+func problem(err error) string {
+	var bad *auth.RuleError
+	if !errors.As(err, &bad) {
+		return err.Error()
+	}
+	return fmt.Sprintf("%q is not accepted: %s", bad.Destination, strings.Replace(bad.Problem, "set AnyUser", "say any_user: true", 1))
+}
+
+// alternatives writes a rule out: of a claim with several values any will do, so
+// each combination is a rule of its own.
+func alternatives(r config.Rule) ([]auth.Rule, error) {
+	first := auth.Rule{
+		Effect: auth.Deny, Destination: r.Destination, Roles: r.Roles, Scopes: r.Scopes,
+		Authenticated: r.Authenticated, AnyUser: r.AnyUser,
+	}
+	if r.Allow {
+		first.Effect = auth.Allow
+	}
+	for _, action := range r.Actions {
+		switch action {
+		case "subscribe":
+			first.Actions = append(first.Actions, auth.Subscribe)
+		case "send":
+			first.Actions = append(first.Actions, auth.Send)
+		}
+	}
+	all := []auth.Rule{first}
+	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
+		var more []auth.Rule
+		for _, rule := range all {
+			for _, value := range r.Claims[name] {
+				next := rule
+				next.Claims = maps.Clone(rule.Claims)
+				if next.Claims == nil {
+					next.Claims = make(map[string]string)
+				}
+				next.Claims[name] = value
+				more = append(more, next)
+			}
+		}
+		if all = more; len(all) > maxAlternatives {
+			return nil, fmt.Errorf("the values of its claims can be combined in more than %d ways", maxAlternatives)
+		}
+	}
+	return all, nil
+}

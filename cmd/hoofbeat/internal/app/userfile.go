@@ -1,0 +1,70 @@
+package app
+
+import (
+	"fmt"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/users"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// userFile is the users file as it was read last.
+type userFile struct {
+	path  string
+	store *users.Store
+	hash  map[string]string // by name
+}
+
+func openUserFile(path string) (*userFile, error) {
+	f := &userFile{path: path}
+	list, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	if f.store, err = users.New(list); err != nil {
+		return nil, f.wrong(err)
+	}
+	return f, nil
+}
+
+// reload reads the file again and returns how many users it has. The unused
+// tickets of a user who is gone or has another hash die, so that a credential
+// that was taken away does not live on in them.
+func (f *userFile) reload(store *auth.Store) (int, error) {
+	before := f.hash
+	list, err := f.read()
+	if err == nil {
+		err = f.wrong(f.store.Replace(list))
+	}
+	if err != nil {
+		f.hash = before
+		return 0, err
+	}
+	for name, hash := range before {
+		if f.hash[name] != hash {
+			store.BumpEpoch(name)
+		}
+	}
+	return len(list), nil
+}
+
+func (f *userFile) read() ([]users.User, error) {
+	list, err := config.LoadUsers(f.path)
+	if err != nil {
+		return nil, f.wrong(err)
+	}
+	all := make([]users.User, len(list))
+	f.hash = make(map[string]string, len(list))
+	for i, u := range list {
+		all[i] = users.User(u)
+		f.hash[u.Name] = u.Hash
+	}
+	return all, nil
+}
+
+func (f *userFile) wrong(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("auth.users.file: %w", err)
+}

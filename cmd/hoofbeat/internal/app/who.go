@@ -1,0 +1,195 @@
+package app
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/bearer"
+	"github.com/hoofbeat/hoofbeat/auth/oauth"
+	"github.com/hoofbeat/hoofbeat/auth/webhook"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// who is everything that decides who may come in and what they may do. All of
+// it shares one Store, so a revocation reaches it all. What the configuration
+// does not ask for is nil.
+type who struct {
+	store   *auth.Store
+	tickets *auth.Tickets
+	bearer  *bearer.Verifier
+	login   *oauth.Client
+	users   *userFile
+	webhook *webhook.Webhook
+
+	authenticator auth.Authenticator
+	authorizer    auth.Authorizer
+}
+
+func newWho(c *config.Config, log *slog.Logger) (*who, error) {
+	w := &who{store: auth.NewStore()}
+	guards, err := newRules(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range []func(*config.Config, *slog.Logger) error{w.makeTickets, w.makeBearer, w.makeLogin, w.makeUsers} {
+		if err := step(c, log); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.makeWebhook(c, guards, log); err != nil {
+		return nil, err
+	}
+	w.authenticator = w.chain(c)
+	return w, nil
+}
+
+// chain puts the credential that is given on purpose and checked fastest first,
+// and nobody at the end.
+func (w *who) chain(c *config.Config) auth.Authenticator {
+	chain := []auth.Authenticator{w.tickets}
+	if w.bearer != nil {
+		chain = append(chain, w.bearer)
+	}
+	if w.login != nil {
+		chain = append(chain, w.login)
+	}
+	if w.users != nil {
+		chain = append(chain, w.users.store)
+	}
+	if w.webhook != nil {
+		chain = append(chain, w.webhook)
+	}
+	switch {
+	case c.Development():
+		chain = append(chain, auth.TrustLogin)
+	case c.Auth.Anonymous:
+		chain = append(chain, auth.Anonymous)
+	}
+	return auth.Chain(chain...)
+}
+
+func (w *who) makeUsers(c *config.Config, _ *slog.Logger) (err error) {
+	if c.Auth.Users.File != "" {
+		w.users, err = openUserFile(c.Auth.Users.File)
+	}
+	return err
+}
+
+func (w *who) makeBearer(c *config.Config, _ *slog.Logger) error {
+	if !c.Auth.Bearer() {
+		return nil
+	}
+	var o bearer.Options
+	for _, j := range c.Auth.JWT {
+		o.JWT = append(o.JWT, bearer.JWT{
+			Issuer: j.Issuer, Audience: j.Audience, JWKS: j.JWKS, Algorithms: j.Algorithms, RequireType: j.RequireType,
+			UserClaim: j.User, RolesClaim: j.Roles, Scopes: j.Scopes,
+		})
+	}
+	for i, s := range c.Auth.Introspection {
+		secret, err := s.ClientSecret.Read(item("auth.introspection", i, "client_secret"))
+		if err != nil {
+			return err
+		}
+		o.Introspection = append(o.Introspection, bearer.Introspection{
+			URL: s.URL, ClientID: s.ClientID, ClientSecret: secret, Audience: s.Audience,
+			UserClaim: s.User, RolesClaim: s.Roles, Scopes: s.Scopes,
+		})
+	}
+	for _, u := range c.Auth.UserInfo {
+		o.UserInfo = append(o.UserInfo, bearer.UserInfo{URL: u.URL, UserClaim: u.User, RolesClaim: u.Roles, Scopes: u.Scopes})
+	}
+	v, err := bearer.New(o)
+	if err != nil {
+		return wrong("auth.jwt, auth.introspection, auth.userinfo", err)
+	}
+	w.bearer = v
+	return nil
+}
+
+func (w *who) makeTickets(c *config.Config, _ *slog.Logger) error {
+	k := &c.Auth.Tickets
+	secrets, err := ticketSecrets(k.Secret)
+	if err != nil {
+		return err
+	}
+	w.tickets, err = auth.NewTickets(w.store, auth.TicketOptions{
+		TTL: k.TTL, Signed: k.Signed, Secrets: secrets, PerSubject: k.PerSubject,
+		Rate: float64(k.Rate), Burst: k.Burst, MaxOutstanding: k.Outstanding,
+	})
+	return wrong("auth.tickets", err)
+}
+
+// ticketHandler is the endpoint that mints tickets, nil when there is no
+// credential that it could take for one.
+func (w *who) ticketHandler(c *config.Config) (http.Handler, error) {
+	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin}
+	if w.bearer != nil {
+		o.Bearer = w.bearer.Verify
+	}
+	if w.login != nil {
+		o.Session = w.login.Session
+	}
+	if o.Bearer == nil && o.Session == nil {
+		return nil, nil
+	}
+	h, err := w.tickets.Handler(o)
+	return h, wrong("websocket.origins", err)
+}
+
+func (w *who) makeWebhook(c *config.Config, guards *guards, log *slog.Logger) error {
+	k := &c.Auth.Webhook
+	if k.URL == "" {
+		w.authorizer = guards.all
+		return nil
+	}
+	secret, err := k.Secret.Read("auth.webhook.secret")
+	if err != nil {
+		return err
+	}
+	events := []webhook.Event{}
+	for _, e := range k.Events {
+		events = append(events, webhook.Event(e))
+	}
+	w.webhook, err = webhook.New(webhook.Options{
+		URL: k.URL, AllowHTTP: k.AllowHTTP, Secret: secret, Events: events, Headers: k.Headers, FrameHeaders: k.FrameHeaders,
+		Timeout: k.Timeout, CacheTTL: k.Cache, Fallback: guards.builtin, Logger: log,
+	})
+	if err != nil {
+		return wrong("auth.webhook", err)
+	}
+	w.authorizer = &named{guards: guards, others: w.webhook}
+	return nil
+}
+
+// close waits for what must not be lost.
+func (w *who) close() {
+	if w.login != nil {
+		w.login.Close()
+	}
+	if w.webhook != nil {
+		w.webhook.CloseIdleConnections()
+	}
+}
+
+// revoke ends what a login session let in.
+func (w *who) revoke(credential string, log *slog.Logger) {
+	if err := w.store.Revoke(auth.Revocation{Credential: credential}); err != nil {
+		log.Error("a session that has ended could not be revoked", "error", err)
+	}
+}
+
+// wrong makes an error of a package about its options one about a section; it
+// never has a secret in it, because theirs have none. nil stays nil.
+func wrong(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *config.KeyError
+	if errors.As(err, &known) {
+		return err
+	}
+	return &config.KeyError{Key: key, Text: err.Error()}
+}

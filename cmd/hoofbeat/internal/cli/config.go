@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/app"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+func (p *Program) config() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check the configuration, print its defaults and documentation",
+		Long: `Everything about the configuration: one YAML file, overridden by HOOFBEAT_* variables,
+overridden by flags.
+
+` + exitHelp,
+		Example: `  hoofbeat config default > hoofbeat.yaml
+  hoofbeat config check -c hoofbeat.yaml
+  hoofbeat config docs`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		p.configCheck(),
+		&cobra.Command{
+			Use: "default", Short: "Print a commented file with every key at its default", Args: cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error { return config.WriteDefault(p.Out) },
+		},
+		&cobra.Command{
+			Use: "env", Short: "Print every variable with its default, as an environment file", Args: cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error { return config.WriteEnv(p.Out) },
+		},
+		&cobra.Command{
+			Use: "docs", Short: "Print every key as a Markdown table", Args: cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error { return config.WriteDocs(p.Out) },
+		},
+	)
+	return cmd
+}
+
+func (p *Program) configCheck() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check [flags]",
+		Short: "Say what is wrong with the configuration",
+		Long: `Read the file, the HOOFBEAT_* variables and the flags as the broker would, and the users,
+certificates and keys that they name. Every mistake is printed with its place, and the
+exit code is then 1.`,
+		Example: `  hoofbeat config check -c hoofbeat.yaml
+  HOOFBEAT_LIMITS_FRAME=1MiB hoofbeat config check -c hoofbeat.yaml --listen :8080`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
+	flags := config.AddFlags(cmd.Flags())
+	cmd.RunE = func(*cobra.Command, []string) error {
+		c, err := config.Load(config.Sources{File: file, Env: p.Env, Flags: flags})
+		if err != nil {
+			return err
+		}
+		if err := app.Check(c); err != nil {
+			return err
+		}
+		note := ""
+		if c.Development() {
+			note = " (development mode: everybody on this machine may connect, and logins are taken at their word)"
+		}
+		_, err = fmt.Fprintf(p.Out, "%s: good%s\n", cmp.Or(file, "configuration"), note)
+		return err
+	}
+	return cmd
+}

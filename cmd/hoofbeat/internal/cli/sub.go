@@ -1,0 +1,223 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-stomp/stomp/v3"
+	"github.com/go-stomp/stomp/v3/frame"
+	"github.com/spf13/cobra"
+
+	"github.com/hoofbeat/hoofbeat/broker/client"
+)
+
+// reception is one run of sub.
+type reception struct {
+	connection
+	ack     string
+	headers []string
+	count   int
+	json    bool
+	verbose bool
+}
+
+func (p *Program) sub() *cobra.Command {
+	s := &reception{connection: connection{program: p}}
+	cmd := &cobra.Command{
+		Use:   "sub [flags] DESTINATION...",
+		Short: "Receive messages",
+		Long: `Subscribe to one or more destinations and print each message: its body on a line, with
+its headers above it with --verbose, or as one JSON object on a line with --json (body is
+then body_base64 when it is not UTF-8).
+
+sub runs until Ctrl-C, or until --count messages have come. With --ack client or
+client-individual each message is acknowledged after it was printed, so one that was not
+printed is delivered again, where the broker does that.
+
+` + connectHelp + "\n\n" + exitHelp,
+		Example: `  hoofbeat sub /topic/greetings
+  hoofbeat sub '/topic/**' --json | jq .destination
+  hoofbeat sub /queue/jobs --ack client-individual --header prefetch-count:1 --count 10
+  hoofbeat sub -u wss://broker.example.com/ws --login ann /user/queue/replies`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
+	}
+	s.addFlags(cmd)
+	f := cmd.Flags()
+	f.IntVarP(&s.count, "count", "n", 0, "stop after so many messages, 0 for never")
+	f.StringVar(&s.ack, "ack", "auto", "how messages are acknowledged: auto, client or client-individual")
+	f.StringArrayVarP(&s.headers, "header", "H", nil, "header of the subscription as name:value; may be repeated")
+	f.BoolVar(&s.json, "json", false, "print each message as a JSON object with its headers")
+	f.BoolVarP(&s.verbose, "verbose", "v", false, "print the headers, too")
+	// It fails only for a flag that does not exist.
+	_ = cmd.RegisterFlagCompletionFunc("ack", cobra.FixedCompletions([]string{"auto", "client", "client-individual"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (s *reception) run(ctx context.Context, destinations []string) error {
+	if s.count < 0 {
+		return usagef("--count %d is negative", s.count)
+	}
+	if s.json && s.verbose {
+		return usagef("--json has the headers already: leave --verbose out")
+	}
+	var mode stomp.AckMode
+	switch s.ack {
+	case "auto":
+		mode = stomp.AckAuto
+	case "client":
+		mode = stomp.AckClient
+	case "client-individual":
+		mode = stomp.AckClientIndividual
+	default:
+		return usagef("--ack %q: want auto, client or client-individual", s.ack)
+	}
+	all, err := headers(s.headers, frame.Destination, frame.Id, frame.Ack, frame.Receipt, stomp.ReplyToHeader)
+	if err != nil {
+		return err
+	}
+	var options []func(*frame.Frame) error
+	for _, h := range all {
+		options = append(options, stomp.SubscribeOpt.Header(h[0], h[1]))
+	}
+	conn, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	// After stop nobody prints, but go-stomp's subscriptions must still be read.
+	messages, stop := make(chan *stomp.Message, 64), make(chan struct{})
+	for _, destination := range destinations {
+		err = await(ctx, conn, func() error {
+			sub, err := conn.Subscribe(destination, mode, options...)
+			if err == nil {
+				go forward(sub, messages, stop)
+			}
+			return err
+		})
+		if err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = s.receive(ctx, conn, messages, mode)
+	}
+	close(stop)
+	if err != nil {
+		conn.Abort()
+		return err
+	}
+	return await(context.WithoutCancel(ctx), conn, conn.Disconnect)
+}
+
+func forward(sub *stomp.Subscription, to chan<- *stomp.Message, stop <-chan struct{}) {
+	for m := range sub.C {
+		select {
+		case to <- m:
+		case <-stop:
+		}
+	}
+}
+
+// receive prints messages until there were enough, the user has enough, or the
+// connection ends.
+func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-chan *stomp.Message, mode stomp.AckMode) (err error) {
+	out := bufio.NewWriter(s.program.Out)
+	defer func() {
+		if flushed := out.Flush(); err == nil {
+			err = flushed
+		}
+	}()
+	done := conn.Done()
+	var late <-chan time.Time
+	for received := 0; s.count == 0 || received < s.count; {
+		select {
+		case <-ctx.Done():
+			if s.count > 0 {
+				return fmt.Errorf("%w after %d of %d messages", errInterrupted, received, s.count)
+			}
+			return nil
+		case <-done:
+			// What has arrived is still on its way through go-stomp.
+			done, late = nil, time.After(grace)
+		case <-late:
+			return lost(conn)
+		case m := <-messages:
+			if m.Err != nil {
+				return explain(conn, m.Err)
+			}
+			received++
+			if err := s.print(out, m); err != nil {
+				return err
+			}
+			// One write for a burst, but nothing is acknowledged before it is out.
+			if mode != stomp.AckAuto || len(messages) == 0 {
+				if err := out.Flush(); err != nil {
+					return err
+				}
+			}
+			if mode != stomp.AckAuto {
+				if err := await(ctx, conn, func() error { return conn.Ack(m) }); err != nil {
+					return err
+				}
+			}
+			if late != nil {
+				late = time.After(grace)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *reception) print(w io.Writer, m *stomp.Message) error {
+	if s.json {
+		return printJSON(w, m)
+	}
+	if s.verbose {
+		for i := range m.Header.Len() {
+			name, value := m.Header.GetAt(i)
+			if _, err := fmt.Fprintf(w, "%s: %s\n", oneLine(name), oneLine(value)); err != nil {
+				return err
+			}
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "%s\n", m.Body)
+	return err
+}
+
+// oneLine shows line ends in a header as their STOMP escapes.
+func oneLine(s string) string { return strings.NewReplacer("\r", `\r`, "\n", `\n`).Replace(s) }
+
+// printJSON writes a message as one line. Of headers that are repeated the
+// first counts (STOMP 1.2, "Repeated Header Entries").
+func printJSON(w io.Writer, m *stomp.Message) error {
+	object := struct {
+		Destination string            `json:"destination"`
+		Headers     map[string]string `json:"headers"`
+		Body        *string           `json:"body,omitempty"`
+		Base64      []byte            `json:"body_base64,omitempty"`
+	}{Destination: m.Destination, Headers: make(map[string]string, m.Header.Len())}
+	for i := range m.Header.Len() {
+		name, value := m.Header.GetAt(i)
+		if _, ok := object.Headers[name]; !ok {
+			object.Headers[name] = value
+		}
+	}
+	if utf8.Valid(m.Body) {
+		body := string(m.Body)
+		object.Body = &body
+	} else {
+		object.Base64 = m.Body
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(object)
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+func TestSub(t *testing.T) {
+	s := newServer(t, broker.Options{})
+	c := start(t, nil, nil, "sub", "-u", s.URL, "/topic/a", "/topic/b", "/app/peek", "-H", "x:1", "--count", "4")
+	s.subscriptions(t, 2) // /app/peek is answered once, and that is all
+	brokertest.Eventually(t, "the answer is printed", func() bool { return c.out.String() == "peeked\n" })
+	for _, d := range []string{"a", "b", "a"} {
+		before := c.out.String()
+		s.publish(t, broker.Message{Destination: "/topic/" + d, Body: []byte("to " + d)})
+		brokertest.Eventually(t, "the message is printed at once", func() bool { return c.out.String() == before+"to "+d+"\n" })
+	}
+	c.wait(t, exitOK)
+	if f := s.seen()[0]; f["ack"] != "auto" || f["x"] != "1" {
+		t.Errorf("SUBSCRIBE %q", f)
+	}
+	s.left(t, 1, broker.ReasonDisconnect)
+}
+
+func TestSubInterrupted(t *testing.T) {
+	s := newServer(t, broker.Options{})
+	c := start(t, nil, nil, "sub", "-u", s.URL, "/topic/a")
+	s.subscriptions(t, 1)
+	c.cancel()
+	c.wait(t, exitOK)
+	s.left(t, 1, broker.ReasonDisconnect)
+	c = start(t, nil, nil, "sub", "-u", s.URL, "/topic/a", "-n", "2")
+	s.subscriptions(t, 2)
+	c.cancel()
+	contains(t, "sub", c.wait(t, exitFailure).err.String(), "interrupted after 0 of 2 messages")
+}
+
+// What was printed is acknowledged, and no more: the next consumer gets the rest.
+func TestSubAcknowledges(t *testing.T) {
+	s := newServer(t, broker.Options{})
+	for _, mode := range []string{"client", "client-individual"} {
+		queue := "/queue/" + mode
+		for _, body := range []string{"1", "2", "3"} {
+			s.publish(t, broker.Message{Destination: queue, Body: []byte(body)})
+		}
+		if got := run(t, exitOK, "", "sub", "-u", s.URL, queue, "--ack", mode, "-n", "2").out.String(); got != "1\n2\n" {
+			t.Errorf("%s: printed %q", mode, got)
+		}
+		next := s.Connect(t)
+		next.Subscribe(t, "s", queue)
+		if m := next.Expect(t, frames.CommandMessage); string(m.Body) != "3" {
+			t.Errorf("%s: the next consumer gets %q, want 3", mode, m.Body)
+		}
+	}
+}
+
+func TestSubOutputs(t *testing.T) {
+	s := newServer(t, broker.Options{})
+	c := start(t, nil, nil, "sub", "-u", s.URL, "/topic/j", "--json", "-n", "2")
+	v := start(t, nil, nil, "sub", "-u", s.URL, "/topic/v", "--verbose", "-n", "1")
+	s.subscriptions(t, 2)
+	s.publish(t, broker.Message{Destination: "/topic/j", Headers: []frames.Header{{Name: "x", Value: "first"}, {Name: "x", Value: "second"}}, Body: []byte(`<"é">`)})
+	s.publish(t, broker.Message{Destination: "/topic/j", Body: []byte("\xff\x00")})
+	s.publish(t, broker.Message{Destination: "/topic/v", Headers: []frames.Header{{Name: "x", Value: "a\nb:c"}}, Body: []byte("body")})
+
+	lines := strings.Split(c.wait(t, exitOK).out.String(), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("%d lines: %q", len(lines), lines)
+	}
+	var m struct {
+		Destination string
+		Headers     map[string]string
+		Body        *string
+		Base64      []byte `json:"body_base64"`
+	}
+	if err := json.Unmarshal([]byte(lines[0]), &m); err != nil || m.Destination != "/topic/j" || m.Headers["x"] != "first" || m.Body == nil || *m.Body != `<"é">` {
+		t.Errorf("%s: %+v, %v", lines[0], m, err)
+	}
+	contains(t, "JSON", lines[0], `"body":"<\"é\">"`)
+	m.Body = nil
+	if err := json.Unmarshal([]byte(lines[1]), &m); err != nil || m.Body != nil || string(m.Base64) != "\xff\x00" {
+		t.Errorf("%s: %+v, %v", lines[1], m, err)
+	}
+
+	text := v.wait(t, exitOK).out.String()
+	contains(t, "verbose", text, "destination: /topic/v\n")
+	contains(t, "verbose", text, "x: a\\nb:c\n")
+	if !strings.HasSuffix(text, "\n\nbody\n") {
+		t.Errorf("verbose %q", text)
+	}
+}
+
+// A burst is printed whole and in order, also the part that was still under way
+// when the server went.
+func TestSubBurstThenClose(t *testing.T) {
+	const n = 2000
+	s := newServer(t, broker.Options{})
+	c := start(t, nil, nil, "sub", "-u", s.URL, "/topic/a")
+	s.subscriptions(t, 1)
+	for i := range n {
+		s.publish(t, broker.Message{Destination: "/topic/a", Body: fmt.Append(nil, i)})
+	}
+	if err := s.Broker.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "sub", c.wait(t, exitFailure).err.String(), "code 1012: draining")
+	lines := strings.Split(strings.TrimSpace(c.out.String()), "\n")
+	if len(lines) != n || lines[n-1] != fmt.Sprint(n-1) {
+		t.Errorf("%d lines, the last %q, want %d", len(lines), lines[len(lines)-1], n)
+	}
+}

@@ -1,0 +1,57 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// check finds combinations of keys that cannot work or that nobody can want.
+func (c *Config) check() []error {
+	var problems []error
+	bad := func(key, format string, args ...any) {
+		problems = append(problems, &KeyError{Key: key, Text: fmt.Sprintf(format, args...)})
+	}
+	if c.Listen == "" && c.TCP == "" {
+		bad("listen", "is off, and tcp too: no client could connect")
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		bad("tls", "want both cert and key, or neither")
+	}
+	if c.TLS.ClientCA != "" && c.TLS.Cert == "" {
+		bad("tls.client_ca", "wants tls.cert and tls.key: client certificates come with TLS")
+	}
+	for _, l := range []struct{ key, address string }{{"listen", c.Listen}, {"tcp", c.TCP}} {
+		if !c.Authenticated() && !c.Auth.Anonymous && !loopback(l.address) {
+			bad(l.key, "%s can be reached from other machines and nobody would be authenticated: set auth.users.file or another of auth, or auth.anonymous to true to let everybody in", l.address)
+		}
+	}
+	if !loopback(c.Admin) && c.AdminToken == "" && c.AdminTokenFile == "" {
+		bad("admin", "%s can be reached from other machines: give it a token, by HOOFBEAT_ADMIN_TOKEN or admin_token_file", c.Admin)
+	}
+	taken := []string{"/livez", "/readyz", "/oauth/login", "/oauth/callback", "/oauth/logout", "/oauth/backchannel-logout"}
+	for _, p := range []struct{ key, path string }{{"websocket.path", c.WebSocket.Path}, {"auth.tickets.path", c.Auth.Tickets.Path}} {
+		if slices.Contains(taken, p.path) {
+			bad(p.key, "%s is taken", p.path)
+		}
+		taken = append(taken, p.path)
+	}
+	if len(c.Auth.OAuth) > 0 && slices.Contains(c.WebSocket.Origins, "*") {
+		bad("websocket.origins", "* and auth.oauth: any page could connect in the name of its visitors, by their cookie")
+	}
+	if c.Auth.Tickets.Signed && !c.Auth.Tickets.Secret.Set() {
+		bad("auth.tickets.signed", "wants auth.tickets.secret, which signs them")
+	}
+	if s := c.Auth.Sessions; (s.TokenStore != "") != s.TokenStoreKey.Set() {
+		bad("auth.sessions.token_store", "want both the file and its key, or neither")
+	}
+	order := func(small string, smaller int64, large string, larger int64) {
+		if smaller != Off && larger != Off && smaller > larger {
+			bad(large, "%s is less than %s of %s", formatSize(larger), formatSize(smaller), small)
+		}
+	}
+	order("limits.frame", int64(c.Limits.Frame), "limits.outbox", int64(c.Limits.Outbox))
+	order("limits.frame", int64(c.Limits.Frame), "queues.bytes", c.Queues.Bytes)
+	order("queues.bytes", c.Queues.Bytes, "queues.total_bytes", c.Queues.TotalBytes)
+	order("limits.unauthenticated_frame", int64(c.Limits.UnauthenticatedFrame), "limits.frame", int64(c.Limits.Frame))
+	return problems
+}

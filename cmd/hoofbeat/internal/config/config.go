@@ -1,0 +1,133 @@
+// Package config is the configuration of the hoofbeat binary: one struct, and
+// one table that gives every key its default, its range, its documentation and
+// its names in the file, the environment and on the command line. The default
+// file, the documentation and the errors all come from that table.
+//
+//	c, err := config.Load(config.Sources{File: "hoofbeat.yaml", Env: os.Environ()})
+//	if err != nil {
+//		return err // every bad key, each with its place
+//	}
+//	listen(c.Listen)
+//
+// A flag beats the environment, the environment beats the file, the file beats
+// the default. Nothing is guessed: unknown keys and unknown HOOFBEAT_ variables
+// are errors that name the nearest one.
+package config
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Off is the value of a number, size or duration whose limit the operator
+// switched off (`off` in the file). It is what broker.Options call off, too.
+const Off = -1
+
+// Config is the whole configuration. What each field means, its default and its
+// range are in the table of keys.go, from which `hoofbeat config docs` prints
+// them. Limits are positive, or [Off]; an address of a listener that is off is "".
+type Config struct {
+	Listen         string
+	Admin          string
+	TCP            string
+	AdminToken     string // a secret: only from the environment
+	AdminTokenFile string
+	Node           string
+	Nodes          []Node
+
+	TLS       TLS
+	WebSocket WebSocket
+	HeartBeat HeartBeat
+	Limits    Limits
+	Queues    Queues
+	Auth      Auth
+	Rules     []Rule
+	Log       Log
+	Drain     Drain
+}
+
+// Node is one item of nodes.
+type Node struct{ ID, URL string }
+
+// TLS is the section tls.
+type TLS struct{ Cert, Key, ClientCA string }
+
+// WebSocket is the section websocket.
+type WebSocket struct {
+	Path    string
+	Origins []string
+}
+
+// HeartBeat is the section heartbeat.
+type HeartBeat struct{ Send, Expect, Ping time.Duration }
+
+// Limits is the section limits; sizes are bytes.
+type Limits struct {
+	Frame                     int
+	UnauthenticatedFrame      int
+	Headers                   int
+	HeaderBytes               int
+	Subscriptions             int
+	Transactions              int
+	TransactionFrames         int
+	TransactionBytes          int
+	Unacknowledged            int
+	Outbox                    int
+	ConnectDeadline           time.Duration
+	WriteDeadline             time.Duration
+	Unauthenticated           int
+	UnauthenticatedPerAddress int
+}
+
+// Queues is the section queues; Mode is "work" or "broadcast".
+type Queues struct {
+	Mode       string
+	Messages   int
+	Bytes      int64
+	Attempts   int
+	Queues     int
+	TotalBytes int64
+	Prefetch   int
+}
+
+// Log is the section log; Format is "auto", "text" or "json".
+type Log struct {
+	Level  slog.Level
+	Format string
+}
+
+// Drain is the section drain.
+type Drain struct{ Timeout time.Duration }
+
+// Default returns the configuration of a binary that was told nothing.
+func Default() *Config {
+	c := new(Config)
+	bind(c)
+	return c
+}
+
+// Development reports whether the broker runs in development mode: reachable
+// from this machine only, and with no word about who may connect. Anonymous
+// clients are let in then and a login is taken at its word.
+func (c *Config) Development() bool {
+	return !c.Authenticated() && !c.Auth.Anonymous && loopback(c.Listen) && loopback(c.TCP)
+}
+
+// loopback reports whether only this machine reaches a listener at address.
+func loopback(address string) bool {
+	if address == "" {
+		return true // off
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}

@@ -1,0 +1,48 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// CheckFiles reads every file that the configuration names, so that a mistake
+// shows before the broker starts.
+func (c *Config) CheckFiles() error {
+	var problems []error
+	if c.Auth.Users.File != "" {
+		if _, err := LoadUsers(c.Auth.Users.File); err != nil {
+			problems = append(problems, fmt.Errorf("auth.users.file: %w", err))
+		}
+	}
+	if c.TLS.Cert != "" {
+		if _, err := c.TLS.Load(); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Load reads the files of the section and returns what a listener needs.
+func (t TLS) Load() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err != nil {
+		return nil, fmt.Errorf("tls.cert, tls.key: %w", err)
+	}
+	conf := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if t.ClientCA == "" {
+		return conf, nil
+	}
+	pem, err := os.ReadFile(t.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("tls.client_ca: %w", err)
+	}
+	conf.ClientCAs = x509.NewCertPool()
+	if !conf.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("tls.client_ca: %s has no certificate", t.ClientCA)
+	}
+	conf.ClientAuth = tls.RequireAndVerifyClientCert
+	return conf, nil
+}

@@ -1,0 +1,116 @@
+package config
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+const envPrefix = "HOOFBEAT_"
+
+// Variables of the client commands, which share the prefix: the broker does not
+// take them for misspelled keys.
+const (
+	EnvURL      = "HOOFBEAT_URL"
+	EnvLogin    = "HOOFBEAT_LOGIN"
+	EnvPasscode = "HOOFBEAT_PASSCODE"
+	EnvAdminURL = "HOOFBEAT_ADMIN_URL"
+)
+
+// Sources are where a configuration comes from, weakest first.
+type Sources struct {
+	File  string   // a YAML file, "" for none
+	Env   []string // as os.Environ returns it; a variable without a value counts as not set
+	Flags *Flags   // nil for none
+}
+
+// Load reads and checks a configuration. The error joins one [*KeyError] for
+// each bad key, and what the file system said.
+func Load(s Sources) (*Config, error) {
+	c := new(Config)
+	keys := bind(c)
+	var problems []error
+	if s.File != "" {
+		node, err := parseFile(s.File)
+		if err != nil {
+			return nil, err
+		}
+		if node != nil {
+			l := newLoader(s.File, c, keys)
+			l.section("", node)
+			problems = append(problems, l.problems...)
+		}
+	}
+	problems = append(problems, applyEnv(keys, s.Env)...)
+	problems = append(problems, s.Flags.apply(keys)...)
+	for _, k := range keys {
+		if r, ok := k.value.(*records); ok {
+			problems = append(problems, r.missing(k.Path)...)
+		}
+	}
+	if len(problems) == 0 {
+		problems = c.check()
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return c, nil
+}
+
+func applyEnv(keys []Key, env []string) []error {
+	byName := make(map[string]Key, len(keys))
+	var names []string
+	for _, k := range keys {
+		byName[k.Env()] = k
+		names = append(names, k.Env())
+	}
+	var problems []error
+	for _, entry := range slices.Sorted(slices.Values(env)) { // errors in a steady order
+		name, text, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, envPrefix) || text == "" || foreign(name) {
+			continue
+		}
+		k, ok := byName[name]
+		if !ok {
+			if found, err := applyItem(keys, name, text); found {
+				if err != nil {
+					problems = append(problems, &KeyError{"environment", name, err.Error()})
+				}
+				continue
+			}
+			problems = append(problems, &KeyError{"environment", name, unknown("variable", name, names)})
+			continue
+		}
+		if err := k.value.Set(text); err != nil {
+			problems = append(problems, &KeyError{"environment", name, err.Error()})
+		}
+	}
+	return problems
+}
+
+// applyItem sets the key of an item of a list, such as HOOFBEAT_AUTH_JWT_0_ISSUER.
+func applyItem(keys []Key, name, text string) (found bool, err error) {
+	for _, k := range keys {
+		r, ok := k.value.(*records)
+		if !ok {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(name, k.Env()+"_"); ok {
+			if found, err = r.variable(rest, text); found {
+				return found, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// foreign reports whether a variable with our prefix is not the broker's: those
+// of the client commands, and those that Kubernetes puts into every container
+// of a name space with a service called hoofbeat.
+func foreign(name string) bool {
+	switch name {
+	case EnvURL, EnvLogin, EnvPasscode, EnvAdminURL, "HOOFBEAT_PORT", "HOOFBEAT_SERVICE_HOST", "HOOFBEAT_SERVICE_PORT":
+		return true
+	}
+	return strings.HasPrefix(name, "HOOFBEAT_PORT_") || strings.HasPrefix(name, "HOOFBEAT_SERVICE_PORT_")
+}

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteDefault writes the configuration file with every key at its default and
+// its documentation above it. The result loads as [Default].
+func WriteDefault(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	fmt.Fprint(b, `# The configuration of hoofbeat. Every key is shown with its default: keep what you
+# change and delete the rest.
+#
+# Each key is also a variable, limits.frame as HOOFBEAT_LIMITS_FRAME, and a flag,
+# --limits-frame. Flags beat variables, variables beat this file. Durations are
+# written 500ms, 5s or 1h30m, sizes 512, 64KiB or 1GiB; off lifts a limit. Names of
+# files are relative to this one. hoofbeat config check tells what is wrong with it.
+`)
+	docs := sections()
+	open := ""
+	for _, k := range Keys() {
+		if k.envOnly {
+			continue
+		}
+		section, leaf := cut(k.Path)
+		indent := strings.Repeat("  ", strings.Count(k.Path, "."))
+		if section != open || section == "" {
+			b.WriteByte('\n')
+		}
+		if section != open {
+			openSection(b, docs, open, section)
+			open = section
+		}
+		if r, ok := k.value.(*records); ok {
+			comment(b, indent, k.Doc+" Such as:")
+			fmt.Fprintf(b, "%s#   - %s\n", indent, r.example)
+		} else {
+			comment(b, indent, k.Doc)
+		}
+		fmt.Fprintf(b, "%s%s: %s\n", indent, leaf, scalar(k))
+	}
+	b.WriteByte('\n')
+	comment(b, "", rulesDoc+" Such as:")
+	for _, example := range rulesExamples() {
+		fmt.Fprintf(b, "#   %s\n", example)
+	}
+	b.WriteString("rules: []\n")
+	return b.Flush()
+}
+
+const rulesDoc = `Who may do what. The first rule that matches decides. What no rule names is for the
+backend of auth.webhook, and what that passes on, or without one, for the built-in rules:
+subscribe to /topic/**, /app/** and one's own /user/**, send to /app/** and
+/user/topic/registration, and nothing else; in development mode also send to /topic/** and
+both for /queue/**. A rule allows or denies subscribe, send or both for a destination
+or pattern, in which {user} is the user's name, to users who have one of the roles, one
+of the scopes and all of the claims; authenticated: true leaves anonymous users out. A
+wildcard after /user/ reaches other users and wants any_user: true. Rules are only read
+from the file.`
+
+func rulesExamples() []string {
+	return []string{
+		`- {allow: [subscribe], destination: "/topic/reminder/{user}"}`,
+		`- {deny: [subscribe, send], destination: "/topic/**", roles: [guest]}`,
+		`- {allow: [send], destination: "/topic/orders/**", claims: {tenant: [acme]}}`,
+		`- {allow: [send], destination: "/user/*/queue/*", roles: [service], any_user: true}`,
+	}
+}
+
+// cut splits a path into its section and its last name.
+func cut(path string) (section, leaf string) {
+	dot := strings.LastIndexByte(path, '.')
+	return path[:max(dot, 0)], path[dot+1:]
+}
+
+// openSection writes the names of a section and of those around it that are not
+// open yet.
+func openSection(b *bufio.Writer, docs map[string]string, open, section string) {
+	if section == "" {
+		return
+	}
+	parent, leaf := cut(section)
+	if parent != "" && parent != open && !strings.HasPrefix(open, parent+".") {
+		openSection(b, docs, open, parent)
+	}
+	indent := strings.Repeat("  ", strings.Count(section, "."))
+	comment(b, indent, docs[section])
+	fmt.Fprintf(b, "%s%s:\n", indent, leaf)
+}
+
+func scalar(k Key) string {
+	switch {
+	case k.Type() == "list":
+		return "[" + strings.ReplaceAll(k.Default, ",", ", ") + "]"
+	case k.Default == "":
+		return `""`
+	default:
+		return k.Default
+	}
+}
+
+// comment writes text as comment lines of about 88 columns.
+func comment(b *bufio.Writer, indent, text string) {
+	const width = 88
+	at := 0
+	for _, word := range strings.Fields(text) {
+		if at == 0 || at+1+len(word) > width {
+			if at > 0 {
+				b.WriteByte('\n')
+			}
+			b.WriteString(indent + "#")
+			at = len(indent) + 1
+		}
+		b.WriteString(" " + word)
+		at += 1 + len(word)
+	}
+	if at > 0 {
+		b.WriteByte('\n')
+	}
+}
+
+// WriteEnv writes an environment file, such as systemd and docker read, with
+// every variable commented out at its default.
+func WriteEnv(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	fmt.Fprint(b, "# The variables of hoofbeat with their defaults. Lists are separated by commas; an empty\n# variable counts as not set.\n")
+	for _, k := range Keys() {
+		b.WriteByte('\n')
+		comment(b, "", k.Doc)
+		if r, ok := k.value.(*records); ok {
+			for _, item := range r.fresh() {
+				fmt.Fprintf(b, "#%s=%s\n", itemEnv(k, item), item.Default)
+			}
+			continue
+		}
+		fmt.Fprintf(b, "#%s=%s\n", k.Env(), k.Default)
+	}
+	return b.Flush()
+}
+
+// WriteDocs writes the keys as Markdown tables, one for each section, and rules.
+func WriteDocs(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	docs := sections()
+	var lists []Key
+	open := "-"
+	for _, k := range Keys() {
+		section, _ := cut(k.Path)
+		if section != open {
+			title := section
+			if title == "" {
+				title = "Listeners"
+			}
+			if open != "-" {
+				b.WriteByte('\n')
+			}
+			fmt.Fprintf(b, "### %s\n\n", title)
+			if docs[section] != "" {
+				fmt.Fprintf(b, "%s\n\n", docs[section])
+			}
+			b.WriteString(header)
+			open = section
+		}
+		if r, ok := k.value.(*records); ok {
+			lists = append(lists, k)
+			row(b, k.Path, k.Default, r.Type(), k.Env()+"_0_…", "", k.Doc)
+			continue
+		}
+		row(b, k.Path, k.Default, k.Want(), k.Env(), dashes(k.Flag()), k.Doc)
+	}
+	for _, k := range lists {
+		r := k.value.(*records)
+		fmt.Fprintf(b, "\n### Items of %s\n\n%s\n\n```yaml\n%s:\n  - %s\n```\n\n", k.Path, k.Doc, last(k.Path), r.example)
+		b.WriteString(header)
+		for _, item := range r.fresh() {
+			row(b, item.Path, item.Default, item.Want(), itemEnv(k, item), "", item.Doc)
+		}
+	}
+	fmt.Fprintf(b, "\n### rules\n\n%s\n\n```yaml\nrules:\n", rulesDoc)
+	for _, example := range rulesExamples() {
+		fmt.Fprintf(b, "  %s\n", example)
+	}
+	b.WriteString("```\n")
+	return b.Flush()
+}
+
+const header = "| key | default | values | environment | flag | meaning |\n|---|---|---|---|---|---|\n"
+
+func row(b *bufio.Writer, key, def, want, env, flag, doc string) {
+	fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", code(key), code(def), cell(want), code(env), code(flag), cell(doc))
+}
+
+// itemEnv is the variable of a key of the first item of a list.
+func itemEnv(list, item Key) string { return list.Env() + "_0_" + strings.ToUpper(item.Path) }
+
+func dashes(flag string) string {
+	if flag == "" {
+		return ""
+	}
+	return "--" + flag
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + cell(s) + "`"
+}
+
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }

@@ -1,0 +1,132 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// records is a list of structs, such as auth.jwt. Its items have tables of their
+// own, so that their keys are as strict as all others. In the environment the
+// keys of the first item are LIST_0_KEY.
+type records struct {
+	length func() int
+	grow   func()            // by an item
+	item   func(i int) []Key // the table of an item
+	all    func() any
+	fresh  func() []Key // a table of nobody's item, for the documentation
+
+	example string
+}
+
+// maxRecords bounds each list, in the file and in the environment.
+const maxRecords = 100
+
+func recordsOf[T any](p *[]T, bind func(*T) []Key, example string) *records {
+	return &records{
+		length: func() int { return len(*p) },
+		grow: func() {
+			var item T
+			bind(&item) // the defaults
+			*p = append(*p, item)
+		},
+		item: func(i int) []Key {
+			old := (*p)[i]
+			keys := bind(&(*p)[i])
+			(*p)[i] = old // bind has written the defaults
+			return keys
+		},
+		all:     func() any { return *p },
+		fresh:   func() []Key { return bind(new(T)) },
+		example: example,
+	}
+}
+
+func (r *records) Set(string) error {
+	return errors.New("is a list: write it in the file, or set the variables of its items")
+}
+func (r *records) String() string { return "[]" }
+func (r *records) Type() string   { return "items" }
+func (r *records) Want() string   { return "a list of " + r.example }
+
+// records reads a list of structs.
+func (l *loader) records(k Key, r *records, node ast.Node) {
+	seq, ok := node.(*ast.SequenceNode)
+	if !ok {
+		if node.Type() != ast.NullType {
+			l.bad(node, k.Path, "want "+r.Want())
+		}
+		return
+	}
+	for i, item := range seq.Values {
+		if i == maxRecords {
+			l.bad(item, k.Path, fmt.Sprintf("has more than %d items", maxRecords))
+			return
+		}
+		r.grow()
+		l.record(k.Path, r.item(i), item)
+	}
+}
+
+func (l *loader) record(path string, keys []Key, node ast.Node) {
+	m, ok := node.(*ast.MappingNode)
+	if !ok {
+		l.bad(node, path, "want keys and values")
+		return
+	}
+	known := make([]string, len(keys))
+	for i, k := range keys {
+		known[i] = k.Path
+	}
+	for _, v := range m.Values {
+		at := -1
+		for i := range keys {
+			if keys[i].Path == key(v) {
+				at = i
+			}
+		}
+		if at < 0 {
+			l.bad(v, path+"."+key(v), unknown("key", key(v), known))
+			continue
+		}
+		k := keys[at]
+		k.Path = path + "." + k.Path
+		l.set(k, v.Value)
+	}
+}
+
+// missing returns an error for each key of the items that has to be given and
+// is not.
+func (r *records) missing(path string) (problems []error) {
+	for i := range r.length() {
+		for _, k := range r.item(i) {
+			if k.must && k.value.String() == "" {
+				problems = append(problems, &KeyError{Key: fmt.Sprintf("%s[%d].%s", path, i, k.Path), Text: "is missing: want " + k.Want()})
+			}
+		}
+	}
+	return problems
+}
+
+// variable sets the key of an item that a variable names, what is left of its
+// name behind that of the list: 0_ISSUER. It reports false if there is no such
+// key. Items come in order: the first that does not exist yet is made.
+func (r *records) variable(rest, text string) (bool, error) {
+	index, name, ok := strings.Cut(rest, "_")
+	i, err := strconv.Atoi(index)
+	if !ok || err != nil || len(index) != 1 || i > r.length() {
+		return false, nil
+	}
+	for j, k := range r.fresh() {
+		if strings.ToUpper(k.Path) == name {
+			if i == r.length() {
+				r.grow()
+			}
+			return true, r.item(i)[j].value.Set(text)
+		}
+	}
+	return false, nil
+}

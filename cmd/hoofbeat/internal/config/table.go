@@ -1,0 +1,100 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// bind is the table: it ties every key to its field of c and gives the field
+// its default.
+func bind(c *Config) []Key {
+	t := new(table)
+	t.addr("listen", &c.Listen, "127.0.0.1:8080",
+		"Public listener: WebSocket, /livez and /readyz. Beyond this machine it starts only with an authenticator, or with auth.anonymous written out.")
+	t.addr("admin", &c.Admin, "127.0.0.1:8081",
+		"Admin listener: the JSON API, which always wants the bearer token. Beyond this machine it starts only with a token that is given, never with one that is made.")
+	t.addr("tcp", &c.TCP, "",
+		"Plain STOMP over TCP, for backends and for Spring's broker relay. 61613 is the usual port.")
+	t.add("admin_token", word{p: &c.AdminToken, kind: "secret", want: "16 characters or more", check: token},
+		"Bearer token of the admin API. Without it and without admin_token_file one is made at the start and written to a file of mode 0600.").envOnly = true
+	t.file("admin_token_file", &c.AdminTokenFile,
+		"File whose first line is the bearer token of the admin API, readable by nobody else. It is made if it is missing.")
+
+	t.text("node", &c.Node, "a text such as broker-1", "Name of this broker among others. Empty: a new random one at each start.")
+	t.add("nodes", recordsOf(&c.Nodes, bindNode,
+		"{id: broker-1, url: \"wss://one.example.com/ws\"}"), "Brokers that a page is told of when it asks at /app/bootstrap where it can connect.")
+
+	t.file("tls.cert", &c.TLS.Cert, "PEM file with the certificate and its chain. Switches TLS on for listen and tcp.")
+	t.file("tls.key", &c.TLS.Key, "PEM file with the private key of the certificate.")
+	t.file("tls.client_ca", &c.TLS.ClientCA, "PEM file with the authorities that client certificates are checked against. With it every client must have one.")
+
+	c.WebSocket.Path = "/ws"
+	t.add("websocket.path", word{p: &c.WebSocket.Path, kind: "path", want: "a path such as /ws", check: urlPath},
+		"Path of the WebSocket endpoint.")
+	t.add("websocket.origins", list{&c.WebSocket.Origins, "origins such as https://app.example.com or https://*.example.com, or *", origin},
+		"Web origins whose pages may connect. Empty: only pages of the host that is asked; * must be written out to allow all.")
+
+	t.duration("heartbeat.send", &c.HeartBeat.Send, 10*time.Second, 10*time.Millisecond, time.Hour, true,
+		"How often the broker offers to send a heart-beat.")
+	t.duration("heartbeat.expect", &c.HeartBeat.Expect, 10*time.Second, 10*time.Millisecond, time.Hour, true,
+		"How often it wants to hear from a client. A client that is silent for three intervals is disconnected.")
+	t.duration("heartbeat.ping", &c.HeartBeat.Ping, 25*time.Second, 10*time.Millisecond, time.Hour, true,
+		"WebSocket ping to a silent client that negotiated no heart-beat, so that proxies keep the connection and dead clients are found.")
+
+	t.size("limits.frame", &c.Limits.Frame, 64*kib, kib, gib, "Largest STOMP frame, headers and body.")
+	t.size("limits.unauthenticated_frame", &c.Limits.UnauthenticatedFrame, 8*kib, 512, gib, "The same before CONNECTED.")
+	t.count("limits.headers", &c.Limits.Headers, 100, 10_000, "Headers of one frame.")
+	t.size("limits.header_bytes", &c.Limits.HeaderBytes, 8*kib, 512, 16*mib, "All headers of one frame together.")
+	t.count("limits.subscriptions", &c.Limits.Subscriptions, 1000, 1_000_000, "Subscriptions of one session.")
+	t.count("limits.transactions", &c.Limits.Transactions, 16, 10_000, "Open transactions of one session.")
+	t.count("limits.transaction_frames", &c.Limits.TransactionFrames, 1000, 1_000_000, "Frames in one transaction.")
+	t.size("limits.transaction_bytes", &c.Limits.TransactionBytes, mib, kib, gib, "All open transactions of one session together.")
+	t.count("limits.unacknowledged", &c.Limits.Unacknowledged, 1000, 1_000_000, "Messages delivered to one session and not yet acknowledged.")
+	t.size("limits.outbox", &c.Limits.Outbox, 512*kib, 4*kib, gib,
+		"Bytes waiting to be written to one session. A client that reads too slowly for it is disconnected.")
+	t.duration("limits.connect_deadline", &c.Limits.ConnectDeadline, 5*time.Second, 100*time.Millisecond, 10*time.Minute, true,
+		"Time from the connection to CONNECTED.")
+	t.duration("limits.write_deadline", &c.Limits.WriteDeadline, 10*time.Second, 10*time.Millisecond, time.Hour, true,
+		"How long a client may take nothing of what is being written to it.")
+	t.count("limits.unauthenticated", &c.Limits.Unauthenticated, 1024, 10_000_000, "Connections before CONNECTED, all together.")
+	t.count("limits.unauthenticated_per_address", &c.Limits.UnauthenticatedPerAddress, 64, 10_000_000, "Connections before CONNECTED from one address.")
+
+	t.oneOf("queues.mode", &c.Queues.Mode,
+		"What /queue/** is. work: each message goes to one of the competing consumers and is kept while there is none. broadcast: as /topic, like Spring's simple broker.",
+		"work", "broadcast")
+	t.count("queues.messages", &c.Queues.Messages, 10_000, 1_000_000_000, "Messages in one queue. A full queue refuses, it never drops.")
+	t.bigSize("queues.bytes", &c.Queues.Bytes, 64*mib, kib, tib, "Bytes of the messages in one queue.")
+	t.count("queues.attempts", &c.Queues.Attempts, 5, 1000, "Deliveries of a message before it goes to /queue/DLQ.<name>.")
+	t.count("queues.queues", &c.Queues.Queues, 1000, 10_000_000, "Queues that exist at one time.")
+	t.bigSize("queues.total_bytes", &c.Queues.TotalBytes, gib, kib, tib, "Bytes of the messages in all queues together.")
+	t.count("queues.prefetch", &c.Queues.Prefetch, 100, 1_000_000,
+		"Unacknowledged messages of a subscription that does not say prefetch-count.")
+
+	bindAuth(t, &c.Auth)
+
+	c.Log.Level = slog.LevelInfo
+	t.add("log.level", level{&c.Log.Level}, "Least level that is logged.")
+	t.oneOf("log.format", &c.Log.Format, "auto is text on a terminal and json elsewhere.", "auto", "text", "json")
+
+	t.duration("drain.timeout", &c.Drain.Timeout, 30*time.Second, 0, time.Hour, false,
+		"How long a shutdown waits for sessions to end before it closes them; 0s closes them at once.")
+	return t.keys
+}
+
+// sections are the documentation of the groups of keys.
+func sections() map[string]string {
+	return map[string]string{
+		"tls":           "Encryption of the public and TCP listeners. The admin listener stays plain: keep it on loopback.",
+		"websocket":     "The WebSocket endpoint.",
+		"heartbeat":     "Signs of life, as STOMP negotiates them.",
+		"limits":        "What one session, or all strangers together, may cost.",
+		"queues":        "The /queue/** destinations. Messages live in memory and are gone when the broker is.",
+		"auth":          "Who may connect. Without any of it, on loopback, the broker is in development mode: everybody may connect, and a login is taken at its word.",
+		"auth.users":    "Users with a password.",
+		"auth.tickets":  "Single-use tickets, for pages that cannot send a header with their WebSocket.",
+		"auth.sessions": "The login sessions of auth.oauth.",
+		"auth.webhook":  "A backend of yours that decides.",
+		"log":           "The log, on standard error.",
+		"drain":         "The end: SIGTERM or SIGINT.",
+	}
+}
