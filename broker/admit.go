@@ -62,9 +62,10 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		// RFC 9700 section 4.3.2: URLs end up in logs. Only tickets may travel in one.
 		return &auth.Refusal{Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: `Bearer error="invalid_request"`}
 	}
-	address := addressKey(a.remote.Addr())
-	if wait := b.throttle.wait(time.Now(), address); wait > 0 {
-		return &auth.Refusal{Status: http.StatusTooManyRequests, RetryAfter: wait, Reason: "too many failed attempts"}
+	login, _, _ := r.BasicAuth()
+	keys := throttleKeys(a.remote.Addr(), login)
+	if wait := b.throttle.wait(time.Now(), keys); wait > 0 && login != "" {
+		return tooManyFailures(wait)
 	}
 	if b.o.Authenticator == nil {
 		return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
@@ -81,20 +82,31 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 	if errors.Is(err, auth.ErrNotMine) {
 		return nil // CONNECT decides
 	}
+	if err == nil && p != nil && b.revoked(p) {
+		return &auth.Refusal{Reason: "the credential was revoked"}
+	}
 	if err == nil && p != nil && (p.Name == "" || validName(p.Name) == nil) {
+		b.throttle.succeeded(keys)
 		a.principal = p
 		return nil
 	}
 	if guess(err) {
-		b.throttle.failed(time.Now(), address)
+		b.throttle.failed(time.Now(), keys)
 	}
 	b.stats.authFailures.Add(1)
 	b.o.Logger.Info("handshake refused", "remote", a.remote, "error", refusalForLog(err))
+	if wait := b.throttle.wait(time.Now(), keys); wait > 0 {
+		return tooManyFailures(wait)
+	}
 	var refusal *auth.Refusal
 	if errors.As(err, &refusal) {
 		return refusal
 	}
 	return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
+}
+
+func tooManyFailures(wait time.Duration) error {
+	return &auth.Refusal{Status: http.StatusTooManyRequests, RetryAfter: wait, Reason: "too many failed attempts"}
 }
 
 // orHour bounds a call into a hook when there is no deadline.

@@ -90,8 +90,9 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	if s.b.o.Authenticator == nil {
 		return nil, refusedBy(nil)
 	}
-	keys := []string{addressKey(s.peer.Addr()), loginKey(f.Get(frames.HeaderLogin), s.peer.Addr())}
-	if s.b.throttle.wait(time.Now(), keys...) > 0 {
+	login := f.Get(frames.HeaderLogin)
+	keys := throttleKeys(s.peer.Addr(), login)
+	if login != "" && s.b.throttle.wait(time.Now(), keys) > 0 {
 		return nil, &Error{Reason: ReasonLimit, Message: "too many failed attempts, try again later"}
 	}
 	a := &auth.Attempt{
@@ -100,7 +101,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		Principal: s.admission.principal,
 		Ticket:    f.Get("ticket"),
 		Bearer:    bearerToken(authorization(f)),
-		Login:     f.Get(frames.HeaderLogin),
+		Login:     login,
 		Passcode:  f.Get(frames.HeaderPasscode),
 		Host:      f.Get(frames.HeaderHost),
 		Header:    f.Get,
@@ -108,7 +109,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		Remote:    s.peer,
 	}
 	if err := a.CheckLogin(); err != nil { // N-11: a credential is bound to its user
-		s.b.throttle.failed(time.Now(), keys...)
+		s.b.throttle.failed(time.Now(), keys)
 		s.b.stats.authFailures.Add(1)
 		return nil, refusedBy(err)
 	}
@@ -139,11 +140,11 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		err = validName(p.Name)
 	}
 	if err == nil && p != nil {
-		s.b.throttle.succeeded(keys...)
+		s.b.throttle.succeeded(keys)
 		return p, nil
 	}
 	if guess(err) {
-		s.b.throttle.failed(time.Now(), keys...)
+		s.b.throttle.failed(time.Now(), keys)
 	}
 	s.b.stats.authFailures.Add(1)
 	s.b.o.Logger.Info("authentication refused", "session", s.id, "remote", s.peer, "error", refusalForLog(err))

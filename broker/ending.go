@@ -168,7 +168,7 @@ func (s *session) cleanUp(bt *batch) {
 			}
 		})
 	}
-	s.b.o.Logger.Debug("session ended", "session", s.id, "user", s.userName(), "remote", s.peer, "reason", f.Reason, "detail", f.Message)
+	s.b.o.Logger.Debug("session ended", "session", s.id, "user", s.userName(), "remote", s.peer, "reason", f.Reason.String(), "detail", f.Message)
 }
 
 // waitWritten lets the last octets out, within LingerTimeout: a client that

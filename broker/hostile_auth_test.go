@@ -50,7 +50,7 @@ func TestFailedTriesAreThrottled(t *testing.T) {
 			if got := try("192.0.2.1", "alice", "right"); got != "ERROR throttled" || asked != before {
 				t.Fatalf("before %v had passed: %s", wait, got)
 			}
-			if got := try("192.0.2.1", "bob", "right"); got != "ERROR throttled" {
+			if got := try("192.0.2.1", "bob", "right"); got != "CONNECTED" {
 				t.Fatalf("another login from the same address: %s", got)
 			}
 			if got := try("192.0.2.2", "alice", "right"); got != "CONNECTED" {
@@ -134,29 +134,27 @@ func TestFailedHandshakesAreThrottled(t *testing.T) {
 			}
 			return r.StatusCode(), answer429(r)
 		}
-		for i := range 6 {
+		// A ticket cannot be guessed, so the right one always gets in: one bad
+		// client behind an address does no harm to the others.
+		for i := range 50 {
 			if status, _ := try("192.0.2.1", "wrong"); status != http.StatusUnauthorized {
 				t.Fatalf("try %d: %d", i, status)
 			}
 		}
 		for wait := time.Second; wait < 2*time.Minute; wait *= 2 {
 			wait := min(wait, time.Minute)
-			if status, retry := try("192.0.2.1", "alice"); status != http.StatusTooManyRequests || retry != fmt.Sprint(wait.Seconds()) {
+			if status, retry := try("192.0.2.1", "wrong"); status != http.StatusTooManyRequests || retry != fmt.Sprint(wait.Seconds()) {
 				t.Fatalf("want 429 for %v, got %d for %s", wait, status, retry)
 			}
-			if status, _ := try("192.0.2.2", "alice"); status != http.StatusSwitchingProtocols {
-				t.Fatalf("another address: %d", status)
-			}
-			<-time.After(wait)
-			if status, _ := try("192.0.2.1", "wrong"); status != http.StatusUnauthorized {
-				t.Fatalf("after %v: %d", wait, status)
+			for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
+				if status, _ := try(address, "alice"); status != http.StatusSwitchingProtocols {
+					t.Fatalf("a good ticket from %s: %d", address, status)
+				}
 			}
 		}
 		<-time.After(15 * time.Minute) // forgotten
-		for i := range 6 {
-			if status, _ := try("192.0.2.1", "wrong"); status != http.StatusUnauthorized {
-				t.Fatalf("try %d a quarter of an hour later: %d", i, status)
-			}
+		if status, _ := try("192.0.2.1", "wrong"); status != http.StatusUnauthorized {
+			t.Fatalf("a quarter of an hour later: %d", status)
 		}
 		if all, addresses := b.Places(); all != 0 || addresses != 0 {
 			t.Errorf("%d places of %d addresses are left", all, addresses)

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -83,7 +84,7 @@ func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	l := b.o.Limits
 	s.dec.SetLimits(frames.Limits{Frame: frameLimit(min(l.UnauthenticatedFrame, l.Frame)), Headers: min(20, l.Headers), HeaderBytes: frameLimit(l.HeaderBytes)})
 	now := b.now()
-	s.opened = now
+	s.opened = int64(time.Since(b.started)) // exact: lists are sorted by it
 	s.lastHeard.Store(now)
 	s.expireAt.Store(never)
 	s.deadline = never

@@ -12,18 +12,37 @@ import (
 )
 
 const (
-	freeFailures = 5                // before back-off begins
-	maxBackOff   = time.Minute      // it doubles from a second up to this
-	forgetAfter  = 10 * time.Minute // without a failure
-	maxThrottled = 16384            // keys remembered; beyond it the oldest are forgotten first
+	freeForLogin   = 5                // failures of one login from one network before back-off begins
+	freeForNetwork = 50               // failures of a network, whatever the login
+	maxBackOff     = time.Minute      // it doubles from a second up to this
+	forgetAfter    = 10 * time.Minute // without a failure
+	maxThrottled   = 16384            // keys remembered
 )
 
-// A throttle slows down guessing: failed attempts are counted by address and by
-// login, and after a few of them each further one must wait, twice as long
-// every time. A success forgets.
+// A throttle slows down guessing of passcodes: failed attempts are counted by
+// login and network, so that a stranger elsewhere cannot keep a user out, and by
+// network, against trying one passcode with many logins. After some of them each
+// further attempt must wait, twice as long every time. A success forgets.
+//
+// Tickets and tokens cannot be guessed. They are always looked at, so that one
+// bad client behind an address does no harm to the others; only the answer to a
+// wrong one becomes 429.
 type throttle struct {
 	mu   sync.Mutex
-	keys map[string]*failures
+	keys map[throttleKey]*failures
+}
+
+// throttleKey is a network, or a login tried from it.
+type throttleKey struct {
+	network netip.Addr
+	login   string
+}
+
+func (k throttleKey) free() int {
+	if k.login == "" {
+		return freeForNetwork
+	}
+	return freeForLogin
 }
 
 type failures struct {
@@ -32,15 +51,13 @@ type failures struct {
 	until time.Time
 }
 
-func addressKey(a netip.Addr) string { return "address " + clientNetwork(a).String() }
-
-// loginKey counts a login by the address it is tried from, so that a stranger
-// cannot keep a user out.
-func loginKey(login string, a netip.Addr) string {
+// throttleKeys returns what an attempt counts for.
+func throttleKeys(a netip.Addr, login string) []throttleKey {
+	network := clientNetwork(a)
 	if login == "" {
-		return ""
+		return []throttleKey{{network, ""}}
 	}
-	return "login " + login + " " + clientNetwork(a).String()
+	return []throttleKey{{network, login}, {network, ""}}
 }
 
 // guess reports whether a refusal says something about the client. A hook that
@@ -60,11 +77,11 @@ func guess(err error) bool {
 }
 
 // wait returns how long attempts under any of the keys are refused still.
-func (t *throttle) wait(now time.Time, keys ...string) (d time.Duration) {
+func (t *throttle) wait(now time.Time, keys []throttleKey) (d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, k := range keys {
-		if f := t.keys[k]; f != nil && k != "" {
+		if f := t.keys[k]; f != nil {
 			d = max(d, f.until.Sub(now))
 		}
 	}
@@ -72,16 +89,13 @@ func (t *throttle) wait(now time.Time, keys ...string) (d time.Duration) {
 }
 
 // failed counts a failed attempt.
-func (t *throttle) failed(now time.Time, keys ...string) {
+func (t *throttle) failed(now time.Time, keys []throttleKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.keys == nil {
-		t.keys = make(map[string]*failures)
+		t.keys = make(map[throttleKey]*failures)
 	}
 	for _, k := range keys {
-		if k == "" {
-			continue
-		}
 		f := t.keys[k]
 		if f == nil || now.Sub(f.last) > forgetAfter {
 			t.makeRoom(now)
@@ -90,18 +104,21 @@ func (t *throttle) failed(now time.Time, keys ...string) {
 		}
 		f.n++
 		f.last = now
-		if over := f.n - freeFailures; over > 0 {
+		if over := f.n - k.free(); over > 0 {
 			f.until = now.Add(min(time.Second<<min(over-1, 10), maxBackOff))
 		}
 	}
 }
 
-// succeeded forgets.
-func (t *throttle) succeeded(keys ...string) {
+// succeeded forgets the failures of a login. Those of its network stay: whoever
+// tries many logins may have one of his own.
+func (t *throttle) succeeded(keys []throttleKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, k := range keys {
-		delete(t.keys, k)
+		if k.login != "" {
+			delete(t.keys, k)
+		}
 	}
 }
 

@@ -3,7 +3,7 @@
 //
 //	hook, err := webhook.New(webhook.Options{
 //		URL:    "https://app.example.com/hoofbeat",
-//		Secret: os.Getenv("HOOFBEAT_WEBHOOK_SECRET"), // signs each question
+//		Secret: os.Getenv("WEBHOOK_SECRET"), // signs each question
 //	})
 //	if err != nil {
 //		return err
@@ -103,7 +103,7 @@
 // Node is testdata/backend.mjs in this directory. To try a backend by hand, in a shell:
 //
 //	body='{"event":"connect","login":"alice","passcode":"wonderland"}'; t=$(date +%s)
-//	v1=$(printf %s "$t.$body" | openssl dgst -sha256 -hmac "$HOOFBEAT_WEBHOOK_SECRET" | sed 's/.* //')
+//	v1=$(printf %s "$t.$body" | openssl dgst -sha256 -hmac "$WEBHOOK_SECRET" | sed 's/.* //')
 //	curl -H "Hoofbeat-Signature: t=$t,v1=$v1" -d "$body" http://localhost:3000/hoofbeat
 //
 // # When the backend does not answer

@@ -33,7 +33,7 @@ func Example() {
 
 	hook, err := webhook.New(webhook.Options{
 		URL:    backend.URL,
-		Secret: os.Getenv("HOOFBEAT_WEBHOOK_SECRET"), // signs each question
+		Secret: os.Getenv("WEBHOOK_SECRET"), // signs each question
 	})
 	if err != nil {
 		fmt.Println(err)

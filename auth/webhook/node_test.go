@@ -24,7 +24,7 @@ func TestNodeBackend(t *testing.T) {
 	const secret = "0b1f8a4be1a7"
 	ctx, stop := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, node, "testdata/backend.mjs")
-	cmd.Env = append(os.Environ(), "HOOFBEAT_WEBHOOK_SECRET="+secret)
+	cmd.Env = append(os.Environ(), "WEBHOOK_SECRET="+secret)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
@@ -52,15 +51,6 @@ func (a *api) publishToUser(w http.ResponseWriter, r *http.Request) *problem {
 		return refused(err, "a message to a user goes to /topic/… or /queue/…, and to no pattern")
 	}
 	return writeJSON(w, http.StatusOK, delivered{m.ID, d.Subscriptions, d.Unacknowledged})
-}
-
-// pathUser returns the {user} of the path.
-func pathUser(r *http.Request) (string, *problem) {
-	user := r.PathValue("user")
-	if err := auth.ValidName(user); err != nil {
-		return "", problemf(http.StatusBadRequest, "%v", err)
-	}
-	return user, nil
 }
 
 // refused translates an error of Broker.Publish; takes says which destinations

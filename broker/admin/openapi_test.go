@@ -152,7 +152,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 			t.Errorf("%s has %d fields", name, len(fields))
 		}
 		for field := range fields {
-			if err := want.parse(fmt.Appendf(nil, `{%q:{}}`, field)); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q must be", field)) {
+			if err := want.parse(fmt.Appendf(nil, `{%q:true}`, field)); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q must be", field)) {
 				t.Errorf("%s.%s: %v", name, field, err)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 const (
@@ -58,6 +60,15 @@ func query(r *http.Request, allowed ...string) (url.Values, *problem) {
 		}
 	}
 	return q, nil
+}
+
+// pathUser returns the {user} of the path.
+func pathUser(r *http.Request) (string, *problem) {
+	user := r.PathValue("user")
+	if err := auth.ValidName(user); err != nil {
+		return "", problemf(http.StatusBadRequest, "%v", err)
+	}
+	return user, nil
 }
 
 func number(q url.Values, name string, byDefault, least, most int) (int, *problem) {

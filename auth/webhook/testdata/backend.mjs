@@ -1,10 +1,10 @@
 // A backend for the webhook of Hoofbeat, in Node without dependencies: Alice may read everything and send to /app/**.
-//   HOOFBEAT_WEBHOOK_SECRET=… node backend.mjs 3000
+//   WEBHOOK_SECRET=… node backend.mjs 3000
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { createServer } from 'node:http'
 
-const secret = process.env.HOOFBEAT_WEBHOOK_SECRET
-if (!secret) throw new Error('HOOFBEAT_WEBHOOK_SECRET is not set')
+const secret = process.env.WEBHOOK_SECRET
+if (!secret) throw new Error('WEBHOOK_SECRET is not set')
 const passcodes = new Map([['alice', 'wonderland']]) // keep salted hashes in yours
 
 function signed(request, body) {
