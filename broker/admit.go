@@ -19,6 +19,7 @@ type Admission struct {
 	principal *auth.Principal
 	handshake *auth.Handshake
 	remote    netip.AddrPort
+	passcode  bool // the principal was proved by HTTP Basic authentication
 	place     *place
 }
 
@@ -87,7 +88,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 	}
 	if err == nil && p != nil && (p.Name == "" || validName(p.Name) == nil) {
 		b.throttle.succeeded(keys)
-		a.principal = p
+		a.principal, a.passcode = p, login != ""
 		return nil
 	}
 	if guess(err) {

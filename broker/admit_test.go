@@ -35,8 +35,8 @@ func request(method, target, remote string, headers ...string) *http.Request {
 	return r
 }
 
-// answer429 returns the Retry-After that a refusal is answered with.
-func answer429(err error) string {
+// retryAfter returns the Retry-After that a refusal is answered with.
+func retryAfter(err error) string {
 	w := httptest.NewRecorder()
 	auth.WriteRefusal(w, err)
 	return w.Header().Get("Retry-After")

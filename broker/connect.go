@@ -127,8 +127,10 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	if late {
 		return nil, s.tooLate()
 	}
+	s.passcode = login != "" && a.Ticket == "" && a.Bearer == ""
 	if errors.Is(err, auth.ErrNotMine) && s.admission.principal != nil {
 		p, err = s.admission.principal, nil // the handshake settled it
+		s.passcode = s.admission.passcode
 	}
 	if before := s.admission.principal; err == nil && p != nil && before != nil && p.Name != before.Name {
 		err = errAnotherUser

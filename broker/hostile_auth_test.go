@@ -18,8 +18,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// N+6: after a few failed tries each further one must wait, twice as long every
-// time; a right one forgets, and others are not concerned.
+// N+6: after a few failed tries of a login each further one must wait, twice as
+// long every time; a right one forgets, and others are not concerned.
 func TestFailedTriesAreThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked int
@@ -32,54 +32,67 @@ func TestFailedTriesAreThrottled(t *testing.T) {
 		})})
 		try := func(address, login, passcode string) string {
 			l := newLink(netip.MustParseAddrPort(address + ":4711"))
-			c := make(chan error, 1)
-			go func() { c <- b.Serve(t.Context(), l, broker.Admission{}) }()
+			ended := make(chan error, 1)
+			go func() { ended <- b.Serve(t.Context(), l, broker.Admission{}) }()
 			l.in <- encode(frame("CONNECT", "", "accept-version", "1.2", "login", login, "passcode", passcode))
 			answer := string(<-l.out)
 			_ = l.Close(0, "")
-			<-c
-			return answer[:strings.IndexByte(answer, '\n')] + map[bool]string{true: " throttled"}[strings.Contains(answer, "too many failed attempts, try again later")]
-		}
-		for i := range 6 {
-			if got := try("192.0.2.1", "alice", "wrong"); got != "ERROR" {
-				t.Fatalf("try %d was answered with %s", i, got)
+			<-ended
+			if strings.Contains(answer, "too many failed attempts, try again later") {
+				return "throttled"
 			}
+			return answer[:strings.IndexByte(answer, '\n')]
 		}
-		for wait := time.Second; wait < 2*time.Minute; wait *= 2 {
+		want := func(address, login, passcode, want string) {
+			t.Helper()
 			before := asked
-			if got := try("192.0.2.1", "alice", "right"); got != "ERROR throttled" || asked != before {
-				t.Fatalf("before %v had passed: %s", wait, got)
+			if got := try(address, login, passcode); got != want {
+				t.Fatalf("%s from %s with a %s passcode: %s, want %s", login, address, passcode, got, want)
 			}
-			if got := try("192.0.2.1", "bob", "right"); got != "CONNECTED" {
-				t.Fatalf("another login from the same address: %s", got)
+			if want == "throttled" && asked != before {
+				t.Fatal("the authenticator was asked")
 			}
-			if got := try("192.0.2.2", "alice", "right"); got != "CONNECTED" {
-				t.Fatalf("a stranger keeps the user out: %s", got)
-			}
-			<-time.After(min(wait, time.Minute))
-			if got := try("192.0.2.1", "alice", "wrong"); got != "ERROR" {
-				t.Fatalf("after %v: %s", wait, got)
-			}
+		}
+		for range 6 {
+			want("192.0.2.1", "alice", "wrong", "ERROR")
+		}
+		for wait := time.Second; wait < 3*time.Minute; wait *= 2 {
+			want("192.0.2.1", "alice", "right", "throttled")
+			want("192.0.2.1", "bob", "right", "CONNECTED")   // a neighbour behind the same address
+			want("192.0.2.2", "alice", "right", "CONNECTED") // a stranger keeps nobody out
+			<-time.After(min(wait, time.Minute) - time.Millisecond)
+			want("192.0.2.1", "alice", "right", "throttled")
+			<-time.After(time.Millisecond)
+			want("192.0.2.1", "alice", "wrong", "ERROR")
 		}
 		<-time.After(time.Minute)
-		if got := try("192.0.2.1", "alice", "right"); got != "CONNECTED" {
-			t.Fatalf("after the wait: %s", got)
+		want("192.0.2.1", "alice", "right", "CONNECTED")
+		for range 6 {
+			want("192.0.2.1", "alice", "wrong", "ERROR")
 		}
-		for i := range 5 {
-			if got := try("192.0.2.1", "alice", "wrong"); got != "ERROR" {
-				t.Fatalf("try %d after a success: %s", i, got)
-			}
+		want("192.0.2.1", "alice", "right", "throttled")
+		<-time.After(11 * time.Minute) // forgotten
+		for range 6 {
+			want("192.0.2.1", "alice", "wrong", "ERROR")
 		}
-		// A whole network of 2^64 addresses is one client.
+
+		// A network of 2^64 addresses is one client.
 		for i := range 6 {
-			try(fmt.Sprintf("[2001:db8::%d]", i+1), "alice", "wrong")
+			want(fmt.Sprintf("[2001:db8::%d]", i+1), "alice", "wrong", "ERROR")
 		}
-		if got := try("[2001:db8::ffff]", "alice", "right"); got != "ERROR throttled" {
-			t.Errorf("the seventh address of a network: %s", got)
+		want("[2001:db8::ffff]", "alice", "right", "throttled")
+		want("[2001:db8:0:1::1]", "alice", "right", "CONNECTED")
+
+		// One passcode with many logins.
+		for i := range 51 {
+			want("192.0.2.3", fmt.Sprint("user", i), "wrong", "ERROR")
 		}
-		if got := try("[2001:db8:0:1::1]", "alice", "right"); got != "CONNECTED" {
-			t.Errorf("another network: %s", got)
-		}
+		want("192.0.2.3", "another", "right", "throttled")
+		<-time.After(time.Second)
+		want("192.0.2.3", "another", "right", "CONNECTED")
+		want("192.0.2.3", "yet another", "wrong", "ERROR") // his own account is no absolution
+		want("192.0.2.3", "another", "right", "throttled")
+		want("192.0.2.4", "another", "right", "CONNECTED")
 	})
 }
 
@@ -118,48 +131,102 @@ func (l *link) Close(int, string) error {
 	return nil
 }
 
-// N+6 at the handshake: 429 and when to come again.
+// N+6 at the handshake: 429, and when to come again. Whoever guesses passcodes is
+// not even asked; a ticket cannot be guessed, so that a good one always gets in,
+// and only the answer to a bad one changes.
 func TestFailedHandshakesAreThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, broker.Options{Authenticator: wallet()})
-		try := func(address, ticket string) (status int, retry string) {
-			a, err := b.Admit(request("GET", "/ws?ticket="+ticket, address+":4711"))
+		var asked int
+		b := brokertest.New(t, broker.Options{Authenticator: auth.AuthenticatorFunc(func(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
+			asked++
+			if a.Ticket != "" {
+				return wallet().Authenticate(ctx, a)
+			}
+			if a.Header("Authorization") != basic("alice", "right") {
+				return nil, &auth.Refusal{}
+			}
+			return &auth.Principal{Name: "alice"}, nil
+		})})
+		want := func(status int, retry, address, target string, headers ...string) {
+			t.Helper()
+			a, err := b.Admit(request("GET", target, address+":4711", headers...))
 			a.Release()
-			if err == nil {
-				return http.StatusSwitchingProtocols, ""
+			got, gotRetry := http.StatusSwitchingProtocols, ""
+			if r, ok := errors.AsType[*auth.Refusal](err); ok {
+				got, gotRetry = r.StatusCode(), retryAfter(r)
 			}
-			var r *auth.Refusal
-			if !errors.As(err, &r) {
-				t.Fatalf("refused with %v", err)
-			}
-			return r.StatusCode(), answer429(r)
-		}
-		// A ticket cannot be guessed, so the right one always gets in: one bad
-		// client behind an address does no harm to the others.
-		for i := range 50 {
-			if status, _ := try("192.0.2.1", "wrong"); status != http.StatusUnauthorized {
-				t.Fatalf("try %d: %d", i, status)
+			if got != status || gotRetry != retry {
+				t.Fatalf("%d and Retry-After %q, want %d and %q", got, gotRetry, status, retry)
 			}
 		}
-		for wait := time.Second; wait < 2*time.Minute; wait *= 2 {
-			wait := min(wait, time.Minute)
-			if status, retry := try("192.0.2.1", "wrong"); status != http.StatusTooManyRequests || retry != fmt.Sprint(wait.Seconds()) {
-				t.Fatalf("want 429 for %v, got %d for %s", wait, status, retry)
-			}
-			for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
-				if status, _ := try(address, "alice"); status != http.StatusSwitchingProtocols {
-					t.Fatalf("a good ticket from %s: %d", address, status)
-				}
-			}
+		for range 50 {
+			want(401, "", "192.0.2.1", "/ws?ticket=wrong")
 		}
-		<-time.After(15 * time.Minute) // forgotten
-		if status, _ := try("192.0.2.1", "wrong"); status != http.StatusUnauthorized {
-			t.Fatalf("a quarter of an hour later: %d", status)
+		for wait := 1; wait < 200; wait *= 2 {
+			want(429, fmt.Sprint(min(wait, 60)), "192.0.2.1", "/ws?ticket=wrong")
+			want(101, "", "192.0.2.2", "/ws?ticket=alice")
 		}
+		want(101, "", "192.0.2.1", "/ws?ticket=alice")
+		want(429, "60", "192.0.2.1", "/ws?ticket=wrong") // a good one in between is no absolution
+		<-time.After(11 * time.Minute)
+		want(401, "", "192.0.2.1", "/ws?ticket=wrong") // but time is
+
+		for range 5 {
+			want(401, "", "192.0.2.3", "/ws", "Authorization", basic("alice", "wrong"))
+		}
+		for wait := 1; wait < 200; wait *= 2 {
+			want(429, fmt.Sprint(min(wait, 60)), "192.0.2.3", "/ws", "Authorization", basic("alice", "wrong"))
+			before := asked
+			want(429, fmt.Sprint(min(wait, 60)), "192.0.2.3", "/ws", "Authorization", basic("alice", "right"))
+			if asked != before {
+				t.Fatal("the authenticator was asked")
+			}
+			want(101, "", "192.0.2.4", "/ws", "Authorization", basic("alice", "right"))
+			<-time.After(time.Duration(min(wait, 60)) * time.Second)
+		}
+		want(101, "", "192.0.2.3", "/ws", "Authorization", basic("alice", "right"))
+		want(401, "", "192.0.2.3", "/ws", "Authorization", basic("alice", "wrong"))
 		if all, addresses := b.Places(); all != 0 || addresses != 0 {
 			t.Errorf("%d places of %d addresses are left", all, addresses)
 		}
 	})
+}
+
+func basic(login, passcode string) string {
+	r := request("GET", "/", "")
+	r.SetBasicAuth(login, passcode)
+	return r.Header.Get("Authorization")
+}
+
+// A hook that is broken, or cannot reach what it asks, says nothing about the
+// client: when it is mended everybody gets in at once.
+func TestBrokenAuthenticatorThrottlesNobody(t *testing.T) {
+	for name, answer := range map[string]func() error{
+		"panic":       func() error { panic("nil map") },
+		"timeout":     func() error { return fmt.Errorf("introspection: %w", context.DeadlineExceeded) },
+		"unavailable": func() error { return &auth.Refusal{Status: http.StatusServiceUnavailable} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			broken := true
+			b := brokertest.New(t, broker.Options{Authenticator: auth.AuthenticatorFunc(func(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
+				if broken {
+					return nil, answer()
+				}
+				return auth.TrustLogin.Authenticate(ctx, a)
+			})})
+			for range 60 {
+				c := brokertest.Dial(b)
+				c.Send("CONNECT", "", "accept-version", "1.2", "login", "alice")
+				wantError(t, c, 1008, "")
+				c.Close()
+				if status := admitted(t, b, request("GET", "/ws?ticket=x", "192.0.2.1:1")); status == 429 || status == 101 {
+					t.Fatalf("the handshake was answered with %d", status)
+				}
+			}
+			broken = false
+			brokertest.Connect(t, b, "login", "alice")
+		})
+	}
 }
 
 // S-10: denied softly, the session and its other subscriptions live.

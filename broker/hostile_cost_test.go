@@ -81,14 +81,6 @@ func TestPlacesAreGivenBack(t *testing.T) {
 			})
 		}
 	}
-	rawTCP(t, srv)
-	p := rawTCP(t, srv) // one too many
-	if e := p.want(t, "end"); e.at.IsZero() {
-		t.Errorf("got %v", e)
-	}
-	if n := b.Stats().Refused; n != 1 {
-		t.Errorf("%d refusals are counted, want the last", n)
-	}
 }
 
 // N+4: an idle WebSocket costs one goroutine, and little memory, before and after

@@ -46,6 +46,7 @@ type session struct {
 	principal atomic.Pointer[auth.Principal] // set before phaseOpen, replaced when renewed
 	peer      netip.AddrPort
 	admission *Admission // until CONNECTED
+	passcode  bool       // it was let in by login and passcode
 	joined    bool       // CONNECTED: in the user registry, known to observers
 	opened    int64      // broker clock
 	deadline  int64      // broker clock: CONNECTED before this

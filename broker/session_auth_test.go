@@ -418,8 +418,23 @@ func TestLogoutIsForgottenInTime(t *testing.T) {
 	}
 }
 
-func TestLogoutOfNothing(t *testing.T) {
-	c := brokertest.Connect(t, brokertest.New(t, broker.Options{Store: auth.NewStore()}), "login", "alice")
+// A passcode is not revoked by logging out: its owner could not come back.
+func TestLogoutOfPasscode(t *testing.T) {
+	store := auth.NewStore()
+	b := brokertest.New(t, broker.Options{Store: store, Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+		return &auth.Principal{Name: a.Login, CredentialID: "passcode of " + a.Login}, nil
+	})})
+	c := brokertest.Connect(t, b, "login", "alice", "passcode", "p")
+	twin := brokertest.Connect(t, b, "login", "alice", "passcode", "p")
+	c.Send("DISCONNECT", "", "logout", "true", "receipt", "r")
+	c.ExpectReceipt(t, "r")
+	wantEnd(t, c, 1000)
+	twin.Sync(t)
+	brokertest.Connect(t, b, "login", "alice", "passcode", "p").Sync(t)
+}
+
+func TestLogoutWithoutStore(t *testing.T) {
+	c := brokertest.Connect(t, brokertest.New(t, broker.Options{Authenticator: wallet()}), "ticket", "alice laptop")
 	c.Send("DISCONNECT", "", "logout", "true", "receipt", "r")
 	wantHeaders(t, wantError(t, c, 1002, "nothing to log out of"), "receipt-id", "r")
 }

@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"bufio"
 	"context"
 	"os"
 	"os/exec"
@@ -15,55 +16,92 @@ import (
 	"github.com/hoofbeat/hoofbeat/examples/internal/e2e"
 )
 
-// block returns the only fenced block of the README in a language.
-func block(t *testing.T, language string) string {
+const npm = "npm install --prefix examples"
+
+// blocks returns the fenced blocks of a document in a language.
+func blocks(t *testing.T, path, language string) (all []string) {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	if len(all) != 1 {
-		t.Fatalf("the README has %d blocks of %s, want 1", len(all), language)
+	for _, m := range regexp.MustCompile("(?sm)^```"+language+"\n(.*?)^```").FindAllStringSubmatch(string(text), -1) {
+		all = append(all, m[1])
 	}
-	return all[0][1]
+	return all
 }
 
-// TestReadmeGo: the program in the README compiles as it stands.
-func TestReadmeGo(t *testing.T) {
-	dir, err := os.MkdirTemp(".", "readme-")
+// only returns the only block of a document in a language.
+func only(t *testing.T, path, language string) string {
+	t.Helper()
+	all := blocks(t, path, language)
+	if len(all) != 1 {
+		t.Fatalf("%s has %d blocks of %s, want 1", path, len(all), language)
+	}
+	return all[0]
+}
+
+// TestDocumentsGo: the programs in the documents compile as they stand. One
+// begins with its package clause, and the functions in the blocks behind it
+// belong to it.
+func TestDocumentsGo(t *testing.T) {
+	paths, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(paths, "../README.md") {
+		var programs []string
+		for _, block := range blocks(t, path, "go") {
+			switch {
+			case strings.HasPrefix(block, "package main\n"):
+				programs = append(programs, block)
+			case strings.HasPrefix(block, "func ") && len(programs) > 0:
+				programs[len(programs)-1] += "\n" + block
+			}
+		}
+		for _, program := range programs {
+			t.Run(filepath.Base(path), func(t *testing.T) { vet(t, program) })
+		}
+	}
+}
+
+func vet(t *testing.T, program string) {
+	dir, err := os.MkdirTemp(".", "document-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(block(t, "go")), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("go", "vet", "./"+dir).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+	if out, err := exec.Command("gofmt", "-l", dir).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("it is not formatted: %v\n%s", err, out)
+	}
 }
 
-// TestReadmeJavaScript: the page's code runs, in Node, with nothing changed but
-// the address and a WebSocket for Node, and gets its messages.
-func TestReadmeJavaScript(t *testing.T) {
-	const install = "npm install --prefix examples"
-	e2e.Need(t, "node_modules/@stomp/stompjs", install)
-	srv := brokertest.Start(t, broker.Options{})
-	code := strings.ReplaceAll(block(t, "js"), "ws://127.0.0.1:8080/ws", srv.URL)
-	code = "import { WebSocket } from 'ws';\nglobalThis.WebSocket = WebSocket;\n" + code +
-		"setInterval(() => { if (!client.active) process.exit(); }, 50);\n"
-	path := filepath.Join("node_modules", ".readme.mjs") // where its imports resolve
-	if err := os.WriteFile(path, []byte(code), 0o600); err != nil {
+// startNode runs a module in Node until the test ends, and returns the lines
+// that it prints.
+func startNode(t *testing.T, code string) <-chan string {
+	t.Helper()
+	e2e.Need(t, "node_modules/@stomp/stompjs", npm)
+	file, err := os.CreateTemp("node_modules", ".document-*.mjs") // where its imports resolve
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.Remove(path)
-
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	var out strings.Builder
-	node := exec.CommandContext(ctx, "node", path)
-	node.Stderr = &out
+	t.Cleanup(func() { os.Remove(file.Name()) })
+	if _, err := file.WriteString(code); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	var complaints strings.Builder
+	node := exec.CommandContext(ctx, "node", file.Name())
+	node.Stderr = &complaints
 	printed, err := node.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -71,32 +109,41 @@ func TestReadmeJavaScript(t *testing.T) {
 	if err := node.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		_ = node.Process.Kill()
-		_ = node.Wait() // it was killed
-	}()
-	lines := make(chan string)
+	lines := make(chan string, 100)
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		defer close(lines)
-		buf := make([]byte, 1024)
-		for {
-			n, err := printed.Read(buf)
-			if n > 0 {
-				lines <- string(buf[:n])
-			}
-			if err != nil {
-				return
-			}
+		in := bufio.NewScanner(printed)
+		for in.Scan() {
+			lines <- in.Text()
 		}
 	}()
-	if got := <-lines; got != "for all: hello\n" {
-		t.Fatalf("it printed %q\n%s", got, out.String())
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		_ = node.Wait() // it was killed
+		if t.Failed() {
+			t.Logf("node complained:\n%s", complaints.String())
+		}
+	})
+	return lines
+}
+
+// TestReadmeJavaScript: the page's code runs, in Node, with nothing changed but
+// the address and a WebSocket for Node, and gets its messages.
+func TestReadmeJavaScript(t *testing.T) {
+	srv := brokertest.Start(t, broker.Options{})
+	code := strings.ReplaceAll(only(t, "../README.md", "js"), "ws://127.0.0.1:8080/ws", srv.URL)
+	lines := startNode(t, "import { WebSocket } from 'ws';\nglobalThis.WebSocket = WebSocket;\n"+code)
+	if got := <-lines; got != "for all: hello" {
+		t.Fatalf("it printed %q", got)
 	}
 	m := &broker.Message{Destination: "/queue/news", Body: []byte("you have mail")}
-	if d, err := srv.Broker.PublishToUser(ctx, "ann", m); err != nil || d.Subscriptions != 1 {
+	if d, err := srv.Broker.PublishToUser(t.Context(), "ann", m); err != nil || d.Subscriptions != 1 {
 		t.Fatalf("%+v, %v", d, err)
 	}
-	if got := <-lines; got != "for me: you have mail\n" {
-		t.Errorf("it printed %q\n%s", got, out.String())
+	if got := <-lines; got != "for me: you have mail" {
+		t.Errorf("it printed %q", got)
 	}
 }

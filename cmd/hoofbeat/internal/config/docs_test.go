@@ -18,11 +18,15 @@ func TestDocumentsYAML(t *testing.T) {
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no documents", err)
 	}
+	texts := make(map[string]string)
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		texts[filepath.Base(path)] = string(text)
+	}
+	for document, text := range texts {
 		// The files that the configurations name, which lie beside them.
 		dir := t.TempDir()
 		t.Chdir(dir)
@@ -34,14 +38,14 @@ func TestDocumentsYAML(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, m := range regexp.MustCompile("(?sm)^```ya?ml\n(.*?)^```").FindAllStringSubmatch(string(text), -1) {
+		for _, m := range regexp.MustCompile("(?sm)^```ya?ml\n(.*?)^```").FindAllStringSubmatch(text, -1) {
 			name := filepath.Join(dir, "hoofbeat.yaml")
 			if err := os.WriteFile(name, []byte(m[1]), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if strings.HasPrefix(m[1], "- name:") {
 				if users, err := config.LoadUsers(name); err != nil || len(users) == 0 {
-					t.Errorf("%s: %v in\n%s", filepath.Base(path), err, m[1])
+					t.Errorf("%s: %v in\n%s", document, err, m[1])
 				}
 				continue
 			}
@@ -50,7 +54,7 @@ func TestDocumentsYAML(t *testing.T) {
 				err = app.Check(c)
 			}
 			if err != nil {
-				t.Errorf("%s: %v in\n%s", filepath.Base(path), err, m[1])
+				t.Errorf("%s: %v in\n%s", document, err, m[1])
 			}
 		}
 	}
