@@ -200,7 +200,7 @@ func (b *Broker) Disconnect(session, text string) error {
 }
 
 // Drain takes no new sessions and ends the others, spread evenly over the time
-// that ctx leaves (10 s if it has no deadline, and a tenth of it is kept for
+// that ctx leaves (10 s if it has no deadline, and a fifth of it is kept for
 // the last to go), so that not everybody reconnects at once: what is in their
 // outboxes is written first, then they are closed with 1012, "reconnect". It
 // returns when all have gone, or with the error of ctx.
@@ -311,10 +311,12 @@ func (b *Broker) Close() error {
 	}
 	b.mu.Lock()
 	b.closed = true
+	var aborts sync.WaitGroup
 	for _, s := range b.sessions {
-		go s.wire.abort()
+		aborts.Go(s.wire.abort)
 	}
 	b.mu.Unlock()
+	aborts.Wait()
 	b.running.Wait()
 	return nil
 }

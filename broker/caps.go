@@ -88,11 +88,11 @@ func tooMany(reason string) error {
 	return &auth.Refusal{Status: http.StatusTooManyRequests, RetryAfter: time.Second, Reason: reason}
 }
 
-// sheddable returns the oldest place whose socket waits for a CONNECT, nil if
-// there is none of minAge. The caller has the lock.
+// sheddable returns the oldest place whose socket waits for a CONNECT, not for an
+// answer to it; nil if there is none of minAge. The caller has the lock.
 func (c *caps) sheddable(now time.Time) *place {
 	for p := c.oldest; p != nil && now.Sub(p.entered) >= minAge; p = p.next {
-		if s := p.session.Load(); s != nil && phase(s.phase.Load()) == phaseNew {
+		if s := p.session.Load(); s != nil && phase(s.phase.Load()) == phaseNew && !s.busy.Load() {
 			return p
 		}
 	}

@@ -31,6 +31,8 @@ func (s *session) ended(err error, bt *batch) {
 		s.end(&Error{Reason: reasonOfCode(protocol.Code), Message: protocol.Reason}, "", bt)
 	case errors.Is(err, io.EOF):
 		s.end(&Error{Reason: ReasonConnectionLost, Message: "the client closed the connection"}, "", bt)
+	case phase(s.phase.Load()) == phaseEnding:
+		// Its goodbye was not answered in time. What was written is on its way.
 	default:
 		s.lost(bt)
 	}
@@ -64,12 +66,12 @@ func (s *session) end(f *Error, receipt string, bt *batch) {
 		return
 	}
 	s.failed = f
-	if s.cancel != nil {
-		s.cancel()
-	}
-	s.endMu.Unlock()
 	s.endAt.Store(s.b.now() + int64(s.b.o.LingerTimeout))
 	before := phase(s.phase.Swap(uint32(phaseEnding)))
+	if s.cancel != nil {
+		s.cancel() // whoever sees this sees the phase, too
+	}
+	s.endMu.Unlock()
 	s.b.stats.ended(f.Reason)
 
 	switch f.Reason {

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
@@ -125,7 +126,7 @@ func TestExactlyOnceInOrderAmongChaos(t *testing.T) {
 
 // Drain and Close, in the middle of everything, more than once at a time.
 func TestDrainAndCloseAmongChaos(t *testing.T) {
-	for round := range 10 {
+	for round := range 6 {
 		b, err := broker.New(broker.Options{Authenticator: wallet()})
 		if err != nil {
 			t.Fatal(err)
@@ -195,6 +196,37 @@ func TestDrainAndCloseAmongChaos(t *testing.T) {
 		work.Wait()
 		if st := b.Stats(); st.Sessions != 0 || st.Sockets != 0 || st.Users != 0 || st.Subscriptions != 0 {
 			t.Fatalf("round %d: after Close: %+v", round, st)
+		}
+	}
+}
+
+// A session that has ended asks no hook any more about what was waiting.
+func TestEndedSessionAsksNothingMore(t *testing.T) {
+	for range 40 {
+		var asked atomic.Int32
+		b := brokertest.New(t, broker.Options{Authorizer: auth.AuthorizerFunc(func(ctx context.Context, _ *auth.Principal, act auth.Action, destination string) error {
+			if destination != "/topic/slow" {
+				return nil
+			}
+			asked.Add(1)
+			<-ctx.Done()
+			return ctx.Err()
+		})})
+		c := brokertest.Connect(t, b)
+		c.Subscribe(t, "1", "/topic/*")
+		for range 1000 {
+			publish(t, b, "/topic/slow", "x")
+		}
+		brokertest.Eventually(t, "the first is asked for", func() bool { return asked.Load() == 1 })
+		if err := b.Disconnect(c.Session, ""); err != nil {
+			t.Fatal(err)
+		}
+		c.Ended(t)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := asked.Load(); n != 1 {
+			t.Fatalf("asked %d times more after the end", n-1)
 		}
 	}
 }

@@ -48,8 +48,8 @@ type Options struct {
 
 	// ConnectDeadline is the time from the handshake to CONNECTED. Default 5 s.
 	ConnectDeadline time.Duration
-	// WriteDeadline is how long a client may take no byte of a 64 KiB step
-	// before it is cut off as a slow consumer. Default 10 s.
+	// WriteDeadline is how long a client may take to read 64 KiB, or what is
+	// left if that is less, before it is cut off as a slow consumer. Default 10 s.
 	WriteDeadline time.Duration
 	// LingerTimeout bounds the goodbye: how long a closed session waits for its
 	// last bytes to be taken and for the peer's close frame. Default 2 s.

@@ -65,7 +65,7 @@ type violation struct {
 	text   string
 }
 
-func text(name, octets string, code int, text string) violation {
+func breach(name, octets string, code int, text string) violation {
 	return violation{name, []byte(octets), code, text}
 }
 
@@ -79,34 +79,34 @@ func stompViolations() []violation {
 	}
 	const tooBig, tooMany = "frame larger than 65536 bytes", "more than 100 headers"
 	return []violation{
-		text("unknown command", "HELLO\n\n\x00", 1002, "unknown command"),
-		text("lower case", "send\ndestination:/topic/a\n\n\x00", 1002, "unknown command"),
-		text("server command", "MESSAGE\n\n\x00", 1002, "MESSAGE is not a client command"),
-		text("second CONNECT", "CONNECT\naccept-version:1.2\n\n\x00", 1002, "already connected"),
-		text("no colon", "SEND\nnonsense\n\n\x00", 1002, "header line without a colon"),
-		text("no name", "SEND\n:x\n\n\x00", 1002, "header line without a name"),
-		text("undefined escape", "SEND\ndestination:/topic/\\ta\n\n\x00", 1002, "undefined escape sequence in a header"),
-		text("escape cut off", "SEND\ndestination:/topic/a\\\n\n\x00", 1002, "undefined escape sequence in a header"),
-		text("bare carriage return", "SEND\ndestination:/topic/a\rb\n\n\x00", 1002, "carriage return without line feed"),
-		text("NUL in a header", "SEND\ndestination:/topic/\x00a\n\n\x00", 1002, "NUL inside a header line"),
-		text("negative content-length", "SEND\ndestination:/topic/a\ncontent-length:-1\n\n\x00", 1002, "content-length is not a number"),
-		text("signed content-length", "SEND\ndestination:/topic/a\ncontent-length:+1\n\nx\x00", 1002, "content-length is not a number"),
-		text("content-length in words", "SEND\ndestination:/topic/a\ncontent-length:one\n\nx\x00", 1002, "content-length is not a number"),
-		text("too large a content-length", "SEND\ndestination:/topic/a\ncontent-length:65537\n\n", 1009, tooBig),
-		text("huge content-length", "SEND\ndestination:/topic/a\ncontent-length:9223372036854775807\n\n", 1009, tooBig),
-		text("endless content-length", "SEND\ndestination:/topic/a\ncontent-length:99999999999999999999999999\n\n", 1009, tooBig),
-		text("no NUL after the body", "SEND\ndestination:/topic/a\ncontent-length:1\n\nxy\x00", 1002, "no NUL after the body"),
-		text("body where none may be", "SUBSCRIBE\nid:1\ndestination:/topic/a\n\nbody\x00", 1002, "only SEND, MESSAGE and ERROR may have a body"),
-		text("too many headers", "SEND\n"+many(101, "h%d:x\n")+"\n\x00", 1009, tooMany),
-		text("too large a header block", "SEND\nh:"+strings.Repeat("x", 8192)+"\n\n\x00", 1009, "headers larger than 8192 bytes"),
-		text("endless body", "SEND\ndestination:/topic/a\n\n"+strings.Repeat("x", 65536), 1009, tooBig),
-		text("no destination", "SEND\n\n\x00", 1002, "SEND without a destination header"),
-		text("selector gymnastics", "SUBSCRIBE\nid:1\ndestination:/topic/a\nselector:T(java.lang.Runtime).exec('x')\nack:never\n\n\x00", 1002, "ack must be auto, client or client-individual"),
-		text("too many subscriptions", many(4, "SUBSCRIBE\nid:%d\ndestination:/topic/a\n\n\x00"), 4429, "more than 3 subscriptions"),
-		text("too many transactions", many(3, "BEGIN\ntransaction:%d\n\n\x00"), 4429, "more than 2 open transactions"),
-		text("too long a transaction", "BEGIN\ntransaction:t\n\n\x00"+many(4, "SEND\ndestination:/topic/a\ntransaction:t\n\n%d\x00"), 4429, "more than 3 frames in a transaction"),
-		text("too large a transaction", "BEGIN\ntransaction:t\n\n\x00"+many(2, "SEND\ndestination:/topic/a\ntransaction:t\n\n"+strings.Repeat("x", 600)+"%d\x00"), 4429, "more than 1000 bytes in open transactions"),
-		text("foreign destination", "SUBSCRIBE\nid:1\ndestination:/user/bob/queue/a\n\n\x00", 4403, "not allowed to subscribe to the destinations of another user"),
+		breach("unknown command", "HELLO\n\n\x00", 1002, "unknown command"),
+		breach("lower case", "send\ndestination:/topic/a\n\n\x00", 1002, "unknown command"),
+		breach("server command", "MESSAGE\n\n\x00", 1002, "MESSAGE is not a client command"),
+		breach("second CONNECT", "CONNECT\naccept-version:1.2\n\n\x00", 1002, "already connected"),
+		breach("no colon", "SEND\nnonsense\n\n\x00", 1002, "header line without a colon"),
+		breach("no name", "SEND\n:x\n\n\x00", 1002, "header line without a name"),
+		breach("undefined escape", "SEND\ndestination:/topic/\\ta\n\n\x00", 1002, "undefined escape sequence in a header"),
+		breach("escape cut off", "SEND\ndestination:/topic/a\\\n\n\x00", 1002, "undefined escape sequence in a header"),
+		breach("bare carriage return", "SEND\ndestination:/topic/a\rb\n\n\x00", 1002, "carriage return without line feed"),
+		breach("NUL in a header", "SEND\ndestination:/topic/\x00a\n\n\x00", 1002, "NUL inside a header line"),
+		breach("negative content-length", "SEND\ndestination:/topic/a\ncontent-length:-1\n\n\x00", 1002, "content-length is not a number"),
+		breach("signed content-length", "SEND\ndestination:/topic/a\ncontent-length:+1\n\nx\x00", 1002, "content-length is not a number"),
+		breach("content-length in words", "SEND\ndestination:/topic/a\ncontent-length:one\n\nx\x00", 1002, "content-length is not a number"),
+		breach("too large a content-length", "SEND\ndestination:/topic/a\ncontent-length:65537\n\n", 1009, tooBig),
+		breach("huge content-length", "SEND\ndestination:/topic/a\ncontent-length:9223372036854775807\n\n", 1009, tooBig),
+		breach("endless content-length", "SEND\ndestination:/topic/a\ncontent-length:99999999999999999999999999\n\n", 1009, tooBig),
+		breach("no NUL after the body", "SEND\ndestination:/topic/a\ncontent-length:1\n\nxy\x00", 1002, "no NUL after the body"),
+		breach("body where none may be", "SUBSCRIBE\nid:1\ndestination:/topic/a\n\nbody\x00", 1002, "only SEND, MESSAGE and ERROR may have a body"),
+		breach("too many headers", "SEND\n"+many(101, "h%d:x\n")+"\n\x00", 1009, tooMany),
+		breach("too large a header block", "SEND\nh:"+strings.Repeat("x", 8192)+"\n\n\x00", 1009, "headers larger than 8192 bytes"),
+		breach("endless body", "SEND\ndestination:/topic/a\n\n"+strings.Repeat("x", 65536), 1009, tooBig),
+		breach("no destination", "SEND\n\n\x00", 1002, "SEND without a destination header"),
+		breach("selector gymnastics", "SUBSCRIBE\nid:1\ndestination:/topic/a\nselector:T(java.lang.Runtime).exec('x')\nack:never\n\n\x00", 1002, "ack must be auto, client or client-individual"),
+		breach("too many subscriptions", many(4, "SUBSCRIBE\nid:%d\ndestination:/topic/a\n\n\x00"), 4429, "more than 3 subscriptions"),
+		breach("too many transactions", many(3, "BEGIN\ntransaction:%d\n\n\x00"), 4429, "more than 2 open transactions"),
+		breach("too long a transaction", "BEGIN\ntransaction:t\n\n\x00"+many(4, "SEND\ndestination:/topic/a\ntransaction:t\n\n%d\x00"), 4429, "more than 3 frames in a transaction"),
+		breach("too large a transaction", "BEGIN\ntransaction:t\n\n\x00"+many(2, "SEND\ndestination:/topic/a\ntransaction:t\n\n"+strings.Repeat("x", 600)+"%d\x00"), 4429, "more than 1000 bytes in open transactions"),
+		breach("foreign destination", "SUBSCRIBE\nid:1\ndestination:/user/bob/queue/a\n\n\x00", 4403, "not allowed to subscribe to the destinations of another user"),
 	}
 }
 
@@ -118,16 +118,16 @@ func unauthenticatedViolations() []violation {
 	}
 	const badBeat = "heart-beat is not two numbers of milliseconds from 0 to 2147483647"
 	return []violation{
-		text("SEND first", "SEND\ndestination:/topic/a\n\nx\x00", 1008, "authentication required"),
-		text("SUBSCRIBE first", "SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\x00", 1008, "authentication required"),
-		text("HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1002, "unknown command"),
-		text("TLS", "\x16\x03\x01\x02\x00\x01\x00", 1002, "unknown command"),
-		text("no common version", "CONNECT\naccept-version:9.9\n\n\x00", 1002, "supported versions are 1.0,1.1,1.2"),
-		text("heart-beat in words", "CONNECT\naccept-version:1.2\nheart-beat:a,b\n\n\x00", 1002, badBeat),
-		text("negative heart-beat", "CONNECT\naccept-version:1.2\nheart-beat:-1,0\n\n\x00", 1002, badBeat),
-		text("too many headers", "CONNECT\n"+headers+"\n\x00", 1009, "more than 20 headers"),
-		text("too large", "CONNECT\nh:"+strings.Repeat("x", 8192)+"\n\n\x00", 1009, "frame larger than 8192 bytes"),
-		text("too large a body", "SEND\ncontent-length:9000\n\n", 1009, "frame larger than 8192 bytes"),
+		breach("SEND first", "SEND\ndestination:/topic/a\n\nx\x00", 1008, "authentication required"),
+		breach("SUBSCRIBE first", "SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\x00", 1008, "authentication required"),
+		breach("HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1002, "unknown command"),
+		breach("TLS", "\x16\x03\x01\x02\x00\x01\x00", 1002, "unknown command"),
+		breach("no common version", "CONNECT\naccept-version:9.9\n\n\x00", 1002, "supported versions are 1.0,1.1,1.2"),
+		breach("heart-beat in words", "CONNECT\naccept-version:1.2\nheart-beat:a,b\n\n\x00", 1002, badBeat),
+		breach("negative heart-beat", "CONNECT\naccept-version:1.2\nheart-beat:-1,0\n\n\x00", 1002, badBeat),
+		breach("too many headers", "CONNECT\n"+headers+"\n\x00", 1009, "more than 20 headers"),
+		breach("too large", "CONNECT\nh:"+strings.Repeat("x", 8192)+"\n\n\x00", 1009, "frame larger than 8192 bytes"),
+		breach("too large a body", "SEND\ncontent-length:9000\n\n", 1009, "frame larger than 8192 bytes"),
 	}
 }
 

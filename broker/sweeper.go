@@ -57,17 +57,10 @@ func (w *sweeper) sweep(now int64) {
 	w.mu.Unlock()
 	for _, s := range due {
 		if at := s.check(now, bt); at != never {
-			w.add(s, at)
+			w.reschedule(s, at)
 		}
 	}
 	bt.flushLater()
-}
-
-// add has s checked at a time.
-func (w *sweeper) add(s *session, at int64) {
-	w.mu.Lock()
-	w.wheel.insert(s, w.ticks(at))
-	w.mu.Unlock()
 }
 
 // reschedule has s checked no later than at a time.

@@ -113,3 +113,31 @@ func TestReschedule(t *testing.T) {
 		t.Error("a session that has left is checked again")
 	}
 }
+
+// meddler is a wire that does something in the middle of a check.
+type meddler struct {
+	wire
+	f func()
+}
+
+func (m meddler) ping() []byte { m.f(); return nil }
+
+// An earlier check that somebody asks for while the sweeper is looking at the
+// session is not forgotten for the later one that the sweeper comes to.
+func TestSweepKeepsAnEarlierCheck(t *testing.T) {
+	b, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }() // never fails
+	w := &sweeper{b: b, tick: 10}
+	s := &session{b: b, hearEvery: 1 << 40}
+	s.phase.Store(uint32(phaseOpen))
+	s.expireAt.Store(never)
+	s.wire = meddler{f: func() { w.reschedule(s, 2000) }} // a writer is blocked, or a goodbye has begun
+	w.reschedule(s, 500)
+	w.sweep(1000)
+	if want := w.ticks(2000); s.slot.tick != want {
+		t.Errorf("the session is checked next at tick %d, want %d", s.slot.tick, want)
+	}
+}
