@@ -79,6 +79,7 @@ func TestDependencyRules(t *testing.T) {
 		"broker":            {"frames", "topics", "auth", "broker/internal"},
 		"broker/brokertest": {"broker", "frames", "auth"},
 		"broker/admin":      {"broker", "auth"},
+		"broker/webflow":    {"broker", "auth"},
 		"broker/client":     {},
 	}
 	for path, p := range deps {

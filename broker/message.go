@@ -22,7 +22,8 @@ type Message struct {
 	// ID is the message-id, the same for every receiver. Publish makes one if
 	// it is empty.
 	ID string
-	// Redelivered is set when a queue message was handed out before.
+	// Redelivered is set when a queue message was handed out before. A program
+	// that repeats a message to a user or session sets it itself; Publish ignores it.
 	Redelivered bool
 
 	// Settled, when set on a message to a user or session, is called once for

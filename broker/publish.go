@@ -59,6 +59,7 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 	}
 	bt, p := b.begin(m, userPrefix+path)
 	defer bt.flushLater()
+	p.redelivered = m.Redelivered
 	b.stats.published.Add(1)
 	return b.deliverToUser(user, path, p, bt), nil
 }
@@ -75,6 +76,7 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 	}
 	bt, p := b.begin(m, userPrefix+path)
 	defer bt.flushLater()
+	p.redelivered = m.Redelivered
 	b.stats.published.Add(1)
 	var out Delivery
 	b.deliverToSession(session, path, p, bt, &out)

@@ -1,0 +1,77 @@
+package webflow
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+// message makes a JSON message to a user destination.
+func message(destination string, body []byte) *broker.Message {
+	return &broker.Message{
+		Destination: destination,
+		Headers:     []broker.Header{{Name: "content-type", Value: "application/json"}},
+		Body:        body,
+	}
+}
+
+// success is the reply to a registration. The bodies are written by hand, because
+// their fields have an order.
+func success(webSocketID string, r Reply) []byte {
+	b := appendID(nil, webSocketID)
+	if r == Full {
+		b = append(b, `,"registrationSucceeded":true`...)
+	}
+	return append(b, '}')
+}
+
+// refusal is the reply to a registration that failed. webSocketID and reason may
+// be "".
+func refusal(webSocketID, reason string) []byte {
+	b := []byte{'{'}
+	if webSocketID != "" {
+		b = append(appendID(b[:0], webSocketID), ',')
+	}
+	b = append(b, `"registrationSucceeded":false`...)
+	if reason != "" {
+		b = append(b, `,"reason":`...)
+		b = appendString(b, reason)
+	}
+	return append(b, '}')
+}
+
+// notification is what the owner is told of a result.
+func notification(webSocketID, authResult string) []byte {
+	b := append(appendID(nil, webSocketID), `,"authResult":`...)
+	return append(appendString(b, authResult), '}')
+}
+
+// waiting is a poll's answer while there is no result.
+func waiting(webSocketID string) []byte {
+	return append(appendID(nil, webSocketID), `,"authResult":null}`...)
+}
+
+func appendID(b []byte, webSocketID string) []byte {
+	return appendString(append(b, `{"webSocketId":`...), webSocketID)
+}
+
+// appendString writes s in quotes. Most are plain and are copied.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return appendQuoted(b, s)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+func appendQuoted(b []byte, s string) []byte {
+	buf := bytes.NewBuffer(b)
+	e := json.NewEncoder(buf)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string can always be encoded, and a Buffer written
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+}

@@ -1,0 +1,192 @@
+package webflow
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+const (
+	registrationDestination  = "/topic/registration"
+	authorizationDestination = "/topic/authorization"
+	userPrefix               = "/user"
+)
+
+// Close codes (RFC 6455 section 7.4.1) of a DISCONNECT, and of a connection that
+// ended without a close frame.
+const (
+	codeNormal = 1000
+	codeLost   = 1006
+)
+
+// A client is a session that has registered operations, or has replies to come.
+// Everything is guarded by Flow.mu.
+type client struct {
+	session    string
+	principal  *auth.Principal // as of its latest registration
+	operations []*operation
+	held       []*broker.Message // replies that it has not subscribed to yet
+	flushing   bool              // somebody is sending what is held
+	again      bool              // and shall look once more when he has
+
+	gone   bool // it has ended, and this is how
+	reason broker.Reason
+	code   uint16
+}
+
+// client returns what is known of a session. The caller has the lock.
+func (f *Flow) client(r *broker.Request) *client {
+	c := f.clients[r.Session]
+	if c == nil {
+		c = &client{session: r.Session}
+		f.clients[r.Session] = c
+	}
+	c.principal = r.Principal
+	return c
+}
+
+// forget lets go of a client that nothing is known of any more. The caller has
+// the lock.
+func (f *Flow) forget(c *client) {
+	if len(c.operations) == 0 && len(c.held) == 0 && !c.flushing && f.clients[c.session] == c {
+		delete(f.clients, c.session)
+	}
+}
+
+// release takes op from the session that has it. The caller has the lock.
+func (f *Flow) release(op *operation) {
+	c := op.at
+	c.operations = slices.DeleteFunc(c.operations, func(o *operation) bool { return o == op })
+	op.at = nil
+	f.registered--
+	f.forget(c)
+}
+
+// supersede takes op from the session that has it and prepares to say so; the
+// caller has the lock, and flushes that session when it has not.
+func (f *Flow) supersede(op *operation) {
+	op.at.hold(message(registrationDestination, refusal(op.webSocketID, "superseded")), f.o.MaxPerSession)
+	f.release(op)
+	op.result.outstanding = 0
+	op.registration++ // what the other still acknowledges does not count
+}
+
+// hold adds a reply. Of too many the oldest is lost: the client has asked for all
+// of them without listening.
+func (c *client) hold(m *broker.Message, most int) {
+	if len(c.held) >= most {
+		c.held = slices.Delete(c.held, 0, 1)
+	}
+	c.held = append(c.held, m)
+}
+
+// flush sends the replies that are held for c, as far as it has subscribed. r is
+// the request that is being handled, nil outside of one.
+func (f *Flow) flush(c *client, r *broker.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c.flushing {
+		c.again = true
+		return
+	}
+	c.flushing = true
+	for len(c.held) > 0 && !c.gone {
+		c.again = false
+		m := c.held[0]
+		f.mu.Unlock()
+		sent := f.send(c.session, m, r).Subscriptions > 0
+		f.mu.Lock()
+		if sent && len(c.held) > 0 && c.held[0] == m {
+			c.held = slices.Delete(c.held, 0, 1)
+		}
+		if !sent && !c.again {
+			break
+		}
+	}
+	if len(c.held) == 0 {
+		c.held = nil
+	}
+	c.flushing = false
+	f.forget(c)
+}
+
+// subscribed is told of every SUBSCRIBE. A destination may carry the user's name,
+// /user/alice/topic/authorization; the look at its end takes in others, to which
+// nothing is then sent.
+func (f *Flow) subscribed(s broker.SessionInfo, destination, _ string) {
+	if !strings.HasPrefix(destination, userPrefix) {
+		return
+	}
+	replies := strings.HasSuffix(destination, registrationDestination)
+	if !replies && !strings.HasSuffix(destination, authorizationDestination) {
+		return
+	}
+	f.mu.Lock()
+	c := f.clients[s.ID]
+	if c == nil {
+		f.mu.Unlock()
+		return
+	}
+	operations := slices.Clone(c.operations)
+	f.mu.Unlock()
+	if replies {
+		f.flush(c, nil)
+		return
+	}
+	for _, op := range operations {
+		f.deliver(op, nil)
+	}
+}
+
+// disconnected is told of every session's end.
+func (f *Flow) disconnected(s broker.SessionInfo, why *broker.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.clients[s.ID]
+	if c == nil {
+		return
+	}
+	delete(f.clients, s.ID)
+	c.gone, c.held = true, nil
+	c.reason, c.code = why.Reason, codeLost
+	switch {
+	case why.ClientCode != 0:
+		c.code = uint16(why.ClientCode)
+	case why.Reason == broker.ReasonDisconnect:
+		c.code = codeNormal
+	}
+	operations := c.operations
+	c.operations = nil
+	f.registered -= len(operations)
+	for _, op := range operations {
+		f.lose(op, c)
+	}
+	f.waitForCallbacks()
+}
+
+// lose says that the session that waited for op has ended. The caller has the lock.
+func (f *Flow) lose(op *operation, c *client) {
+	f.post(f.o.Lost, f.event(op, c))
+	switch {
+	case op.result.terminal:
+	case f.o.Grace < 0:
+		f.abandon(op)
+	default:
+		op.grace = f.now() + int64(f.o.Grace)
+		f.reschedule(op)
+	}
+}
+
+// abandon says that the owner has not come back. What nobody announced is
+// forgotten with the only one who asked for it. The caller has the lock.
+func (f *Flow) abandon(op *operation) {
+	op.grace = 0
+	f.post(f.o.Abandoned, f.event(op, op.at))
+	if op.unannounced {
+		f.remove(op)
+		return
+	}
+	f.reschedule(op)
+}

@@ -1,0 +1,196 @@
+package webflow
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+// Notify reports a result of an operation: the page that waits for it gets
+// {"webSocketId":"…","authResult":"…"} on /user/topic/authorization, at once or as
+// soon as it has registered and subscribed. It grants nothing: the page has yet to
+// make the request that decides.
+//
+// delivered says whether the page was handed this result before Notify returned.
+// A terminal result may be reported any number of times; it is one result. After
+// it, another is ErrDecided. The other errors are ErrResult, ErrUnknown, ErrTooOften,
+// ErrClosed, ErrFull in the mode [Open], and that of ctx.
+func (f *Flow) Notify(ctx context.Context, operationID, result string) (delivered bool, err error) {
+	derived := f.derive(operationID)
+	return f.notify(ctx, result, func() (*operation, error) {
+		if !validText(operationID, auth.MaxOperationBytes) {
+			return nil, ErrUnknown
+		}
+		op := f.find(operationID, derived)
+		if op == nil {
+			return f.takeUp(operationID, derived, derived)
+		}
+		op.id = operationID // which a page in the mode Open does not know
+		return op, nil
+	})
+}
+
+// NotifyWebSocketID is [Flow.Notify] by the page's name for the operation.
+func (f *Flow) NotifyWebSocketID(ctx context.Context, webSocketID, result string) (delivered bool, err error) {
+	return f.notify(ctx, result, func() (*operation, error) {
+		if op := f.byWebSocketID[webSocketID]; op != nil {
+			return op, nil
+		}
+		if !validText(webSocketID, f.o.MaxIDBytes) {
+			return nil, ErrUnknown
+		}
+		return f.takeUp("", webSocketID, "")
+	})
+}
+
+// takeUp keeps a result for an operation that nobody announced, if the mode
+// allows it. The caller has the lock.
+func (f *Flow) takeUp(id, webSocketID, derived string) (*operation, error) {
+	if f.o.Registration != Open {
+		return nil, ErrUnknown
+	}
+	op := f.unannounced(webSocketID)
+	op.id = id
+	return op, f.add(op, derived)
+}
+
+func (f *Flow) notify(ctx context.Context, text string, find func() (*operation, error)) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	m, ok := f.results[text]
+	if !ok {
+		return false, ErrResult
+	}
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return false, ErrClosed
+	}
+	op, err := find()
+	if err != nil {
+		f.mu.Unlock()
+		return false, err
+	}
+	r := &op.result
+	switch {
+	case r.terminal && r.text == m.text: // said before
+		delivered := r.offered
+		f.mu.Unlock()
+		return delivered, nil
+	case r.terminal:
+		f.mu.Unlock()
+		return false, ErrDecided
+	case !m.terminal && int(r.interims) >= f.o.MaxInterim:
+		f.mu.Unlock()
+		return false, fmt.Errorf("%w: more than %d interim results", ErrTooOften, f.o.MaxInterim)
+	}
+	f.report(op, m)
+	number := r.number
+	f.mu.Unlock()
+	f.deliver(op, nil)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return r.offered && r.number == number, nil
+}
+
+// deliver hands the result of op to the session that waits for it, if there is
+// both and it was not done. One goroutine at a time does so; another that comes
+// meanwhile leaves word that it shall look again, so that whatever changed while
+// it was with the broker, a SUBSCRIBE or a newer result, is not missed. r is the
+// request that is being handled, nil outside of one.
+func (f *Flow) deliver(op *operation, r *broker.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if op.delivering {
+		op.again = true
+		return
+	}
+	op.delivering = true
+	for op.result.pending && op.ready && op.registered() {
+		op.again, op.result.pending = false, false
+		c, registration, sent := op.at, op.registration, op.result
+		f.mu.Unlock()
+		d := f.send(c.session, f.delivery(op, registration, sent), r)
+		f.mu.Lock()
+		if op.result.number == sent.number {
+			op.result.offered = op.result.offered || d.Subscriptions > 0
+			if op.registration == registration {
+				op.result.delivered(d)
+			}
+		}
+		if d.Subscriptions == 0 && !op.again {
+			break
+		}
+	}
+	op.delivering = false
+}
+
+// delivery is the message that carries a result.
+func (f *Flow) delivery(op *operation, registration uint32, r result) *broker.Message {
+	m := message(authorizationDestination, notification(op.webSocketID, r.text))
+	m.ID = f.messages + strconv.FormatUint(r.number, 10)
+	m.Redelivered = r.offered
+	m.Settled = func(_ string, o broker.Outcome) { f.settled(op, registration, r.number, o) }
+	return m
+}
+
+// delivered notes what became of a delivery to the registered session. Its
+// answers may have come before.
+func (r *result) delivered(d broker.Delivery) {
+	if d.Subscriptions == 0 {
+		r.pending = true
+		return
+	}
+	r.outstanding += int32(d.Unacknowledged)
+	if d.Unacknowledged > 0 {
+		r.reoffer()
+	}
+}
+
+// settled is called for each answer of a page that acknowledges. That of a
+// session which is not the registered one any more, or to an older result, says
+// nothing.
+func (f *Flow) settled(op *operation, registration uint32, number uint64, o broker.Outcome) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := &op.result
+	if op.registration != registration || r.number != number {
+		return
+	}
+	r.outstanding--
+	switch o {
+	case broker.Acknowledged:
+		r.acked = true
+	case broker.Refused:
+		r.refused = true
+	}
+	r.reoffer()
+}
+
+// reoffer has the result delivered to the next subscription if those it was given
+// to ended without an answer.
+func (r *result) reoffer() {
+	if r.outstanding == 0 && !r.acked && !r.refused {
+		r.pending = true
+	}
+}
+
+// send gives a message to a session: as a reply, if it is the one whose request is
+// being handled. Whatever the error, nobody has got it, and that it says so.
+func (f *Flow) send(session string, m *broker.Message, r *broker.Request) broker.Delivery {
+	var d broker.Delivery
+	var err error
+	if r != nil && r.Session == session {
+		d, err = r.Reply(context.Background(), m)
+	} else {
+		d, err = f.b.PublishToSession(context.Background(), session, m)
+	}
+	if err != nil { // the session or the broker has ended
+		return broker.Delivery{}
+	}
+	return d
+}

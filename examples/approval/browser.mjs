@@ -1,0 +1,211 @@
+// Drives the demo in Chromium: a window that signs in and a phone that answers.
+//   node browser.mjs http://127.0.0.1:8094 http://127.0.0.1:8095 approve [directory for screenshots]
+import { chromium } from 'playwright-core';
+import assert from 'node:assert/strict';
+import path from 'node:path';
+
+const [app, provider, scenario, pictures] = process.argv.slice(2);
+const desktop = { width: 1100, height: 760 };
+const small = { width: 390, height: 780 };
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+});
+
+const errors = [];
+async function open(url, options = { viewport: desktop }) {
+  const page = await (await browser.newContext(options)).newPage();
+  page.setDefaultTimeout(10_000);
+  page.on('pageerror', (e) => errors.push(e));
+  page.on('console', (m) => { if (/Content Security Policy/.test(m.text())) errors.push(m.text()); });
+  await page.goto(url);
+  return page;
+}
+
+const picture = (page, name) => pictures && page.screenshot({ path: path.join(pictures, `${name}.png`) });
+const state = (page, value) => page.locator(`[data-state=${value}]`).waitFor();
+const number = async (page) => (await page.locator('.number').innerText()).replace(/\D/g, '');
+
+// signIn goes as far as the page that waits, with the keyboard alone.
+async function signIn(user = 'alice', options) {
+  const page = await open(app, options);
+  await picture(page, `welcome-${page.viewportSize().width}`);
+  await page.keyboard.press('Enter'); // “Sign in” has the focus
+  await page.getByLabel('Name').fill(user);
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('hoofbeat');
+  await picture(page, `login-${page.viewportSize().width}`);
+  await page.keyboard.press('Enter');
+  await page.locator('main.wait').waitFor();
+  return page;
+}
+
+const phone = async () => {
+  const page = await open(`${provider}/device`, { viewport: small });
+  await state(page, 'connected');
+  return page;
+};
+const press = (page, name) => page.getByRole('button', { name }).click();
+
+// arrived waits for the application, with the first reading there.
+async function arrived(page) {
+  const allow = page.getByRole('button', { name: 'Allow' });
+  const home = page.locator('body.app');
+  await allow.or(home).first().waitFor();
+  if (await allow.count()) {
+    await picture(page, `consent-${page.viewportSize().width}`);
+    await page.keyboard.press('Enter'); // it has the focus
+  }
+  await state(page, 'connected');
+  await page.locator('#log li').first().waitFor();
+}
+
+async function approved(options) {
+  const page = await signIn('alice', options);
+  const device = await phone();
+  await press(device, 'Approve');
+  await arrived(page);
+  await device.context().close();
+  return page;
+}
+
+const scenarios = {
+  async approve() {
+    const device = await phone();
+    await picture(device, 'phone-empty-390');
+    const page = await signIn();
+    await state(page, 'registered');
+    await device.getByText('alice is signing in to Greenhouse').waitFor(); // pushed, not polled
+    assert.equal(await number(device), await number(page));
+    await picture(page, 'wait-1100');
+    await picture(device, 'phone-request-390');
+    await device.keyboard.press('Tab'); // brand and title take no focus: “deny” is first, then “approve”
+    await device.keyboard.press('Tab');
+    await device.keyboard.press('Enter');
+    await state(page, 'approved');
+    await picture(page, 'approved-1100');
+    await device.getByText('Nothing to approve').waitFor();
+    await arrived(page);
+    await page.locator('#log li').nth(4).waitFor();
+    await picture(page, 'home-1100');
+  },
+
+  async deny() {
+    const page = await signIn('bob', { viewport: small });
+    await state(page, 'registered');
+    await picture(page, 'wait-390');
+    const device = await phone();
+    await press(device, 'Deny');
+    await state(page, 'denied');
+    await picture(page, 'denied-390');
+    await page.keyboard.press('Enter'); // “Back to the application” has the focus
+    await page.getByText('Access was denied at the sign-in provider.').waitFor();
+    assert.match(page.url(), /error=access_denied/);
+  },
+
+  async refresh() {
+    const page = await signIn();
+    await state(page, 'registered');
+    const before = await number(page);
+    await page.reload();
+    await state(page, 'registered');
+    assert.equal(await number(page), before);
+    await press(await phone(), 'Approve');
+    await arrived(page);
+  },
+
+  // The page has no ticket, and so no socket, until the phone has answered.
+  async early() {
+    const page = await browser.newContext({ viewport: desktop }).then((c) => c.newPage());
+    let release;
+    const answered = new Promise((done) => { release = done; });
+    await page.route('**/wait/*/ws_ticket', async (route) => { await answered; await route.continue(); });
+    await page.goto(app);
+    await page.getByRole('link', { name: 'Sign in' }).click();
+    await page.getByLabel('Name').fill('alice');
+    await page.getByLabel('Password').fill('hoofbeat');
+    await page.keyboard.press('Enter');
+    await state(page, 'connecting');
+    const device = await phone();
+    await press(device, 'Approve');
+    await device.getByText('Nothing to approve').waitFor();
+    assert.equal(await page.locator('main').getAttribute('data-state'), 'connecting');
+    release();
+    await state(page, 'approved');
+    await arrived(page);
+  },
+
+  async restart() {
+    const page = await signIn('alice', { viewport: small, colorScheme: 'dark' });
+    await state(page, 'registered');
+    const tickets = [];
+    page.on('websocket', (socket) => tickets.push(socket.url()));
+    const device = await phone();
+    // Hold the page back, so that it is seen to be without a connection.
+    let release;
+    const seen = new Promise((done) => { release = done; });
+    await page.route('**/ws_ticket', async (route) => { await seen; await route.continue(); });
+    await press(device, 'Restart the broker');
+    await state(page, 'reconnecting');
+    await picture(page, 'reconnecting-dark-390');
+    release();
+    await state(page, 'registered');
+    await state(device, 'connected');
+    assert.ok(tickets.length >= 1 && tickets.every((url) => url.includes('ticket=')));
+    await press(device, 'Approve');
+    await arrived(page);
+  },
+
+  async everywhere() {
+    const one = await approved();
+    const other = await approved({ viewport: small, colorScheme: 'dark' });
+    await other.locator('#log li').nth(4).waitFor();
+    await picture(other, 'home-dark-390');
+    const gone = [one, other].map((page) => page.evaluate(() => new Promise((done) => {
+      document.getElementById('everywhere').addEventListener('submit', () => { window.began = Date.now(); });
+      new MutationObserver(() => {
+        if (document.body.dataset.state === 'reconnecting' || document.body.dataset.state === 'refused') done(Date.now());
+      }).observe(document.body, { attributes: true });
+    })));
+    await press(one, 'Log out everywhere');
+    const ended = await Promise.all(gone);
+    const began = await one.evaluate(() => window.began);
+    for (const at of ended) assert.ok(at - began < 1000, `a socket was open for ${at - began} ms`);
+    for (const page of [one, other]) await state(page, 'refused');
+    await picture(other, 'signed-out-dark-390');
+    await other.getByRole('link', { name: 'Sign in again' }).click();
+    await other.getByLabel('Password').waitFor(); // nothing is left of the sign-in
+  },
+
+  async expire() {
+    const page = await signIn();
+    await state(page, 'expired');
+    await picture(page, 'expired-1100');
+    const before = await page.locator('main').getAttribute('data-id');
+    await page.getByRole('link', { name: 'Try again' }).click();
+    await page.locator(`main.wait:not([data-id="${before}"])`).waitFor();
+  },
+
+  // A second window of the same browser takes the wait over, and can give it back.
+  async moved() {
+    const page = await signIn();
+    await state(page, 'registered');
+    const second = await page.context().newPage();
+    await second.goto(page.url());
+    await state(second, 'registered');
+    await state(page, 'moved');
+    await page.getByRole('link', { name: 'Wait here instead' }).click();
+    await state(page, 'registered');
+    await state(second, 'moved');
+  },
+};
+
+try {
+  await scenarios[scenario]();
+  assert.deepEqual(errors, []);
+  console.log('ok');
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/bearer"
+	"github.com/hoofbeat/hoofbeat/auth/oauth"
+	"github.com/hoofbeat/hoofbeat/examples/approval/internal/hub"
+	"github.com/hoofbeat/hoofbeat/examples/approval/internal/idp"
+	"github.com/hoofbeat/hoofbeat/examples/approval/internal/web"
+)
+
+// options are what a demo is made of.
+type options struct {
+	App, Provider string        // origins
+	Modules       string        // npm's node_modules
+	Wait          time.Duration // how long a page waits for the phone
+	Every         time.Duration // how often readings are fetched
+	PasswordCost  int           // that of bcrypt
+	SessionTTL    time.Duration // of the application's cookie
+	Logger        *slog.Logger  // of all parts
+}
+
+// demo is the broker, the authorization server and the application.
+type demo struct {
+	// App and Provider serve the two sites.
+	App, Provider http.Handler
+
+	o        options
+	hub      *hub.Hub
+	idp      *idp.Server
+	client   *oauth.Client
+	verifier *bearer.Verifier
+}
+
+// Names of what is registered at the authorization server.
+const (
+	providerName = "hoofbeat-id"
+	appID        = "greenhouse"
+	sensorsID    = "sensors"
+)
+
+// newDemo starts a demo; end it with Close.
+func newDemo(o options) (*demo, error) {
+	b, err := hub.New(o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{o: o, hub: b}
+	if err := d.connect(); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return d, nil
+}
+
+// connect makes the parts that know each other. Their secrets are new each time.
+func (d *demo) connect() (err error) {
+	o := &d.o
+	appSecret, sensorsSecret := newSecret(), newSecret()
+	scopes := []string{"openid", hub.ScopeReadings, "offline_access"}
+	d.idp, err = idp.New(idp.Options{
+		Issuer: o.Provider,
+		Clients: []idp.Client{
+			{ID: appID, Secret: appSecret, Name: "Greenhouse", RedirectURLs: []string{o.App + "/oauth/callback"}, Scopes: scopes},
+			{ID: sensorsID, Secret: sensorsSecret, Name: "Sensors", Introspects: true},
+		},
+		Passwords:    map[string]string{"alice": "hoofbeat", "bob": "hoofbeat"},
+		PasswordCost: o.PasswordCost, OperationTTL: o.Wait, Broker: d.hub, Logger: o.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	d.verifier, err = bearer.New(bearer.Options{Introspection: []bearer.Introspection{{
+		URL: o.Provider + "/introspect", ClientID: sensorsID, ClientSecret: sensorsSecret, Scopes: []string{hub.ScopeReadings},
+	}}})
+	if err != nil {
+		return err
+	}
+	d.client, err = oauth.New(oauth.Options{
+		Providers: []oauth.Provider{{
+			Name: providerName, Issuer: o.Provider, ClientID: appID, ClientSecret: appSecret, Scopes: scopes,
+			RedirectURL: o.App + "/oauth/callback",
+		}},
+		SessionTTL: o.SessionTTL, OnLogout: d.signedOut, OnReconsent: d.reconsent, Logger: o.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	return d.mount()
+}
+
+// mount makes the two sites.
+func (d *demo) mount() (err error) {
+	if d.App, err = web.Site(d.o.App, d.o.Modules, d.appRoutes(), d.o.Provider); err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", d.idp)
+	mux.Handle("/ws", d.hub)
+	mux.HandleFunc("GET /readings", d.readings)
+	mux.HandleFunc("POST /device/restart", d.restart)
+	d.Provider, err = web.Site(d.o.Provider, d.o.Modules, mux, d.o.App)
+	return err
+}
+
+// Close ends the broker, and waits for refreshes underway.
+func (d *demo) Close() {
+	d.client.Close()
+	if err := d.hub.Close(); err != nil {
+		d.o.Logger.Error("closing the broker", "error", err)
+	}
+}
+
+// restart ends the broker and starts another, to which the authorization server
+// announces what it waits for.
+func (d *demo) restart(w http.ResponseWriter, r *http.Request) {
+	var own http.CrossOriginProtection
+	if err := own.Check(r); err != nil {
+		http.Error(w, "this request came from another site", http.StatusForbidden)
+		return
+	}
+	ctx := context.WithoutCancel(r.Context())
+	if err := d.hub.Restart(func() error { return d.idp.Announce(ctx) }); err != nil {
+		d.o.Logger.Error("restarting the broker", "error", err)
+		http.Error(w, "the broker did not come back", http.StatusInternalServerError)
+		return
+	}
+	web.Redirect(w, "/device")
+}

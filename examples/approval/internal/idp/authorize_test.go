@@ -1,0 +1,232 @@
+package idp
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// what is not valid percent-encoding is answered with 400, and nobody is sent
+// anywhere. The first is the example of the document.
+func TestA3MalformedQuery(t *testing.T) {
+	b := newBrowser(t, newServer(t, new(broker)))
+	for _, query := range []string{
+		"client_id=app&response_type=code&redirect_uri=http%3A%2F%2Flocalhost%3A1888%myservice%2Foada%2F",
+		strings.TrimPrefix(authorizationRequest(nil), "/authorize?") + "&x=%",
+		strings.TrimPrefix(authorizationRequest(nil), "/authorize?") + "&x=%4",
+		strings.TrimPrefix(authorizationRequest(nil), "/authorize?") + ";y=1",
+		strings.TrimPrefix(authorizationRequest(nil), "/authorize?") + "&state=twice",
+		strings.TrimPrefix(authorizationRequest(nil), "/authorize?") + "&x=" + strings.Repeat("x", maxQueryBytes),
+	} {
+		b.expect(b.get("/authorize?"+query), http.StatusBadRequest, "")
+	}
+}
+
+// with an unknown client or a redirect address that is not registered, byte
+// for byte, there is a page and no redirect.
+func TestA4NoRedirectForStrangers(t *testing.T) {
+	b := newBrowser(t, newServer(t, new(broker)))
+	for _, change := range []map[string]string{
+		{"client_id": "nobody"}, {"client_id": ""}, {"redirect_uri": ""}, {"redirect_uri": callback + "/"},
+		{"redirect_uri": callback + "/sub"}, {"redirect_uri": callback + "?x=1"}, {"redirect_uri": "http://APP.test/oauth/callback"},
+		{"redirect_uri": "http://evil.test/"}, {"redirect_uri": "http://other.test/cb?tenant=1"}, // another client's
+	} {
+		resp := b.get(authorizationRequest(change))
+		b.expect(resp, http.StatusBadRequest, "")
+		if page := body(t, resp); strings.Contains(page, "evil") {
+			t.Error("the page repeats what is in the request")
+		}
+	}
+}
+
+// other mistakes go back to the client, with state and iss.
+func TestA4ErrorsGoBack(t *testing.T) {
+	b := newBrowser(t, newServer(t, new(broker)))
+	for _, c := range []struct {
+		change map[string]string
+		code   string
+	}{
+		{map[string]string{"response_type": ""}, "invalid_request"},
+		{map[string]string{"response_type": "token"}, "unsupported_response_type"},
+		{map[string]string{"code_challenge": ""}, "invalid_request"},
+		{map[string]string{"code_challenge_method": "plain"}, "invalid_request"},
+		{map[string]string{"code_challenge_method": ""}, "invalid_request"},
+		{map[string]string{"scope": "openid everything"}, "invalid_scope"},
+	} {
+		q := b.expect(b.get(authorizationRequest(c.change)), http.StatusFound, callback+"?").Query()
+		if q.Get("error") != c.code || q.Get("state") != "st" || q.Get("iss") != issuer {
+			t.Errorf("%v: %v", c.change, q)
+		}
+	}
+	other := map[string]string{"client_id": "other", "redirect_uri": "http://other.test/cb?tenant=1", "scope": "no", "state": ""}
+	q := b.expect(b.get(authorizationRequest(other)), http.StatusFound, "http://other.test/cb?").Query()
+	if q.Get("tenant") != "1" || q.Get("error") != "invalid_scope" || q.Has("state") {
+		t.Errorf("%v", q)
+	}
+}
+
+// login, phone, consent, and then a code with the state that was sent. Each
+// step is needed; none can be left out.
+func TestA4Allow(t *testing.T) {
+	wire := new(broker)
+	s := newServer(t, wire)
+	b := newBrowser(t, s)
+	request := authorizationRequest(nil)
+	id, number := b.signIn(request)
+	if again, same := b.waiting(request); again != id || same != number {
+		t.Error("a reload began another operation (E-9)")
+	}
+	b.do("POST", "/consent", url.Values{"id": {id}, "decision": {"allow"}})
+	b.waiting(request) // consent before the phone counts for nothing
+	device := newBrowser(t, s)
+	if page := body(t, device.get("/device")); !strings.Contains(page, ">"+number+"<") {
+		t.Error("the phone does not show the number")
+	}
+	b.phone(id, "approve")
+	if page := body(t, b.get(request)); !strings.Contains(page, "Allow access?") {
+		t.Fatalf("not the consent page: %s", page)
+	}
+	b.expect(b.do("POST", "/consent", url.Values{"id": {id}, "decision": {"allow"}}), http.StatusSeeOther, request)
+	q := b.expect(b.get(request), http.StatusFound, callback+"?").Query()
+	if q.Get("code") == "" || q.Get("state") != "st" || q.Get("iss") != issuer {
+		t.Errorf("%v", q)
+	}
+	if len(wire.opened) != 1 || !slices.Equal(wire.notified, []string{wire.opened[0] + " CONFIRMED"}) {
+		t.Errorf("the broker was told %v, %v", wire.opened, wire.notified)
+	}
+	// The next sign-in takes the password and the phone again, but no consent.
+	id, _ = b.signIn(request)
+	b.phone(id, "approve")
+	b.expect(b.get(request), http.StatusFound, callback+"?")
+}
+
+// A-4, E-16: a no on the phone, and a no to the consent.
+func TestA4Deny(t *testing.T) {
+	wire := new(broker)
+	b := newBrowser(t, newServer(t, wire))
+	request := authorizationRequest(nil)
+	id, _ := b.signIn(request)
+	b.phone(id, "deny")
+	if len(wire.notified) != 1 || !strings.HasSuffix(wire.notified[0], " CANCELED") {
+		t.Errorf("the broker was told %v", wire.notified)
+	}
+	q := b.expect(b.get(request), http.StatusFound, callback+"?").Query()
+	if q.Get("error") != "access_denied" || q.Get("state") != "st" || q.Has("code") {
+		t.Errorf("%v", q)
+	}
+	id, _ = b.signIn(request)
+	b.phone(id, "approve")
+	b.do("POST", "/consent", url.Values{"id": {id}, "decision": {"deny"}})
+	if q = b.expect(b.get(request), http.StatusFound, callback+"?").Query(); q.Get("error") != "access_denied" {
+		t.Errorf("%v", q)
+	}
+}
+
+// A wrong password is no login, and a login leads nowhere but to a good request.
+func TestLogin(t *testing.T) {
+	b := newBrowser(t, newServer(t, new(broker)))
+	_, to, _ := strings.Cut(authorizationRequest(nil), "?")
+	for _, form := range []url.Values{
+		{"to": {to}, "user": {"alice"}, "password": {"looking-glass"}},
+		{"to": {to}, "user": {"nobody"}, "password": {"wonderland"}},
+		{"to": {to}, "user": {""}, "password": {""}},
+	} {
+		b.expect(b.do("POST", "/login", form), http.StatusUnauthorized, "")
+	}
+	for _, bad := range []string{"", "//evil.test", "https://evil.test", "client_id=nobody"} {
+		b.expect(b.do("POST", "/login", url.Values{"to": {bad}, "user": {"alice"}, "password": {"wonderland"}}), http.StatusBadRequest, "")
+		b.expect(b.get("/login?to="+url.QueryEscape(bad)), http.StatusBadRequest, "")
+	}
+	if len(b.cookies) != 0 {
+		t.Error("there is a login cookie")
+	}
+}
+
+// The answer is given once, on the phone and by nobody else, and a second
+// browser with the URL of the first has nothing of it.
+func TestDecisions(t *testing.T) {
+	s := newServer(t, new(broker))
+	b := newBrowser(t, s)
+	request := authorizationRequest(nil)
+	id, _ := b.signIn(request)
+	stranger := newBrowser(t, s)
+	stranger.expect(stranger.do("POST", "/device/approve", url.Values{"id": {id}}), http.StatusForbidden, "")
+	b.phone(id, "deny")
+	device := newBrowser(t, s)
+	device.get("/device")
+	device.expect(device.do("POST", "/device/approve", url.Values{"id": {id}}), http.StatusSeeOther, "/device?late")
+	device.expect(device.do("POST", "/device/approve", url.Values{"id": {"unknown"}}), http.StatusSeeOther, "/device?late")
+	stranger.expect(stranger.get(request), http.StatusFound, "/login?to=")
+	if q := b.expect(b.get(request), http.StatusFound, callback).Query(); q.Get("error") != "access_denied" {
+		t.Errorf("%v", q)
+	}
+}
+
+// A page of another site cannot press the buttons.
+func TestCrossSite(t *testing.T) {
+	s := newServer(t, new(broker))
+	for _, path := range []string{"/login", "/consent", "/device/approve", "/device/deny"} {
+		if status := foreign(s, path); status != http.StatusForbidden {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+}
+
+// An operation that nobody answers ends, and the page gets another number to wait with.
+func TestExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, new(broker))
+		b := newBrowser(t, s)
+		request := authorizationRequest(nil)
+		id, _ := b.signIn(request)
+		time.Sleep(s.o.OperationTTL)
+		b.phoneLate(id)
+		if next, _ := b.waiting(request); next == id {
+			t.Error("the operation did not end")
+		}
+		time.Sleep(loginTTL)
+		b.expect(b.get(request), http.StatusFound, "/login?to=")
+	})
+}
+
+// A broker that is down does not lose an answer: when it comes back it is told what
+// is open, and what was decided meanwhile.
+func TestAnnounceAgain(t *testing.T) {
+	wire := new(broker)
+	s := newServer(t, wire)
+	one, other := newBrowser(t, s), newBrowser(t, s)
+	request := authorizationRequest(nil)
+	first, _ := one.signIn(request)
+	other.signIn(request)
+	wire.down = true
+	one.phone(first, "approve")
+	wire.down, wire.opened = false, nil
+	if err := s.Announce(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if len(wire.opened) != 2 || !slices.Equal(wire.notified, []string{s.operations[first].id + " CONFIRMED"}) {
+		t.Errorf("the broker was told %v, %v", wire.opened, wire.notified)
+	}
+	wire.down = true
+	if err := s.Announce(context.Background()); err == nil {
+		t.Error("no error of a broker that is down")
+	}
+}
+
+// One login cannot fill the phone.
+func TestManyTabs(t *testing.T) {
+	b := newBrowser(t, newServer(t, new(broker)))
+	b.signIn(authorizationRequest(nil))
+	status := 0
+	for i := range maxPerLogin {
+		status = b.get(authorizationRequest(map[string]string{"state": strings.Repeat("x", i+1)})).StatusCode
+	}
+	if status != http.StatusServiceUnavailable {
+		t.Errorf("%d", status)
+	}
+}

@@ -1,0 +1,50 @@
+package idp
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// Client is an application that is registered here.
+type Client struct {
+	// ID and Secret are its credentials.
+	ID, Secret string
+	// Name is what people know it by.
+	Name string
+	// RedirectURLs are where it may have browsers sent back to, compared byte for byte.
+	RedirectURLs []string
+	// Scopes are what it may ask for.
+	Scopes []string
+	// Introspects says that it may ask about tokens: it is a resource server.
+	Introspects bool
+}
+
+func (c *Client) redirectsTo(address string) bool {
+	return address != "" && slices.Contains(c.RedirectURLs, address)
+}
+
+// caller authenticates the client of a request to the token endpoint and its
+// sisters: HTTP Basic, or the form (RFC 6749 section 2.3.1), not both.
+func (s *Server) caller(r *http.Request) *Client {
+	id, secret, basic := r.BasicAuth()
+	if basic {
+		var err1, err2 error
+		id, err1 = url.QueryUnescape(id)
+		secret, err2 = url.QueryUnescape(secret)
+		if err1 != nil || err2 != nil || r.PostForm.Has("client_secret") {
+			return nil
+		}
+		if named := r.PostForm.Get("client_id"); named != "" && named != id {
+			return nil
+		}
+	} else {
+		id, secret = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
+	}
+	c := s.clients[id]
+	if c == nil || subtle.ConstantTimeCompare([]byte(secret), []byte(c.Secret)) != 1 {
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,164 @@
+package idp
+
+import (
+	"errors"
+	"time"
+)
+
+// grant is what a user has let a client do, from one code on. Whatever comes of
+// the code dies with it. Server.mu guards revoked.
+type grant struct {
+	client  *Client
+	user    string
+	scopes  []string
+	revoked bool
+}
+
+// code is a promise of tokens.
+type code struct {
+	grant               *grant
+	redirect, challenge string
+	nonce               string
+	expires             time.Time
+	spent               bool
+}
+
+// token is an access or refresh token.
+type token struct {
+	grant   *grant
+	refresh bool
+	issued  time.Time
+	expires time.Time
+	spent   bool // a refresh token that has been exchanged
+}
+
+const (
+	codeTTL    = time.Minute
+	refreshTTL = 24 * time.Hour
+)
+
+// errInvalidGrant is, word for word, what the client is told.
+var errInvalidGrant = errors.New("invalid_grant")
+
+// newCode grants what an operation asked for.
+func (s *Server) newCode(op *operation) string {
+	value := newSecret()
+	r := op.request
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prune()
+	s.codes[digestOf(value)] = &code{
+		grant:    &grant{client: r.client, user: op.login.user, scopes: r.scopes},
+		redirect: r.redirect, challenge: r.challenge, nonce: r.nonce, expires: time.Now().Add(codeTTL),
+	}
+	return value
+}
+
+// redeem exchanges a code. Used twice it is in two hands, and nobody knows which
+// is the right one: all that came of it is revoked (RFC 6749 section 4.1.2).
+func (s *Server) redeem(c *Client, value, redirect, verifier string) (*code, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.codes[digestOf(value)]
+	switch {
+	case known == nil || known.grant.client != c:
+		return nil, errInvalidGrant
+	case known.spent:
+		known.grant.revoked = true
+		return nil, errInvalidGrant
+	}
+	known.spent = true
+	if !time.Now().Before(known.expires) || known.redirect != redirect || !proves(verifier, known.challenge) {
+		return nil, errInvalidGrant
+	}
+	return known, nil
+}
+
+// exchange takes a refresh token for a new one. One that has been taken before is
+// in two hands: all that came of its code is revoked (RFC 9700 section 4.14.2).
+func (s *Server) exchange(c *Client, value string) (*grant, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tokens[digestOf(value)]
+	switch {
+	case t == nil || !t.refresh || t.grant.client != c || t.grant.revoked || !time.Now().Before(t.expires):
+		return nil, errInvalidGrant
+	case t.spent:
+		t.grant.revoked = true
+		return nil, errInvalidGrant
+	}
+	t.spent = true
+	return t.grant, nil
+}
+
+// issue makes the tokens of a grant. The refresh token is kept, spent or not, for
+// as long as the grant can live, or its reuse would not be seen.
+func (s *Server) issue(g *grant) (access, refresh string, expires time.Time, err error) {
+	access, refresh = newSecret(), newSecret()
+	now := time.Now()
+	expires = now.Add(s.o.AccessTTL)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prune()
+	if g.revoked { // while we were on our way
+		return "", "", time.Time{}, errInvalidGrant
+	}
+	s.tokens[digestOf(access)] = &token{grant: g, issued: now, expires: expires}
+	s.tokens[digestOf(refresh)] = &token{grant: g, refresh: true, issued: now, expires: now.Add(refreshTTL)}
+	return access, refresh, expires, nil
+}
+
+// active returns what is known of an access token that is good.
+func (s *Server) active(value string) (t token, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.tokens[digestOf(value)]
+	if known == nil || known.refresh || known.grant.revoked || !time.Now().Before(known.expires) {
+		return token{}, false
+	}
+	return *known, true
+}
+
+// withdraw revokes a token of a client's: a refresh token with all that came of
+// its grant, an access token alone.
+func (s *Server) withdraw(c *Client, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tokens[digestOf(value)]
+	switch {
+	case t == nil || t.grant.client != c: // nothing to do, and nothing to tell
+	case t.refresh:
+		t.grant.revoked = true
+	default:
+		delete(s.tokens, digestOf(value))
+	}
+}
+
+// prune forgets what has expired, now and then. The caller has the lock.
+func (s *Server) prune() {
+	now := time.Now()
+	if now.Sub(s.pruned) < time.Minute {
+		return
+	}
+	s.pruned = now
+	for id, l := range s.logins {
+		if now.After(l.expires) {
+			delete(s.logins, id)
+		}
+	}
+	for id, op := range s.operations {
+		if now.After(op.expires) {
+			delete(s.operations, id)
+		}
+	}
+	for id, c := range s.codes {
+		if now.After(c.expires.Add(refreshTTL)) { // a spent code is known for as long as what came of it
+			delete(s.codes, id)
+		}
+	}
+	for id, t := range s.tokens {
+		if now.After(t.expires) {
+			delete(s.tokens, id)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package idp
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// keys sign ID tokens. They are made when the server starts.
+type keys struct {
+	signer jose.Signer
+	public jose.JSONWebKeySet
+}
+
+const idTokenTTL = 5 * time.Minute
+
+func newKeys() (*keys, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	id := newSecret()[:8]
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.ES256, Key: private},
+		(&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", id),
+	)
+	if err != nil {
+		return nil, err
+	}
+	public := jose.JSONWebKey{Key: &private.PublicKey, KeyID: id, Algorithm: string(jose.ES256), Use: "sig"}
+	return &keys{signer, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}}}, nil
+}
+
+// idToken says who has signed in (OpenID Connect Core section 2).
+func (k *keys) idToken(issuer string, g *grant, nonce string) (string, error) {
+	now := time.Now()
+	payload, err := json.Marshal(map[string]any{
+		"iss": issuer, "sub": g.user, "aud": g.client.ID, "nonce": nonce,
+		"iat": now.Unix(), "exp": now.Add(idTokenTTL).Unix(), "amr": []string{"pwd", "swk"},
+	})
+	if err != nil {
+		return "", err
+	}
+	signed, err := k.signer.Sign(payload)
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
+}
+
+// jwks is the key set (RFC 7517).
+func (s *Server) jwks(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, s.keys.public)
+}

@@ -1,0 +1,69 @@
+package idp
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// request is an authorization request that is good (RFC 6749 section 4.1.1, RFC
+// 7636 section 4.3).
+type request struct {
+	raw       string // the query as it came: the browser comes back with the same
+	client    *Client
+	redirect  string
+	state     string
+	nonce     string
+	challenge string
+	scopes    []string
+}
+
+// challengeLength is that of a SHA-256 in base64url.
+const challengeLength = 43
+
+// parse reads an authorization request. One that does not say, beyond doubt, whose
+// it is and where to send the browser gives a page; any other error goes back to
+// the client as an error code.
+func (s *Server) parse(raw string) (r *request, page *problem, code string) {
+	q, err := parameters(raw)
+	if err != nil {
+		return nil, &problem{http.StatusBadRequest, "This request is malformed."}, ""
+	}
+	c := s.clients[q["client_id"]]
+	if c == nil {
+		return nil, &problem{http.StatusBadRequest, "The application that sent you here is not registered."}, ""
+	}
+	if !c.redirectsTo(q["redirect_uri"]) {
+		return nil, &problem{http.StatusBadRequest, "The application that sent you here asked for an address that it has not registered."}, ""
+	}
+	r = &request{
+		raw: raw, client: c, redirect: q["redirect_uri"], state: q["state"], nonce: q["nonce"],
+		challenge: q["code_challenge"], scopes: strings.Fields(q["scope"]),
+	}
+	switch {
+	case q["response_type"] == "":
+		return r, nil, "invalid_request"
+	case q["response_type"] != "code":
+		return r, nil, "unsupported_response_type"
+	case len(r.challenge) != challengeLength || q["code_challenge_method"] != "S256":
+		return r, nil, "invalid_request"
+	case slices.ContainsFunc(r.scopes, func(scope string) bool { return !slices.Contains(c.Scopes, scope) }):
+		return r, nil, "invalid_scope"
+	}
+	return r, nil, ""
+}
+
+// answer sends the browser back to the client, with our name (RFC 9207).
+func (s *Server) answer(w http.ResponseWriter, r *request, name, value string) {
+	q := url.Values{name: {value}, "iss": {s.o.Issuer}}
+	if r.state != "" {
+		q.Set("state", r.state)
+	}
+	separator := "?"
+	if strings.Contains(r.redirect, "?") {
+		separator = "&"
+	}
+	w.Header().Set("Location", r.redirect+separator+q.Encode())
+	w.WriteHeader(http.StatusFound)
+}

@@ -1,0 +1,191 @@
+// Package idp is a small authorization server for the demo and its tests: the
+// OAuth 2.0 code flow with PKCE, where each sign-in takes a password and the
+// approval of a second device, which shows the same number as the page.
+//
+//	server, err := idp.New(idp.Options{Issuer: "http://127.0.0.1:8095", Broker: hub, …})
+//	mux.Handle("/", server)
+//
+// What it knows is in memory. It is no product: its users are in its options, and
+// its phone belongs to whoever opens the page.
+package idp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/users"
+	"github.com/hoofbeat/hoofbeat/broker/webflow"
+	"github.com/hoofbeat/hoofbeat/examples/approval/internal/web"
+)
+
+// Broker is what the server needs of the broker that pages wait at: a *hub.Hub.
+type Broker interface {
+	// Open announces an operation, again or for the first time.
+	Open(ctx context.Context, o webflow.Operation) error
+	// Notify tells whoever waits for an operation of its result.
+	Notify(ctx context.Context, operationID, result string) error
+	// Tell sends JSON to a user.
+	Tell(ctx context.Context, user, destination string, body []byte) error
+	// Tickets returns an endpoint that gives tickets.
+	Tickets(o auth.HandlerOptions) http.Handler
+}
+
+// Options configure a Server. Issuer, Clients, Passwords and Broker are needed.
+type Options struct {
+	// Issuer is the server's origin, such as http://127.0.0.1:8095.
+	Issuer string
+	// Clients are the applications that are registered.
+	Clients []Client
+	// Passwords are those of the users.
+	Passwords map[string]string
+	// PasswordCost is that of bcrypt, [users.DefaultCost] if zero.
+	PasswordCost int
+	// OperationTTL is how long a page waits for the phone: 2 minutes if zero.
+	OperationTTL time.Duration
+	// AccessTTL is how long an access token lives: 2 minutes if zero, so that a
+	// visitor sees it renewed.
+	AccessTTL time.Duration
+	// Broker is where pages wait.
+	Broker Broker
+	// Logger hears of what went wrong, without any secret. Nil discards.
+	Logger *slog.Logger
+}
+
+// Server is an http.Handler. It is safe for concurrent use.
+type Server struct {
+	o       Options
+	clients map[string]*Client
+	users   *users.Store
+	keys    *keys
+	handler http.Handler
+	// phoneKey is the cookie of the phone.
+	phoneKey string
+
+	mu         sync.Mutex // never held while the broker is called
+	logins     map[digest]*login
+	operations map[string]*operation // by webSocketId
+	codes      map[digest]*code
+	tokens     map[digest]*token
+	consents   map[consent]bool
+	pruned     time.Time
+}
+
+// New returns a Server.
+func New(o Options) (*Server, error) {
+	if o.Issuer == "" || o.Broker == nil {
+		return nil, errors.New("idp: Options.Issuer and Options.Broker are needed")
+	}
+	if o.OperationTTL == 0 {
+		o.OperationTTL = 2 * time.Minute
+	}
+	if o.AccessTTL == 0 {
+		o.AccessTTL = 2 * time.Minute
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		o:          o,
+		clients:    make(map[string]*Client),
+		logins:     make(map[digest]*login),
+		operations: make(map[string]*operation),
+		codes:      make(map[digest]*code),
+		tokens:     make(map[digest]*token),
+		consents:   make(map[consent]bool),
+		phoneKey:   newSecret(),
+	}
+	for _, c := range o.Clients {
+		s.clients[c.ID] = &c
+	}
+	var err error
+	if s.users, err = hashed(o.Passwords, o.PasswordCost); err != nil {
+		return nil, err
+	}
+	s.o.Passwords = nil
+	if s.keys, err = newKeys(); err != nil {
+		return nil, err
+	}
+	s.handler = s.routes()
+	return s, nil
+}
+
+func hashed(passwords map[string]string, cost int) (*users.Store, error) {
+	var list []users.User
+	for name, password := range passwords {
+		hash, err := users.Hash(password, cost)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, users.User{Name: name, Hash: hash})
+	}
+	return users.New(list)
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /authorize", s.authorize)
+	mux.HandleFunc("GET /login", s.showLogin)
+	mux.HandleFunc("POST /login", ownForm(s.takeLogin))
+	mux.HandleFunc("POST /consent", ownForm(s.takeConsent))
+	mux.Handle("POST /wait/{id}/ws_ticket", s.o.Broker.Tickets(auth.HandlerOptions{Session: s.waiter, BindOrigin: true}))
+
+	mux.HandleFunc("GET /device", s.showDevice)
+	mux.HandleFunc("POST /device/approve", ownForm(s.answered(approved)))
+	mux.HandleFunc("POST /device/deny", ownForm(s.answered(denied)))
+	mux.Handle("POST /device/ws_ticket", s.o.Broker.Tickets(auth.HandlerOptions{Session: s.phoneOf, BindOrigin: true}))
+
+	mux.HandleFunc("POST /token", form(s.token))
+	mux.HandleFunc("POST /revoke", form(s.revoke))
+	mux.HandleFunc("POST /introspect", form(s.introspect))
+	mux.HandleFunc("GET /jwks", s.jwks)
+	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
+	mux.HandleFunc("GET /.well-known/oauth-authorization-server", s.discovery)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		s.problem(w, problem{http.StatusNotFound, "There is no such page."})
+	})
+	return mux
+}
+
+// form reads the form of a request.
+func form(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxFormSize)
+		if err := r.ParseForm(); err != nil {
+			refuse(w, "invalid_request")
+			return
+		}
+		next(w, r)
+	}
+}
+
+// ownForm is form for the forms of our pages: no page of another site may send one.
+func ownForm(next http.HandlerFunc) http.HandlerFunc {
+	var own http.CrossOriginProtection
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := own.Check(r); err != nil {
+			http.Error(w, "this request came from another site", http.StatusForbidden)
+			return
+		}
+		form(next)(w, r)
+	}
+}
+
+// ServeHTTP serves all of it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// problem is what a person reads when nothing else can be done.
+type problem struct {
+	status int
+	text   string
+}
+
+type problemPage struct{ Title, Text string }
+
+func (s *Server) problem(w http.ResponseWriter, p problem) {
+	web.Page(w, p.status, "problem", problemPage{"That did not work", p.text})
+}

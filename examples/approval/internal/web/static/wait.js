@@ -1,0 +1,82 @@
+// The page that waits for the phone. What it is told carries no authority: it only
+// makes the page ask the authorize endpoint again, which decides.
+import { live } from './live.js';
+
+const $ = (id) => document.getElementById(id);
+const page = document.querySelector('main');
+const ends = performance.now() + 1000 * page.dataset.left;
+
+const words = {
+  connecting: 'Connecting',
+  connected: 'Connected',
+  registered: 'Waiting for your phone',
+  reconnecting: 'Connection lost, trying again',
+  approved: 'Approved',
+  denied: 'Denied on your phone',
+  expired: 'Nobody answered in time',
+  moved: 'Waiting in another window',
+  refused: 'This sign-in is over',
+};
+const titles = {
+  approved: ['Approved', 'One moment, you are being signed in.'],
+  denied: ['Denied', 'Somebody chose “deny” on the phone. Nobody has been signed in.', 'Back to the application'],
+  expired: ['Time is up', 'There was no answer from the phone.', 'Try again'],
+  moved: ['Waiting elsewhere', 'This sign-in goes on in another window of yours.', 'Wait here instead'],
+  refused: ['Start again', 'This sign-in has ended or belongs to another window.', 'Start again'],
+};
+
+let client;
+
+// show makes a state visible. One with a title is the last.
+function show(state) {
+  if (titles[page.dataset.state]) return;
+  page.dataset.state = state;
+  $('words').textContent = words[state];
+  const last = titles[state];
+  if (!last) return;
+  clearInterval(clock);
+  client?.deactivate();
+  const [title, lead, action] = last;
+  $('title').textContent = document.title = title;
+  $('lead').textContent = lead;
+  $('foot').hidden = true;
+  if (!action) return;
+  $('action').textContent = action;
+  $('action').hidden = false;
+  $('action').focus();
+}
+
+const results = {
+  CONFIRMED: () => { show('approved'); setTimeout(() => location.reload(), 600); },
+  CANCELED: () => show('denied'),
+};
+
+function tick() {
+  const left = Math.max(0, Math.ceil((ends - performance.now()) / 1000));
+  $('left').textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')} left · `;
+  $('hand').style.strokeDashoffset = 100 - (100 * left) / page.dataset.of;
+  if (left === 0) show('expired');
+}
+const clock = setInterval(tick, 250);
+tick();
+
+if (!titles[page.dataset.state]) client = live({
+  tickets: `/wait/${page.dataset.id}/ws_ticket`,
+  state: show,
+  connected: (stomp) => {
+    stomp.subscribe('/user/topic/registration', (message) => {
+      const reply = JSON.parse(message.body);
+      if (reply.registrationSucceeded) show('registered');
+      else show(reply.reason === 'superseded' ? 'moved' : 'refused');
+    });
+    stomp.subscribe('/user/topic/authorization', (message) => {
+      message.ack();
+      (results[JSON.parse(message.body).authResult] ?? (() => location.reload()))();
+    }, { ack: 'client-individual' });
+    stomp.publish({
+      destination: '/app/registration',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ webSocketId: page.dataset.id }),
+    });
+  },
+});
