@@ -78,8 +78,9 @@ func TestDependencyRules(t *testing.T) {
 		"auth/users":        {"auth"},
 		"broker":            {"frames", "topics", "auth", "broker/internal"},
 		"broker/brokertest": {"broker", "frames", "auth"},
-		"broker/admin":      {"broker", "auth"},
+		"broker/admin":      {"broker", "auth", "broker/webflow"},
 		"broker/webflow":    {"broker", "auth"},
+		"broker/sockjs":     {"broker", "auth"},
 		"broker/client":     {},
 	}
 	for path, p := range deps {

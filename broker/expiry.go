@@ -17,6 +17,8 @@ func (s *session) setExpiry(p *auth.Principal) {
 	s.b.sweeper.reschedule(s, s.b.now())
 }
 
+var errCredentialExpired = &Error{Reason: ReasonExpired, Message: "the credential has expired"}
+
 // checkExpiry ends a session with its credential, and says so in good time.
 func (s *session) checkExpiry(now int64, bt *batch) int64 {
 	at := s.expireAt.Load()
@@ -25,7 +27,7 @@ func (s *session) checkExpiry(now int64, bt *batch) int64 {
 	case at == never:
 		return never
 	case now >= at:
-		s.end(failure(ReasonExpired, "the credential has expired"), "", bt)
+		s.end(errCredentialExpired, "", bt)
 		return never
 	case now < notice:
 		return notice

@@ -55,8 +55,8 @@ func (d *drain) release() {
 	*d = drain{}
 }
 
-// take moves what is pending into d. It reports false, and ends the writing
-// state, when there is nothing. The caller holds the lock.
+// take moves what is pending into d. It reports false when there is nothing, and
+// the caller goes on with written. The caller holds the lock.
 func (o *outbox) take(d *drain) bool {
 	if o.pong != nil {
 		d.out, o.pong = o.pong, nil
@@ -66,7 +66,6 @@ func (o *outbox) take(d *drain) bool {
 		return true
 	}
 	if o.pending == nil {
-		o.rest()
 		return false
 	}
 	d.segs, o.pending = o.pending, nil
@@ -123,15 +122,19 @@ func (o *outbox) flush(bt *batch) {
 	d.release()
 }
 
-// written is what follows when the outbox is empty. It is called with the lock
-// held and releases it.
+// written is what follows when the outbox is empty: the end of the writing state.
+// It is called with the lock held and releases it.
 func (o *outbox) written(bt *batch) {
-	final, resume := o.final, o.starved && !o.closed
-	o.final, o.starved = false, o.starved && !resume
-	o.mu.Unlock()
-	if final {
-		o.s.finish()
+	if o.final {
+		o.final = false
+		o.mu.Unlock()
+		o.s.finish() // before anybody may take the writing for done and shut the wire
+		o.mu.Lock()
 	}
+	resume := o.starved && !o.closed
+	o.starved = o.starved && !resume
+	o.rest()
+	o.mu.Unlock()
 	if resume {
 		o.s.resumeConsumers(bt)
 	}

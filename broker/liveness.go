@@ -92,15 +92,16 @@ func (s *session) checkHeartBeat(now int64, bt *batch) int64 {
 // tab run once a minute, so it may miss its own heart-beats; but a WebSocket
 // ping is answered by the browser's network stack.
 func (s *session) checkSilence(now int64, bt *batch) int64 {
-	every := s.hearEvery
+	every, ping, interval := s.hearEvery, s.wire.ping(), int64(s.b.o.PingInterval)
 	first := 2 * every
-	ping := s.wire.ping()
-	if every == 0 {
-		every = int64(s.b.o.PingInterval)
-		first = every
-		if ping == nil || every == 0 {
-			return never
+	if ping != nil && interval > 0 {
+		if every == 0 {
+			every, first = interval, interval
 		}
+		first = min(first, interval) // proxies cut what is silent, whatever was negotiated
+	}
+	if every == 0 {
+		return never
 	}
 	heard := s.lastHeard.Load()
 	if s.busy.Load() {
@@ -118,5 +119,5 @@ func (s *session) checkSilence(now int64, bt *batch) int64 {
 		s.pinged = now
 		s.out.push(ping, bt)
 	}
-	return heard + 3*every
+	return min(heard+3*every, now+first) // by then it may have answered
 }

@@ -144,6 +144,10 @@ func (s *session) data(p []byte) error {
 		return s.discard(len(p))
 	}
 	bt := s.work()
+	if at := s.expireAt.Load(); at != never && int64(time.Since(s.b.started)) >= at { // the sweeper may be a tick late
+		s.end(errCredentialExpired, "", bt)
+		return nil
+	}
 	s.b.stats.bytesIn.Add(int64(len(p)))
 	s.dec.Feed(p)
 	for {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
 // defaultMaxBody lets a message be half of the default outbox of a session at
@@ -32,6 +33,10 @@ type Options struct {
 	// names. They let nobody in unless the broker's Authenticator asks Tickets
 	// too. Nil means that there are none: POST /api/v1/tickets answers 404.
 	Tickets *auth.Tickets
+	// Flow takes the operations that pages wait for, and their results. It must be
+	// one of the same broker. Nil means that there are none: PUT
+	// /api/v1/operations/{operationId} and POST on its result answer 404.
+	Flow *webflow.Flow
 	// Profile serves the profiles of the Go runtime below /debug/pprof, for
 	// `go tool pprof` on a file that curl has fetched, with the token as well.
 	Profile bool
@@ -60,7 +65,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{b: b, store: o.Store, tickets: o.Tickets, maxBody: o.MaxBody, health: Health(b), guard: newGuard(o.Token, o.Logger)}
+	a := &api{b: b, store: o.Store, tickets: o.Tickets, flow: o.Flow, maxBody: o.MaxBody, health: Health(b), guard: newGuard(o.Token, o.Logger)}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -73,6 +78,7 @@ type api struct {
 	b       *broker.Broker
 	store   *auth.Store   // nil: no revocations
 	tickets *auth.Tickets // nil: no tickets
+	flow    *webflow.Flow // nil: no operations
 	maxBody int64
 	guard   *guard
 	origins http.CrossOriginProtection // the zero value allows no foreign origin
@@ -105,6 +111,8 @@ func (a *api) routes() []route {
 		{"POST", "/api/v1/users/{user}/messages", a.publishToUser},
 		{"POST", "/api/v1/tickets", a.mint},
 		{"POST", "/api/v1/revocations", a.revoke},
+		{"PUT", "/api/v1/operations/{operationId}", a.open},
+		{"POST", "/api/v1/operations/{operationId}/result", a.notify},
 		{"GET", "/api/v1/stats", a.stats},
 		{"GET", "/api/v1/sessions", a.sessions},
 		{"GET", "/api/v1/sessions/{id}", a.session},

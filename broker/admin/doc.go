@@ -1,6 +1,7 @@
 // Package admin is the JSON API for those who run a broker and for backends
-// that publish through it or let their users in by tickets, as an [http.Handler]. It belongs on a listener of
-// its own, on loopback or behind TLS.
+// that publish through it, let their users in by tickets or tell waiting pages of
+// a result, as an [http.Handler]. It belongs on a listener of its own, on loopback
+// or behind TLS.
 //
 //	token, _, err := admin.LoadOrCreateToken("/var/lib/hoofbeat/admin-token")
 //	if err != nil {
@@ -18,6 +19,8 @@
 //	curl -H "$A" --json '{"destination":"/queue/news","body":"hi"}' localhost:8081/api/v1/users/ann/messages
 //	curl -H "$A" --json '{"user":"ann","roles":["staff"],"ttl":30}' localhost:8081/api/v1/tickets
 //	curl -H "$A" --json '{"user":"ann"}' localhost:8081/api/v1/revocations
+//	curl -H "$A" -X PUT --json '{"owner":{"user":"ann"},"ttl":120}' localhost:8081/api/v1/operations/ID
+//	curl -H "$A" --json '{"result":"CONFIRMED"}' localhost:8081/api/v1/operations/ID/result
 //	curl -H "$A" localhost:8081/api/v1/stats
 //	curl -H "$A" 'localhost:8081/api/v1/sessions?user=ann&sort=pending&limit=10'
 //	curl -H "$A" localhost:8081/api/v1/sessions/ID
@@ -43,7 +46,8 @@
 // order, and one that belongs to the protocol (see [broker.Reserved]) is
 // refused, not dropped. Lists are pages, {"total", "offset", "limit", "items"}:
 // total counts all that match, the items are at most limit of them from offset
-// on. In the path of a user the name is percent-escaped, "/" as %2F.
+// on. The name of a
+// user and the id of an operation are percent-escaped in a path, "/" as %2F.
 //
 // # Tickets and revocations
 //
@@ -59,6 +63,21 @@
 // Of a user and of a session the answer says how many that were connected,
 // {"sessions"}. To revoke again is no error.
 //
-// Both need what the program has to give to [Options], Tickets and Store. Without
-// it the path is there and answers 404, with a detail that names the option.
+// # Operations
+//
+// An operation is announced with PUT. All of its body may be left out, but for
+// the {}: the "websocket_id", derived from the id then, the "ttl" in seconds, and
+// the "owner", which is {"user"}, {"anyone":true}, or whoever has a ticket for the
+// operation; see [webflow.Operation]. To announce it again with the same owner is
+// no error and puts its end off; anything else that differs is a conflict.
+//
+// Its result is posted to it as {"result"}. The answer, {"delivered"}, says
+// whether the page has been handed it; if not, it is held until the page comes or
+// the operation ends. The same result may be posted again, but no other after one
+// that is terminal; see [webflow.Flow.Notify].
+//
+// # What the program has to give
+//
+// Tickets, revocations and operations need Tickets, Store and Flow of [Options].
+// Without it the path is there and answers 404, with a detail that names the option.
 package admin

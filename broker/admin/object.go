@@ -81,6 +81,14 @@ func text(name string, value json.RawMessage, p **string) error {
 	return nil
 }
 
+// seconds decodes a whole number of seconds from 1 to most; null leaves p nil.
+func seconds(name string, value json.RawMessage, most int, p **int) error {
+	if json.Unmarshal(value, p) != nil || *p != nil && (**p < 1 || **p > most) {
+		return fmt.Errorf("%q must be a whole number of seconds from 1 to %d", name, most)
+	}
+	return nil
+}
+
 // nonEmpty is text for what somebody who has none has to leave out: an empty
 // value is a mistake of theirs, which must not make a request mean more.
 func nonEmpty(name string, value json.RawMessage, p **string) error {

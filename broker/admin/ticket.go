@@ -79,10 +79,7 @@ func parseGrant(data []byte) (auth.Grant, error) {
 			}
 			return nil
 		case "ttl":
-			if json.Unmarshal(value, &ttl) != nil || ttl != nil && (*ttl < 1 || *ttl > maxTTL) {
-				return fmt.Errorf("%q must be a whole number of seconds from 1 to %d", name, maxTTL)
-			}
-			return nil
+			return seconds(name, value, maxTTL, &ttl)
 		case "operation":
 			return nonEmpty(name, value, &operation)
 		case "origin":

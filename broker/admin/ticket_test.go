@@ -193,11 +193,13 @@ func TestRevokedWhileMinting(t *testing.T) {
 	}
 }
 
-func TestWithoutTicketsAndStore(t *testing.T) {
+func TestWithoutTicketsStoreAndFlow(t *testing.T) {
 	s := start(t, broker.Options{}, Options{})
 	for _, body := range []string{`{"user":"ann"}`, `{`, ``} {
 		s.do(t, "POST", "/api/v1/tickets", body).problem(t, http.StatusNotFound, "admin.Options.Tickets is not set")
 		s.do(t, "POST", "/api/v1/revocations", body).problem(t, http.StatusNotFound, "admin.Options.Store is not set")
+		s.do(t, "PUT", "/api/v1/operations/x", body).problem(t, http.StatusNotFound, "admin.Options.Flow is not set")
+		s.do(t, "POST", "/api/v1/operations/x/result", body).problem(t, http.StatusNotFound, "admin.Options.Flow is not set")
 	}
 }
 

@@ -1,0 +1,179 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/webflow"
+)
+
+// maxOperationTTL is in seconds.
+const maxOperationTTL = int(webflow.MaxTTL / time.Second)
+
+// opened answers PUT /operations/{operationId}.
+type opened struct {
+	OperationID string `json:"operation_id"`
+	WebSocketID string `json:"websocket_id"` // what the page registers
+}
+
+// notified answers POST /operations/{operationId}/result.
+type notified struct {
+	Delivered bool `json:"delivered"` // false: it is held for the page
+}
+
+// open announces the operation in the path. Announced again it is answered alike:
+// a caller who got no answer may repeat the request.
+func (a *api) open(w http.ResponseWriter, r *http.Request) *problem {
+	if a.flow == nil {
+		return noFlow()
+	}
+	data, p := readObject(w, r, a.maxBody)
+	if p != nil {
+		return p
+	}
+	o, err := parseOperation(data)
+	if err != nil {
+		return problemf(http.StatusBadRequest, "%v", err)
+	}
+	o.ID = r.PathValue("operationId")
+	webSocketID, err := a.flow.Open(r.Context(), o)
+	if err != nil {
+		return unflowed(err)
+	}
+	return writeJSON(w, http.StatusCreated, opened{o.ID, webSocketID})
+}
+
+// notify reports a result of the operation in the path.
+func (a *api) notify(w http.ResponseWriter, r *http.Request) *problem {
+	if a.flow == nil {
+		return noFlow()
+	}
+	data, p := readObject(w, r, a.maxBody)
+	if p != nil {
+		return p
+	}
+	result, err := parseResult(data)
+	if err != nil {
+		return problemf(http.StatusBadRequest, "%v", err)
+	}
+	delivered, err := a.flow.Notify(r.Context(), r.PathValue("operationId"), result)
+	if err != nil {
+		return unflowed(err)
+	}
+	return writeJSON(w, http.StatusOK, notified{delivered})
+}
+
+func noFlow() *problem {
+	return problemf(http.StatusNotFound, "there are no operations here: admin.Options.Flow is not set")
+}
+
+// unflowed translates an error of Flow.Open and of Flow.Notify.
+func unflowed(err error) *problem {
+	detail := strings.TrimPrefix(err.Error(), "webflow: ")
+	switch {
+	case errors.Is(err, webflow.ErrOperation):
+		return problemf(http.StatusBadRequest, "%s", detail)
+	case errors.Is(err, webflow.ErrResult):
+		return problemf(http.StatusBadRequest, `"result" is %s`, detail)
+	case errors.Is(err, webflow.ErrUnknown):
+		return problemf(http.StatusNotFound, "there is no such operation, or it has expired")
+	case errors.Is(err, webflow.ErrExists), errors.Is(err, webflow.ErrDecided):
+		return problemf(http.StatusConflict, "%s", detail)
+	case errors.Is(err, webflow.ErrFull):
+		p := problemf(http.StatusTooManyRequests, "%s", detail)
+		p.retryAfter = time.Second
+		return p
+	case errors.Is(err, webflow.ErrTooOften): // for good: waiting does not help
+		return problemf(http.StatusTooManyRequests, "%s", detail)
+	case errors.Is(err, webflow.ErrClosed):
+		return problemf(http.StatusServiceUnavailable, "no operations are taken any more")
+	}
+	return problemf(http.StatusServiceUnavailable, "the request was given up before anything was done")
+}
+
+// parseOperation reads all of an operation but its id.
+func parseOperation(data []byte) (webflow.Operation, error) {
+	var (
+		o           webflow.Operation
+		webSocketID *string
+		ttl         *int
+	)
+	err := members("the request body", data, func(name string, value json.RawMessage) error {
+		switch name {
+		case "websocket_id":
+			return nonEmpty(name, value, &webSocketID)
+		case "owner":
+			if string(value) == "null" { // as for the others
+				return nil
+			}
+			var err error
+			o.Owner, err = parseOwner(value)
+			return err
+		case "ttl":
+			return seconds(name, value, maxOperationTTL, &ttl)
+		}
+		return fmt.Errorf("there is no field %q, only websocket_id, owner and ttl", name)
+	})
+	if err != nil {
+		return webflow.Operation{}, err
+	}
+	if webSocketID != nil {
+		o.WebSocketID = *webSocketID
+	}
+	if ttl != nil {
+		o.TTL = time.Duration(*ttl) * time.Second
+	}
+	return o, nil
+}
+
+// parseOwner refuses an owner that says nothing: who means the holder of a ticket
+// leaves it out.
+func parseOwner(data []byte) (webflow.Owner, error) {
+	var (
+		user   *string
+		anyone *bool
+	)
+	err := members(`"owner"`, data, func(name string, value json.RawMessage) error {
+		switch name {
+		case "user":
+			return text(name, value, &user)
+		case "anyone":
+			if json.Unmarshal(value, &anyone) != nil || anyone != nil && !*anyone {
+				return fmt.Errorf("%q must be true", name)
+			}
+			return nil
+		}
+		return fmt.Errorf(`there is no field %q in "owner", only user and anyone`, name)
+	})
+	switch {
+	case err != nil:
+		return webflow.Owner{}, err
+	case user != nil && anyone == nil:
+		return webflow.Owner{User: *user}, auth.ValidName(*user)
+	case anyone != nil && user == nil:
+		return webflow.Owner{Anyone: true}, nil
+	}
+	return webflow.Owner{}, errors.New(`"owner" must have exactly one of "user" and "anyone"`)
+}
+
+func parseResult(data []byte) (string, error) {
+	var result *string
+	err := members("the request body", data, func(name string, value json.RawMessage) error {
+		if name == "result" {
+			return nonEmpty(name, value, &result)
+		}
+		return fmt.Errorf("there is no field %q, only result", name)
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case result == nil:
+		return "", errors.New(`"result" is missing`)
+	}
+	return *result, nil
+}

@@ -1,0 +1,80 @@
+// What the client scripts share: tests that report themselves, and waiting for
+// things that happen later.
+
+import assert from 'node:assert/strict';
+
+export { assert };
+
+// target is what the Go test handed over: addresses of brokers and pages.
+export const target = JSON.parse(process.argv[2]);
+
+const tests = [];
+
+// test registers a test; fn may return a promise.
+export function test(name, fn) {
+  tests.push({ name, fn });
+}
+
+const cleanups = [];
+
+// cleanup runs fn when the current test has ended, whatever its outcome.
+export function cleanup(fn) {
+  cleanups.push(fn);
+}
+
+// run runs the tests one after another and reports each as a line of JSON.
+export async function run() {
+  let failed = 0;
+  for (const { name, fn } of tests) {
+    const started = Date.now();
+    let error = '';
+    try {
+      await within(fn(), 'the test to end', 20000);
+    } catch (e) {
+      error = String(e?.stack ?? e);
+      failed++;
+    }
+    while (cleanups.length > 0) {
+      try {
+        await within(cleanups.pop()(), 'a connection to end', 5000);
+      } catch (e) {
+        error ||= String(e?.stack ?? e);
+        failed++;
+      }
+    }
+    console.log(JSON.stringify({ test: name, error, ms: Date.now() - started }));
+  }
+  console.log(JSON.stringify({ done: tests.length }));
+  process.exit(failed > 0 ? 1 : 0);
+}
+
+// An exception in a library's callback belongs to no test: it ends everything.
+process.on('uncaughtException', (e) => {
+  console.log('uncaught: ' + (e?.stack ?? e));
+  process.exit(2);
+});
+
+// within resolves as the promise does, or rejects after a while.
+export function within(promise, what, ms = 10000) {
+  const late = new Error(`not within ${ms} ms: ${what}`); // made here for its stack
+  let timer;
+  const timeout = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(late), ms);
+  });
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
+}
+
+// until resolves when ok() does not fail or return something false any more.
+export async function until(what, ok, ms = 10000) {
+  const end = Date.now() + ms;
+  while (!ok()) {
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+// unique names a destination that no other test uses.
+let counter = 0;
+export function unique(prefix) {
+  return `${prefix}-${process.pid}-${counter++}`;
+}

@@ -1,0 +1,48 @@
+package sockjs
+
+import "net/http"
+
+// allowOrigin lets the page that asked read the answer (CORS), with its cookies.
+// Whether it may ask is decided by whoever calls.
+func allowOrigin(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); origin != "" {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
+}
+
+// preflight answers the OPTIONS request by which a browser asks whether it may
+// ask. The answer is yes to everybody: it is the request itself that is checked.
+func preflight(w http.ResponseWriter, r *http.Request, method string) {
+	allowOrigin(w, r)
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", "OPTIONS, "+method)
+	if names := r.Header.Get("Access-Control-Request-Headers"); names != "" {
+		h.Set("Access-Control-Allow-Headers", names)
+	}
+	h.Add("Vary", "Access-Control-Request-Headers")
+	h.Set("Access-Control-Max-Age", "31536000")
+	h.Set("Cache-Control", "public, max-age=31536000")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func noStore(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store, no-cache, no-transform, must-revalidate, max-age=0")
+}
+
+// allowed reports whether r has the method; if not, it was answered: OPTIONS as a
+// preflight, and others with 405.
+func allowed(w http.ResponseWriter, r *http.Request, method string) bool {
+	switch r.Method {
+	case method:
+		return true
+	case http.MethodOptions:
+		preflight(w, r, method)
+	default:
+		w.Header().Set("Allow", "OPTIONS, "+method)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}
+	return false
+}

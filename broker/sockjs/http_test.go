@@ -1,0 +1,372 @@
+package sockjs_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/sockjs"
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+func TestPolling(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		r := w.as(w.from, "Origin", "http://example.com").want("POST", "/000/a/xhr", "", 200, "o\n")
+		if h := r.Header; h.Get("Content-Type") != "application/javascript; charset=UTF-8" || !strings.Contains(h.Get("Cache-Control"), "no-store") ||
+			h.Get("Access-Control-Allow-Origin") != "http://example.com" || h.Get("Access-Control-Allow-Credentials") != "true" {
+			t.Errorf("header %v", h)
+		}
+		w.send("a", connect)
+		if f := w.frame("a"); !strings.HasPrefix(f, `a["CONNECTED\n`) {
+			t.Fatalf("got %q", f)
+		}
+		// Another server id is the same session, and several frames come together.
+		w.want("POST", "/999/a/xhr_send", `["SUBSCRIBE\nid:s\ndestination:/topic/a\nreceipt:1\n\n\u0000","UNSUBSCRIBE\nid:s\nreceipt:2\n\n","\u0000"]`, 204, "")
+		w.poll("a", `a["RECEIPT\nreceipt-id:1\n\n\u0000","RECEIPT\nreceipt-id:2\n\n\u0000"]`)
+		// A poll that is there first waits for what comes.
+		got := make(chan string)
+		go func() { got <- w.frame("a") }()
+		synctest.Wait()
+		w.send("a", `["DISCONNECT\nreceipt:bye\n\n\u0000"]`)
+		if f := <-got; f != `a["RECEIPT\nreceipt-id:bye\n\n\u0000"]` {
+			t.Errorf("got %q", f)
+		}
+		w.poll("a", `c[3000,"Go away!"]`)
+		w.poll("a", `c[3000,"Go away!"]`) // however often it is asked
+		w.want("POST", "/000/a/xhr_send", connect, 404, "")
+		if e := w.ended(); e["disconnect"] != 1 {
+			t.Errorf("ended %v", e)
+		}
+		pass(6 * time.Second)
+		w.want("POST", "/000/a/xhr_send", connect, 404, "")
+		w.poll("a", "o") // a new one
+	})
+}
+
+func TestStreaming(t *testing.T) {
+	for name, tc := range map[string]struct{ method, path, prelude, before, kind string }{
+		"xhr":         {"POST", "/000/a/xhr_streaming", strings.Repeat("h", 2048), "", "application/javascript; charset=UTF-8"},
+		"eventsource": {"GET", "/000/a/eventsource", "", "data: ", "text/event-stream"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, broker.Options{}, sockjs.Options{ResponseLimit: 4096}, func(t *testing.T, w *world) {
+				next := func(r *response) string {
+					t.Helper()
+					line := r.line()
+					if tc.before != "" && r.line() != "" {
+						t.Fatal("an event is not ended by an empty line")
+					}
+					data, ok := strings.CutPrefix(line, tc.before)
+					if !ok {
+						t.Fatalf("got %q", line)
+					}
+					return strings.ReplaceAll(data, "%25", "%")
+				}
+				r := w.open(tc.method, tc.path, "")
+				if got := r.line(); got != tc.prelude || r.Header.Get("Content-Type") != tc.kind {
+					t.Fatalf("begins with %q, %v", got, r.Header)
+				}
+				if f := next(r); f != "o" {
+					t.Fatalf("got %q", f)
+				}
+				w.send("a", connect)
+				if f := next(r); !strings.HasPrefix(f, `a["CONNECTED`) {
+					t.Fatalf("got %q", f)
+				}
+				w.send("a", `["SUBSCRIBE\nid:s\ndestination:/topic/a\n\n\u0000"]`)
+				synctest.Wait()
+				body := "100% " + strings.Repeat("é", 1000)
+				for range 2 {
+					w.publish([]byte(body))
+					if f := next(r); !strings.Contains(f, body) {
+						t.Fatalf("got %q", f)
+					}
+				}
+				if rest := r.rest(); rest != "" { // 4 KiB were sent
+					t.Errorf("the response goes on: %q", rest)
+				}
+				w.publish([]byte("later"))
+				r = w.open(tc.method, tc.path, "")
+				if got := r.line(); got != tc.prelude {
+					t.Fatalf("begins with %q", got)
+				}
+				if f := next(r); !strings.Contains(f, "later") {
+					t.Fatalf("got %q", f)
+				}
+				w.send("a", `["nonsense\n\n\u0000"]`)
+				if f := next(r); !strings.HasPrefix(f, `a["ERROR`) {
+					t.Errorf("got %q", f)
+				}
+				if f := next(r); f != `c[1002,"protocol-error"]` {
+					t.Errorf("got %q", f)
+				}
+				if rest := r.rest(); rest != "" {
+					t.Errorf("the response goes on: %q", rest)
+				}
+			})
+		})
+	}
+}
+
+func TestOneReceiverAtATime(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		first := w.open("POST", "/000/a/xhr_streaming", "")
+		first.line()
+		first.line()
+		w.poll("a", `c[2010,"Another connection still open"]`)
+		r := w.open("GET", "/000/a/eventsource", "")
+		if got := r.rest(); got != "\r\ndata: c[2010,\"Another connection still open\"]\r\n\r\n" {
+			t.Errorf("got %q", got)
+		}
+		w.send("a", connect) // the first is as it was
+		if f := first.line(); !strings.HasPrefix(f, `a["CONNECTED`) {
+			t.Errorf("got %q", f)
+		}
+	})
+}
+
+// What a response carried that broke may be lost, so the session is over.
+func TestInterrupted(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		for _, path := range []string{"/000/a/xhr_streaming", "/000/b/xhr"} {
+			id := strings.Split(path, "/")[2]
+			w.connected(id)
+			cut := w.start("POST", path)
+			synctest.Wait()
+			cut()
+			synctest.Wait()
+			// A DISCONNECT that was on its way still makes it a clean end.
+			if id == "b" {
+				w.send(id, `["DISCONNECT\n\n\u0000"]`)
+				if e := w.ended(); e["disconnect"] != 1 {
+					t.Errorf("ended %v", e)
+				}
+				continue
+			}
+			w.poll(id, `c[1002,"Connection interrupted"]`)
+			if e := w.ended(); e["connection-lost"] != 1 {
+				t.Errorf("ended %v", e)
+			}
+		}
+	})
+}
+
+func TestExpiry(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.connected("a")
+		pass(4900 * time.Millisecond)
+		w.send("a", `["UNSUBSCRIBE\nid:x\nreceipt:1\n\n\u0000"]`)
+		w.poll("a", `a["RECEIPT\nreceipt-id:1\n\n\u0000"]`)
+		pass(4900 * time.Millisecond)
+		w.send("a", `["\n"]`) // is no receiver
+		if e := w.ended(); len(e) != 0 {
+			t.Fatalf("ended %v", e)
+		}
+		pass(200 * time.Millisecond)
+		if e := w.ended(); e["connection-lost"] != 1 {
+			t.Errorf("ended %v", e)
+		}
+		if n := w.b.Stats().Sockets; n != 0 {
+			t.Errorf("%d sockets are left", n)
+		}
+	})
+}
+
+func TestExpiryEndsASendNobodyFetches(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.subscribed("a")
+		w.publish([]byte("for nobody"))
+		pass(5 * time.Second)
+		if e := w.ended(); e["connection-lost"] != 1 || w.b.Stats().Sockets != 0 {
+			t.Errorf("ended %v", e)
+		}
+	})
+}
+
+func TestSlowConsumer(t *testing.T) {
+	o := broker.Options{Limits: broker.Limits{Outbox: 8192, Frame: 2048}}
+	bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.subscribed("a")
+		for range 20 {
+			w.publish([]byte(strings.Repeat("x", 1000)))
+			synctest.Wait()
+		}
+		if e := w.ended(); e["slow-consumer"] != 1 || w.b.Stats().Sockets != 0 {
+			t.Fatalf("ended %v", e)
+		}
+		w.poll("a", `c[4500,"slow-consumer"]`)
+	})
+}
+
+// Without heart-beats of STOMP, SockJS's own keep the connections open.
+func TestHeartBeat(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.connected("a")
+		start := time.Now()
+		w.poll("a", "h")
+		if d := time.Since(start); d != 25*time.Second {
+			t.Errorf("h after %v", d)
+		}
+		// A stream stays open while the client is heard…
+		r := w.open("POST", "/000/a/xhr_streaming", "")
+		r.line()
+		start = time.Now()
+		pass(20 * time.Second)
+		w.send("a", `["\n"]`)
+		if f := r.line(); f != "h" || time.Since(start) != 25*time.Second {
+			t.Errorf("%q after %v", f, time.Since(start))
+		}
+		// … and asks it to come back when not.
+		if rest := r.rest(); rest != "h\n" || time.Since(start) != 45*time.Second {
+			t.Errorf("%q after %v", rest, time.Since(start))
+		}
+	})
+}
+
+// Trap 47: while STOMP's heart-beats run there is no h; and a page whose timers
+// are throttled lives by its requests.
+func TestHeartBeatOfStomp(t *testing.T) {
+	o := broker.Options{HeartBeat: frames.HeartBeat{Send: 10 * time.Second, Receive: 10 * time.Second}}
+	bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.poll("a", "o")
+		w.send("a", strings.ReplaceAll(connect, "0,0", "10000,10000"))
+		w.frame("a")
+		r := w.open("POST", "/000/a/xhr_streaming", "")
+		r.line()
+		for range 2 {
+			if f := r.line(); f != `a["\n"]` {
+				t.Fatalf("got %q", f)
+			}
+		}
+		start := time.Now()
+		for time.Since(start) < 5*time.Minute {
+			rest := r.rest() // silent for 25 s: it ends
+			if strings.ReplaceAll(rest, "a[\"\\n\"]\n", "") != "h\n" {
+				t.Fatalf("got %q", rest)
+			}
+			r = w.open("POST", "/000/a/xhr_streaming", "")
+			r.line()
+		}
+		if e := w.ended(); len(e) != 0 {
+			t.Errorf("ended %v", e)
+		}
+	})
+}
+
+func TestSendBodies(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{BodyLimit: 1000}, func(t *testing.T, w *world) {
+		w.connected("a")
+		const path = "/000/a/xhr_send"
+		for body, want := range map[string]string{
+			"": "Payload expected.\n", `["a`: "Broken JSON encoding.\n", `"a"`: "Broken JSON encoding.\n", `{}`: "Broken JSON encoding.\n",
+			`[1]`: "Broken JSON encoding.\n", `["a",]`: "Broken JSON encoding.\n", `["a"]x`: "Broken JSON encoding.\n", "[\"\xff\"]": "Broken JSON encoding.\n",
+			`["a" "b"]`: "Broken JSON encoding.\n", `[null]`: "Broken JSON encoding.\n", "[]\x00": "Broken JSON encoding.\n",
+		} {
+			w.want("POST", path, body, 500, want)
+		}
+		w.want("POST", path, `["`+strings.Repeat("x", 1000)+`"]`, 413, "{\"error\":\"the body is too large\"}\n")
+		for _, body := range []string{"[]", ` [ ] `, `[""]`, ` [ "\n" , "\r\n" ] `} {
+			r := w.want("POST", path, body, 204, "")
+			if ct := r.Header.Get("Content-Type"); ct != "text/plain; charset=UTF-8" {
+				t.Errorf("Content-Type %q", ct)
+			}
+		}
+		if e := w.ended(); len(e) != 0 {
+			t.Errorf("ended %v", e)
+		}
+	})
+}
+
+// C-11: STOMP for CONNECT, and lines that end with CR LF.
+func TestC11OneParser(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.poll("a", "o")
+		w.send("a", `["STOMP\r\naccept-version:1.2\r\n\r\n\u0000"]`)
+		if f := w.frame("a"); !strings.HasPrefix(f, `a["CONNECTED\nversion:1.2\n`) {
+			t.Errorf("got %q", f)
+		}
+	})
+}
+
+// Clients cut frames between UTF-16 units: the halves meet again.
+func TestHalvesOfCharacters(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.subscribed("a")
+		w.send("a", `["SEND\ndestination:/topic/a\ncontent-length:8\n\n\ud83d\udc0e\ud83d"]`)
+		w.send("a", `["\udc0e\u0000"]`)
+		if f := w.frame("a"); !strings.Contains(f, "\\n\\n🐎🐎\\u0000") {
+			t.Errorf("got %q", f)
+		}
+	})
+}
+
+// Trap 43: what is not UTF-8 cannot travel.
+func TestBinaryIsRefused(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.subscribed("a")
+		w.publish([]byte{0xff, 0xfe})
+		if f := w.frame("a"); !strings.HasPrefix(f, `a["ERROR\nmessage:a message for you is not UTF-8`) {
+			t.Errorf("got %q", f)
+		}
+		w.poll("a", `c[1007,"invalid-text"]`)
+	})
+}
+
+func TestMaxSessions(t *testing.T) {
+	tk := &tickets{left: map[string]bool{"one": true}}
+	bubble(t, broker.Options{Authenticator: tk}, sockjs.Options{Sessions: 2}, func(t *testing.T, w *world) {
+		tk.left["1"], tk.left["2"] = true, true
+		w.want("POST", "/0/a/xhr?ticket=1", "", 200, "o\n")
+		w.want("POST", "/0/b/xhr?ticket=2", "", 200, "o\n")
+		w.want("POST", "/0/c/xhr?ticket=one", "", 503, "{\"error\":\"too many sessions, try again\"}\n")
+		pass(15 * time.Second) // they expire, and are forgotten
+		w.want("POST", "/0/c/xhr?ticket=one", "", 200, "o\n")
+	})
+}
+
+func TestDrain(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.connected("a")
+		got := make(chan string)
+		go func() { got <- w.frame("a") }()
+		synctest.Wait()
+		if err := w.b.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if f := <-got; f != `c[1012,"draining"]` {
+			t.Errorf("got %q", f)
+		}
+		w.want("POST", "/000/b/xhr", "", 503, "{\"error\":\"draining\"}\n")
+	})
+}
+
+// What waits for a client goes out in as few responses as the limit allows, and
+// nothing is lost or reordered in between.
+func TestOrderOverManyPolls(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{ResponseLimit: 2000}, func(t *testing.T, w *world) {
+		w.subscribed("a")
+		const n = 200
+		for i := range n {
+			w.publish(fmt.Appendf(nil, "<%03d>", i))
+		}
+		var seen strings.Builder
+		polls := 0
+		for ; !strings.Contains(seen.String(), "<199>"); polls++ {
+			seen.WriteString(w.frame("a"))
+		}
+		at := 0
+		for i := range n {
+			next := strings.Index(seen.String()[at:], fmt.Sprintf("<%03d>", i))
+			if next < 0 {
+				t.Fatalf("<%03d> is missing or late", i)
+			}
+			at += next
+		}
+		if polls > 40 {
+			t.Errorf("%d polls", polls)
+		}
+	})
+}

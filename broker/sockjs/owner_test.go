@@ -1,0 +1,121 @@
+package sockjs_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/sockjs"
+)
+
+const notAllowed = "{\"error\":\"origin not allowed\"}\n"
+
+// T-15: /info does not consume the ticket, the request that opens the session
+// does, and later ones are accepted with the same value only.
+func TestT15Tickets(t *testing.T) {
+	tk := &tickets{left: map[string]bool{"one": true, "two": true}}
+	bubble(t, broker.Options{Authenticator: tk}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.open("GET", "/info?ticket=one", "").rest()
+		w.want("POST", "/0/a/xhr_send?ticket=one", connect, 404, "") // opens nothing
+		w.want("GET", "/0/a/websocket?ticket=one", "", 400, "Can \"Upgrade\" only to \"WebSocket\".\n")
+		w.want("POST", "/0/a/xhr?ticket=wrong", "", 401, "{\"error\":\"invalid_ticket\"}\n")
+		w.want("POST", "/0/a/xhr?ticket=one", "", 200, "o\n")
+		for _, path := range []string{"/0/a/xhr_send", "/0/a/xhr_send?ticket=", "/0/a/xhr_send?ticket=two", "/0/a/xhr", "/0/a/xhr?ticket=two"} {
+			w.want("POST", path, connect, 404, "")
+		}
+		w.want("POST", "/0/a/xhr_send?ticket=one", connect, 204, "")
+		// From anywhere: a telephone changes its network.
+		w.as("198.51.100.9").want("POST", "/0/a/xhr_send?ticket=one", `["\n"]`, 204, "")
+		// The ticket is used up for other sessions, and the other one is not.
+		w.want("POST", "/0/b/xhr?ticket=one", "", 401, "{\"error\":\"invalid_ticket\"}\n")
+		w.want("POST", "/0/b/xhr?ticket=two", "", 200, "o\n")
+	})
+}
+
+func TestTwoRequestsOpenOneSession(t *testing.T) {
+	tk := &tickets{left: map[string]bool{"one": true}}
+	bubble(t, broker.Options{Authenticator: tk}, sockjs.Options{}, func(t *testing.T, w *world) {
+		var mu sync.Mutex
+		opened := 0
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if r := w.open("POST", "/0/a/xhr?ticket=one", ""); r.rest() == "o\n" {
+					mu.Lock()
+					opened++
+					mu.Unlock()
+				}
+			})
+		}
+		pass(1e9)
+		w.want("POST", "/0/a/xhr_send?ticket=one", `["\u0000"]`, 204, "") // ends with an ERROR what polls
+		wg.Wait()
+		if opened != 1 || w.b.Stats().Opened != 1 {
+			t.Errorf("opened %d times, the broker says %d", opened, w.b.Stats().Opened)
+		}
+	})
+}
+
+// C-10: the session id in the URL is the client's choice and opens no door.
+func TestC10SessionIDIsNoSecret(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{Cookie: "login"}, func(t *testing.T, w *world) {
+		w.connected("a")
+		other := w.as("192.0.2.2")
+		other.want("POST", "/000/a/xhr_send", `["DISCONNECT\n\n\u0000"]`, 404, "")
+		other.want("POST", "/000/a/xhr", "", 404, "")
+		other.want("GET", "/000/a/eventsource", "", 404, "")
+		w.as(w.from, "Authorization", "Bearer x").want("POST", "/000/a/xhr", "", 404, "")
+
+		alice := w.as(w.from, "Cookie", "login=alice; other=1")
+		alice.connected("b")
+		w.as(w.from, "Cookie", "login=mallory").want("POST", "/000/b/xhr", "", 404, "")
+		w.want("POST", "/000/b/xhr", "", 404, "")
+		w.as("198.51.100.7", "Cookie", "other=2; login=alice").send("b", `["\n"]`)
+		synctest.Wait()
+		for s := range w.b.Sessions() {
+			if s.ID == "a" || s.ID == "b" || len(s.ID) < 32 {
+				t.Errorf("the session has the id %q", s.ID)
+			}
+		}
+	})
+}
+
+func TestOrigin(t *testing.T) {
+	o := broker.Options{Origins: []string{"https://app.example"}}
+	bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
+		evil := w.as(w.from, "Origin", "https://evil.example")
+		for _, method := range []string{"/0/a/xhr", "/0/a/xhr_streaming"} {
+			r := evil.want("POST", method, "", 403, notAllowed)
+			if r.Header.Get("Access-Control-Allow-Origin") != "" {
+				t.Error("and the page can read it")
+			}
+		}
+		evil.want("GET", "/0/a/eventsource", "", 403, notAllowed)
+		w.as(w.from, "Origin", "null").want("POST", "/0/a/xhr", "", 403, notAllowed)
+		app := w.as(w.from, "Origin", "https://app.example")
+		app.connected("a")
+		// Not even with the id, from the same address.
+		evil.want("POST", "/000/a/xhr_send", `["\n"]`, 403, notAllowed)
+		evil.want("POST", "/000/a/xhr", "", 403, notAllowed)
+		// The first request of an EventSource to its own host has no Origin.
+		w.connected("b")
+		w.as(w.from, "Origin", "http://example.com").send("b", `["\n"]`)
+		w.as(w.from, "Origin", "https://proxied.example", "Sec-Fetch-Site", "same-origin").send("b", `["\n"]`)
+		evil.want("POST", "/000/b/xhr_send", `["\n"]`, 403, notAllowed)
+	})
+}
+
+// What a stranger may cost is bounded by the caps of the broker.
+func TestUnauthenticatedCaps(t *testing.T) {
+	o := broker.Options{Limits: broker.Limits{UnauthenticatedPerAddress: 2}}
+	bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.poll("a", "o")
+		w.poll("b", "o")
+		w.want("POST", "/000/c/xhr", "", 429, "{\"error\":\"too many unauthenticated connections from your address\"}\n")
+		w.as("192.0.2.2").poll("c", "o")
+		w.send("a", connect)
+		synctest.Wait()
+		w.poll("d", "o") // a is no stranger any more
+	})
+}

@@ -1,0 +1,226 @@
+package sockjs
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A kind is a way to receive over HTTP.
+type kind struct {
+	method, contentType  string
+	prelude              string // gets a streaming response through buffers on the way
+	before, after        string // around each frame
+	streaming, uriEscape bool
+}
+
+var (
+	polling   = kind{method: http.MethodPost, contentType: "application/javascript; charset=UTF-8", after: "\n"}
+	streaming = kind{
+		method: http.MethodPost, contentType: "application/javascript; charset=UTF-8",
+		prelude: strings.Repeat("h", 2048) + "\n", after: "\n", streaming: true,
+	}
+	// sockjs-client runs decodeURI over what an EventSource delivers.
+	eventSource = kind{
+		method: http.MethodGet, contentType: "text/event-stream",
+		prelude: "\r\n", before: "data: ", after: "\r\n\r\n", streaming: true, uriEscape: true,
+	}
+)
+
+// kindOf returns the kind by its name in the URL, nil if there is no such.
+func kindOf(transport string) *kind {
+	switch transport {
+	case "xhr":
+		return &polling
+	case "xhr_streaming":
+		return &streaming
+	case "eventsource":
+		return &eventSource
+	}
+	return nil
+}
+
+const (
+	// maxIgnored is how much of a body is read that says nothing. It has to be
+	// read for net/http to notice that the client goes away.
+	maxIgnored = 4 << 10
+	// writeTimeout is how long a client may take none of a frame.
+	writeTimeout = 10 * time.Second
+)
+
+// receive answers a request that receives, opening its session if there is none.
+func (h *handler) receive(w http.ResponseWriter, r *http.Request, id string, k *kind) {
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxIgnored)); err != nil {
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	}
+	var (
+		s       *session
+		woken   <-chan struct{}
+		refusal []byte
+		opening bool
+	)
+	if h.sessions.get(id) == nil {
+		opening = true
+		if s, woken = h.open(w, r, id); s == nil {
+			return
+		}
+	} else {
+		if s = h.find(w, r, id); s == nil {
+			return
+		}
+		woken, refusal = s.attach()
+	}
+	allowOrigin(w, r)
+	noStore(w)
+	w.Header().Set("Content-Type", k.contentType)
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would wait for the end
+	p := &response{w: w, rc: http.NewResponseController(w), k: k}
+	defer p.end()
+	if woken == nil {
+		_ = p.begin(refusal) // the session is not ours to end
+		return
+	}
+	s.detach(p.run(r, s, woken, h.o, opening) != nil)
+}
+
+// response is one response that receives.
+type response struct {
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	k     *kind
+	sent  int
+	wrote time.Time
+}
+
+// begin writes the prelude and, if there is one, a frame.
+func (p *response) begin(frame []byte) error {
+	p.wrote = time.Now()
+	if p.k.prelude != "" {
+		if err := p.put([]byte(p.k.prelude)); err != nil {
+			return err
+		}
+	}
+	if frame == nil {
+		return p.flush()
+	}
+	return p.frame(frame)
+}
+
+// run is the life of the response. An error says that the client may have missed
+// something.
+func (p *response) run(r *http.Request, s *session, woken <-chan struct{}, o Options, opening bool) error {
+	var open []byte
+	if opening {
+		open = []byte("o")
+	}
+	if opening || p.k.streaming {
+		if err := p.begin(open); err != nil {
+			return err
+		}
+	}
+	if opening && !p.k.streaming {
+		return nil
+	}
+	p.wrote = time.Now()
+	var timer *time.Timer
+	for p.sent < o.ResponseLimit {
+		wrote, last, err := p.next(s, o.ResponseLimit-p.sent)
+		if err != nil || last || wrote && !p.k.streaming {
+			return err
+		}
+		if wrote {
+			continue
+		}
+		heard := s.lastHeard()
+		wait := o.HeartBeat - time.Since(earlier(heard, p.wrote))
+		if wait <= 0 {
+			err := p.frame([]byte("h"))
+			if err != nil || !p.k.streaming || time.Since(heard) >= o.HeartBeat {
+				return err // the client shows that it lives by coming again
+			}
+			continue
+		}
+		if timer == nil {
+			timer = time.NewTimer(wait)
+			defer timer.Stop()
+		} else {
+			timer.Reset(wait)
+		}
+		select {
+		case <-woken:
+		case <-timer.C:
+		case <-r.Context().Done():
+			return r.Context().Err()
+		}
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// recycle keeps a buffer for the next, unless a huge frame has grown it.
+func recycle(buf *[]byte) {
+	if cap(*buf) <= 2*maxFrame {
+		buffers.Put(buf)
+	}
+}
+
+// next writes what the session has for the client.
+func (p *response) next(s *session, room int) (wrote, last bool, err error) {
+	buf := buffers.Get().(*[]byte)
+	defer recycle(buf)
+	frame, last := s.take((*buf)[:0], room)
+	if len(frame) == 0 {
+		return false, last, nil
+	}
+	if err := p.frame(frame); err != nil {
+		return true, last, err
+	}
+	if !last {
+		*buf = frame
+		s.wrote()
+	}
+	return true, last, nil
+}
+
+func (p *response) frame(frame []byte) error {
+	if p.k.uriEscape && bytes.IndexByte(frame, '%') >= 0 {
+		frame = bytes.ReplaceAll(frame, []byte("%"), []byte("%25"))
+	}
+	for _, part := range [][]byte{[]byte(p.k.before), frame, []byte(p.k.after)} {
+		if err := p.put(part); err != nil {
+			return err
+		}
+		p.sent += len(part)
+	}
+	p.wrote = time.Now()
+	return p.flush()
+}
+
+func (p *response) put(part []byte) error {
+	_ = p.rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every server has one
+	_, err := p.w.Write(part)
+	return err
+}
+
+// flush sends a part of a streaming response on its way; others go as a whole.
+func (p *response) flush() error {
+	if !p.k.streaming {
+		return nil
+	}
+	return p.rc.Flush()
+}
+
+// end leaves the connection as it was, for the next request.
+func (p *response) end() { _ = p.rc.SetWriteDeadline(time.Time{}) }
