@@ -46,8 +46,8 @@
 // order, and one that belongs to the protocol (see [broker.Reserved]) is
 // refused, not dropped. Lists are pages, {"total", "offset", "limit", "items"}:
 // total counts all that match, the items are at most limit of them from offset
-// on. The name of a
-// user and the id of an operation are percent-escaped in a path, "/" as %2F.
+// on. In a path the name of a user and the id of an operation are percent-escaped,
+// "/" as %2F.
 //
 // # Tickets and revocations
 //
@@ -68,8 +68,8 @@
 // An operation is announced with PUT. All of its body may be left out, but for
 // the {}: the "websocket_id", derived from the id then, the "ttl" in seconds, and
 // the "owner", which is {"user"}, {"anyone":true}, or whoever has a ticket for the
-// operation; see [webflow.Operation]. To announce it again with the same owner is
-// no error and puts its end off; anything else that differs is a conflict.
+// operation; see [webflow.Operation]. To announce it again as it was is no error
+// and puts its end off; another owner or websocket_id is a conflict.
 //
 // Its result is posted to it as {"result"}. The answer, {"delivered"}, says
 // whether the page has been handed it; if not, it is held until the page comes or

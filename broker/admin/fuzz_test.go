@@ -12,6 +12,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
 // FuzzMessages sends any body. What is taken is what encoding/json reads in it;
@@ -164,4 +165,112 @@ func FuzzRevocations(f *testing.F) {
 			t.Fatalf("%q revoked %+v", body, told)
 		}
 	})
+}
+
+// FuzzOperations announces an operation with any body and reports its result with
+// another. What is taken is what encoding/json reads in it, for no more people
+// than that; what is not gets a problem and leaves nothing behind.
+func FuzzOperations(f *testing.F) {
+	const confirmed = `{"result":"CONFIRMED"}`
+	for _, s := range []string{
+		`{}`, `{"websocket_id":"e30f","owner":{"user":"ann"},"ttl":30}`, `{"owner":{"anyone":true}}`,
+		`{"owner":{}}`, `{"owner":null}`, `{"owner":{"user":null}}`, `{"owner":{"anyone":false}}`, `{"owner":{"user":"ann","anyone":true}}`,
+		`{"owner":{"user":"ann"},"owner":{"anyone":true}}`, `{"owner":{"ANYONE":true}}`, `{"OWNER":{"anyone":true}}`,
+		`{"owner":{"user":"\ud800"}}`, `{"websocket_id":"\u0000"}`, `{"ttl":1e2}`, `{"ttl":-0}`,
+		`[[[[`, "\xff", `null`, ``,
+	} {
+		f.Add([]byte(s), []byte(confirmed))
+	}
+	for _, s := range []string{
+		`{"result":"AUTH_FAILED"}`, `{"result":"confirmed"}`, `{"result":"CONFIRMED","result":"FAILED"}`, `{"RESULT":"DONE"}`,
+		`{"result":null}`, `{"result":"\u0044ONE"}`, `{"result":["DONE"]}`, `[[[[`, "\xff", `null`, ``,
+	} {
+		f.Add([]byte(`{"owner":{"anyone":true}}`), []byte(s))
+	}
+	f.Fuzz(func(t *testing.T, operation, result []byte) {
+		b, o := withFlow(t, webflow.Options{})
+		o.MaxBody = 4096
+		h := newHandler(t, b, o)
+		do := func(method, path string, body []byte) answer {
+			return serve(h, request(t, method, "http://localhost/api/v1/operations/"+path, string(body), "Content-Type", "application/json"))
+		}
+		refused := func(a answer) {
+			t.Helper()
+			if a.status != http.StatusRequestEntityTooLarge {
+				a.problem(t, http.StatusBadRequest, "")
+			}
+		}
+		announced := do("PUT", "x", operation)
+		if announced.status != http.StatusCreated {
+			refused(announced)
+			if n := o.Flow.Stats().Operations; n != 0 {
+				t.Fatalf("%q was refused and left %d operations", operation, n)
+			}
+			return
+		}
+		var got opened
+		announced.json(t, http.StatusCreated, &got)
+		var want struct {
+			WebSocketID string `json:"websocket_id"`
+			Owner       *struct {
+				User   *string `json:"user"`
+				Anyone bool    `json:"anyone"`
+			} `json:"owner"`
+			TTL time.Duration `json:"ttl"`
+		}
+		decode(t, operation, &want)
+		var owner webflow.Owner
+		if want.Owner != nil {
+			owner.Anyone = want.Owner.Anyone
+			if want.Owner.User != nil {
+				owner.User = *want.Owner.User
+			}
+			if owner.Anyone == (auth.ValidName(owner.User) == nil) {
+				t.Fatalf("%q has the owner %+v", operation, owner)
+			}
+		}
+		if want.WebSocketID == "" {
+			want.WebSocketID = o.Flow.WebSocketID("x")
+		}
+		if got.OperationID != "x" || got.WebSocketID != want.WebSocketID {
+			t.Fatalf("%q became %+v", operation, got)
+		}
+		// Announced with another owner it would be a conflict.
+		if _, err := o.Flow.Open(t.Context(), webflow.Operation{ID: "x", WebSocketID: got.WebSocketID, Owner: owner}); err != nil {
+			t.Fatalf("%q does not belong to %+v: %v", operation, owner, err)
+		}
+		if op, err := parseOperation(operation); err != nil || op.TTL != want.TTL*time.Second {
+			t.Fatalf("%q was read as %+v, %v", operation, op, err)
+		}
+
+		reported := do("POST", "x/result", result)
+		state, err := o.Flow.Result(got.WebSocketID, ownerCaller(owner))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reported.status != http.StatusOK {
+			refused(reported)
+			if state.Result != "" {
+				t.Fatalf("%q was refused and reported %q", result, state.Result)
+			}
+			return
+		}
+		reported.json(t, http.StatusOK, &notified{})
+		var said struct {
+			Result string `json:"result"`
+		}
+		decode(t, result, &said)
+		if said.Result == "" || state.Result != said.Result {
+			t.Fatalf("%q reported %q", result, state.Result)
+		}
+	})
+}
+
+// ownerCaller is somebody who may poll an operation of that owner.
+func ownerCaller(o webflow.Owner) webflow.Caller {
+	p := &auth.Principal{Name: o.User}
+	if o == (webflow.Owner{}) {
+		p.Scopes = []string{"operation:x"}
+	}
+	return webflow.Caller{Principal: p}
 }

@@ -181,10 +181,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("revocation: HTTP %d", status)
 	}
 	closed(t, conn, 1008)
-	var no *client.RefusedError
-	if _, err := dial(t, s.url, client.Options{Header: before}); !errors.As(err, &no) || no.Message != "session revoked" {
-		t.Errorf("the cookie of a revoked user: %v", err)
-	}
+	refused(t, http.StatusUnauthorized, s.url, client.Options{Header: before}) // the cookie of a revoked user
 
 	// Who signs in again is let in again.
 	browser, page := login(t, s)

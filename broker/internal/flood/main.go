@@ -42,7 +42,7 @@ type flood struct {
 func main() {
 	target := flag.String("url", "ws://127.0.0.1:8080/ws", "endpoint")
 	sockets := flag.Int("sockets", 10_000, "sockets that never authenticate")
-	parallel := flag.Int("parallel", 256, "handshakes at a time")
+	parallel := flag.Int("parallel", 128, "handshakes at a time")
 	limit := flag.Duration("limit", 100*time.Millisecond, "how long a good client may take")
 	most := flag.Int64("cap", 2*1024, "sockets that may be open at a time")
 	deadline := flag.Duration("deadline", 6*time.Second, "how long one may live")
