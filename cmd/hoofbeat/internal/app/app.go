@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/webflow"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
@@ -48,6 +49,7 @@ type App struct {
 	broker *broker.Broker
 	who    *who
 	tls    *certificates // nil without TLS
+	flow   *webflow.Flow // nil when webflow is not enabled
 
 	tickets http.Handler // nil when nothing can be exchanged for a ticket
 
@@ -88,8 +90,14 @@ func New(o Options) (*App, error) {
 	options.Authorizer = a.who.authorizer
 	options.Store = a.who.store
 	options.Logger = o.Logger
-	a.broker, err = broker.New(options)
-	return a, err
+	if a.broker, err = broker.New(options); err != nil {
+		return nil, err
+	}
+	if err := a.makeFlow(); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
 }
 
 // Run opens the listeners, serves until ctx ends, and then drains: no new
@@ -99,7 +107,7 @@ func New(o Options) (*App, error) {
 func (a *App) Run(ctx context.Context) error {
 	defer a.abandon()
 	defer a.who.close()
-	defer func() { _ = a.broker.Close() }() // always nil
+	defer a.close()
 	log := a.o.Logger
 	log.Info("starting", "version", a.o.Version)
 	doors, err := a.open()
@@ -148,12 +156,21 @@ func (a *App) stop(doors []*door) {
 	if err := a.broker.Drain(ctx); err != nil {
 		log.Warn("not everybody has gone", "error", err)
 	}
-	_ = a.broker.Close() // always nil
+	a.close()
 	ctx, cancel = context.WithTimeout(context.Background(), farewell)
 	defer cancel()
 	for _, d := range doors {
 		d.close(ctx)
 	}
+}
+
+// close ends what pages wait for, and then their sessions, so that these do not
+// count as lost. It may be called again.
+func (a *App) close() {
+	if a.flow != nil {
+		_ = a.flow.Close() // always nil
+	}
+	_ = a.broker.Close() // always nil
 }
 
 // Abandon makes a Run that is draining stop at once. It may be called at any
@@ -164,7 +181,8 @@ func (a *App) Abandon() { a.abandon() }
 // keeping it, and returns what is wrong with each part.
 func Check(c *config.Config) error {
 	_, err := newRules(c)
-	if err = errors.Join(c.CheckFiles(), err); err != nil {
+	_, flowErr := flowOptions(c)
+	if err = errors.Join(c.CheckFiles(), err, flowErr); err != nil {
 		return err
 	}
 	w, err := newWho(c, slog.New(slog.DiscardHandler))

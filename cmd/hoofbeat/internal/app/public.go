@@ -21,6 +21,9 @@ func (a *App) publicHandler() http.Handler {
 	if a.who.login != nil {
 		mux.Handle("/oauth/", a.who.login.Handler())
 	}
+	if a.flow != nil {
+		mux.Handle(pollPath, a.flow.Handler(a.who.identify))
+	}
 	if path != "/" {
 		mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")

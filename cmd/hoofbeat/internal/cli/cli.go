@@ -118,7 +118,7 @@ func (p *Program) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(p.serve(), p.ticket(), p.pub(), p.sub(), p.passwd(), p.config(), p.version())
+	root.AddCommand(p.serve(), p.ticket(), p.notify(), p.pub(), p.sub(), p.passwd(), p.config(), p.version())
 	return root
 }
 

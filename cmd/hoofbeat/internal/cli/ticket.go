@@ -1,138 +1,13 @@
 package cli
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/app"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
-
-const defaultAdmin = "http://127.0.0.1:8081"
-
-// adminCall is how a command reaches the admin API of a running broker.
-type adminCall struct {
-	program   *Program
-	url       string
-	tokenFile string
-	timeout   time.Duration
-}
-
-const adminHelp = `The broker is --admin or HOOFBEAT_ADMIN_URL. The token of its admin API is
-HOOFBEAT_ADMIN_TOKEN, or in --token-file or HOOFBEAT_ADMIN_TOKEN_FILE, or where a broker
-of the same user keeps it.`
-
-func (a *adminCall) addFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&a.url, "admin", "", "admin API, default HOOFBEAT_ADMIN_URL or "+defaultAdmin)
-	f.StringVar(&a.tokenFile, "token-file", "", "file with the token of the admin API")
-	f.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long the answer may take")
-}
-
-// statusError is an answer of the admin API other than a success.
-type statusError struct {
-	status int
-	text   string
-}
-
-func (e *statusError) Error() string { return e.text }
-
-// post sends a request and reads the answer into to.
-func (a *adminCall) post(ctx context.Context, path string, body, to any) error {
-	token, err := a.token()
-	if err != nil {
-		return err
-	}
-	base, err := url.Parse(cmp.Or(a.url, a.program.getenv(config.EnvAdminURL), defaultAdmin))
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return usagef("--admin: want a URL such as %s", defaultAdmin)
-	}
-	data, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("no answer within %v", a.timeout))
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath(path).String(), bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Content-Type", "application/json")
-	c := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true}, // no proxy: the token is for nobody else
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	res, err := c.Do(r)
-	if err != nil {
-		return fmt.Errorf("the admin API at %s cannot be reached: %w", base.Host, cause(ctx, err))
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	if err != nil {
-		return cause(ctx, err)
-	}
-	if res.StatusCode/100 != 2 {
-		return problemOf(res.StatusCode, answer)
-	}
-	return json.Unmarshal(answer, to)
-}
-
-// cause prefers why the context ended to the error of what it interrupted, and
-// leaves the address out, which may be long.
-func cause(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
-
-// problemOf reads an RFC 9457 problem.
-func problemOf(status int, body []byte) error {
-	var p struct{ Detail, Title string }
-	text := fmt.Sprintf("the admin API answers HTTP %d %s", status, http.StatusText(status))
-	if json.Unmarshal(body, &p) == nil && cmp.Or(p.Detail, p.Title) != "" {
-		text += ": " + oneLine(cmp.Or(p.Detail, p.Title))
-	}
-	return &statusError{status, text}
-}
-
-func (a *adminCall) token() (string, error) {
-	if token := a.program.getenv("HOOFBEAT_ADMIN_TOKEN"); token != "" && a.tokenFile == "" {
-		return token, nil
-	}
-	path := cmp.Or(a.tokenFile, a.program.getenv("HOOFBEAT_ADMIN_TOKEN_FILE"))
-	if path == "" {
-		dir, err := app.TokenDir(a.program.getenv)
-		if err != nil {
-			return "", err
-		}
-		path = filepath.Join(dir, app.TokenName)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("the token of the admin API: %w", err)
-	}
-	token, _, _ := strings.Cut(string(data), "\n")
-	return strings.TrimSpace(token), nil
-}
 
 // grant is the request for a ticket.
 type grant struct {
@@ -172,9 +47,6 @@ once, as the user: ws://…/ws?ticket=TICKET.
 		}
 		if ttl < 0 || ttl%time.Second != 0 {
 			return usagef("--ttl %v: want whole seconds", ttl)
-		}
-		if a.timeout <= 0 {
-			return usagef("--timeout %v is not positive", a.timeout)
 		}
 		g.TTL = int64(ttl / time.Second)
 		var answer struct{ Ticket string }

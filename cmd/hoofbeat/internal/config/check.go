@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // check finds combinations of keys that cannot work or that nobody can want.
@@ -30,7 +31,7 @@ func (c *Config) check() []error {
 	}
 	taken := []string{"/livez", "/readyz", "/oauth/login", "/oauth/callback", "/oauth/logout", "/oauth/backchannel-logout"}
 	for _, p := range []struct{ key, path string }{{"websocket.path", c.WebSocket.Path}, {"auth.tickets.path", c.Auth.Tickets.Path}} {
-		if slices.Contains(taken, p.path) {
+		if slices.Contains(taken, p.path) || c.WebFlow.Enabled && strings.HasPrefix(p.path, "/operations/") {
 			bad(p.key, "%s is taken", p.path)
 		}
 		taken = append(taken, p.path)

@@ -44,6 +44,7 @@ type Config struct {
 	Limits    Limits
 	Queues    Queues
 	Auth      Auth
+	WebFlow   WebFlow
 	Rules     []Rule
 	Log       Log
 	Drain     Drain
@@ -93,6 +94,20 @@ type Queues struct {
 	Prefetch   int
 }
 
+// WebFlow is the section webflow; Registration is "auto", "announced" or "open",
+// Reply "full" or "minimal", Policy "first_wins" or "last_wins".
+type WebFlow struct {
+	Enabled       bool
+	Registration  string
+	Reply         string
+	Policy        string
+	TTL           time.Duration
+	Grace         time.Duration
+	HMACKey       Secret
+	ExpiredResult string
+	MaxOperations int
+}
+
 // Log is the section log; Format is "auto", "text" or "json".
 type Log struct {
 	Level  slog.Level
@@ -114,6 +129,12 @@ func Default() *Config {
 // clients are let in then and a login is taken at its word.
 func (c *Config) Development() bool {
 	return !c.Authenticated() && !c.Auth.Anonymous && loopback(c.Listen) && loopback(c.TCP)
+}
+
+// OpenRegistration reports whether a page may wait for an operation that nobody
+// has announced.
+func (c *Config) OpenRegistration() bool {
+	return c.WebFlow.Registration == "open" || c.WebFlow.Registration == "auto" && c.Development()
 }
 
 // loopback reports whether only this machine reaches a listener at address.

@@ -167,6 +167,16 @@ func TestEveryKeyHasItsField(t *testing.T) {
 		switch k.Path {
 		case "websocket.origins":
 			text = "*"
+		case "webflow.enabled":
+			text = "false"
+		case "webflow.registration":
+			text = "announced"
+		case "webflow.reply":
+			text = "minimal"
+		case "webflow.policy":
+			text = "last_wins"
+		case "webflow.expired_result":
+			text = "FAILED"
 		case "auth.sessions.ttl", "auth.sessions.idle":
 			text = "3m"
 		case "auth.webhook.events":

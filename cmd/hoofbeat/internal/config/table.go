@@ -71,6 +71,7 @@ func bind(c *Config) []Key {
 		"Unacknowledged messages of a subscription that does not say prefetch-count.")
 
 	bindAuth(t, &c.Auth)
+	bindWebFlow(t, &c.WebFlow)
 
 	c.Log.Level = slog.LevelInfo
 	t.add("log.level", level{&c.Log.Level}, "Least level that is logged.")
@@ -94,6 +95,7 @@ func sections() map[string]string {
 		"auth.tickets":  "Single-use tickets, for pages that cannot send a header with their WebSocket.",
 		"auth.sessions": "The login sessions of auth.oauth.",
 		"auth.webhook":  "A backend of yours that decides.",
+		"webflow":       "Pages that wait for something a person does elsewhere, such as a login that is approved on a phone. They register at /app/registration, or poll GET /operations/{webSocketId}/result; the result comes from the admin API or from `hoofbeat notify`.",
 		"log":           "The log, on standard error.",
 		"drain":         "The end: SIGTERM or SIGINT.",
 	}

@@ -1,0 +1,36 @@
+package app
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// identify returns who makes a request that changes nothing, by the bearer token or
+// else the login session of its cookie, as at auth.tickets.path. Nil is nobody: what
+// is wrong with the credential does not matter here.
+func (w *who) identify(r *http.Request) *auth.Principal {
+	p := w.holder(r)
+	if p == nil || p.Anonymous() || w.store.Revoked(p) {
+		return nil
+	}
+	return p
+}
+
+func (w *who) holder(r *http.Request) *auth.Principal {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if w.bearer != nil && strings.EqualFold(scheme, "bearer") {
+		p, err := w.bearer.Verify(r.Context(), strings.TrimSpace(token))
+		if err != nil {
+			return nil
+		}
+		return p
+	}
+	if w.login != nil {
+		if p, ok := w.login.Session(r); ok {
+			return p
+		}
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package app
+
+import (
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/webflow"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// pollPath is where [webflow.Flow.Handler] answers, whatever the method.
+const pollPath = "/operations/{webSocketId}/result"
+
+// makeFlow adds Web Flow to the broker, if it is asked for.
+func (a *App) makeFlow() error {
+	if !a.o.Config.WebFlow.Enabled {
+		return nil
+	}
+	o, err := flowOptions(a.o.Config)
+	if err != nil {
+		return err
+	}
+	o.Logger, o.Abandoned = a.o.Logger, a.abandoned
+	a.flow, err = webflow.New(a.broker, o)
+	return wrong("webflow", err)
+}
+
+// abandoned is called when a page has gone and not come back within webflow.grace.
+func (a *App) abandoned(e webflow.Event) {
+	a.o.Logger.Info("operation abandoned", "operation", e.OperationID, "user", e.User, "session", e.Session, "code", e.Code)
+}
+
+// flowOptions copies the section. [config.Off] is what webflow calls no limit, too.
+func flowOptions(c *config.Config) (webflow.Options, error) {
+	const key = "webflow.hmac_key"
+	w := &c.WebFlow
+	o := webflow.Options{TTL: w.TTL, Grace: w.Grace, ExpiredResult: w.ExpiredResult, MaxOperations: w.MaxOperations}
+	if c.OpenRegistration() {
+		o.Registration = webflow.Open
+	}
+	if w.Reply == "minimal" {
+		o.Reply = webflow.Minimal
+	}
+	if w.Policy == "last_wins" {
+		o.Policy = webflow.LastWins
+	}
+	text, err := w.HMACKey.Read(key)
+	switch {
+	case err != nil:
+		return webflow.Options{}, err
+	case text != "" && len(text) < auth.MinSecretBytes:
+		return webflow.Options{}, &config.KeyError{Key: key, Text: "is too short: want 32 characters or more"}
+	case text != "":
+		o.HMACKey = []byte(text)
+	}
+	return o, nil
+}

@@ -1,0 +1,42 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// bindWebFlow is the part of the table about operations that pages wait for.
+func bindWebFlow(t *table, w *WebFlow) {
+	w.Enabled = true
+	t.flag("webflow.enabled", &w.Enabled, "Let pages register, poll and be told results.")
+	t.oneOf("webflow.registration", &w.Registration,
+		"announced: a page may wait only for what the admin API has announced, and only if it is its owner's. open: for whatever it names first. auto is open in development mode and announced otherwise.",
+		"auto", "announced", "open")
+	t.oneOf("webflow.reply", &w.Reply,
+		"What a page is told when it has registered: full says registrationSucceeded too, which Web Flow's front end needs.", "full", "minimal")
+	t.oneOf("webflow.policy", &w.Policy,
+		"Of two strangers who register an operation that is anyone's, the first keeps it or the last takes it over.", "first_wins", "last_wins")
+	t.duration("webflow.ttl", &w.TTL, 5*time.Minute, time.Second, 24*time.Hour, false,
+		"How long an operation waits unless the admin API says otherwise, and how long its result is held.")
+	t.duration("webflow.grace", &w.Grace, 30*time.Second, 100*time.Millisecond, 24*time.Hour, true,
+		"How long a page that has lost its connection may take to come back before the log says that its operation is abandoned.")
+	t.secret("webflow.hmac_key", &w.HMACKey,
+		"Key that webSocketIds are derived with, 32 characters or more. Empty: they are SHA-512, as Web Flow's are, and whoever sees the operation's id can compute them.")
+	t.add("webflow.expired_result", word{p: &w.ExpiredResult, kind: "text", want: "one of " + strings.Join(lastResults(), ", ") + ", or empty", check: lastResult},
+		"What a page is told when its operation ends without a result. Empty: nothing.")
+	t.count("webflow.max_operations", &w.MaxOperations, 1_000_000, 100_000_000, "Operations that are known at one time.")
+}
+
+// lastResults are the results after which no other follows.
+func lastResults() []string {
+	return []string{"CONFIRMED", "CANCELED", "AUTH_METHOD_FAILED", "FAILED", "DONE"}
+}
+
+func lastResult(s string) error {
+	if s == "" || slices.Contains(lastResults(), s) {
+		return nil
+	}
+	return fmt.Errorf("%q is not accepted: want one of %s, or empty", s, strings.Join(lastResults(), ", "))
+}
