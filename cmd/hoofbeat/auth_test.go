@@ -476,3 +476,16 @@ auth:
 		t.Errorf("the log and the answers have nothing to hide secrets in:\n%s\n%s", s.stderr(), answers.String())
 	}
 }
+
+// T-4, S-1: with first_frame off every WebSocket needs its credential before it
+// is one.
+func TestT4S1FirstFrameOff(t *testing.T) {
+	s := serve(t, []string{"HOOFBEAT_AUTH_FIRST_FRAME=false", "HOOFBEAT_AUTH_TICKETS_ENABLED=true"})
+	refused(t, http.StatusUnauthorized, s.url, client.Options{Login: "ann", Passcode: "pw"})
+	var minted struct{ Ticket string }
+	if status := s.call(t, "POST", "/api/v1/tickets", `{"user":"ann"}`, &minted); status != http.StatusCreated {
+		t.Fatalf("minting: HTTP %d", status)
+	}
+	connectAs(t, "ann", s.url+"?ticket="+minted.Ticket, client.Options{})
+	refused(t, http.StatusUnauthorized, s.url+"?ticket="+minted.Ticket, client.Options{}) // spent
+}

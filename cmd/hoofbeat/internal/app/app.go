@@ -93,6 +93,7 @@ func New(o Options) (*App, error) {
 	if a.broker, err = broker.New(options); err != nil {
 		return nil, err
 	}
+	a.who.broker = a.broker
 	if err := a.makeFlow(); err != nil {
 		a.close()
 		return nil, err

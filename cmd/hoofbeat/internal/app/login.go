@@ -25,11 +25,9 @@ func (w *who) makeLogin(c *config.Config, log *slog.Logger) error {
 	o := oauth.Options{
 		SessionTTL: s.TTL, SessionIdle: s.Idle, MaxSessionsPerUser: s.PerUser, Cookie: s.Cookie,
 		AfterLogin: s.AfterLogin, AfterLogout: s.AfterLogout, SharedNames: s.SharedNames,
-		OnLogout: func(credential, _ string) { w.revoke(credential, log) },
-		OnReconsent: func(user, provider string) {
-			log.Warn("a user has to sign in again", "user", user, "provider", provider)
-		},
-		Logger: log,
+		OnLogout:    func(credential, _ string) { w.revoke(credential, log) },
+		OnReconsent: func(user, provider string) { w.reconsent(user, provider, log) },
+		Logger:      log,
 	}
 	for i, p := range c.Auth.OAuth {
 		provider, err := newProvider(i, p)

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -9,6 +11,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/bearer"
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
 	"github.com/hoofbeat/hoofbeat/auth/webhook"
+	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
@@ -25,6 +28,7 @@ type who struct {
 
 	authenticator auth.Authenticator
 	authorizer    auth.Authorizer
+	broker        *broker.Broker // set when it runs
 }
 
 func newWho(c *config.Config, log *slog.Logger) (*who, error) {
@@ -67,7 +71,35 @@ func (w *who) chain(c *config.Config) auth.Authenticator {
 	case c.Auth.Anonymous:
 		chain = append(chain, auth.Anonymous)
 	}
+	if !c.Auth.FirstFrame {
+		chain = append(chain, auth.AuthenticatorFunc(handshakeOnly))
+	}
 	return auth.Chain(chain...)
+}
+
+// handshakeOnly refuses a handshake whose credential nobody knew (T-4).
+func handshakeOnly(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	if a.Stage == auth.StageHandshake {
+		return nil, &auth.Refusal{Reason: "a credential is required", Challenge: "Bearer"}
+	}
+	return nil, auth.ErrNotMine
+}
+
+// reconsent tells a user that a provider wants to see him again.
+func (w *who) reconsent(user, provider string, log *slog.Logger) {
+	log.Warn("a user has to sign in again", "user", user, "provider", provider)
+	if w.broker == nil {
+		return
+	}
+	body, err := json.Marshal(map[string]string{"event": "reconsent-needed", "provider": provider})
+	if err == nil {
+		_, err = w.broker.PublishToUser(context.Background(), user, &broker.Message{
+			Destination: "/topic/session", Headers: []broker.Header{{Name: "content-type", Value: "application/json"}}, Body: body,
+		})
+	}
+	if err != nil {
+		log.Error("the user could not be told", "user", user, "error", err)
+	}
 }
 
 func (w *who) makeUsers(c *config.Config, _ *slog.Logger) (err error) {

@@ -10,6 +10,7 @@ type Auth struct {
 	Anonymous      bool
 	TrustedProxies []netip.Prefix
 	Users          Users
+	FirstFrame     bool
 	SoftDenial     bool
 	ExpiryNotice   time.Duration
 	Tickets        Tickets

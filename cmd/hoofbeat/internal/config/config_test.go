@@ -167,7 +167,7 @@ func TestEveryKeyHasItsField(t *testing.T) {
 		switch k.Path {
 		case "websocket.origins":
 			text = "*"
-		case "webflow.enabled":
+		case "webflow.enabled", "auth.first_frame":
 			text = "false"
 		case "webflow.registration":
 			text = "announced"

@@ -8,6 +8,9 @@ func bindAuth(t *table, a *Auth) {
 		"Let clients in that do not say who they are. Written out as true it allows listening beyond this machine without an authenticator.")
 	t.add("auth.trusted_proxies", prefixes{&a.TrustedProxies},
 		"Networks of the reverse proxies whose X-Forwarded-For header is believed.")
+	a.FirstFrame = true
+	t.flag("auth.first_frame", &a.FirstFrame,
+		"Let a WebSocket be opened without a credential, which CONNECT must bring then. With false the handshake has to bring it: a ticket, a bearer token, a cookie or HTTP Basic; without one it is refused with 401 and there is no socket. Plain TCP has no handshake and is not concerned.")
 	t.flag("auth.soft_denial", &a.SoftDenial,
 		"Answer a denied SUBSCRIBE or SEND with a message on /user/queue/errors instead of an ERROR, which ends the session.")
 	t.duration("auth.expiry_notice", &a.ExpiryNotice, time.Minute, time.Second, time.Hour, true,
