@@ -17,7 +17,7 @@ const browser = await chromium.launch({
 const errors = [];
 async function open(url, options = { viewport: desktop }) {
   const page = await (await browser.newContext(options)).newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   page.on('pageerror', (e) => errors.push(e));
   page.on('console', (m) => { if (/Content Security Policy/.test(m.text())) errors.push(m.text()); });
   await page.goto(url);
@@ -28,11 +28,15 @@ const picture = (page, name) => pictures && page.screenshot({ path: path.join(pi
 const state = (page, value) => page.locator(`[data-state=${value}]`).waitFor();
 const number = async (page) => (await page.locator('.number').innerText()).replace(/\D/g, '');
 
+// focused waits until the page has put the focus where the next key should go.
+const focused = (page) => page.locator('a:focus, button:focus').waitFor();
+
 // signIn goes as far as the page that waits, with the keyboard alone.
 async function signIn(user = 'alice', options) {
   const page = await open(app, options);
   await picture(page, `welcome-${page.viewportSize().width}`);
-  await page.keyboard.press('Enter'); // “Sign in” has the focus
+  await focused(page); // “Sign in”
+  await page.keyboard.press('Enter');
   await page.getByLabel('Name').fill(user);
   await page.keyboard.press('Tab');
   await page.keyboard.type('hoofbeat');
@@ -56,7 +60,8 @@ async function arrived(page) {
   await allow.or(home).first().waitFor();
   if (await allow.count()) {
     await picture(page, `consent-${page.viewportSize().width}`);
-    await page.keyboard.press('Enter'); // it has the focus
+    await focused(page);
+    await page.keyboard.press('Enter');
   }
   await state(page, 'connected');
   await page.locator('#log li').first().waitFor();

@@ -113,8 +113,11 @@ func (s *Server) Announce(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// left is how many seconds an operation has left.
-func left(op *operation) int { return max(0, int(time.Until(op.expires)/time.Second)) }
+// left is how many seconds an operation has left, rounded up: a page that counted
+// down sooner than we do would be shown the same operation once more.
+func left(op *operation) int {
+	return max(0, int((time.Until(op.expires)+time.Second-1)/time.Second))
+}
 
 // waiting returns the operations that have not ended.
 func (s *Server) waiting() []*operation {
