@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
@@ -46,8 +48,15 @@ func (p *pipe) Close(int, string) error {
 // everything they get.
 func waiters(t testing.TB, n int, come func([][]byte)) *webflow.Flow {
 	t.Helper()
-	b := brokertest.New(t, broker.Options{Authenticator: credentials, Limits: broker.Limits{Unauthenticated: -1, UnauthenticatedPerAddress: -1}, ConnectDeadline: -1})
-	f, err := webflow.New(b, webflow.Options{TTL: time.Hour})
+	_, f := waitersAt(t, n, come)
+	return f
+}
+
+func waitersAt(t testing.TB, n int, come func([][]byte)) (*brokertest.Server, *webflow.Flow) {
+	t.Helper()
+	srv := brokertest.Start(t, broker.Options{Authenticator: credentials, Limits: broker.Limits{Unauthenticated: -1, UnauthenticatedPerAddress: -1}, ConnectDeadline: -1})
+	b := srv.Broker
+	f, err := webflow.New(b, webflow.Options{TTL: time.Hour, MaxInterim: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +76,7 @@ func waiters(t testing.TB, n int, come func([][]byte)) *webflow.Flow {
 		s := b.Stats()
 		return f.Stats().Registered == n && s.Subscriptions == 2*n
 	})
-	return f
+	return srv, f
 }
 
 func operationID(i int) string { return fmt.Sprintf("40269145-d91f-4579-badd-%012d", i) }
@@ -109,6 +118,47 @@ func BenchmarkNotify(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)/2]), "ns-median")
 	b.ReportMetric(float64(took[len(took)*99/100]), "ns-p99")
 	mu.Unlock()
+}
+
+// BenchmarkNotifyLoopback measures the same to a page behind a real WebSocket on
+// loopback, which is told in its turn while the 100,000 others wait.
+func BenchmarkNotifyLoopback(b *testing.B) {
+	srv, f := waitersAt(b, 100_000, func([][]byte) {})
+	c, _, err := websocket.Dial(b.Context(), srv.URL, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.CloseNow()
+	id, err := f.Open(b.Context(), webflow.Operation{ID: "measured", Owner: anyone})
+	if err != nil {
+		b.Fatal(err)
+	}
+	hello := "CONNECT\naccept-version:1.2\nheart-beat:0,0\n\n\x00" +
+		"SUBSCRIBE\nid:a\ndestination:/user/topic/authorization\n\n\x00" +
+		"SUBSCRIBE\nid:r\ndestination:/user/topic/registration\n\n\x00" +
+		"SEND\ndestination:/app/registration\n\n{\"webSocketId\":\"" + id + "\"}\x00"
+	if err := c.Write(b.Context(), websocket.MessageText, []byte(hello)); err != nil {
+		b.Fatal(err)
+	}
+	for range 2 { // CONNECTED, registered
+		if _, _, err := c.Read(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var took []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		if _, err := f.Notify(b.Context(), "measured", "AUTH_METHOD_CHOSEN"); err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := c.Read(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2]), "ns-median")
+	b.ReportMetric(float64(took[len(took)*99/100]), "ns-p99")
 }
 
 // BenchmarkNotifyParallel has the back ends of all processors report at once.
