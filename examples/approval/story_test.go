@@ -59,6 +59,28 @@ func TestE3Early(t *testing.T) {
 	alice.goOn(w)
 }
 
+// W-10: the notification carries no authority. A page that acts as if it had been
+// told gets no further until the phone has answered: the authorize endpoint decides.
+func TestW10NoAuthority(t *testing.T) {
+	s := start(t, nil)
+	alice := s.visitor(t)
+	w := alice.signIn("alice")
+	for _, try := range []func() (*http.Response, string){
+		func() (*http.Response, string) { return alice.do("GET", w.url, nil) },
+		func() (*http.Response, string) {
+			return alice.do("POST", s.o.Provider+"/consent", url.Values{"id": {w.id}, "decision": {"allow"}})
+		},
+		func() (*http.Response, string) { return alice.do("GET", w.url, nil) },
+	} {
+		resp, _ := try()
+		if at := resp.Request.URL; at.Host == strings.TrimPrefix(s.o.App, "http://") || at.Query().Has("code") {
+			t.Fatalf("without an answer from the phone it came to %v", at)
+		}
+	}
+	s.visitor(t).answer(w, "approve")
+	alice.goOn(w)
+}
+
 // E-4: an attacker who knows the id and has a good ticket, his own, gets nothing,
 // and the owner does not notice.
 func TestE4Thief(t *testing.T) {
