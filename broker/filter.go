@@ -60,7 +60,7 @@ func (f *filter) deliver(p *publication, bt *batch) bool {
 	allowed, known := f.remembered(p.destination)
 	if !f.running && known {
 		f.mu.Unlock()
-		return allowed && f.pass(p, bt)
+		return allowed && f.sub.pass(p, bt)
 	}
 	if f.closed || known && !allowed {
 		f.mu.Unlock()
@@ -88,16 +88,6 @@ func (f *filter) deliver(p *publication, bt *batch) bool {
 	return true
 }
 
-// pass delivers to the subscription behind the filter.
-func (f *filter) pass(p *publication, bt *batch) bool {
-	sub := f.sub
-	if sub.mode != ackAuto {
-		return sub.deliverNumbered(p, nil, bt)
-	}
-	s := sub.s
-	return s.out.deliver(sub, p.frame(s.wire.framing(), s.version, sub), bt)
-}
-
 // run authorises and delivers what waits.
 func (f *filter) run() {
 	b := f.sub.s.b
@@ -120,7 +110,7 @@ func (f *filter) run() {
 		}
 		if allowed {
 			bt := b.newBatch()
-			f.pass(p, bt)
+			f.sub.pass(p, bt)
 			bt.flush()
 			bt.release()
 		}

@@ -61,7 +61,13 @@ func (sub *subscription) deliver(p *publication, bt *batch) bool {
 		return sub.filter.deliver(p, bt)
 	case sub.local != nil:
 		return sub.local.offer(p.message())
-	case sub.mode != ackAuto:
+	}
+	return sub.pass(p, bt)
+}
+
+// pass delivers what may be seen to a session.
+func (sub *subscription) pass(p *publication, bt *batch) bool {
+	if sub.mode != ackAuto {
 		return sub.deliverNumbered(p, nil, bt)
 	}
 	s := sub.s
