@@ -107,17 +107,21 @@ func (s *session) checkSilence(now int64, bt *batch) int64 {
 	if s.busy.Load() {
 		heard = now
 	}
-	silent := now - heard
-	switch {
-	case silent >= 3*every:
-		s.end(failure(ReasonHeartBeatTimeout, "nothing was heard for %v", time.Duration(3*every)), "", bt)
-		return never
-	case silent < first:
+	if now-heard < first {
 		return heard + first
 	}
-	if ping != nil && s.pinged <= heard {
-		s.pinged = now
-		s.out.push(ping, bt)
+	if s.asked <= heard {
+		s.asked = now
+		if ping != nil {
+			s.out.push(ping, bt)
+		}
 	}
-	return min(heard+3*every, now+first) // by then it may have answered
+	// A broker that was itself kept from running comes late to everything: no
+	// peer is given up before it has had its time since it was asked.
+	end := max(heard+3*every, s.asked+every/2)
+	if now >= end {
+		s.end(failure(ReasonHeartBeatTimeout, "nothing was heard for %v", time.Duration(3*every)), "", bt)
+		return never
+	}
+	return min(end, now+first) // by then it may have answered
 }

@@ -59,7 +59,7 @@ type session struct {
 	leaving    atomic.Bool  // it revokes its own credential, and is not to be ended for that
 	busy       atomic.Bool  // in user code: not reading, so silence proves nothing
 	lastHeard  atomic.Int64 // broker clock
-	pinged     int64        // broker clock of the last ping; the sweeper's
+	asked      int64        // broker clock: when its silence was last noticed; the sweeper's
 	endAt      atomic.Int64 // broker clock: when a goodbye that is not taken is cut short
 	subscribed atomic.Int32 // len(subs), for others
 	unacked    atomic.Int32

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -55,3 +56,46 @@ func TestPingIsFollowedByAnother(t *testing.T) {
 		bt.release()
 	}
 }
+
+// A broker that was stopped for a while finds every client silent for too long.
+// It asks before it gives them up, and gives up who does not answer then.
+func TestSilenceIsAskedAboutHoweverLate(t *testing.T) {
+	b, err := New(Options{Authenticator: auth.Anonymous})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	const hear = 10 * time.Second
+	for _, answers := range []bool{true, false} {
+		w := &pingWire{messageWire: &messageWire{t: nowhere{}}}
+		s := &session{b: b, wire: w, hearEvery: int64(hear), ctx: b.ctx, cancel: func() {}}
+		s.out.s, s.out.wire = s, w
+		s.phase.Store(uint32(phaseOpen))
+		bt := b.newBatch()
+		late := int64(10 * hear)
+		at := s.checkSilence(late, bt)
+		bt.flush()
+		if w.pings != 1 || phase(s.phase.Load()) != phaseOpen {
+			t.Fatalf("%d pings, phase %d, want it asked and open", w.pings, s.phase.Load())
+		}
+		if want := late + int64(hear/2); at != want {
+			t.Fatalf("the next look comes after %v, want half an interval", time.Duration(at-late))
+		}
+		if answers {
+			s.lastHeard.Store(at - 1)
+		}
+		s.checkSilence(at, bt)
+		if open := phase(s.phase.Load()) == phaseOpen; open != answers {
+			t.Errorf("answers %v: open is %v", answers, open)
+		}
+		bt.flush()
+		bt.release()
+	}
+}
+
+// nowhere is a Transport that takes everything.
+type nowhere struct{}
+
+func (nowhere) Receive() ([]byte, error) { return nil, io.EOF }
+func (nowhere) Send([][]byte) error      { return nil }
+func (nowhere) Close(int, string) error  { return nil }
