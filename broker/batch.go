@@ -1,6 +1,9 @@
 package broker
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // A batch collects the outboxes that one piece of work touched, so that each is
 // flushed once, with one write call, when the work is done: everything that one
@@ -34,11 +37,46 @@ func (bt *batch) add(o *outbox) { bt.touched = append(bt.touched, o) }
 // flush writes every touched outbox. Flushing may touch others: a queue
 // consumer that has room again is given its next messages.
 func (bt *batch) flush() {
-	for i := 0; i < len(bt.touched); i++ {
-		bt.touched[i].flush(bt)
-		bt.touched[i] = nil
+	for len(bt.touched) > 0 {
+		work := bt.touched
+		bt.touched = nil
+		bt.flushAll(work)
+		if bt.touched == nil {
+			bt.touched = work[:0]
+		}
 	}
-	bt.touched = bt.touched[:0]
+}
+
+// share is how many outboxes are worth a goroutine: that many write calls take
+// 100 µs and more, starting it takes one.
+const share = 32
+
+// flushAll flushes work and clears it. A large fan-out is one write call for
+// each subscriber, all alike, so it is spread over the processors: with 1,000
+// subscribers on two of them, 1.2 to 1.4 times the deliveries a second for
+// less CPU time each.
+func (bt *batch) flushAll(work []*outbox) {
+	var others sync.WaitGroup
+	parts := min(runtime.GOMAXPROCS(0), len(work)/share)
+	for ; parts > 1; parts-- {
+		part := work[:len(work)/parts]
+		work = work[len(part):]
+		others.Go(func() {
+			other := bt.b.newBatch()
+			other.flushEach(part)
+			other.flush()
+			other.release()
+		})
+	}
+	bt.flushEach(work)
+	others.Wait()
+}
+
+func (bt *batch) flushEach(work []*outbox) {
+	for i, o := range work {
+		o.flush(bt)
+		work[i] = nil
+	}
 }
 
 // flushLater hands the touched outboxes to the flusher and releases the batch.
@@ -88,10 +126,7 @@ func (f *flusher) run(b *Broker) {
 			return
 		}
 		f.mu.Unlock()
-		for i, o := range work {
-			o.flush(bt)
-			work[i] = nil
-		}
+		bt.flushAll(work)
 		bt.flush()
 		f.mu.Lock()
 		if cap(work) <= 1<<16 {
