@@ -58,8 +58,8 @@ func (d *drain) release() {
 // take moves what is pending into d. It reports false when there is nothing, and
 // the caller goes on with written. The caller holds the lock.
 func (o *outbox) take(d *drain) bool {
-	if o.pong != nil {
-		d.out, o.pong = o.pong, nil
+	if o.control != nil {
+		d.out, o.control = o.control, nil
 		o.bytes += len(d.out)
 		d.segs, o.pending = o.pending, nil
 		d.next = 0

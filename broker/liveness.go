@@ -76,14 +76,12 @@ func (s *session) checkHeartBeat(now int64, bt *batch) int64 {
 	}
 	every := s.sendEvery - max(s.sendEvery/10, 2*s.b.sweeper.tick)
 	s.out.mu.Lock()
-	at, busy := s.out.lastWrite+every, s.out.writing || s.out.pending != nil
+	at := s.out.lastWrite + every
 	s.out.mu.Unlock()
 	if now < at {
 		return at
 	}
-	if !busy { // octets on their way are as good
-		s.out.push(heartBeats[s.wire.framing()], bt)
-	}
+	s.out.beat(heartBeats[s.wire.framing()], bt)
 	return now + every
 }
 

@@ -26,7 +26,7 @@ type outbox struct {
 
 	pending *segments
 	bytes   int    // pending, held behind a gate, and in flight
-	pong    []byte // the answer to the latest ping: one slot, whatever comes
+	control []byte // a heart-beat, or the answer to the latest ping: one slot, whatever comes
 
 	queued  bool // in somebody's batch, who will call flush
 	writing bool // somebody is in flush, or the writer goroutine runs
@@ -196,7 +196,24 @@ func (o *outbox) answerPing(frame []byte, bt *batch) {
 		o.mu.Unlock()
 		return
 	}
-	o.pong = frame
+	o.control = frame
+	wake := o.wake()
+	o.mu.Unlock()
+	if wake {
+		bt.add(o)
+	}
+}
+
+// beat sends a heart-beat, unless octets are on their way, which are as good.
+// It takes the slot, since thousands of idle outboxes are due at once: a list
+// for each would be memory that their server needs for nothing else.
+func (o *outbox) beat(frame []byte, bt *batch) {
+	o.mu.Lock()
+	if o.closed || o.writing || o.queued || o.control != nil || o.pending != nil {
+		o.mu.Unlock()
+		return
+	}
+	o.control = frame
 	wake := o.wake()
 	o.mu.Unlock()
 	if wake {

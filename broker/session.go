@@ -41,6 +41,8 @@ type session struct {
 	tx        map[string]*transaction
 	txBytes   int
 	discarded int
+	framed    bool // the current read brought a frame
+	grown     bool // this goroutine has handled one
 
 	version   frames.Version
 	principal atomic.Pointer[auth.Principal] // set before phaseOpen, replaced when renewed
@@ -110,9 +112,23 @@ func frameLimit(n int) int {
 	return n
 }
 
-// run is the life of the session in its reading goroutine.
+// errRested ends receive in a goroutine whose stack has grown, when the client
+// has gone quiet.
+var errRested = errors.New("broker: the session is idle")
+
+// run is the life of the session in its reading goroutine. Handling a frame
+// takes a deeper stack than waiting for the next one does, and the stack of a
+// goroutine that waits never shrinks to the size it was born with. So a session
+// that has come to rest goes on in a fresh goroutine: 2 KiB less for each idle
+// connection, and a stack grown again for each that wakes up.
 func (s *session) run() {
 	err := s.wire.receive(s)
+	for err == errRested {
+		if s.b.spawn(s.run) {
+			return
+		}
+		err = s.wire.receive(s)
+	}
 	bt := s.work()
 	s.ended(err, bt)
 	s.cleanUp(bt)
@@ -138,14 +154,27 @@ func (s *session) batchEnd() {
 
 func (s *session) heard() { s.lastHeard.Store(s.b.now()) }
 
+// rested follows everything that one read brought. A read without a frame, a
+// heart-beat or a pong, is the sign of a client that has nothing to say for now.
+func (s *session) rested() error {
+	if s.framed {
+		s.framed, s.grown = false, true
+		return nil
+	}
+	if s.grown && s.dec.Buffered() == 0 {
+		s.grown = false
+		return errRested
+	}
+	return nil
+}
+
 // data handles octets of STOMP, cut in any way.
 func (s *session) data(p []byte) error {
 	if phase(s.phase.Load()) == phaseEnding {
 		return s.discard(len(p))
 	}
-	bt := s.work()
 	if at := s.expireAt.Load(); at != never && int64(time.Since(s.b.started)) >= at { // the sweeper may be a tick late
-		s.end(errCredentialExpired, "", bt)
+		s.end(errCredentialExpired, "", s.work())
 		return nil
 	}
 	s.b.stats.bytesIn.Add(int64(len(p)))
@@ -153,13 +182,15 @@ func (s *session) data(p []byte) error {
 	for {
 		f, ok, err := s.dec.Next()
 		if err != nil {
-			s.end(decodeFailure(err), "", bt)
+			s.end(decodeFailure(err), "", s.work())
 			return nil
 		}
 		if !ok {
 			return nil
 		}
+		s.framed = true
 		s.b.stats.framesIn.Add(1)
+		bt := s.work()
 		if fail := s.guarded(f, bt); fail != nil && !s.softly(fail, f, bt) {
 			s.end(fail, f.Get(frames.HeaderReceipt), bt)
 		}

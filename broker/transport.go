@@ -165,9 +165,10 @@ func (i *webSocketInput) Pong() {}
 
 // Batch follows every read from the socket: whatever it brought is life.
 func (i *webSocketInput) Batch() error {
-	(*session)(i).heard()
-	(*session)(i).batchEnd()
-	return nil
+	s := (*session)(i)
+	s.heard()
+	s.batchEnd()
+	return s.rested()
 }
 
 type tcpWire struct{ byteWire }
@@ -181,6 +182,9 @@ func (w tcpWire) receive(s *session) error {
 		s.heard()
 		err := s.data(p)
 		s.batchEnd()
+		if err == nil {
+			err = s.rested()
+		}
 		return err
 	})
 }
@@ -229,6 +233,11 @@ func (w *messageWire) receive(s *session) error {
 }
 
 func (w *messageWire) write(d *drain) (int, error) {
+	if n := len(d.out); n > 0 {
+		err := w.t.Send([][]byte{d.out})
+		d.out = nil
+		return n, err
+	}
 	if d.segs == nil || d.next == len(d.segs.list) {
 		return 0, nil
 	}

@@ -81,7 +81,7 @@ func (c *Conn) Receive(h Handler) error {
 		if err != nil {
 			return err
 		}
-		if err := h.Batch(); err != nil {
+		if err := h.Batch(); err != nil && end == nil {
 			return err
 		}
 		return end
