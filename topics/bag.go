@@ -3,6 +3,7 @@ package topics
 import (
 	"hash/maphash"
 	"sync/atomic"
+	"unsafe"
 )
 
 // bag holds the subscribers of one destination, in no order; equal ones may be in it more than once. Adding and
@@ -15,35 +16,65 @@ import (
 //
 // All methods but snapshot need a lock that excludes every other call; snapshots may be taken side by side.
 type bag[S comparable] struct {
-	items  []S
+	items  list[S]
 	places *places[S] // where each item is; nil while searching the items is as fast
 	shared atomic.Bool
 }
 
+// list is a slice of fewer than 2³² items in two thirds of the space, so that an entry fits into a cache line.
+type list[S any] struct {
+	first    *S
+	len, cap uint32
+}
+
+func (l *list[S]) slice() []S { return unsafe.Slice(l.first, l.cap)[:l.len] }
+
+func (l *list[S]) set(s []S) { *l = list[S]{unsafe.SliceData(s), uint32(len(s)), uint32(cap(s))} }
+
 // small is the number of items up to which they are searched one by one.
 const small = 32
 
+func (b *bag[S]) len() int { return int(b.items.len) }
+
 func (b *bag[S]) snapshot() []S {
-	n := len(b.items)
-	if n == 0 {
+	items := b.items.slice()
+	if len(items) == 0 {
 		return nil
 	}
 	if !b.shared.Load() {
 		b.shared.Store(true)
 	}
-	return b.items[:n:n]
+	return items[:len(items):len(items)]
 }
 
 func (b *bag[S]) add(s S) {
-	if len(b.items) == cap(b.items) {
-		b.shared.Store(false) // append is about to move to an array that nobody has seen
+	items := b.items.slice()
+	if len(items) == cap(items) {
+		b.shared.Store(false) // nobody has seen the new array
+		items = append(make([]S, 0, larger(cap(items))), items...)
 	}
-	b.items = append(b.items, s)
-	switch n := len(b.items); {
+	items = append(items, s)
+	b.items.set(items)
+	switch n := len(items); {
 	case b.places != nil && 4*n <= 3*len(b.places.slots):
-		b.places.put(b.items, n-1)
+		b.places.put(items, n-1)
 	case n > small:
-		b.places = newPlaces(b.items)
+		b.places = newPlaces(items)
+	}
+}
+
+// larger returns the capacity that follows upon another: 1, 2, 4, 6, 8, 12, 16, 24 and so on, then a quarter more.
+// That wastes half of what doubling does, and for pointers the first are sizes in which the allocator deals.
+func larger(capacity int) int {
+	switch {
+	case capacity < 4:
+		return max(1, 2*capacity)
+	case capacity >= 256:
+		return capacity + capacity/4
+	case capacity&(capacity-1) == 0:
+		return capacity + capacity/2
+	default:
+		return capacity + capacity/3
 	}
 }
 
@@ -53,37 +84,41 @@ func (b *bag[S]) remove(s S) bool {
 	if i < 0 {
 		return false
 	}
-	last := len(b.items) - 1
+	items := b.items.slice()
+	last := len(items) - 1
 	if b.places != nil {
-		b.places.drop(b.items, i)
+		b.places.drop(items, i)
 		if i != last {
-			b.places.move(b.items, last, i)
+			b.places.move(items, last, i)
 		}
 	}
-	if sparse := cap(b.items) > 8 && last < cap(b.items)/4; sparse || b.shared.Load() {
-		b.items = append(make([]S, 0, len(b.items)), b.items...)
+	if sparse := cap(items) > 8 && last < cap(items)/4; sparse || b.shared.Load() {
+		items = append(make([]S, 0, len(items)), items...)
 		b.shared.Store(false)
 	}
-	b.items[i] = b.items[last]
-	clear(b.items[last:])
-	b.items = b.items[:last]
+	items[i] = items[last]
+	clear(items[last:])
+	items = items[:last]
+	b.items.set(items)
 	switch {
 	case b.places == nil:
 	case last <= small/2:
 		b.places = nil
 	case 8*last < len(b.places.slots):
-		b.places = newPlaces(b.items)
+		b.places = newPlaces(items)
 	}
 	return true
 }
 
-// find returns the index of one s, or -1.
+// find returns the index of one s, or -1. Among few it begins with those who came last: who stays long is seldom
+// looked for.
 func (b *bag[S]) find(s S) int {
+	items := b.items.slice()
 	if b.places != nil {
-		return b.places.find(b.items, s)
+		return b.places.find(items, s)
 	}
-	for i := range b.items {
-		if b.items[i] == s {
+	for i := len(items) - 1; i >= 0; i-- {
+		if items[i] == s {
 			return i
 		}
 	}

@@ -53,7 +53,7 @@ func TestBagAgainstNaive(t *testing.T) {
 			},
 			"snapshot": func(t *rapid.T) { snapshots = append(snapshots, keep(b.snapshot())) },
 			"": func(t *rapid.T) {
-				if want := sorted(model); !slices.Equal(sorted(b.items), want) {
+				if want := sorted(model); !slices.Equal(sorted(b.items.slice()), want) {
 					t.Fatalf("bag holds %v, want %v", b.items, want)
 				}
 				for _, k := range snapshots {
@@ -74,18 +74,18 @@ func TestBagSnapshotCannotBeGrownInto(t *testing.T) {
 	s := b.snapshot()
 	b.add(5)
 	_ = append(s, 99)
-	if !slices.Equal(b.items, []int{0, 1, 2, 3, 4, 5}) {
-		t.Fatalf("appending to a snapshot wrote into the bag: %v", b.items)
+	if !slices.Equal(b.items.slice(), []int{0, 1, 2, 3, 4, 5}) {
+		t.Fatalf("appending to a snapshot wrote into the bag: %v", b.items.slice())
 	}
 }
 
 // Come, publish, come: nobody pays for a copy because somebody came.
 func TestBagAddKeepsTheArraySnapshotsShare(t *testing.T) {
 	var b bag[int]
-	b.items = make([]int, 0, 100)
+	b.items.set(make([]int, 0, 100))
 	for i := range 100 {
 		b.add(i)
-		if s := b.snapshot(); &s[0] != &b.items[0] || cap(b.items) != 100 {
+		if s := b.snapshot(); &s[0] != b.items.first || b.items.cap != 100 {
 			t.Fatalf("item %d moved the bag", i)
 		}
 	}
@@ -101,7 +101,7 @@ func TestBagGivesMemoryBack(t *testing.T) {
 			t.Fatalf("%d is lost", i)
 		}
 	}
-	if cap(b.items) > 64 || b.places != nil {
-		t.Errorf("ten items keep room for %d and places %v", cap(b.items), b.places != nil)
+	if b.items.cap > 64 || b.places != nil {
+		t.Errorf("ten items keep room for %d and places %v", b.items.cap, b.places != nil)
 	}
 }

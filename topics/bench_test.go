@@ -4,103 +4,170 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+	"unsafe"
 )
 
 // subscription stands for what a broker keeps: Match returns pointers.
 type subscription struct{ id int }
 
-// populations are the sizes between which the cost of a publication and of a subscription must not grow: ten
-// subscribers for each destination, a hundred destinations and a hundred thousand.
-var populations = []struct{ destinations, each int }{{100, 10}, {100_000, 10}}
+// digits are as many in each name, so that to write it costs the same.
+const digits = 5
 
-func name(i int) string { return "/topic/prices/" + strconv.Itoa(i) }
+func name(i int) string { return fmt.Sprintf("/topic/prices/%0*d", digits, i) }
 
-func populated(destinations, each int) (*Index[*subscription], []string) {
+// Two sizes are compared, both with ten subscribers for each destination: a thousand subscriptions and a million.
+const (
+	few  = 100
+	many = 100_000
+)
+
+func populated(destinations int) *Index[*subscription] {
 	x := NewIndex[*subscription]()
-	names := make([]string, destinations)
-	for i := range names {
-		names[i] = name(i)
-	}
-	for range each {
-		for i := range names {
-			x.Add(names[i], &subscription{i})
+	for range 10 {
+		for i := range destinations {
+			x.Add(name(i), &subscription{i})
 		}
 	}
-	return x, names
+	return x
 }
 
-// each runs a benchmark for both populations, on a hundred hot destinations and spread over all. The hot ones show
-// what the number of subscriptions costs; spread over a hundred megabytes it is the memory that answers late, a
-// handful of cache misses for each call, as it would whatever the data structure.
-func each(b *testing.B, patterns int, run func(b *testing.B, x *Index[*subscription], order []string)) {
-	for _, size := range populations {
-		x, names := populated(size.destinations, size.each)
-		for i := range patterns {
-			x.Add(fmt.Sprintf("/topic/*/%d?", i), &subscription{})
-		}
-		for _, use := range []struct {
-			name   string
-			spread int
-		}{{"hot", 100}, {"spread", len(names)}} {
-			order := make([]string, 1<<16)
-			for i := range order {
-				order[i] = names[rand.IntN(use.spread)]
+// requests draws destinations as they come to a broker: in a buffer that was just read.
+type requests struct {
+	random *rand.Rand
+	spread int
+	buffer []byte
+}
+
+func newRequests(spread int) *requests {
+	return &requests{rand.New(rand.NewPCG(1, 2)), spread, []byte(name(0))}
+}
+
+// next returns a destination, which is good until the following call.
+func (r *requests) next() string {
+	i := r.random.IntN(r.spread)
+	for at := range digits {
+		r.buffer[len(r.buffer)-1-at] = byte('0' + i%10)
+		i /= 10
+	}
+	return unsafe.String(unsafe.SliceData(r.buffer), len(r.buffer))
+}
+
+// compare runs an operation among few destinations and among many by turns, so that whatever else the machine does
+// meets both, and reports what either costs and the ratio. Spread means that all of the many destinations are in
+// use, so that nothing of one is in a cache when its turn comes; hot means that a hundred of them are.
+func compare(b *testing.B, use string, small, large func(name string)) {
+	const turn = 10_000
+	spread := many
+	if use == "hot" {
+		spread = few
+	}
+	var spent [2]time.Duration
+	sides := [2]struct {
+		run      func(name string)
+		requests *requests
+	}{{small, newRequests(few)}, {large, newRequests(spread)}}
+	n := 0
+	for b.Loop() {
+		for i, side := range sides {
+			start := time.Now()
+			for range turn {
+				side.run(side.requests.next())
 			}
-			b.Run(fmt.Sprintf("subs=%d/%s", size.destinations*size.each, use.name), func(b *testing.B) {
-				b.ReportAllocs()
-				run(b, x, order)
-			})
+			spent[i] += time.Since(start)
 		}
+		n += turn
 	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(spent[0].Nanoseconds())/float64(n), "ns@1k")
+	b.ReportMetric(float64(spent[1].Nanoseconds())/float64(n), "ns@1M")
+	b.ReportMetric(float64(spent[1])/float64(spent[0]), "ratio")
 }
 
-func BenchmarkMatch(b *testing.B) {
-	for _, patterns := range []int{0, 10} {
-		b.Run(fmt.Sprintf("patterns=%d", patterns), func(b *testing.B) {
-			each(b, patterns, func(b *testing.B, x *Index[*subscription], order []string) {
-				for i := 0; b.Loop(); i++ {
-					if len(x.Match(order[i%len(order)])) < 10 {
-						b.Fatal("subscribers missing")
-					}
-				}
-			})
-		})
-	}
-}
-
-// BenchmarkDeliver is Match and a look at each subscriber, which is the least a broker does with them.
-func BenchmarkDeliver(b *testing.B) {
-	each(b, 0, func(b *testing.B, x *Index[*subscription], order []string) {
-		sum := 0
-		for i := 0; b.Loop(); i++ {
-			for _, s := range x.Match(order[i%len(order)]) {
-				sum += s.id
-			}
-		}
-	})
-}
-
-// BenchmarkSubscribe is an Add and a Remove.
-func BenchmarkSubscribe(b *testing.B) {
+// BenchmarkScale compares the cost of a publication and of a subscription at a thousand subscriptions and at a
+// million. Beside them stands what the machine itself makes of the difference: draw is the benchmark's own part of
+// each figure, and map is a plain Go map from the same names to slices of the same subscribers, without a lock.
+func BenchmarkScale(b *testing.B) {
 	s := &subscription{}
-	each(b, 0, func(b *testing.B, x *Index[*subscription], order []string) {
-		for i := 0; b.Loop(); i++ {
-			x.Add(order[i%len(order)], s)
-			x.Remove(order[i%len(order)], s)
+	match := func(x *Index[*subscription]) func(string) {
+		return func(name string) {
+			if len(x.Match(name)) < 10 {
+				b.Fatal("subscribers missing")
+			}
 		}
-	})
+	}
+	deliver := func(x *Index[*subscription]) func(string) {
+		return func(name string) {
+			for _, s := range x.Match(name) {
+				if s.id < 0 {
+					b.Fatal("no such subscriber")
+				}
+			}
+		}
+	}
+	add := func(x *Index[*subscription]) func(string) {
+		return func(name string) {
+			x.Add(name, s)
+			x.Remove(name, s)
+		}
+	}
+	// The subscription that goes is not the one that came just now.
+	churn := func(x *Index[*subscription]) func(string) {
+		var queue [1024]string
+		i := 0
+		return func(name string) {
+			last := &queue[i%len(queue)]
+			if *last != "" {
+				x.Remove(*last, s)
+			}
+			*last = strings.Clone(name)
+			x.Add(*last, s)
+			i++
+		}
+	}
+	plain := func(x *Index[*subscription]) func(string) {
+		m := make(map[string][]*subscription)
+		for name := range x.Destinations() {
+			m[strings.Clone(name)] = slices.Clone(x.Match(name))
+		}
+		return func(name string) {
+			if len(m[name]) < 10 {
+				b.Fatal("subscribers missing")
+			}
+		}
+	}
+	b.Run("draw", func(b *testing.B) { compare(b, "spread", func(string) {}, func(string) {}) })
+	for _, op := range []struct {
+		name string
+		run  func(*Index[*subscription]) func(string)
+	}{{"map", plain}, {"match", match}, {"deliver", deliver}, {"add+remove", add}, {"churn", churn}} {
+		small, large := op.run(populated(few)), op.run(populated(many))
+		for _, use := range []string{"hot", "spread"} {
+			b.Run(op.name+"/"+use, func(b *testing.B) { compare(b, use, small, large) })
+		}
+	}
+	// Results with patterns are remembered for each destination.
+	small, large := populated(few), populated(many)
+	for i := range 10 {
+		pattern := fmt.Sprintf("/topic/*/%d?", i)
+		small.Add(pattern, s)
+		large.Add(pattern, s)
+	}
+	for _, use := range []string{"hot", "spread"} {
+		b.Run("match-patterns/"+use, func(b *testing.B) { compare(b, use, match(small), match(large)) })
+	}
 }
 
 func BenchmarkMatchParallel(b *testing.B) {
-	x, names := populated(100, 10)
+	x := populated(few)
 	b.RunParallel(func(p *testing.PB) {
-		i := rand.IntN(len(names))
+		r := newRequests(few)
 		for p.Next() {
-			x.Match(names[i%len(names)])
-			i++
+			x.Match(r.next())
 		}
 	})
 }
@@ -129,7 +196,8 @@ func BenchmarkCrowd(b *testing.B) {
 	}
 }
 
-// BenchmarkMemory reports the bytes each subscription costs, without the subscriber and the name themselves.
+// BenchmarkMemory reports the bytes each subscription costs, without the subscriber and the name themselves, and the
+// objects that the garbage collector has to visit for it.
 func BenchmarkMemory(b *testing.B) {
 	measure := func(b *testing.B, n int, fill func(i int)) {
 		var before, after runtime.MemStats
@@ -141,10 +209,10 @@ func BenchmarkMemory(b *testing.B) {
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "B/subscription")
+		b.ReportMetric(float64(after.HeapObjects-before.HeapObjects)/float64(n), "objects/subscription")
 		b.ReportMetric(0, "ns/op")
 	}
-	const n = 200_000
-	names := make([]string, n)
+	names := make([]string, many)
 	for i := range names {
 		names[i] = name(i)
 	}
@@ -156,27 +224,35 @@ func BenchmarkMemory(b *testing.B) {
 	})
 	b.Run("private", func(b *testing.B) {
 		r := NewRouter[*subscription]()
-		measure(b, n, func(i int) { r.Subscribe(names[i], Destination{Kind: UserPrivate, Path: "/queue/a"}, s) })
+		measure(b, many, func(i int) { r.Subscribe(names[i], Destination{Kind: UserPrivate, Path: "/queue/a"}, s) })
 		runtime.KeepAlive(r)
 	})
-	b.Run("one-each", func(b *testing.B) {
-		x := NewIndex[*subscription]()
-		measure(b, n, func(i int) { x.Add(names[i], s) })
-		runtime.KeepAlive(x)
+	b.Run("private-long", func(b *testing.B) {
+		r := NewRouter[*subscription]()
+		d := Destination{Kind: UserPrivate, Path: "/topic/notifications/of/mine"}
+		long := make([]string, many)
+		for i := range long {
+			long[i] = names[i] + "-0123456789abcdef"
+		}
+		measure(b, many, func(i int) { r.Subscribe(long[i], d, s) })
+		runtime.KeepAlive(long)
+		runtime.KeepAlive(r)
 	})
-	b.Run("ten-each", func(b *testing.B) {
-		x := NewIndex[*subscription]()
-		measure(b, n, func(i int) { x.Add(names[i%(n/10)], s) })
-		runtime.KeepAlive(x)
-	})
+	for _, each := range []int{1, 2, 3, 10} {
+		b.Run(fmt.Sprintf("each=%d", each), func(b *testing.B) {
+			x := NewIndex[*subscription]()
+			measure(b, many*each, func(i int) { x.Add(names[i%many], s) })
+			runtime.KeepAlive(x)
+		})
+	}
 	b.Run("one-crowd", func(b *testing.B) {
 		x := NewIndex[int]()
-		measure(b, n, func(i int) { x.Add("/topic/a", i) })
+		measure(b, many, func(i int) { x.Add("/topic/a", i) })
 		runtime.KeepAlive(x)
 	})
 	b.Run("users", func(b *testing.B) {
 		r := NewRouter[*subscription]()
-		measure(b, n, func(i int) { r.Join(names[i], names[i]) })
+		measure(b, many, func(i int) { r.Join(names[i], names[i]) })
 		runtime.KeepAlive(r)
 	})
 	runtime.KeepAlive(names)

@@ -29,10 +29,14 @@
 //
 // # Cost
 //
-// A publication costs a look-up and not a scan, whatever the number of subscriptions; so does a subscription.
+// A publication costs a look-up and not a scan, whatever the number of subscriptions; so does a subscription. Where
+// destinations are hot it costs the same among a million subscriptions as among a thousand. Spread over a hundred
+// thousand destinations it costs what the memory takes to answer, about as long as for a plain Go map of the same
+// names: BenchmarkScale puts them side by side.
+//
 // Patterns aside, the subscribers of a destination are copied when somebody leaves for the first time after they
-// were handed out: less work than handing them a message was. A subscription takes 20 bytes where many share a
-// destination, 120 where it is alone with its session and path, and the strings and the subscriber itself.
+// were handed out: less work than handing them a message was. A subscription takes 18 bytes where many share a
+// destination, 85 where it is alone, 100 where it is alone with its session and path, and the subscriber itself.
 //
 // # Locks
 //

@@ -1,7 +1,6 @@
 package topics
 
 import (
-	"hash/maphash"
 	"iter"
 	"sync"
 )
@@ -11,44 +10,78 @@ const shardCount = 64
 
 // table maps keys to bags of subscribers, under sharded locks. Each method holds one shard's lock at most. The zero
 // value is empty.
-type table[K, S comparable] struct {
-	shards [shardCount]shard[K, S]
+type table[S comparable] struct {
+	shards [shardCount]shard[S]
 }
 
-type shard[K, S comparable] struct {
-	mu      sync.RWMutex
-	entries elastic[K, *entry[S]]
-	size    int      // items in all entries
-	_       [64]byte // no two shards' locks in one cache line
+type shard[S comparable] struct {
+	mu    sync.RWMutex
+	cells cells[S]
+	size  int      // items in all entries
+	_     [32]byte // no two shards' locks in one cache line
 }
 
-func (t *table[K, S]) shard(key K) *shard[K, S] {
-	return &t.shards[maphash.Comparable(seed, key)%shardCount]
-}
+func (t *table[S]) shard(hash uint64) *shard[S] { return &t.shards[hash%shardCount] }
 
-// add puts s into the key's bag. The key is kept while the bag is not empty.
-func (t *table[K, S]) add(key K, s S) { t.shard(key).add(key, s, false) }
+// add puts s into the key's bag.
+func (t *table[S]) add(k key, s S) { t.put(k, s, false) }
 
 // addOnce is add unless s is there already.
-func (t *table[K, S]) addOnce(key K, s S) { t.shard(key).add(key, s, true) }
+func (t *table[S]) addOnce(k key, s S) { t.put(k, s, true) }
+
+func (t *table[S]) put(k key, s S, once bool) {
+	hash := k.hash()
+	h := t.shard(hash)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var e *entry[S]
+	if i := h.cells.find(hash, k); i < 0 {
+		e = newEntry[S](k)
+		h.cells.put(hash, e)
+	} else if e = h.cells.slots[i]; once && e.bag.find(s) >= 0 {
+		return
+	}
+	e.bag.add(s)
+	h.size++
+}
 
 // remove takes one s out of the key's bag and reports whether there was one.
-func (t *table[K, S]) remove(key K, s S) bool { return t.shard(key).remove(key, s) }
+func (t *table[S]) remove(k key, s S) bool {
+	hash := k.hash()
+	h := t.shard(hash)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := h.cells.find(hash, k)
+	if i < 0 {
+		return false
+	}
+	b := &h.cells.slots[i].bag
+	if !b.remove(s) {
+		return false
+	}
+	h.size--
+	if b.len() == 0 {
+		h.cells.drop(i)
+	}
+	return true
+}
 
 // get returns a snapshot of the key's bag and the entry that it is in, both nil when there is none.
-func (t *table[K, S]) get(key K) ([]S, *entry[S]) {
-	h := t.shard(key)
+func (t *table[S]) get(k key) ([]S, *entry[S]) {
+	hash := k.hash()
+	h := t.shard(hash)
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	e := h.entries.all[key]
-	if e == nil {
+	i := h.cells.find(hash, k)
+	if i < 0 {
 		return nil, nil
 	}
+	e := h.cells.slots[i]
 	return e.bag.snapshot(), e
 }
 
 // len counts the items of all bags.
-func (t *table[K, S]) len() int {
+func (t *table[S]) len() int {
 	n := 0
 	for i := range t.shards {
 		h := &t.shards[i]
@@ -61,19 +94,21 @@ func (t *table[K, S]) len() int {
 
 // counts yields each key with the number of items in its bag. No lock is held while it yields, so that the body
 // may change the table; what is changed meanwhile may or may not be seen.
-func (t *table[K, S]) counts() iter.Seq2[K, int] {
+func (t *table[S]) counts() iter.Seq2[key, int] {
 	type count struct {
-		key K
+		key key
 		n   int
 	}
-	return func(yield func(K, int) bool) {
+	return func(yield func(key, int) bool) {
 		var found []count
 		for i := range t.shards {
 			h := &t.shards[i]
 			found = found[:0]
 			h.mu.RLock()
-			for key, e := range h.entries.all {
-				found = append(found, count{key, len(e.bag.items)})
+			for _, e := range h.cells.slots {
+				if e != nil {
+					found = append(found, count{e.key(), e.bag.len()})
+				}
 			}
 			h.mu.RUnlock()
 			for _, c := range found {
@@ -83,32 +118,4 @@ func (t *table[K, S]) counts() iter.Seq2[K, int] {
 			}
 		}
 	}
-}
-
-func (h *shard[K, S]) add(key K, s S, once bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	e := h.entries.all[key]
-	if e == nil {
-		e = &entry[S]{}
-		h.entries.set(key, e)
-	} else if once && e.bag.find(s) >= 0 {
-		return
-	}
-	e.bag.add(s)
-	h.size++
-}
-
-func (h *shard[K, S]) remove(key K, s S) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	e := h.entries.all[key]
-	if e == nil || !e.bag.remove(s) {
-		return false
-	}
-	h.size--
-	if len(e.bag.items) == 0 {
-		h.entries.delete(key)
-	}
-	return true
 }

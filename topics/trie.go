@@ -83,7 +83,7 @@ func (t *trie[S]) remove(pattern string, s S) bool {
 	if l == nil || !l.bag.remove(s) {
 		return false
 	}
-	if len(l.bag.items) == 0 {
+	if l.bag.len() == 0 {
 		t.patterns.delete(pattern)
 		i := slices.Index(l.at.leaves, l)
 		l.at.leaves = slices.Delete(l.at.leaves, i, i+1)
@@ -117,7 +117,7 @@ func (t *trie[S]) counts() iter.Seq2[string, int] {
 		t.mu.RLock()
 		found := make(map[string]int, len(t.patterns.all))
 		for pattern, l := range t.patterns.all {
-			found[pattern] = len(l.bag.items)
+			found[pattern] = l.bag.len()
 		}
 		t.mu.RUnlock()
 		for pattern, n := range found {
