@@ -84,6 +84,11 @@ func Reserved(name string) bool {
 		"receipt", "receipt-id", "transaction", "redelivered", "heart-beat",
 		"login", "passcode", "ticket", "authorization", "Authorization":
 		return true
+	case "simpOrigDestination":
+		// Behind Spring's broker relay this is how a client sees the user
+		// destination that it subscribed to, and how another node learns whom a
+		// message is for. The broker itself never reads it.
+		return false
 	}
 	return len(name) >= 4 && strings.EqualFold(name[:4], "simp")
 }

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 // quick is the heart-beat interval where a test waits for heart-beats: short,
 // but a client on a busy machine still keeps it.
-const quick = 400 * time.Millisecond
+const quick = 320 * time.Millisecond
 
 func quickly() broker.Options {
 	return broker.Options{HeartBeat: frames.HeartBeat{Send: quick, Receive: quick}}
