@@ -44,7 +44,7 @@ func (b *Broker) Admit(r *http.Request) (Admission, error) {
 	if !b.origins.allow(r) {
 		return Admission{}, &auth.Refusal{Status: http.StatusForbidden, Reason: "origin not allowed"}
 	}
-	remote := b.clientAddress(r)
+	remote := b.ClientAddress(r)
 	p, err := b.caps.enter(remote.Addr())
 	if err != nil {
 		return Admission{}, err
@@ -118,9 +118,12 @@ func orHour(d time.Duration) time.Duration {
 	return d
 }
 
-// clientAddress is the address that the request came from; behind trusted
-// proxies, the last one in X-Forwarded-For that is not a trusted proxy itself.
-func (b *Broker) clientAddress(r *http.Request) netip.AddrPort {
+// ClientAddress returns the address that a request came from: the peer's, or,
+// when that is one of Options.TrustedProxies, the last in X-Forwarded-For that is
+// not a trusted proxy itself, with port 0. It is what the limits per address go
+// by, [SessionInfo] shows and an authenticator is told. It is invalid if
+// Request.RemoteAddr is no IP address with a port, as on a Unix socket.
+func (b *Broker) ClientAddress(r *http.Request) netip.AddrPort {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !b.trusted(peer.Addr()) {
 		return peer

@@ -21,17 +21,18 @@ const userPrefix = "/user"
 // is part of. It is an [http.Handler] for WebSocket and can listen on TCP. All
 // methods are safe for concurrent use.
 type Broker struct {
-	o        Options
-	origins  origins
-	router   *topics.Router[*subscription]
-	queues   *queueStore
-	mux      mux
-	flusher  flusher
-	sweeper  *sweeper
-	stats    counters
-	caps     caps
-	throttle throttle
-	watchers watchers
+	o         Options
+	origins   origins
+	router    *topics.Router[*subscription]
+	queues    *queueStore
+	mux       mux
+	flusher   flusher
+	sweeper   *sweeper
+	stats     counters
+	caps      caps
+	throttle  throttle
+	watchers  watchers
+	selectors selectors
 
 	idPrefix string
 	ids      atomic.Uint64

@@ -144,11 +144,14 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	if fail := s.mayObserve(sub, bt); fail != nil {
 		return fail
 	}
+	if fail := s.selective(sub, f); fail != nil {
+		return fail
+	}
 	if d.Kind == topics.App {
 		return s.handleSubscribe(sub, f, bt)
 	}
 	sub.gated = true
-	if d.Kind == topics.Queue && s.b.o.Queues.Mode == QueueWork {
+	if s.b.workQueue(d) {
 		if fail := s.consume(sub, f); fail != nil {
 			return fail
 		}
@@ -210,7 +213,7 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 			sub.as = d.Name
 		}
 	case topics.Queue:
-		if d.Pattern && s.b.o.Queues.Mode == QueueWork {
+		if d.Pattern && s.b.workQueue(d) {
 			return nil, failure(ReasonDenied, "a queue subscription names one queue, not a pattern")
 		}
 	case topics.App:

@@ -35,4 +35,5 @@
 //	filter.mu, Subscription.mu
 //	outbox.mu                last; also guards its subscriptions' gates and unacknowledged
 //	session.endMu            alone
+//	selectors.mu             alone
 package broker

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -121,7 +122,7 @@ func (l *link) Receive() ([]byte, error) {
 
 func (l *link) Send(list [][]byte) error {
 	for _, p := range list {
-		l.out <- p // room for all that these tests provoke
+		l.out <- bytes.Clone(p) // room for all that these tests provoke
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		auth.WriteRefusal(w, err)
 		return
 	}
-	c, err := wsconn.Upgrade(w, r, wsconn.Subprotocol(r))
+	c, err := wsconn.Upgrade(w, r, wsconn.Subprotocol(r), b.o.Compression)
 	if err != nil {
 		a.Release()
 		b.stats.refused.Add(1)
@@ -44,7 +44,11 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	s, err := b.newSession(webSocketWire{byteWire{c.Conn}, c}, &a)
+	var on wire = webSocketWire{byteWire{c.Conn}, c}
+	if c.Deflate() {
+		on = deflateWire{webSocketWire{byteWire{c.Conn}, c}}
+	}
+	s, err := b.newSession(on, &a)
 	if err != nil { // draining or closed since Admit
 		a.Release()
 		c.Abort()

@@ -45,7 +45,8 @@ type localMessage struct {
 // for this consumer's share of a queue, one at a time, in order, never on the
 // publisher's goroutine. For a queue, nil from fn acknowledges the message and
 // an error refuses it: it is delivered again, and after Queues.Attempts
-// deliveries goes to the dead-letter queue. For a topic an error is logged.
+// deliveries goes to the dead-letter queue. For a topic an error is logged. A
+// queue that is not kept, see [Queues], is as a topic.
 //
 // The subscription ends with ctx, with [Subscription.Cancel], with the broker,
 // or when fn falls behind.
@@ -60,7 +61,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	if err != nil {
 		return nil, fmt.Errorf("broker: subscribe: %w", err)
 	}
-	work := d.Kind == topics.Queue && b.o.Queues.Mode == QueueWork
+	work := b.workQueue(d)
 	if d.Kind != topics.Topic && d.Kind != topics.Queue || work && d.Pattern {
 		return nil, fmt.Errorf("broker: subscribe to %q: only topics, patterns of topics and single queues", destination)
 	}

@@ -68,11 +68,13 @@ func (b *Broker) observe(f func(*Observer)) {
 
 // SessionInfo describes a connected session.
 type SessionInfo struct {
-	ID            string
-	User          string // principal name, "" when anonymous
-	Roles         []string
-	Remote        netip.AddrPort
-	Transport     string // "websocket", "tcp" or "transport"
+	ID     string
+	User   string // principal name, "" when anonymous
+	Roles  []string
+	Remote netip.AddrPort
+	// Transport is "websocket", "tcp", or what a [Transport] calls itself, such as
+	// "sockjs-xhr-streaming"; "transport" if that says nothing.
+	Transport     string
 	Version       string // STOMP version
 	Opened        time.Time
 	Subscriptions int

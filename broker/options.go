@@ -12,6 +12,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // Options configure a Broker. They are copied and checked by [New]. The zero
@@ -23,6 +24,13 @@ type Options struct {
 	Authenticator auth.Authenticator
 	// Authorizer decides about each SUBSCRIBE and SEND. Nil means [auth.Guarded].
 	Authorizer auth.Authorizer
+
+	// Selector compiles the `selector` header of a SUBSCRIBE, at most 1 KiB, so
+	// that the subscription gets only what it selects: selector.Compile of package
+	// broker/selector for Spring's. Work queues and /app have no selectors. Nil
+	// refuses every SUBSCRIBE that has the header, since a selector that is not
+	// applied delivers what the client did not ask for.
+	Selector SelectorFunc
 
 	// Store, when set, is asked about revocations at CONNECT and renewal, and
 	// every session that a revocation names is ended at once. Tickets made from
@@ -37,6 +45,19 @@ type Options struct {
 	Origins []string
 	// TrustedProxies are the networks whose X-Forwarded-For header is believed.
 	TrustedProxies []netip.Prefix
+
+	// Compression accepts permessage-deflate (RFC 7692) from WebSocket clients that
+	// offer it, in both directions and without context takeover: an idle
+	// connection costs no more than without, and a MESSAGE is compressed once
+	// for all its subscribers. The limits count what is inflated, and one
+	// WebSocket message of such a client may hold twice Limits.Frame in all.
+	//
+	// It is off by default, since it pays where bandwidth is dearer than CPU:
+	// compressing a message of 1 KiB takes some 17 µs, as long as writing it to
+	// four or five connections. And leave it off where one frame can hold both a secret and
+	// text that somebody else chose: over TLS the length of the compressed frame
+	// tells, guess by guess, what they have in common (as CRIME and BREACH did).
+	Compression bool
 
 	// HeartBeat is what the broker offers in CONNECTED: Send is how often it can
 	// send, Receive how often it wants to hear. Default 10 s both, negative none.
@@ -122,6 +143,22 @@ type Queues struct {
 	TotalBytes int64 // octets in all queues together, default 1 GiB
 	Attempts   int   // deliveries before a message goes to /queue/DLQ.<name>, default 5
 	Prefetch   int   // unacknowledged messages of a subscription without `prefetch-count`, default 100
+
+	// Transient are Ant patterns of queues that are never kept, in any mode, such
+	// as "/queue/*-user*": a message goes to all who are subscribed at that moment
+	// and to nobody later, as on a topic, and none of these limits concerns it.
+	// Default none.
+	//
+	// They are for queues that belong to one session and are worthless after it.
+	// Spring's broker relay makes them of /user destinations,
+	// /queue/replies-user<session> (DefaultUserDestinationResolver), and what it
+	// sends to a session that has just gone would otherwise be kept for ever.
+	//
+	// A pattern begins with /queue/ and not with /queue/DLQ.: whatever the
+	// patterns, queues of dead letters are kept. A SUBSCRIBE to a pattern of queues
+	// is refused in QueueWork mode, whether they are transient or not.
+	Transient []string
+	transient []*topics.Pattern // the same, compiled
 }
 
 // set replaces zero by the default and a negative value by off.
@@ -178,6 +215,11 @@ func (o Options) withDefaults() (Options, error) {
 	set(&q.TotalBytes, 1<<30, -1)
 	set(&q.Attempts, 5, -1)
 	set(&q.Prefetch, 100, unlimited)
+	q.Transient = slices.Clone(q.Transient)
+	var err error
+	if q.transient, err = compileTransient(q.Transient); err != nil {
+		return o, err
+	}
 	return o, o.validate()
 }
 

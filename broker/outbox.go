@@ -43,13 +43,35 @@ type outbox struct {
 
 // segments is a list of encoded frames. Lists are pooled, so that an idle
 // outbox has none.
-type segments struct{ list [][]byte }
+type segments struct {
+	list [][]byte
+	own  []byte // frames that no other outbox has lie in here, and cost no allocation
+}
+
+// Sizes of [segments.own]: at first, and of the largest that goes to the pool.
+const (
+	firstOwn  = 2 << 10
+	pooledOwn = 64 << 10
+)
+
+// room returns the memory for a frame of some size, to append it to. What lies in
+// a former one stays where it is, for the list.
+func (g *segments) room(size int) []byte {
+	if cap(g.own)-len(g.own) < size {
+		g.own = make([]byte, 0, max(size, min(2*cap(g.own), pooledOwn), firstOwn))
+	}
+	return g.own
+}
 
 var segmentPool = sync.Pool{New: func() any { return &segments{list: make([][]byte, 0, 16)} }}
 
 func (g *segments) release() {
 	clear(g.list)
 	g.list = g.list[:0]
+	g.own = g.own[:0]
+	if cap(g.own) > pooledOwn {
+		g.own = nil
+	}
 	if cap(g.list) <= 4096 {
 		segmentPool.Put(g)
 	}
@@ -61,11 +83,31 @@ var bufferPool = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, m
 
 // append adds one encoded frame. The caller holds the lock.
 func (o *outbox) append(seg []byte) {
+	g := o.waiting()
+	g.list = append(g.list, seg)
+	o.bytes += len(seg)
+}
+
+func (o *outbox) waiting() *segments {
 	if o.pending == nil {
 		o.pending = segmentPool.Get().(*segments)
 	}
-	o.pending.list = append(o.pending.list, seg)
-	o.bytes += len(seg)
+	return o.pending
+}
+
+// encode adds the MESSAGE of p for sub, which nobody else gets, and reports
+// whether the caller must note the outbox. The caller has the lock.
+func (o *outbox) encode(p *publication, sub *subscription, ack uint64) (wake bool) {
+	f, v := o.wire.framing(), sub.s.version
+	if sub.gated || f == framingDeflate {
+		return o.enqueue(sub, p.encode(f, v, sub, ack))
+	}
+	g := o.waiting()
+	b := g.room(p.size(sub))
+	start := len(b)
+	g.own = p.append(b, v, sub, ack)
+	o.append(framed(g.own[start:len(g.own):len(g.own)], f))
+	return o.wake()
 }
 
 // wake reports whether the caller must note the outbox in its batch: nobody

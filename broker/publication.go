@@ -20,10 +20,14 @@ type publication struct {
 	headers     []frames.Header // protocol headers may be among them: they are skipped
 	body        []byte
 	redelivered bool
+	single      bool // one subscriber at most: nothing is worth keeping for the next
 
-	tails [frames.V12 + 1][]byte // message-id, headers and body as encoded for a version
-	cache []encoded
-	msg   *Message // made when something has to keep it
+	tails    [frames.V12 + 1][]byte // message-id, headers and body as encoded for a version
+	deflated *deflatedTails         // the same compressed, once a subscriber wants it
+	cache    []encoded
+	msg      *Message // made when something has to keep it
+
+	judged []judgement // by the first selectors that asked
 }
 
 // encoded is one distinct frame of a publication.
@@ -41,9 +45,10 @@ const maxEncoded = 8
 
 // reset forgets everything, so that nothing is kept alive by a pooled batch.
 func (p *publication) reset() {
-	cache := p.cache
+	cache, judged := p.cache, p.judged
 	clear(cache)
-	*p = publication{cache: cache[:0]}
+	clear(judged)
+	*p = publication{cache: cache[:0], judged: judged[:0]}
 }
 
 // frame returns the MESSAGE for sub, which has `ack:auto`.
@@ -64,24 +69,54 @@ func (p *publication) frame(f framing, v frames.Version, sub *subscription) []by
 	return seg
 }
 
+// room is left in front of a frame for its WebSocket header.
+const room = 10
+
 // encode makes the MESSAGE for sub. ack is the number of the delivery, 0 when
 // the client need not acknowledge it.
 func (p *publication) encode(f framing, v frames.Version, sub *subscription, ack uint64) []byte {
-	destination := sub.as
-	if destination == "" {
-		destination = p.destination
-	}
-	const room = 10 // for the WebSocket header
-	size := room + 96 + len(sub.id) + len(destination)
-	if t := p.tails[v]; t != nil {
-		size += len(t)
-	} else {
-		size += 64 + len(p.id) + len(p.prefix) + len(p.body)
-		for i := range p.headers {
-			size += len(p.headers[i].Name) + len(p.headers[i].Value) + 2
+	if f == framingDeflate {
+		if seg := p.encodeDeflated(v, sub, ack); seg != nil {
+			return seg
 		}
 	}
-	b := append(make([]byte, room, size), "MESSAGE\n"...)
+	b := p.append(make([]byte, 0, p.size(sub)), v, sub, ack)
+	return framed(b, f)
+}
+
+// append appends room and the MESSAGE for sub.
+func (p *publication) append(b []byte, v frames.Version, sub *subscription, ack uint64) []byte {
+	b = append(b, make([]byte, room)...)
+	b = appendHead(b, v, sub, p.seenAs(sub), ack)
+	switch t := p.tails[v]; {
+	case t != nil:
+		return append(b, t...)
+	case p.single:
+		return p.appendTail(b, v)
+	default:
+		start := len(b)
+		b = p.appendTail(b, v)
+		p.tails[v] = b[start:len(b):len(b)]
+		return b
+	}
+}
+
+// size is about what append appends, and rather more.
+func (p *publication) size(sub *subscription) int {
+	return room + 96 + len(sub.id) + len(p.seenAs(sub)) + p.tailSize()
+}
+
+// framed returns b, which begins with room, as it goes on the wire.
+func framed(b []byte, f framing) []byte {
+	if f != framingStream {
+		return webSocketFrame(b, room)
+	}
+	return b[room:]
+}
+
+// appendHead appends what of a MESSAGE is the subscriber's own.
+func appendHead(b []byte, v frames.Version, sub *subscription, destination string, ack uint64) []byte {
+	b = append(b, "MESSAGE\n"...)
 	if sub.id != "" || v != frames.V10 { // only there it may have none
 		b = frames.AppendHeader(b, v, frames.HeaderSubscription, sub.id)
 	}
@@ -91,17 +126,32 @@ func (p *publication) encode(f framing, v frames.Version, sub *subscription, ack
 		b = appendAckID(b, sub.ordinal, ack)
 		b = append(b, '\n')
 	}
-	if t := p.tails[v]; t != nil {
-		b = append(b, t...)
-	} else {
-		start := len(b)
-		b = p.appendTail(b, v)
-		p.tails[v] = b[start:len(b):len(b)]
+	return b
+}
+
+// seenAs returns the destination that the MESSAGE for sub carries.
+func (p *publication) seenAs(sub *subscription) string {
+	if sub.as != "" {
+		return sub.as
 	}
-	if f == framingWebSocket {
-		return webSocketFrame(b, room)
+	return p.destination
+}
+
+// tailSize is about what appendTail appends, and rather more.
+func (p *publication) tailSize() int {
+	size := 64 + len(p.id) + len(p.prefix) + len(p.body)
+	for i := range p.headers {
+		size += len(p.headers[i].Name) + len(p.headers[i].Value) + 2
 	}
-	return b[room:]
+	return size
+}
+
+// tail returns what all subscribers have in common, for those who want it alone.
+func (p *publication) tail(v frames.Version) []byte {
+	if p.tails[v] == nil {
+		p.tails[v] = p.appendTail(make([]byte, 0, p.tailSize()), v)
+	}
+	return p.tails[v]
 }
 
 func (p *publication) appendTail(b []byte, v frames.Version) []byte {
@@ -139,12 +189,7 @@ func webSocketFrame(b []byte, room int) []byte {
 
 // encodeFrame makes a frame that goes to one session: CONNECTED, RECEIPT, ERROR.
 func encodeFrame(f framing, v frames.Version, fr *frames.Frame) []byte {
-	const room = 10
-	b := frames.Append(make([]byte, room, 128), v, fr)
-	if f == framingWebSocket {
-		return webSocketFrame(b, room)
-	}
-	return b[room:]
+	return framed(frames.Append(make([]byte, room, 128), v, fr), f)
 }
 
 // message returns the publication as something that may be kept.
@@ -173,6 +218,7 @@ func (p *publication) set(m *Message, destination string) {
 var heartBeats = [...][]byte{
 	framingStream:    {'\n'},
 	framingWebSocket: {0x81, 1, '\n'},
+	framingDeflate:   {0x81, 1, '\n'},
 }
 
 // appendAckID writes the `ack` header of a delivery: which subscription of the

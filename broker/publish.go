@@ -35,7 +35,7 @@ func (b *Broker) route(d topics.Destination, p *publication, bt *batch) error {
 	case d.Kind == topics.UserNamed:
 		p.destination = userPrefix + d.Path
 		b.deliverToUser(d.User, d.Path, p, bt)
-	case d.Kind == topics.Queue && b.o.Queues.Mode == QueueWork:
+	case b.workQueue(d):
 		m := p.message()
 		if err := b.queues.Put(bt, d.Path, m, messageSize(m)); err != nil {
 			return fmt.Errorf("%w: %w", ErrQueueFull, err)
@@ -137,7 +137,9 @@ func (b *Broker) begin(m *Message, destination string) (*batch, *publication) {
 // fanOut delivers to every subscription that matches a shared destination.
 func (b *Broker) fanOut(d topics.Destination, p *publication, bt *batch) {
 	n := int64(0)
-	for _, sub := range b.router.Match(d) {
+	subs := b.router.Match(d)
+	p.single = len(subs) == 1
+	for _, sub := range subs {
 		if sub.deliver(p, bt) {
 			n++
 		}
@@ -147,14 +149,17 @@ func (b *Broker) fanOut(d topics.Destination, p *publication, bt *batch) {
 
 // deliverToUser delivers to the sessions of a user.
 func (b *Broker) deliverToUser(user, path string, p *publication, bt *batch) (out Delivery) {
-	for _, session := range b.router.Sessions(user) {
+	sessions := b.router.Sessions(user)
+	for _, session := range sessions {
 		b.deliverToSession(session, path, p, bt, &out)
 	}
 	return out
 }
 
 func (b *Broker) deliverToSession(session, path string, p *publication, bt *batch, out *Delivery) {
-	for _, sub := range b.router.MatchSession(session, path) {
+	subs := b.router.MatchSession(session, path)
+	p.single = len(subs) == 1
+	for _, sub := range subs {
 		if sub.deliver(p, bt) {
 			out.Subscriptions++
 			b.stats.delivered.Add(1)

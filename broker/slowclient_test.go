@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -75,7 +76,7 @@ func (c *slowClient) Receive() ([]byte, error) {
 func (c *slowClient) Send(list [][]byte) error {
 	for _, p := range list {
 		select {
-		case c.out <- p:
+		case c.out <- bytes.Clone(p): // the slices are not ours to keep
 		case <-c.closed:
 			return io.ErrClosedPipe
 		}

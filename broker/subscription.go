@@ -37,6 +37,7 @@ type subscription struct {
 
 	consumer *queueConsumer // of a work queue
 	filter   *filter        // of a pattern that not every match of may be seen
+	selector *selector      // of a SUBSCRIBE with a `selector` header
 
 	// Guarded by the lock of the session's outbox.
 	gated   bool     // its SUBSCRIBE is being answered
@@ -65,18 +66,22 @@ func (sub *subscription) deliver(p *publication, bt *batch) bool {
 	return sub.pass(p, bt)
 }
 
-// pass delivers what may be seen to a session.
+// pass delivers what may be seen to a session, if its selector wants it.
 func (sub *subscription) pass(p *publication, bt *batch) bool {
-	if sub.mode != ackAuto {
-		return sub.deliverNumbered(p, nil, bt)
+	if sub.selector != nil && !sub.selector.selects(p, sub.s.b) {
+		return false
+	}
+	if sub.mode != ackAuto || p.single {
+		return sub.deliverAlone(p, nil, bt)
 	}
 	s := sub.s
 	return s.out.deliver(sub, p.frame(s.wire.framing(), s.version, sub), bt)
 }
 
-// deliverNumbered hands out a message with an `ack` header. It is remembered
-// only when somebody waits for the answer: a queue, or a publisher who asked.
-func (sub *subscription) deliverNumbered(p *publication, work *queueDelivery, bt *batch) bool {
+// deliverAlone hands out a MESSAGE that is for this subscription only, since it
+// is the only one or has an `ack` header. It is remembered only when somebody
+// waits for the answer: a queue, or a publisher who asked.
+func (sub *subscription) deliverAlone(p *publication, work *queueDelivery, bt *batch) bool {
 	s := sub.s
 	o := &s.out
 	track := work != nil || p.msg != nil && p.msg.Settled != nil
@@ -98,8 +103,7 @@ func (sub *subscription) deliverNumbered(p *publication, work *queueDelivery, bt
 			s.unacked.Add(1)
 		}
 	}
-	seg := p.encode(s.wire.framing(), s.version, sub, n)
-	wake := o.enqueue(sub, seg)
+	wake := o.encode(p, sub, n)
 	o.mu.Unlock()
 	if wake {
 		bt.add(o)
@@ -126,8 +130,8 @@ func (sub *subscription) Offer(bt *batch, d *queueDelivery) bool {
 	var p publication
 	p.set(m, m.Destination)
 	p.msg = m
-	p.redelivered = d.Redelivered()
-	if !sub.deliverNumbered(&p, d, bt) {
+	p.redelivered, p.single = d.Redelivered(), true
+	if !sub.deliverAlone(&p, d, bt) {
 		return false
 	}
 	sub.s.b.stats.delivered.Add(1)
@@ -193,6 +197,9 @@ func (s *session) drop(sub *subscription, bt *batch) {
 	if sub.filter != nil {
 		sub.filter.close()
 	}
+	if sub.selector != nil {
+		s.b.selectors.release(sub.selector)
+	}
 	for _, u := range pending {
 		if u.work == nil {
 			s.settled(u.msg, Lost)
@@ -231,7 +238,7 @@ func (s *session) receiptFrame(f *frames.Frame) []byte {
 	b := append(make([]byte, room, room+24+len(id)), "RECEIPT\n"...)
 	b = frames.AppendHeader(b, s.version, frames.HeaderReceiptID, id)
 	b = append(b, '\n', 0)
-	if s.wire.framing() == framingWebSocket {
+	if s.wire.framing() != framingStream {
 		return webSocketFrame(b, room)
 	}
 	return b[room:]

@@ -15,6 +15,11 @@ import (
 // that another WebSocket library upgraded, a SockJS session, a test. It carries
 // the octets of STOMP; heart-beats, limits and deadlines are the broker's.
 //
+// Two more methods are asked for if a Transport has them, before any other and
+// at any time: RemoteAddr() netip.AddrPort, the peer of a session without an
+// HTTP request, and Kind() string, a constant word for SessionInfo.Transport
+// instead of "transport".
+//
 // Receive and Send are each called by one goroutine at a time, at the same time
 // as the other. Close may come at any moment, more than once, and must make
 // both return.
@@ -66,6 +71,7 @@ type framing uint8
 const (
 	framingStream    framing = iota // octets of STOMP, one frame after another
 	framingWebSocket                // each frame behind its WebSocket header
+	framingDeflate                  // the same, and a MESSAGE compressed where it pays
 )
 
 // wire is one connection as its session and outbox see it. There are three:
@@ -201,7 +207,6 @@ func (w *messageWire) goodbye(int, string) []byte   { return nil }
 func (w *messageWire) shut()                        { _ = w.t.Close(1006, "") } // over either way
 func (w *messageWire) abort()                       { _ = w.t.Close(1006, "") }
 func (w *messageWire) drain()                       {}
-func (w *messageWire) kind() string                 { return "transport" }
 func (w *messageWire) finish(_ time.Duration, code int, reason string) {
 	_ = w.t.Close(code, reason) // the session has ended; nobody is left to tell
 }
@@ -211,6 +216,13 @@ func (w *messageWire) remote() netip.AddrPort {
 		return r.RemoteAddr()
 	}
 	return netip.AddrPort{}
+}
+
+func (w *messageWire) kind() string {
+	if k, ok := w.t.(interface{ Kind() string }); ok {
+		return k.Kind()
+	}
+	return "transport"
 }
 
 func (w *messageWire) receive(s *session) error {

@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -220,7 +221,7 @@ func (t *transport) Receive() ([]byte, error) {
 func (t *transport) Send(list [][]byte) error {
 	for _, p := range list {
 		select {
-		case t.out <- p:
+		case t.out <- bytes.Clone(p): // the slices are not ours to keep
 		case <-t.closed:
 			return io.ErrClosedPipe
 		}

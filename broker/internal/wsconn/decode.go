@@ -2,24 +2,26 @@ package wsconn
 
 import (
 	"errors"
-	"io"
-	"strconv"
 
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 )
 
 // decoder takes the client's bytes in any portions. What it does depends on the
 // bytes alone and never on the portions.
 type decoder struct {
-	head    header
-	frame   ws.Header // the frame we are in; Length counts down
-	size    int64     // payload of the message so far, this frame included
-	control *control  // only while the payload of a control frame is incomplete
-	utf8    utf8Check
-	maskPos uint8 // 0..3: where in the mask the next byte is
-	inFrame bool  // frame is valid
-	more    bool  // in a message: its last frame was not the final one
-	text    bool  // the message is a text message
+	frame    ws.Header // the frame we are in; Length counts down
+	size     int64     // payload of the message so far, this frame included
+	control  *control  // only while the payload of a control frame is incomplete
+	message  *gathered // only while a compressed message is incomplete
+	head     header
+	utf8     utf8Check
+	maskPos  uint8 // 0..3: where in the mask the next byte is
+	inFrame  bool  // frame is valid
+	more     bool  // in a message: its last frame was not the final one
+	text     bool  // the message is a text message
+	deflate  bool  // permessage-deflate was negotiated
+	deflated bool  // the message is compressed
 }
 
 // control gathers the payload of a control frame that came in pieces.
@@ -46,10 +48,13 @@ func (d *decoder) feed(h Handler, p []byte, limit *int64) (end, err error) {
 		d.maskPos = (d.maskPos + uint8(n&3)) & 3
 		d.frame.Length -= int64(n)
 		d.inFrame = d.frame.Length > 0
-		if d.frame.OpCode.IsControl() {
+		switch {
+		case d.frame.OpCode.IsControl():
 			end = d.controlPart(h, part)
-		} else {
-			end, err = d.dataPart(h, part)
+		case d.deflated:
+			end, err = d.deflatedPart(h, part, *limit)
+		default:
+			end, err = d.payload(h, part, !d.inFrame && !d.more)
 		}
 		if end != nil || err != nil {
 			return end, err
@@ -62,38 +67,45 @@ func (d *decoder) feed(h Handler, p []byte, limit *int64) (end, err error) {
 // many bytes of p it took. If inFrame is still false, that was all of p and
 // the header goes on with the next portion.
 func (d *decoder) begin(p []byte, limit int64) (int, error) {
-	n, f, err := d.head.next(p)
-	if err == io.ErrUnexpectedEOF {
+	f := &d.frame
+	n, complete, err := d.head.next(f, p)
+	if !complete {
 		return n, nil
 	}
 	state := ws.StateServerSide
 	if d.more {
 		state = state.Set(ws.StateFragmented)
 	}
+	deflated := false
+	if err == nil && d.deflate {
+		*f, deflated, err = wsflate.UnsetBit(*f)
+	}
 	if err == nil {
-		err = ws.CheckHeader(f, state)
+		err = ws.CheckHeader(*f, state)
 	}
 	if err != nil {
 		return n, protocolError(err)
 	}
 	if f.OpCode.IsData() {
 		if !d.more {
-			d.size, d.text = 0, f.OpCode == ws.OpText
+			d.size, d.text, d.deflated = 0, f.OpCode == ws.OpText, deflated
 		}
-		if limit > 0 && f.Length > limit-d.size {
-			return n, &ProtocolError{
-				Code:   int(ws.StatusMessageTooBig),
-				Reason: "message exceeds the limit of " + strconv.FormatInt(limit, 10) + " bytes",
-			}
+		room := limit
+		if d.deflated {
+			room = deflatedSize(limit)
+		}
+		if limit > 0 && f.Length > room-d.size {
+			return n, errTooBig(limit)
 		}
 		d.size += f.Length
 		d.more = !f.Fin
 	}
-	d.frame, d.inFrame, d.maskPos = f, true, 0
+	d.inFrame, d.maskPos = true, 0
 	return n, nil
 }
 
-func (d *decoder) dataPart(h Handler, p []byte) (end, err error) {
+// payload hands out p of a message, and with it the end of the message or not.
+func (d *decoder) payload(h Handler, p []byte, last bool) (end, err error) {
 	valid := len(p)
 	if d.text {
 		valid = d.utf8.next(p)
@@ -103,7 +115,7 @@ func (d *decoder) dataPart(h Handler, p []byte) (end, err error) {
 			return nil, err
 		}
 	}
-	if valid < len(p) || !d.inFrame && !d.more && d.utf8.open() {
+	if valid < len(p) || last && d.utf8.open() {
 		return errInvalidUTF8, nil
 	}
 	return nil, nil
@@ -130,39 +142,6 @@ func (d *decoder) controlPart(h Handler, p []byte) (end error) {
 		return closeError(p)
 	}
 	return nil
-}
-
-// header keeps the beginning of a frame header that the next portion completes.
-type header struct {
-	b       [ws.MaxHeaderSize]byte
-	n       uint8 // bytes in b
-	r       uint8 // bytes of b read by the codec
-	scratch [ws.MaxHeaderSize - 2]byte
-}
-
-// next decodes a header whose first bytes may have been kept before, and
-// returns how many bytes of p belong to it. With io.ErrUnexpectedEOF all of p
-// does, and is kept.
-func (h *header) next(p []byte) (int, ws.Header, error) {
-	kept := h.n
-	h.n += uint8(copy(h.b[kept:], p))
-	h.r = 0
-	f, err := ws.ReadHeaderBuffer(h, h.scratch[:])
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return len(p), f, io.ErrUnexpectedEOF
-	}
-	h.n = 0
-	return int(h.r - kept), f, err
-}
-
-// Read serves the codec, which reads just as much as the header is long.
-func (h *header) Read(p []byte) (int, error) {
-	if h.r == h.n {
-		return 0, io.EOF
-	}
-	n := copy(p, h.b[h.r:h.n])
-	h.r += uint8(n)
-	return n, nil
 }
 
 // closeError reads the payload of a close frame.

@@ -29,6 +29,7 @@ func (e *ProtocolError) Error() string { return "websocket: " + e.Reason }
 
 var (
 	errInvalidUTF8  = &ProtocolError{Code: int(ws.StatusInvalidFramePayloadData), Reason: "invalid UTF-8 in text"}
+	errDeflate      = &ProtocolError{Code: int(ws.StatusInvalidFramePayloadData), Reason: "corrupted compressed data"}
 	errClosePayload = &ProtocolError{Code: int(ws.StatusProtocolError), Reason: "close frame with a payload of one byte"}
 	errCloseCode    = &ProtocolError{Code: int(ws.StatusProtocolError), Reason: "close code is out of range"}
 )

@@ -23,7 +23,7 @@ func Example() {
 		if err := wsconn.Check(r); err != nil {
 			return // answer with the status of the *wsconn.HandshakeError
 		}
-		c, err := wsconn.Upgrade(w, r, wsconn.Subprotocol(r))
+		c, err := wsconn.Upgrade(w, r, wsconn.Subprotocol(r), false)
 		if err != nil {
 			return
 		}

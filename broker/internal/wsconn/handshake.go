@@ -116,8 +116,9 @@ func stompRank(protocol string) int {
 }
 
 // Upgrade takes the connection over from net/http and answers the handshake,
-// which must have passed Check, with the sub-protocol that Subprotocol found
-// and no extension. Middleware that wraps w is fine as long as it can be
+// which must have passed Check, with the sub-protocol that Subprotocol found.
+// deflate lets it accept permessage-deflate when the client offers it in a way
+// that binds no memory to the connection; no other extension ever is. Middleware that wraps w is fine as long as it can be
 // unwrapped; see [http.ResponseController].
 //
 // Bytes that the client sent behind the handshake are kept for Receive.
@@ -127,7 +128,7 @@ func stompRank(protocol string) int {
 //
 // On a *HandshakeError the response can still be written. On any other error
 // the connection is lost and has been closed.
-func Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (*Conn, error) {
+func Upgrade(w http.ResponseWriter, r *http.Request, protocol string, deflate bool) (*Conn, error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, &HandshakeError{
@@ -136,29 +137,39 @@ func Upgrade(w http.ResponseWriter, r *http.Request, protocol string) (*Conn, er
 			Err:    err,
 		}
 	}
+	extension := ""
+	if deflate {
+		extension = negotiate(r.Header)
+	}
 	early, err := rw.Reader.Peek(rw.Reader.Buffered())
 	if err == nil {
 		err = nc.SetDeadline(time.Time{})
 	}
 	if err == nil {
-		_, err = nc.Write(response(r.Header.Get("Sec-WebSocket-Key"), protocol))
+		_, err = nc.Write(response(r.Header.Get("Sec-WebSocket-Key"), protocol, extension))
 	}
 	if err != nil {
 		_ = nc.Close() // the connection is lost either way; err says why
 		return nil, err
 	}
-	return New(nc, bytes.Clone(early)), nil
+	c := New(nc, bytes.Clone(early))
+	c.in.deflate = extension != ""
+	return c, nil
 }
 
 // response is the whole answer, for one write.
-func response(key, protocol string) []byte {
+func response(key, protocol, extension string) []byte {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	b := make([]byte, 0, 192)
+	b := make([]byte, 0, 192+len(extension))
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	b = base64.StdEncoding.AppendEncode(b, sum[:])
 	if protocol != "" {
 		b = append(b, "\r\nSec-WebSocket-Protocol: "...)
 		b = append(b, protocol...)
+	}
+	if extension != "" {
+		b = append(b, "\r\nSec-WebSocket-Extensions: "...)
+		b = append(b, extension...)
 	}
 	return append(b, "\r\n\r\n"...)
 }

@@ -100,7 +100,7 @@ func TestSubprotocolTrap41(t *testing.T) {
 }
 
 func TestUpgradeWithoutHijack(t *testing.T) {
-	_, err := Upgrade(httptest.NewRecorder(), handshake(), "")
+	_, err := Upgrade(httptest.NewRecorder(), handshake(), "", false)
 	he, ok := errors.AsType[*HandshakeError](err)
 	if !ok || he.Status != 500 || !errors.Is(err, http.ErrNotSupported) || strings.Contains(he.Reason, "Hijack") {
 		t.Fatalf("got %#v", err)
@@ -120,7 +120,7 @@ func (g gone) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func TestUpgradeOfLostConnection(t *testing.T) {
 	ours, peer := net.Pipe()
 	peer.Close()
-	c, err := Upgrade(gone{httptest.NewRecorder(), ours}, handshake(), "")
+	c, err := Upgrade(gone{httptest.NewRecorder(), ours}, handshake(), "", false)
 	if _, answerable := errors.AsType[*HandshakeError](err); c != nil || err == nil || answerable {
 		t.Fatalf("got %v, %v", c, err)
 	}
@@ -174,18 +174,24 @@ func readFull(nc net.Conn, p []byte) (int, error) {
 
 // serve upgrades every request behind two layers of middleware.
 func serve(t testing.TB, conns chan<- *Conn) *httptest.Server {
-	s := httptest.NewServer(upgrader(t, conns))
+	s := httptest.NewServer(upgrader(t, conns, false))
 	t.Cleanup(s.Close)
 	return s
 }
 
-func upgrader(t testing.TB, conns chan<- *Conn) http.Handler {
+func serveDeflate(t testing.TB, conns chan<- *Conn) *httptest.Server {
+	s := httptest.NewServer(upgrader(t, conns, true))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func upgrader(t testing.TB, conns chan<- *Conn, deflate bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := Check(r); err != nil {
 			http.Error(w, err.(*HandshakeError).Reason, err.(*HandshakeError).Status)
 			return
 		}
-		c, err := Upgrade(middleware{middleware{w}}, r, Subprotocol(r))
+		c, err := Upgrade(middleware{middleware{w}}, r, Subprotocol(r), deflate)
 		if err != nil {
 			t.Error(err)
 			return
@@ -225,7 +231,7 @@ func TestUpgradeLeavesHTTPBehind(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request = weak.Make(r)
 		hj.ResponseWriter = w
-		c, err := Upgrade(hj, r, "")
+		c, err := Upgrade(hj, r, "", false)
 		hj.ResponseWriter = nil
 		if err != nil {
 			t.Error(err)

@@ -18,7 +18,7 @@ import (
 func dial(t testing.TB, secure bool) (*Conn, *websocket.Conn) {
 	t.Helper()
 	conns := make(chan *Conn, 1)
-	s := httptest.NewUnstartedServer(upgrader(t, conns))
+	s := httptest.NewUnstartedServer(upgrader(t, conns, false))
 	if secure {
 		s.StartTLS()
 	} else {

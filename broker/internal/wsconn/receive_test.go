@@ -227,8 +227,8 @@ func FuzzReceive(f *testing.F) {
 }
 
 func TestSizes(t *testing.T) {
-	if n := unsafe.Sizeof(Conn{}); n != 96 {
-		t.Errorf("Conn has %d bytes, its comment says 96", n)
+	if n := unsafe.Sizeof(Conn{}); n != 88 {
+		t.Errorf("Conn has %d bytes, its comment says 88", n)
 	}
 }
 

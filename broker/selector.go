@@ -1,0 +1,167 @@
+package broker
+
+import (
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unicode"
+
+	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// SelectorFunc compiles the `selector` header of a SUBSCRIBE, the name that
+// Spring, ActiveMQ and RabbitMQ have for it: the subscription gets the messages
+// for which match returns true. Package broker/selector has one that understands
+// Spring's selectors.
+//
+// It is called once for each distinct expression in use, on the goroutine of the
+// session that brought it, and must not block. Its error ends that session, and
+// its text, cut to one line of 200 octets, is what the client is told.
+//
+// match is called on publishers' goroutines, several at a time, and must be
+// quick: subscriptions that share an expression mostly share the call. It must
+// neither change the message nor keep it. If it panics the message is not
+// delivered, as in Spring (DefaultSubscriptionRegistry).
+type SelectorFunc func(expression string) (match func(*Message) bool, err error)
+
+// headerSelector is the header of a SUBSCRIBE that holds the expression.
+const headerSelector = "selector"
+
+const (
+	maxSelector     = 1024 // octets of an expression
+	maxSelectorText = 200  // octets of what a client is told about it
+	// maxJudged bounds the verdicts that a publication remembers: with more
+	// expressions than that, looking costs what it saves.
+	maxJudged = 8
+)
+
+// A selector is an expression that at least one subscription has. It is shared
+// by all of them, so that a message is judged once and not once for each.
+type selector struct {
+	expression string
+	match      func(*Message) bool
+	users      int         // subscriptions; guarded by selectors.mu
+	panicked   atomic.Bool // and the log has it
+}
+
+// judgement is the verdict of a selector about a publication.
+type judgement struct {
+	by    *selector
+	match bool
+}
+
+// selects reports whether a subscription with this selector gets p.
+func (l *selector) selects(p *publication, b *Broker) bool {
+	for i := range p.judged {
+		if p.judged[i].by == l {
+			return p.judged[i].match
+		}
+	}
+	match := l.judge(p.message(), b)
+	if len(p.judged) < maxJudged {
+		p.judged = append(p.judged, judgement{l, match})
+	}
+	return match
+}
+
+func (l *selector) judge(m *Message, b *Broker) (match bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			match = false
+			if !l.panicked.Swap(true) { // once: messages are many
+				b.o.Logger.Error("a selector panicked, and what it panics about is not delivered", "selector", l.expression, "panic", v, "stack", string(debug.Stack()))
+			}
+		}
+	}()
+	return l.match(m)
+}
+
+// selectors are those in use, by their expressions.
+type selectors struct {
+	mu    sync.Mutex
+	inUse map[string]*selector
+}
+
+// acquire returns the selector of an expression; release gives it back.
+func (t *selectors) acquire(expression string, compile SelectorFunc) (*selector, error) {
+	if l := t.find(expression); l != nil {
+		return l, nil
+	}
+	expression = strings.Clone(expression) // a header's string keeps the whole header block alive
+	match, err := compile(expression)      // user code: not under the lock
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.inUse[expression]
+	if l == nil { // still
+		l = &selector{expression: expression, match: match}
+		if t.inUse == nil {
+			t.inUse = make(map[string]*selector)
+		}
+		t.inUse[expression] = l
+	}
+	l.users++
+	return l, nil
+}
+
+func (t *selectors) find(expression string) *selector {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.inUse[expression]
+	if l != nil {
+		l.users++
+	}
+	return l
+}
+
+func (t *selectors) release(l *selector) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.users--; l.users == 0 {
+		delete(t.inUse, l.expression)
+	}
+}
+
+// selective gives sub the selector that its SUBSCRIBE asked for. A selector that
+// cannot be honoured is refused and never ignored: the client would get what it
+// did not ask for.
+func (s *session) selective(sub *subscription, f *frames.Frame) *Error {
+	expression := f.Get(headerSelector)
+	if expression == "" {
+		return nil
+	}
+	switch kind := sub.dest.Kind; {
+	case s.b.o.Selector == nil:
+		return failure(ReasonDenied, "selector header: this broker has no selectors")
+	case kind == topics.App:
+		return failure(ReasonDenied, "selector header: an application destination answers once and has no selector")
+	case s.b.workQueue(sub.dest):
+		return failure(ReasonDenied, "selector header: a work queue shares its messages out and has no selector")
+	case len(expression) > maxSelector:
+		return failure(ReasonProtocolError, "selector header: %d octets, the limit is %d", len(expression), maxSelector)
+	}
+	l, err := s.b.selectors.acquire(expression, s.b.o.Selector)
+	if err != nil {
+		return failure(ReasonProtocolError, "selector header: %s", oneLine(err.Error(), maxSelectorText))
+	}
+	sub.selector = l
+	return nil
+}
+
+// oneLine makes a text fit for a header: no control characters, and at most n octets.
+func oneLine(text string, n int) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	if len(text) > n {
+		text = strings.ToValidUTF8(text[:n], "")
+	}
+	return text
+}

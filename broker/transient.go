@@ -1,0 +1,51 @@
+package broker
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// compileTransient prepares the patterns of Queues.Transient.
+func compileTransient(list []string) ([]*topics.Pattern, error) {
+	var patterns []*topics.Pattern
+	for _, text := range list {
+		d, err := topics.Parse(text)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q: %w", text, err)
+		case d.Kind != topics.Queue:
+			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q does not begin with /queue/", text)
+		case strings.HasPrefix(text, deadLetterPrefix):
+			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q: dead letters are always kept", text)
+		}
+		p, err := topics.Compile(text)
+		if err != nil {
+			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q: %w", text, err)
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns, nil
+}
+
+// workQueue reports whether d is a queue whose messages are kept and shared out;
+// any other queue is routed as a topic. The queues of a pattern, which only a
+// subscription can name, may be of both sorts, so they count as kept. And so do
+// those of dead letters, which are put there without asking here: who reads them
+// must look in the same place.
+func (b *Broker) workQueue(d topics.Destination) bool {
+	q := &b.o.Queues
+	if d.Kind != topics.Queue || q.Mode != QueueWork {
+		return false
+	}
+	if len(q.transient) == 0 || d.Pattern || strings.HasPrefix(d.Path, deadLetterPrefix) {
+		return true
+	}
+	for _, p := range q.transient {
+		if p.Match(d.Path) {
+			return false
+		}
+	}
+	return true
+}
