@@ -197,7 +197,7 @@ func TestChromium(t *testing.T) {
 	home, friend, foreign := serve(t, site), serve(t, page), serve(t, page)
 	proxies := brokenProxies(t, home)
 	p := newProgram(t, broker.Options{Origins: []string{home, friend, proxies["refused"], proxies["stripped"], proxies["cut"]}})
-	endpoint = sockjs.Handler(p.Broker, sockjs.Options{})
+	endpoint = sockjs.Handler(p.Broker, sockjs.Options{OwnCookie: "JSESSIONID"}) // which an EventSource does not send elsewhere
 	script(t, "browser.mjs", map[string]string{
 		"chromium": chromium, "home": home, "friend": friend, "foreign": foreign,
 		"refused": proxies["refused"], "stripped": proxies["stripped"], "cut": proxies["cut"],

@@ -22,8 +22,8 @@
 // /info consumes nothing. The session id in the URL is the client's choice and no
 // secret, and never the id of the broker's session. So each later request must
 // show what the first one did, of which a hash is kept: the same ticket or bearer
-// token, else the same cookie ([Options.Cookie]), else the same remote address.
-// Otherwise there is no such session: 404.
+// token, else the same cookie ([Options.Cookie], [Options.OwnCookie]), else the
+// same remote address. Otherwise there is no such session: 404.
 //
 // A ticket works for one attempt: if a WebSocket was opened with it and then
 // broke, the fallback that sockjs-client tries by itself is refused, and the page

@@ -78,7 +78,8 @@ func bubble(t *testing.T, o broker.Options, so sockjs.Options, f func(t *testing
 	synctest.Test(t, func(t *testing.T) {
 		b := brokertest.New(t, o)
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		srv := &http.Server{Handler: sockjs.Handler(b, so)}
+		// With the deadlines of a server that has other things to do as well.
+		srv := &http.Server{Handler: sockjs.Handler(b, so), ReadTimeout: 5 * time.Second, WriteTimeout: 7 * time.Second}
 		served := make(chan struct{})
 		go func() { defer close(served); _ = srv.Serve(p) }()
 		t.Cleanup(func() {

@@ -343,6 +343,32 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// The kind of a session is that of the request that has opened it.
+func TestKind(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		want := map[string]string{"xhr": "sockjs-xhr-polling", "xhr_streaming": "sockjs-xhr-streaming", "eventsource": "sockjs-eventsource"}
+		seen := make(map[string]int)
+		for path := range want {
+			if path == "xhr" {
+				w.poll(path, "o")
+			} else {
+				method := map[string]string{"xhr_streaming": "POST", "eventsource": "GET"}[path]
+				w.open(method, "/000/"+path+"/"+path, "").line()
+			}
+			w.send(path, connect)
+		}
+		synctest.Wait()
+		for s := range w.b.Sessions() {
+			seen[s.Transport]++
+		}
+		for path, kind := range want {
+			if seen[kind] != 1 {
+				t.Errorf("%s: sessions %v, want one %s", path, seen, kind)
+			}
+		}
+	})
+}
+
 // What waits for a client goes out in as few responses as the limit allows, and
 // nothing is lost or reordered in between.
 func TestOrderOverManyPolls(t *testing.T) {

@@ -32,13 +32,14 @@ func (h *handler) info(w http.ResponseWriter, r *http.Request) {
 		Origins      []string `json:"origins"`
 		CookieNeeded bool     `json:"cookie_needed"`
 		WebSocket    bool     `json:"websocket"`
-	}{rand.Uint32(), []string{"*:*"}, h.o.Cookie != "", !h.o.NoWebSocket})
+	}{rand.Uint32(), []string{"*:*"}, h.o.Cookie != "" || h.o.OwnCookie != "", !h.o.NoWebSocket})
 	if err != nil {
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
 	allowOrigin(w, r)
 	noStore(w)
+	h.o.issue(w, r)
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	_, _ = w.Write(body) // the client asks again
 }

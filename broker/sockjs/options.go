@@ -11,13 +11,19 @@ type Options struct {
 	// request. Default "/ws".
 	Prefix string
 
-	// Cookie names the cookie that ties the requests of a session together: the
-	// cookie of your login, or the one that a load balancer sets. With it /info
-	// says cookie_needed. Default none.
-	//
-	// Name one when the clients come through a proxy: their remote address is
-	// the proxy's, and proves nothing.
+	// Cookie names the cookie of your login, if users have one: it then ties the
+	// requests of a session together, better than OwnCookie. Default none.
 	Cookie string
+
+	// OwnCookie names a cookie that is set in answer to /info, with a random value,
+	// and ties the requests of a session together: as JSESSIONID does in Spring,
+	// also for a load balancer that sends a client to one server by its cookie.
+	// With it or Cookie /info says cookie_needed. Default none.
+	//
+	// Name one when clients come through a proxy: their remote address is the
+	// proxy's, and proves nothing. A page of another site (not merely another
+	// origin) does not get it, browsers see to that; give it a ticket.
+	OwnCookie string
 
 	// NoWebSocket says in /info that there is no WebSocket, for servers behind a
 	// proxy that breaks it, and refuses the SockJS websocket transport.

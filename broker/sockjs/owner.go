@@ -1,6 +1,7 @@
 package sockjs
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"net"
 	"net/http"
@@ -8,27 +9,67 @@ import (
 	"strings"
 )
 
-// owner is who a session belongs to, as far as a request can show it: a hash of
-// its best credential, or of the address that it came from.
-type owner [sha256.Size]byte
+// A proof is what a request shows of who sends it; empty is nothing.
+type proof func(*http.Request) string
 
-func ownerOf(r *http.Request, cookie string) owner {
-	if t := r.URL.Query().Get("ticket"); t != "" {
-		return sha256.Sum256([]byte("ticket " + t))
-	}
-	if a := r.Header.Get("Authorization"); a != "" {
-		return sha256.Sum256([]byte("authorization " + a))
-	}
-	if cookie != "" {
-		if c, err := r.Cookie(cookie); err == nil && c.Value != "" {
-			return sha256.Sum256([]byte("cookie " + c.Value))
+func byTicket(r *http.Request) string        { return r.URL.Query().Get("ticket") }
+func byAuthorization(r *http.Request) string { return r.Header.Get("Authorization") }
+
+func byCookie(name string) proof {
+	return func(r *http.Request) string {
+		c, err := r.Cookie(name)
+		if err != nil {
+			return ""
 		}
+		return c.Value
 	}
+}
+
+func byAddress(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		host = r.RemoteAddr
+		return r.RemoteAddr
 	}
-	return sha256.Sum256([]byte("address " + host))
+	return host
+}
+
+// owner is who a session belongs to: a hash of the best proof that its first
+// request has shown. Later requests must show the same one; what they show
+// beside it does not matter, as browsers send cookies with one transport and not
+// with another.
+type owner struct {
+	proof proof
+	hash  [sha256.Size]byte
+}
+
+func (o *Options) ownerOf(r *http.Request) owner {
+	proofs := []proof{byTicket, byAuthorization}
+	for _, name := range []string{o.Cookie, o.OwnCookie} {
+		if name != "" {
+			proofs = append(proofs, byCookie(name))
+		}
+	}
+	for _, p := range proofs {
+		if v := p(r); v != "" {
+			return owner{p, sha256.Sum256([]byte(v))}
+		}
+	}
+	return owner{byAddress, sha256.Sum256([]byte(byAddress(r)))}
+}
+
+// sent reports whether r comes from the owner.
+func (o owner) sent(r *http.Request) bool { return sha256.Sum256([]byte(o.proof(r))) == o.hash }
+
+// issue gives a browser that has none the cookie that ties its requests together.
+// It says nothing about its user, and lives as long as the browser.
+func (o *Options) issue(w http.ResponseWriter, r *http.Request) {
+	if o.OwnCookie == "" || byCookie(o.OwnCookie)(r) != "" {
+		return
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: o.OwnCookie, Value: rand.Text(), Path: o.Prefix + "/",
+		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+	})
 }
 
 // sameOrigin reports whether a later request of a session comes from a page that

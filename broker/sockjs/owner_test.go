@@ -1,6 +1,8 @@
 package sockjs_test
 
 import (
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -65,13 +67,19 @@ func TestC10SessionIDIsNoSecret(t *testing.T) {
 		other.want("POST", "/000/a/xhr_send", `["DISCONNECT\n\n\u0000"]`, 404, "")
 		other.want("POST", "/000/a/xhr", "", 404, "")
 		other.want("GET", "/000/a/eventsource", "", 404, "")
-		w.as(w.from, "Authorization", "Bearer x").want("POST", "/000/a/xhr", "", 404, "")
-
 		alice := w.as(w.from, "Cookie", "login=alice; other=1")
 		alice.connected("b")
 		w.as(w.from, "Cookie", "login=mallory").want("POST", "/000/b/xhr", "", 404, "")
 		w.want("POST", "/000/b/xhr", "", 404, "")
 		w.as("198.51.100.7", "Cookie", "other=2; login=alice").send("b", `["\n"]`)
+		// What a session was not opened with is not asked for, and opens nothing:
+		// an EventSource has no cookies for another origin, and its xhr_send has.
+		alice.send("a", `["\n"]`)
+		other.as("192.0.2.2", "Cookie", "login=alice").want("POST", "/000/a/xhr", "", 404, "")
+		bearer := w.as(w.from, "Authorization", "Bearer x")
+		bearer.connected("c")
+		alice.want("POST", "/000/c/xhr", "", 404, "")
+		bearer.as("198.51.100.7", "Cookie", "login=mallory").send("c", `["\n"]`)
 		synctest.Wait()
 		for s := range w.b.Sessions() {
 			if s.ID == "a" || s.ID == "b" || len(s.ID) < 32 {
@@ -79,6 +87,47 @@ func TestC10SessionIDIsNoSecret(t *testing.T) {
 			}
 		}
 	})
+}
+
+// As Spring's JSESSIONID: each browser has a cookie of its own, so that clients
+// behind one proxy are not one client.
+func TestC10OwnCookie(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{OwnCookie: "JSESSIONID"}, func(t *testing.T, w *world) {
+		browser := func() *world {
+			t.Helper()
+			cookies := w.want("OPTIONS", "/info", "", 204, "").Cookies()
+			cookies = append(cookies, w.openInfo().Cookies()...)
+			if len(cookies) != 1 || cookies[0].Name != "JSESSIONID" || len(cookies[0].Value) < 26 || cookies[0].Path != "/ws/" ||
+				!cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteLaxMode || cookies[0].MaxAge != 0 {
+				t.Fatalf("cookies %v", cookies)
+			}
+			return w.as(w.from, "Cookie", cookies[0].Name+"="+cookies[0].Value)
+		}
+		one, other := browser(), browser()
+		if one.header.Get("Cookie") == other.header.Get("Cookie") {
+			t.Fatal("two browsers have one cookie")
+		}
+		if again := one.openInfo().Cookies(); len(again) > 0 {
+			t.Errorf("a second cookie: %v", again)
+		}
+		one.connected("a")
+		for _, stranger := range []*world{other, w} {
+			stranger.want("POST", "/000/a/xhr_send", `["\n"]`, 404, "")
+			stranger.want("POST", "/000/a/xhr", "", 404, "")
+		}
+		one.as("198.51.100.7").send("a", `["\n"]`)
+		w.connected("b") // a client without cookies has its address
+		w.as("198.51.100.7").want("POST", "/000/b/xhr", "", 404, "")
+	})
+}
+
+func (w *world) openInfo() *response {
+	w.t.Helper()
+	r := w.open("GET", "/info", "")
+	if body := r.rest(); !strings.Contains(body, `"cookie_needed":true`) {
+		w.t.Errorf("info is %s", body)
+	}
+	return r
 }
 
 func TestOrigin(t *testing.T) {

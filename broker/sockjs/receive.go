@@ -11,6 +11,7 @@ import (
 
 // A kind is a way to receive over HTTP.
 type kind struct {
+	name                 string // that sockjs-client has for it
 	method, contentType  string
 	prelude              string // gets a streaming response through buffers on the way
 	before, after        string // around each frame
@@ -18,13 +19,18 @@ type kind struct {
 }
 
 var (
-	polling   = kind{method: http.MethodPost, contentType: "application/javascript; charset=UTF-8", after: "\n"}
+	polling = kind{
+		name:   "xhr-polling",
+		method: http.MethodPost, contentType: "application/javascript; charset=UTF-8", after: "\n",
+	}
 	streaming = kind{
+		name:   "xhr-streaming",
 		method: http.MethodPost, contentType: "application/javascript; charset=UTF-8",
 		prelude: strings.Repeat("h", 2048) + "\n", after: "\n", streaming: true,
 	}
 	// sockjs-client runs decodeURI over what an EventSource delivers.
 	eventSource = kind{
+		name:   "eventsource",
 		method: http.MethodGet, contentType: "text/event-stream",
 		prelude: "\r\n", before: "data: ", after: "\r\n\r\n", streaming: true, uriEscape: true,
 	}
@@ -65,7 +71,7 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request, id string, k *
 	)
 	if h.sessions.get(id) == nil {
 		opening = true
-		if s, woken = h.open(w, r, id); s == nil {
+		if s, woken = h.open(w, r, id, k); s == nil {
 			return
 		}
 	} else {

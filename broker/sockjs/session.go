@@ -16,7 +16,8 @@ const maxFrame = 64 << 10
 type session struct {
 	inbox
 	owner  owner
-	origin string        // of the request that opened it
+	kind   *kind         // of the request that opened it
+	origin string        // and its Origin
 	sender chan struct{} // one slot: taken while a request sends
 	dec    decoder       // of the request that sends
 	delay  time.Duration
@@ -32,12 +33,15 @@ type session struct {
 	expiry      *time.Timer
 }
 
-func newSession(o owner, origin string, delay time.Duration) *session {
+func newSession(o owner, k *kind, origin string, delay time.Duration) *session {
 	return &session{
-		inbox: newInbox(), owner: o, origin: origin, delay: delay,
+		inbox: newInbox(), owner: o, kind: k, origin: origin, delay: delay,
 		sender: make(chan struct{}, 1), written: make(chan struct{}, 1),
 	}
 }
+
+// Kind implements an optional method of [broker.Transport].
+func (s *session) Kind() string { return "sockjs-" + s.kind.name }
 
 // Send implements [broker.Transport].
 func (s *session) Send(frames [][]byte) error {

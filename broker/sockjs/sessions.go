@@ -52,7 +52,7 @@ func (l *sessions) remove(id string) {
 // is none or it is not this client's.
 func (h *handler) find(w http.ResponseWriter, r *http.Request, id string) *session {
 	s := h.sessions.get(id)
-	if s == nil || s.owner != ownerOf(r, h.o.Cookie) {
+	if s == nil || !s.owner.sent(r) {
 		w.WriteHeader(http.StatusNotFound)
 		return nil
 	}
@@ -67,7 +67,7 @@ var errFull = &auth.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: t
 
 // open lets a new session in, with the request as its first receiver; nil says
 // that the request was answered.
-func (h *handler) open(w http.ResponseWriter, r *http.Request, id string) (*session, <-chan struct{}) {
+func (h *handler) open(w http.ResponseWriter, r *http.Request, id string, k *kind) (*session, <-chan struct{}) {
 	if h.sessions.full() { // before it costs a ticket
 		auth.WriteRefusal(w, errFull)
 		return nil, nil
@@ -77,7 +77,7 @@ func (h *handler) open(w http.ResponseWriter, r *http.Request, id string) (*sess
 		auth.WriteRefusal(w, err)
 		return nil, nil
 	}
-	s := newSession(ownerOf(r, h.o.Cookie), r.Header.Get("Origin"), h.o.DisconnectDelay)
+	s := newSession(h.o.ownerOf(r), k, r.Header.Get("Origin"), h.o.DisconnectDelay)
 	woken, _ := s.attach()      // a new session refuses nobody
 	if !h.sessions.add(id, s) { // somebody was faster
 		a.Release()

@@ -240,6 +240,9 @@ const (
 
 func silent(since *atomic.Int64) time.Duration { return time.Since(time.Unix(0, since.Load())) }
 
+// Kind implements an optional method of [broker.Transport].
+func (s *socket) Kind() string { return "sockjs-websocket" }
+
 // Send implements [broker.Transport].
 func (s *socket) Send(frames [][]byte) error {
 	s.sending.Store(true)
