@@ -294,7 +294,8 @@ func recipes(t *testing.T, blocks map[string][]string) []recipe {
 			},
 			curl: func(t *testing.T, s *server) {
 				refusedHandshake(t, 403, "origin not allowed", s.web()+"/ws", "Origin: https://evil.example")
-				wantHTTP(t, 426, "Upgrade: websocket", s.web()+"/ws")
+				wantHTTP(t, 403, "origin not allowed", "-X", "POST", "-H", "Origin: https://evil.example", s.web()+"/ws/000/a/xhr")
+				wantHTTP(t, 200, "Welcome to SockJS!", s.web()+"/ws")
 			},
 		},
 		{

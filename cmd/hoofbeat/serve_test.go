@@ -58,7 +58,9 @@ func TestPublicListener(t *testing.T) {
 		"/":             {404, "STOMP broker. Its WebSocket endpoint is /ws."},
 		"/other":        {404, "404 page not found"},
 		"/api/v1/stats": {404, "404 page not found"},
-		"/ws":           {426, ""},
+		"/ws":           {200, "Welcome to SockJS!\n"},
+		"/ws/":          {200, "Welcome to SockJS!\n"},
+		"/ws/other":     {404, ""},
 	} {
 		if status, body := get(t, s.web()+path); status != want.status || !strings.Contains(body, want.body) {
 			t.Errorf("GET %s: %d %q, want %d %q", path, status, body, want.status, want.body)

@@ -74,13 +74,16 @@ func listenError(key, address string, err error) error {
 
 // public is the listener of the WebSocket endpoint.
 func (a *App) public(l net.Listener) (*door, error) {
-	scheme := "ws://"
-	inner := l
+	secure, inner := "", l
 	if a.tls != nil {
-		scheme, inner = "wss://", a.tls.listen(l)
+		secure, inner = "s", a.tls.listen(l)
 	}
 	d := a.web(inner, a.publicHandler())
-	d.url = scheme + l.Addr().String() + a.o.Config.WebSocket.Path
+	at := secure + "://" + l.Addr().String() + a.o.Config.WebSocket.Path
+	d.url = "ws" + at
+	if a.o.Config.SockJS {
+		d.note = []any{"sockjs", "http" + at}
+	}
 	return d, nil
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/selector"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
@@ -18,12 +19,18 @@ func brokerOptions(c *config.Config) broker.Options {
 	for i, n := range c.Nodes {
 		nodes[i] = broker.Node(n)
 	}
+	var selectors broker.SelectorFunc
+	if c.Selectors {
+		selectors = selector.Compile
+	}
 	return broker.Options{
+		Selector:        selectors,
 		Node:            c.Node,
 		Nodes:           nodes,
 		SoftDenial:      c.Auth.SoftDenial,
 		ExpiryNotice:    c.Auth.ExpiryNotice,
 		Origins:         c.WebSocket.Origins,
+		Compression:     c.WebSocket.Compression,
 		TrustedProxies:  c.Auth.TrustedProxies,
 		HeartBeat:       frames.HeartBeat{Send: c.HeartBeat.Send, Receive: c.HeartBeat.Expect},
 		PingInterval:    c.HeartBeat.Ping,

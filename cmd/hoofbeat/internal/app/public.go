@@ -11,7 +11,7 @@ import (
 func (a *App) publicHandler() http.Handler {
 	mux := http.NewServeMux()
 	path := a.o.Config.WebSocket.Path
-	mux.Handle(path, a.broker)
+	a.mountEndpoint(mux)
 	health := admin.Health(a.broker)
 	mux.Handle("/livez", health)
 	mux.Handle("/readyz", health)
@@ -31,6 +31,9 @@ func (a *App) publicHandler() http.Handler {
 			w.WriteHeader(http.StatusNotFound)
 			// The browser may be gone.
 			_, _ = fmt.Fprintf(w, "This is hoofbeat, a STOMP broker. Its WebSocket endpoint is %s.\n", path)
+			if a.o.Config.SockJS {
+				_, _ = fmt.Fprintf(w, "Clients of SockJS are served there, too.\n")
+			}
 		})
 	}
 	return mux

@@ -49,7 +49,8 @@ func (p *Program) configCheck() *cobra.Command {
 		Short: "Say what is wrong with the configuration",
 		Long: `Read the file, the HOOFBEAT_* variables and the flags as the broker would, and the users,
 certificates and keys that they name. Every mistake is printed with its place, and the
-exit code is then 1.`,
+exit code is then 1. If there is none, what is in force and not a default is printed,
+what compatibility has set among it.`,
 		Example: `  hoofbeat config check -c hoofbeat.yaml
   HOOFBEAT_LIMITS_FRAME=1MiB hoofbeat config check -c hoofbeat.yaml --listen :8080`,
 		Args: cobra.NoArgs,
@@ -68,8 +69,10 @@ exit code is then 1.`,
 		if c.Development() {
 			note = " (development mode: everybody on this machine may connect, and logins are taken at their word)"
 		}
-		_, err = fmt.Fprintf(p.Out, "%s: good%s\n", cmp.Or(file, "configuration"), note)
-		return err
+		if _, err = fmt.Fprintf(p.Out, "%s: good%s\n", cmp.Or(file, "configuration"), note); err != nil {
+			return err
+		}
+		return config.WriteEffective(p.Out, c)
 	}
 	return cmd
 }

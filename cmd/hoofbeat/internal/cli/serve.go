@@ -29,11 +29,14 @@ SIGHUP reads the users, certificates and log level again, SIGUSR1 writes all gor
 to the log.
 
 Without any configuration it serves on this machine only, in development mode: everybody
-may connect, and a login is taken at its word.
+may connect, and a login is taken at its word. Clients come to ws://127.0.0.1:8080/ws, and
+those of SockJS to http://127.0.0.1:8080/ws; --compatibility=spring makes it what a page
+that was written for Spring's broker expects.
 
 Exit codes: 0 ended by a signal, 1 failure, 2 wrong configuration or command line.`,
 		Example: `  hoofbeat serve
   hoofbeat serve -c hoofbeat.yaml
+  hoofbeat serve --compatibility spring
   HOOFBEAT_LISTEN=:8080 HOOFBEAT_AUTH_USERS_FILE=users.yaml hoofbeat serve --limits-frame 1MiB`,
 		Args: cobra.NoArgs,
 	}

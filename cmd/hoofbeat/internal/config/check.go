@@ -36,6 +36,18 @@ func (c *Config) check() []error {
 		}
 		taken = append(taken, p.path)
 	}
+	if c.SockJS && c.Listen != "" {
+		prefix := strings.TrimRight(c.WebSocket.Path, "/") + "/"
+		if prefix == "/oauth/" && len(c.Auth.OAuth) > 0 {
+			bad("websocket.path", "%s is taken: sockjs would answer below it", c.WebSocket.Path)
+		}
+		if slices.Contains([]string{prefix, prefix + "info", prefix + "websocket"}, c.Auth.Tickets.Path) {
+			bad("auth.tickets.path", "%s is taken by sockjs", c.Auth.Tickets.Path)
+		}
+	}
+	if c.SockJS && c.SockJSCookie != "" && c.SockJSCookie == c.Auth.Sessions.Cookie {
+		bad("sockjs_cookie", "%s is the name of auth.sessions.cookie, which says who a user is", c.SockJSCookie)
+	}
 	if len(c.Auth.OAuth) > 0 && slices.Contains(c.WebSocket.Origins, "*") {
 		bad("websocket.origins", "* and auth.oauth: any page could connect in the name of its visitors, by their cookie")
 	}

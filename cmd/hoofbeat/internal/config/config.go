@@ -37,6 +37,10 @@ type Config struct {
 	AdminTokenFile string
 	Node           string
 	Nodes          []Node
+	SockJS         bool
+	SockJSCookie   string // "" is none
+	Selectors      bool
+	Compatibility  string // "" or "spring"
 
 	TLS       TLS
 	WebSocket WebSocket
@@ -58,8 +62,9 @@ type TLS struct{ Cert, Key, ClientCA string }
 
 // WebSocket is the section websocket.
 type WebSocket struct {
-	Path    string
-	Origins []string
+	Path        string
+	Origins     []string
+	Compression bool
 }
 
 // HeartBeat is the section heartbeat.
@@ -81,6 +86,7 @@ type Limits struct {
 	WriteDeadline             time.Duration
 	Unauthenticated           int
 	UnauthenticatedPerAddress int
+	SockJSSessions            int
 }
 
 // Queues is the section queues; Mode is "work" or "broadcast".

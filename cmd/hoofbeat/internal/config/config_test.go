@@ -70,6 +70,7 @@ func TestDefaultsAreTheDesign(t *testing.T) {
 		Frame: 65536, UnauthenticatedFrame: 8192, Headers: 100, HeaderBytes: 8192, Subscriptions: 1000,
 		Transactions: 16, TransactionFrames: 1000, TransactionBytes: 1 << 20, Unacknowledged: 1000, Outbox: 524288,
 		ConnectDeadline: 5 * time.Second, WriteDeadline: 10 * time.Second, Unauthenticated: 1024, UnauthenticatedPerAddress: 64,
+		SockJSSessions: 10_000,
 	}
 	if c.Limits != want {
 		t.Errorf("limits %+v, want %+v", c.Limits, want)
@@ -78,7 +79,7 @@ func TestDefaultsAreTheDesign(t *testing.T) {
 	if c.Queues != queues {
 		t.Errorf("queues %+v, want %+v", c.Queues, queues)
 	}
-	if c.Listen != "127.0.0.1:8080" || c.Admin != "127.0.0.1:8081" || c.TCP != "" || c.WebSocket.Path != "/ws" || !c.Development() {
+	if c.Listen != "127.0.0.1:8080" || c.Admin != "127.0.0.1:8081" || c.TCP != "" || c.WebSocket.Path != "/ws" || !c.SockJS || c.Selectors || c.Compatibility != "" || !c.Development() {
 		t.Errorf("%+v", c)
 	}
 }
@@ -167,7 +168,9 @@ func TestEveryKeyHasItsField(t *testing.T) {
 		switch k.Path {
 		case "websocket.origins":
 			text = "*"
-		case "webflow.enabled", "auth.first_frame":
+		case "compatibility":
+			text = "spring"
+		case "webflow.enabled", "auth.first_frame", "sockjs":
 			text = "false"
 		case "webflow.registration":
 			text = "announced"

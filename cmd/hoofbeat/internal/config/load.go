@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/goccy/go-yaml/ast"
 )
 
 const envPrefix = "HOOFBEAT_"
@@ -27,19 +29,32 @@ type Sources struct {
 // Load reads and checks a configuration. The error joins one [*KeyError] for
 // each bad key, and what the file system said.
 func Load(s Sources) (*Config, error) {
-	c := new(Config)
-	keys := bind(c)
-	var problems []error
+	var file ast.Node
 	if s.File != "" {
-		node, err := parseFile(s.File)
-		if err != nil {
+		var err error
+		if file, err = parseFile(s.File); err != nil {
 			return nil, err
 		}
-		if node != nil {
-			l := newLoader(s.File, c, keys)
-			l.section("", node)
-			problems = append(problems, l.problems...)
-		}
+	}
+	c, err := s.load(file, "")
+	if err == nil && c.Compatibility != "" {
+		return s.load(file, c.Compatibility) // again, upon other defaults: what is written out wins
+	}
+	return c, err
+}
+
+// load reads the sources upon the defaults of a broker, our own for "".
+func (s Sources) load(file ast.Node, broker string) (*Config, error) {
+	c := new(Config)
+	keys := bind(c)
+	if err := imitate(keys, broker); err != nil {
+		return nil, err
+	}
+	var problems []error
+	if file != nil {
+		l := newLoader(s.File, c, keys)
+		l.section("", file)
+		problems = append(problems, l.problems...)
 	}
 	problems = append(problems, applyEnv(keys, s.Env)...)
 	problems = append(problems, s.Flags.apply(keys)...)

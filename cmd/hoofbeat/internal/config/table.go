@@ -24,6 +24,17 @@ func bind(c *Config) []Key {
 	t.add("nodes", recordsOf(&c.Nodes, bindNode,
 		"{id: broker-1, url: \"wss://one.example.com/ws\"}"), "Brokers that a page is told of when it asks at /app/bootstrap where it can connect.")
 
+	c.SockJS = true
+	t.flag("sockjs", &c.SockJS,
+		"Serve SockJS at websocket.path too, for clients that cannot open a WebSocket: new SockJS(\"http://127.0.0.1:8080/ws\"). With false nothing is found below that path.")
+	c.SockJSCookie = "hoofbeat-sockjs"
+	t.add("sockjs_cookie", word{p: &c.SockJSCookie, kind: "text", want: "letters, digits, - and _, or empty", check: optional(cookieName)},
+		"Cookie that ties together the requests of a SockJS session without a WebSocket, and that a load balancer can go by; in front of Spring it goes by JSESSIONID. It is set with a random value and is no login. A session that was opened with a ticket, a bearer token or the cookie of auth.oauth is tied to that instead, and one of a client without cookies to its address, which behind a proxy is the proxy's: give pages of other sites, whose cookies browsers hold back, a ticket. Empty: no cookie.")
+	t.flag("selectors", &c.Selectors,
+		"Take the selector header of a SUBSCRIBE, such as headers.region == 'eu', as Spring's simple broker does: the subscription gets only the messages that it selects. With false a SUBSCRIBE with that header is refused.")
+	t.add("compatibility", word{p: &c.Compatibility, kind: "text", want: "spring, or empty", check: compatible},
+		"Be like another broker in whatever is not written out here, in the environment or on the command line. spring: "+imitations()+". Everything else that Spring's clients expect is there anyway. Who may do what is not touched: Spring lets everybody send to /topic/**; here that takes a rule, but in development mode.")
+
 	t.file("tls.cert", &c.TLS.Cert, "PEM file with the certificate and its chain. Switches TLS on for listen and tcp.")
 	t.file("tls.key", &c.TLS.Key, "PEM file with the private key of the certificate.")
 	t.file("tls.client_ca", &c.TLS.ClientCA, "PEM file with the authorities that client certificates are checked against. With it every client must have one.")
@@ -33,13 +44,15 @@ func bind(c *Config) []Key {
 		"Path of the WebSocket endpoint.")
 	t.add("websocket.origins", list{&c.WebSocket.Origins, "origins such as https://app.example.com or https://*.example.com, or *", origin},
 		"Web origins whose pages may connect. Empty: only pages of the host that is asked; * must be written out to allow all.")
+	t.flag("websocket.compression", &c.WebSocket.Compression,
+		"Compress messages for clients that offer permessage-deflate. It costs CPU and saves bandwidth; leave it off where one message can hold both a secret and text that somebody else chose, since its length then tells about the secret.")
 
 	t.duration("heartbeat.send", &c.HeartBeat.Send, 10*time.Second, 10*time.Millisecond, time.Hour, true,
 		"How often the broker offers to send a heart-beat.")
 	t.duration("heartbeat.expect", &c.HeartBeat.Expect, 10*time.Second, 10*time.Millisecond, time.Hour, true,
 		"How often it wants to hear from a client. A client that is silent for three intervals is disconnected.")
 	t.duration("heartbeat.ping", &c.HeartBeat.Ping, 25*time.Second, 10*time.Millisecond, time.Hour, true,
-		"WebSocket ping to a silent client that negotiated no heart-beat, so that proxies keep the connection and dead clients are found.")
+		"WebSocket ping to a silent client that negotiated no heart-beat, so that proxies keep the connection and dead clients are found. Over SockJS it is SockJS's own heart-beat, at most twice heartbeat.expect.")
 
 	t.size("limits.frame", &c.Limits.Frame, 64*kib, kib, gib, "Largest STOMP frame, headers and body.")
 	t.size("limits.unauthenticated_frame", &c.Limits.UnauthenticatedFrame, 8*kib, 512, gib, "The same before CONNECTED.")
@@ -58,6 +71,8 @@ func bind(c *Config) []Key {
 		"How long a client may take nothing of what is being written to it.")
 	t.count("limits.unauthenticated", &c.Limits.Unauthenticated, 1024, 10_000_000, "Connections before CONNECTED, all together.")
 	t.count("limits.unauthenticated_per_address", &c.Limits.UnauthenticatedPerAddress, 64, 10_000_000, "Connections before CONNECTED from one address.")
+	t.count("limits.sockjs_sessions", &c.Limits.SockJSSessions, 10_000, 10_000_000,
+		"Sessions over SockJS without a WebSocket, all together. A further one is refused with 503.")
 
 	t.oneOf("queues.mode", &c.Queues.Mode,
 		"What /queue/** is. work: each message goes to one of the competing consumers and is kept while there is none. broadcast: as /topic, like Spring's simple broker.",

@@ -223,6 +223,16 @@ func cookieName(s string) error {
 	return nil
 }
 
+// optional accepts what check accepts, and nothing at all.
+func optional(check func(string) error) func(string) error {
+	return func(s string) error {
+		if s == "" {
+			return nil
+		}
+		return check(s)
+	}
+}
+
 const minToken = 16
 
 // token does not repeat the secret.
