@@ -21,45 +21,58 @@ func (s *session) acknowledge(f *frames.Frame, bt *batch) *Error {
 		if !ok {
 			return failure(ReasonProtocolError, "%s without an id header", f.Command)
 		}
-		if sub, n := s.ackID(id); sub != nil {
-			settled = s.settle(sub, func(u *unacknowledged) bool { return u.n == n })
+		if settled = s.settleAckID(id); settled == nil {
+			// STOMP 1.2 wants the `ack` header of the MESSAGE here, and ActiveMQ and
+			// RabbitMQ take nothing else. But Spring's StompSession.acknowledge sends
+			// what it is given, its parameter is called messageId, and so programs give
+			// it the message-id: ignored, as what is unknown is, their message would
+			// come again and end as a dead letter. Nobody means anything else by it.
+			settled = s.settleMessageID(id, f)
 		}
 	default:
 		id, ok := f.Lookup(frames.HeaderMessageID)
 		if !ok {
 			return failure(ReasonProtocolError, "%s without a message-id header", f.Command)
 		}
-		which, named := f.Lookup(frames.HeaderSubscription)
-		if !named && s.version == frames.V11 {
+		if _, named := f.Lookup(frames.HeaderSubscription); !named && s.version == frames.V11 {
 			return failure(ReasonProtocolError, "%s without a subscription header", f.Command)
 		}
-		for _, sub := range s.subs {
-			if named && sub.id != which {
-				continue
-			}
-			if settled = s.settle(sub, func(u *unacknowledged) bool { return u.id == id }); len(settled) > 0 {
-				break
-			}
-		}
+		settled = s.settleMessageID(id, f)
 	}
 	s.finishSettled(settled, f.Command == frames.CommandAck, bt)
 	return nil
 }
 
-// ackID resolves the value of an `ack` header.
-func (s *session) ackID(id string) (*subscription, uint64) {
+// settleAckID takes the value of an `ack` header, as [appendAckID] writes it. It
+// never begins with 0, which the message-id 00000001-7 does.
+func (s *session) settleAckID(id string) []unacknowledged {
 	which, number, _ := strings.Cut(id, "-")
 	ordinal, err1 := strconv.ParseUint(which, 10, 32)
 	n, err2 := strconv.ParseUint(number, 10, 64)
-	if err1 != nil || err2 != nil {
-		return nil, 0
+	if err1 != nil || err2 != nil || id[0] == '0' {
+		return nil
 	}
 	for _, sub := range s.subs {
 		if sub.ordinal == uint32(ordinal) {
-			return sub, n
+			return s.settle(sub, func(u *unacknowledged) bool { return u.n == n })
 		}
 	}
-	return nil, 0
+	return nil
+}
+
+// settleMessageID takes a message-id, of the subscription that f names if it names
+// one. Where several hold that message the oldest answers.
+func (s *session) settleMessageID(id string, f *frames.Frame) []unacknowledged {
+	which, named := f.Lookup(frames.HeaderSubscription)
+	for _, sub := range s.subs {
+		if named && sub.id != which {
+			continue
+		}
+		if settled := s.settle(sub, func(u *unacknowledged) bool { return u.id == id }); settled != nil {
+			return settled
+		}
+	}
+	return nil
 }
 
 // settle takes what an ACK or NACK covers out of the unacknowledged: the one

@@ -162,7 +162,7 @@ func TestLateAckIsIgnored(t *testing.T) { // trap 31
 	answer(c, "1.2", "ACK", got[0])
 	answer(c, "1.2", "ACK", got[0])
 	answer(c, "1.2", "NACK", got[0])
-	for _, id := range []string{"", "x", "-", "1-", "-1", "1-99", "99-1", "1-0", "18446744073709551616-1", got[0].Get("message-id")} {
+	for _, id := range []string{"", "x", "-", "1-", "-1", "1-99", "99-1", "1-0", "18446744073709551616-1", "00000001-2", "12345678-2", "deadbeef-2", got[0].Get("message-id")} {
 		c.Send("ACK", "", "id", id)
 		c.Send("NACK", "", "id", id)
 	}
@@ -175,6 +175,123 @@ func TestLateAckIsIgnored(t *testing.T) { // trap 31
 	wantMessages(t, next, "2") // the ACK behind the UNSUBSCRIBE came too late
 }
 
+// byMessageID answers m in 1.2 as programs with Spring's StompSession do, which
+// give acknowledge the message-id.
+func byMessageID(c *brokertest.Client, command string, m *frames.Frame, headers ...string) {
+	c.Send(command, "", append(headers, "id", m.Get("message-id"))...)
+}
+
+func TestAckByMessageID(t *testing.T) {
+	for _, tc := range []struct {
+		mode, command string
+		remain        []string // for the client
+		left          int      // in the queue
+	}{
+		{"client-individual", "ACK", nil, 2},
+		{"client", "ACK", nil, 1},
+		{"client-individual", "NACK", []string{"2"}, 3},
+		{"client", "NACK", []string{"1", "2"}, 3},
+	} {
+		t.Run(tc.mode+" "+tc.command, func(t *testing.T) {
+			b := brokertest.New(t, broker.Options{})
+			publishJobs(t, b, "/queue/jobs", 3)
+			c := brokertest.Connect(t, b)
+			c.Subscribe(t, "other", "/queue/other", "ack", tc.mode)
+			c.Subscribe(t, "s", "/queue/jobs", "ack", tc.mode)
+			got := wantMessages(t, c, "1", "2", "3")
+			byMessageID(c, tc.command, got[1])
+			for _, m := range wantMessages(t, c, tc.remain...) {
+				wantHeaders(t, m, "redelivered", "true")
+			}
+			if st := b.Stats(); st.QueueMessages != tc.left {
+				t.Errorf("%d messages are left in the queue, want %d", st.QueueMessages, tc.left)
+			}
+		})
+	}
+}
+
+func TestAckByMessageIDInTransaction(t *testing.T) {
+	b := brokertest.New(t, broker.Options{})
+	publishJobs(t, b, "/queue/jobs", 3)
+	c := brokertest.Connect(t, b)
+	c.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual")
+	got := wantMessages(t, c, "1", "2", "3")
+	for _, end := range []string{"ABORT", "COMMIT"} {
+		c.Send("BEGIN", "", "transaction", "t")
+		byMessageID(c, "ACK", got[0], "transaction", "t")
+		byMessageID(c, "NACK", got[2], "transaction", "t")
+		wantMessages(t, c)
+		if n := b.Stats().QueueMessages; n != 3 {
+			t.Errorf("%d messages are left before %s, want 3", n, end)
+		}
+		c.Send(end, "", "transaction", "t")
+	}
+	wantMessages(t, c, "3")
+	if n := b.Stats().QueueMessages; n != 2 {
+		t.Errorf("%d messages are left, want 2", n)
+	}
+}
+
+// A message to a user goes to several subscriptions under one message-id: each
+// answer is that of one of them, the named or the oldest.
+func TestAckByMessageIDOfSeveralSubscriptions(t *testing.T) {
+	b := brokertest.New(t, broker.Options{})
+	c := brokertest.Connect(t, b)
+	for _, id := range []string{"1", "2", "3"} {
+		c.Subscribe(t, id, "/user/queue/a", "ack", "client-individual")
+	}
+	outcomes := make(chan broker.Outcome, 3)
+	m := &broker.Message{Destination: "/queue/a", Body: []byte("x"), Settled: func(_ string, o broker.Outcome) { outcomes <- o }}
+	var session string
+	for s := range b.Sessions() {
+		session = s.ID
+	}
+	if d, err := b.PublishToSession(t.Context(), session, m); err != nil || d.Unacknowledged != 3 {
+		t.Fatalf("published as %+v, %v", d, err)
+	}
+	got := wantMessages(t, c, "x", "x", "x")
+	byMessageID(c, "NACK", got[0], "subscription", "none")
+	byMessageID(c, "NACK", got[0], "subscription", "2")
+	byMessageID(c, "NACK", got[0], "subscription", "2") // settled
+	byMessageID(c, "ACK", got[0])
+	byMessageID(c, "ACK", got[0])
+	byMessageID(c, "ACK", got[0])
+	c.Sync(t)
+	close(outcomes)
+	var all []broker.Outcome
+	for o := range outcomes {
+		all = append(all, o)
+	}
+	if fmt.Sprint(all) != "[refused acknowledged acknowledged]" {
+		t.Errorf("settled as %v", all)
+	}
+}
+
+// Where a program chooses message-ids that look like `ack` headers, the header of
+// a delivery that waits comes first.
+func TestAckHeaderComesBeforeMessageID(t *testing.T) {
+	b := brokertest.New(t, broker.Options{})
+	c := brokertest.Connect(t, b)
+	c.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual")
+	for _, id := range []string{"1-2", "mine", "00000001-1"} {
+		if err := b.Publish(t.Context(), &broker.Message{Destination: "/queue/jobs", Body: []byte(id), ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := wantMessages(t, c, "1-2", "mine", "00000001-1")
+	for i, m := range got {
+		wantHeaders(t, m, "message-id", string(m.Body), "ack", fmt.Sprint("1-", i+1))
+	}
+	byMessageID(c, "ACK", got[0])  // the ack header of the second
+	byMessageID(c, "NACK", got[0]) // which is settled
+	wantMessages(t, c, "1-2")
+	byMessageID(c, "NACK", got[2]) // no ack header begins with 0
+	wantMessages(t, c, "00000001-1")
+	if n := b.Stats().QueueMessages; n != 2 {
+		t.Errorf("%d messages are left, want 2", n)
+	}
+}
+
 func TestAckOfAnotherSessionIsIgnored(t *testing.T) {
 	b := brokertest.New(t, broker.Options{})
 	publishJobs(t, b, "/queue/jobs", 1)
@@ -183,6 +300,8 @@ func TestAckOfAnotherSessionIsIgnored(t *testing.T) {
 	m := wantMessages(t, c, "1")[0]
 	thief.Subscribe(t, "s", "/queue/other", "ack", "client-individual")
 	answer(thief, "1.2", "ACK", m)
+	byMessageID(thief, "ACK", m)
+	byMessageID(thief, "ACK", m, "subscription", "s")
 	thief.Sync(t)
 	if n := b.Stats().QueueMessages; n != 1 {
 		t.Errorf("%d messages are left, want the one that its receiver has not acknowledged", n)

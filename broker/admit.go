@@ -120,9 +120,9 @@ func orHour(d time.Duration) time.Duration {
 
 // ClientAddress returns the address that a request came from: the peer's, or,
 // when that is one of Options.TrustedProxies, the last in X-Forwarded-For that is
-// not a trusted proxy itself, with port 0. It is what the limits per address go
-// by, [SessionInfo] shows and an authenticator is told. It is invalid if
-// Request.RemoteAddr is no IP address with a port, as on a Unix socket.
+// not a trusted proxy itself, with port 0. It is what limits per address go by,
+// what [SessionInfo] shows and an authenticator is told. It is not valid if
+// Request.RemoteAddr is no IP address and port, as on a Unix socket.
 func (b *Broker) ClientAddress(r *http.Request) netip.AddrPort {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !b.trusted(peer.Addr()) {

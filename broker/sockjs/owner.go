@@ -3,7 +3,6 @@ package sockjs
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -25,12 +24,13 @@ func byCookie(name string) proof {
 	}
 }
 
-func byAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
+// byAddress is what a client proves that shows nothing: its own address, and not
+// that of a proxy which the broker trusts.
+func (h *handler) byAddress(r *http.Request) string {
+	if a := h.b.ClientAddress(r).Addr(); a.IsValid() {
+		return a.Unmap().String()
 	}
-	return host
+	return r.RemoteAddr
 }
 
 // owner is who a session belongs to: a hash of the best proof that its first
@@ -42,9 +42,9 @@ type owner struct {
 	hash  [sha256.Size]byte
 }
 
-func (o *Options) ownerOf(r *http.Request) owner {
+func (h *handler) ownerOf(r *http.Request) owner {
 	proofs := []proof{byTicket, byAuthorization}
-	for _, name := range []string{o.Cookie, o.OwnCookie} {
+	for _, name := range []string{h.o.Cookie, h.o.OwnCookie} {
 		if name != "" {
 			proofs = append(proofs, byCookie(name))
 		}
@@ -54,7 +54,7 @@ func (o *Options) ownerOf(r *http.Request) owner {
 			return owner{p, sha256.Sum256([]byte(v))}
 		}
 	}
-	return owner{byAddress, sha256.Sum256([]byte(byAddress(r)))}
+	return owner{h.byAddress, sha256.Sum256([]byte(h.byAddress(r)))}
 }
 
 // sent reports whether r comes from the owner.

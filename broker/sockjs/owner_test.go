@@ -2,6 +2,7 @@ package sockjs_test
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -118,6 +119,35 @@ func TestC10OwnCookie(t *testing.T) {
 		one.as("198.51.100.7").send("a", `["\n"]`)
 		w.connected("b") // a client without cookies has its address
 		w.as("198.51.100.7").want("POST", "/000/b/xhr", "", 404, "")
+	})
+}
+
+// C-10: behind proxies that the broker trusts, clients without cookies differ by
+// the addresses that the proxies saw; what others say of themselves is not asked.
+func TestC10AddressBehindProxy(t *testing.T) {
+	o := broker.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28")}}
+	bubble(t, o, sockjs.Options{OwnCookie: "JSESSIONID"}, func(t *testing.T, w *world) {
+		behind := func(proxy, forwarded string) *world { return w.as(proxy, "X-Forwarded-For", forwarded) }
+		client := behind("192.0.2.1", "198.51.100.7")
+		client.connected("a")
+		for _, stranger := range []*world{
+			behind("192.0.2.1", "198.51.100.8"),
+			behind("192.0.2.1", "198.51.100.7, 198.51.100.8"), // it says so itself
+			behind("203.0.113.1", "198.51.100.7"),             // it is no proxy
+			w,                                                 // the proxy itself
+		} {
+			stranger.want("POST", "/000/a/xhr_send", `["\n"]`, 404, "")
+			stranger.want("POST", "/000/a/xhr", "", 404, "")
+		}
+		client.send("a", `["\n"]`)
+		behind("192.0.2.2", "198.51.100.7").send("a", `["\n"]`) // by way of another proxy
+		behind("192.0.2.1", "203.0.113.9, ::ffff:198.51.100.7, 192.0.2.3").send("a", `["\n"]`)
+		synctest.Wait()
+		for s := range w.b.Sessions() {
+			if s.Remote.Addr().String() != "198.51.100.7" {
+				t.Errorf("the session has the address %v", s.Remote)
+			}
+		}
 	})
 }
 

@@ -77,7 +77,7 @@ func (h *handler) open(w http.ResponseWriter, r *http.Request, id string, k *kin
 		auth.WriteRefusal(w, err)
 		return nil, nil
 	}
-	s := newSession(h.o.ownerOf(r), k, r.Header.Get("Origin"), h.o.DisconnectDelay)
+	s := newSession(h.ownerOf(r), k, r.Header.Get("Origin"), h.o.DisconnectDelay)
 	woken, _ := s.attach()      // a new session refuses nobody
 	if !h.sessions.add(id, s) { // somebody was faster
 		a.Release()
