@@ -25,9 +25,12 @@ const (
 	exitFailure = 1 // something went wrong: no connection, no receipt, a bad configuration
 	exitUsage   = 2 // the command line is wrong, or the configuration of serve; nothing was done
 	exitRefused = 3 // the server refused: credential, origin or destination
+
+	exitInterrupted = 130 // Ctrl-C before it was done, as shells have it
 )
 
-const exitHelp = `Exit codes: 0 done, 1 failure, 2 wrong command line, 3 refused by the server.`
+const exitHelp = `Exit codes: 0 done, 1 failure, 2 wrong command line, 3 refused by the server,
+130 interrupted before it was done.`
 
 // Program is one run of hoofbeat.
 type Program struct {
@@ -79,6 +82,8 @@ func exitCode(err error) int {
 	var answered *statusError
 	var closed *client.CloseError
 	switch {
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &configured), errors.Is(err, client.ErrOptions):
 		return exitUsage
 	case errors.As(err, &refused):
@@ -118,7 +123,7 @@ func (p *Program) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(p.serve(), p.ticket(), p.notify(), p.pub(), p.sub(), p.passwd(), p.config(), p.version())
+	root.AddCommand(p.serve(), p.ticket(), p.notify(), p.pub(), p.sub(), p.bench(), p.passwd(), p.config(), p.version())
 	return root
 }
 

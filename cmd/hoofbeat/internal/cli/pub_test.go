@@ -64,7 +64,7 @@ func TestPubInterrupted(t *testing.T) {
 		}
 		brokertest.Eventually(t, "CONNECT and SEND arrive", func() bool { return s.Broker.Stats().FramesIn >= received+2 })
 		c.cancel()
-		contains(t, line, c.wait(t, exitFailure).err.String(), "interrupted")
+		contains(t, line, c.wait(t, exitInterrupted).err.String(), "interrupted")
 		// The command's reader is still in the pipe, as it would be at a terminal.
 		if _, err := io.WriteString(typing, "nobody\n"); err != nil {
 			t.Fatal(err)

@@ -38,7 +38,7 @@ func TestSubInterrupted(t *testing.T) {
 	c = start(t, nil, nil, "sub", "-u", s.URL, "/topic/a", "-n", "2")
 	s.subscriptions(t, 2)
 	c.cancel()
-	contains(t, "sub", c.wait(t, exitFailure).err.String(), "interrupted after 0 of 2 messages")
+	contains(t, "sub", c.wait(t, exitInterrupted).err.String(), "interrupted after 0 of 2 messages")
 }
 
 // What was printed is acknowledged, and no more: the next consumer gets the rest.

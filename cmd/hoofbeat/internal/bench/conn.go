@@ -1,0 +1,246 @@
+package bench
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/hoofbeat/hoofbeat/broker/client"
+)
+
+// conn is one STOMP client. One goroutine at a time reads from it; any may
+// write.
+type conn struct {
+	net.Conn
+	number    int
+	webSocket bool
+	buffers   *buffers
+
+	undecoded  []byte // of the network: a WebSocket frame, or STOMP, not complete yet
+	unfinished []byte // of STOMP: a frame in several WebSocket frames
+	seam       seam
+	current    frame // the frame that the receiver has
+	refusal    *client.ErrorFrame
+	thorough   bool          // see drain
+	took       time.Duration // from dialling to CONNECTED
+
+	writing sync.Mutex
+	closing atomic.Bool // this side has closed, or said that it will
+	bytes   atomic.Int64
+	reads   atomic.Int64
+}
+
+// receiver gets what a connection receives. Its calls never overlap.
+type receiver interface {
+	// begin says that bytes came, now by the run's clock.
+	begin(now int64)
+	// frame is called for each frame in them but ERROR; what f refers to is valid
+	// during the call.
+	frame(f *frame)
+	// end follows the last frame of them. Reading goes on when it returns nil.
+	end() error
+}
+
+// receiveSimply reads with the connection's own Read until it or to fails.
+func (c *conn) receiveSimply(clock clock, to receiver) error {
+	b := c.buffers.get()
+	defer c.buffers.put(b)
+	for {
+		n, err := c.Read((*b)[c.pending(*b):])
+		if n > 0 {
+			if e := c.take((*b)[:len(c.undecoded)+n], clock.now(), to); e != nil {
+				return e
+			}
+		}
+		if err != nil {
+			return c.ended(err)
+		}
+	}
+}
+
+// pending puts what is not decoded yet into the beginning of a buffer.
+func (c *conn) pending(b []byte) int {
+	copy(b, c.undecoded)
+	return len(c.undecoded)
+}
+
+// take hands the frames in p, which begins with the undecoded bytes, to a
+// receiver and keeps the rest.
+func (c *conn) take(p []byte, now int64, to receiver) error {
+	c.reads.Store(c.reads.Load() + 1)
+	c.bytes.Store(c.bytes.Load() + int64(len(p)-len(c.undecoded)))
+	to.begin(now)
+	n, err := c.decode(p, to)
+	if e := to.end(); err == nil {
+		err = e
+	}
+	if err == nil && len(p)-n >= c.buffers.size {
+		err = fmt.Errorf("a frame from the server is over %d bytes", c.buffers.size)
+	}
+	if rest := p[n:]; len(rest) > 0 {
+		c.undecoded = append(c.undecoded[:0], rest...)
+	} else {
+		c.undecoded = c.undecoded[:0]
+	}
+	return err
+}
+
+// decode returns how much of p it used.
+func (c *conn) decode(p []byte, to receiver) (int, error) {
+	if !c.webSocket {
+		return c.frames(p, to)
+	}
+	used := 0
+	for {
+		op, payload, n, err := nextMessage(p[used:])
+		if n == 0 || err != nil {
+			return used, err
+		}
+		used += n
+		switch op {
+		case ws.OpContinuation, ws.OpText, ws.OpBinary:
+			if err := c.payload(payload, to); err != nil {
+				return used, err
+			}
+		case ws.OpClose:
+			return used, c.closed(closing(payload))
+		case ws.OpPing:
+			if err := c.write(appendMessage(nil, ws.OpPong, payload)); err != nil {
+				return used, err
+			}
+		}
+	}
+}
+
+// payload takes the content of one WebSocket frame, nearly always one whole
+// STOMP frame.
+func (c *conn) payload(p []byte, to receiver) error {
+	whole := p
+	if len(c.unfinished) == 0 {
+		if c.seam.divide(p, &c.current) {
+			to.frame(&c.current)
+			return nil
+		}
+	} else {
+		c.unfinished = append(c.unfinished, p...)
+		whole = c.unfinished
+	}
+	n, err := c.frames(whole, to)
+	if err != nil {
+		return err
+	}
+	if n == len(whole) {
+		c.seam.learn(whole, &c.current)
+		c.unfinished = c.unfinished[:0]
+	} else {
+		c.unfinished = append(c.unfinished[:0], whole[n:]...)
+	}
+	if len(c.unfinished) > c.buffers.size {
+		return fmt.Errorf("a frame from the server is over %d bytes", c.buffers.size)
+	}
+	return nil
+}
+
+// afterError is how long a server may take to close after an ERROR (STOMP 1.2,
+// "ERROR": it must); the close code is worth waiting for.
+const afterError = time.Second
+
+func (c *conn) frames(p []byte, to receiver) (int, error) {
+	f := &c.current
+	for used := 0; ; {
+		n, ok, err := f.next(p[used:])
+		used += n
+		if !ok || err != nil {
+			return used, err
+		}
+		if len(f.command) == 5 && string(f.command) == "ERROR" {
+			if c.refusal == nil {
+				c.refusal = &client.ErrorFrame{Message: f.text("message"), Body: string(f.body)}
+				if err := c.SetReadDeadline(time.Now().Add(afterError)); err != nil {
+					return used, c.refusal
+				}
+			}
+			continue
+		}
+		to.frame(f)
+	}
+}
+
+// ended is why the connection ended: an ERROR says more than what followed.
+func (c *conn) ended(err error) error {
+	if c.refusal != nil {
+		return c.refusal
+	}
+	return err
+}
+
+func (c *conn) closed(by *client.CloseError) error {
+	if c.refusal != nil {
+		c.refusal.Close = by
+	}
+	return c.ended(by)
+}
+
+// wrap appends a STOMP frame, or a heart-beat, as it goes over this connection:
+// over WebSocket each is a message of its own.
+func (c *conn) wrap(dst, frame []byte) []byte {
+	if !c.webSocket {
+		return append(dst, frame...)
+	}
+	return appendMessage(dst, ws.OpText, frame)
+}
+
+func (c *conn) write(p []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_, err := c.Write(p)
+	return err
+}
+
+// send writes one frame.
+func (c *conn) send(frame []byte) error { return c.write(c.wrap(nil, frame)) }
+
+// subscribe sends SUBSCRIBE with id 0.
+func (c *conn) subscribe(destination, ack string) error {
+	return c.send(command("SUBSCRIBE", "id", "0", "destination", escape(destination), "ack", ack))
+}
+
+// leave says goodbye, waiting for no answer, and closes.
+func (c *conn) leave() {
+	c.closing.Store(true)
+	// Nobody waits for long: the writer may be stuck behind a full socket.
+	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+	p := c.wrap(nil, []byte("DISCONNECT\n\n\x00"))
+	if c.webSocket {
+		p = appendMessage(p, ws.OpClose, []byte{1000 >> 8, 1000 & 0xff})
+	}
+	_ = c.write(p)
+	c.close()
+}
+
+// close ends the connection without a word.
+func (c *conn) close() {
+	c.closing.Store(true)
+	_ = c.Conn.Close()
+}
+
+// buffers are shared by the connections of a run: only one that has something
+// to read holds one.
+type buffers struct {
+	size int
+	pool sync.Pool
+}
+
+func (b *buffers) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	p := make([]byte, b.size)
+	return &p
+}
+
+func (b *buffers) put(p *[]byte) { b.pool.Put(p) }

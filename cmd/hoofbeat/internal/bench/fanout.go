@@ -1,0 +1,76 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+)
+
+// Fanout is publishers that send to one topic with many subscribers.
+type Fanout struct {
+	// Subscribers is how many get each message. Default 100.
+	Subscribers int
+	// Publishers is how many send. Default 1.
+	Publishers int
+	// Rate is how many messages a second they send together; 0 keeps Window
+	// messages in flight.
+	Rate float64
+	// Window is how many messages are in flight at a time. Default 32768 divided
+	// by the subscribers, but 16 to 1024.
+	Window int
+	// Stalled is how many of the subscribers stop reading when the load begins.
+	Stalled int
+}
+
+func (f *Fanout) prepare(c *Config) (int, error) {
+	err := positive("subscribers", &f.Subscribers, 100)
+	if err == nil {
+		err = positive("publishers", &f.Publishers, 1)
+	}
+	if err == nil {
+		err = checkRate(f.Rate)
+	}
+	if err == nil && (f.Stalled < 0 || f.Stalled >= f.Subscribers) {
+		err = fmt.Errorf("%w: %d stalled of %d subscribers: want less of them", ErrOptions, f.Stalled, f.Subscribers)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if c.Destination == "" {
+		c.Destination = "/topic/bench"
+	}
+	return f.Subscribers + f.Publishers, positive("window", &f.Window, min(1024, max(16, 32768/(f.Subscribers-f.Stalled))))
+}
+
+func (f *Fanout) measure(ctx context.Context, r *run) error {
+	t := newTraffic(r, f.Rate)
+	name, reading := r.destination(), f.Subscribers-f.Stalled
+	l := newLane(f.Window, reading)
+	for i := range f.Publishers {
+		t.flow(i, name, l, reading)
+	}
+	for i := range f.Subscribers {
+		s := t.subscriber(name, l, 0, make([]tally, f.Publishers))
+		if i < f.Stalled {
+			s.release = make(chan struct{})
+		}
+	}
+	t.stalled = f.Stalled
+	scenario := "fanout"
+	if f.Stalled > 0 {
+		scenario = "slow"
+	}
+	t.describe(scenario, f.Subscribers, f.Publishers, f.Window)
+	return t.measure(ctx)
+}
+
+// destination returns a destination for this run alone.
+func (r *run) destination() string { return r.Destination + "." + r.name }
+
+// describe puts into the result what is loaded how.
+func (t *traffic) describe(scenario string, subscribers, publishers, window int) {
+	r := t.result
+	r.Scenario, r.Unit, r.Subscribers, r.Publishers, r.Rate = scenario, "deliveries", subscribers, publishers, t.rate
+	if t.rate == 0 {
+		r.Window = window
+	}
+}

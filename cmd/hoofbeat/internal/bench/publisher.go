@@ -1,0 +1,124 @@
+package bench
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// flow is what one publisher sends to one destination.
+type flow struct {
+	id        uint32
+	publisher *publisher
+	template  *template
+	sent      atomic.Uint64
+	lane      *lane
+	expected  int // subscribers that are to get each message and read
+}
+
+// publisher is a connection that sends. Its flows take turns.
+type publisher struct {
+	conn  *conn
+	flows []*flow
+	next  int
+	batch []byte
+}
+
+// batchFrames is how many SEND frames a publisher puts into one write.
+const batchFrames = 16
+
+// flow adds a flow of the publisher of a number.
+func (t *traffic) flow(number int, destination string, l *lane, expected int) {
+	for len(t.publishers) <= number {
+		t.publishers = append(t.publishers, &publisher{})
+	}
+	p := t.publishers[number]
+	f := &flow{id: uint32(len(t.flows)), publisher: p, template: newTemplate(destination, t.Size), lane: l, expected: expected}
+	t.flows, p.flows = append(t.flows, f), append(p.flows, f)
+}
+
+// publish sends as fast as the lane allows, until the end of the run.
+func (t *traffic) publish(p *publisher) {
+	l := p.flows[0].lane
+	for {
+		n := l.claim(batchFrames, t.stop)
+		if n == 0 {
+			return
+		}
+		p.batch = p.batch[:0]
+		for range n {
+			f := p.flows[p.next]
+			p.next = (p.next + 1) % len(p.flows)
+			p.batch = t.append(p.batch, p.conn, f, t.clock.now())
+		}
+		if !t.flush(p) {
+			return
+		}
+	}
+}
+
+// append appends the next message of a flow.
+func (t *traffic) append(dst []byte, c *conn, f *flow, due int64) []byte {
+	stamp{run: t.id, flow: f.id, sequence: f.sent.Load(), due: due}.put(f.template.body)
+	f.sent.Add(1)
+	return c.wrap(dst, f.template.frame)
+}
+
+func (t *traffic) flush(p *publisher) bool {
+	err := p.conn.write(p.batch)
+	if err != nil && !p.conn.closing.Load() {
+		t.fail(fmt.Errorf("connection %d ended: %w", p.conn.number, plain(err)))
+	}
+	return err == nil
+}
+
+// pace sends at the fixed rate, the publishers in turn. A message carries the time
+// at which it was due: what the generator or a full socket makes late counts as
+// latency, else a server that stops for a moment would be measured once and not
+// as often as a real sender would have met it.
+func (t *traffic) pace() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	sharpenSleep()
+	start, interval := t.clock.now(), float64(time.Second)/t.rate
+	for n := 0; ; n++ {
+		due := start + int64(float64(n)*interval)
+		for {
+			select {
+			case <-t.stop:
+				return
+			default:
+			}
+			left := due - t.clock.now()
+			if left <= 0 {
+				break
+			}
+			sleep(min(time.Duration(left), 100*time.Millisecond))
+		}
+		p := t.publishers[n%len(t.publishers)]
+		f := p.flows[p.next]
+		p.next = (p.next + 1) % len(p.flows)
+		t.noteLag(due)
+		p.batch = t.append(p.batch[:0], p.conn, f, due)
+		if !t.flush(p) {
+			return
+		}
+	}
+}
+
+// noteLag counts how late a message is. It borrows the lock of a place.
+func (t *traffic) noteLag(due int64) {
+	p := t.places[0]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.measuring && p.counts(due) {
+		t.lag.add(t.clock.now() - due)
+	}
+}
+
+// probe sends a message that only says that it has come. Nothing else is sent yet.
+func (f *flow) probe(run uint16) error {
+	stamp{probe: true, run: run, flow: f.id}.put(f.template.body)
+	return f.publisher.conn.send(f.template.frame)
+}

@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+)
+
+// Table writes a result for people.
+func (r *Result) Table(w io.Writer) error {
+	verdict := r.Verdict
+	if r.Interrupted {
+		verdict += " (interrupted)"
+	}
+	fmt.Fprintf(w, "%s %s  %s\n", r.Scenario, verdict, r.URL)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("load", "%s", r.load())
+	if i := r.Idle; i != nil {
+		row("opened", "in %s, %s a second", seconds(i.ConnectSeconds), count(r.PerSecond))
+		row("held", "%s: %s received, %d heart-beats sent", seconds(r.Seconds), size(i.BytesReceived), i.HeartbeatsSent)
+	} else {
+		row(r.Unit, "%s in %s, %s a second", count(float64(r.Count)), seconds(r.Seconds), count(r.PerSecond))
+	}
+	if r.SentPerSecond > 0 {
+		row("sent", "%s a second", count(r.SentPerSecond))
+	}
+	latency := func(name string, l *Latency) {
+		if l != nil {
+			row(name, "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", short(l.P50), short(l.P90), short(l.P99), short(l.P999), short(l.Max))
+		}
+	}
+	latency("latency", r.Latency)
+	latency("generator lag", r.GeneratorLag)
+	if s := r.Server; s != nil {
+		row("server", "%s", r.serverLine(s))
+	}
+	row("generator", "%s", r.generatorLine())
+	if s := r.Stalled; s != nil {
+		text := fmt.Sprintf("%d, disconnected %d, received %d", s.Subscribers, s.Ended, s.Received)
+		if s.Reason != "" {
+			text += ": " + s.Reason
+		}
+		row("stalled", "%s", text)
+	}
+	if c := r.Check; c != nil {
+		row("check", "%s", c)
+	}
+	for _, f := range r.Failures {
+		row("FAIL", "%s", f)
+	}
+	for _, n := range r.Notes {
+		row("note", "%s", n)
+	}
+	return t.Flush()
+}
+
+// load says in words what was done to the server.
+func (r *Result) load() string {
+	var parts []string
+	part := func(n int, one, many string) {
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+one)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %s", n, many))
+		}
+	}
+	part(r.Publishers, "publisher", "publishers")
+	part(r.Subscribers, "subscriber", "subscribers")
+	if len(parts) == 0 {
+		part(r.Connections, "connection", "connections")
+	}
+	if r.Size > 0 {
+		parts = append(parts, fmt.Sprintf("%d bytes", r.Size))
+	}
+	if r.Rate > 0 {
+		parts = append(parts, fmt.Sprintf("%s messages a second", count(r.Rate)))
+	}
+	if r.Window > 0 {
+		parts = append(parts, fmt.Sprintf("%d in flight", r.Window))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (r *Result) serverLine(s *Server) string {
+	text := fmt.Sprintf("CPU %s", seconds(s.CPU))
+	if s.CPUPerMillion > 0 {
+		text += fmt.Sprintf(" (%.3f s for a million)", s.CPUPerMillion)
+	}
+	text += fmt.Sprintf(", memory %s, before %s, peak %s", size(s.RSSAfter), size(s.RSSBefore), size(s.RSSPeak))
+	if i := r.Idle; i != nil {
+		text += fmt.Sprintf("; a connection %s and %.3f ms to open", size(int64(i.RSSPerConnection)), i.CPUPerConnect)
+	}
+	return text
+}
+
+func (r *Result) generatorLine() string {
+	text := fmt.Sprintf("CPU %s", seconds(r.GeneratorCPU))
+	if r.GeneratorCPUPerMillion > 0 {
+		text += fmt.Sprintf(" (%.3f s for a million)", r.GeneratorCPUPerMillion)
+	}
+	if r.MessagesPerRead > 0 {
+		text += fmt.Sprintf(", %.1f messages a read, %.0f bytes a message", r.MessagesPerRead, r.BytesPerMessage)
+	}
+	return text
+}
+
+// count writes a number with three digits that matter.
+func count(n float64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.2f G", n/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.2f M", n/1e6)
+	case n >= 1e4:
+		return fmt.Sprintf("%.1f k", n/1e3)
+	case n == math.Trunc(n):
+		return fmt.Sprintf("%.0f", n)
+	}
+	return fmt.Sprintf("%.1f", n)
+}
+
+func size(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+func seconds(s float64) string { return fmt.Sprintf("%.2f s", s) }
+
+// short writes milliseconds in the unit that fits.
+func short(ms float64) string {
+	switch {
+	case ms >= 1000:
+		return fmt.Sprintf("%.2f s", ms/1000)
+	case ms >= 1:
+		return fmt.Sprintf("%.2f ms", ms)
+	}
+	return fmt.Sprintf("%.0f µs", ms*1000)
+}

@@ -1,0 +1,309 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hoofbeat/hoofbeat/broker/client"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/bench"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// load is one run of bench.
+type load struct {
+	connection
+	conf bench.Config
+	json bool
+}
+
+func (p *Program) bench() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure a STOMP server",
+		Long:  benchHelp + "\n\n" + benchExit,
+		Example: `  hoofbeat bench fanout --subscribers 100
+  hoofbeat bench fanout --subscribers 100 --rate 200 --server-pid $(pidof hoofbeat)
+  hoofbeat bench queues --producers 4 --consumers 4 --json | jq .per_second
+  hoofbeat bench pairs -u tcp://127.0.0.1:61613 --pairs 50 --duration 20s
+  hoofbeat bench idle --connections 5000 --duration 30s --server-pid $(pidof hoofbeat)`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(p.benchFanout(), p.benchSlow(), p.benchPairs(), p.benchUsers(), p.benchQueues(), p.benchReceipts(), p.benchConnect(), p.benchIdle())
+	return cmd
+}
+
+const benchHelp = `Put load on a STOMP server and measure it. The load goes to the server that you name, as
+hard as it can: without --url or HOOFBEAT_URL that is ` + defaultURL + `. Measure servers
+that are yours, and start with one on your own machine.
+
+Every message is numbered and its content known. A run is PASS only when everything that
+was sent arrived where it should, once, in order and unchanged; else it is FAIL with exact
+counts, whatever the speed.
+
+Without --rate the senders keep --window messages in flight: a message counts until all its
+receivers have it. That finds how much the server can do; the latency is then that of a
+full server. With --rate they send at fixed times whatever the server does, and latency
+counts from the time at which a message was due, so that a pause of the server, or a
+generator that is late, is not hidden. Ask first how much goes, then for the latency at
+half of that.
+
+The load runs for --warmup before it is measured for --duration. --server-pid names the
+process of a server on this machine (Linux), to measure it and its descendants: CPU seconds
+for a million messages, memory, and how much of the machine others took meanwhile. Where
+generator and server share the cores, that CPU time is the figure to compare.`
+
+const benchExit = `Exit codes: 0 done and PASS, 1 FAIL or no connection, 2 wrong command line, 3 refused by
+the server, 130 interrupted.`
+
+const benchJSONHelp = `--json prints one object. Times are in the unit that the name ends with, sizes in bytes:
+  scenario, verdict (PASS, FAIL), interrupted, failures, notes, url, connections,
+  subscribers, publishers, size, rate, window, seconds, unit, count, per_second,
+  sent_per_second, messages_per_read, bytes_per_message,
+  latency, generator_lag: {count, mean_ms, p50_ms, p90_ms, p99_ms, p999_ms, max_ms},
+  generator_cpu_seconds, generator_cpu_seconds_per_million,
+  server: {cpu_seconds, cpu_seconds_per_million, others_cpu_percent, rss_bytes_before,
+    rss_bytes_after, rss_bytes_peak},
+  check: {expected, received, lost, doubled, reordered, corrupted, misrouted},
+  stalled: {subscribers, ended, received, reason},
+  idle: {connect_seconds, heartbeats_sent, bytes_received, server_cpu_percent,
+    server_cpu_ms_per_connect, server_rss_bytes_per_connection}
+What does not apply is left out.`
+
+func (p *Program) benchFanout() *cobra.Command {
+	var s bench.Fanout
+	cmd := p.benchCommand("fanout", "Few publishers, one topic, many subscribers", `All publishers send to one topic and all subscribers get every message. It counts
+deliveries: 100 subscribers make 100 of each message.`, `  hoofbeat bench fanout --subscribers 100
+  hoofbeat bench fanout --subscribers 1000 --size 1024 --rate 50 --duration 20s`, &s)
+	f := cmd.Flags()
+	f.IntVar(&s.Subscribers, "subscribers", 100, "subscribers of the topic")
+	f.IntVar(&s.Publishers, "publishers", 1, "publishers to the topic")
+	rateFlags(f, &s.Rate, &s.Window, "32768 divided by the subscribers, but 16 to 1024")
+	return cmd
+}
+
+func (p *Program) benchSlow() *cobra.Command {
+	s := bench.Fanout{Stalled: 1}
+	cmd := p.benchCommand("slow", "Fan-out in which some subscribers stop reading", `The same as fanout, but some subscribers stop reading when the load begins and go on when
+it has ended. The others must not notice. The stalled ones are to get everything late or to
+be disconnected; the result says which.`, `  hoofbeat bench slow --subscribers 100 --stalled 1 --rate 1000`, &s)
+	f := cmd.Flags()
+	f.IntVar(&s.Subscribers, "subscribers", 100, "subscribers of the topic, stalled ones included")
+	f.IntVar(&s.Stalled, "stalled", 1, "subscribers that stop reading")
+	f.IntVar(&s.Publishers, "publishers", 1, "publishers to the topic")
+	rateFlags(f, &s.Rate, &s.Window, "32768 divided by the subscribers that read, but 16 to 1024")
+	return cmd
+}
+
+func (p *Program) benchPairs() *cobra.Command {
+	var s bench.Pairs
+	cmd := p.benchCommand("pairs", "Many topics with one publisher and one subscriber each", `Each topic has a publisher and a subscriber of its own, which makes two connections.`, `  hoofbeat bench pairs --pairs 100
+  hoofbeat bench pairs --pairs 100 --rate 5000`, &s)
+	f := cmd.Flags()
+	f.IntVar(&s.Pairs, "pairs", 100, "topics")
+	rateFlags(f, &s.Rate, &s.Window, "on each topic, 8192 divided by the topics, but 1 to 64")
+	return cmd
+}
+
+func (p *Program) benchUsers() *cobra.Command {
+	var s bench.Users
+	cmd := p.benchCommand("users", "Messages to single users", `Every user subscribes to /user/queue/bench, and the publishers send to
+/user/NAME/queue/bench of one user after the other. The names are --login with its %d
+replaced by the number of the connection: bench0, bench1 … for the users and the next
+numbers for the publishers, all with the same passcode.
+
+Clients may not send to other users unless a rule says so, also in development mode.
+hoofbeat serve wants this in its hoofbeat.yaml:
+
+  rules:
+    - {allow: [send], destination: "/user/*/queue/bench", any_user: true}
+
+In development mode the logins are taken at their word. Elsewhere the users must exist,
+for example in auth.users.file.`, `  hoofbeat bench users --users 100
+  hoofbeat bench users --users 1000 --rate 2000 --login 'user%d'`, &s)
+	f := cmd.Flags()
+	f.IntVar(&s.Users, "users", 100, "users, each with one connection")
+	f.IntVar(&s.Publishers, "publishers", 1, "publishers to all users")
+	rateFlags(f, &s.Rate, &s.Window, "256")
+	return cmd
+}
+
+func (p *Program) benchQueues() *cobra.Command {
+	var s bench.Queues
+	cmd := p.benchCommand("queues", "Producers and competing consumers of a queue", `Each message goes to one of the consumers, which acknowledges it as --ack says. The check
+is that each came once to any of them, and that none saw a producer's messages out of
+order.`, `  hoofbeat bench queues --producers 4 --consumers 4
+  hoofbeat bench queues --ack auto --size 1024`, &s)
+	f := cmd.Flags()
+	f.IntVar(&s.Producers, "producers", 4, "clients that send to the queue")
+	f.IntVar(&s.Consumers, "consumers", 4, "clients that share its messages")
+	f.StringVar(&s.Ack, "ack", "client-individual", "how they acknowledge: auto, client or client-individual")
+	rateFlags(f, &s.Rate, &s.Window, "1024")
+	// It fails only for a flag that does not exist.
+	_ = cmd.RegisterFlagCompletionFunc("ack", cobra.FixedCompletions([]string{"auto", "client", "client-individual"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (p *Program) benchReceipts() *cobra.Command {
+	var s bench.Receipts
+	cmd := p.benchCommand("receipts", "How soon the server confirms", `Each client sends messages with a receipt to a topic of its own that nobody subscribes
+to, the next one when a receipt has come. Latency is from SEND to RECEIPT.`, `  hoofbeat bench receipts --connections 50
+  hoofbeat bench receipts --connections 1 --window 100`, &s)
+	f := cmd.Flags()
+	f.IntVar(&s.Clients, "connections", 50, "clients")
+	f.IntVar(&s.Window, "window", 1, "messages of each client that wait for their receipt")
+	return cmd
+}
+
+func (p *Program) benchConnect() *cobra.Command {
+	var s bench.Connect
+	cmd := p.benchCommand("connect", "Clients that come and go", `--parallel clients connect and leave, over and over. With --cycle each subscribes to a
+topic of its own, sends a message there and receives it before it leaves. Latency is a
+whole visit.
+
+A connection that has ended keeps its port for a while. On loopback --source-addresses
+spreads them.`, `  hoofbeat bench connect --parallel 32
+  hoofbeat bench connect --cycle --duration 20s --source-addresses 20`, &s)
+	cmd.Flags().BoolVar(&s.Cycle, "cycle", false, "subscribe, send and receive before leaving")
+	return cmd
+}
+
+func (p *Program) benchIdle() *cobra.Command {
+	var s bench.Idle
+	cmd := p.benchCommand("idle", "Many connections without messages", `Opens the connections, each with a subscription to a topic of its own, and holds them. It
+counts how many are opened a second, and latency is from dialling to CONNECTED. --warmup
+lets the server come to rest before it is measured for --hold, which is another name for
+--duration: what it uses then is the cost of holding them.
+
+Each connection wants an open file in both processes (ulimit -n) and a port; on loopback
+20,000 and more are spread over several source addresses by themselves. A server may bound
+connections that have not said CONNECT yet, also for one address: see --parallel.`, `  hoofbeat bench idle --connections 5000 --hold 30s --server-pid $(pidof hoofbeat)
+  hoofbeat bench idle --connections 1000 --heartbeat 0s --subscribe=false`, &s)
+	f := cmd.Flags()
+	f.IntVar(&s.Clients, "connections", 1000, "connections to hold")
+	heartbeat := f.Duration("heartbeat", 10*time.Second, "heart-beats that the clients send and ask for, 0s for none")
+	subscribe := f.Bool("subscribe", true, "give each connection a subscription")
+	hold := f.Duration("hold", 0, "how long to hold and measure them, default --duration")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if s.Heartbeat = *heartbeat; *heartbeat == 0 {
+			s.Heartbeat = -1
+		} else if *heartbeat < 0 {
+			return usagef("--heartbeat %v is negative", *heartbeat)
+		}
+		s.Unsubscribed = !*subscribe
+		if f.Changed("hold") {
+			return f.Set("duration", hold.String())
+		}
+		return nil
+	}
+	return cmd
+}
+
+func rateFlags(f *pflag.FlagSet, rate *float64, window *int, preset string) {
+	f.Float64Var(rate, "rate", 0, "messages a second of all senders together, 0 for as many as go")
+	f.IntVar(window, "window", 0, "without --rate: messages in flight, 0 for the default: "+preset)
+}
+
+// benchCommand makes the command of a scenario with the flags of all of them.
+func (p *Program) benchCommand(name, short, long, example string, s bench.Scenario) *cobra.Command {
+	b := &load{connection: connection{program: p}}
+	cmd := &cobra.Command{
+		Use:     name + " [flags]",
+		Short:   short,
+		Long:    long + "\n\n" + connectHelp + "\nA %d in --login becomes the number of the connection. A ticket in the URL lets in only one.\nSee also hoofbeat bench --help.\n\n" + benchJSONHelp + "\n\n" + benchExit,
+		Example: example,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return b.run(cmd, s) },
+	}
+	b.addFlags(cmd)
+	f := cmd.Flags()
+	f.IntVar(&b.conf.Size, "size", 128, "bytes in the body of a message, 32 at least")
+	f.DurationVar(&b.conf.Warmup, "warmup", 2*time.Second, "time before it is measured")
+	f.DurationVar(&b.conf.Duration, "duration", 5*time.Second, "time that is measured")
+	f.DurationVar(&b.conf.Patience, "patience", 5*time.Second, "silence after which what has not come is lost")
+	f.IntVar(&b.conf.Parallel, "parallel", 32, "connections that are opened at a time")
+	f.IntVar(&b.conf.Sources, "source-addresses", 0, "addresses 127.0.x.y to connect from, 0 for one or as many as the ports need")
+	f.StringVar(&b.conf.Destination, "destination", "", "what the destinations begin with, default /topic/bench or /queue/bench")
+	f.IntVar(&b.conf.ServerPID, "server-pid", 0, "process of the server, to measure it, too")
+	f.BoolVar(&b.json, "json", false, "print the result as one JSON object")
+	return cmd
+}
+
+func (b *load) run(cmd *cobra.Command, s bench.Scenario) error {
+	p := b.program
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{{"timeout", b.timeout}, {"duration", b.conf.Duration}, {"patience", b.conf.Patience}} {
+		if d.d <= 0 {
+			return usagef("--%s %v is not positive", d.name, d.d)
+		}
+	}
+	if b.conf.Warmup == 0 {
+		b.conf.Warmup = -1
+	}
+	passcode, err := b.credential()
+	if err != nil {
+		return err
+	}
+	b.conf.Target.URL = cmp.Or(b.url, p.getenv(config.EnvURL), defaultURL)
+	b.conf.Login, b.conf.Passcode = cmp.Or(b.login, p.getenv(config.EnvLogin)), passcode
+	b.conf.Host, b.conf.Timeout = b.host, b.timeout
+	_, live := terminal(p.Err)
+	b.conf.Progress = bench.NewProgress(p.Err, live)
+	result, err := bench.Run(cmd.Context(), b.conf, s)
+	switch {
+	case errors.Is(err, bench.ErrOptions):
+		return usageError{err}
+	case errors.Is(err, bench.ErrInterrupted):
+		return errInterrupted
+	case err != nil:
+		return b.advise(s, err)
+	}
+	if b.json {
+		e := json.NewEncoder(p.Out)
+		e.SetEscapeHTML(false)
+		err = e.Encode(result)
+	} else {
+		err = result.Table(p.Out)
+	}
+	switch {
+	case err != nil:
+		return err
+	case result.Interrupted:
+		return errInterrupted
+	case !result.Passed():
+		return fmt.Errorf("FAIL: %s", strings.Join(result.Failures, "\nFAIL: "))
+	}
+	return nil
+}
+
+// credential returns the passcode, asking a person for one that is missing.
+func (b *load) credential() (string, error) {
+	p := b.program
+	login, passcode := cmp.Or(b.login, p.getenv(config.EnvLogin)), cmp.Or(b.passcode, p.getenv(config.EnvPasscode))
+	if login == "" || passcode != "" {
+		return passcode, nil
+	}
+	fd, ok := terminal(p.In)
+	if !ok {
+		return "", nil
+	}
+	return p.ask(fd, fmt.Sprintf("Passcode of %s: ", login))
+}
+
+// advise adds to a refusal what to do about it.
+func (b *load) advise(s bench.Scenario, err error) error {
+	var refused *client.ErrorFrame
+	if _, ok := s.(*bench.Users); ok && errors.As(err, &refused) {
+		return fmt.Errorf("%w\nthe server must let clients send to other users: see hoofbeat bench users --help", err)
+	}
+	return err
+}
