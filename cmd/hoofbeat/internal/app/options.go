@@ -58,6 +58,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			TotalBytes: c.Queues.TotalBytes,
 			Attempts:   c.Queues.Attempts,
 			Prefetch:   c.Queues.Prefetch,
+			Transient:  c.Queues.Transient,
 		},
 	}
 }

@@ -89,7 +89,8 @@ type Limits struct {
 	SockJSSessions            int
 }
 
-// Queues is the section queues; Mode is "work" or "broadcast".
+// Queues is the section queues; Mode is "work" or "broadcast", Transient are
+// patterns.
 type Queues struct {
 	Mode       string
 	Messages   int
@@ -98,6 +99,7 @@ type Queues struct {
 	Queues     int
 	TotalBytes int64
 	Prefetch   int
+	Transient  []string
 }
 
 // WebFlow is the section webflow; Registration is "auto", "announced" or "open",

@@ -76,7 +76,7 @@ func TestDefaultsAreTheDesign(t *testing.T) {
 		t.Errorf("limits %+v, want %+v", c.Limits, want)
 	}
 	queues := Queues{Mode: "work", Messages: 10_000, Bytes: 64 << 20, Attempts: 5, Queues: 1000, TotalBytes: 1 << 30, Prefetch: 100}
-	if c.Queues != queues {
+	if !reflect.DeepEqual(c.Queues, queues) {
 		t.Errorf("queues %+v, want %+v", c.Queues, queues)
 	}
 	if c.Listen != "127.0.0.1:8080" || c.Admin != "127.0.0.1:8081" || c.TCP != "" || c.WebSocket.Path != "/ws" || !c.SockJS || c.Selectors || c.Compatibility != "" || !c.Development() {
@@ -186,6 +186,8 @@ func TestEveryKeyHasItsField(t *testing.T) {
 			text = "send"
 		case "queues.mode":
 			text = "broadcast"
+		case "queues.transient":
+			text = "/queue/*-user*,/queue/reply"
 		case "log.level":
 			text = "debug"
 		case "log.format":
@@ -281,6 +283,9 @@ func TestFileErrors(t *testing.T) {
 		{"negative duration", "heartbeat: {send: -5s}", "-5s is out of range: want 10ms to 1h, or off"},
 		{"drain cannot be off", "drain: {timeout: off}", `"off" is not a duration`},
 		{"word", "queues: {mode: works}", `queues.mode: "works" is not accepted: want work or broadcast`},
+		{"queue pattern", "queues: {transient: [/topic/*]}", `queues.transient: "/topic/*" is not accepted: want a pattern such as /queue/*-user*`},
+		{"long queue pattern", "queues: {transient: [/queue/?" + strings.Repeat("x", 100) + "]}", "want a pattern such as /queue/*-user*"},
+		{"pattern of dead letters", "queues: {transient: [/queue/*-user*, /queue/DLQ.*]}", `"/queue/DLQ.*" is not accepted`},
 		{"bool", "auth: {anonymous: yes}", `auth.anonymous: "yes" is not accepted: want true or false`},
 		{"address", "listen: 8080", `listen: "8080" is not accepted: want host:port such as`},
 		{"port", "listen: 127.0.0.1:http", "is not accepted"},

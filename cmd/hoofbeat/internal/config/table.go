@@ -29,7 +29,7 @@ func bind(c *Config) []Key {
 		"Serve SockJS at websocket.path too, for clients that cannot open a WebSocket: new SockJS(\"http://127.0.0.1:8080/ws\"). With false nothing is found below that path.")
 	c.SockJSCookie = "hoofbeat-sockjs"
 	t.add("sockjs_cookie", word{p: &c.SockJSCookie, kind: "text", want: "letters, digits, - and _, or empty", check: optional(cookieName)},
-		"Cookie that ties together the requests of a SockJS session without a WebSocket, and that a load balancer can go by; in front of Spring it goes by JSESSIONID. It is set with a random value and is no login. A session that was opened with a ticket, a bearer token or the cookie of auth.oauth is tied to that instead, and one of a client without cookies to its address, which behind a proxy is the proxy's: give pages of other sites, whose cookies browsers hold back, a ticket. Empty: no cookie.")
+		"Cookie that ties together the requests of a SockJS session without a WebSocket, and that a load balancer can go by; in front of Spring it goes by JSESSIONID. It is set with a random value and is no login. A session that was opened with a ticket, a bearer token or the cookie of auth.oauth is tied to that instead, and one of a client without cookies to its address, which behind a proxy that is missing from auth.trusted_proxies is the proxy's: give pages of other sites, whose cookies browsers hold back, a ticket. Empty: no cookie.")
 	t.flag("selectors", &c.Selectors,
 		"Take the selector header of a SUBSCRIBE, such as headers.region == 'eu', as Spring's simple broker does: the subscription gets only the messages that it selects. With false a SUBSCRIBE with that header is refused.")
 	t.add("compatibility", word{p: &c.Compatibility, kind: "text", want: "spring, or empty", check: compatible},
@@ -84,6 +84,8 @@ func bind(c *Config) []Key {
 	t.bigSize("queues.total_bytes", &c.Queues.TotalBytes, gib, kib, tib, "Bytes of the messages in all queues together.")
 	t.count("queues.prefetch", &c.Queues.Prefetch, 100, 1_000_000,
 		"Unacknowledged messages of a subscription that does not say prefetch-count.")
+	t.add("queues.transient", list{&c.Queues.Transient, "patterns that begin with /queue/", queuePattern},
+		"Queues that are never kept: a message goes to all who are subscribed at that moment and to nobody later, as on a topic, and no limit of queues concerns it. Behind Spring's broker relay say `/queue/*-user*`: Spring makes such a queue of a /user destination for each session, and what it sends to a session that has just gone would otherwise be kept for ever. Dead letters, in /queue/DLQ.<name>, are kept in any case.")
 
 	bindAuth(t, &c.Auth)
 	bindWebFlow(t, &c.WebFlow)

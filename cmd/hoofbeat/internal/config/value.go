@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // value is one setting behind a pointer, read from and written as text. It has
@@ -207,6 +209,13 @@ func socketURL(s string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is not accepted: want a URL such as wss://one.example.com/ws", s)
+}
+
+func queuePattern(s string) error {
+	if d, err := topics.Parse(s); err != nil || d.Kind != topics.Queue || strings.HasPrefix(s, "/queue/DLQ.") {
+		return fmt.Errorf("%q is not accepted: want a pattern such as /queue/*-user*, and not of /queue/DLQ., which are kept", s)
+	}
+	return nil
 }
 
 func event(s string) error {
