@@ -92,8 +92,31 @@ func parse(f *frames.Frame) (topics.Destination, *Error) {
 	return d, nil
 }
 
+// target is where the last SEND of a session went. Most go where the one before
+// went: looking that up costs 20 ns, parsing and authorising it 150.
+type target struct {
+	dest      topics.Destination
+	principal *auth.Principal // that the rules allowed it to
+}
+
 // sendable checks where a SEND goes and whether it may.
 func (s *session) sendable(f *frames.Frame, bt *batch) (topics.Destination, *Error) {
+	if t := s.target; t != nil && t.dest.Name == f.Get(frames.HeaderDestination) && t.principal == s.principal.Load() {
+		return t.dest, nil
+	}
+	d, fail := s.mayBeSent(f, bt)
+	if fail == nil {
+		if _, pure := s.b.o.Authorizer.(*auth.Rules); pure { // who would say the same again
+			if s.target == nil {
+				s.target = new(target)
+			}
+			*s.target = target{d, s.principal.Load()}
+		}
+	}
+	return d, fail
+}
+
+func (s *session) mayBeSent(f *frames.Frame, bt *batch) (topics.Destination, *Error) {
 	d, fail := parse(f)
 	if fail == nil && d.Pattern {
 		fail = failure(ReasonProtocolError, "a message cannot be sent to a pattern")

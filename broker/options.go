@@ -145,7 +145,7 @@ type Queues struct {
 	Prefetch   int   // unacknowledged messages of a subscription without `prefetch-count`, default 100
 
 	// Transient are Ant patterns of queues that are never kept, in any mode, such
-	// as "/queue/*-user*": a message goes to all who are subscribed at that moment
+	// as "/queue/**/*-user*": a message goes to all who are subscribed at that moment
 	// and to nobody later, as on a topic, and none of these limits concerns it.
 	// Default none.
 	//

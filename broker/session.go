@@ -38,6 +38,7 @@ type session struct {
 	batch     *batch // while octets that came together are being handled
 	subs      []*subscription
 	ordinal   uint32
+	target    *target
 	tx        map[string]*transaction
 	txBytes   int
 	discarded int
@@ -162,7 +163,7 @@ func (s *session) rested() error {
 		return nil
 	}
 	if s.grown && s.dec.Buffered() == 0 {
-		s.grown = false
+		s.grown, s.target = false, nil
 		return errRested
 	}
 	return nil

@@ -231,6 +231,29 @@ func TestRenewReconsidersSubscriptions(t *testing.T) {
 	}
 }
 
+// T+3: neither may the renewed credential send where only the former could, even
+// though where the last SENDs went is remembered; and others have to ask anew.
+func TestRenewReconsidersSends(t *testing.T) {
+	both := []auth.Action{auth.Subscribe, auth.Send}
+	authorizer := rules(t,
+		auth.Rule{Effect: auth.Allow, Actions: both, Destination: "/topic/staff/**", Roles: []string{"staff"}},
+		auth.Rule{Effect: auth.Deny, Actions: both, Destination: "/topic/staff/**"},
+		allow("/topic/**", both...), allow("/app/**", both...))
+	b := brokertest.New(t, broker.Options{Authenticator: wallet(), Authorizer: authorizer})
+	c := brokertest.Connect(t, b, "ticket", "alice staff")
+	for range 2 {
+		send(t, c, "/topic/staff/plans", "allowed")
+		send(t, c, "/topic/public", "allowed")
+		send(t, c, "/topic/public", "allowed")
+		send(t, c, "/topic/staff/plans", "allowed")
+	}
+	c.Send("SEND", `{"ticket":"alice page"}`, "destination", "/app/session/refresh", "receipt", "renewed")
+	c.ExpectReceipt(t, "renewed")
+	send(t, c, "/topic/public", "allowed")
+	c.Send("SEND", "not allowed", "destination", "/topic/staff/plans")
+	wantError(t, c, 4403, "not allowed to send a message")
+}
+
 // An answer that the authorizer gave for the old credential, in the middle of a
 // renewal, is not remembered for the new one.
 func TestRenewWhileTheAuthorizerThinks(t *testing.T) {

@@ -20,9 +20,8 @@ type Options struct {
 	// also for a load balancer that sends a client to one server by its cookie.
 	// With it or Cookie /info says cookie_needed. Default none.
 	//
-	// Name one when clients come through a proxy: their remote address is the
-	// proxy's, and proves nothing. A page of another site (not merely another
-	// origin) does not get it, browsers see to that; give it a ticket.
+	// Name one when clients come through a proxy that is not among the broker's
+	// TrustedProxies: their remote address is the proxy's, and proves nothing.
 	OwnCookie string
 
 	// NoWebSocket says in /info that there is no WebSocket, for servers behind a
