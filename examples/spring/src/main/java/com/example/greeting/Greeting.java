@@ -1,0 +1,5 @@
+package com.example.greeting;
+
+/** What everybody sees. */
+public record Greeting(String text) {
+}
