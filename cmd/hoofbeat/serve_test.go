@@ -368,3 +368,23 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 	run(t, 0, nil, "config", "check", "-c", conf)
 }
+
+// Profiles are for those who ask for them in the configuration, and have the token.
+func TestProfiles(t *testing.T) {
+	s := serve(t, nil)
+	if code := s.call(t, "GET", "/debug/pprof/heap", "", nil); code != http.StatusNotFound {
+		t.Errorf("without the key: HTTP %d", code)
+	}
+	s = serve(t, nil, "--admin-pprof")
+	if code := s.call(t, "GET", "/debug/pprof/heap?gc=1", "", nil); code != http.StatusOK {
+		t.Errorf("HTTP %d", code)
+	}
+	res, err := http.Get(s.admin + "/debug/pprof/heap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without the token: HTTP %d", res.StatusCode)
+	}
+}

@@ -35,6 +35,7 @@ type Config struct {
 	TCP            string
 	AdminToken     string // a secret: only from the environment
 	AdminTokenFile string
+	AdminPprof     bool
 	Node           string
 	Nodes          []Node
 	SockJS         bool

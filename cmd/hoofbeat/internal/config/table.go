@@ -19,6 +19,8 @@ func bind(c *Config) []Key {
 		"Bearer token of the admin API. Without it and without admin_token_file one is made at the start and written to a file of mode 0600.").envOnly = true
 	t.file("admin_token_file", &c.AdminTokenFile,
 		"File whose first line is the bearer token of the admin API, readable by nobody else. It is made if it is missing.")
+	t.flag("admin_pprof", &c.AdminPprof,
+		"Profiles of the Go runtime below /debug/pprof of the admin listener, with the bearer token.")
 
 	t.text("node", &c.Node, "a text such as broker-1", "Name of this broker among others. Empty: a new random one at each start.")
 	t.add("nodes", recordsOf(&c.Nodes, bindNode,
