@@ -12,6 +12,7 @@ import (
 type batch struct {
 	b       *Broker
 	touched []*outbox
+	crowded bool        // an outbox fills faster than its writer goroutine runs
 	pub     publication // scratch of the frame being handled
 }
 
@@ -24,7 +25,7 @@ func (b *Broker) newBatch() *batch {
 }
 
 func (bt *batch) release() {
-	bt.b = nil
+	bt.b, bt.crowded = nil, false
 	bt.pub.reset()
 	if cap(bt.touched) > 1<<16 {
 		bt.touched = nil
@@ -44,6 +45,17 @@ func (bt *batch) flush() {
 		if bt.touched == nil {
 			bt.touched = work[:0]
 		}
+	}
+}
+
+// yield follows the work of a publisher. One that has filled outboxes lets their
+// writer goroutines go first: on busy processors it would be through its next
+// batches before they had one turn, and clients that read as fast as they can
+// would be ended as slow. It waits for no client: a writer that does is not ready.
+func (bt *batch) yield() {
+	if bt.crowded {
+		bt.crowded = false
+		runtime.Gosched()
 	}
 }
 
@@ -86,6 +98,7 @@ func (bt *batch) flushLater() {
 		clear(bt.touched)
 		bt.touched = bt.touched[:0]
 	}
+	bt.yield()
 	bt.release()
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"runtime"
 	"sync"
 )
 
@@ -11,6 +12,10 @@ const (
 	// direct is the size from which a frame is written from where it lies:
 	// copying 32 KiB costs about what a second write call does.
 	direct = 32 << 10
+	// turns is how often a full outbox is looked at before its client is taken
+	// for slow: a writer that waits for the client has nothing to do meanwhile,
+	// and they pass at once.
+	turns = 16
 )
 
 // An outbox holds what waits to be written to one connection, in order, as
@@ -138,26 +143,33 @@ func (o *outbox) push(seg []byte, bt *batch) {
 }
 
 // room reports whether n more octets may be added, ending the session as a
-// slow consumer when not. An outbox that is only waiting for the end of a batch
-// gets its turn first. The caller holds the lock and still does afterwards.
+// slow consumer when not. Before that an outbox that only waits for the end of a
+// batch gets its turn, and so does a writer goroutine that is ready to go on and
+// has found no processor: that is our slowness and not the client's. The caller
+// holds the lock and still does afterwards.
 func (o *outbox) room(n int, bt *batch) bool {
-	if o.closed {
-		return false
-	}
 	limit := o.s.b.o.Limits.Outbox
-	if o.bytes == 0 || n <= limit-o.bytes {
-		return true
-	}
-	if !o.writing {
-		o.mu.Unlock()
-		o.flush(bt)
-		o.mu.Lock()
+	for turn := 0; ; turn++ {
 		if o.closed {
 			return false
+		}
+		if o.writing && o.bytes > limit/4 {
+			bt.crowded = true
 		}
 		if o.bytes == 0 || n <= limit-o.bytes {
 			return true
 		}
+		if turn == turns {
+			break
+		}
+		writing := o.writing
+		o.mu.Unlock()
+		if writing {
+			runtime.Gosched()
+		} else {
+			o.flush(bt)
+		}
+		o.mu.Lock()
 	}
 	o.mu.Unlock()
 	o.s.end(failure(ReasonSlowConsumer, "more than %d bytes are waiting to be read by you", limit), "", bt)

@@ -148,6 +148,7 @@ func (s *session) work() *batch {
 func (s *session) batchEnd() {
 	if s.batch != nil {
 		s.batch.flush()
+		s.batch.yield()
 		s.batch.release()
 		s.batch = nil
 	}

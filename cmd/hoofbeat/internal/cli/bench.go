@@ -48,9 +48,9 @@ Every message is numbered and its content known. A run is PASS only when everyth
 was sent arrived where it should, once, in order and unchanged; else it is FAIL with exact
 counts, whatever the speed.
 
-Without --rate the senders keep --window messages in flight: a message counts until all its
-receivers have it. That finds how much the server can do; the latency is then that of a
-full server. With --rate they send at fixed times whatever the server does, and latency
+Without --rate the senders keep --window messages in flight: a message counts until its
+receivers have it, on average over them, so that single ones may lag behind further. That
+finds how much the server can do; the latency is then that of a full server. With --rate they send at fixed times whatever the server does, and latency
 counts from the time at which a message was due, so that a pause of the server, or a
 generator that is late, is not hidden. Ask first how much goes, then for the latency at
 half of that.
