@@ -46,6 +46,9 @@ while [ $# -gt 0 ]; do
 done
 case $rounds in '' | *[!0-9]* | 0*) die 2 "--rounds $rounds: want a number from 1" ;; esac
 
+# What is set for a broker or a client of its own must not reach those of the measurement.
+for name in $(compgen -e HOOFBEAT_ || true); do unset "$name"; done
+
 # The server and the generator need an open file for each connection and some others.
 # Go programs raise their soft limit to the hard one themselves.
 files=$(ulimit -Hn)
@@ -69,7 +72,7 @@ idle_row() { # connections, other arguments
 
 if [ -n "$quick" ]; then
   short='--warmup 100ms --duration 500ms'
-  for n in 1 10 50; do row "fanout --subscribers $n $short"; done
+  for n in 1 10 50; do row "fanout --subscribers $n --window 64 $short"; done
   row "fanout --subscribers 10 --rate 200 $short"
   row "fanout --subscribers 10 --window 64 --tls $short"
   for n in 50 200; do idle_row "$n" --heartbeat 1s "$short"; done
