@@ -53,3 +53,24 @@ func TestFanOutAllocatesNothingPerSubscriber(t *testing.T) {
 		t.Errorf("%.0f allocations for one message of three subscription ids", first)
 	}
 }
+
+// A user with many sessions is a fan-out too: one frame is encoded for all of
+// them. Only a message that nobody else gets goes right into its outbox.
+func TestSessionsOfAUserShareTheFrame(t *testing.T) {
+	b := brokertest.New(t, broker.Options{})
+	m := &broker.Message{Destination: "/queue/news", Body: []byte("hello")}
+	var list []*brokertest.Client
+	for n, want := range []int{0, 1, 1} {
+		c := brokertest.Connect(t, b, "login", "alice")
+		c.Subscribe(t, "sub-0", "/user/queue/news")
+		list = append(list, c)
+		if got := b.EncodedForUser("alice", m); got != want {
+			t.Errorf("%d sessions: %d frames to share, want %d", n+1, got, want)
+		}
+	}
+	for n, c := range list {
+		for range len(list) - n {
+			expectMessage(t, c, "hello")
+		}
+	}
+}

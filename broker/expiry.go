@@ -54,7 +54,7 @@ func (s *session) notify(destination string, v any, bt *batch) {
 	}
 	p := &publication{prefix: s.b.idPrefix, seq: s.b.nextID()}
 	p.set(&Message{Headers: jsonHeaders, Body: body}, destination)
-	s.b.deliverToSession(s.id, destination[len(userPrefix):], p, bt, new(Delivery))
+	s.b.deliverToSession(s.id, destination[len(userPrefix):], p, bt, new(Delivery), true)
 }
 
 // expiryNotice is how long before its end a session is told, by default.

@@ -29,3 +29,16 @@ func (b *Broker) Push(m *Message) {
 	bt.touched = bt.touched[:0]
 	bt.release()
 }
+
+// EncodedForUser publishes to a user and returns how many frames were encoded to
+// be shared by the sessions.
+func (b *Broker) EncodedForUser(user string, m *Message) int {
+	path, err := b.privatePath(context.Background(), m)
+	if err != nil {
+		panic(err)
+	}
+	bt, p := b.begin(m, userPrefix+path)
+	defer bt.flushLater()
+	b.deliverToUser(user, path, p, bt)
+	return len(p.cache)
+}

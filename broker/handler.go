@@ -88,7 +88,7 @@ func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 		p.msg = &c
 	}
 	var out Delivery
-	r.s.b.deliverToSession(r.Session, path, p, r.bt, &out)
+	r.s.b.deliverToSession(r.Session, path, p, r.bt, &out, true)
 	return out, nil
 }
 

@@ -79,7 +79,7 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 	p.redelivered = m.Redelivered
 	b.stats.published.Add(1)
 	var out Delivery
-	b.deliverToSession(session, path, p, bt, &out)
+	b.deliverToSession(session, path, p, bt, &out, true)
 	return out, nil
 }
 
@@ -151,14 +151,15 @@ func (b *Broker) fanOut(d topics.Destination, p *publication, bt *batch) {
 func (b *Broker) deliverToUser(user, path string, p *publication, bt *batch) (out Delivery) {
 	sessions := b.router.Sessions(user)
 	for _, session := range sessions {
-		b.deliverToSession(session, path, p, bt, &out)
+		b.deliverToSession(session, path, p, bt, &out, len(sessions) == 1)
 	}
 	return out
 }
 
-func (b *Broker) deliverToSession(session, path string, p *publication, bt *batch, out *Delivery) {
+// deliverToSession delivers to one session; only says that no other gets p.
+func (b *Broker) deliverToSession(session, path string, p *publication, bt *batch, out *Delivery, only bool) {
 	subs := b.router.MatchSession(session, path)
-	p.single = len(subs) == 1
+	p.single = only && len(subs) == 1
 	for _, sub := range subs {
 		if sub.deliver(p, bt) {
 			out.Subscriptions++
