@@ -17,6 +17,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/internal/script"
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
@@ -163,7 +164,7 @@ func TestNode(t *testing.T) {
 	tk := &tickets{left: map[string]bool{"websocket": true, "xhr-streaming": true, "eventsource": true, "xhr-polling": true}}
 	guarded := newProgram(t, broker.Options{Authenticator: tk})
 	proxies := brokenProxies(t, home)
-	script(t, "node.mjs", map[string]string{
+	run(t, "node.mjs", map[string]string{
 		"url": home + "/ws", "recorded": serve(t, record) + "/ws",
 		"tickets": serve(t, sockjs.Handler(guarded.Broker, sockjs.Options{})) + "/ws",
 		"refused": proxies["refused"] + "/ws", "stripped": proxies["stripped"] + "/ws", "cut": proxies["cut"] + "/ws",
@@ -185,7 +186,7 @@ func TestNode(t *testing.T) {
 func TestChromium(t *testing.T) {
 	t.Parallel()
 	chromium, err := exec.LookPath("chromium")
-	requires(t, err == nil, "chromium", "apt-get install chromium")
+	script.Requires(t, err == nil, "chromium", "apt-get install chromium")
 	page := http.NewServeMux()
 	page.Handle("/", http.FileServer(http.Dir("clients/page")))
 	page.HandleFunc("/sockjs.js", file("node_modules/sockjs-client/dist/sockjs.min.js"))
@@ -198,7 +199,7 @@ func TestChromium(t *testing.T) {
 	proxies := brokenProxies(t, home)
 	p := newProgram(t, broker.Options{Origins: []string{home, friend, proxies["refused"], proxies["stripped"], proxies["cut"]}})
 	endpoint = sockjs.Handler(p.Broker, sockjs.Options{OwnCookie: "JSESSIONID"}) // which an EventSource does not send elsewhere
-	script(t, "browser.mjs", map[string]string{
+	run(t, "browser.mjs", map[string]string{
 		"chromium": chromium, "home": home, "friend": friend, "foreign": foreign,
 		"refused": proxies["refused"], "stripped": proxies["stripped"], "cut": proxies["cut"],
 	})

@@ -1,10 +1,7 @@
 package java_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +16,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/users"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/internal/script"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -80,12 +78,12 @@ func start(t *testing.T, o broker.Options) *brokertest.Server {
 func driver(t *testing.T) func(t *testing.T, args ...string) {
 	t.Helper()
 	javac, err := exec.LookPath("javac")
-	requires(t, err == nil, "javac", "apt-get install default-jdk-headless")
+	script.Requires(t, err == nil, "javac", "apt-get install default-jdk-headless")
 	java, err := exec.LookPath("java")
-	requires(t, err == nil, "java", "apt-get install default-jdk-headless")
+	script.Requires(t, err == nil, "java", "apt-get install default-jdk-headless")
 	for _, jar := range classPath {
 		_, err := os.Stat(jar)
-		requires(t, err == nil, jar, "apt-get install libactivemq-java")
+		script.Requires(t, err == nil, jar, "apt-get install libactivemq-java")
 	}
 	dir := t.TempDir()
 	path := strings.Join(append(classPath, dir), string(filepath.ListSeparator))
@@ -98,67 +96,6 @@ func driver(t *testing.T) func(t *testing.T, args ...string) {
 	return func(t *testing.T, args ...string) {
 		t.Helper()
 		// StompConnection encodes bodies in the encoding of the platform.
-		script(t, append([]string{java, "-Xmx128m", "-Dfile.encoding=UTF-8", "-cp", path, "Driver"}, args...)...)
-	}
-}
-
-// requires ends the test when a tool is missing, as a failure where everything
-// has to run.
-func requires(t *testing.T, ok bool, what, install string) {
-	t.Helper()
-	switch {
-	case ok:
-	case os.Getenv("HOOFBEAT_E2E") == "required":
-		t.Fatalf("%s is missing: %s", what, install)
-	default:
-		t.Skipf("%s is missing: %s", what, install)
-	}
-}
-
-// report is a line that the driver prints: about one of its tests, or their number.
-type report struct {
-	Test  string
-	Error string
-	MS    int
-	Done  *int
-}
-
-// script runs a program and makes each of its reports a subtest.
-func script(t *testing.T, argv ...string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), driverDeadline)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.WaitDelay = 5 * time.Second
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	failed := cmd.Run()
-	if ctx.Err() != nil {
-		failed = ctx.Err()
-	}
-
-	tests, done := 0, -1
-	for lines := bufio.NewScanner(bytes.NewReader(out.Bytes())); lines.Scan(); {
-		var r report
-		if !strings.HasPrefix(lines.Text(), "{") || json.Unmarshal(lines.Bytes(), &r) != nil {
-			continue
-		}
-		if r.Done != nil {
-			done = *r.Done
-			continue
-		}
-		tests++
-		t.Run(r.Test, func(t *testing.T) {
-			t.Logf("took %d ms", r.MS)
-			if r.Error != "" {
-				t.Error(r.Error)
-			}
-		})
-	}
-	if failed != nil || done < 1 || done != tests {
-		t.Errorf("the driver ended with %v, reported %d tests and counted %d", failed, tests, done)
-	}
-	if t.Failed() {
-		t.Logf("output of the driver:\n%s", out.Bytes())
+		script.Run(t, driverDeadline, append([]string{java, "-Xmx128m", "-Dfile.encoding=UTF-8", "-cp", path, "Driver"}, args...)...)
 	}
 }
