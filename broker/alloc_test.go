@@ -74,3 +74,23 @@ func TestSessionsOfAUserShareTheFrame(t *testing.T) {
 		}
 	}
 }
+
+// What the subscribers with client acknowledgement have in common lies in no
+// outbox: the first may be written, and its memory used again, while the message
+// is still on its way to the others.
+func TestSharedTailLiesInNoOutbox(t *testing.T) {
+	b := brokertest.New(t, broker.Options{})
+	var list []*brokertest.Client
+	for range 3 {
+		c := brokertest.Connect(t, b)
+		c.Subscribe(t, "s", "/topic/news", "ack", "client-individual")
+		list = append(list, c)
+	}
+	m := &broker.Message{Destination: "/topic/news", Body: []byte("hello")}
+	if before, after := b.TailAfterReuse(m); before == "" || before != after {
+		t.Errorf("%q became %q", before, after)
+	}
+	for _, c := range list {
+		expectMessage(t, c, "hello")
+	}
+}

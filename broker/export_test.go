@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+
+	"github.com/hoofbeat/hoofbeat/frames"
 )
 
 // Push does what Publish does to a topic, without the writing: the frames are
@@ -41,4 +43,30 @@ func (b *Broker) EncodedForUser(user string, m *Message) int {
 	defer bt.flushLater()
 	b.deliverToUser(user, path, p, bt)
 	return len(p.cache)
+}
+
+// TailAfterReuse publishes to a topic, has the memory of every outbox that it
+// touched used for something else, and returns what the subscribers have in
+// common as it was and as it is then.
+func (b *Broker) TailAfterReuse(m *Message) (before, after string) {
+	d, err := b.publishable(context.Background(), m, m.Destination)
+	if err != nil {
+		panic(err)
+	}
+	bt, p := b.begin(m, d.Name)
+	b.fanOut(d, p, bt)
+	before = string(p.tails[frames.V12])
+	for _, o := range bt.touched {
+		o.mu.Lock()
+		kept := append([]byte(nil), o.pending.own...)
+		clear(o.pending.own)
+		after = string(p.tails[frames.V12])
+		copy(o.pending.own, kept)
+		o.mu.Unlock()
+		if after != before {
+			break
+		}
+	}
+	bt.flushLater()
+	return before, after
 }

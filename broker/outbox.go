@@ -107,6 +107,9 @@ func (o *outbox) encode(p *publication, sub *subscription, ack uint64) (wake boo
 	if sub.gated || f == framingDeflate {
 		return o.enqueue(sub, p.encode(f, v, sub, ack))
 	}
+	if !p.single { // what others get as well must not lie in the memory of this outbox
+		p.tail(v)
+	}
 	g := o.waiting()
 	b := g.room(p.size(sub))
 	start := len(b)
