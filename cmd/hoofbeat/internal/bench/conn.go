@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -176,6 +177,19 @@ func (c *conn) ended(err error) error {
 		return c.refusal
 	}
 	return err
+}
+
+// why returns the ERROR that the server sent before a write failed, if it did, and
+// otherwise err. Only the goroutine that reads calls it.
+func (c *conn) why(clock clock, err error) error {
+	var failed *net.OpError
+	if !errors.As(err, &failed) || failed.Op != "write" || c.closing.Load() {
+		return err
+	}
+	if c.SetReadDeadline(time.Now().Add(afterError)) == nil {
+		_ = c.receiveSimply(clock, silent{}) // it ends, and c.refusal is what counts
+	}
+	return c.ended(err)
 }
 
 func (c *conn) closed(by *client.CloseError) error {

@@ -117,14 +117,14 @@ func (o *Connect) once(ctx context.Context, r *run, number int, w *comer) error 
 	}
 	destination := r.destination() + "." + strconv.Itoa(number)
 	if err := c.subscribe(destination, "auto"); err != nil {
-		return fmt.Errorf("connection %d ended: %w", number, plain(err))
+		return fmt.Errorf("connection %d ended: %w", number, plain(c.why(r.clock, err)))
 	}
 	w.counts.Expected++
 	t := newTemplate(destination, r.Size)
 	stamp{run: r.id, flow: uint32(number), due: r.clock.now()}.put(t.body)
 	for end := time.Now().Add(r.target.Timeout); time.Now().Before(end); {
 		if err := c.send(t.frame); err != nil {
-			return fmt.Errorf("connection %d ended: %w", number, plain(err))
+			return fmt.Errorf("connection %d ended: %w", number, plain(c.why(r.clock, err)))
 		}
 		limited, cancel := context.WithTimeout(ctx, resendAfter)
 		err := c.await(limited, r.clock, "MESSAGE", func(f *frame) bool {

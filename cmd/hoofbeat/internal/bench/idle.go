@@ -59,7 +59,10 @@ func (o *Idle) measure(ctx context.Context, r *run) error {
 		if o.Unsubscribed {
 			return nil
 		}
-		return c.subscribe(r.destination()+"."+strconv.Itoa(c.number), "auto")
+		if err := c.subscribe(r.destination()+"."+strconv.Itoa(c.number), "auto"); err != nil {
+			return r.writeFailed(fmt.Errorf("connection %d ended: %w", c.number, plain(err)))
+		}
+		return nil
 	})
 	if err != nil {
 		return err

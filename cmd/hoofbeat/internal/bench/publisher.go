@@ -68,7 +68,7 @@ func (t *traffic) append(dst []byte, c *conn, f *flow, due int64) []byte {
 func (t *traffic) flush(p *publisher) bool {
 	err := p.conn.write(p.batch)
 	if err != nil && !p.conn.closing.Load() {
-		t.fail(fmt.Errorf("connection %d ended: %w", p.conn.number, plain(err)))
+		t.fail(t.writeFailed(fmt.Errorf("connection %d ended: %w", p.conn.number, plain(err))))
 	}
 	return err == nil
 }

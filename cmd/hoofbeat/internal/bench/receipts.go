@@ -77,7 +77,7 @@ func (o *Receipts) measure(ctx context.Context, r *run) error {
 	res.memoryBefore(r.ServerPID)
 	for _, a := range askers {
 		if err := a.start(o.Window); err != nil {
-			r.fail(fmt.Errorf("connection %d ended: %w", a.conn.number, plain(err)))
+			r.fail(r.writeFailed(fmt.Errorf("connection %d ended: %w", a.conn.number, plain(err))))
 		}
 	}
 	warm := r.last(ctx, "warming up", r.Warmup, nil)

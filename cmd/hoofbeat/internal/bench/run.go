@@ -180,33 +180,44 @@ func checkRate(rate float64) error {
 	return nil
 }
 
-// open opens n connections, some at a time, and calls up for each.
+// open opens n connections, some at a time, and calls up for each. It opens the
+// first one alone: a server that refuses says why once, before it begins to
+// throttle the others.
 func (r *run) open(ctx context.Context, n int, heartbeat string, up func(*conn) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r.Progress.phase("connecting", n)
+	one := func(number int) bool {
+		c, err := r.connect(ctx, number, heartbeat)
+		if err == nil {
+			r.mu.Lock()
+			r.conns = append(r.conns, c)
+			r.mu.Unlock()
+			err = up(c)
+		}
+		if err != nil {
+			cancel(err)
+			return false
+		}
+		r.Progress.add(1)
+		return true
+	}
+	if n > 0 && !one(0) {
+		return interrupted(ctx)
+	}
 	numbers := make(chan int)
 	var workers sync.WaitGroup
 	for range min(n, r.Parallel) {
 		workers.Go(func() {
 			for number := range numbers {
-				c, err := r.connect(ctx, number, heartbeat)
-				if err == nil {
-					r.mu.Lock()
-					r.conns = append(r.conns, c)
-					r.mu.Unlock()
-					err = up(c)
-				}
-				if err != nil {
-					cancel(err)
+				if !one(number) {
 					return
 				}
-				r.Progress.add(1)
 			}
 		})
 	}
 feed:
-	for number := range n {
+	for number := 1; number < n; number++ {
 		select {
 		case numbers <- number:
 		case <-ctx.Done():
@@ -234,13 +245,28 @@ func interrupted(ctx context.Context) error {
 // closed it or ended says that it was to be expected.
 func (r *run) receive(c *conn, to receiver, ended func(error) bool) {
 	r.tasks.Go(func() {
-		err := c.receive(r.clock, to)
+		err := c.why(r.clock, c.receive(r.clock, to))
 		expected := c.closing.Load()
 		c.close()
 		if !expected && (ended == nil || !ended(err)) {
 			r.fail(fmt.Errorf("connection %d ended: %w", c.number, plain(err)))
 		}
 	})
+}
+
+// writeFailed returns why the run failed after a write did. The server may have
+// ended the connection with an ERROR that its reader finds a moment later, and
+// that says more than the write.
+func (r *run) writeFailed(err error) error {
+	late := time.NewTimer(2 * afterError)
+	defer late.Stop()
+	select {
+	case <-r.broken:
+		return r.failure()
+	case <-r.over:
+	case <-late.C:
+	}
+	return err
 }
 
 // fail ends the run early.

@@ -83,7 +83,10 @@ func (t *traffic) connectAll(ctx context.Context) error {
 			}
 		}
 		t.receive(c, s, s.over)
-		return c.subscribe(s.destination, s.ack)
+		if err := c.subscribe(s.destination, s.ack); err != nil {
+			return t.writeFailed(fmt.Errorf("connection %d ended: %w", c.number, plain(err)))
+		}
+		return nil
 	})
 }
 
@@ -112,7 +115,7 @@ func (t *traffic) settle(ctx context.Context) error {
 			}
 			asked[s.first] = true
 			if err := t.flows[s.first].probe(t.id); err != nil {
-				return err
+				return t.writeFailed(err)
 			}
 			if t.competing {
 				break
