@@ -13,7 +13,7 @@ func (anonymous) Authenticate(_ context.Context, a *Attempt) (*Principal, error)
 	if a.Stage != StageConnect || a.Principal != nil {
 		return nil, ErrNotMine
 	}
-	return &Principal{}, nil
+	return &Principal{Method: "anonymous"}, nil
 }
 
 // TrustLogin takes CONNECT's login at its word as the name of the user and never looks at the passcode; without a
@@ -37,10 +37,10 @@ func (trustLogin) Authenticate(_ context.Context, a *Attempt) (*Principal, error
 		return nil, ErrNotMine
 	}
 	if a.Login == "" {
-		return &Principal{}, nil
+		return &Principal{Method: "anonymous"}, nil
 	}
 	if err := ValidName(a.Login); err != nil {
 		return nil, &Refusal{Reason: err.Error()}
 	}
-	return &Principal{Name: a.Login}, nil
+	return &Principal{Name: a.Login, Method: "anonymous"}, nil
 }

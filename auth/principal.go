@@ -30,6 +30,10 @@ type Principal struct {
 	// CredentialID names the credential this principal was made from, so that it can be revoked by that name.
 	// It is not secret: it is no credential, and none can be computed from it. Empty means not revocable alone.
 	CredentialID string
+	// Method names the kind of credential that was verified, for logs and lists of sessions: "ticket", "jwt",
+	// "introspection", "userinfo", "oauth", "users", "webhook" or "anonymous" for the authenticators of Hoofbeat.
+	// It grants nothing. Empty means that the authenticator did not say.
+	Method string
 	// Scopes are what the credential was issued for, as OAuth 2.0 means them; a [Rule] can ask for them.
 	Scopes []string
 }

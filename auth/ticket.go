@@ -88,6 +88,7 @@ func (g *Grant) claim() (p *Principal, origin string, err error) {
 	}
 	p = new(Principal)
 	*p = *g.Principal
+	p.Method = "ticket"
 	if g.Operation == "" {
 		return p, origin, nil
 	}

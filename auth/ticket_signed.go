@@ -39,7 +39,7 @@ func (m *signedTicket) expires() time.Time { return time.Unix(m.Expires, 0) }
 func (m *signedTicket) principal() *Principal {
 	return &Principal{
 		Name: m.User, Roles: m.Roles, Claims: m.Claims, Expires: m.Until, Issued: m.Issued,
-		CredentialID: m.Credential, Scopes: m.Scopes,
+		CredentialID: m.Credential, Scopes: m.Scopes, Method: "ticket",
 	}
 }
 

@@ -30,6 +30,7 @@ func TestT3TicketCarriesThePrincipal(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := *p
+		want.Method = "ticket"
 		want.Scopes = []string{"stomp", "operation:op/1"} // T-13
 		if !reflect.DeepEqual(got, &want) {
 			t.Errorf("got  %#v\nwant %#v", got, &want)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/loglimit"
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
@@ -33,6 +34,7 @@ type Broker struct {
 	throttle  throttle
 	watchers  watchers
 	selectors selectors
+	quiet     loglimit.Limiter // of records that clients can cause
 
 	idPrefix string
 	ids      atomic.Uint64

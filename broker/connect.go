@@ -50,6 +50,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	if !s.phase.CompareAndSwap(uint32(phaseNew), uint32(phaseOpen)) {
 		return nil
 	}
+	h := s.admission.handshake
 	s.admission.Release()
 	s.admission = nil
 	s.joined = true
@@ -58,6 +59,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 		return failure(ReasonRevoked, "session revoked")
 	}
 	s.setExpiry(p)
+	s.logStarted(p, h)
 	s.tell(bt, func(o *Observer) {
 		if o.Connected != nil {
 			o.Connected(s.info())
@@ -149,7 +151,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		s.b.throttle.failed(time.Now(), keys)
 	}
 	s.b.stats.authFailures.Add(1)
-	s.b.o.Logger.Info("authentication refused", "session", s.id, "remote", s.peer, "error", refusalForLog(err))
+	s.b.o.Logger.Info("authentication refused", "session", s.id, "login", brief(login), "remote", s.peer, "error", refusalForLog(err))
 	return nil, refusedBy(err)
 }
 

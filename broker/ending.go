@@ -170,7 +170,7 @@ func (s *session) cleanUp(bt *batch) {
 			}
 		})
 	}
-	s.b.o.Logger.Debug("session ended", "session", s.id, "user", s.userName(), "remote", s.peer, "reason", f.Reason.String(), "detail", f.Message)
+	s.logEnded(f)
 }
 
 // waitWritten lets the last octets out, within LingerTimeout: a client that

@@ -97,6 +97,13 @@ type Options struct {
 	Server string
 	// Logger receives what operators need to know. Nil discards.
 	Logger *slog.Logger
+	// SessionLog is the level of the two records of each session, "session
+	// started" and "session ended". Nil means [slog.LevelInfo], and [LogOff] means
+	// none. A [*slog.LevelVar] may change while the broker runs. A session that
+	// was ended because it was denied, exceeded a limit, read too slowly or met an
+	// internal error is logged as a warning at every setting, at most once a
+	// second for each reason and network.
+	SessionLog slog.Leveler
 }
 
 // Node is one broker as clients reach it.
@@ -178,6 +185,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.SessionLog == nil {
+		o.SessionLog = slog.LevelInfo
 	}
 	if o.Server == "" {
 		o.Server = "hoofbeat"

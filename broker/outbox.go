@@ -30,6 +30,7 @@ type outbox struct {
 	wire wire
 
 	pending *segments
+	sent    uint32 // frames appended, modulo 2^32, for the log
 	bytes   int    // pending, held behind a gate, and in flight
 	control []byte // a heart-beat, or the answer to the latest ping: one slot, whatever comes
 
@@ -91,6 +92,7 @@ func (o *outbox) append(seg []byte) {
 	g := o.waiting()
 	g.list = append(g.list, seg)
 	o.bytes += len(seg)
+	o.sent++
 }
 
 func (o *outbox) waiting() *segments {

@@ -42,8 +42,9 @@ type session struct {
 	tx        map[string]*transaction
 	txBytes   int
 	discarded int
-	framed    bool // the current read brought a frame
-	grown     bool // this goroutine has handled one
+	received  uint32 // frames, modulo 2^32, for the log
+	framed    bool   // the current read brought a frame
+	grown     bool   // this goroutine has handled one
 
 	version   frames.Version
 	principal atomic.Pointer[auth.Principal] // set before phaseOpen, replaced when renewed
@@ -191,6 +192,7 @@ func (s *session) data(p []byte) error {
 			return nil
 		}
 		s.framed = true
+		s.received++
 		s.b.stats.framesIn.Add(1)
 		bt := s.work()
 		if fail := s.guarded(f, bt); fail != nil && !s.softly(fail, f, bt) {

@@ -28,6 +28,7 @@ var (
 
 // endpoint asks a server about tokens and remembers what it says.
 type endpoint struct {
+	method string // of the principals, for logs
 	rules  rules
 	client *http.Client
 	now    func() time.Time
@@ -152,7 +153,7 @@ func (e *endpoint) question(ctx context.Context, key digest, token string) (verd
 	if err != nil {
 		return verdict{rule: err}, nil
 	}
-	p.CredentialID = key.credential()
+	p.Method, p.CredentialID = e.method, key.credential()
 	return verdict{principal: p}, nil
 }
 

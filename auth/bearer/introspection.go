@@ -17,7 +17,7 @@ func newIntrospection(o Introspection, c *http.Client, now func() time.Time, siz
 	r := newRules(o.UserClaim, o.RolesClaim, o.Scopes)
 	r.audience = o.Audience
 	e := newEndpoint(r, c, now, size)
-	e.read = readIntrospection
+	e.method, e.read = "introspection", readIntrospection
 	e.request = func(ctx context.Context, token string) (*http.Request, error) {
 		form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, o.URL, strings.NewReader(form.Encode()))

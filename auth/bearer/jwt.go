@@ -70,6 +70,7 @@ func (i *issuer) verify(ctx context.Context, token string) (*auth.Principal, err
 	if err != nil {
 		return nil, invalid(err)
 	}
+	p.Method = "jwt"
 	if !certain && looksLikeID(claims) {
 		return nil, invalid(errUse)
 	}

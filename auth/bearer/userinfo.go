@@ -13,6 +13,7 @@ func newUserInfo(o UserInfo, c *http.Client, now func() time.Time, size int) (*e
 		return nil, err
 	}
 	e := newEndpoint(newRules(o.UserClaim, o.RolesClaim, o.Scopes), c, now, size)
+	e.method = "userinfo"
 	e.read = readUserInfo
 	e.request = func(ctx context.Context, token string) (*http.Request, error) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, o.URL, nil)

@@ -111,7 +111,7 @@ func (t *sessions) use(id digest) (*auth.Principal, bool) {
 	}
 	s.seen = now
 	return &auth.Principal{
-		Name: s.user, Roles: s.roles, Claims: s.claims, Scopes: s.scopes, CredentialID: s.credential,
+		Method: "oauth", Name: s.user, Roles: s.roles, Claims: s.claims, Scopes: s.scopes, CredentialID: s.credential,
 		Issued: s.issued, Expires: t.deadline(s),
 	}, true
 }

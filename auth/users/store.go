@@ -137,7 +137,7 @@ func (s *Store) login(ctx context.Context, name, passcode string) (*auth.Princip
 		return nil, wrong()
 	}
 	return &auth.Principal{
-		Name: name, Roles: slices.Clone(now.roles), Issued: time.Now(), CredentialID: now.credential,
+		Method: "users", Name: name, Roles: slices.Clone(now.roles), Issued: time.Now(), CredentialID: now.credential,
 	}, nil
 }
 

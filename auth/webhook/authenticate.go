@@ -76,6 +76,7 @@ var (
 // principal returns whom an answer lets in.
 func (ans *answer) principal(a *auth.Attempt, now time.Time) (*auth.Principal, error) {
 	p := &auth.Principal{
+		Method:       "webhook",
 		Name:         ans.user,
 		Roles:        ans.roles,
 		Claims:       ans.claims,

@@ -30,7 +30,7 @@ func TestAuthenticateAllows(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &auth.Principal{
-		Name: "alice", Roles: []string{"editor", "admin"}, Scopes: []string{"chat"},
+		Method: "webhook", Name: "alice", Roles: []string{"editor", "admin"}, Scopes: []string{"chat"},
 		Claims:  map[string]any{"tenant": "blue", "level": 3.0},
 		Expires: expires, Issued: time.Unix(1700000000, 0), CredentialID: "key-17",
 	}

@@ -49,7 +49,9 @@ type App struct {
 	broker *broker.Broker
 	who    *who
 	tls    *certificates // nil without TLS
-	flow   *webflow.Flow // nil when webflow is not enabled
+	// sessions is the level of the records about sessions; a reload may change it.
+	sessions slog.LevelVar
+	flow     *webflow.Flow // nil when webflow is not enabled
 
 	tickets http.Handler // nil when nothing can be exchanged for a ticket
 
@@ -90,6 +92,8 @@ func New(o Options) (*App, error) {
 	options.Authorizer = a.who.authorizer
 	options.Store = a.who.store
 	options.Logger = o.Logger
+	a.sessions.Set(sessionLevel(o.Config))
+	options.SessionLog = &a.sessions
 	if a.broker, err = broker.New(options); err != nil {
 		return nil, err
 	}

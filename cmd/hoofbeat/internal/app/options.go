@@ -1,11 +1,24 @@
 package app
 
 import (
+	"log/slog"
+
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/selector"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
+
+// sessionLevel returns the level of the records about sessions.
+func sessionLevel(c *config.Config) slog.Level {
+	switch c.Log.Sessions {
+	case "debug":
+		return slog.LevelDebug
+	case "off":
+		return broker.LogOff
+	}
+	return slog.LevelInfo
+}
 
 // brokerOptions copies the numbers. [config.Off] is what
 // the broker calls off, too.

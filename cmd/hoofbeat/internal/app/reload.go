@@ -21,7 +21,8 @@ func (a *App) Reload() {
 		return
 	}
 	a.o.Level.Set(c.Log.Level)
-	done := []any{"log_level", c.Log.Level.String()}
+	a.sessions.Set(sessionLevel(c))
+	done := []any{"log_level", c.Log.Level.String(), "log_sessions", c.Log.Sessions}
 	if a.who.users != nil {
 		n, err := a.who.users.reload(a.who.store)
 		if err != nil {
@@ -38,7 +39,7 @@ func (a *App) Reload() {
 		}
 	}
 	log.Info("reloaded", done...)
-	if changed := config.Changed(a.o.Config, c, "log.level"); len(changed) > 0 {
+	if changed := config.Changed(a.o.Config, c, "log.level", "log.sessions"); len(changed) > 0 {
 		log.Warn("reload: some changes need a restart", "keys", strings.Join(changed, " "))
 	}
 }

@@ -119,8 +119,9 @@ type WebFlow struct {
 
 // Log is the section log; Format is "auto", "text" or "json".
 type Log struct {
-	Level  slog.Level
-	Format string
+	Level    slog.Level
+	Format   string
+	Sessions string // "info", "debug" or "off"
 }
 
 // Drain is the section drain.

@@ -94,6 +94,9 @@ func bind(c *Config) []Key {
 
 	c.Log.Level = slog.LevelInfo
 	t.add("log.level", level{&c.Log.Level}, "Least level that is logged.")
+	t.oneOf("log.sessions", &c.Log.Sessions,
+		"Level of the records \"session started\" and \"session ended\". debug or off suits a site with very many sessions. A session that is ended because it was denied, exceeded a limit or read too slowly is logged as a warning in any case.",
+		"info", "debug", "off")
 	t.oneOf("log.format", &c.Log.Format, "auto is text on a terminal and json elsewhere.", "auto", "text", "json")
 
 	t.duration("drain.timeout", &c.Drain.Timeout, 30*time.Second, 0, time.Hour, false,

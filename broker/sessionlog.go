@@ -1,0 +1,96 @@
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/loglimit"
+)
+
+// LogOff is the [Options.SessionLog] level that writes no record about the
+// start and the end of sessions.
+const LogOff = slog.Level(math.MinInt32)
+
+// warn logs an event that a client can cause as often as it likes. One record a
+// second is written for each kind of event and source, and a bounded number in
+// all; the next record says how many were suppressed. The kind is the text of
+// the record, and from is what the events of one culprit have in common: a
+// network, a user or an origin.
+func (b *Broker) warn(kind, from string, attrs ...any) {
+	suppressed, ok := b.quiet.Allow(time.Now(), loglimit.Key{Kind: kind, From: from})
+	if !ok {
+		return
+	}
+	if suppressed > 0 {
+		attrs = append(attrs, "suppressed", suppressed)
+	}
+	b.o.Logger.Warn(kind, attrs...)
+}
+
+// logStarted records that a session is CONNECTED, and how its client was
+// authenticated. The handshake is nil for a client without HTTP.
+func (s *session) logStarted(p *auth.Principal, h *auth.Handshake) {
+	level := s.b.o.SessionLog.Level()
+	if level == LogOff || !s.b.o.Logger.Enabled(context.Background(), level) {
+		return
+	}
+	attrs := []any{"session", s.id, "user", p.Name, "remote", s.peer, "transport", s.wire.kind(), "version", s.version.String(), "authenticated_by", p.Method}
+	if !p.Expires.IsZero() {
+		attrs = append(attrs, "expires", p.Expires.UTC().Format(time.RFC3339))
+	}
+	if h != nil && h.Header != nil {
+		attrs = append(attrs, "origin", brief(h.Header.Get("Origin")), "user_agent", brief(h.Header.Get("User-Agent")))
+	}
+	s.b.o.Logger.Log(context.Background(), level, "session started", attrs...)
+}
+
+// brief shortens a text of the client for the log.
+func brief(text string) string {
+	const most = 200
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+// remarkable reports whether a session that ended for this reason is logged as a
+// warning, whatever [Options.SessionLog] says: the client was turned away, or
+// something is wrong with it or with the program.
+func (r Reason) remarkable() bool {
+	switch r {
+	case ReasonDenied, ReasonLimit, ReasonSlowConsumer, ReasonTooBig, ReasonInternalError:
+		return true
+	}
+	return false
+}
+
+// logEnded records why a session ended, how long it lived and what it did. A
+// connection that ends before it is CONNECTED is logged at debug level, unless
+// the reason is remarkable.
+func (s *session) logEnded(f *Error) {
+	level := s.b.o.SessionLog.Level()
+	if !s.joined {
+		level = slog.LevelDebug
+	}
+	warn := f.Reason.remarkable()
+	if !warn && (level == LogOff || !s.b.o.Logger.Enabled(context.Background(), level)) {
+		return
+	}
+	lived := time.Since(s.b.started) - time.Duration(s.opened)
+	attrs := []any{
+		"session", s.id, "user", s.userName(), "remote", s.peer, "reason", f.Reason.String(), "detail", f.Message,
+		"duration", lived.Round(time.Millisecond).String(), "received", s.received, "sent", s.out.sent,
+	}
+	if warn {
+		s.b.warn("session ended", f.Reason.String()+" "+s.source(), attrs...)
+		return
+	}
+	s.b.o.Logger.Log(context.Background(), level, "session ended", attrs...)
+}
+
+// source names where a session comes from, for [Broker.warn].
+func (s *session) source() string { return clientNetwork(s.peer.Addr()).String() }
