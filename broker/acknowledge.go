@@ -111,7 +111,7 @@ func (s *session) finishSettled(settled []unacknowledged, ack bool, bt *batch) {
 			outcome = Refused
 		}
 		for _, u := range settled {
-			s.settled(u.msg, outcome)
+			s.settled(u.msg, outcome, bt)
 		}
 	case ack && len(settled) == 1:
 		last.Ack(bt)

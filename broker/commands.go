@@ -167,7 +167,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	if fail := s.mayObserve(sub, bt); fail != nil {
 		return fail
 	}
-	if fail := s.selective(sub, f); fail != nil {
+	if fail := s.selective(sub, f, bt); fail != nil {
 		return fail
 	}
 	if d.Kind == topics.App {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -44,9 +45,10 @@ type Request struct {
 	Headers []frames.Header
 	Body    []byte
 
-	s   *session
-	sub *subscription
-	bt  *batch
+	s       *session
+	sub     *subscription
+	bt      *batch // of the session's goroutine: not for Reply, which runs in any
+	replied uint32 // 1 once Reply was called; no atomic.Bool, so that a Request can be copied
 }
 
 // Header returns the first header with that name, or "".
@@ -60,16 +62,16 @@ func (r *Request) Header(name string) string {
 // to the user destination named by m.Destination ("/queue/answers"), else by
 // the `reply-to` header of the request if it is one of the client's own
 // ("/user/queue/answers"), else to /user/queue followed by the path behind /app
-// (Spring's @SendToUser with broadcast=false). Call it before the handler returns.
+// (Spring's @SendToUser with broadcast=false).
+//
+// The answer to a SEND is on its way when Reply returns, so a handler can
+// report progress and go on working. The answer to a SUBSCRIBE goes out when the
+// handler returns, since the RECEIPT of that SUBSCRIBE comes first. Reply never
+// waits for the client. Call it before the handler returns; several goroutines
+// of a handler may call it at once.
 func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 	if r.sub != nil {
-		p := &publication{prefix: r.s.b.idPrefix, seq: r.s.b.nextID()}
-		p.set(m, r.sub.dest.Name)
-		if !r.s.out.deliver(r.sub, p.frame(r.s.wire.framing(), r.s.version, r.sub), r.bt) {
-			return Delivery{}, ErrNoSession
-		}
-		r.s.b.stats.delivered.Add(1)
-		return Delivery{Subscriptions: 1}, nil
+		return r.replyToSubscribe(m)
 	}
 	c := *m
 	if c.Destination == "" {
@@ -78,18 +80,47 @@ func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 			c.Destination = d.Path
 		}
 	}
-	path, err := r.s.b.privatePath(ctx, &c)
+	b := r.s.b
+	path, err := b.privatePath(ctx, &c)
 	if err != nil {
 		return Delivery{}, err
 	}
-	p := &publication{prefix: r.s.b.idPrefix, seq: r.s.b.nextID()}
-	p.set(&c, userPrefix+path)
-	if c.Settled != nil {
-		p.msg = &c
-	}
+	bt, p := b.begin(&c, userPrefix+path)
+	defer r.sent(bt)
+	p.redelivered = c.Redelivered
 	var out Delivery
-	r.s.b.deliverToSession(r.Session, path, p, r.bt, &out, true)
+	b.deliverToSession(r.Session, path, p, bt, &out, true)
 	return out, nil
+}
+
+func (r *Request) replyToSubscribe(m *Message) (Delivery, error) {
+	b := r.s.b
+	bt := b.newBatch()
+	defer r.sent(bt)
+	p := &bt.pub
+	p.set(m, r.sub.dest.Name)
+	if p.id == "" {
+		p.prefix, p.seq = b.idPrefix, b.nextID()
+	}
+	if !r.s.out.deliver(r.sub, p.frame(r.s.wire.framing(), r.s.version, r.sub), bt) {
+		return Delivery{}, ErrNoSession
+	}
+	b.stats.delivered.Add(1)
+	return Delivery{Subscriptions: 1}, nil
+}
+
+// sent follows a Reply. Until its outbox is written nobody else writes it, not
+// even a heart-beat, so it cannot wait for the end of the handler. The first
+// reply of a request is written here: mostly there is one, and a goroutine would
+// cost more than the write. The flusher gathers those that follow.
+func (r *Request) sent(bt *batch) {
+	if atomic.SwapUint32(&r.replied, 1) != 0 {
+		bt.flushLater()
+		return
+	}
+	bt.flush()
+	bt.yield()
+	bt.release()
 }
 
 // mux finds the handler of a path: literal paths first, then patterns in the

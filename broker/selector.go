@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -129,7 +130,7 @@ func (t *selectors) release(l *selector) {
 // selective gives sub the selector that its SUBSCRIBE asked for. A selector that
 // cannot be honoured is refused and never ignored: the client would get what it
 // did not ask for.
-func (s *session) selective(sub *subscription, f *frames.Frame) *Error {
+func (s *session) selective(sub *subscription, f *frames.Frame, bt *batch) *Error {
 	expression := f.Get(headerSelector)
 	if expression == "" {
 		return nil
@@ -144,7 +145,9 @@ func (s *session) selective(sub *subscription, f *frames.Frame) *Error {
 	case len(expression) > maxSelector:
 		return failure(ReasonProtocolError, "selector header: %d octets, the limit is %d", len(expression), maxSelector)
 	}
-	l, err := s.b.selectors.acquire(expression, s.b.o.Selector)
+	var l *selector
+	var err error
+	s.user(bt, func(context.Context) { l, err = s.b.selectors.acquire(expression, s.b.o.Selector) })
 	if err != nil {
 		return failure(ReasonProtocolError, "selector header: %s", oneLine(err.Error(), maxSelectorText))
 	}

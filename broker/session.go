@@ -229,15 +229,24 @@ func decodeFailure(err error) *Error {
 }
 
 // user runs code of the program, which may block: what was touched is written
-// first, and silence of the client meanwhile means nothing.
+// first, and silence of the client meanwhile means nothing. Calls may be nested:
+// a renewal, which is a handler, asks the authorizer.
 func (s *session) user(bt *batch, f func(ctx context.Context)) {
-	bt.flush()
-	s.busy.Store(true)
-	defer func() {
-		s.heard()
-		s.busy.Store(false)
-	}()
+	before := s.enter(bt)
+	defer s.exit(before)
 	f(s.context())
+}
+
+// enter begins the time in which the session's goroutine is in user code and
+// does not read; exit ends it.
+func (s *session) enter(bt *batch) (before bool) {
+	bt.flush()
+	return s.busy.Swap(true)
+}
+
+func (s *session) exit(before bool) {
+	s.heard()
+	s.busy.Store(before)
 }
 
 // tell calls the observers about this session, as user code.
@@ -245,11 +254,9 @@ func (s *session) tell(bt *batch, f func(*Observer)) {
 	if len(s.b.watchers.current()) == 0 {
 		return
 	}
-	bt.flush()
-	s.busy.Store(true)
+	before := s.enter(bt)
+	defer s.exit(before)
 	s.b.observe(f)
-	s.heard()
-	s.busy.Store(false)
 }
 
 // context returns a context that ends with the session.

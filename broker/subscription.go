@@ -202,7 +202,7 @@ func (s *session) drop(sub *subscription, bt *batch) {
 	}
 	for _, u := range pending {
 		if u.work == nil {
-			s.settled(u.msg, Lost)
+			s.settled(u.msg, Lost, bt)
 		}
 	}
 	s.subscribed.Add(-1)
@@ -212,11 +212,13 @@ func (s *session) drop(sub *subscription, bt *batch) {
 	}
 }
 
-// settled tells the publisher of m, if it asked.
-func (s *session) settled(m *Message, o Outcome) {
+// settled tells the publisher of m, if it asked. That is user code, so what was
+// touched is written first.
+func (s *session) settled(m *Message, o Outcome, bt *batch) {
 	if m == nil || m.Settled == nil {
 		return
 	}
+	bt.flush()
 	if _, err := guard(func() (struct{}, error) { m.Settled(s.id, o); return struct{}{}, nil }); err != nil {
 		s.b.o.Logger.Error("a Settled callback failed", "session", s.id, "error", err)
 	}
