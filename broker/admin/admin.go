@@ -65,7 +65,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{b: b, store: o.Store, tickets: o.Tickets, flow: o.Flow, maxBody: o.MaxBody, health: Health(b), guard: newGuard(o.Token, o.Logger)}
+	a := &api{b: b, store: o.Store, tickets: o.Tickets, flow: o.Flow, maxBody: o.MaxBody, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -81,6 +81,7 @@ type api struct {
 	flow    *webflow.Flow // nil: no operations
 	maxBody int64
 	guard   *guard
+	log     *slog.Logger
 	origins http.CrossOriginProtection // the zero value allows no foreign origin
 	health  http.Handler
 	routed  http.Handler
@@ -101,7 +102,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problemf(http.StatusForbidden, "a page of another origin may not change anything here").write(w)
 		return
 	}
-	a.routed.ServeHTTP(w, r)
+	a.audit(w, r)
 }
 
 // routes is all of the API that needs a token; openapi.json describes each.
