@@ -2,8 +2,6 @@ package broker
 
 import (
 	"context"
-	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +41,8 @@ type Broker struct {
 	unwatch func()          // of Options.Store, nil without
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
+
+	retiring atomic.Bool // Drain has begun: Ready says so
 
 	mu        sync.Mutex
 	draining  bool // takes no new sessions
@@ -180,12 +180,20 @@ func (b *Broker) removeLocal(l *Subscription) {
 	b.mu.Unlock()
 }
 
-// Ready returns nil while the broker takes new sessions, and why not otherwise.
+// Ready returns nil while the broker should be sent new clients, and why not
+// otherwise: [ErrDraining] from the beginning of [Broker.Drain], [ErrClosed] after
+// [Broker.Close].
 func (b *Broker) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return b.accepting()
+	if err := b.accepting(); err != nil {
+		return err
+	}
+	if b.retiring.Load() {
+		return ErrDraining
+	}
+	return nil
 }
 
 // Disconnect ends a session: its client gets an ERROR with the text and close
@@ -200,132 +208,4 @@ func (b *Broker) Disconnect(session, text string) error {
 	}
 	s.endNow(&Error{Reason: ReasonKicked, Message: text})
 	return nil
-}
-
-// Drain takes no new sessions and ends the others, spread evenly over the time
-// that ctx leaves (10 s if it has no deadline, and a fifth of it is kept for
-// the last to go), so that not everybody reconnects at once: what is in their
-// outboxes is written first, then they are closed with 1012, "reconnect". It
-// returns when all have gone, or with the error of ctx.
-func (b *Broker) Drain(ctx context.Context) error {
-	b.mu.Lock()
-	b.draining = true
-	all := make([]*session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		all = append(all, s)
-	}
-	b.closeListeners()
-	b.mu.Unlock()
-	b.o.Logger.Info("draining", "sessions", len(all))
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-
-	window := 10 * time.Second
-	if d, ok := ctx.Deadline(); ok {
-		window = time.Until(d)
-	}
-	if err := endSpread(ctx, all, window*8/10); err != nil {
-		return fmt.Errorf("broker: drain: %w", err)
-	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if b.count() == 0 {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("broker: drain: %d sessions left: %w", b.count(), ctx.Err())
-		}
-	}
-}
-
-// endSpread ends the sessions in steps of at least 10 ms. A handful goes at once.
-func endSpread(ctx context.Context, all []*session, window time.Duration) error {
-	if len(all) <= 100 {
-		window = 0
-	}
-	start := time.Now()
-	for i, s := range all {
-		due := time.Duration(float64(window) * float64(i) / float64(len(all)))
-		if wait := due - time.Since(start); wait > 10*time.Millisecond {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		s.endNow(&Error{Reason: ReasonDraining, Message: "the broker is going away, reconnect"})
-	}
-	return nil
-}
-
-func (b *Broker) count() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.sessions)
-}
-
-// Close ends every session and in-process subscription with a short goodbye and
-// returns when no goroutine of the broker is left. Messages in queues are gone.
-// For a graceful end call Drain first. It always returns nil.
-func (b *Broker) Close() error {
-	b.mu.Lock()
-	if b.closing {
-		b.mu.Unlock()
-		b.running.Wait()
-		return nil
-	}
-	b.draining, b.closing = true, true
-	sessions := make([]*session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		sessions = append(sessions, s)
-	}
-	locals := make([]*Subscription, 0, len(b.locals))
-	for l := range b.locals {
-		locals = append(locals, l)
-	}
-	b.closeListeners()
-	b.mu.Unlock()
-	if b.unwatch != nil {
-		b.unwatch()
-	}
-
-	bt := b.newBatch()
-	for _, s := range sessions {
-		s.end(&Error{Reason: ReasonDraining, Message: "the broker is going away, reconnect"}, "", bt)
-	}
-	bt.flush()
-	bt.release()
-	for _, l := range locals {
-		l.end(ErrClosed)
-	}
-	b.cancel() // handlers and hooks see the end
-	deadline := time.NewTimer(b.o.LingerTimeout + time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for waiting := true; waiting && b.count() > 0; {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			waiting = false
-		}
-	}
-	b.mu.Lock()
-	b.closed = true
-	var aborts sync.WaitGroup
-	for _, s := range b.sessions {
-		aborts.Go(s.wire.abort)
-	}
-	b.mu.Unlock()
-	aborts.Wait()
-	b.running.Wait()
-	return nil
-}
-
-func (b *Broker) closeListeners() {
-	for l := range b.listeners {
-		_ = l.Close() // it stops accepting; there is nothing else to do about it
-	}
 }

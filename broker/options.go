@@ -87,6 +87,14 @@ type Options struct {
 	// on /user/topic/session, so that it can renew. Default 60 s.
 	ExpiryNotice time.Duration
 
+	// DrainDelay is how long [Broker.Drain] waits, with [Broker.Ready] saying no and
+	// new sessions still let in, until a load balancer has noticed. Default none.
+	DrainDelay time.Duration
+	// DrainSpread is the time over which Drain ends the sessions, if there are
+	// more than a hundred. Zero, and every value above it, means four fifths of
+	// the time that its context leaves; negative ends all at once.
+	DrainSpread time.Duration
+
 	// Node is this broker's id among others. Default a random one.
 	Node string
 	// Nodes are what a SUBSCRIBE to /app/bootstrap is told, so that a page knows

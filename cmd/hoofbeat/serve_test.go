@@ -388,3 +388,35 @@ func TestProfiles(t *testing.T) {
 		t.Errorf("without the token: HTTP %d", res.StatusCode)
 	}
 }
+
+// A load balancer sees /readyz say no for drain.delay, while clients are served
+// as before. Then they are told to reconnect.
+func TestDrainDelayOfTheBinary(t *testing.T) {
+	s := serve(t, []string{"HOOFBEAT_DRAIN_DELAY=1h"})
+	sub := s.sub(t, nil, "-u", s.url, "/topic/a")
+	s.signal(t, syscall.SIGTERM)
+	s.logged(t, "no longer ready", 1)
+	if status, body := get(t, s.web()+"/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz during the delay: HTTP %d %s", status, body)
+	}
+	if status, _ := get(t, s.web()+"/livez"); status != http.StatusOK {
+		t.Errorf("/livez during the delay: HTTP %d", status)
+	}
+	run(t, 0, nil, "pub", "-u", s.url, "/topic/a", "still here") // a new session
+	s.signal(t, syscall.SIGTERM)
+	sub.exit(t, 1)
+	if text := sub.out.String(); !strings.Contains(text, "still here") {
+		t.Errorf("the subscriber received %q", text)
+	}
+	s.exit(t, 0)
+}
+
+func TestDiscardedQueuesAreLogged(t *testing.T) {
+	s := serve(t, nil)
+	run(t, 0, nil, "pub", "-u", s.url, "/queue/jobs", "lost")
+	s.signal(t, syscall.SIGTERM)
+	s.exit(t, 0)
+	if found := s.log("queue discarded: its messages were in memory only"); len(found) != 1 || !strings.Contains(s.stderr(), "/queue/jobs") {
+		t.Errorf("log\n%s", s.stderr())
+	}
+}

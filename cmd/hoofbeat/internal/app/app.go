@@ -105,9 +105,9 @@ func New(o Options) (*App, error) {
 	return a, nil
 }
 
-// Run opens the listeners, serves until ctx ends, and then drains: no new
-// session is taken, and those there are get what is waiting for them and are
-// told to come back, within drain.timeout. It returns nil after that, and an
+// Run opens the listeners, serves until ctx ends, and then drains: /readyz says
+// no for drain.delay, then no new session is taken, and the sessions get what is
+// waiting for them and are told to reconnect, within drain.timeout. It returns nil after that, and an
 // error at once if a listener cannot be opened or fails. An App runs once.
 func (a *App) Run(ctx context.Context) error {
 	defer a.abandon()
@@ -152,14 +152,14 @@ func (a *App) Run(ctx context.Context) error {
 const farewell = 2 * time.Second
 
 func (a *App) stop(doors []*door) {
-	log, timeout := a.o.Logger, a.o.Config.Drain.Timeout
-	log.Info("stopping", "timeout", timeout.String())
+	log, drain := a.o.Logger, a.o.Config.Drain
+	log.Info("stopping", "delay", drain.Delay.String(), "spread", drain.Spread.String(), "timeout", drain.Timeout.String())
 	a.notify("STOPPING=1")
-	ctx, cancel := context.WithTimeout(a.patience, timeout)
+	ctx, cancel := context.WithTimeout(a.patience, drain.Delay+drain.Timeout)
 	defer cancel()
-	// Meanwhile /readyz says that this broker takes no new sessions.
+	// Meanwhile /readyz says that this broker wants no new clients.
 	if err := a.broker.Drain(ctx); err != nil {
-		log.Warn("not everybody has gone", "error", err)
+		log.Warn("drain timed out; closing the remaining sessions", "error", err)
 	}
 	a.close()
 	ctx, cancel = context.WithTimeout(context.Background(), farewell)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"log/slog"
 
 	"github.com/hoofbeat/hoofbeat/broker"
@@ -43,6 +44,8 @@ func brokerOptions(c *config.Config) broker.Options {
 		SoftDenial:      c.Auth.SoftDenial,
 		ExpiryNotice:    c.Auth.ExpiryNotice,
 		Origins:         c.WebSocket.Origins,
+		DrainDelay:      c.Drain.Delay,
+		DrainSpread:     cmp.Or(c.Drain.Spread, -1),
 		Compression:     c.WebSocket.Compression,
 		TrustedProxies:  c.Auth.TrustedProxies,
 		HeartBeat:       frames.HeartBeat{Send: c.HeartBeat.Send, Receive: c.HeartBeat.Expect},

@@ -125,7 +125,7 @@ type Log struct {
 }
 
 // Drain is the section drain.
-type Drain struct{ Timeout time.Duration }
+type Drain struct{ Timeout, Delay, Spread time.Duration }
 
 // Default returns the configuration of a binary that was told nothing.
 func Default() *Config {

@@ -188,6 +188,8 @@ func TestEveryKeyHasItsField(t *testing.T) {
 			text = "broadcast"
 		case "queues.transient":
 			text = "/queue/*-user*,/queue/reply"
+		case "log.sessions":
+			text = "off"
 		case "log.level":
 			text = "debug"
 		case "log.format":

@@ -100,7 +100,11 @@ func bind(c *Config) []Key {
 	t.oneOf("log.format", &c.Log.Format, "auto is text on a terminal and json elsewhere.", "auto", "text", "json")
 
 	t.duration("drain.timeout", &c.Drain.Timeout, 30*time.Second, 0, time.Hour, false,
-		"How long a shutdown waits for sessions to end before it closes them; 0s closes them at once.")
+		"How long a shutdown may take, after drain.delay, until the sessions that are left are cut off; 0s cuts them off at once.")
+	t.duration("drain.delay", &c.Drain.Delay, 0, 0, time.Hour, false,
+		"How long /readyz says no after SIGTERM while everything else goes on, new sessions included. Set it to the time that your load balancer needs to notice, such as 10s.")
+	t.duration("drain.spread", &c.Drain.Spread, 20*time.Second, 0, time.Hour, false,
+		"Time over which the sessions are then closed, with code 1012, so that their clients do not all reconnect at once. A hundred sessions or fewer are closed at once. It takes at most four fifths of drain.timeout.")
 	return t.keys
 }
 
@@ -119,6 +123,6 @@ func sections() map[string]string {
 		"auth.webhook":  "A backend of yours that decides.",
 		"webflow":       "Pages that wait for something a person does elsewhere, such as a login that is approved on a phone. They register at /app/registration, or poll GET /operations/{webSocketId}/result; the result comes from the admin API or from `hoofbeat notify`.",
 		"log":           "The log, on standard error.",
-		"drain":         "The end: SIGTERM or SIGINT.",
+		"drain":         "Shutdown by SIGTERM or SIGINT. A second signal ends it at once.",
 	}
 }

@@ -1,0 +1,193 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Drain ends the broker's work without losing what was sent. First, for
+// [Options.DrainDelay], [Broker.Ready] returns [ErrDraining] while sessions go on
+// and new ones are still let in, so that a load balancer can take this broker
+// out of its pool. Then no new session is let in, listeners are closed, and the
+// sessions are ended evenly over [Options.DrainSpread], so that clients do not
+// all reconnect at once: what is in their outboxes is written first, then they
+// are closed with 1012, "reconnect". A hundred sessions or fewer end at once.
+//
+// It returns when all sessions have ended, or with the error of ctx. The spread
+// takes at most four fifths of the time that ctx leaves, 10 s if it has no
+// deadline. A Drain that is called while another one waits ends its delay.
+func (b *Broker) Drain(ctx context.Context) error {
+	if err := b.delayDrain(ctx); err != nil {
+		return fmt.Errorf("broker: drain: %w", err)
+	}
+	b.mu.Lock()
+	b.draining = true
+	all := make([]*session, 0, len(b.sessions))
+	for _, s := range b.sessions {
+		all = append(all, s)
+	}
+	b.closeListeners()
+	b.mu.Unlock()
+
+	window := 10 * time.Second
+	if d, ok := ctx.Deadline(); ok {
+		window = time.Until(d)
+	}
+	window = window * 8 / 10
+	if spread := b.o.DrainSpread; spread != 0 {
+		window = min(window, max(spread, 0))
+	}
+	b.o.Logger.Info("draining", "sessions", len(all), "spread", window.Round(time.Millisecond).String())
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	if err := endSpread(ctx, all, window); err != nil {
+		return fmt.Errorf("broker: drain: %w", err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if b.count() == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("broker: drain: %d sessions left: %w", b.count(), ctx.Err())
+		}
+	}
+}
+
+// delayDrain makes Ready say that the broker is draining, and waits for
+// Options.DrainDelay, the end of ctx or of the broker. Only the first Drain
+// waits.
+func (b *Broker) delayDrain(ctx context.Context) error {
+	if b.retiring.Swap(true) || b.o.DrainDelay <= 0 {
+		return nil
+	}
+	b.o.Logger.Info("no longer ready", "delay", b.o.DrainDelay.String())
+	timer := time.NewTimer(b.o.DrainDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-b.ctx.Done():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// endSpread ends the sessions in steps of at least 10 ms. A hundred or fewer end
+// at once.
+func endSpread(ctx context.Context, all []*session, window time.Duration) error {
+	if len(all) <= 100 {
+		window = 0
+	}
+	start := time.Now()
+	for i, s := range all {
+		due := time.Duration(float64(window) * float64(i) / float64(len(all)))
+		if wait := due - time.Since(start); wait > 10*time.Millisecond {
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		s.endNow(&Error{Reason: ReasonDraining, Message: "the broker is going away, reconnect"})
+	}
+	return nil
+}
+
+func (b *Broker) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.sessions)
+}
+
+// Close ends every session and in-process subscription with a short goodbye and
+// returns when no goroutine of the broker is left. Messages in queues are in
+// memory only: they are discarded, and the log says how many of which queue. For
+// a graceful end call Drain first. It always returns nil.
+func (b *Broker) Close() error {
+	b.mu.Lock()
+	if b.closing {
+		b.mu.Unlock()
+		b.running.Wait()
+		return nil
+	}
+	b.draining, b.closing = true, true
+	sessions := make([]*session, 0, len(b.sessions))
+	for _, s := range b.sessions {
+		sessions = append(sessions, s)
+	}
+	locals := make([]*Subscription, 0, len(b.locals))
+	for l := range b.locals {
+		locals = append(locals, l)
+	}
+	b.closeListeners()
+	b.mu.Unlock()
+	if b.unwatch != nil {
+		b.unwatch()
+	}
+
+	bt := b.newBatch()
+	for _, s := range sessions {
+		s.end(&Error{Reason: ReasonDraining, Message: "the broker is going away, reconnect"}, "", bt)
+	}
+	bt.flush()
+	bt.release()
+	for _, l := range locals {
+		l.end(ErrClosed)
+	}
+	b.cancel() // handlers and hooks see the end
+	deadline := time.NewTimer(b.o.LingerTimeout + time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for waiting := true; waiting && b.count() > 0; {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			waiting = false
+		}
+	}
+	b.mu.Lock()
+	b.closed = true
+	var aborts sync.WaitGroup
+	for _, s := range b.sessions {
+		aborts.Go(s.wire.abort)
+	}
+	b.mu.Unlock()
+	aborts.Wait()
+	b.running.Wait()
+	b.logDiscarded()
+	return nil
+}
+
+// logDiscarded names the queues whose messages end with the broker, since they
+// are in memory only.
+func (b *Broker) logDiscarded() {
+	const named = 20 // queues that are named; the rest is counted
+	var queues, messages, more int
+	for q := range b.queues.Queues() {
+		if q.Messages == 0 {
+			continue
+		}
+		queues, messages = queues+1, messages+q.Messages
+		if queues > named {
+			more++
+			continue
+		}
+		b.o.Logger.Warn("queue discarded: its messages were in memory only", "queue", q.Name, "messages", q.Messages, "bytes", q.Bytes)
+	}
+	if more > 0 {
+		b.o.Logger.Warn("further queues discarded", "queues", more, "messages_in_all", messages)
+	}
+}
+
+func (b *Broker) closeListeners() {
+	for l := range b.listeners {
+		_ = l.Close() // it stops accepting; there is nothing else to do about it
+	}
+}
