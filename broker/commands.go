@@ -110,7 +110,7 @@ func (s *session) sendable(f *frames.Frame, bt *batch) (topics.Destination, *Err
 			if s.target == nil {
 				s.target = new(target)
 			}
-			*s.target = target{d, s.principal.Load()}
+			*s.target = target{d.Clone(), s.principal.Load()}
 		}
 	}
 	return d, fail
@@ -216,8 +216,7 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 		return nil, failure(ReasonLimit, "more than %d subscriptions", s.b.o.Limits.Subscriptions)
 	}
 	// A header's string keeps the whole header block alive.
-	d, _ = topics.Parse(strings.Clone(d.Name)) // it parsed before
-	sub := &subscription{s: s, id: strings.Clone(id), dest: d}
+	sub := &subscription{s: s, id: strings.Clone(id), dest: d.Clone()}
 	switch mode, _ := f.Lookup(frames.HeaderAck); {
 	case mode == "" || mode == "auto":
 	case mode == "client":

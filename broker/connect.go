@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -92,7 +93,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	if s.b.o.Authenticator == nil {
 		return nil, refusedBy(nil)
 	}
-	login := f.Get(frames.HeaderLogin)
+	login := strings.Clone(f.Get(frames.HeaderLogin)) // it may become the principal's name, and so outlive the frame
 	keys := throttleKeys(s.peer.Addr(), login)
 	if login != "" && s.b.throttle.wait(time.Now(), keys) > 0 {
 		return nil, &Error{Reason: ReasonLimit, Message: "too many failed attempts, try again later"}

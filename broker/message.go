@@ -29,7 +29,9 @@ type Message struct {
 	// Settled, when set on a message to a user or session, is called once for
 	// each subscription with `ack:client` or `ack:client-individual` that it
 	// was delivered to, when the client has acknowledged it, refused it, or is
-	// gone. It runs on a session's goroutine and must not block.
+	// gone. It runs on a session's goroutine and must not block. A subscription
+	// whose session has Limits.Unacknowledged deliveries to answer already is
+	// passed over, and the Delivery does not count it.
 	Settled func(session string, outcome Outcome)
 }
 
@@ -95,23 +97,3 @@ func Reserved(name string) bool {
 
 // jsonHeaders are the headers of what the broker itself says.
 var jsonHeaders = []frames.Header{{Name: frames.HeaderContentType, Value: "application/json"}}
-
-// applicationHeaders copies the headers of a SEND that reach its receivers.
-func applicationHeaders(in []frames.Header) []frames.Header {
-	n := 0
-	for i := range in {
-		if !Reserved(in[i].Name) {
-			n++
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	out := make([]frames.Header, 0, n)
-	for i := range in {
-		if !Reserved(in[i].Name) {
-			out = append(out, in[i])
-		}
-	}
-	return out
-}

@@ -130,8 +130,8 @@ type Limits struct {
 	Subscriptions             int // default 1,000
 	Transactions              int // open transactions, default 16
 	TransactionFrames         int // frames in one transaction, default 1,000
-	TransactionBytes          int // octets held by all open transactions, default 1 MiB
-	Unacknowledged            int // messages delivered and not acknowledged, default 1,000
+	TransactionBytes          int // memory that all open transactions take, default 1 MiB
+	Unacknowledged            int // messages delivered and not acknowledged (of queues, and those with Message.Settled), default 1,000
 	Outbox                    int // octets waiting to be written, those in flight included, default 524,288
 	Unauthenticated           int // sockets before CONNECTED, in all, default 1,024
 	UnauthenticatedPerAddress int // sockets before CONNECTED, from one address, default 64

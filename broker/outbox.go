@@ -213,11 +213,11 @@ func (o *outbox) enqueue(sub *subscription, seg []byte) (wake bool) {
 // open ends the gate of sub: the receipt first, then what arrived meanwhile.
 func (o *outbox) open(sub *subscription, receipt []byte, bt *batch) {
 	o.mu.Lock()
-	sub.gated = false
-	if o.closed {
+	if o.closed || receipt != nil && !o.room(len(receipt), bt) {
 		o.mu.Unlock()
 		return
 	}
+	sub.gated = false // not before: room may have let go of the lock
 	if receipt != nil {
 		o.append(receipt)
 	}

@@ -195,16 +195,7 @@ func encodeFrame(f framing, v frames.Version, fr *frames.Frame) []byte {
 // message returns the publication as something that may be kept.
 func (p *publication) message() *Message {
 	if p.msg == nil {
-		id := p.id
-		if id == "" {
-			id = p.prefix + strconv.FormatUint(p.seq, 10)
-		}
-		p.msg = &Message{
-			Destination: p.destination,
-			Headers:     applicationHeaders(p.headers),
-			Body:        append([]byte(nil), p.body...),
-			ID:          id,
-		}
+		p.msg = keepMessage(p)
 	}
 	return p.msg
 }

@@ -171,15 +171,6 @@ func (b *Broker) deliverToSession(session, path string, p *publication, bt *batc
 	}
 }
 
-// messageSize is what a stored message counts for, its bookkeeping included.
-func messageSize(m *Message) int {
-	n := 128 + len(m.Destination) + len(m.Body)
-	for i := range m.Headers {
-		n += 32 + len(m.Headers[i].Name) + len(m.Headers[i].Value)
-	}
-	return n
-}
-
 // deadLetterPrefix begins the name of the queue that takes what could not be
 // delivered from another.
 const deadLetterPrefix = "/queue/DLQ."

@@ -203,8 +203,8 @@ func TestFullQueueRefuses(t *testing.T) {
 		queues        broker.Queues
 	}{
 		{"messages", "at most 2 messages per queue", broker.Queues{Messages: 2}},
-		{"bytes", "at most 700 bytes per queue", broker.Queues{Bytes: 700}},
-		{"bytes of all", "at most 700 bytes in all queues", broker.Queues{TotalBytes: 700}},
+		{"bytes", "at most 900 bytes per queue", broker.Queues{Bytes: 900}},
+		{"bytes of all", "at most 900 bytes in all queues", broker.Queues{TotalBytes: 900}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := brokertest.New(t, broker.Options{Queues: tc.queues})

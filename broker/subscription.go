@@ -94,6 +94,10 @@ func (sub *subscription) deliverAlone(p *publication, work *queueDelivery, bt *b
 		o.mu.Unlock()
 		return false
 	}
+	if track && work == nil && sub.mode != ackAuto && int(s.unacked.Load()) >= s.b.o.Limits.Unacknowledged {
+		o.mu.Unlock() // its publisher learns from the Delivery that it was not taken
+		return false
+	}
 	var n uint64
 	if sub.mode != ackAuto {
 		sub.acks++

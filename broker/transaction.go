@@ -2,8 +2,10 @@ package broker
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // A transaction keeps the SEND, ACK and NACK frames between BEGIN and COMMIT
@@ -29,12 +31,17 @@ func (s *session) transact(f *frames.Frame, bt *batch) *Error {
 			return failure(ReasonProtocolError, "transaction %s has begun already", strconv.QuoteToASCII(id))
 		}
 		if len(s.tx) >= s.b.o.Limits.Transactions {
-			return failure(ReasonLimit, "more than %d open transactions", s.b.o.Limits.Transactions)
+			return failure(ReasonLimit, "more than %d open transactions (limits.transactions)", s.b.o.Limits.Transactions)
+		}
+		size := transactionOverhead + len(id)
+		if s.txBytes+size > s.b.o.Limits.TransactionBytes {
+			return tooManyTransactionBytes(s.b.o.Limits)
 		}
 		if s.tx == nil {
 			s.tx = make(map[string]*transaction)
 		}
-		s.tx[id] = new(transaction)
+		s.txBytes += size
+		s.tx[strings.Clone(id)] = &transaction{bytes: size}
 		return nil
 	}
 	if tx == nil {
@@ -59,6 +66,10 @@ func (s *session) transact(f *frames.Frame, bt *batch) *Error {
 	return nil
 }
 
+func tooManyTransactionBytes(l Limits) *Error {
+	return failure(ReasonLimit, "more than %d bytes in open transactions (limits.transaction_bytes)", l.TransactionBytes)
+}
+
 func unknownTransaction(id string) *Error {
 	return failure(ReasonProtocolError, "no open transaction %s", strconv.QuoteToASCII(id))
 }
@@ -71,23 +82,23 @@ func (s *session) inTransaction(id string, f *frames.Frame, bt *batch) *Error {
 	}
 	l := s.b.o.Limits
 	if len(tx.frames) >= l.TransactionFrames {
-		return failure(ReasonLimit, "more than %d frames in a transaction", l.TransactionFrames)
+		return failure(ReasonLimit, "more than %d frames in a transaction (limits.transaction_frames)", l.TransactionFrames)
 	}
-	size := len(f.Body)
-	for i := range f.Headers {
-		size += len(f.Headers[i].Name) + len(f.Headers[i].Value)
-	}
-	if s.txBytes+size > l.TransactionBytes {
-		return failure(ReasonLimit, "more than %d bytes in open transactions", l.TransactionBytes)
-	}
+	var kind topics.Kind
 	if f.Command == frames.CommandSend { // so that a COMMIT is not refused half way
-		if _, fail := s.sendable(f, bt); fail != nil {
+		d, fail := s.sendable(f, bt)
+		if fail != nil {
 			return fail
 		}
+		kind = d.Kind
+	}
+	kept, size := keepFrame(f, kind)
+	if s.txBytes+size > l.TransactionBytes {
+		return tooManyTransactionBytes(l)
 	}
 	tx.bytes += size
 	s.txBytes += size
-	tx.frames = append(tx.frames, *f.Clone())
+	tx.frames = append(tx.frames, kept)
 	s.receipt(f, bt)
 	return nil
 }

@@ -163,7 +163,7 @@ func TestTransactionRefused(t *testing.T) {
 		{"too many frames", 4429, "more than 3 frames in a transaction", []frames.Frame{begin("t"), sendIn("t", ""), sendIn("t", ""), sendIn("t", ""), sendIn("t", "")}},
 		{"too many bytes in one", 4429, "more than 1000 bytes in open transactions", []frames.Frame{begin("t"), sendIn("t", strings.Repeat("x", 1000))}},
 		{"too many bytes in all", 4429, "more than 1000 bytes in open transactions", []frames.Frame{
-			begin("1"), begin("2"), sendIn("1", strings.Repeat("x", 500)), sendIn("2", strings.Repeat("x", 500)),
+			begin("1"), begin("2"), sendIn("1", strings.Repeat("x", 150)), sendIn("2", strings.Repeat("x", 200)),
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestTransactionLimitsAreGivenBack(t *testing.T) {
 	c := brokertest.Connect(t, brokertest.New(t, o))
 	for i := range 10 {
 		c.Send("BEGIN", "", "transaction", "t")
-		c.Send("SEND", strings.Repeat("x", 900), "destination", "/topic/a", "transaction", "t")
+		c.Send("SEND", strings.Repeat("x", 500), "destination", "/topic/a", "transaction", "t")
 		c.Send([]string{"COMMIT", "ABORT"}[i%2], "", "transaction", "t")
 	}
 	c.Sync(t)

@@ -100,6 +100,19 @@ func Parse(name string) (Destination, error) {
 	return d, nil
 }
 
+// Clone returns d in memory of its own, for whoever keeps it longer than what it
+// was parsed from: a header, for instance, keeps all headers of its frame alive.
+func (d Destination) Clone() Destination {
+	d.Name = strings.Clone(d.Name)
+	d.User = strings.Clone(d.User)
+	if strings.HasSuffix(d.Name, d.Path) { // it mostly is the end of the Name
+		d.Path = d.Name[len(d.Name)-len(d.Path):]
+	} else {
+		d.Path = strings.Clone(d.Path)
+	}
+	return d
+}
+
 // parseUser fills d from what follows /user.
 func (d *Destination) parseUser(rest string) error {
 	if strings.Trim(rest, "/") == "" {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 func TestParse(t *testing.T) {
@@ -38,6 +39,9 @@ func TestParse(t *testing.T) {
 		got, err := Parse(want.Name)
 		if err != nil || got != want {
 			t.Errorf("Parse(%q) = %+v, %v; want %+v", want.Name, got, err, want)
+		}
+		if c := got.Clone(); c != want || unsafe.StringData(c.Name) == unsafe.StringData(got.Name) || unsafe.StringData(c.Path) == unsafe.StringData(got.Path) {
+			t.Errorf("the clone of %+v is %+v, or shares memory with it", got, c)
 		}
 	}
 }
