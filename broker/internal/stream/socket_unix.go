@@ -36,11 +36,11 @@ func newTransport(nc net.Conn) transport {
 	case *net.UnixConn:
 		sc = nc
 	default:
-		return layered{nc}
+		return newLayered(nc)
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return layered{nc} // an invalid connection: its Read says so
+		return newLayered(nc) // an invalid connection: its Read says so
 	}
 	s := &socket{raw: raw}
 	s.readable, s.writable = s.read, s.write

@@ -108,7 +108,12 @@ func (c *Conn) CloseWrite() error {
 
 // SetReadDeadline makes a running and every later Receive end at t; the zero
 // time takes the deadline away.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.nc.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if l, ok := c.io.(*layered); ok {
+		return l.setReadDeadline(t)
+	}
+	return c.nc.SetReadDeadline(t)
+}
 
 // Close closes the connection in good order: the kernel goes on to deliver what
 // was written. It ends a running Receive, and on TLS it may wait up to five
