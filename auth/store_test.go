@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func revoke(t testing.TB, s *Store, r Revocation) {
@@ -283,7 +285,7 @@ func TestStoreIsSafeForConcurrentUse(t *testing.T) {
 			}
 		})
 	}
-	all.Wait()
+	testkit.Wait(t, &all)
 	for i := range 2 {
 		s.BumpEpoch(fmt.Sprint("u", i))
 	}

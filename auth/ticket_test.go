@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestT3TicketCarriesThePrincipal(t *testing.T) {
@@ -148,7 +150,7 @@ func TestT7OneOfAThousand(t *testing.T) {
 				})
 			}
 			close(start)
-			all.Wait()
+			testkit.Wait(t, &all)
 			if in.Load() != 1 || used.Load() != 999 {
 				t.Errorf("%d were let in and %d refused", in.Load(), used.Load())
 			}

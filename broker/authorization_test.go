@@ -10,6 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestRulesDeny(t *testing.T) {
@@ -222,7 +223,7 @@ func TestSlowAuthorizerNeverBlocksThePublisher(t *testing.T) {
 	other.Subscribe(t, "s", "/topic/fast")
 
 	send(t, sender, "/topic/slow/1", "1") // returns although nobody has answered
-	if destination := <-a.asked; destination != "/topic/slow/1" {
+	if destination := testkit.Receive(t, a.asked); destination != "/topic/slow/1" {
 		t.Fatalf("asked for %s", destination)
 	}
 	publish(t, b, "/topic/slow/secret", "secret")
@@ -257,7 +258,7 @@ func TestUnsubscribeWhileTheAuthorizerThinks(t *testing.T) {
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/topic/**")
 	publish(t, b, "/topic/slow/1", "1")
-	<-a.asked
+	testkit.Receive(t, a.asked)
 	publish(t, b, "/topic/slow/1", "2")
 	c.Send("UNSUBSCRIBE", "", "id", "s", "receipt", "end")
 	c.ExpectReceipt(t, "end")
@@ -275,7 +276,7 @@ func TestSessionEndsWhileTheAuthorizerThinks(t *testing.T) {
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/topic/**")
 	publish(t, b, "/topic/slow/1", "1")
-	<-a.asked
+	testkit.Receive(t, a.asked)
 	c.Close() // and goleak sees that nobody waits for the answer for ever
 }
 

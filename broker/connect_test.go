@@ -10,6 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestConnectVersions(t *testing.T) {
@@ -208,7 +209,7 @@ func TestAuthenticatorSeesTheAttempt(t *testing.T) {
 		return &auth.Principal{Name: "alice"}, nil
 	})})
 	c := brokertest.Connect(t, b, "login", "al", "passcode", "pw:\\n", "host", "example.com", "X-CSRF-TOKEN", "+t")
-	a := <-got
+	a := testkit.Receive(t, got)
 	if a.Stage != auth.StageConnect || a.Login != "al+t" || a.Host != "example.com" || a.Session != c.Session || a.Handshake != nil {
 		t.Errorf("the authenticator saw %v for session %s", a, c.Session)
 	}
@@ -251,7 +252,7 @@ func TestPipelinedFramesWaitForTheAuthenticator(t *testing.T) { // trap 19
 	t.Cleanup(c.Close)
 	c.Write(pipelined())
 	c.Write(encode(frame("SEND", "in a second chunk", "destination", "/topic/a", "receipt", "3")))
-	<-called
+	testkit.Receive(t, called)
 	wantMessages(t, other)
 	if st := b.Stats(); st.Sessions != 1 || st.Sockets != 2 || st.Subscriptions != 1 {
 		t.Errorf("while the authenticator thinks: %+v", st)
@@ -274,7 +275,7 @@ func TestPipelinedFramesNeverRunWhenRefused(t *testing.T) { // trap 19
 	c := brokertest.Dial(b)
 	t.Cleanup(c.Close)
 	c.Write(pipelined())
-	<-called
+	testkit.Receive(t, called)
 	c.Write(encode(frame("SEND", "in a second chunk", "destination", "/topic/a")))
 	answer <- &auth.Refusal{Reason: "no"}
 	wantError(t, c, 1008, "no")

@@ -10,6 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // reply answers with body.
@@ -29,11 +30,11 @@ func TestHandlerRequest(t *testing.T) {
 	})
 	c := brokertest.Connect(t, b, "login", "alice")
 	send(t, c, "/app/orders/7", "body", "k", "v", "k", "second")
-	if want := fmt.Sprint("/orders/7", false, "alice", c.Session, "v", "/app/orders/7", "body"); <-got != want {
+	if want := fmt.Sprint("/orders/7", false, "alice", c.Session, "v", "/app/orders/7", "body"); testkit.Receive(t, got) != want {
 		t.Errorf("the handler did not get %q", want)
 	}
 	c.Subscribe(t, "s", "/app/orders/8", "k", "v")
-	if want := fmt.Sprint("/orders/8", true, "alice", c.Session, "v", "/app/orders/8", ""); <-got != want {
+	if want := fmt.Sprint("/orders/8", true, "alice", c.Session, "v", "/app/orders/8", ""); testkit.Receive(t, got) != want {
 		t.Errorf("the handler did not get %q", want)
 	}
 	wantMessages(t, c) // it did not answer
@@ -245,7 +246,7 @@ func TestHandlerPanicEndsOneSession(t *testing.T) {
 			wantMessages(t, c, "held by the session that panics")
 			c.Send(command, "", "id", "1", "destination", "/app/panics")
 			wantError(t, c, 1011, "internal error")
-			if e := <-ended; e.Reason != broker.ReasonInternalError {
+			if e := testkit.Receive(t, ended); e.Reason != broker.ReasonInternalError {
 				t.Errorf("the reason is %v", e)
 			}
 			other.Subscribe(t, "jobs", "/queue/jobs")
@@ -277,7 +278,7 @@ func TestSlowHandler(t *testing.T) {
 		frame("SEND", "", "destination", "/app/slow", "receipt", "2"),
 		frame("SEND", "after", "destination", "/topic/a"),
 	))
-	<-entered
+	testkit.Receive(t, entered)
 	expectMessage(t, c, "before")
 	c.ExpectReceipt(t, "1")
 	expectMessage(t, other, "before")
@@ -301,11 +302,11 @@ func TestHandlerContextEndsWithTheSession(t *testing.T) {
 	})
 	c := brokertest.Connect(t, b)
 	c.Send("SEND", "", "destination", "/app/waits")
-	<-entered
+	testkit.Receive(t, entered)
 	if err := b.Disconnect(c.Session, ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-left; !errors.Is(err, context.Canceled) {
+	if err := testkit.Receive(t, left); !errors.Is(err, context.Canceled) {
 		t.Errorf("the handler's context says %v", err)
 	}
 	wantError(t, c, 1008, "operator")

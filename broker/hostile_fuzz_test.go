@@ -19,6 +19,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // FuzzSession gives a session any octets, before or after CONNECT, over STOMP
@@ -131,7 +132,7 @@ func FuzzHandshake(f *testing.F) {
 			}
 		}
 		_ = ours.Close()
-		<-served
+		testkit.Receive(t, served)
 		if !w.hijacked {
 			var answer map[string]string
 			switch w.Code {

@@ -14,6 +14,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // Publishers, subscribers that stay, subscribers that come and go, clients that
@@ -113,9 +114,9 @@ func TestExactlyOnceInOrderAmongChaos(t *testing.T) {
 			}
 		})
 	}
-	work.Wait()
+	testkit.Wait(t, &work)
 	close(quit)
-	noise.Wait()
+	testkit.Wait(t, &noise)
 	for n, p := range stay { // and not one more
 		p.send(t, "SEND", "", "destination", "/topic/else", "receipt", "end")
 		if e := p.next(t); e.what != "RECEIPT" {
@@ -191,9 +192,9 @@ func TestDrainAndCloseAmongChaos(t *testing.T) {
 				}
 			})
 		}
-		enders.Wait()
+		testkit.Wait(t, &enders)
 		over.Store(true)
-		work.Wait()
+		testkit.Wait(t, &work)
 		if st := b.Stats(); st.Sessions != 0 || st.Sockets != 0 || st.Users != 0 || st.Subscriptions != 0 {
 			t.Fatalf("round %d: after Close: %+v", round, st)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // Drain: what waits is written first, then everybody is told to reconnect, and
@@ -58,7 +59,7 @@ func TestDrain(t *testing.T) {
 		_ = p.Close() // so that the broker need not wait for it
 	}
 	wantEnd(t, memory, 1012)
-	if err := <-drained; err != nil {
+	if err := testkit.Receive(t, drained); err != nil {
 		t.Error(err)
 	}
 	if d := time.Since(since); d > 5*time.Second {
@@ -175,13 +176,13 @@ func TestCloseInEveryState(t *testing.T) {
 		rawDial(t, srv, ws).connect(t)                            // idle
 		thinking := rawDial(t, srv, ws)
 		thinking.send(t, "CONNECT", "", "accept-version", "1.2", "login", "slow")
-		<-asked
+		testkit.Receive(t, asked)
 		handling := rawDial(t, srv, ws).connect(t)
 		handling.send(t, "SEND", "", "destination", "/app/slow")
-		<-entered
+		testkit.Receive(t, entered)
 		deciding := rawDial(t, srv, ws).connect(t)
 		deciding.send(t, "SUBSCRIBE", "", "id", "1", "destination", "/topic/slow")
-		<-asked
+		testkit.Receive(t, asked)
 		filtered := rawDial(t, srv, ws).connect(t)
 		filtered.subscribe(t, "1", "/topic/slo*")
 		consuming := rawDial(t, srv, ws).connect(t)
@@ -191,7 +192,7 @@ func TestCloseInEveryState(t *testing.T) {
 	}
 	publish(t, b, "/topic/slow", "x")
 	for range 2 {
-		<-asked // each filter
+		testkit.Receive(t, asked) // each filter
 	}
 	publish(t, b, "/queue/a", "x")
 	for range 300 { // 18 MB, more than the sockets take
@@ -204,7 +205,7 @@ func TestCloseInEveryState(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, b, "/topic/b", "x")
-	<-entered
+	testkit.Receive(t, entered)
 	idle, err := b.Subscribe(t.Context(), "/queue/b", broker.SubscribeOptions{}, func(context.Context, *broker.Message) error { return nil })
 	if err != nil {
 		t.Fatal(err)
@@ -220,12 +221,12 @@ func TestCloseInEveryState(t *testing.T) {
 			}
 		})
 	}
-	closers.Wait()
+	testkit.Wait(t, &closers)
 	if d := time.Since(since); d > 5*time.Second {
 		t.Errorf("Close took %v", d)
 	}
-	<-busy.Done()
-	<-idle.Done()
+	testkit.Receive(t, busy.Done())
+	testkit.Receive(t, idle.Done())
 	if !errors.Is(busy.Err(), broker.ErrClosed) || !errors.Is(idle.Err(), broker.ErrClosed) {
 		t.Errorf("in-process subscriptions ended with %v and %v", busy.Err(), idle.Err())
 	}
@@ -259,7 +260,7 @@ func serve(t *testing.T, b *broker.Broker) *brokertest.Server {
 	go func() { served <- b.ServeTCP(l) }()
 	t.Cleanup(func() {
 		_ = b.Close() // never fails
-		if err := <-served; err != nil {
+		if err := testkit.Receive(t, served); err != nil {
 			t.Errorf("ServeTCP: %v", err)
 		}
 	})
@@ -385,7 +386,7 @@ func TestServeReturns(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- b.Serve(ctx, l, broker.Admission{}) }()
 			cancel()
-			if err := <-ended; !reason(broker.ReasonKicked)(err) {
+			if err := testkit.Receive(t, ended); !reason(broker.ReasonKicked)(err) {
 				t.Errorf("Serve returned %v", err)
 			}
 		}
@@ -418,7 +419,7 @@ func TestServeTCP(t *testing.T) {
 	newPeer(ours, bufio.NewReader(ours), false).connect(t)
 	_ = ours.Close()
 	_ = l.Close()
-	if err := <-served; !errors.Is(err, net.ErrClosed) {
+	if err := testkit.Receive(t, served); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("ServeTCP returned %v", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // subscribe subscribes the program.
@@ -42,13 +43,13 @@ func TestLocalTopic(t *testing.T) {
 	m := expectMessage(t, c, "from a client")
 	c.ExpectReceipt(t, "r")
 	publish(t, b, "/topic/b", "from the program")
-	for _, got := range []*broker.Message{<-literal, <-pattern} {
+	for _, got := range []*broker.Message{testkit.Receive(t, literal), testkit.Receive(t, pattern)} {
 		if string(got.Body) != "from a client" || got.Destination != "/topic/a" || got.Header("k") != "v" || got.Header("receipt") != "" ||
 			got.ID != m.Get("message-id") || got.Redelivered || len(got.Headers) != 1 {
 			t.Errorf("received %+v", got)
 		}
 	}
-	if got := <-pattern; string(got.Body) != "from the program" || got.Destination != "/topic/b" {
+	if got := testkit.Receive(t, pattern); string(got.Body) != "from the program" || got.Destination != "/topic/b" {
 		t.Errorf("received %+v", got)
 	}
 }
@@ -70,7 +71,7 @@ func TestLocalIsOneAtATimeAndInOrder(t *testing.T) {
 		publish(t, b, "/topic/a", fmt.Sprint(i))
 	}
 	for i := range messages {
-		if body := <-got; body != fmt.Sprint(i) {
+		if body := testkit.Receive(t, got); body != fmt.Sprint(i) {
 			t.Fatalf("received %s, want %d", body, i)
 		}
 	}
@@ -84,7 +85,7 @@ func TestLocalKeepsNothingOfTheCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	copy(body, "XXXX")
-	if m := <-got; string(m.Body) != "body" || len(m.Headers) != 0 {
+	if m := testkit.Receive(t, got); string(m.Body) != "body" || len(m.Headers) != 0 {
 		t.Errorf("received %+v", m)
 	}
 }
@@ -106,17 +107,17 @@ func TestLocalQueue(t *testing.T) {
 		return nil
 	})
 	dead := collect(t, b, "/queue/DLQ.jobs")
-	if <-attempts {
+	if testkit.Receive(t, attempts) {
 		t.Error("the first delivery is marked redelivered")
 	}
 	for _, body := range []string{"refused", "panics"} {
 		publish(t, b, "/queue/jobs", body)
 		for i := range 3 {
-			if redelivered := <-attempts; redelivered != (i > 0) {
+			if redelivered := testkit.Receive(t, attempts); redelivered != (i > 0) {
 				t.Errorf("%s: delivery %d has Redelivered %v", body, i+1, redelivered)
 			}
 		}
-		m := <-dead
+		m := testkit.Receive(t, dead)
 		if string(m.Body) != body || m.Destination != "/queue/DLQ.jobs" || m.Header("original-destination") != "/queue/jobs" || m.Header("delivery-attempts") != "3" {
 			t.Errorf("dead letter %+v", m)
 		}
@@ -133,7 +134,7 @@ func TestLocalAndClientsCompete(t *testing.T) {
 		publish(t, b, "/queue/jobs", fmt.Sprint(i))
 	}
 	wantMessages(t, c, "0", "2")
-	if first, second := string((<-got).Body), string((<-got).Body); first != "1" || second != "3" {
+	if first, second := string(testkit.Receive(t, got).Body), string(testkit.Receive(t, got).Body); first != "1" || second != "3" {
 		t.Errorf("the program got %s and %s", first, second)
 	}
 }
@@ -157,7 +158,7 @@ func TestLocalSlowConsumerIsEnded(t *testing.T) {
 	other := brokertest.Connect(t, b)
 	other.Subscribe(t, "s", "/topic/a")
 	publish(t, b, "/topic/a", "1")
-	<-entered
+	testkit.Receive(t, entered)
 	publish(t, b, "/topic/a", "2")
 	publish(t, b, "/topic/a", "3")
 	if err := s.Err(); err != nil {
@@ -175,9 +176,9 @@ func TestLocalSlowConsumerIsEnded(t *testing.T) {
 	default:
 	}
 	close(leave)
-	<-s.Done()
+	testkit.Receive(t, s.Done())
 	if len(entered) != 0 {
-		t.Errorf("the function was called with %q after the end", <-entered)
+		t.Errorf("the function was called with %q after the end", testkit.Receive(t, entered))
 	}
 	if n := b.Stats().Subscriptions; n != 1 {
 		t.Errorf("%d subscriptions, want the other one", n)
@@ -193,7 +194,7 @@ func TestLocalQueueWaitsForASlowFunction(t *testing.T) {
 	}
 	close(leave)
 	for i := range messages {
-		if got := <-entered; got != fmt.Sprint(i) {
+		if got := testkit.Receive(t, entered); got != fmt.Sprint(i) {
 			t.Fatalf("called with %s, want %d", got, i)
 		}
 	}
@@ -213,18 +214,18 @@ func TestLocalCancel(t *testing.T) {
 		return nil
 	})
 	publish(t, b, "/topic/a", "1")
-	<-entered
+	testkit.Receive(t, entered)
 	publish(t, b, "/topic/a", "waits")
 	s.Cancel()
 	s.Cancel()
-	<-cancelled
-	<-s.Done()
+	testkit.Receive(t, cancelled)
+	testkit.Receive(t, s.Done())
 	publish(t, b, "/topic/a", "late")
 	if err := s.Err(); err != nil {
 		t.Errorf("Err is %v after Cancel", err)
 	}
 	if len(entered) != 0 {
-		t.Errorf("called with %q after Cancel", <-entered)
+		t.Errorf("called with %q after Cancel", testkit.Receive(t, entered))
 	}
 	if n := b.Stats().Subscriptions; n != 0 {
 		t.Errorf("%d subscriptions are left", n)
@@ -237,7 +238,7 @@ func TestLocalCancelReturnsMessages(t *testing.T) {
 	for _, body := range []string{"1", "2", "3"} {
 		publish(t, b, "/queue/a", body)
 	}
-	<-entered
+	testkit.Receive(t, entered)
 	s.Cancel()
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/a")
@@ -245,7 +246,7 @@ func TestLocalCancelReturnsMessages(t *testing.T) {
 		wantHeaders(t, m, "redelivered", "true")
 	}
 	close(leave) // its acknowledgement comes too late
-	<-s.Done()
+	testkit.Receive(t, s.Done())
 	wantMessages(t, c)
 }
 
@@ -260,7 +261,7 @@ func TestLocalEndsFromItsOwnFunction(t *testing.T) {
 	})
 	close(ready)
 	publish(t, b, "/topic/a", "x")
-	<-s.Done()
+	testkit.Receive(t, s.Done())
 }
 
 func TestLocalEndsWithItsContext(t *testing.T) {
@@ -272,7 +273,7 @@ func TestLocalEndsWithItsContext(t *testing.T) {
 	}
 	reason := errors.New("enough")
 	cancel(reason)
-	<-s.Done()
+	testkit.Receive(t, s.Done())
 	if !errors.Is(s.Err(), reason) {
 		t.Errorf("Err is %v, want the cause", s.Err())
 	}
@@ -286,12 +287,12 @@ func TestLocalEndsWithTheBroker(t *testing.T) {
 	b := brokertest.New(t, broker.Options{})
 	s, entered, leave := blocked(t, b, "/topic/a", 10)
 	publish(t, b, "/topic/a", "x")
-	<-entered
+	testkit.Receive(t, entered)
 	close(leave)
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	<-s.Done()
+	testkit.Receive(t, s.Done())
 	if !errors.Is(s.Err(), broker.ErrClosed) {
 		t.Errorf("Err is %v, want ErrClosed", s.Err())
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // Subscriptions that begin and end while messages come: whatever the moment,
@@ -51,12 +52,12 @@ func TestLocalRace(t *testing.T) {
 			s.Cancel()
 			cancelled.Store(true)
 		}
-		<-s.Done()
+		testkit.Receive(t, s.Done())
 		done.Store(true)
 		cancel()
 	}
 	close(stop)
-	<-stopped
+	testkit.Receive(t, stopped)
 }
 
 // A context may end at any moment of the call that takes it.
@@ -67,9 +68,9 @@ func TestLocalContextEndsDuringSubscribe(t *testing.T) {
 		go cancel()
 		s, err := b.Subscribe(ctx, "/topic/a", broker.SubscribeOptions{}, func(context.Context, *broker.Message) error { return nil })
 		if err == nil {
-			<-s.Done()
+			testkit.Receive(t, s.Done())
 		}
-		<-ctx.Done()
+		testkit.Receive(t, ctx.Done())
 	}
 	if n := b.Stats().Subscriptions; n != 0 {
 		t.Errorf("%d subscriptions are left", n)
@@ -84,7 +85,7 @@ func TestLocalSubscribeDuringClose(t *testing.T) {
 		closed := make(chan error, 1)
 		go func() { closed <- b.Close() }()
 		s, err := b.Subscribe(context.Background(), []string{"/queue/a", "/topic/a"}[round%2], broker.SubscribeOptions{}, func(context.Context, *broker.Message) error { return nil })
-		if err := <-closed; err != nil {
+		if err := testkit.Receive(t, closed); err != nil {
 			t.Fatal(err)
 		}
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // diary is what an observer saw.
@@ -104,7 +105,7 @@ func TestObserverReasons(t *testing.T) {
 				ended <- e
 			}})
 			end(t, b, c)
-			if e := <-ended; e.Reason != reason || e.Message == "" {
+			if e := testkit.Receive(t, ended); e.Reason != reason || e.Message == "" {
 				t.Errorf("ended with %v", e)
 			}
 			c.Ended(t)

@@ -9,6 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestPublishMessage(t *testing.T) {
@@ -257,5 +258,5 @@ func TestPublishOrderPerGoroutine(t *testing.T) {
 		}
 		next[m[0]]++
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 }

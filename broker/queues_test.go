@@ -10,6 +10,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestQueueHandsEachMessageToOneConsumer(t *testing.T) {
@@ -314,7 +315,7 @@ func TestQueueConsumersComeAndGo(t *testing.T) {
 			})
 		}
 	})
-	publisher.Wait()
+	testkit.Wait(t, &publisher)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "rest", "/queue/jobs")
 	for rest := b.Stats().QueueMessages; rest > 0; rest = b.Stats().QueueMessages {

@@ -13,6 +13,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // wallet is an authenticator whose credentials are tickets that say what they
@@ -273,7 +274,7 @@ func TestRenewWhileTheAuthorizerThinks(t *testing.T) {
 	c := brokertest.Connect(t, b, "ticket", "alice staff")
 	c.Subscribe(t, "1", "/topic/**")
 	publish(t, b, "/topic/staff", "published to staff")
-	<-asked
+	testkit.Receive(t, asked)
 	c.Send("SEND", `{"ticket":"alice page"}`, "destination", "/app/session/refresh", "receipt", "renewed")
 	c.ExpectReceipt(t, "renewed")
 	close(answer)
@@ -436,7 +437,7 @@ func TestLogoutIsForgottenInTime(t *testing.T) {
 	b := brokertest.New(t, broker.Options{Authenticator: wallet(), Store: store})
 	c := brokertest.Connect(t, b, "ticket", "alice laptop 1h")
 	c.Send("DISCONNECT", "", "logout", "true")
-	if r := <-revoked; time.Until(r.Until) > time.Hour || time.Until(r.Until) < 59*time.Minute {
+	if r := testkit.Receive(t, revoked); time.Until(r.Until) > time.Hour || time.Until(r.Until) < 59*time.Minute {
 		t.Errorf("a credential that runs out in an hour is revoked until %v", r.Until)
 	}
 }

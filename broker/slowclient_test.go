@@ -9,6 +9,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // slowClient is a client in memory whose connection buffers nothing: what the
@@ -32,7 +33,7 @@ func connectSlow(t testing.TB, b *broker.Broker) *slowClient {
 	}()
 	t.Cleanup(func() {
 		_ = c.Close(0, "")
-		<-done
+		testkit.Receive(t, done)
 	})
 	c.send(frame("CONNECT", "", "accept-version", "1.2"))
 	if f := c.next(t); f.Command != "CONNECTED" {

@@ -14,6 +14,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/selector"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // broadcast has queues as Spring's simple broker has them, and selectors.
@@ -315,7 +316,7 @@ func TestSelectorAfterAuthorization(t *testing.T) {
 		t.Error("the selector saw what its client may not")
 	}
 	for range 8 {
-		<-local
+		testkit.Receive(t, local)
 	}
 }
 
@@ -360,7 +361,7 @@ func TestSelectorRace(t *testing.T) {
 		}
 	})
 	close(stop)
-	publishers.Wait()
+	testkit.Wait(t, &publishers)
 }
 
 // BenchmarkPushSelected is BenchmarkPush to 1,000 subscriptions of which each

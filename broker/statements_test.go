@@ -18,6 +18,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // office mints real tickets, for any number of brokers that share its store.
@@ -232,7 +233,7 @@ func TestT7OneOfAThousandHandshakes(t *testing.T) {
 		})
 	}
 	close(start)
-	all.Wait()
+	testkit.Wait(t, &all)
 	if in.Load() != 1 || out.Load() != 999 {
 		t.Errorf("%d were let in and %d refused", in.Load(), out.Load())
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestSubscribeRefused(t *testing.T) {
@@ -205,7 +206,7 @@ func TestSubscribeUnsubscribeRace(t *testing.T) {
 		}
 	})
 	close(stop)
-	publisher.Wait()
+	testkit.Wait(t, &publisher)
 }
 
 // raceOnce is one life of a subscription.

@@ -9,6 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestTopicFanOut(t *testing.T) {
@@ -161,7 +162,7 @@ func TestReservedHeadersAreNeverForwarded(t *testing.T) { // trap 15
 					}
 				}
 				if destination == "/topic/a" {
-					if m := <-local; len(m.Headers) != 0 || m.Redelivered || m.ID == "forged" {
+					if m := testkit.Receive(t, local); len(m.Headers) != 0 || m.Redelivered || m.ID == "forged" {
 						t.Errorf("the program received %+v", m)
 					}
 				}

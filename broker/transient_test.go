@@ -9,6 +9,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // transient are the options of a broker behind which Spring's relay works: the
@@ -147,14 +148,14 @@ func TestTransientQueueInProcess(t *testing.T) {
 	send(t, brokertest.Connect(t, b), "/queue/a-user1", "3")
 	wantMessages(t, c, "1", "2", "3")
 	for _, body := range []string{"1", "2", "3"} {
-		for _, m := range []*broker.Message{<-got, <-calls} {
+		for _, m := range []*broker.Message{testkit.Receive(t, got), testkit.Receive(t, calls)} {
 			if string(m.Body) != body || m.Redelivered || m.Destination != "/queue/a-user1" {
 				t.Errorf("received %+v, want %s", m, body)
 			}
 		}
 	}
 	failing.Cancel()
-	<-failing.Done()
+	testkit.Receive(t, failing.Done())
 	if d := destination(b, "/queue/a-user1"); d.Subscriptions != 2 || len(calls) != 0 {
 		t.Errorf("the destination is %+v, %d more calls", d, len(calls))
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // site is the server of a page: its broker, and the endpoint for tickets. It
@@ -74,7 +75,7 @@ func (s *site) serve(t *testing.T, h http.Handler) {
 		defer close(served)
 		_ = server.Serve(l) // until it is closed
 	}()
-	t.Cleanup(func() { <-served })
+	t.Cleanup(func() { testkit.Receive(t, served) })
 	t.Cleanup(func() { _ = server.Close() }) // again
 	s.http = server
 }
@@ -103,7 +104,7 @@ func (s *site) wantNews(t *testing.T, lines <-chan string, news string) {
 	if d, err := s.broker.PublishToUser(t.Context(), "ann", m); err != nil || d.Subscriptions != 1 {
 		t.Fatalf("%+v, %v", d, err)
 	}
-	if got := <-lines; got != news {
+	if got := testkit.Receive(t, lines); got != news {
 		t.Fatalf("it printed %q, want %q", got, news)
 	}
 	if st := s.broker.Stats(); st.Opened != 1 || st.Refused != 0 || st.AuthFailures != 0 {
@@ -151,10 +152,10 @@ globalThis.fetch = (path, options) => request(origin + path, { ...options, heade
 	if err := s.store.Revoke(auth.Revocation{User: "ann"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-lines; got != "go to /oauth/login?return_to=%2Forders" {
+	if got := testkit.Receive(t, lines); got != "go to /oauth/login?return_to=%2Forders" {
 		t.Errorf("it printed %q", got)
 	}
-	if got, more := <-lines; more {
+	if got, more := testkit.ReceiveOK(t, lines); more {
 		t.Errorf("it goes on, and printed %q", got)
 	}
 	if n := s.broker.Stats().Opened; n != 1 {

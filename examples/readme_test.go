@@ -14,6 +14,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/examples/internal/e2e"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 const npm = "npm install --prefix examples"
@@ -121,7 +122,7 @@ func startNode(t *testing.T, code string) <-chan string {
 	}()
 	t.Cleanup(func() {
 		cancel()
-		<-done
+		testkit.Receive(t, done)
 		_ = node.Wait() // it was killed
 		if t.Failed() {
 			t.Logf("node complained:\n%s", complaints.String())
@@ -136,14 +137,14 @@ func TestReadmeJavaScript(t *testing.T) {
 	srv := brokertest.Start(t, broker.Options{})
 	code := strings.ReplaceAll(only(t, "../README.md", "js"), "ws://127.0.0.1:8080/ws", srv.URL)
 	lines := startNode(t, "import { WebSocket } from 'ws';\nglobalThis.WebSocket = WebSocket;\n"+code)
-	if got := <-lines; got != "for all: hello" {
+	if got := testkit.Receive(t, lines); got != "for all: hello" {
 		t.Fatalf("it printed %q", got)
 	}
 	m := &broker.Message{Destination: "/queue/news", Body: []byte("you have mail")}
 	if d, err := srv.Broker.PublishToUser(t.Context(), "ann", m); err != nil || d.Subscriptions != 1 {
 		t.Fatalf("%+v, %v", d, err)
 	}
-	if got := <-lines; got != "for me: you have mail" {
+	if got := testkit.Receive(t, lines); got != "for me: you have mail" {
 		t.Errorf("it printed %q", got)
 	}
 }

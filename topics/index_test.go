@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // indexModel plays a history on an Index and on the naive one. The patterns and destinations are few, so that
@@ -214,9 +216,9 @@ func TestIndexConcurrently(t *testing.T) {
 			}
 		})
 	}
-	subscribers.Wait()
+	testkit.Wait(t, &subscribers)
 	close(stop)
-	publishers.Wait()
+	testkit.Wait(t, &publishers)
 	if n := x.Len(); n != 100 {
 		t.Errorf("%d subscriptions are left, want 100", n)
 	}

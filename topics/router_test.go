@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func parse(t testing.TB, name string) Destination {
@@ -237,7 +239,7 @@ func TestRouterConcurrently(t *testing.T) {
 			}
 		})
 	}
-	g.Wait()
+	testkit.Wait(t, &g)
 	if n := r.Len(); n != 0 || r.Sessions("alice") != nil {
 		t.Errorf("%d subscriptions and sessions %v are left", n, r.Sessions("alice"))
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func introspector(t testing.TB, s *server, change func(*Options)) (*Verifier, *testClock) {
@@ -44,7 +46,7 @@ func TestA21Request(t *testing.T) {
 		o.Introspection[0].ClientID, o.Introspection[0].ClientSecret = "a:b", "ä&%"
 	})
 	p := accept(t, v, "abc+/=")
-	got := <-requests
+	got := testkit.Receive(t, requests)
 	id, secret, _ := got.BasicAuth()
 	if got.Method != http.MethodPost || got.URL.RawQuery != "" || id != url.QueryEscape("a:b") || secret != url.QueryEscape("ä&%") ||
 		!reflect.DeepEqual(got.PostForm, url.Values{"token": {"abc+/="}, "token_type_hint": {"access_token"}}) {
@@ -204,11 +206,11 @@ func TestA21ParallelQuestionsAreOne(t *testing.T) {
 		})
 	}
 	cancel() // the one who asked gives up, and the others still get their answer
-	if err := <-first; !errors.Is(err, context.Canceled) || !errors.Is(err, ErrUnavailable) {
+	if err := testkit.Receive(t, first); !errors.Is(err, context.Canceled) || !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the first got %v", err)
 	}
 	close(release)
-	group.Wait()
+	testkit.Wait(t, &group)
 	if good.Load() != 100 {
 		t.Errorf("%d of 100", good.Load())
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestA20NewAsksNobody(t *testing.T) {
@@ -195,7 +197,7 @@ func TestA20ThunderingHerd(t *testing.T) {
 		t.Errorf("after cancellation: %v", err)
 	}
 	close(release)
-	group.Wait()
+	testkit.Wait(t, &group)
 	close(refusals)
 	for err := range refusals {
 		t.Error(err)

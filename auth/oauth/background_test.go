@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // resource is a server that wants one particular access token.
@@ -65,7 +67,7 @@ func TestA11A12HTTPClientRefreshesOnInvalidToken(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	if n := len(s.tokenRequests()); n != 2 {
 		t.Errorf("%d token requests, want the login's and one more", n)
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestA5E14CallbacksThatBelongToNoLogin(t *testing.T) {
@@ -75,7 +77,7 @@ func TestA5OneOfManyParallelCallbacksWins(t *testing.T) {
 		r := b.request(http.MethodGet, "/oauth/callback?code=c&state="+q.Get("state"), nil)
 		wg.Go(func() { statuses <- newBrowser(t, b.client).do(r).StatusCode })
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	close(statuses)
 	won := 0
 	for status := range statuses {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 var aliceAtIDP = Key{"alice", "idp"}
@@ -107,7 +109,7 @@ func TestA12RefreshTokenIsNeverUsedTwice(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	for token, n := range used {
 		if n != 1 {
 			t.Errorf("%s was used %d times", token, n)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // logouts records the calls of OnLogout.
@@ -381,7 +382,7 @@ func TestSessionsUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	var listed int
 	for user, list := range table.byUser {
 		if listed += len(list); len(list) == 0 || len(list) > 4 {

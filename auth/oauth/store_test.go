@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func newFileStore(t *testing.T, path string, key []byte) *FileStore {
@@ -47,7 +49,7 @@ func TestTokenStores(t *testing.T) {
 					}
 				})
 			}
-			wg.Wait()
+			testkit.Wait(t, &wg)
 			if token, err := s.Load(ctx, aliceAtIDP); err != nil || len(token.Access) != 20 {
 				t.Error("an update was lost:", err)
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestAuthenticateAllows(t *testing.T) {
@@ -233,7 +234,7 @@ func TestAuthenticateGivesUpWithItsContext(t *testing.T) {
 		}()
 		eventually(t, "the question arrived", func() bool { return b.requests.Load() > before })
 		cancel()
-		if err := <-done; !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
+		if err := testkit.Receive(t, done); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
 			t.Fatalf("error is %v", err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // secretText is what must never be seen outside of a question.
@@ -43,7 +44,7 @@ func raw(t *testing.T, text string) string {
 	}()
 	t.Cleanup(func() {
 		_ = l.Close()
-		<-ended
+		testkit.Receive(t, ended)
 	})
 	return "http://" + l.Addr().String()
 }
@@ -218,5 +219,5 @@ func TestStaleConnection(t *testing.T) {
 		}
 	}
 	_ = l.Close()
-	<-ended
+	testkit.Receive(t, ended)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestSessions(t *testing.T) {
@@ -167,7 +168,7 @@ func TestSessionsByLoad(t *testing.T) {
 	stuck := &stuckTransport{closed: make(chan struct{})}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.b.Serve(t.Context(), stuck, broker.Admission{}) })
-	defer wg.Wait()
+	defer testkit.Wait(t, &wg)
 	defer stuck.Close(0, "")
 	brokertest.Eventually(t, "it is connected as dan", func() bool {
 		return s.b.Stats().Users == 1

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestPublish(t *testing.T) {
@@ -212,7 +213,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range callers * each {
 		seen[string(c.Expect(t, "MESSAGE").Body)] = true
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	if len(seen) != callers*each {
 		t.Errorf("%d different messages, want %d", len(seen), callers*each)
 	}

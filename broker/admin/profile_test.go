@@ -11,6 +11,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestProfiles(t *testing.T) {
@@ -67,7 +68,7 @@ func TestProfileTwice(t *testing.T) {
 		t.Errorf("Content-Disposition %q", got)
 	}
 	cancel()
-	wg.Wait()
+	testkit.Wait(t, &wg)
 }
 
 // The profiles are nobody else's: importing this package must not publish them.

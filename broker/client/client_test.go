@@ -17,6 +17,7 @@ import (
 	"github.com/go-stomp/stomp/v3"
 
 	"github.com/hoofbeat/hoofbeat/broker/client/internal/stomptest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func dial(t *testing.T, url string, o Options) *Conn {
@@ -464,7 +465,7 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%s: Disconnect: %v", scheme, err)
 		}
 	}
-	<-done
+	testkit.Receive(t, done)
 	_ = l.Close()
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // TestStompJS2Waits: the unmodified old client completes the wait. Somebody
@@ -32,7 +33,7 @@ func TestStompJS2Waits(t *testing.T) {
 		done <- err
 	}()
 	run("wait.mjs", map[string]string{"url": srv.URL, "id": id})
-	if err := <-done; err != nil {
+	if err := testkit.Receive(t, done); err != nil {
 		t.Errorf("notify: %v", err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // A wiretap stands between clients and a broker and keeps every octet that
@@ -56,8 +57,8 @@ func tap(t *testing.T, target string) *wiretap {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		<-stopped
-		w.open.Wait()
+		testkit.Receive(t, stopped)
+		testkit.Wait(t, &w.open)
 	})
 	return w
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestPolling(t *testing.T) {
@@ -31,7 +32,7 @@ func TestPolling(t *testing.T) {
 		go func() { got <- w.frame("a") }()
 		synctest.Wait()
 		w.send("a", `["DISCONNECT\nreceipt:bye\n\n\u0000"]`)
-		if f := <-got; f != `a["RECEIPT\nreceipt-id:bye\n\n\u0000"]` {
+		if f := testkit.Receive(t, got); f != `a["RECEIPT\nreceipt-id:bye\n\n\u0000"]` {
 			t.Errorf("got %q", f)
 		}
 		w.poll("a", `c[3000,"Go away!"]`)
@@ -336,7 +337,7 @@ func TestDrain(t *testing.T) {
 		if err := w.b.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if f := <-got; f != `c[1012,"draining"]` {
+		if f := testkit.Receive(t, got); f != `c[1012,"draining"]` {
 			t.Errorf("got %q", f)
 		}
 		w.want("POST", "/000/b/xhr", "", 503, "{\"error\":\"draining\"}\n")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 const notAllowed = "{\"error\":\"origin not allowed\"}\n"
@@ -53,7 +54,7 @@ func TestTwoRequestsOpenOneSession(t *testing.T) {
 		}
 		pass(1e9)
 		w.want("POST", "/0/a/xhr_send?ticket=one", `["\u0000"]`, 204, "") // ends with an ERROR what polls
-		wg.Wait()
+		testkit.Wait(t, &wg)
 		if opened != 1 || w.b.Stats().Opened != 1 {
 			t.Errorf("opened %d times, the broker says %d", opened, w.b.Stats().Opened)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // webSocket is a client of the websocket transport.
@@ -282,7 +283,7 @@ func TestWebSocketStalls(t *testing.T) {
 			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 		write("\x81\xfe\xff\xff\x00\x00\x00\x00" + strings.Repeat("x", 200)) // of 65,535
 		start := time.Now()
-		if all := <-got; !strings.Contains(all, `c[1009,"too-big"]`) || !strings.Contains(all, "a message over 100 bytes") {
+		if all := testkit.Receive(t, got); !strings.Contains(all, `c[1009,"too-big"]`) || !strings.Contains(all, "a message over 100 bytes") {
 			t.Errorf("got %q", all)
 		}
 		if d := time.Since(start); d > 3*time.Second {

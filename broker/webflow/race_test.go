@@ -10,6 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // However a result and a registration meet, and a result and a SUBSCRIBE: the page
@@ -35,7 +36,7 @@ func TestResultMeetsRegistration(t *testing.T) {
 			c.Send("SUBSCRIBE", "", "id", "a", "destination", subAuthorization)
 		}
 		c.seen = c.Sync(t)
-		reporting.Wait()
+		testkit.Wait(t, &reporting)
 		want(t, c, accepted("ws-"+id), told("ws-"+id, "CONFIRMED"))
 		c.Close()
 	}
@@ -64,7 +65,7 @@ func TestSessionsMeet(t *testing.T) {
 				}
 			}
 		})
-		all.Wait()
+		testkit.Wait(t, &all)
 		waiting := 0
 		for _, c := range pages {
 			c.Sync(t) // it has said everything
@@ -128,7 +129,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			}
 		})
 	}
-	all.Wait()
+	testkit.Wait(t, &all)
 	if s := f.Stats(); s.Registered != 0 || s.Sessions != 0 || s.Operations > 8 {
 		t.Errorf("%+v", s)
 	}

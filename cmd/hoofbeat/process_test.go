@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // binary is hoofbeat as it is built for this run of the tests.
@@ -91,7 +92,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	}()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it may have ended
-		<-p.done
+		testkit.Receive(t, p.done)
 		if t.Failed() {
 			t.Logf("hoofbeat %s\nout: %s\nerr: %s", strings.Join(args, " "), p.out.String(), p.stderr())
 		}

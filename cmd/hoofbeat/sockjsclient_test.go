@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // sockJSTransports are the four, by the names that sockjs-client has for them.
@@ -46,7 +48,7 @@ func openSockJS(t *testing.T, c *http.Client, endpoint, transport string, header
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	t.Cleanup(func() { cancel(); <-ended })
+	t.Cleanup(func() { cancel(); testkit.Receive(t, ended) })
 	if transport == "websocket" {
 		ws, res, err := websocket.Dial(ctx, p.base+"/websocket"+p.query, &websocket.DialOptions{HTTPClient: c, HTTPHeader: header})
 		if err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/client"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // A thousand sockets, one ticket.
@@ -63,7 +64,7 @@ func TestT7OneOfAThousandSockets(t *testing.T) {
 		})
 	}
 	close(start)
-	all.Wait()
+	testkit.Wait(t, &all)
 	if in.Load() != 1 || out.Load() != n-1 {
 		t.Errorf("%d were let in and %d refused", in.Load(), out.Load())
 	}
@@ -97,7 +98,7 @@ func TestNPlus5TPlus4RevokedWithinASecond(t *testing.T) {
 				t.Fatalf("HTTP %d", status)
 			}
 			for _, c := range mine {
-				<-c.Done()
+				testkit.Receive(t, c.Done())
 				if d := time.Since(since); d > time.Second {
 					t.Errorf("closed after %v", d)
 				}
@@ -157,7 +158,7 @@ func TestA13PagesNeverGetTheToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := r.seen.String() + fmt.Sprint(conn.Header()) + string((<-who.C).Body)
+	seen := r.seen.String() + fmt.Sprint(conn.Header()) + string(testkit.Receive(t, who.C).Body)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	tokens := p.secrets[len(p.secrets)-3:] // of the last login: ID, access and refresh token
@@ -199,7 +200,7 @@ nodes: [{id: one, url: "wss://one.example/ws"}, {id: two, url: "wss://two.exampl
 		t.Fatal(err)
 	}
 	const want = `{"user":"","node":"two","nodes":[{"id":"one","url":"wss://one.example/ws","attached":false},{"id":"two","url":"wss://two.example/ws","attached":true}]}`
-	if m := <-sub.C; m.Err != nil || string(m.Body) != want {
+	if m := testkit.Receive(t, sub.C); m.Err != nil || string(m.Body) != want {
 		t.Errorf("the answer is %s, want %s", m.Body, want)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestAccepted(t *testing.T) {
@@ -39,7 +40,7 @@ func TestAccepted(t *testing.T) {
 	if err := c.Send("/topic/news", "text/plain", []byte("hello"), stomp.SendOpt.Receipt); err != nil {
 		t.Fatal(err)
 	}
-	if m := <-sub.C; string(m.Body) != "hello" {
+	if m := testkit.Receive(t, sub.C); string(m.Body) != "hello" {
 		t.Errorf("body %q, error %v", m.Body, m.Err)
 	}
 	if err := c.Disconnect(); err != nil {

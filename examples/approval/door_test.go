@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // handshake asks for a WebSocket and returns the status of the answer.
@@ -54,7 +56,7 @@ func TestE6Replay(t *testing.T) {
 				}
 			})
 		}
-		wg.Wait()
+		testkit.Wait(t, &wg)
 	}
 	if in.Load() != 1 || out.Load() != 199 {
 		t.Errorf("%d came in, %d were refused", in.Load(), out.Load())

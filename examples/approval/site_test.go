@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/users"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // site is a demo on ports of its own, that remembers what it logged and which
@@ -51,7 +52,7 @@ func start(t *testing.T, change func(*options)) *site {
 		go func() { served <- server.Serve(one.l) }()
 		t.Cleanup(func() {
 			_ = server.Close() // what it says, Serve says too
-			if err := <-served; err != http.ErrServerClosed {
+			if err := testkit.Receive(t, served); err != http.ErrServerClosed {
 				t.Error(err)
 			}
 		})
@@ -61,7 +62,7 @@ func start(t *testing.T, change func(*options)) *site {
 	go func() { s.fetchReadings(ctx); close(done) }()
 	t.Cleanup(func() {
 		cancel()
-		<-done
+		testkit.Receive(t, done)
 		s.Close()
 	})
 	return s

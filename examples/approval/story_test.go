@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // E-1: the whole story, steps 1 to 11, in under 2 s.
@@ -53,7 +54,7 @@ func TestE3Early(t *testing.T) {
 	if err := page.Disconnect(); err != nil {
 		t.Fatal(err)
 	}
-	if m, ok := <-results.C; ok && m.Err == nil {
+	if m, ok := testkit.ReceiveOK(t, results.C); ok && m.Err == nil {
 		t.Errorf("told again: %s", m.Body)
 	}
 	alice.goOn(w)
@@ -153,7 +154,7 @@ func TestE10Renewal(t *testing.T) {
 	notices := window.subscribe("/user/topic/session")
 	window.send("/app/session/refresh", `{"ticket":"`+alice.appTicket()+`"}`)
 	for {
-		m := <-notices.C
+		m := testkit.Receive(t, notices.C)
 		if m == nil || m.Err != nil {
 			t.Fatalf("%v", m)
 		}

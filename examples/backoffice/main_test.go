@@ -16,6 +16,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/client"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 var secret = auth.Secret{ID: "main", Key: bytes.Repeat([]byte("s"), auth.MinSecretBytes)}
@@ -113,7 +114,7 @@ func TestS14Maintenance(t *testing.T) {
 	if err := testPublisher(t, srv.URL, secret).Publish(t.Context(), "/topic/maintenance", []byte(message)); err != nil {
 		t.Fatal(err)
 	}
-	if m := <-first.C; m.Err != nil || string(m.Body) != message || m.ContentType != "application/json" {
+	if m := testkit.Receive(t, first.C); m.Err != nil || string(m.Body) != message || m.ContentType != "application/json" {
 		t.Errorf("the page got %+v", m)
 	}
 	if m := anonymous.Expect(t, "MESSAGE"); string(m.Body) != message {
@@ -123,7 +124,7 @@ func TestS14Maintenance(t *testing.T) {
 	if err := page.Send("/topic/maintenance", "application/json", []byte(`{"isOn":false}`), stomp.SendOpt.Receipt); err == nil {
 		t.Error("a page may send")
 	}
-	<-page.Done()
+	testkit.Receive(t, page.Done())
 	var closed *client.CloseError
 	if !errors.As(page.Err(), &closed) || closed.Code != broker.ReasonDenied.CloseCode() {
 		t.Errorf("it was refused with %v", page.Err())

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // patience is how long anything may take, on a busy machine too.
@@ -82,13 +83,13 @@ func run(t *testing.T, env []string, args ...string) hoofbeat {
 	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		<-done
+		testkit.Receive(t, done)
 		_ = cmd.Wait() // it was killed
 	})
 	var h hoofbeat
 	var log strings.Builder
 	for h.web == "" || h.tcp == "" || h.admin == "" {
-		line, ok := <-lines
+		line, ok := testkit.ReceiveOK(t, lines)
 		if !ok {
 			t.Fatalf("hoofbeat has ended:\n%s", log.String())
 		}

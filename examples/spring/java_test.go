@@ -11,6 +11,7 @@ import (
 	"github.com/go-stomp/stomp/v3"
 
 	"github.com/hoofbeat/hoofbeat/examples/internal/e2e"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 const (
@@ -102,7 +103,7 @@ func TestController(t *testing.T) {
 		}
 	}
 	for _, want := range []string{`{"text":"Hello, Ann!"}`, `{"text":"Good morning."}`} {
-		if m := <-direct; m.Err != nil || string(m.Body) != want {
+		if m := testkit.Receive(t, direct); m.Err != nil || string(m.Body) != want {
 			t.Errorf("a page of Hoofbeat itself got %q, %v, want %q", m.Body, m.Err, want)
 		}
 	}
@@ -132,7 +133,7 @@ func TestDirectController(t *testing.T) {
 		from <-chan *stomp.Message
 		want string
 	}{{all, `{"text":"Hello, all č!"}`}, {own, `{"text":"All have heard it."}`}} {
-		if m := <-x.from; m.Err != nil || string(m.Body) != x.want || m.ContentType != "application/json" {
+		if m := testkit.Receive(t, x.from); m.Err != nil || string(m.Body) != x.want || m.ContentType != "application/json" {
 			t.Errorf("got %q as %s, %v, want %q", m.Body, m.ContentType, m.Err, x.want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-stomp/stomp/v3"
 
 	"github.com/hoofbeat/hoofbeat/broker/client"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // The frames of the walk-through as Spring's relay sends them, against the
@@ -34,7 +35,7 @@ func TestRelay(t *testing.T) {
 	// connection of the page.
 	page.say("SEND\ndestination:/topic/greetings\ncontent-type:application/json\ncontent-length:15\n\n{\"text\":\"Ann!\"}\x00")
 	page.want("sub-0", `{"text":"Ann!"}`)
-	if m := <-greetings; m.Err != nil || string(m.Body) != `{"text":"Ann!"}` {
+	if m := testkit.Receive(t, greetings); m.Err != nil || string(m.Body) != `{"text":"Ann!"}` {
 		t.Errorf("a page of Hoofbeat itself got %q, %v", m.Body, m.Err)
 	}
 	// SimpMessagingTemplate, on the connection of the application.
@@ -80,7 +81,7 @@ func TestRules(t *testing.T) {
 	for _, destination := range []string{"/queue/replies-users1", "/topic/simp-user-registry"} {
 		s, err := h.direct(t, "ann").Subscribe(destination, stomp.AckAuto)
 		if err == nil {
-			err = (<-s.C).Err
+			err = testkit.Receive(t, s.C).Err
 		}
 		if err == nil || !strings.Contains(err.Error(), "not allowed") {
 			t.Errorf("%s: %v", destination, err)
@@ -126,7 +127,7 @@ func subscribe(t *testing.T, c *client.Conn, destination string) <-chan *stomp.M
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := <-answers.C; m.Err != nil { // which comes after the other has been dealt with
+	if m := testkit.Receive(t, answers.C); m.Err != nil { // which comes after the other has been dealt with
 		t.Fatal(m.Err)
 	}
 	return s.C

@@ -11,7 +11,7 @@ import (
 // Patience is how long a test waits for what happens at once on an idle machine.
 // It is far below the time limit of go test, so that a failure names the line that
 // waited instead of ending the whole package.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Receive returns what comes next from c, or the zero value when c is closed. It
 // fails the test when nothing comes within [Patience].

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -86,7 +88,7 @@ func tlsPair(t testing.TB) (*Conn, net.Conn) {
 	if err := ours.Handshake(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-done; err != nil {
+	if err := testkit.Receive(t, done); err != nil {
 		t.Fatal(err)
 	}
 	return New(ours, nil), peer
@@ -286,7 +288,7 @@ func TestCloseWhileCallbackRuns(t *testing.T) {
 		})
 	}()
 	peer.Write([]byte("x"))
-	<-inside
+	testkit.Receive(t, inside)
 	closed := make(chan error, 1)
 	go func() { closed <- ours.Close() }()
 	if err := wait(t, closed); err != nil {

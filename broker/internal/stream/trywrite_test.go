@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestTryWrite(t *testing.T) {
@@ -71,7 +73,7 @@ func TestTryWriteFullSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 		ours.CloseWrite()
-		if got := <-read; !bytes.Equal(got, sent) {
+		if got := testkit.Receive(t, read); !bytes.Equal(got, sent) {
 			t.Fatalf("the peer got %d other bytes than the %d sent", len(got), len(sent))
 		}
 	}
@@ -82,7 +84,7 @@ func TestTryWriteToDeadPeer(t *testing.T) {
 	_, end := receiving(ours)
 	peer.(*net.TCPConn).SetLinger(0)
 	peer.Close()
-	<-end // the reset has arrived
+	testkit.Receive(t, end) // the reset has arrived
 	if n, err := ours.TryWrite([]byte("x")); n != 0 || err == nil || errors.Is(err, net.ErrClosed) {
 		t.Fatalf("got %d, %v, want the network's error", n, err)
 	}
@@ -109,9 +111,9 @@ func TestTryWriteBesideClose(t *testing.T) {
 				runtime.Gosched()
 			}
 		})
-		<-started
+		testkit.Receive(t, started)
 		ours.Close()
-		wg.Wait()
+		testkit.Wait(t, &wg)
 		peer.Close()
 	}
 }

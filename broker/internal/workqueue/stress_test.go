@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // mailbox is a receiver like an outbox: bounded, filled under the queue's lock and emptied by a goroutine.
@@ -101,7 +103,7 @@ func TestConcurrentExactlyOnce(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	wantEmpty(t, s)
 }
 
@@ -129,7 +131,7 @@ func TestConcurrentQueueChurn(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	if st := s.Stats(); taken.Load()+int64(st.Messages) != 4*rounds {
 		t.Fatalf("%d taken and %d stored, want %d in all", taken.Load(), st.Messages, 4*rounds)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // unpack reads one compressed frame as a client does.
@@ -84,7 +86,7 @@ func TestDeflateFromManyGoroutines(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 }
 
 func BenchmarkDeflate(b *testing.B) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // dial connects a foreign client, over TLS or not.
@@ -101,7 +103,7 @@ func TestForeignClient(t *testing.T) {
 		c.Write(AppendClose(nil, 4001, ""))
 		c.Close()
 		wait(t, closing)
-		<-reading.Done()
+		testkit.Receive(t, reading.Done())
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // A bridge lets a client that only knows TCP speak STOMP over WebSocket: what
@@ -48,9 +50,9 @@ func bridgeTo(t *testing.T, url string) *bridge {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		<-stopped
+		testkit.Receive(t, stopped)
 		cancel()
-		b.calls.Wait()
+		testkit.Wait(t, &b.calls)
 	})
 	return b
 }

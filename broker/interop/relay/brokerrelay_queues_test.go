@@ -8,6 +8,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // TestStompBrokerRelayMessageHandlerPrivateQueuesGoAway: a queue of its own for
@@ -33,7 +34,7 @@ func TestStompBrokerRelayMessageHandlerPrivateQueuesGoAway(t *testing.T) {
 				}
 			})
 		}
-		opened.Wait()
+		testkit.Wait(t, &opened)
 		for i, p := range peers {
 			p.want(t, "CONNECTED")
 			p.want(t, "RECEIPT", "receipt-id", "there")

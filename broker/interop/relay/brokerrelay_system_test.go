@@ -14,6 +14,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // systemConnect is what StompBrokerRelayMessageHandler.startInternal prepares
@@ -281,7 +282,7 @@ func (r *restartable) stop(t *testing.T) {
 	if err := r.b.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := <-r.served; err != nil {
+	if err := testkit.Receive(t, r.served); err != nil {
 		t.Error(err)
 	}
 }

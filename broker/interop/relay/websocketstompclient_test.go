@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // clientSession is the CONNECT of a DefaultStompSession: the program's own
@@ -237,7 +238,7 @@ func TestWebSocketStompClientReconnects(t *testing.T) {
 	go func() { drained <- srv.Broker.Drain(t.Context()) }()
 	p.wantMessage(t, "last")
 	p.wantEnd(t, websocket.StatusServiceRestart)
-	if err := <-drained; err != nil {
+	if err := testkit.Receive(t, drained); err != nil {
 		t.Error(err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -67,7 +68,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	go func() { done <- a.Run(ctx) }()
 	brokertest.Eventually(t, "it is ready", func() bool { return strings.Contains(l.String(), "msg=ready") })
 	cancel()
-	if err := <-done; err != nil {
+	if err := testkit.Receive(t, done); err != nil {
 		t.Error(err)
 	}
 	at := -1

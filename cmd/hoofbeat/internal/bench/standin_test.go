@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // standIn is a tiny server that sends what comes to a destination to its
@@ -59,7 +60,7 @@ func newStandIn(t *testing.T, fault func(message, next []byte) [][]byte) *standI
 	})
 	t.Cleanup(func() {
 		_ = l.Close()
-		all.Wait()
+		testkit.Wait(t, &all)
 	})
 	return s
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // what a code is exchanged for, and the ID token is signed with a key of the set.
@@ -107,7 +109,7 @@ func TestA9Parallel(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	if len(got) > 1 {
 		t.Fatalf("%d exchanges succeeded", len(got))
 	}
