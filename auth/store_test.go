@@ -188,7 +188,7 @@ func TestS11BumpWhileATicketIsBeingMinted(t *testing.T) {
 	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
 		since := tickets.store.now()
 		tickets.store.BumpEpoch("alice")
-		_, err := tickets.mintFor(t.Context(), user("alice"), since)
+		_, err := tickets.mintFor(t.Context(), user("alice"), since, nil)
 		if code, _ := status(t, err); code != 401 {
 			t.Errorf("minted: %v", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // HandlerOptions say who may ask [Tickets.Handler] for a ticket. With neither Bearer nor Session nobody may.
@@ -23,6 +24,11 @@ type HandlerOptions struct {
 	// https://*.example.com for all below. They get the CORS headers that they need. "*" allows all and is an error
 	// with Session, because then any page could get tickets in the name of its visitors.
 	Origins []string
+	// MayWait reports whether p may have a ticket for an operation that somebody else announced, as
+	// broker/webflow.Flow.MayWait does. An error is answered with 503. It is asked at most as often as p gets tickets.
+	// Nil means nobody may: a request that names an operation is answered with 403, unless the principal that Bearer
+	// or Session returned is bound to that operation by its scope already.
+	MayWait func(ctx context.Context, p *Principal, operation string) (bool, error)
 	// BindOrigin binds tickets to the Origin of the page that asks. It needs pages that open the WebSocket from the
 	// same origin; a client that sends no Origin gets tickets that are not bound.
 	BindOrigin bool
@@ -46,7 +52,7 @@ const maxTicketRequest = 4096
 //     413 and 415 for one that is too long or is not called application/json
 //   - 401 with WWW-Authenticate (RFC 6750 section 3) without a credential, or with one that is wrong, has expired, was
 //     revoked or is nobody's: no ticket is minted for nobody
-//   - 403 for a page of another origin
+//   - 403 for a page of another origin, and for an operation that o.MayWait does not allow
 //   - 405 for another method, and for GET with a cookie alone
 //   - 429 with Retry-After for too many tickets
 //   - 503 if the credential cannot be checked
@@ -118,8 +124,29 @@ func (h *ticketHandler) mint(w http.ResponseWriter, r *http.Request, origin stri
 	if h.o.BindOrigin {
 		g.Origin = origin
 	}
-	ticket, err := h.tickets.mintFor(r.Context(), g, since)
+	ticket, err := h.tickets.mintFor(r.Context(), g, since, func(ctx context.Context) error { return h.mayWait(ctx, p, g.Operation) })
 	return ticket, httpRefusal(err)
+}
+
+// mayWait returns nil if p may have a ticket for the operation. The refusal is the same for an operation that does not
+// exist and for one that is somebody else's.
+func (h *ticketHandler) mayWait(ctx context.Context, p *Principal, operation string) error {
+	if operation == "" || p.HasScope(operationScope+operation) {
+		return nil
+	}
+	if h.o.MayWait != nil {
+		ok, err := h.o.MayWait(ctx, p, operation)
+		if err != nil {
+			return &Refusal{
+				Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
+				Reason: "whether the operation is yours cannot be checked at the moment",
+			}
+		}
+		if ok {
+			return nil
+		}
+	}
+	return &Refusal{Status: http.StatusForbidden, Reason: "the operation is not this user's"}
 }
 
 // httpRefusal gives the errors of Mint that the client can cause a status.

@@ -44,6 +44,14 @@ func bearers(_ context.Context, token string) (*Principal, error) {
 	return &Principal{Name: token, CredentialID: "token-" + token}, nil
 }
 
+// mayWait is a stand-in for who knows the operations: op is alice's.
+func mayWait(_ context.Context, p *Principal, operation string) (bool, error) {
+	if operation == "down" {
+		return false, errors.New("dial tcp 10.0.0.1:443: refused")
+	}
+	return p.Name == "alice" && operation == "op", nil
+}
+
 func sessions(r *http.Request) (*Principal, bool) {
 	c, err := r.Cookie("session")
 	if err != nil || c.Value == "old" {
@@ -119,7 +127,7 @@ func TestT1TicketForABearer(t *testing.T) {
 
 func TestT2A23TicketRequestsRefused(t *testing.T) {
 	tickets := mustTickets(t, NewStore(), TicketOptions{})
-	both := HandlerOptions{Bearer: bearers, Session: sessions, Origins: []string{app, "https://*.shop.example.com"}}
+	both := HandlerOptions{Bearer: bearers, Session: sessions, Origins: []string{app, "https://*.shop.example.com"}, MayWait: mayWait}
 	const (
 		alice  = "Authorization: Bearer alice"
 		cookie = "Cookie: session=alice"
@@ -187,6 +195,9 @@ func TestT2A23TicketRequestsRefused(t *testing.T) {
 		{"pattern, only its end", "POST", "/t", "", []string{cookie, "Origin: https://evilshop.example.com"}, 403, ""},
 
 		{"T-13 operation", "POST", "/t", `{"operation":"op"}`, []string{alice, typed}, 200, ""},
+		{"another's operation", "POST", "/t", `{"operation":"op"}`, []string{"Authorization: Bearer bob", typed}, 403, ""},
+		{"an operation of nobody", "POST", "/t", `{"operation":"none"}`, []string{alice, typed}, 403, ""},
+		{"an operation that cannot be checked", "POST", "/t", `{"operation":"down"}`, []string{alice, typed}, 503, "Retry-After: 1"},
 		{"empty object", "POST", "/t", `{}`, []string{alice, typed + "; charset=utf-8"}, 200, ""},
 		{"a type and no body", "POST", "/t", ``, []string{alice, typed}, 200, ""},
 		{"a body no page needs leave for", "POST", "/t", `{}`, []string{alice, "Content-Type: text/plain"}, 415, ""},
@@ -228,12 +239,52 @@ func TestTicketRequestsOverTLS(t *testing.T) {
 
 func TestT13OperationByHTTP(t *testing.T) {
 	tickets := mustTickets(t, NewStore(), TicketOptions{})
-	h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers})
-	ticket, _ := reply(t, ask(h, "POST", "/t", `{"operation":"op-1"}`, "Authorization: Bearer alice", "Content-Type: application/json"))
+	h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers, MayWait: mayWait})
+	ticket, _ := reply(t, ask(h, "POST", "/t", `{"operation":"op"}`, "Authorization: Bearer alice", "Content-Type: application/json"))
 	p, err := tickets.Consume(t.Context(), ticket, "")
-	if err != nil || !p.HasScope("operation:op-1") {
+	if err != nil || !p.HasScope("operation:op") {
 		t.Errorf("got %v, %v", p, err)
 	}
+}
+
+// Without MayWait nobody gets a ticket for an operation, except who is bound to it
+// already by what the program itself says.
+func TestOperationByHTTPWithoutMayWait(t *testing.T) {
+	bound := func(context.Context, string) (*Principal, error) {
+		return &Principal{Name: "alice", Scopes: []string{"operation:op"}}, nil
+	}
+	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	for _, c := range []struct {
+		bearer    func(context.Context, string) (*Principal, error)
+		operation string
+		want      int
+	}{{bearers, "op", 403}, {bound, "op", 200}, {bound, "other", 400}} {
+		h := mustHandler(t, tickets, HandlerOptions{Bearer: c.bearer})
+		w := ask(h, "POST", "/t", `{"operation":"`+c.operation+`"}`, "Authorization: Bearer alice", "Content-Type: application/json")
+		if w.Code != c.want {
+			t.Errorf("%s: HTTP %d, want %d", c.operation, w.Code, c.want)
+		}
+	}
+}
+
+// Who guesses the names of operations is limited as who asks for tickets is, and
+// MayWait, which may ask others, is asked no more often.
+func TestGuessingOperationsIsLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		h := mustHandler(t, mustTickets(t, NewStore(), TicketOptions{Burst: 2, Rate: 1}), HandlerOptions{
+			Bearer:  bearers,
+			MayWait: func(context.Context, *Principal, string) (bool, error) { asked++; return false, nil },
+		})
+		for i, want := range []int{403, 403, 429, 429} {
+			if w := ask(h, "POST", "/t", `{"operation":"x"}`, "Authorization: Bearer bob", "Content-Type: application/json"); w.Code != want {
+				t.Errorf("request %d: HTTP %d, want %d", i, w.Code, want)
+			}
+		}
+		if asked != 2 {
+			t.Errorf("MayWait was asked %d times, want 2", asked)
+		}
+	})
 }
 
 func TestT5PlusBindOrigin(t *testing.T) {

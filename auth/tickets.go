@@ -39,15 +39,15 @@ var _ Authenticator = (*Tickets)(nil)
 //
 // and then there is no ticket.
 func (t *Tickets) Mint(ctx context.Context, g Grant) (Ticket, error) {
-	return t.mintFor(ctx, g, t.store.now())
+	return t.mintFor(ctx, g, t.store.now(), nil)
 }
 
-// mintFor is Mint with a stamp from before the principal's credential was checked.
-func (t *Tickets) mintFor(ctx context.Context, g Grant, since int64) (Ticket, error) {
+// mintFor is Mint with a stamp from before the principal's credential was checked. permit, if set, has the last word.
+func (t *Tickets) mintFor(ctx context.Context, g Grant, since int64, permit func(context.Context) error) (Ticket, error) {
 	if g.Principal.Anonymous() || ValidName(g.Principal.Name) != nil {
 		return Ticket{}, ErrNobody
 	}
-	return t.mint(ctx, g, g.Principal.Name, since)
+	return t.mint(ctx, g, g.Principal.Name, since, permit)
 }
 
 // MintBackend makes a ticket for an anonymous principal with the role [RoleBackend], for whoever knows one of
@@ -71,10 +71,10 @@ func (t *Tickets) MintBackend(ctx context.Context, secret string, g Grant) (Tick
 	}
 	since := t.store.now()
 	g.Principal = &Principal{Roles: []string{RoleBackend}, Issued: time.Now(), CredentialID: "backend:" + id}
-	return t.mint(ctx, g, "\x00"+id, since) // no user's name has a NUL
+	return t.mint(ctx, g, "\x00"+id, since, nil) // no user's name has a NUL
 }
 
-func (t *Tickets) mint(ctx context.Context, g Grant, subject string, since int64) (Ticket, error) {
+func (t *Tickets) mint(ctx context.Context, g Grant, subject string, since int64, permit func(context.Context) error) (Ticket, error) {
 	if err := ctx.Err(); err != nil {
 		return Ticket{}, err
 	}
@@ -95,6 +95,11 @@ func (t *Tickets) mint(ctx context.Context, g Grant, subject string, since int64
 	}
 	if wait := t.rate.take(subject, now); wait > 0 {
 		return Ticket{}, tooMany(wait, "too many tickets at once")
+	}
+	if permit != nil { // after the rate, for it may ask others
+		if err := permit(ctx); err != nil {
+			return Ticket{}, err
+		}
 	}
 	if p.Issued.IsZero() {
 		p.Issued = now // so that a revocation of the user finds the session also while it is being opened

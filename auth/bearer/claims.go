@@ -56,14 +56,14 @@ func (r *rules) principal(claims map[string]any, now time.Time) (*auth.Principal
 	if r.user == "email" && !isTrue(claims["email_verified"]) {
 		return nil, errEmail
 	}
-	return &auth.Principal{
+	return auth.Foreign(auth.Principal{
 		Name:    name,
 		Roles:   texts(find(claims, r.roles)),
 		Claims:  claims,
 		Expires: expires,
 		Issued:  issued,
 		Scopes:  scopesOf(claims),
-	}, nil
+	}), nil
 }
 
 // granted returns nil if p has all the scopes that are required.
@@ -87,11 +87,13 @@ func (r *rules) times(claims map[string]any, now time.Time) (expires, issued tim
 	case !exp.IsZero() && !now.Before(exp.Add(Skew)):
 		return expires, issued, errExpired
 	case now.Add(Skew).Before(nbf), now.Add(Skew).Before(iat):
-		// An iat to come would also outlive the revocations until then.
 		return expires, issued, errNotYet
 	}
 	if !exp.IsZero() {
 		expires = exp.Add(Skew)
+	}
+	if iat.After(now) { // by the Skew at most, and yet it must not outlive the revocations until then
+		iat = now
 	}
 	return expires, iat, nil
 }

@@ -12,7 +12,9 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"net/http"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -160,5 +162,18 @@ func TestA20FitsNoForeignKey(t *testing.T) {
 		if fits(&ed, a) != (a == jose.EdDSA) || fits(&symmetric, a) {
 			t.Errorf("%s", a)
 		}
+	}
+}
+
+// An issuer, whatever it signs, does not grant what only Hoofbeat means something
+// by; nor does a token of the clock's tolerance outlive its user's revocation.
+func TestTokensAreForeign(t *testing.T) {
+	s := es256("k")
+	v, clock := issuerAt(t, newServer(t, keySetOf(t, s.public())), nil)
+	c := goodClaims(issuerName).with("scope", "chat operation:x").with("roles", []string{"backend", "editor"}).
+		with("iat", clock.now().Add(50*time.Second).Unix())
+	p := accept(t, v, s.sign(t, c, nil))
+	if !slices.Equal(p.Scopes, []string{"chat"}) || !slices.Equal(p.Roles, []string{"editor"}) || !p.Issued.Equal(clock.now()) {
+		t.Errorf("%+v", p)
 	}
 }

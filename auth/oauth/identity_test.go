@@ -171,3 +171,22 @@ func TestUserOfAProviderWithoutIDTokens(t *testing.T) {
 		t.Error(b.signedIn())
 	}
 }
+
+// A provider does not grant what only Hoofbeat means something by.
+func TestLoginsAreForeign(t *testing.T) {
+	s := newStandin()
+	s.claims = map[string]any{"roles": []string{"backend", "editor"}}
+	s.set(func(s *standin) {
+		s.tokenReply = func(w http.ResponseWriter, _ *http.Request) {
+			reply := s.grant()
+			reply["scope"] = "openid operation:x chat"
+			writeJSON(w, http.StatusOK, reply)
+		}
+	})
+	b := newBrowser(t, newClient(t, s, func(o *Options) { o.Providers[0].RolesClaim = "roles" }))
+	b.signIn(s)
+	p := b.principal()
+	if !slices.Equal(p.Roles, []string{"editor"}) || slices.ContainsFunc(p.Scopes, func(s string) bool { return strings.HasPrefix(s, "operation:") }) {
+		t.Errorf("%+v", p)
+	}
+}

@@ -110,10 +110,10 @@ func (t *sessions) use(id digest) (*auth.Principal, bool) {
 		return nil, false
 	}
 	s.seen = now
-	return &auth.Principal{
+	return auth.Foreign(auth.Principal{
 		Method: "oauth", Name: s.user, Roles: s.roles, Claims: s.claims, Scopes: s.scopes, CredentialID: s.credential,
 		Issued: s.issued, Expires: t.deadline(s),
-	}, true
+	}), true
 }
 
 func (t *sessions) deadline(s *session) time.Time {

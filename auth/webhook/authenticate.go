@@ -75,7 +75,7 @@ var (
 
 // principal returns whom an answer lets in.
 func (ans *answer) principal(a *auth.Attempt, now time.Time) (*auth.Principal, error) {
-	p := &auth.Principal{
+	p := auth.Foreign(auth.Principal{
 		Method:       "webhook",
 		Name:         ans.user,
 		Roles:        ans.roles,
@@ -84,7 +84,7 @@ func (ans *answer) principal(a *auth.Attempt, now time.Time) (*auth.Principal, e
 		Issued:       ans.issued,
 		CredentialID: ans.credentialID,
 		Scopes:       ans.scopes,
-	}
+	})
 	if p.Name != "" {
 		if err := auth.ValidName(p.Name); err != nil {
 			return nil, refused(err)
@@ -98,6 +98,9 @@ func (ans *answer) principal(a *auth.Attempt, now time.Time) (*auth.Principal, e
 	}
 	if p.Expired(now) {
 		return nil, refused(errExpired)
+	}
+	if p.Issued.After(now) { // it would outlive the revocations until then
+		p.Issued = now
 	}
 	if p.CredentialID == "" && a.Bearer != "" {
 		sum := sha256.Sum256([]byte(a.Bearer))

@@ -40,6 +40,11 @@
 //	  "pattern": true                       if the destination has wildcards
 //	}
 //
+// A user wants a ticket for an operation (see package broker/webflow) that is not that user's own; this is asked only
+// if [Options.Events] says so:
+//
+//	{"event": "wait", "user": "alice", "operation": "40269145-…"}
+//
 // There are two more events, which look like connect. "handshake" comes before it, with the HTTP request and without
 // the members from CONNECT; it is asked only if [Options.Events] says so. "renew" is a new bearer token for a session
 // that is connected; its user, roles, scopes and credential_id say for whom.
@@ -65,6 +70,9 @@
 //	issued         when the credential was issued, in the same unit
 //	credential_id  by which the credential can be revoked; without it, a bearer token is known as "sha256:" and the
 //	               first half of its SHA-256 in hexadecimal digits
+//
+// Roles and scopes that mean something to Hoofbeat itself, which are the role "backend" and scopes that begin with
+// "operation:", are left out (see [auth.Foreign]).
 //
 // For subscribe and send:
 //

@@ -24,6 +24,7 @@ const (
 	Renew     Event = "renew"     // a new credential for a session: [auth.StageRenew]
 	Subscribe Event = "subscribe" // a SUBSCRIBE, or a message that a pattern of the client's matches
 	Send      Event = "send"      // a SEND
+	Wait      Event = "wait"      // a ticket for an operation: [Webhook.MayWait]
 )
 
 // Defaults and limits of [Options].
@@ -53,7 +54,7 @@ type Options struct {
 	// If it is empty, they are not signed, and the backend must not be reachable by anybody else.
 	Secret string
 	// Events are what the backend is asked about. Nil means all but [Handshake], where a client has not sent its
-	// login yet. At another stage the Webhook answers [auth.ErrNotMine]; other actions are left to Fallback.
+	// login yet, and [Wait], to which a backend that does not know it might say yes. At another stage the Webhook answers [auth.ErrNotMine]; other actions are left to Fallback.
 	Events []Event
 
 	// Headers are the headers of the HTTP request that a question has in headers. Nil means Authorization, Cookie,
@@ -92,8 +93,8 @@ func (o Options) withDefaults() (Options, error) {
 		o.Events = []Event{Connect, Renew, Subscribe, Send}
 	}
 	for _, e := range o.Events {
-		if !slices.Contains([]Event{Handshake, Connect, Renew, Subscribe, Send}, e) {
-			return o, field("Events", fmt.Errorf("%q is not one of handshake, connect, renew, subscribe, send", e))
+		if !slices.Contains([]Event{Handshake, Connect, Renew, Subscribe, Send, Wait}, e) {
+			return o, field("Events", fmt.Errorf("%q is not one of handshake, connect, renew, subscribe, send, wait", e))
 		}
 	}
 	if o.Headers == nil {

@@ -28,6 +28,7 @@ type question struct {
 	Action       string            `json:"action,omitempty"`
 	Destination  string            `json:"destination,omitempty"`
 	Pattern      bool              `json:"pattern,omitempty"`
+	Operation    string            `json:"operation,omitempty"`
 }
 
 // about says for whom a question is.
@@ -78,6 +79,13 @@ func permissionQuestion(p *auth.Principal, act auth.Action, destination string) 
 		Destination: destination,
 		Pattern:     act == auth.Subscribe && isPattern(destination),
 	}
+	q.about(p)
+	return json.Marshal(&q)
+}
+
+// waitQuestion returns the question whether p may wait for an operation.
+func waitQuestion(p *auth.Principal, operation string) ([]byte, error) {
+	q := question{Event: Wait, Operation: operation}
 	q.about(p)
 	return json.Marshal(&q)
 }

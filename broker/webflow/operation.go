@@ -27,7 +27,9 @@ type Operation struct {
 // Owner says whose an operation is. The zero Owner is whoever has a ticket that
 // was minted for the operation ([auth.Grant].Operation): its scope is "operation:"
 // followed by the operation's ID. That works on a login page, where there is no
-// user yet.
+// user yet. Only the program gives such a ticket away, by [auth.Tickets.Mint], the
+// admin API or [auth.HandlerOptions].MayWait: [auth.Foreign] strips the scope from
+// the tokens of others.
 type Owner struct {
 	// User is the name of the principal that owns it.
 	User string
@@ -132,6 +134,22 @@ func (f *Flow) mayRegister(op *operation, p *auth.Principal, session, pollToken 
 	return op.at.session == session ||
 		!p.Anonymous() && op.at.principal != nil && op.at.principal.Name == p.Name ||
 		op.knows(pollToken)
+}
+
+// MayWait reports whether the owner of an announced operation is the user p, so
+// that p may be given a ticket which is bound to it: it is for
+// [auth.HandlerOptions].MayWait. It is false for an operation that does not exist
+// or has expired, for one of another user, and for one whose [Owner] is not a user:
+// then the ticket itself would be what makes somebody the owner.
+func (f *Flow) MayWait(p *auth.Principal, operationID string) bool {
+	if p.Anonymous() || !validText(operationID, auth.MaxOperationBytes) {
+		return false
+	}
+	derived := f.derive(operationID)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	op := f.find(operationID, derived)
+	return op != nil && op.id == operationID && op.owner.User == p.Name
 }
 
 // knows reports whether s is the poll token of the latest registration.

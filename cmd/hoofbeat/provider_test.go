@@ -83,7 +83,11 @@ func newProvider(t *testing.T) *provider {
 			reply(w, map[string]any{"active": false})
 			return
 		}
-		reply(w, map[string]any{"active": true, "sub": "bob", "iss": p.URL, "exp": time.Now().Add(time.Hour).Unix()})
+		// What means something to Hoofbeat itself is not the provider's to grant.
+		reply(w, map[string]any{
+			"active": true, "sub": "bob", "iss": p.URL, "exp": time.Now().Add(time.Hour).Unix(),
+			"scope": "operation:login-1", "roles": []string{"backend"},
+		})
 	})
 	return p
 }

@@ -20,6 +20,7 @@ func (a *App) makeFlow() error {
 	}
 	o.Logger, o.Abandoned = a.o.Logger, a.abandoned
 	a.flow, err = webflow.New(a.broker, o)
+	a.who.flow = a.flow
 	return wrong("webflow", err)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
 	"github.com/hoofbeat/hoofbeat/auth/webhook"
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/webflow"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
@@ -29,6 +30,7 @@ type who struct {
 	authenticator auth.Authenticator
 	authorizer    auth.Authorizer
 	broker        *broker.Broker // set when it runs
+	flow          *webflow.Flow  // set when it runs, nil when webflow is not enabled
 }
 
 func newWho(c *config.Config, log *slog.Logger) (*who, error) {
@@ -157,7 +159,7 @@ func (w *who) makeTickets(c *config.Config, _ *slog.Logger) error {
 // ticketHandler is the endpoint that mints tickets, nil when there is no
 // credential that it could take for one.
 func (w *who) ticketHandler(c *config.Config) (http.Handler, error) {
-	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin}
+	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: w.mayWait}
 	if w.bearer != nil {
 		o.Bearer = w.bearer.Verify
 	}
@@ -169,6 +171,18 @@ func (w *who) ticketHandler(c *config.Config) (http.Handler, error) {
 	}
 	h, err := w.tickets.Handler(o)
 	return h, wrong("websocket.origins", err)
+}
+
+// mayWait says who gets a ticket for an operation at auth.tickets.path: the user
+// who owns it, and whom the backend allows to.
+func (w *who) mayWait(ctx context.Context, p *auth.Principal, operation string) (bool, error) {
+	if w.flow != nil && w.flow.MayWait(p, operation) {
+		return true, nil
+	}
+	if w.webhook != nil {
+		return w.webhook.MayWait(ctx, p, operation)
+	}
+	return false, nil
 }
 
 func (w *who) makeWebhook(c *config.Config, guards *guards, log *slog.Logger) error {

@@ -69,7 +69,7 @@ func bindAuth(t *table, a *Auth) {
 	t.secret("auth.webhook.secret", &w.Secret, "Key that signs the questions.")
 	t.duration("auth.webhook.timeout", &w.Timeout, 2*time.Second, 10*time.Millisecond, time.Minute, false, "How long the backend may take. No answer is a no.")
 	w.Events = []string{"connect", "renew", "subscribe", "send"}
-	t.add("auth.webhook.events", list{&w.Events, "handshake, connect, renew, subscribe and send", event}, "What the backend is asked about.")
+	t.add("auth.webhook.events", list{&w.Events, "handshake, connect, renew, subscribe, send and wait", event}, "What the backend is asked about. wait: a user wants a ticket for an operation that is not that user's own.")
 	t.texts("auth.webhook.headers", &w.Headers, "names of headers", "Headers of the HTTP request that it is told. Empty: Authorization, Cookie, Origin and User-Agent.")
 	t.texts("auth.webhook.frame_headers", &w.FrameHeaders, "names of headers", "Headers of the CONNECT frame that it is told besides login and passcode.")
 	t.duration("auth.webhook.cache", &w.Cache, 10*time.Second, 100*time.Millisecond, 5*time.Minute, true, "How long its answers about subscribe and send are remembered.")

@@ -219,10 +219,10 @@ func queuePattern(s string) error {
 }
 
 func event(s string) error {
-	if slices.Contains([]string{"handshake", "connect", "renew", "subscribe", "send"}, s) {
+	if slices.Contains([]string{"handshake", "connect", "renew", "subscribe", "send", "wait"}, s) {
 		return nil
 	}
-	return fmt.Errorf("%q is not accepted: want handshake, connect, renew, subscribe or send", s)
+	return fmt.Errorf("%q is not accepted: want handshake, connect, renew, subscribe, send or wait", s)
 }
 
 func cookieName(s string) error {

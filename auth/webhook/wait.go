@@ -1,0 +1,32 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// MayWait asks the backend whether p may have a ticket that is bound to an operation, for
+// [auth.HandlerOptions].MayWait. It is true only if [Options.Events] has [Wait] and the backend allows it: an answer
+// that passes is a no, because nobody else decides. Answers are not remembered. The error is [ErrUnavailable] if there
+// is no answer.
+func (w *Webhook) MayWait(ctx context.Context, p *auth.Principal, operation string) (bool, error) {
+	if p == nil || !w.asks(Wait) || !utf8.ValidString(operation) {
+		return false, nil
+	}
+	if err := w.breaker.refuses(time.Now()); err != nil {
+		return false, refusedForNow(err)
+	}
+	body, err := waitQuestion(p, operation)
+	if err != nil {
+		return false, fmt.Errorf("webhook: %w", err)
+	}
+	ans, err := w.begin(ctx, w.permissions, body, nil).wait(ctx)
+	if err != nil {
+		return false, refusedForNow(err)
+	}
+	return ans.decision == allow, nil
+}
