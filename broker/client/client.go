@@ -141,12 +141,12 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Conn, error) {
 	}
 	t, err := dial(ctx, e, o)
 	if err != nil {
-		return nil, dialError(ctx, err)
+		return nil, hint(e, dialError(ctx, err))
 	}
 	conn, err := connect(ctx, t, o)
 	if err != nil {
 		t.abort()
-		return nil, dialError(ctx, err)
+		return nil, hint(e, dialError(ctx, err))
 	}
 	return conn, nil
 }

@@ -33,7 +33,6 @@ func (p *Program) bench() *cobra.Command {
   hoofbeat bench queues --producers 4 --consumers 4 --json | jq .per_second
   hoofbeat bench pairs -u tcp://127.0.0.1:61613 --pairs 50 --duration 20s
   hoofbeat bench idle --connections 5000 --duration 30s --server-pid $(pidof hoofbeat)`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.benchFanout(), p.benchSlow(), p.benchPairs(), p.benchUsers(), p.benchQueues(), p.benchReceipts(), p.benchConnect(), p.benchIdle())
@@ -219,7 +218,6 @@ func (p *Program) benchCommand(name, short, long, example string, s bench.Scenar
 		Short:   short,
 		Long:    long + "\n\n" + connectHelp + "\nA %d in --login becomes the number of the connection. A ticket in the URL lets in only one.\nSee also hoofbeat bench --help.\n\n" + benchJSONHelp + "\n\n" + benchExit,
 		Example: example,
-		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return b.run(cmd, s) },
 	}
 	b.addFlags(cmd)

@@ -81,7 +81,7 @@ func TestBenchErrors(t *testing.T) {
 		{exitUsage, "fanout --subscribers -1", "subscribers -1: want 1 to"},
 		{exitUsage, "fanout --duration 0s", "--duration 0s is not positive"},
 		{exitUsage, "fanout --size 31", "size 31: want 32"},
-		{exitUsage, "fanout x", "unknown command"},
+		{exitUsage, "fanout x", `unexpected argument "x"`},
 		{exitUsage, "idle --heartbeat -1s", "--heartbeat -1s is negative"},
 		{exitUsage, "queues --ack none", `ack "none": want auto, client or client-individual`},
 		{exitUsage, "users --login ann", `login "ann": want a %d`},

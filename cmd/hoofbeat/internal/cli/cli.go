@@ -119,11 +119,11 @@ func (p *Program) root() *cobra.Command {
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(p.serve(), p.ticket(), p.notify(), p.pub(), p.sub(), p.bench(), p.passwd(), p.config(), p.version())
+	teach(root)
 	return root
 }
 

@@ -21,21 +21,20 @@ overridden by flags.
 		Example: `  hoofbeat config default > hoofbeat.yaml
   hoofbeat config check -c hoofbeat.yaml
   hoofbeat config docs`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		p.configCheck(),
 		&cobra.Command{
-			Use: "default", Short: "Print a commented file with every key at its default", Args: cobra.NoArgs,
+			Use: "default", Short: "Print a commented file with every key at its default",
 			RunE: func(*cobra.Command, []string) error { return config.WriteDefault(p.Out) },
 		},
 		&cobra.Command{
-			Use: "env", Short: "Print every variable with its default, as an environment file", Args: cobra.NoArgs,
+			Use: "env", Short: "Print every variable with its default, as an environment file",
 			RunE: func(*cobra.Command, []string) error { return config.WriteEnv(p.Out) },
 		},
 		&cobra.Command{
-			Use: "docs", Short: "Print every key as a Markdown table", Args: cobra.NoArgs,
+			Use: "docs", Short: "Print every key as a Markdown table",
 			RunE: func(*cobra.Command, []string) error { return config.WriteDocs(p.Out) },
 		},
 	)
@@ -53,7 +52,6 @@ exit code is then 1. If there is none, what is in force and not a default is pri
 what compatibility has set among it.`,
 		Example: `  hoofbeat config check -c hoofbeat.yaml
   HOOFBEAT_LIMITS_FRAME=1MiB hoofbeat config check -c hoofbeat.yaml --listen :8080`,
-		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
 	flags := config.AddFlags(cmd.Flags())

@@ -26,7 +26,6 @@ goes on waiting.
 ` + adminHelp + "\n\n" + exitHelp,
 		Example: `  hoofbeat notify 7d2a-login CONFIRMED
   hoofbeat notify --admin https://broker.example.com:8081 7d2a-login CANCELED`,
-		Args: cobra.ExactArgs(2),
 	}
 	a.addFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -30,7 +30,6 @@ only the hash is printed.
 ` + exitHelp,
 		Example: `  hoofbeat passwd ann --role admin >> users.yaml
   pwgen 20 1 | tee passcode.txt | hoofbeat passwd robot >> users.yaml`,
-		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if cost < bcrypt.DefaultCost || cost > 16 {
 				return usagef("--cost %d: want %d to 16", cost, bcrypt.DefaultCost)

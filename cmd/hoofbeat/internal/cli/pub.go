@@ -44,7 +44,6 @@ faster for many; a refusal is still noticed at the end.
   date | hoofbeat pub /topic/time
   tail -f app.log | hoofbeat pub /topic/log --lines
   hoofbeat pub -u wss://broker.example.com/ws --login ann /topic/greetings hello`,
-		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b.destination = args[0]
 			in := p.In

@@ -38,7 +38,6 @@ Exit codes: 0 ended by a signal, 1 failure, 2 wrong configuration or command lin
   hoofbeat serve -c hoofbeat.yaml
   hoofbeat serve --compatibility spring
   HOOFBEAT_LISTEN=:8080 HOOFBEAT_AUTH_USERS_FILE=users.yaml hoofbeat serve --limits-frame 1MiB`,
-		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
 	flags := config.AddFlags(cmd.Flags())

@@ -45,7 +45,6 @@ printed is delivered again, where the broker does that.
   hoofbeat sub '/topic/**' --json | jq .destination
   hoofbeat sub /queue/jobs --ack client-individual --header prefetch-count:1 --count 10
   hoofbeat sub -u wss://broker.example.com/ws --login ann /user/queue/replies`,
-		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
 	}
 	s.addFlags(cmd)

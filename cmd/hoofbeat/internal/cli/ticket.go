@@ -32,7 +32,6 @@ once, as the user: ws://…/ws?ticket=TICKET.
 		Example: `  hoofbeat ticket --user ann
   hoofbeat ticket --user ann --role writer --ttl 30s
   hoofbeat sub -u "ws://127.0.0.1:8080/ws?ticket=$(hoofbeat ticket --user ann)" /user/queue/news`,
-		Args: cobra.NoArgs,
 	}
 	a.addFlags(cmd)
 	f := cmd.Flags()

@@ -22,16 +22,16 @@ func (e *KeyError) Error() string {
 // unknown is the text for a name that does not exist.
 func unknown(what, name string, known []string) string {
 	text := "there is no such " + what
-	if near := nearest(name, known); near != "" {
+	if near := Nearest(name, known); near != "" {
 		text += ", did you mean " + near + "?"
 	}
 	return text
 }
 
-// nearest returns the known name that was probably meant: the one with the
+// Nearest returns the known name that was probably meant: the one with the
 // fewest mistakes, in the whole name or in its last part, or "" when none is
 // near.
-func nearest(name string, known []string) string {
+func Nearest(name string, known []string) string {
 	best, mistakes := "", max(2, len(name)/3)+1
 	for _, k := range known {
 		d := distance(name, k)
