@@ -148,12 +148,32 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		s.b.throttle.succeeded(keys)
 		return p, nil
 	}
-	if guess(err) {
+	if err = nobodyKnows(a, err); guess(err) {
 		s.b.throttle.failed(time.Now(), keys)
 	}
 	s.b.stats.authFailures.Add(1)
 	s.b.o.Logger.Info("authentication refused", "session", s.id, "login", brief(login), "remote", s.peer, "error", refusalForLog(err))
 	return nil, refusedBy(err)
+}
+
+// nobodyKnows replaces ErrNotMine, which no client can read anything from, by a
+// refusal that says what is missing.
+func nobodyKnows(a *auth.Attempt, err error) error {
+	if !errors.Is(err, auth.ErrNotMine) {
+		return err
+	}
+	sent := ""
+	switch {
+	case a.Ticket != "":
+		sent = "a ticket"
+	case a.Bearer != "":
+		sent = "a bearer token"
+	case a.Login != "":
+		sent = "a login"
+	default:
+		return &auth.Refusal{Reason: "authentication failed: no credential was sent, and this broker requires one: a login with its passcode, a bearer token or a ticket"}
+	}
+	return &auth.Refusal{Reason: "authentication failed: this broker accepts no credential of this kind: " + sent}
 }
 
 // authorization returns the header that HTTP calls Authorization; STOMP header

@@ -169,7 +169,7 @@ func TestAuthenticatorRefuses(t *testing.T) {
 		{"any other error is not told", "authentication failed", func(context.Context, *auth.Attempt) (*auth.Principal, error) {
 			return nil, errors.New("ldap on 10.0.0.1 is down")
 		}},
-		{"nobody's credential", "authentication failed", func(context.Context, *auth.Attempt) (*auth.Principal, error) {
+		{"no credential", "authentication failed: no credential was sent, and this broker requires one: a login with its passcode, a bearer token or a ticket", func(context.Context, *auth.Attempt) (*auth.Principal, error) {
 			return nil, auth.ErrNotMine
 		}},
 		{"no principal", "authentication failed", func(context.Context, *auth.Attempt) (*auth.Principal, error) {
@@ -301,4 +301,25 @@ func TestDisconnect(t *testing.T) { // trap 38
 		wantEnd(t, c, 1000)
 		wantMessages(t, other)
 	})
+}
+
+// A credential that no authenticator knows is named by its kind, so that its
+// owner learns what this broker does not accept.
+func TestUnknownKindOfCredentialIsNamed(t *testing.T) {
+	b := brokertest.New(t, broker.Options{Authenticator: auth.AuthenticatorFunc(func(context.Context, *auth.Attempt) (*auth.Principal, error) {
+		return nil, auth.ErrNotMine
+	})})
+	for _, tc := range []struct{ header, value, want string }{
+		{"ticket", "s3cret", "a ticket"},
+		{"Authorization", "Bearer s3cret", "a bearer token"},
+		{"login", "ann", "a login"},
+	} {
+		c := brokertest.Dial(b)
+		t.Cleanup(c.Close)
+		c.Send("CONNECT", "", "accept-version", "1.2", tc.header, tc.value)
+		want := "authentication failed: this broker accepts no credential of this kind: " + tc.want
+		if e := wantError(t, c, 1008, ""); e.Get("message") != want {
+			t.Errorf("%s: the client was told %q, want %q", tc.header, e.Get("message"), want)
+		}
+	}
 }

@@ -35,6 +35,9 @@ func newGuard(token string, log *slog.Logger) *guard {
 // admit returns nil for a request that carries the token, else the answer.
 func (g *guard) admit(r *http.Request) *problem {
 	token, ok := bearer(r)
+	if !ok && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return problemf(http.StatusNotFound, "this is the admin API: WebSocket clients connect to the public listener")
+	}
 	if !ok {
 		p := problemf(http.StatusUnauthorized, "this path needs the header Authorization: Bearer TOKEN")
 		p.challenge = "Bearer"

@@ -185,3 +185,16 @@ func TestNewRefuses(t *testing.T) {
 		t.Error("a nil Broker is taken")
 	}
 }
+
+// A WebSocket that comes to the admin listener is told that it is the wrong one.
+func TestWebSocketIsSentToThePublicListener(t *testing.T) {
+	h := newHandler(t, brokertest.New(t, broker.Options{}), Options{})
+	r := httptest.NewRequest("GET", "/ws", nil)
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "websocket")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "connect to the public listener") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/hoofbeat/hoofbeat/broker/admin"
@@ -25,16 +26,26 @@ func (a *App) publicHandler() http.Handler {
 		mux.Handle(pollPath, a.flow.Handler(a.who.identify))
 	}
 	if path != "/" {
-		mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-			w.Header().Set("X-Content-Type-Options", "nosniff")
-			w.WriteHeader(http.StatusNotFound)
-			// The browser may be gone.
-			_, _ = fmt.Fprintf(w, "This is hoofbeat, a STOMP broker. Its WebSocket endpoint is %s.\n", path)
-			if a.o.Config.SockJS {
-				_, _ = fmt.Fprintf(w, "Clients of SockJS are served there, too.\n")
-			}
-		})
+		mux.Handle("/", a.nothingHere())
 	}
 	return mux
+}
+
+// nothingHere answers every path that serves nothing, and says where clients
+// connect.
+func (a *App) nothingHere() http.Handler {
+	text := fmt.Sprintf("This is hoofbeat, a STOMP broker. Its WebSocket endpoint is %s.\n", a.o.Config.WebSocket.Path)
+	if a.o.Config.SockJS {
+		text += "Clients of SockJS are served there, too.\n"
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(http.StatusNotFound)
+		said := text
+		if r.URL.Path != "/" {
+			said = "404 page not found. " + text
+		}
+		_, _ = io.WriteString(w, said) // the browser may be gone
+	})
 }
