@@ -101,6 +101,9 @@ type target struct {
 
 // sendable checks where a SEND goes and whether it may.
 func (s *session) sendable(f *frames.Frame, bt *batch) (topics.Destination, *Error) {
+	if s.b.refusesBody(f.Body) {
+		return topics.Destination{}, failure(ReasonProtocolError, "a body with a NUL byte is refused (limits.nul: refuse)")
+	}
 	if t := s.target; t != nil && t.dest.Name == f.Get(frames.HeaderDestination) && t.principal == s.principal.Load() {
 		return t.dest, nil
 	}

@@ -72,7 +72,7 @@ func (p *publication) encodeDeflated(v frames.Version, sub *subscription, ack ui
 	if !t.tried {
 		if t.tried = true; p.tailSize() >= minDeflate {
 			tail := p.tail(v)
-			t.octets, t.binary = wsconn.Deflate(tail), !utf8.Valid(tail)
+			t.octets, t.binary = wsconn.Deflate(tail), p.contents()&contentNotUTF8 != 0
 		}
 	}
 	if t.octets == nil {

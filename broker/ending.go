@@ -103,7 +103,8 @@ func (s *session) goodbye(f *Error, receipt string, before phase) [][]byte {
 		version = s.version
 	}
 	if f.Reason != ReasonDisconnect && f.Reason != ReasonDraining {
-		fr := frames.Frame{Command: frames.CommandError, Headers: []frames.Header{{Name: frames.HeaderMessage, Value: f.Message}}}
+		text := printable(f.Message)
+		fr := frames.Frame{Command: frames.CommandError, Headers: []frames.Header{{Name: frames.HeaderMessage, Value: text}}}
 		if receipt != "" {
 			fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderReceiptID, Value: receipt})
 		}
@@ -111,7 +112,7 @@ func (s *session) goodbye(f *Error, receipt string, before phase) [][]byte {
 			fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderVersion, Value: frames.SupportedVersions})
 		}
 		fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderContentType, Value: "text/plain"})
-		fr.Body = []byte(f.Message)
+		fr.Body = []byte(text)
 		out = append(out, encodeFrame(s.wire.framing(), version, &fr))
 	}
 	if c := s.wire.goodbye(f.Reason.CloseCode(), f.Reason.String()); c != nil {

@@ -94,6 +94,9 @@ func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 }
 
 func (r *Request) replyToSubscribe(m *Message) (Delivery, error) {
+	if r.s.b.refusesBody(m.Body) {
+		return Delivery{}, ErrNUL
+	}
 	b := r.s.b
 	bt := b.newBatch()
 	defer r.sent(bt)

@@ -267,9 +267,22 @@ func (p *peer) read() (event, error) {
 		}
 		p.dec.Feed([]byte{b})
 		if f, ok, err := p.dec.Next(); ok || err != nil {
-			return stompEvent(f, err)
+			e, err := stompEvent(f, err)
+			if err != nil {
+				return e, err
+			}
+			return e, p.lineFeed()
 		}
 	}
+}
+
+// lineFeed takes the line feed that follows each frame on a stream.
+func (p *peer) lineFeed() error {
+	b, err := p.r.ReadByte()
+	if err == nil && b != '\n' {
+		err = fmt.Errorf("%q behind the NUL of a frame, want a line feed", b)
+	}
+	return err
 }
 
 func stompEvent(f *frames.Frame, err error) (event, error) {

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hoofbeat/hoofbeat/frames"
 )
@@ -80,7 +82,14 @@ type Delivery struct {
 // Reserved reports whether a header belongs to the protocol: the broker drops
 // or overwrites it and never forwards what a client sent (STOMP 1.2, "SEND":
 // all other user-defined headers must be carried through).
+//
+// Names with white space around them count as the name within: most browser
+// libraries trim the names of what they receive, so to them " subscription" is
+// the header of the protocol.
 func Reserved(name string) bool {
+	if name != "" && (mayBeSpace(name[0]) || mayBeSpace(name[len(name)-1])) {
+		name = strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
+	}
 	switch name {
 	case "destination", "content-length", "message-id", "subscription", "ack", "id",
 		"receipt", "receipt-id", "transaction", "redelivered", "heart-beat",
@@ -94,6 +103,10 @@ func Reserved(name string) bool {
 	}
 	return len(name) >= 4 && strings.EqualFold(name[:4], "simp")
 }
+
+// mayBeSpace reports whether a character that begins or ends with c may be one of
+// those that JavaScript's \s stands for.
+func mayBeSpace(c byte) bool { return c <= ' ' || c >= utf8.RuneSelf }
 
 // jsonHeaders are the headers of what the broker itself says.
 var jsonHeaders = []frames.Header{{Name: frames.HeaderContentType, Value: "application/json"}}

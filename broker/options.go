@@ -135,6 +135,8 @@ type Limits struct {
 	Outbox                    int // octets waiting to be written, those in flight included, default 524,288
 	Unauthenticated           int // sockets before CONNECTED, in all, default 1,024
 	UnauthenticatedPerAddress int // sockets before CONNECTED, from one address, default 64
+
+	NUL NULMode // what happens to a body with a NUL byte, default NULReplace
 }
 
 // QueueMode says what a /queue destination is.
@@ -244,6 +246,9 @@ func (o Options) withDefaults() (Options, error) {
 func (o *Options) validate() error {
 	if q := o.Queues.Mode; q != QueueWork && q != QueueBroadcast {
 		return fmt.Errorf("broker: Options.Queues.Mode %d is neither QueueWork nor QueueBroadcast", q)
+	}
+	if o.Limits.NUL > NULPass {
+		return fmt.Errorf("broker: Options.Limits.NUL %d is neither NULReplace, NULRefuse nor NULPass", o.Limits.NUL)
 	}
 	for _, d := range []struct {
 		name  string

@@ -106,6 +106,7 @@ func (o *outbox) waiting() *segments {
 // whether the caller must note the outbox. The caller has the lock.
 func (o *outbox) encode(p *publication, sub *subscription, ack uint64) (wake bool) {
 	f, v := o.wire.framing(), sub.s.version
+	p = p.fit(sub)
 	if sub.gated || f == framingDeflate {
 		return o.enqueue(sub, p.encode(f, v, sub, ack))
 	}
@@ -115,8 +116,8 @@ func (o *outbox) encode(p *publication, sub *subscription, ack uint64) (wake boo
 	g := o.waiting()
 	b := g.room(p.size(sub))
 	start := len(b)
-	g.own = p.append(b, v, sub, ack)
-	o.append(framed(g.own[start:len(g.own):len(g.own)], f))
+	g.own = terminated(p.append(b, v, sub, ack), f)
+	o.append(framed(g.own[start:len(g.own):len(g.own)], f, f.webSocket() && p.binary(sub)))
 	return o.wake()
 }
 

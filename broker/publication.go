@@ -22,6 +22,9 @@ type publication struct {
 	redelivered bool
 	single      bool // one subscriber at most: nothing is worth keeping for the next
 
+	content content                  // what contents found out
+	cleaned map[content]*publication // copies for those who cannot take it as it is
+
 	tails    [frames.V12 + 1][]byte // message-id, headers and body as encoded for a version
 	deflated *deflatedTails         // the same compressed, once a subscriber wants it
 	cache    []encoded
@@ -53,6 +56,7 @@ func (p *publication) reset() {
 
 // frame returns the MESSAGE for sub, which has `ack:auto`.
 func (p *publication) frame(f framing, v frames.Version, sub *subscription) []byte {
+	p = p.fit(sub)
 	for i := range p.cache {
 		if e := &p.cache[i]; e.id == sub.id && e.framing == f && e.version == v && e.as == sub.as {
 			if i > 0 { // the usual one is found first
@@ -72,8 +76,8 @@ func (p *publication) frame(f framing, v frames.Version, sub *subscription) []by
 // room is left in front of a frame for its WebSocket header.
 const room = 10
 
-// encode makes the MESSAGE for sub. ack is the number of the delivery, 0 when
-// the client need not acknowledge it.
+// encode makes the MESSAGE for sub, which p is fit for. ack is the number of the
+// delivery, 0 when the client need not acknowledge it.
 func (p *publication) encode(f framing, v frames.Version, sub *subscription, ack uint64) []byte {
 	if f == framingDeflate {
 		if seg := p.encodeDeflated(v, sub, ack); seg != nil {
@@ -81,7 +85,7 @@ func (p *publication) encode(f framing, v frames.Version, sub *subscription, ack
 		}
 	}
 	b := p.append(make([]byte, 0, p.size(sub)), v, sub, ack)
-	return framed(b, f)
+	return framed(terminated(b, f), f, f.webSocket() && p.binary(sub))
 }
 
 // append appends room and the MESSAGE for sub.
@@ -106,12 +110,29 @@ func (p *publication) size(sub *subscription) int {
 	return room + 96 + len(sub.id) + len(p.seenAs(sub)) + p.tailSize()
 }
 
-// framed returns b, which begins with room, as it goes on the wire.
-func framed(b []byte, f framing) []byte {
-	if f != framingStream {
-		return webSocketFrame(b, room)
+// binary reports whether the MESSAGE for sub must be a binary message of
+// WebSocket: it is not UTF-8.
+func (p *publication) binary(sub *subscription) bool {
+	return p.contents()&contentNotUTF8 != 0 || !utf8.ValidString(sub.id) || !utf8.ValidString(sub.as)
+}
+
+// terminated appends what follows the NUL of a frame: on a stream a line feed.
+// RabbitMQ, ActiveMQ and Artemis write it, and there are clients that skip a byte
+// after each NUL, such as PHP's stomp extension.
+func terminated(b []byte, f framing) []byte {
+	if f == framingStream {
+		return append(b, '\n')
 	}
-	return b[room:]
+	return b
+}
+
+// framed returns b, which begins with room, as it goes on the wire.
+func framed(b []byte, f framing, binary bool) []byte {
+	switch f {
+	case framingStream, framingMessage, framingText:
+		return b[room:]
+	}
+	return webSocketFrame(b, binary)
 }
 
 // appendHead appends what of a MESSAGE is the subscriber's own.
@@ -178,18 +199,18 @@ func (p *publication) appendTail(b []byte, v frames.Version) []byte {
 	return append(b, 0)
 }
 
-// webSocketFrame puts a WebSocket header in front of b[room:], which has room
-// octets to spare, and returns both.
-func webSocketFrame(b []byte, room int) []byte {
+// webSocketFrame puts a WebSocket header in front of b[room:] and returns both.
+func webSocketFrame(b []byte, binary bool) []byte {
 	payload := b[room:]
 	n := wsconn.HeaderSize(len(payload))
-	wsconn.AppendHeader(b[room-n:room-n:room], !utf8.Valid(payload), len(payload))
+	wsconn.AppendHeader(b[room-n:room-n:room], binary, len(payload))
 	return b[room-n:]
 }
 
 // encodeFrame makes a frame that goes to one session: CONNECTED, RECEIPT, ERROR.
 func encodeFrame(f framing, v frames.Version, fr *frames.Frame) []byte {
-	return framed(frames.Append(make([]byte, room, 128), v, fr), f)
+	b := frames.Append(make([]byte, room, 128), v, fr)
+	return framed(terminated(b, f), f, !utf8.Valid(b[room:]))
 }
 
 // message returns the publication as something that may be kept.
@@ -208,6 +229,8 @@ func (p *publication) set(m *Message, destination string) {
 // heartBeats are the octets of a heart-beat in each framing.
 var heartBeats = [...][]byte{
 	framingStream:    {'\n'},
+	framingMessage:   {'\n'},
+	framingText:      {'\n'},
 	framingWebSocket: {0x81, 1, '\n'},
 	framingDeflate:   {0x81, 1, '\n'},
 }

@@ -13,8 +13,8 @@ import (
 // Publish sends m to its destination: a topic, a queue, or `/user/{name}/…`,
 // as a client's SEND would, but without asking the Authorizer. When it returns
 // nil the message is in the outbox of every subscriber, or stored in its queue.
-// It never waits for a client. The error is ErrDestination, ErrQueueFull, ErrClosed
-// or that of ctx. Safe for concurrent use; messages that one goroutine publishes
+// It never waits for a client. The error is ErrDestination, ErrNUL, ErrQueueFull,
+// ErrClosed or that of ctx. Safe for concurrent use; messages that one goroutine publishes
 // arrive in order.
 func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	d, err := b.publishable(ctx, m, m.Destination)
@@ -89,6 +89,9 @@ func (b *Broker) publishable(ctx context.Context, m *Message, destination string
 	}
 	if b.ctx.Err() != nil {
 		return topics.Destination{}, ErrClosed
+	}
+	if b.refusesBody(m.Body) {
+		return topics.Destination{}, ErrNUL
 	}
 	d, err := topics.Parse(destination)
 	if err != nil {

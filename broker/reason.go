@@ -102,6 +102,9 @@ var (
 	// ErrQueueFull is returned by Publish when a queue holds as much as it may;
 	// nothing was stored.
 	ErrQueueFull = errors.New("broker: queue full")
+	// ErrNUL is returned by Publish and its sisters for a body with a NUL byte when
+	// Options.Limits.NUL is NULRefuse; nothing was sent.
+	ErrNUL = errors.New("broker: a body with a NUL byte is refused (limits.nul: refuse)")
 	// ErrSlowConsumer ends an in-process subscription whose function fell
 	// further behind than its buffer.
 	ErrSlowConsumer = errors.New("broker: slow consumer")

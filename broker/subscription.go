@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"unicode/utf8"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -240,12 +241,9 @@ func (s *session) receiptFrame(f *frames.Frame) []byte {
 	if !ok {
 		return nil
 	}
-	const room = 10
-	b := append(make([]byte, room, room+24+len(id)), "RECEIPT\n"...)
+	b := append(make([]byte, room, room+25+len(id)), "RECEIPT\n"...)
 	b = frames.AppendHeader(b, s.version, frames.HeaderReceiptID, id)
 	b = append(b, '\n', 0)
-	if s.wire.framing() != framingStream {
-		return webSocketFrame(b, room)
-	}
-	return b[room:]
+	framing := s.wire.framing()
+	return framed(terminated(b, framing), framing, !utf8.ValidString(id))
 }

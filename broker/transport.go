@@ -15,10 +15,12 @@ import (
 // that another WebSocket library upgraded, a SockJS session, a test. It carries
 // the octets of STOMP; heart-beats, limits and deadlines are the broker's.
 //
-// Two more methods are asked for if a Transport has them, before any other and
+// Three more methods are asked for if a Transport has them, before any other and
 // at any time: RemoteAddr() netip.AddrPort, the peer of a session without an
-// HTTP request, and Kind() string, a constant word for SessionInfo.Transport
-// instead of "transport".
+// HTTP request; Kind() string, a constant word for SessionInfo.Transport
+// instead of "transport"; and TextOnly() bool, a constant: whether it can carry
+// nothing but UTF-8. Then a MESSAGE has U+FFFD, the replacement character, for
+// what is none, so that one sender cannot break the connections of others.
 //
 // Receive and Send are each called by one goroutine at a time, at the same time
 // as the other. Close may come at any moment, more than once, and must make
@@ -42,7 +44,7 @@ type Transport interface {
 // request; its place among the unauthenticated is given back. Cancelling ctx
 // ends the session.
 func (b *Broker) Serve(ctx context.Context, t Transport, a Admission) error {
-	s, err := b.newSession(&messageWire{t: t}, &a)
+	s, err := b.newSession(newMessageWire(t), &a)
 	if err != nil {
 		a.Release()
 		_ = t.Close(ReasonDraining.CloseCode(), err.Error())
@@ -70,9 +72,14 @@ type framing uint8
 
 const (
 	framingStream    framing = iota // octets of STOMP, one frame after another
+	framingMessage                  // each frame by itself, a message of a Transport
+	framingText                     // the same, of a Transport that carries only UTF-8
 	framingWebSocket                // each frame behind its WebSocket header
 	framingDeflate                  // the same, and a MESSAGE compressed where it pays
 )
+
+// webSocket reports whether frames lie behind WebSocket headers.
+func (f framing) webSocket() bool { return f >= framingWebSocket }
 
 // wire is one connection as its session and outbox see it. There are three:
 // WebSocket, TCP, and a Transport from outside.
@@ -197,9 +204,20 @@ func (w tcpWire) receive(s *session) error {
 
 // messageWire is a Transport from outside. It may block at any write, so all
 // its writing is left to the writer goroutine.
-type messageWire struct{ t Transport }
+type messageWire struct {
+	t    Transport
+	form framing // framingMessage or framingText
+}
 
-func (w *messageWire) framing() framing             { return framingStream }
+func newMessageWire(t Transport) *messageWire {
+	form := framingMessage
+	if text, ok := t.(interface{ TextOnly() bool }); ok && text.TextOnly() {
+		form = framingText
+	}
+	return &messageWire{t, form}
+}
+
+func (w *messageWire) framing() framing             { return w.form }
 func (w *messageWire) canTry() bool                 { return false }
 func (w *messageWire) tryWrite([]byte) (int, error) { return 0, nil }
 func (w *messageWire) ping() []byte                 { return nil }

@@ -59,6 +59,8 @@ func refused(err error, takes string) *problem {
 	switch {
 	case errors.Is(err, broker.ErrDestination):
 		return problemf(http.StatusBadRequest, "%s; %s", strings.TrimPrefix(err.Error(), "broker: "), takes)
+	case errors.Is(err, broker.ErrNUL):
+		return problemf(http.StatusBadRequest, "%s", strings.TrimPrefix(err.Error(), "broker: "))
 	case errors.Is(err, broker.ErrQueueFull):
 		p := problemf(http.StatusTooManyRequests, "%s", strings.TrimPrefix(err.Error(), "broker: "))
 		p.retryAfter = time.Second

@@ -153,5 +153,6 @@ func (p *parser) unit() error {
 	return nil
 }
 
-// errNotText ends a session that would have to carry a binary message.
+// errNotText ends a session that would have to carry a binary message. The broker
+// makes none for a transport that is TextOnly, whatever others have sent.
 var errNotText = &broker.Error{Reason: broker.ReasonInvalidText, Message: "a message for you is not UTF-8, which SockJS cannot carry; use a WebSocket"}

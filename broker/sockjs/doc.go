@@ -12,8 +12,8 @@
 // websocket, xhr-streaming, eventsource and xhr-polling, and the raw WebSocket at
 // Prefix/websocket. htmlfile and jsonp-polling are left out, and answered with
 // 404: both exist for browsers without CORS, and both execute what they receive.
-// SockJS carries text. A message that is not UTF-8 ends the session with an
-// ERROR that says so.
+// SockJS carries text. In a message that is not UTF-8 its clients see U+FFFD, the
+// replacement character, for what is none.
 //
 // # Who may do what
 //

@@ -8,17 +8,26 @@ import (
 const hex = "0123456789abcdef"
 
 // appendString appends p, which is valid UTF-8, as a JSON string. NUL, which
-// ends every STOMP frame, becomes \u0000.
+// ends every STOMP frame, becomes \u0000. Characters that browsers have been seen
+// to lose or change on their way are escaped too, as Spring does
+// (AbstractSockJsMessageCodec): U+200C–200F, U+2028–202F, U+2060–206F, U+FFF0–FFFF.
 func appendString(dst, p []byte) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i, c := range p {
-		if c >= ' ' && c != '"' && c != '\\' {
+		if c >= ' ' && c != '"' && c != '\\' && c != 0xe2 && c != 0xef {
+			continue
+		}
+		if c >= utf8.RuneSelf && !fragile(p[i:]) {
 			continue
 		}
 		dst = append(dst, p[start:i]...)
 		start = i + 1
 		switch c {
+		case 0xe2, 0xef:
+			r, n := utf8.DecodeRune(p[i:])
+			start = i + n
+			dst = append(dst, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 		case '"', '\\':
 			dst = append(dst, '\\', c)
 		case '\n':
@@ -30,6 +39,17 @@ func appendString(dst, p []byte) []byte {
 		}
 	}
 	return append(append(dst, p[start:]...), '"')
+}
+
+// fragile reports whether p, whose first byte is 0xe2 or 0xef, begins with a
+// character that has to be escaped.
+func fragile(p []byte) bool {
+	r, _ := utf8.DecodeRune(p)
+	switch {
+	case r >= 0x200c && r <= 0x200f, r >= 0x2028 && r <= 0x202f, r >= 0x2060 && r <= 0x206f, r >= 0xfff0 && r <= 0xffff:
+		return true
+	}
+	return false
 }
 
 // appendMessages appends an array frame of messages, at least one and more as

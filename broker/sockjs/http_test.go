@@ -304,15 +304,37 @@ func TestHalvesOfCharacters(t *testing.T) {
 	})
 }
 
-// Trap 43: what is not UTF-8 cannot travel.
-func TestBinaryIsRefused(t *testing.T) {
+// What is not UTF-8 cannot travel: it is replaced, and the session lives.
+func TestInvalidUTF8IsReplaced(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
 		w.subscribed("a")
-		w.publish([]byte{0xff, 0xfe})
-		if f := w.frame("a"); !strings.HasPrefix(f, `a["ERROR\nmessage:a message for you is not UTF-8`) {
+		w.publish([]byte{'a', 0xff, 0xfe, 'b'})
+		if f := w.frame("a"); !strings.HasSuffix(f, `content-length:5\n\na\ufffdb\u0000"]`) {
 			t.Errorf("got %q", f)
 		}
-		w.poll("a", `c[1007,"invalid-text"]`)
+		w.publish([]byte("next"))
+		if f := w.frame("a"); !strings.HasSuffix(f, `\n\nnext\u0000"]`) {
+			t.Errorf("got %q", f)
+		}
+	})
+}
+
+// Characters that Spring escapes for the sake of browsers are escaped.
+func TestFragileCharactersAreEscaped(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.subscribed("a")
+		for _, tc := range []struct{ body, want string }{
+			{"\u200b\u200c\u200f\u2010", "\u200b" + `\u200c\u200f` + "\u2010"},
+			{"\u2027\u2028\u202f\u2030", "\u2027" + `\u2028\u202f` + "\u2030"},
+			{"\u205f\u2060\u206f\u2070", "\u205f" + `\u2060\u206f` + "\u2070"},
+			{"\uffef\ufff0\uffff\U00010000", "\uffef" + `\ufff0\uffff` + "\U00010000"},
+			{"€ﬀ\u2029", "€ﬀ" + `\u2029`},
+		} {
+			w.publish([]byte(tc.body))
+			if f := w.frame("a"); !strings.HasSuffix(f, `\n\n`+tc.want+`\u0000"]`) {
+				t.Errorf("got %q, want %q", f, tc.want)
+			}
+		}
 	})
 }
 

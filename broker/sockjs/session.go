@@ -43,6 +43,9 @@ func newSession(o owner, k *kind, origin string, delay time.Duration) *session {
 // Kind implements an optional method of [broker.Transport].
 func (s *session) Kind() string { return "sockjs-" + s.kind.name }
 
+// TextOnly implements an optional method of [broker.Transport].
+func (s *session) TextOnly() bool { return true }
+
 // Send implements [broker.Transport].
 func (s *session) Send(frames [][]byte) error {
 	s.mu.Lock()

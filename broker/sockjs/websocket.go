@@ -243,6 +243,9 @@ func silent(since *atomic.Int64) time.Duration { return time.Since(time.Unix(0, 
 // Kind implements an optional method of [broker.Transport].
 func (s *socket) Kind() string { return "sockjs-websocket" }
 
+// TextOnly implements an optional method of [broker.Transport].
+func (s *socket) TextOnly() bool { return true }
+
 // Send implements [broker.Transport].
 func (s *socket) Send(frames [][]byte) error {
 	s.sending.Store(true)

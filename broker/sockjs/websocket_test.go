@@ -151,16 +151,19 @@ func TestWebSocketEnds(t *testing.T) {
 	}
 }
 
-func TestWebSocketCarriesNoBinary(t *testing.T) {
+func TestWebSocketReplacesInvalidUTF8(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
 		c := w.webSocket("0,0")
 		c.send(`["SUBSCRIBE\nid:s\ndestination:/topic/a\nreceipt:1\n\n\u0000"]`)
 		c.next()
 		w.publish([]byte{0xc0})
-		if f := c.next(); !strings.Contains(f, "not UTF-8") {
+		if f := c.next(); !strings.HasSuffix(f, `content-length:3\n\n\ufffd\u0000"]`) {
 			t.Errorf("got %q", f)
 		}
-		c.want(`c[1007,"invalid-text"]`)
+		w.publish([]byte("next"))
+		if f := c.next(); !strings.HasSuffix(f, `\n\nnext\u0000"]`) {
+			t.Errorf("got %q", f)
+		}
 	})
 }
 

@@ -21,6 +21,11 @@ func sessionLevel(c *config.Config) slog.Level {
 	return slog.LevelInfo
 }
 
+// nulModes are the values of limits.nul.
+var nulModes = map[string]broker.NULMode{
+	"replace": broker.NULReplace, "refuse": broker.NULRefuse, "pass": broker.NULPass,
+}
+
 // brokerOptions copies the numbers. [config.Off] is what
 // the broker calls off, too.
 func brokerOptions(c *config.Config) broker.Options {
@@ -65,6 +70,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			Outbox:                    l.Outbox,
 			Unauthenticated:           l.Unauthenticated,
 			UnauthenticatedPerAddress: l.UnauthenticatedPerAddress,
+			NUL:                       nulModes[l.NUL],
 		},
 		Queues: broker.Queues{
 			Mode:       mode,

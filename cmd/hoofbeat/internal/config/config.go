@@ -88,6 +88,7 @@ type Limits struct {
 	Unauthenticated           int
 	UnauthenticatedPerAddress int
 	SockJSSessions            int
+	NUL                       string // "replace", "refuse" or "pass"
 }
 
 // Queues is the section queues; Mode is "work" or "broadcast", Transient are

@@ -70,7 +70,7 @@ func TestDefaultsAreTheDesign(t *testing.T) {
 		Frame: 65536, UnauthenticatedFrame: 8192, Headers: 100, HeaderBytes: 8192, Subscriptions: 1000,
 		Transactions: 16, TransactionFrames: 1000, TransactionBytes: 1 << 20, Unacknowledged: 1000, Outbox: 524288,
 		ConnectDeadline: 5 * time.Second, WriteDeadline: 10 * time.Second, Unauthenticated: 1024, UnauthenticatedPerAddress: 64,
-		SockJSSessions: 10_000,
+		SockJSSessions: 10_000, NUL: "replace",
 	}
 	if c.Limits != want {
 		t.Errorf("limits %+v, want %+v", c.Limits, want)
@@ -184,6 +184,8 @@ func TestEveryKeyHasItsField(t *testing.T) {
 			text = "3m"
 		case "auth.webhook.events":
 			text = "send"
+		case "limits.nul":
+			text = "refuse"
 		case "queues.mode":
 			text = "broadcast"
 		case "queues.transient":
