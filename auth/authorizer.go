@@ -33,8 +33,10 @@ var ErrDenied = errors.New("access to this destination is denied")
 
 // Authorizer decides what a client may do; Spring Security's counterpart is AuthorizationManager<Message<?>>.
 //
-// Authorize returns nil if p may do act at destination, which is written as in the client's frame. [ErrDenied] and
-// every other error, and a panic, are a no. It is called before the frame has had any effect, on the session's own
+// Authorize returns nil if p may do act at destination. That is the canonical name: without empty segments, with %2F for
+// a slash in a user's name, and /user/queue/x for what a client subscribes to as /user/{name}/queue/x. For a SEND to
+// /user/queue/x it is asked about the handler, /app/x, as well, and for a SUBSCRIBE to the dead letters /queue/DLQ.x
+// about /queue/x; every answer must be nil. [ErrDenied] and every other error, and a panic, are a no. It is called before the frame has had any effect, on the session's own
 // goroutine, so what it waits for the session waits for; it must be safe for concurrent use.
 type Authorizer interface {
 	Authorize(ctx context.Context, p *Principal, act Action, destination string) error

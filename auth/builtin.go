@@ -2,7 +2,8 @@ package auth
 
 // Open returns the rules of development mode, for a broker that only its developer can reach. A client may
 //
-//   - subscribe to its own /user/topic/**, /user/queue/** and /user/{user}/**, and to /topic/**, /queue/** and /app/**
+//   - subscribe to its own /user/topic/**, /user/queue/**, /user/{user}/** and whatever else is its own below /user, such
+//     as /user/events, and to /topic/**, /queue/** and /app/**
 //   - send to /topic/**, /queue/** and /app/**, and to /user/topic/** and /user/queue/**, which go to handlers
 //
 // and nothing else: it can neither listen nor send to another user.
@@ -11,6 +12,7 @@ func Open() *Rules {
 		allow("/user/topic/**", Subscribe, Send),
 		allow("/user/queue/**", Subscribe, Send),
 		allow("/user/{user}/**", Subscribe),
+		Rule{Effect: Allow, Actions: []Action{Subscribe}, Destination: "/user/**", private: true},
 		allow("/topic/**", Subscribe, Send),
 		allow("/queue/**", Subscribe, Send),
 		allow("/app/**", Subscribe, Send),
@@ -19,7 +21,8 @@ func Open() *Rules {
 
 // Guarded returns the rules to start from when clients have to authenticate. A client may
 //
-//   - subscribe to its own /user/topic/**, /user/queue/** and /user/{user}/**, and to /topic/** and /app/**
+//   - subscribe to its own /user/topic/**, /user/queue/**, /user/{user}/** and whatever else is its own below /user, such
+//     as /user/events, and to /topic/** and /app/**
 //   - send to /app/** and to /user/topic/registration
 //
 // and nothing else. A back end without a name, as [Tickets.MintBackend] lets in, may subscribe to nothing below /user:
@@ -31,6 +34,7 @@ func Guarded() *Rules {
 		allow("/user/topic/**", Subscribe),
 		allow("/user/queue/**", Subscribe),
 		allow("/user/{user}/**", Subscribe),
+		Rule{Effect: Allow, Actions: []Action{Subscribe}, Destination: "/user/**", private: true},
 		allow("/topic/**", Subscribe),
 		allow("/app/**", Subscribe, Send),
 		allow("/user/topic/registration", Send),

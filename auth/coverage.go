@@ -37,7 +37,7 @@ func (r *Rules) coverage(who *Principal, p pattern) Coverage {
 	s.pattern.add(&p, who, false)
 	for i := range r.rules {
 		rule := &r.rules[i]
-		if !samePath(rule.pattern.prefix, p.prefix) || !rule.concerns(who, Subscribe) {
+		if rule.private || !samePath(rule.pattern.prefix, p.prefix) || !rule.concerns(who, Subscribe) {
 			continue
 		}
 		s.rules.add(&rule.pattern, who, rule.allow)

@@ -61,6 +61,9 @@ type Rule struct {
 	// unless AnyUser says that it is meant so. One's own destinations are /user/topic/**, /user/queue/** and
 	// /user/{user}/**. A Deny rule never needs it.
 	AnyUser bool
+
+	// private restricts the rule to what is a session's own and neither a topic nor a queue, /user/events.
+	private bool
 }
 
 // RuleError is what is wrong with one of the rules given to [NewRules] or [Rules.Prepend].
@@ -83,10 +86,12 @@ type rule struct {
 	allow         bool
 	actions       [Send + 1]bool
 	pattern       pattern
+	handler       *pattern // see handlerPattern
 	roles, scopes []string
 	claims        []claim
 	authenticated bool
 	anonymous     bool
+	private       bool
 }
 
 type claim struct{ name, value string }
@@ -105,6 +110,7 @@ func compile(r *Rule) (c rule, problem string) {
 		scopes:        slices.Clone(r.Scopes),
 		authenticated: r.Authenticated,
 		anonymous:     r.Anonymous,
+		private:       r.private,
 	}
 	if r.Authenticated && r.Anonymous {
 		return rule{}, "nobody is both Authenticated and Anonymous"
@@ -122,10 +128,13 @@ func compile(r *Rule) (c rule, problem string) {
 	if problem != "" {
 		return rule{}, problem
 	}
-	if c.allow && !r.AnyUser && reachesOthers(segments) {
+	if c.allow && !r.AnyUser && !r.private && reachesOthers(segments) {
 		return rule{}, "a wildcard would reach other users' destinations: write /user/{user}/**, /user/topic/** and /user/queue/**, or set AnyUser"
 	}
 	c.pattern = newPattern(segments)
+	if !c.allow && c.actions[Send] {
+		c.handler = handlerPattern(&c.pattern)
+	}
 	return c, ""
 }
 
@@ -144,7 +153,10 @@ func parseRule(destination string) (segments []segment, problem string) {
 		}
 		segments = append(segments, s)
 	}
-	return segments, ""
+	if len(segments) > 1 && segments[0].canBe("user") {
+		problem = segments[1].writeUser()
+	}
+	return segments, problem
 }
 
 func variableSegment(text string) (s segment, problem string) {

@@ -8,9 +8,18 @@ import "context"
 //
 // Rules is immutable and safe for concurrent use. The zero value has no rule and denies everything.
 //
-// A destination that does not begin with a slash, has an empty segment (//, or a slash at its end) or is not valid
-// UTF-8 is denied before any rule is read, so that no spelling of a name slips past a Deny rule. A nil principal
-// is denied everything.
+// Rules are read for canonical names: the broker drops empty segments ("/topic//a/" is judged as "/topic/a") and
+// writes the / of a user's name as %2F. A destination that does not begin with a slash, has an empty segment or is
+// not valid UTF-8 is denied before any rule is read, so that no spelling of a name slips past a Deny rule. A nil
+// principal is denied everything.
+//
+// What has two names has one answer, whichever of them is asked about:
+//
+//   - To subscribe to /user/queue/x and to /user/{user}/queue/x is the same for the user of that name. The first rule
+//     that matches either name decides.
+//   - A client's SEND to /user/queue/x or /user/topic/x goes to the handler of /app/x. The broker asks about both
+//     names, and both must be allowed. A Deny rule for the SEND that spells out /user/topic/x or /user/queue/x holds
+//     for /app/x as well; one that names no handler, such as /user/queue/**, does not.
 type Rules struct {
 	rules []rule
 }
@@ -43,7 +52,7 @@ func (r *Rules) Prepend(rules ...Rule) (*Rules, error) {
 
 // Authorize returns nil if the first rule that matches allows it and [ErrDenied] otherwise. It takes time in
 // proportion to the length of the rules times that of the destination at worst, some 100 ns for a few rules (amd64,
-// 2026-11), and allocates nothing unless a rule reads a number from a claim.
+// 2026-11), and allocates nothing unless a rule reads a number from a claim, or it is about a subscription below /user.
 //
 // To subscribe to a destination with a wildcard in it is allowed only if [Rules.AuthorizePattern] answers [All].
 func (r *Rules) Authorize(ctx context.Context, p *Principal, act Action, destination string) error {
@@ -57,9 +66,13 @@ func (r *Rules) Authorize(ctx context.Context, p *Principal, act Action, destina
 	if p == nil || !wellFormed(destination) {
 		return ErrDenied
 	}
+	var own ownName
+	if act == Subscribe {
+		own = ownTwin(p, destination)
+	}
 	for i := range r.rules {
 		rule := &r.rules[i]
-		if rule.pattern.match(p, destination) && rule.concerns(p, act) {
+		if rule.matches(p, destination, own) && rule.concerns(p, act) {
 			if rule.allow {
 				return nil
 			}
@@ -69,10 +82,22 @@ func (r *Rules) Authorize(ctx context.Context, p *Principal, act Action, destina
 	return ErrDenied
 }
 
+// matches reports whether the rule matches a destination under the name that was asked about, under its twin if there
+// is one, or as the handler that a SEND to a user destination reaches.
+func (r *rule) matches(p *Principal, destination string, own ownName) bool {
+	if r.private && !own.private {
+		return false
+	}
+	return r.pattern.match(p, destination) ||
+		own.twin != "" && r.pattern.match(p, own.twin) ||
+		r.handler != nil && r.handler.match(p, destination)
+}
+
 // AuthorizePattern says how much of what pattern matches p may subscribe to: [All] and [None] are proven for every
 // destination, and everything else is [Some]. It is exact unless the rules and the pattern are so entangled that
 // deciding would take more than a few milliseconds, in which case it is Some as well. A few rules take some
-// 10 µs (amd64, 2026-11). The error is always nil.
+// 10 µs (amd64, 2026-11). It takes user destinations by the name they are asked about; a broker refuses patterns of
+// them anyway. The error is always nil.
 func (r *Rules) AuthorizePattern(_ context.Context, p *Principal, pattern string) (Coverage, error) {
 	if p == nil || !wellFormed(pattern) {
 		return None, nil

@@ -243,7 +243,7 @@ func TestBuiltinSets(t *testing.T) {
 		{"/user/queue/x", true, true, true, false},
 		{"/user/alice/queue/x", true, false, true, false},
 		{"/user/bob/queue/x", false, false, false, false},
-		{"/user/bob", false, false, false, false},
+		{"/user/bob", true, false, true, false}, // one's own, as in Spring; nobody else's
 		{"/user", false, false, false, false},
 		{"/topic/a/b", true, true, true, false},
 		{"/queue/a", true, true, false, false},

@@ -41,7 +41,8 @@ func TestRulesDeny(t *testing.T) {
 		{"SEND", "/topic/write/a", true},
 		{"SEND", "/topic/read/a", false},
 		{"SEND", "/topic/secret/a", false},
-		{"SEND", "/topic//write/a", false},
+		{"SEND", "/topic//write/a", true}, // judged as /topic/write/a
+		{"SEND", "/topic//read/a/", false},
 		{"SEND", "/queue/a", true},
 		{"SEND", "/app/a", true},
 		{"SEND", "/user/queue/a", false},
@@ -135,9 +136,10 @@ func TestAuthorizerIsToldWhoAndWhat(t *testing.T) {
 		c.Send("SEND", "", "destination", destination)
 	}
 	c.Sync(t)
-	// One's own name says no more than none.
+	// One's own name says no more than none; what a handler gets is asked about
+	// under its own name too.
 	want := "[alice subscribe /topic/a alice subscribe /queue/a alice subscribe /user/queue/a alice subscribe /user/queue/a alice subscribe /app/a" +
-		" alice send /topic/b alice send /queue/b alice send /app/a alice send /user/topic/a alice send /user/bob/queue/b]"
+		" alice send /topic/b alice send /queue/b alice send /app/a alice send /user/topic/a alice send /app/a alice send /user/bob/queue/b]"
 	if got := fmt.Sprint(asked); got != want {
 		t.Errorf("asked\n%s, want\n%s", got, want)
 	}

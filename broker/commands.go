@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,24 +61,6 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 	return nil
 }
 
-// authorize asks the hook whether the client may do this.
-func (s *session) authorize(act auth.Action, destination string, bt *batch) *Error {
-	if ownBusiness(act, destination) {
-		return nil
-	}
-	var err error
-	if rules, ok := s.b.o.Authorizer.(*auth.Rules); ok { // never blocks
-		err = rules.Authorize(s.b.ctx, s.principal.Load(), act, destination)
-	} else {
-		s.user(bt, func(ctx context.Context) {
-			_, err = guard(func() (struct{}, error) {
-				return struct{}{}, s.b.o.Authorizer.Authorize(ctx, s.principal.Load(), act, destination)
-			})
-		})
-	}
-	return s.denied(err, act, destination)
-}
-
 func parse(f *frames.Frame) (topics.Destination, *Error) {
 	name, ok := f.Lookup(frames.HeaderDestination)
 	if !ok {
@@ -125,7 +106,7 @@ func (s *session) mayBeSent(f *frames.Frame, bt *batch) (topics.Destination, *Er
 		fail = failure(ReasonProtocolError, "a message cannot be sent to a pattern")
 	}
 	if fail == nil {
-		fail = s.authorize(auth.Send, d.Name, bt)
+		fail = s.maySend(d, bt)
 	}
 	return d, fail
 }
@@ -191,7 +172,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	if sub.consumer != nil {
 		sub.consumer.Start(bt)
 	}
-	if d.Name == sessionNotices { // what it missed is said again
+	if d.Kind != topics.Topic && d.Path == sessionNotices[len(userPrefix):] { // what it missed is said again
 		s.warned.Store(0)
 		s.b.sweeper.reschedule(s, s.b.now())
 	}
@@ -249,37 +230,6 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 	s.ordinal++
 	sub.ordinal = s.ordinal
 	return sub, nil
-}
-
-// mayObserve authorises a SUBSCRIBE. A pattern must not reveal what a literal
-// SUBSCRIBE would be refused: unless the rules prove that it cannot, every
-// destination it matches is authorised before delivery.
-func (s *session) mayObserve(sub *subscription, bt *batch) *Error {
-	switch {
-	case sub.dest.Kind == topics.UserNamed: // one's own name says no more than none
-		return s.authorize(auth.Subscribe, userPrefix+sub.dest.Path, bt)
-	case !sub.dest.Pattern:
-		return s.authorize(auth.Subscribe, sub.dest.Name, bt)
-	}
-	coverage := auth.Some
-	if pa, ok := s.b.o.Authorizer.(auth.PatternAuthorizer); ok {
-		var err error
-		s.user(bt, func(ctx context.Context) {
-			coverage, err = guard(func() (auth.Coverage, error) {
-				return pa.AuthorizePattern(ctx, s.principal.Load(), sub.dest.Name)
-			})
-		})
-		if err == nil && coverage == auth.None {
-			err = auth.ErrDenied
-		}
-		if fail := s.denied(err, auth.Subscribe, sub.dest.Name); fail != nil {
-			return fail
-		}
-	}
-	if coverage != auth.All {
-		sub.filter = newFilter(sub)
-	}
-	return nil
 }
 
 // consume makes sub a consumer of its queue. `prefetch-count` (RabbitMQ's and

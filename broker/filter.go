@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 const (
@@ -25,7 +26,10 @@ const (
 type filter struct {
 	sub *subscription
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// proven says that every destination may be seen, except that those with a
+	// slash at their end have to be asked about.
+	proven   bool
 	verdicts map[string]verdict
 	waiting  []*publication
 	bytes    int // of the waiting
@@ -45,6 +49,9 @@ const rememberDenial = int64(10 * time.Second)
 
 // remembered returns what is known of a destination. The caller has the lock.
 func (f *filter) remembered(destination string) (allowed, known bool) {
+	if f.proven && !strings.HasSuffix(destination, "/") {
+		return true, true
+	}
 	v, known := f.verdicts[destination]
 	return v.allowed, known && (v.allowed || f.sub.s.b.now() < v.until)
 }
@@ -121,10 +128,10 @@ func (f *filter) run() {
 // not answered: the message is withheld, and the next one asks again. An answer
 // about a credential that was renewed meanwhile is not taken: it asks again.
 func (f *filter) ask(destination string, renewals int) bool {
-	s := f.sub.s
+	s, name := f.sub.s, topics.Collapse(destination)
 	for {
 		_, err := guard(func() (struct{}, error) {
-			return struct{}{}, s.b.o.Authorizer.Authorize(s.context(), s.principal.Load(), auth.Subscribe, destination)
+			return struct{}{}, s.b.o.Authorizer.Authorize(s.context(), s.principal.Load(), auth.Subscribe, name)
 		})
 		f.mu.Lock()
 		if f.renewals != renewals && !f.closed {
@@ -149,9 +156,10 @@ func (f *filter) ask(destination string, renewals int) bool {
 	}
 }
 
-// forget has every destination authorised again.
-func (f *filter) forget() {
+// forget has every destination authorised again, but for what is proven now.
+func (f *filter) forget(proven bool) {
 	f.mu.Lock()
+	f.proven = proven
 	clear(f.verdicts)
 	f.renewals++
 	f.mu.Unlock()

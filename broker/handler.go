@@ -76,8 +76,8 @@ func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 	c := *m
 	if c.Destination == "" {
 		c.Destination = "/queue" + r.Destination
-		if d, err := topics.Parse(r.Header("reply-to")); err == nil && d.Kind == topics.UserPrivate {
-			c.Destination = d.Path
+		if path, ok := r.replyTo(); ok {
+			c.Destination = path
 		}
 	}
 	b := r.s.b
@@ -124,6 +124,14 @@ func (r *Request) sent(bt *batch) {
 	bt.flush()
 	bt.yield()
 	bt.release()
+}
+
+// replyTo returns the path of the client's own destination that the request's
+// `reply-to` header names.
+func (r *Request) replyTo() (path string, ok bool) {
+	d, err := topics.Parse(r.Header("reply-to"))
+	own := d.Kind == topics.UserPrivate || d.Kind == topics.UserNamed && d.User == r.Principal.Name
+	return d.Path, err == nil && own
 }
 
 // mux finds the handler of a path: literal paths first, then patterns in the

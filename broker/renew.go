@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // The destinations that every session may use whatever the rules say: they
@@ -19,12 +20,15 @@ const (
 	bootstrap      = "/app/bootstrap"       // who am I, and which nodes are there
 )
 
-func ownBusiness(act auth.Action, destination string) bool {
-	switch destination {
-	case sessionRefresh:
-		return act == auth.Send
-	case sessionNotices, softErrors, bootstrap:
-		return act == auth.Subscribe
+// ownBusiness reports whether a destination concerns nobody but the session.
+func ownBusiness(act auth.Action, d topics.Destination) bool {
+	switch d.Kind {
+	case topics.App:
+		return act == auth.Send && d.Path == sessionRefresh[len("/app"):] ||
+			act == auth.Subscribe && d.Path == bootstrap[len("/app"):]
+	case topics.UserPrivate, topics.UserNamed: // a SUBSCRIBE names one's own only
+		own := userPrefix + d.Path
+		return act == auth.Subscribe && (own == sessionNotices || own == softErrors)
 	}
 	return false
 }
@@ -107,7 +111,7 @@ func (s *session) reconsider(bt *batch) error {
 			return fail
 		}
 		if sub.filter != nil {
-			sub.filter.forget()
+			sub.filter.forget(again.filter != nil && again.filter.proven)
 		}
 		if fail == nil && (again.filter == nil || sub.filter != nil) {
 			continue

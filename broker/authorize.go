@@ -1,0 +1,105 @@
+package broker
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// The Authorizer is asked about canonical names (topics.Destination.Canonical),
+// so that no spelling of a destination slips past it, and about every other name
+// under which the same thing is reached:
+//
+//   - a session's own /user/queue/x is asked about as such, also when the client
+//     wrote /user/{name}/queue/x; auth.Rules know both names;
+//   - a SEND to /user/queue/x or /user/topic/x goes to the handler of /app/x, so
+//     both must be allowed;
+//   - the dead letters of a queue came out of it, so a SUBSCRIBE to
+//     /queue/DLQ.x must be allowed for /queue/x as well.
+
+// maySend authorises a SEND.
+func (s *session) maySend(d topics.Destination, bt *batch) *Error {
+	fail := s.authorize(auth.Send, d, d.Canonical(), bt)
+	if fail == nil && d.Kind == topics.UserPrivate {
+		handler := topics.Destination{Kind: topics.App, Name: d.Name, Path: handlerPath(d.Path)}
+		fail = s.authorize(auth.Send, handler, topics.Collapse("/app"+handler.Path), bt)
+	}
+	return fail
+}
+
+// mayObserve authorises a SUBSCRIBE. A pattern must not reveal what a literal
+// SUBSCRIBE would be refused: unless the rules prove that it cannot, every
+// destination it matches is authorised before delivery.
+func (s *session) mayObserve(sub *subscription, bt *batch) *Error {
+	d := sub.dest
+	switch {
+	case d.Kind == topics.UserNamed: // one's own name says no more than none
+		return s.authorize(auth.Subscribe, d, topics.Collapse(userPrefix+d.Path), bt)
+	case d.Pattern:
+		return s.mayObservePattern(sub, bt)
+	}
+	name := d.Canonical()
+	fail := s.authorize(auth.Subscribe, d, name, bt)
+	if source, ok := strings.CutPrefix(name, deadLetterPrefix); ok && fail == nil && s.b.workQueue(d) {
+		fail = s.authorize(auth.Subscribe, d, "/queue/"+source, bt)
+	}
+	return fail
+}
+
+func (s *session) mayObservePattern(sub *subscription, bt *batch) *Error {
+	pattern := topics.Collapse(sub.dest.Name)
+	coverage, fail := s.covers(pattern, sub.dest, bt)
+	if fail != nil {
+		return fail
+	}
+	// /topic/a/* matches /topic/a/ too, which is judged as /topic/a.
+	_, quirk := strings.CutSuffix(pattern, "/*")
+	switch {
+	case coverage != auth.All:
+		sub.filter = newFilter(sub)
+	case quirk:
+		sub.filter = newFilter(sub)
+		sub.filter.proven = true
+	}
+	return nil
+}
+
+// covers asks how much of a pattern the client may see.
+func (s *session) covers(pattern string, d topics.Destination, bt *batch) (auth.Coverage, *Error) {
+	pa, ok := s.b.o.Authorizer.(auth.PatternAuthorizer)
+	if !ok {
+		return auth.Some, nil
+	}
+	var coverage auth.Coverage
+	var err error
+	s.user(bt, func(ctx context.Context) {
+		coverage, err = guard(func() (auth.Coverage, error) {
+			return pa.AuthorizePattern(ctx, s.principal.Load(), pattern)
+		})
+	})
+	if err == nil && coverage == auth.None {
+		err = auth.ErrDenied
+	}
+	return coverage, s.denied(err, auth.Subscribe, d.Name)
+}
+
+// authorize asks the hook whether the client may do this with d under the given
+// name.
+func (s *session) authorize(act auth.Action, d topics.Destination, name string, bt *batch) *Error {
+	if ownBusiness(act, d) {
+		return nil
+	}
+	var err error
+	if rules, ok := s.b.o.Authorizer.(*auth.Rules); ok { // never blocks
+		err = rules.Authorize(s.b.ctx, s.principal.Load(), act, name)
+	} else {
+		s.user(bt, func(ctx context.Context) {
+			_, err = guard(func() (struct{}, error) {
+				return struct{}{}, s.b.o.Authorizer.Authorize(ctx, s.principal.Load(), act, name)
+			})
+		})
+	}
+	return s.denied(err, act, d.Name)
+}

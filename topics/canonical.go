@@ -1,0 +1,40 @@
+package topics
+
+import "strings"
+
+// Collapse drops the empty segments of a destination or pattern: "//topic/a//b/" becomes "/topic/a/b". A text of
+// nothing but separators becomes "/". Without an empty segment the text is returned as it is, without a copy.
+//
+// A [Pattern] passes over empty segments, so whatever one of them matches is also matched in its collapsed form,
+// with one exception: "/a/*" matches "/a/", which collapses to "/a".
+func Collapse(s string) string {
+	if len(s) < 2 || s[len(s)-1] != '/' && !strings.Contains(s, "//") {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	if s[0] != '/' {
+		text, rest := nextSegment(s)
+		b.WriteString(text)
+		s = rest
+	}
+	for text, rest := nextSegment(s); text != ""; text, rest = nextSegment(rest) {
+		b.WriteByte('/')
+		b.WriteString(text)
+	}
+	if b.Len() == 0 {
+		return "/"
+	}
+	return b.String()
+}
+
+// Canonical returns the one name of a destination that all its spellings share: without empty segments, see
+// [Collapse], and with the user's name as [EscapeUser] writes it, so that "/user/a%2fb//queue/x/" is
+// "/user/a%2Fb/queue/x". It is what an authorizer is asked about. Routing keeps to Path: as in Spring's broker,
+// "/topic/a/" is another topic than "/topic/a".
+func (d Destination) Canonical() string {
+	if d.Kind == UserNamed && strings.Contains(d.Name, "%") {
+		return UserDestination(d.User, Collapse(d.Path))
+	}
+	return Collapse(d.Name)
+}
