@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -16,6 +17,10 @@ func FuzzRules(f *testing.F) {
 	f.Fuzz(func(t *testing.T, rule, pattern, path, name, claim string) {
 		// The naive matcher is exponential.
 		if len(rule) > 40 || len(pattern) > 40 || len(path) > 40 {
+			return
+		}
+		// A subscription below /user has two names, and a user's name one spelling: alias_test.go.
+		if strings.HasPrefix(path, "/user/") || strings.Contains(rule, "%2f") {
 			return
 		}
 		who := &Principal{Name: name, Claims: map[string]any{"c": claim}}
