@@ -38,6 +38,11 @@ func (f AuthenticatorFunc) Authenticate(ctx context.Context, a *Attempt) (*Princ
 // Chain returns an Authenticator that asks each of as in turn. The first whose answer is not [ErrNotMine] decides,
 // also when it denies; if there is none, the chain's own answer is ErrNotMine. Chain panics if one of as is nil,
 // because a chain with a forgotten member would let in or keep out the wrong clients.
+//
+// The members share one name space of users: where two of them know different people by one name, the second reads
+// the first's messages. Call [CheckNames] with the [NameSpaces] of the chain before it is used. CredentialIDs share
+// one space as well: an Authenticator of your own begins its ids with a word of its own and, if others choose the
+// rest, with who they are, as those of this module do, or one source could revoke what another has issued.
 func Chain(as ...Authenticator) Authenticator {
 	c := make(chain, len(as))
 	for i, a := range as {

@@ -29,6 +29,7 @@ type Principal struct {
 	Issued time.Time
 	// CredentialID names the credential this principal was made from, so that it can be revoked by that name.
 	// It is not secret: it is no credential, and none can be computed from it. Empty means not revocable alone.
+	// It says which source it is from, so that no two sources ever choose the same.
 	CredentialID string
 	// Method names the kind of credential that was verified, for logs and lists of sessions: "ticket", "jwt",
 	// "introspection", "userinfo", "oauth", "users", "webhook" or "anonymous" for the authenticators of Hoofbeat.
@@ -78,6 +79,23 @@ func (p *Principal) HasClaim(name, value string) bool {
 	default:
 		text, ok := claimText(claim)
 		return ok && text == value
+	}
+}
+
+// legible reports whether the claim of that name, if there is one, is a text, a
+// boolean, a whole number or a list of such: whatever HasClaim can compare.
+func (p *Principal) legible(name string) bool {
+	if p == nil {
+		return true
+	}
+	switch claim := p.Claims[name].(type) {
+	case nil, []string:
+		return true
+	case []any:
+		return !slices.ContainsFunc(claim, func(item any) bool { _, ok := claimText(item); return !ok })
+	default:
+		_, ok := claimText(claim)
+		return ok
 	}
 }
 

@@ -49,7 +49,9 @@ type Rule struct {
 	Roles []string
 	// Scopes: the principal has at least one of them.
 	Scopes []string
-	// Claims: the principal has all of these, each equal to the value or a list that contains it.
+	// Claims: the principal has all of these, each equal to the value or a list that contains it. A claim that cannot
+	// be compared with a text, such as an object or a fraction, is any value for a Deny rule and none for an Allow
+	// rule.
 	Claims map[string]string
 	// Authenticated: the principal is not anonymous.
 	Authenticated bool
@@ -224,8 +226,8 @@ func (r *rule) admits(p *Principal) bool {
 		return false
 	}
 	for _, c := range r.claims {
-		if !p.HasClaim(c.name, c.value) {
-			return false
+		if !p.HasClaim(c.name, c.value) && (r.allow || p.legible(c.name)) {
+			return false // a Deny rule concerns a claim also if nobody can tell what it says
 		}
 	}
 	return true

@@ -333,3 +333,29 @@ func BenchmarkAuthorize(b *testing.B) {
 		})
 	}
 }
+
+// A claim that no rule can read is what a Deny rule is about, and nothing for an
+// Allow rule.
+func TestIllegibleClaims(t *testing.T) {
+	r := mustRules(t,
+		Rule{Effect: Deny, Actions: []Action{Send}, Destination: "/topic/**", Claims: map[string]string{"guest": "true"}},
+		Rule{Effect: Allow, Actions: []Action{Send}, Destination: "/topic/vip", Claims: map[string]string{"vip": "true"}},
+		allow("/topic/x", Send),
+	)
+	for _, claim := range []any{map[string]any{"true": true}, 1.5, 1e300, []any{false, []any{true}}, []any{nil}} {
+		p := &Principal{Name: "alice", Claims: map[string]any{"guest": claim}}
+		if may(t, r, p, Send, "/topic/x") {
+			t.Errorf("a guest of %v may send", claim)
+		}
+		p = &Principal{Name: "alice", Claims: map[string]any{"vip": claim}}
+		if may(t, r, p, Send, "/topic/vip") {
+			t.Errorf("a VIP of %v may send", claim)
+		}
+	}
+	for _, claim := range []any{nil, false, "no", 1.0, []any{"no", false}, []string{"no"}} {
+		p := &Principal{Name: "alice", Claims: map[string]any{"guest": claim}}
+		if !may(t, r, p, Send, "/topic/x") {
+			t.Errorf("a guest of %v may not send", claim)
+		}
+	}
+}

@@ -14,26 +14,32 @@ const Skew = 60 * time.Second
 
 // rules are what the claims about a token have to satisfy, and which of them make the principal.
 type rules struct {
-	issuer      string // iss, unless empty
+	issuer      string // iss, unless empty; an endpoint's answer may leave it out
 	audience    string // contained in aud, unless empty
 	user, roles string
+	prefix      string // goes before the name
 	scopes      []string
 	selfMade    bool // the claims are the token's own: it must say whose it is and until when
 }
 
-func newRules(user, roles string, scopes []string) rules {
-	if user == "" {
-		user = "sub"
-	}
+func newRules(user, prefix, roles string, scopes []string) rules {
 	if roles == "" {
 		roles = "roles"
 	}
-	return rules{user: user, roles: roles, scopes: slices.Clone(scopes)}
+	return rules{user: userClaim(user), prefix: prefix, roles: roles, scopes: slices.Clone(scopes)}
+}
+
+// userClaim returns the claim that a UserClaim option names.
+func userClaim(option string) string {
+	if option == "" {
+		return "sub"
+	}
+	return option
 }
 
 // principal checks claims at the time now and makes the principal of them, except for the scopes that are required.
 func (r *rules) principal(claims map[string]any, now time.Time) (*auth.Principal, error) {
-	if r.issuer != "" && claims["iss"] != r.issuer {
+	if iss := claims["iss"]; r.issuer != "" && iss != r.issuer && (r.selfMade || iss != nil) {
 		return nil, errIssuer
 	}
 	if r.audience != "" && !slices.Contains(texts(claims["aud"]), r.audience) {
@@ -49,20 +55,30 @@ func (r *rules) principal(claims map[string]any, now time.Time) (*auth.Principal
 	if err != nil {
 		return nil, err
 	}
-	name, _ := find(claims, r.user).(string)
-	if auth.ValidName(name) != nil {
+	claim, _ := find(claims, r.user)
+	name, _ := claim.(string)
+	if auth.ValidName(name) != nil || auth.ValidName(r.prefix+name) != nil {
 		return nil, errName
 	}
 	if r.user == "email" && !isTrue(claims["email_verified"]) {
 		return nil, errEmail
 	}
+	claim, found := find(claims, r.roles)
+	roles, ok := textList(claim)
+	if !found || !ok {
+		return nil, errRoles
+	}
+	scopes, ok := scopesOf(claims)
+	if !ok {
+		return nil, errScopes
+	}
 	return auth.Foreign(auth.Principal{
-		Name:    name,
-		Roles:   texts(find(claims, r.roles)),
+		Name:    r.prefix + name,
+		Roles:   roles,
 		Claims:  claims,
 		Expires: expires,
 		Issued:  issued,
-		Scopes:  scopesOf(claims),
+		Scopes:  scopes,
 	}), nil
 }
 
@@ -128,22 +144,38 @@ func looksLikeID(claims map[string]any) bool {
 	return len(audience) == 1 && claims["azp"] == audience[0] && claims["scope"] == nil && claims["scp"] == nil
 }
 
-// find returns the claim of that name; if there is none, the one that the name leads to as a dotted path.
-func find(claims map[string]any, name string) any {
+// find returns the claim of that name; if there is none, the one that the name
+// leads to as a dotted path, nil if it leads nowhere. It reports false if the
+// path leads through a claim that is there and is no object.
+func find(claims map[string]any, name string) (claim any, ok bool) {
 	if v, ok := claims[name]; ok {
-		return v
+		return v, true
 	}
 	for {
 		step, rest, more := strings.Cut(name, ".")
-		if !more {
-			return claims[name]
+		next := claims[step]
+		if !more || next == nil {
+			return next, true
 		}
-		claims, more = claims[step].(map[string]any)
-		if !more {
-			return nil
+		if claims, ok = next.(map[string]any); !ok {
+			return nil, false
 		}
 		name = rest
 	}
+}
+
+// textList returns a claim that is a text or a list of texts as a list, and none
+// for no claim. It reports false for any other: with a role or scope left out, a
+// rule that denies by it would not apply.
+func textList(claim any) (items []string, ok bool) {
+	items = texts(claim)
+	switch v := claim.(type) {
+	case nil, string:
+		return items, true
+	case []any:
+		return items, len(items) == len(v)
+	}
+	return nil, false
 }
 
 // texts returns a claim that is a text or a list of texts as a list. What is no text is left out.
@@ -165,15 +197,15 @@ func texts(claim any) []string {
 
 // scopesOf returns the scopes of scope (RFC 8693 section 4.2) or else of scp, which other servers write; both are
 // found as a text with spaces and as a list.
-func scopesOf(claims map[string]any) []string {
+func scopesOf(claims map[string]any) (scopes []string, ok bool) {
 	claim, ok := claims["scope"]
 	if !ok {
 		claim = claims["scp"]
 	}
 	if s, ok := claim.(string); ok {
-		return strings.Fields(s)
+		return strings.Fields(s), true
 	}
-	return texts(claim)
+	return textList(claim)
 }
 
 // maxSeconds is the end of the year 9999, the last that the times of this world are written with.

@@ -304,7 +304,7 @@ func TestA21SeveralEndpoints(t *testing.T) {
 			a.answer(test.a)
 			b.answer(test.b)
 			b.requests.Store(0)
-			v := newVerifier(t, Options{Introspection: []Introspection{{URL: a.URL}, {URL: b.URL}}})
+			v := newVerifier(t, Options{Introspection: []Introspection{{URL: a.URL}, {URL: b.URL}}, SharedNames: true})
 			if test.rule == nil {
 				accept(t, v, "abcdef")
 			} else {
@@ -320,6 +320,7 @@ func TestA21Routing(t *testing.T) {
 	s := es256("k")
 	keys, srv := newServer(t, keySetOf(t, s.public())), newServer(t, active(""))
 	v, _ := introspector(t, srv, func(o *Options) {
+		o.SharedNames = true
 		o.JWT = []JWT{{Issuer: issuerName, Audience: audience, JWKS: keys.URL, Algorithms: []string{"ES256"}}}
 	})
 	good := s.sign(t, goodClaims(issuerName), nil)
@@ -368,7 +369,7 @@ func TestA22UserInfo(t *testing.T) {
 
 func TestA22UserInfoComesAfterIntrospection(t *testing.T) {
 	srv, me := newServer(t, text(`{"active":false}`)), newServer(t, text(`{"sub":"bob"}`))
-	v, clock := introspector(t, srv, func(o *Options) { o.UserInfo = []UserInfo{{URL: me.URL}} })
+	v, clock := introspector(t, srv, func(o *Options) { o.UserInfo, o.SharedNames = []UserInfo{{URL: me.URL}}, true })
 	if p := accept(t, v, "abcdef"); p.Name != "bob" {
 		t.Errorf("%+v", p)
 	}

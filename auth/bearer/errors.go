@@ -60,6 +60,8 @@ var (
 	errExpired   = fmt.Errorf("%w: expired", ErrInvalid)
 	errNotYet    = fmt.Errorf("%w: not valid yet", ErrInvalid)
 	errName      = fmt.Errorf("%w: the user claim is no user name", ErrInvalid)
+	errRoles     = fmt.Errorf("%w: the roles claim is no text or list of texts", ErrInvalid)
+	errScopes    = fmt.Errorf("%w: scope or scp is no text or list of texts", ErrInvalid)
 	errEmail     = fmt.Errorf("%w: the e-mail address is not verified", ErrInvalid)
 	errInactive  = fmt.Errorf("%w: not active", ErrInvalid)
 )

@@ -14,8 +14,8 @@ func newIntrospection(o Introspection, c *http.Client, now func() time.Time, siz
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	r := newRules(o.UserClaim, o.RolesClaim, o.Scopes)
-	r.audience = o.Audience
+	r := newRules(o.UserClaim, o.UserPrefix, o.RolesClaim, o.Scopes)
+	r.issuer, r.audience = o.Issuer, o.Audience
 	e := newEndpoint(r, c, now, size)
 	e.method, e.read = "introspection", readIntrospection
 	e.request = func(ctx context.Context, token string) (*http.Request, error) {

@@ -31,7 +31,7 @@ func newIssuer(o *JWT, c *http.Client, now func() time.Time) (*issuer, error) {
 		return nil, err
 	}
 	i := &issuer{
-		rules:       newRules(o.UserClaim, o.RolesClaim, o.Scopes),
+		rules:       newRules(o.UserClaim, o.UserPrefix, o.RolesClaim, o.Scopes),
 		algorithms:  allowed,
 		requireType: o.RequireType,
 		now:         now,
@@ -75,7 +75,7 @@ func (i *issuer) verify(ctx context.Context, token string) (*auth.Principal, err
 		return nil, invalid(errUse)
 	}
 	if id, ok := claims["jti"].(string); ok && auth.ValidName(id) == nil {
-		p.CredentialID = id
+		p.CredentialID = CredentialID(i.rules.issuer, id)
 	} else {
 		p.CredentialID = digestOf(signedPart(token)).credential()
 	}

@@ -66,10 +66,10 @@ func TestA20Principal(t *testing.T) {
 		o.Scopes = []string{"profile", "sensor-data"}
 	})
 	c := goodClaims(issuerName).with("preferred_username", "Alice A.").
-		with("realm_access", claims{"roles": []any{"admin", 7, "user"}})
+		with("realm_access", claims{"roles": []any{"admin", "user"}})
 	p := accept(t, v, s.sign(t, c, nil))
 	if p.Name != "Alice A." || !reflect.DeepEqual(p.Roles, []string{"admin", "user"}) ||
-		!reflect.DeepEqual(p.Scopes, []string{"sensor-data", "profile"}) || p.CredentialID != "token-1" ||
+		!reflect.DeepEqual(p.Scopes, []string{"sensor-data", "profile"}) || p.CredentialID != "jwt:"+issuerName+"#token-1" ||
 		!p.Issued.Equal(epoch.Add(-10*time.Second)) || !p.Expires.Equal(epoch.Add(600*time.Second+Skew)) {
 		t.Fatalf("%+v", p)
 	}
@@ -134,6 +134,15 @@ func TestA20Claims(t *testing.T) {
 		{"typ", "Refresh", errUse},
 		{"roles", nil, nil},
 		{"roles", "one role", nil},
+		{"roles", []any{}, nil},
+		{"roles", 7, errRoles},
+		{"roles", true, errRoles},
+		{"roles", claims{"guest": true}, errRoles},
+		{"roles", []any{"admin", 7}, errRoles},
+		{"roles", []any{[]any{"guest"}}, errRoles},
+		{"scope", 7, errScopes},
+		{"scope", []any{"chat", 7}, errScopes},
+		{"scope", claims{"guest": true}, errScopes},
 	} {
 		token := s.sign(t, good.with(test.claim, test.value), nil)
 		t.Run(fmt.Sprintf("%s=%v", test.claim, test.value), func(t *testing.T) {
@@ -177,8 +186,8 @@ func TestA20ClaimNames(t *testing.T) {
 		"https://example.com/roles": "url", "a.b.c": "deep", "a.b": "dotted", "a.": "empty",
 		"a.c": nil, "a.b.c.d": nil, "": nil, ".": nil, "x.y": nil,
 	} {
-		if got := find(c, name); got != want {
-			t.Errorf("find(%q) = %v, want %v", name, got, want)
+		if got, ok := find(c, name); got != want || ok != (name != "a.b.c.d") {
+			t.Errorf("find(%q) = %v %v, want %v", name, got, ok, want)
 		}
 	}
 }

@@ -302,7 +302,7 @@ func TestA20Issuers(t *testing.T) {
 	of := func(s *server) JWT {
 		return JWT{Issuer: s.URL, Audience: audience, JWKS: s.URL, Algorithms: []string{"ES256"}}
 	}
-	v := newVerifier(t, Options{JWT: []JWT{of(srvA), of(srvB)}, Clock: (&testClock{}).now})
+	v := newVerifier(t, Options{JWT: []JWT{of(srvA), of(srvB)}, SharedNames: true, Clock: (&testClock{}).now})
 	accept(t, v, a.sign(t, goodClaims(srvA.URL), nil))
 	srvB.asked(t, 0)
 	accept(t, v, b.sign(t, goodClaims(srvB.URL), nil))

@@ -28,6 +28,12 @@ type Options struct {
 	Introspection []Introspection
 	// UserInfo lists the endpoints that are asked, in this order, when no introspection endpoint has decided.
 	UserInfo []UserInfo
+	// SharedNames says that a user name means the same person at every issuer and
+	// endpoint. Without it, elements that could give two people the same name are
+	// an error of [New]: give each a UserPrefix that no other's begins with.
+	// Elements of the same Issuer, UserClaim and UserPrefix are about the same
+	// people and need neither.
+	SharedNames bool
 
 	// Client makes all requests. It is copied: redirects are never followed, whatever it says, and 5 s is the
 	// longest that a request takes. Nil means a client of its own, with the proxy of the environment.
@@ -58,6 +64,9 @@ type JWT struct {
 
 	// UserClaim names the claim that becomes the principal's name: "sub" if empty.
 	UserClaim string
+	// UserPrefix goes before the name, so that alice of this issuer is not
+	// another's; see [Options.SharedNames].
+	UserPrefix string
 	// RolesClaim names the claim that becomes its roles, a list of texts or one text: "roles" if empty.
 	RolesClaim string
 	// Scopes are all required of a token; without one of them it is refused with status 403.
@@ -71,13 +80,17 @@ type Introspection struct {
 	// ClientID and ClientSecret authenticate this broker to the endpoint, by HTTP Basic as RFC 6749 section 2.3.1
 	// encodes it. Without a ClientID the request goes out unauthenticated.
 	ClientID, ClientSecret string
+	// Issuer is whose tokens the server knows, if it is to be compared: an answer
+	// with another iss is refused. With the Issuer of a [JWT] both are about the
+	// same users.
+	Issuer string
 	// Audience, if not empty, is what aud has to contain. Leave it empty only if every active token of this server
 	// is meant for the broker.
 	Audience string
 
-	// UserClaim, RolesClaim and Scopes are as in [JWT].
-	UserClaim, RolesClaim string
-	Scopes                []string
+	// UserClaim, UserPrefix, RolesClaim and Scopes are as in [JWT].
+	UserClaim, UserPrefix, RolesClaim string
+	Scopes                            []string
 }
 
 // UserInfo is a resource that answers GET with 200 and a JSON object about the user if the token is valid: the
@@ -86,11 +99,13 @@ type Introspection struct {
 type UserInfo struct {
 	// URL is the resource's. Required.
 	URL string
+	// Issuer is as in [Introspection].
+	Issuer string
 
-	// UserClaim, RolesClaim and Scopes are as in [JWT], with members of the object for claims. The scopes are its
-	// scope or scp.
-	UserClaim, RolesClaim string
-	Scopes                []string
+	// UserClaim, UserPrefix, RolesClaim and Scopes are as in [JWT], with members of the object for claims. The scopes
+	// are its scope or scp.
+	UserClaim, UserPrefix, RolesClaim string
+	Scopes                            []string
 }
 
 // algorithms that a public key verifies. None and the HMACs are absent for good: with them, who can verify a token

@@ -12,7 +12,9 @@ func newUserInfo(o UserInfo, c *http.Client, now func() time.Time, size int) (*e
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	e := newEndpoint(newRules(o.UserClaim, o.RolesClaim, o.Scopes), c, now, size)
+	r := newRules(o.UserClaim, o.UserPrefix, o.RolesClaim, o.Scopes)
+	r.issuer = o.Issuer
+	e := newEndpoint(r, c, now, size)
 	e.method = "userinfo"
 	e.read = readUserInfo
 	e.request = func(ctx context.Context, token string) (*http.Request, error) {

@@ -18,9 +18,13 @@ import (
 type Verifier struct {
 	issuers   map[string]*issuer
 	endpoints []*endpoint
+	names     []auth.NameSpace
 }
 
-var _ auth.Authenticator = (*Verifier)(nil)
+var (
+	_ auth.Authenticator = (*Verifier)(nil)
+	_ auth.NameSource    = (*Verifier)(nil)
+)
 
 // New returns a Verifier. It makes no request: keys are fetched for the first token that needs them, so a broker
 // starts although its identity provider is down. The error names the option that is wrong.
@@ -37,7 +41,7 @@ func New(o Options) (*Verifier, error) {
 		size = DefaultCacheSize
 	}
 	client := newClient(o.Client)
-	v := &Verifier{issuers: make(map[string]*issuer, len(o.JWT))}
+	v := &Verifier{issuers: make(map[string]*issuer, len(o.JWT)), names: o.nameSpaces()}
 	for n := range o.JWT {
 		i, err := newIssuer(&o.JWT[n], client, now)
 		if err == nil && v.issuers[i.rules.issuer] != nil {
@@ -61,6 +65,9 @@ func New(o Options) (*Verifier, error) {
 			return nil, fmt.Errorf("bearer: UserInfo[%d].%w", n, err)
 		}
 		v.endpoints = append(v.endpoints, e)
+	}
+	if err := auth.CheckNames(v.names...); err != nil && !o.SharedNames {
+		return nil, err
 	}
 	return v, nil
 }

@@ -28,6 +28,7 @@ func TestA23Scope(t *testing.T) {
 	keys, opaque := newServer(t, keySetOf(t, s.public())), newServer(t, active(""))
 	jwt, _ := issuerAt(t, keys, func(o *JWT) { o.Scopes = required })
 	introspection, _ := introspector(t, opaque, func(o *Options) {
+		o.SharedNames = true
 		o.Introspection[0].Scopes = required
 		o.Introspection = append(o.Introspection, Introspection{URL: opaque.URL}) // the first that knows the token decides
 	})
@@ -100,7 +101,7 @@ func TestOptions(t *testing.T) {
 	with := func(change func(*JWT)) Options {
 		o := good
 		change(&o)
-		return Options{JWT: []JWT{good, o}}
+		return Options{JWT: []JWT{good, o}, SharedNames: true}
 	}
 	for want, o := range map[string]Options{
 		"one of JWT, Introspection and UserInfo": {},

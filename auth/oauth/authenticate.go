@@ -7,7 +7,24 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-var _ auth.Authenticator = (*Client)(nil)
+var (
+	_ auth.Authenticator = (*Client)(nil)
+	_ auth.NameSource    = (*Client)(nil)
+)
+
+// NameSpaces returns what each provider can call its users, for
+// [auth.CheckNames]. With [Options.LocalUser] the names are the embedding
+// program's, which has to see to it itself, and there are none here.
+func (c *Client) NameSpaces() []auth.NameSpace {
+	if c.o.LocalUser != nil {
+		return nil
+	}
+	var all []auth.NameSpace
+	for _, p := range c.o.Providers {
+		all = append(all, auth.NameSpace{Source: "oauth: " + p.Name, Issuer: p.Issuer, Claim: p.userClaim(), Prefix: p.UserPrefix})
+	}
+	return all
+}
 
 // Session returns who is signed in with the request's cookie. It counts as a use of the session. The principal's
 // Expires is the session's, its Issued the time of the login, and its CredentialID is what [Options.OnLogout] will

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -97,5 +98,28 @@ func TestAgingIsBounded(t *testing.T) {
 	a.put(1, 1, now.Add(time.Minute))
 	if a.len() != 1 {
 		t.Error("what is too old takes up room")
+	}
+}
+
+func TestNameSpaces(t *testing.T) {
+	o := Options{Providers: []Provider{{
+		Name: "idp", Issuer: "https://idp.example", ClientID: "x", ClientSecret: "y", Scopes: []string{"openid"},
+		RedirectURL: "https://app.example/oauth/callback", UserPrefix: "idp:",
+	}}}
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := c.NameSpaces(); len(got) != 1 || got[0].Issuer != "https://idp.example" || got[0].Claim != "sub" || got[0].Prefix != "idp:" {
+		t.Errorf("%+v", got)
+	}
+	o.LocalUser = func(*http.Request) string { return "" }
+	if c, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := c.NameSpaces(); got != nil {
+		t.Errorf("the program's users are the provider's: %+v", got)
 	}
 }

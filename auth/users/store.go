@@ -3,6 +3,7 @@ package users
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
 	"runtime"
 	"slices"
@@ -35,7 +36,10 @@ type Store struct {
 	compare func(hash, passcode []byte) error
 }
 
-var _ auth.Authenticator = (*Store)(nil)
+var (
+	_ auth.Authenticator = (*Store)(nil)
+	_ auth.NameSource    = (*Store)(nil)
+)
 
 // New returns a Store of the given users, which may be none. The error is a [*UserError] about the first user with
 // a name that is no [auth.ValidName] or is taken, or with a hash that is not bcrypt's or too costly.
@@ -71,6 +75,15 @@ func (s *Store) Replace(list []User) error {
 		}
 	}
 	return nil
+}
+
+// NameSpaces returns the names of the users that there are now, for
+// [auth.CheckNames]. Check again when [Store.Replace] has brought new ones.
+func (s *Store) NameSpaces() []auth.NameSpace {
+	t := s.table.Load()
+	names := slices.AppendSeq(make([]string, 0, len(t.users)), maps.Keys(t.users))
+	slices.Sort(names)
+	return []auth.NameSpace{{Source: "users", Names: names}}
 }
 
 // Authenticate checks the name and passcode of an attempt. The principal has the user's name and roles, was issued

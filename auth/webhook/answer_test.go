@@ -157,7 +157,7 @@ func FuzzAnswer(f *testing.F) {
 		if ans.decision != allow {
 			return
 		}
-		p, err := ans.principal(connect("", ""), time.Unix(0, 0))
+		p, err := ans.principal(connect("", ""), "", time.Unix(0, 0))
 		if err != nil {
 			return
 		}

@@ -43,7 +43,7 @@ func (w *Webhook) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Prin
 	}
 	switch ans.decision {
 	case allow:
-		return ans.principal(a, time.Now())
+		return ans.principal(a, w.userPrefix, time.Now())
 	case pass:
 		return nil, auth.ErrNotMine
 	default:
@@ -73,8 +73,10 @@ var (
 	errExpired = errors.New("the answer has expired already")
 )
 
-// principal returns whom an answer lets in.
-func (ans *answer) principal(a *auth.Attempt, now time.Time) (*auth.Principal, error) {
+// principal returns whom an answer lets in. Its name begins with prefix unless it
+// is anonymous, and its CredentialID with "webhook:", so that the backend can name
+// no other authenticator's credential by accident.
+func (ans *answer) principal(a *auth.Attempt, prefix string, now time.Time) (*auth.Principal, error) {
 	p := auth.Foreign(auth.Principal{
 		Method:       "webhook",
 		Name:         ans.user,
@@ -85,7 +87,14 @@ func (ans *answer) principal(a *auth.Attempt, now time.Time) (*auth.Principal, e
 		CredentialID: ans.credentialID,
 		Scopes:       ans.scopes,
 	})
+	if p.CredentialID != "" {
+		p.CredentialID = CredentialID(p.CredentialID)
+	}
 	if p.Name != "" {
+		if err := auth.ValidName(p.Name); err != nil {
+			return nil, refused(err)
+		}
+		p.Name = prefix + p.Name
 		if err := auth.ValidName(p.Name); err != nil {
 			return nil, refused(err)
 		}
@@ -108,6 +117,10 @@ func (ans *answer) principal(a *auth.Attempt, now time.Time) (*auth.Principal, e
 	}
 	return p, nil
 }
+
+// CredentialID returns the [auth.Principal.CredentialID] of a principal for which
+// an answer has that credential_id: "webhook:" and the id. It is what revokes it.
+func CredentialID(id string) string { return "webhook:" + id }
 
 // refusal returns what a client is told whom an answer refuses, with the challenge of RFC 6750 section 3.
 func (ans *answer) refusal(a *auth.Attempt) *auth.Refusal {

@@ -33,7 +33,7 @@ func TestAuthenticateAllows(t *testing.T) {
 	want := &auth.Principal{
 		Method: "webhook", Name: "alice", Roles: []string{"editor", "admin"}, Scopes: []string{"chat"},
 		Claims:  map[string]any{"tenant": "blue", "level": 3.0},
-		Expires: expires, Issued: time.Unix(1700000000, 0), CredentialID: "key-17",
+		Expires: expires, Issued: time.Unix(1700000000, 0), CredentialID: "webhook:key-17",
 	}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("principal is %+v, want %+v", p, want)
@@ -242,5 +242,35 @@ func TestAuthenticateGivesUpWithItsContext(t *testing.T) {
 	// Clients that leave are no failures of the backend's.
 	if _, err := w.Authenticate(t.Context(), connect("alice", "x")); err != nil {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// What the backend calls its users and credentials is no other source's.
+func TestUserPrefix(t *testing.T) {
+	b := answering(t, http.StatusOK, `{"allow":true,"user":"alice","credential_id":"backend:main"}`)
+	w := newHook(t, Options{URL: b.URL, UserPrefix: "app:"})
+	p, err := w.Authenticate(t.Context(), connect("alice", "wonderland"))
+	if err != nil || p.Name != "app:alice" || p.CredentialID != "webhook:backend:main" || p.CredentialID != CredentialID("backend:main") {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	p, err = w.Authenticate(t.Context(), &auth.Attempt{
+		Stage: auth.StageRenew, Session: "s", Principal: p, Bearer: "new", Header: func(string) string { return "" },
+	})
+	if err != nil || p.Name != "app:alice" || b.question()["user"] != "app:alice" {
+		t.Errorf("renewed: %+v, %v, question %v", p, err, b.question())
+	}
+	if got := w.NameSpaces(); len(got) != 1 || got[0].Prefix != "app:" {
+		t.Errorf("%+v", got)
+	}
+	only := newHook(t, Options{URL: b.URL, Events: []Event{Subscribe, Send, Renew}})
+	if got := only.NameSpaces(); got != nil {
+		t.Errorf("a backend that names nobody has names: %+v", got)
+	}
+	for answer, want := range map[string]string{`{"allow":true}`: "", `{"allow":true,"user":""}`: ""} {
+		b := answering(t, http.StatusOK, answer)
+		p, err := newHook(t, Options{URL: b.URL, UserPrefix: "app:"}).Authenticate(t.Context(), connect("", ""))
+		if err != nil || p.Name != want {
+			t.Errorf("%s: %+v, %v", answer, p, err)
+		}
 	}
 }

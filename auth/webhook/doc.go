@@ -34,7 +34,7 @@
 //	  "event": "subscribe",                 or "send"
 //	  "user": "alice",                      left out for an anonymous client
 //	  "roles": ["editor"], "scopes": ["chat"],
-//	  "credential_id": "key-17",
+//	  "credential_id": "webhook:key-17",
 //	  "action": "subscribe",                the same as event
 //	  "destination": "/topic/news/*",
 //	  "pattern": true                       if the destination has wildcards
@@ -63,13 +63,13 @@
 //
 // With an allow of true, for handshake, connect and renew:
 //
-//	user           the name, an [auth.ValidName]; without it the client is anonymous. For renew it has to be the
-//	               session's user
+//	user           the name, an [auth.ValidName], behind [Options.UserPrefix]; without it the client is anonymous.
+//	               For renew it has to be the session's user
 //	roles, scopes  lists of texts; claims, an object of anything
 //	expires        when the session ends unless it is renewed, in seconds since 1970; without it, never
 //	issued         when the credential was issued, in the same unit
-//	credential_id  by which the credential can be revoked; without it, a bearer token is known as "sha256:" and the
-//	               first half of its SHA-256 in hexadecimal digits
+//	credential_id  by which the credential can be revoked, as "webhook:" and this ([CredentialID]); without it, a
+//	               bearer token is known as "sha256:" and the first half of its SHA-256 in hexadecimal digits
 //
 // Roles and scopes that mean something to Hoofbeat itself, which are the role "backend" and scopes that begin with
 // "operation:", are left out (see [auth.Foreign]).

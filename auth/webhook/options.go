@@ -65,6 +65,11 @@ type Options struct {
 	// page can write anything there, an origin too.
 	FrameHeaders []string
 
+	// UserPrefix goes before the name in an answer to handshake, connect and renew,
+	// so that alice of the backend is not another authenticator's; see
+	// [auth.CheckNames]. Questions have the full name.
+	UserPrefix string
+
 	// Timeout is the longest that a question takes, and also the longest that it waits for its turn. Zero means
 	// [DefaultTimeout]. Keep it well below the broker's deadline for CONNECT.
 	Timeout time.Duration

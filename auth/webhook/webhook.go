@@ -23,6 +23,7 @@ type Webhook struct {
 	events       []Event
 	headers      []string
 	frameHeaders []string
+	userPrefix   string
 	fallback     auth.Authorizer
 
 	timeout  time.Duration
@@ -39,6 +40,7 @@ type Webhook struct {
 
 var (
 	_ auth.Authenticator     = (*Webhook)(nil)
+	_ auth.NameSource        = (*Webhook)(nil)
 	_ auth.PatternAuthorizer = (*Webhook)(nil)
 )
 
@@ -63,6 +65,7 @@ func New(o Options) (*Webhook, error) {
 		events:       slices.Clone(o.Events),
 		headers:      slices.Clone(o.Headers),
 		frameHeaders: slices.Clone(o.FrameHeaders),
+		userPrefix:   o.UserPrefix,
 		fallback:     o.Fallback,
 		timeout:      o.Timeout,
 		cacheTTL:     o.CacheTTL,
@@ -79,5 +82,14 @@ func (w *Webhook) CloseIdleConnections() { w.client.CloseIdleConnections() }
 
 // String says where questions go, without a secret, also for fmt's %v and %+v.
 func (w *Webhook) String() string { return "webhook " + w.place }
+
+// NameSpaces returns what the backend can call its users, for [auth.CheckNames];
+// nothing if it is not asked who a client is.
+func (w *Webhook) NameSpaces() []auth.NameSpace {
+	if !w.asks(Handshake) && !w.asks(Connect) {
+		return nil
+	}
+	return []auth.NameSpace{{Source: w.String(), Prefix: w.userPrefix}}
+}
 
 func (w *Webhook) asks(e Event) bool { return slices.Contains(w.events, e) }

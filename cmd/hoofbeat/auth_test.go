@@ -116,11 +116,11 @@ func bearerConfig(t *testing.T, p *provider) string {
 	t.Helper()
 	return write(t, "hoofbeat.yaml", fmt.Sprintf(`
 auth:
-  jwt: [{issuer: %q, audience: hoofbeat}]
-  introspection: [{url: "%s/introspect", client_id: broker, client_secret: introspection-secret}]
+  jwt: [{issuer: %[1]q, audience: hoofbeat}]
+  introspection: [{url: "%[1]s/introspect", issuer: %[1]q, client_id: broker, client_secret: introspection-secret}]
 rules:
   - {allow: [send], destination: "/topic/**", roles: [writer], scopes: [chat]}
-`, p.URL, p.URL))
+`, p.URL))
 }
 
 func TestBearerAndTicket(t *testing.T) {
@@ -366,6 +366,7 @@ func TestE15NoSecretIsLogged(t *testing.T) {
 	conf := write(t, "hoofbeat.yaml", fmt.Sprintf(`
 log: {level: debug}
 auth:
+  shared_names: true
   trusted_proxies: [127.0.0.1]
   users: {file: %q}
   tickets: {secret_file: %q}

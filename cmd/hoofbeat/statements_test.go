@@ -80,7 +80,7 @@ func TestNPlus5TPlus4RevokedWithinASecond(t *testing.T) {
 	}
 	for name, body := range map[string]func(session string) string{
 		"user":       func(string) string { return `{"user":"ann user"}` },
-		"credential": func(string) string { return `{"credential":"ann credential's laptop"}` },
+		"credential": func(string) string { return `{"credential":"jwt:` + p.URL + `#ann credential's laptop"}` },
 		"session":    func(session string) string { return fmt.Sprintf(`{"session":%q}`, session) },
 	} {
 		t.Run(name, func(t *testing.T) {

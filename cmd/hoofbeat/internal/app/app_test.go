@@ -292,7 +292,7 @@ func TestS11ReloadedUsersLoseTickets(t *testing.T) {
 		}
 	}
 	write("- {name: ann, hash: '" + one + "'}\n- {name: bob, hash: '" + one + "'}\n- {name: carl, hash: '" + one + "'}\n")
-	f, err := openUserFile(path)
+	f, err := openUserFile(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestCheck(t *testing.T) {
 	const oauth = `oauth: [{name: a, issuer: "https://login.example", client_id: b, client_secret: hunter2, scopes: [openid], redirect_url: "https://app.example/oauth/callback"}]`
 	for yaml, want := range map[string]string{
 		"": "",
-		"auth: {jwt: [{issuer: 'https://login.example', audience: a}], webhook: {url: 'http://127.0.0.1:1/', secret: hunter2}}": "",
+		"auth: {shared_names: true, jwt: [{issuer: 'https://login.example', audience: a}], webhook: {url: 'http://127.0.0.1:1/', secret: hunter2}}": "",
 		"auth: {" + oauth + "}": "",
 		"auth: {" + oauth + ", sessions: {token_store: t, token_store_key: hunter2}}":                                                                 "auth.sessions.token_store_key: is not 32 bytes in base64 or hexadecimal",
 		"auth: {jwt: [{issuer: 'http://login.example', audience: a}]}":                                                                                "auth.jwt, auth.introspection, auth.userinfo: ",

@@ -24,7 +24,7 @@ func (w *who) makeLogin(c *config.Config, log *slog.Logger) error {
 	s := &c.Auth.Sessions
 	o := oauth.Options{
 		SessionTTL: s.TTL, SessionIdle: s.Idle, MaxSessionsPerUser: s.PerUser, Cookie: s.Cookie,
-		AfterLogin: s.AfterLogin, AfterLogout: s.AfterLogout, SharedNames: s.SharedNames,
+		AfterLogin: s.AfterLogin, AfterLogout: s.AfterLogout, SharedNames: c.Auth.SharedNames,
 		OnLogout:    func(credential, _ string) { w.revoke(credential, log) },
 		OnReconsent: func(user, provider string) { w.reconsent(user, provider, log) },
 		Logger:      log,

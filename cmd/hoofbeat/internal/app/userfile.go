@@ -1,7 +1,9 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/users"
@@ -13,10 +15,13 @@ type userFile struct {
 	path  string
 	store *users.Store
 	hash  map[string]string // by name
+	names []auth.NameSpace  // of everybody else who names users
 }
 
-func openUserFile(path string) (*userFile, error) {
-	f := &userFile{path: path}
+// openUserFile reads a file of users, none of whom may have a name that one of
+// others could give to somebody else.
+func openUserFile(path string, others []auth.NameSpace) (*userFile, error) {
+	f := &userFile{path: path, names: others}
 	list, err := f.read()
 	if err != nil {
 		return nil, err
@@ -54,17 +59,24 @@ func (f *userFile) read() ([]users.User, error) {
 		return nil, f.wrong(err)
 	}
 	all := make([]users.User, len(list))
-	f.hash = make(map[string]string, len(list))
+	own := auth.NameSpace{Source: "auth.users.file", Names: make([]string, len(list))}
+	hash := make(map[string]string, len(list))
 	for i, u := range list {
 		all[i] = users.User(u)
-		f.hash[u.Name] = u.Hash
+		own.Names[i] = u.Name
+		hash[u.Name] = u.Hash
 	}
+	if err := checkNames(append(slices.Clone(f.names), own)...); err != nil {
+		return nil, err
+	}
+	f.hash = hash
 	return all, nil
 }
 
 func (f *userFile) wrong(err error) error {
-	if err == nil {
-		return nil
+	var known *config.KeyError
+	if err == nil || errors.As(err, &known) {
+		return err
 	}
 	return fmt.Errorf("auth.users.file: %w", err)
 }

@@ -35,6 +35,9 @@ type who struct {
 
 func newWho(c *config.Config, log *slog.Logger) (*who, error) {
 	w := &who{store: auth.NewStore()}
+	if err := checkNames(nameSpaces(c)...); err != nil {
+		return nil, err
+	}
 	guards, err := newRules(c)
 	if err != nil {
 		return nil, err
@@ -106,7 +109,7 @@ func (w *who) reconsent(user, provider string, log *slog.Logger) {
 
 func (w *who) makeUsers(c *config.Config, _ *slog.Logger) (err error) {
 	if c.Auth.Users.File != "" {
-		w.users, err = openUserFile(c.Auth.Users.File)
+		w.users, err = openUserFile(c.Auth.Users.File, nameSpaces(c))
 	}
 	return err
 }
@@ -115,11 +118,11 @@ func (w *who) makeBearer(c *config.Config, _ *slog.Logger) error {
 	if !c.Auth.Bearer() {
 		return nil
 	}
-	var o bearer.Options
+	o := bearer.Options{SharedNames: c.Auth.SharedNames}
 	for _, j := range c.Auth.JWT {
 		o.JWT = append(o.JWT, bearer.JWT{
 			Issuer: j.Issuer, Audience: j.Audience, JWKS: j.JWKS, Algorithms: j.Algorithms, RequireType: j.RequireType,
-			UserClaim: j.User, RolesClaim: j.Roles, Scopes: j.Scopes,
+			UserClaim: j.User, UserPrefix: j.UserPrefix, RolesClaim: j.Roles, Scopes: j.Scopes,
 		})
 	}
 	for i, s := range c.Auth.Introspection {
@@ -128,12 +131,14 @@ func (w *who) makeBearer(c *config.Config, _ *slog.Logger) error {
 			return err
 		}
 		o.Introspection = append(o.Introspection, bearer.Introspection{
-			URL: s.URL, ClientID: s.ClientID, ClientSecret: secret, Audience: s.Audience,
-			UserClaim: s.User, RolesClaim: s.Roles, Scopes: s.Scopes,
+			URL: s.URL, ClientID: s.ClientID, ClientSecret: secret, Issuer: s.Issuer, Audience: s.Audience,
+			UserClaim: s.User, UserPrefix: s.UserPrefix, RolesClaim: s.Roles, Scopes: s.Scopes,
 		})
 	}
 	for _, u := range c.Auth.UserInfo {
-		o.UserInfo = append(o.UserInfo, bearer.UserInfo{URL: u.URL, UserClaim: u.User, RolesClaim: u.Roles, Scopes: u.Scopes})
+		o.UserInfo = append(o.UserInfo, bearer.UserInfo{
+			URL: u.URL, Issuer: u.Issuer, UserClaim: u.User, UserPrefix: u.UserPrefix, RolesClaim: u.Roles, Scopes: u.Scopes,
+		})
 	}
 	v, err := bearer.New(o)
 	if err != nil {
@@ -201,7 +206,8 @@ func (w *who) makeWebhook(c *config.Config, guards *guards, log *slog.Logger) er
 	}
 	w.webhook, err = webhook.New(webhook.Options{
 		URL: k.URL, AllowHTTP: k.AllowHTTP, Secret: secret, Events: events, Headers: k.Headers, FrameHeaders: k.FrameHeaders,
-		Timeout: k.Timeout, CacheTTL: k.Cache, Fallback: guards.builtin, Logger: log,
+		UserPrefix: k.UserPrefix,
+		Timeout:    k.Timeout, CacheTTL: k.Cache, Fallback: guards.builtin, Logger: log,
 	})
 	if err != nil {
 		return wrong("auth.webhook", err)

@@ -8,6 +8,7 @@ import (
 // Auth is the section auth.
 type Auth struct {
 	Anonymous      bool
+	SharedNames    bool
 	TrustedProxies []netip.Prefix
 	Users          Users
 	FirstFrame     bool
@@ -44,24 +45,27 @@ type JWT struct {
 	Issuer, Audience, JWKS string
 	Algorithms             []string
 	RequireType            bool
-	User, Roles            string
+	User, UserPrefix       string
+	Roles                  string
 	Scopes                 []string
 }
 
 // Introspection is one item of auth.introspection.
 type Introspection struct {
-	URL, ClientID string
-	ClientSecret  Secret
-	Audience      string
-	User, Roles   string
-	Scopes        []string
+	URL, ClientID    string
+	ClientSecret     Secret
+	Issuer, Audience string
+	User, UserPrefix string
+	Roles            string
+	Scopes           []string
 }
 
 // UserInfo is one item of auth.userinfo.
 type UserInfo struct {
-	URL         string
-	User, Roles string
-	Scopes      []string
+	URL, Issuer      string
+	User, UserPrefix string
+	Roles            string
+	Scopes           []string
 }
 
 // OAuth is one item of auth.oauth; AuthStyle is "basic", "post" or "none".
@@ -83,7 +87,6 @@ type Sessions struct {
 	PerUser                 int
 	Cookie                  string
 	AfterLogin, AfterLogout string
-	SharedNames             bool
 	TokenStore              string
 	TokenStoreKey           Secret
 }
@@ -95,6 +98,7 @@ type Webhook struct {
 	Timeout               time.Duration
 	Events                []string
 	Headers, FrameHeaders []string
+	UserPrefix            string
 	Cache                 time.Duration
 	AllowHTTP             bool
 }

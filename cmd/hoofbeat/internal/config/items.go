@@ -10,7 +10,9 @@ func bindNode(n *Node) []Key {
 }
 
 const (
+	prefixDoc = "Goes before the user's name, so that names of several issuers, providers and back ends differ."
 	userDoc   = "Claim that becomes the user's name. Empty: sub."
+	issuerDoc = "Whose tokens it knows: an answer with another iss is refused, and its users are those of another entry of the same issuer, user and user_prefix."
 	rolesDoc  = "Claim with the user's roles; dots lead into objects."
 	scopesDoc = "Scopes that a token must have, all of them."
 	claim     = "the name of a claim"
@@ -24,6 +26,7 @@ func bindJWT(j *JWT) []Key {
 	t.texts("algorithms", &j.Algorithms, "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 and EdDSA", "Signatures that are accepted. Empty: RS256.")
 	t.flag("require_type", &j.RequireType, "Accept only tokens that call themselves at+jwt (RFC 9068). Set it if the issuer writes that.")
 	t.text("user", &j.User, claim, userDoc)
+	t.text("user_prefix", &j.UserPrefix, "a text", prefixDoc)
 	t.text("roles", &j.Roles, claim, rolesDoc+" Empty: roles.")
 	t.texts("scopes", &j.Scopes, "scopes", scopesDoc)
 	return t.keys
@@ -34,8 +37,10 @@ func bindIntrospection(i *Introspection) []Key {
 	t.url("url", &i.URL, "The endpoint.").must = true
 	t.text("client_id", &i.ClientID, "a text", "This broker's name there.")
 	t.secret("client_secret", &i.ClientSecret, "This broker's secret there.")
+	t.url("issuer", &i.Issuer, issuerDoc)
 	t.text("audience", &i.Audience, "a text", "What aud must contain. Empty: every active token is meant for this broker.")
 	t.text("user", &i.User, claim, userDoc)
+	t.text("user_prefix", &i.UserPrefix, "a text", prefixDoc)
 	t.text("roles", &i.Roles, claim, rolesDoc+" Empty: roles.")
 	t.texts("scopes", &i.Scopes, "scopes", scopesDoc)
 	return t.keys
@@ -44,7 +49,9 @@ func bindIntrospection(i *Introspection) []Key {
 func bindUserInfo(u *UserInfo) []Key {
 	t := new(table)
 	t.url("url", &u.URL, "The resource.").must = true
+	t.url("issuer", &u.Issuer, issuerDoc)
 	t.text("user", &u.User, claim, userDoc)
+	t.text("user_prefix", &u.UserPrefix, "a text", prefixDoc)
 	t.text("roles", &u.Roles, claim, rolesDoc+" Empty: roles.")
 	t.texts("scopes", &u.Scopes, "scopes", scopesDoc)
 	return t.keys
@@ -61,7 +68,7 @@ func bindOAuth(o *OAuth) []Key {
 	t.oneOf("auth_style", &o.AuthStyle, "How the secret is sent; none is for a public client.", "basic", "post", "none")
 	t.texts("auth_params", &o.AuthParams, "name=value", "Further parameters of the authorization request, such as prompt=login.")
 	t.text("user", &o.User, claim, userDoc)
-	t.text("user_prefix", &o.UserPrefix, "a text", "Goes before the user's name, so that names of several providers differ.")
+	t.text("user_prefix", &o.UserPrefix, "a text", prefixDoc)
 	t.text("roles", &o.Roles, claim, rolesDoc+" Empty: none.")
 	t.texts("claims", &o.Claims, "names of claims", "Further claims to keep, for rules.")
 	t.url("auth_url", &o.AuthURL, "Authorization endpoint, if it is not discovered.")

@@ -6,6 +6,8 @@ import "time"
 func bindAuth(t *table, a *Auth) {
 	t.add("auth.anonymous", boolean{&a.Anonymous},
 		"Let clients in that do not say who they are. Written out as true it allows listening beyond this machine without an authenticator.")
+	t.flag("auth.shared_names", &a.SharedNames,
+		"A user's name means the same person wherever it comes from: in auth.jwt, introspection, userinfo, oauth, users and webhook. Without it, entries that could give two people the same name are refused: give each a user_prefix.")
 	t.add("auth.trusted_proxies", prefixes{&a.TrustedProxies},
 		"Networks of the reverse proxies whose X-Forwarded-For header is believed.")
 	a.FirstFrame = true
@@ -59,7 +61,6 @@ func bindAuth(t *table, a *Auth) {
 	s.AfterLogin, s.AfterLogout = "/", "/"
 	t.add("auth.sessions.after_login", word{p: &s.AfterLogin, kind: "path", want: "a path such as /", check: urlPath}, "Where a browser goes after a login that does not say.")
 	t.add("auth.sessions.after_logout", word{p: &s.AfterLogout, kind: "path", want: "a path such as /", check: urlPath}, "Where a browser goes after a logout that does not say.")
-	t.flag("auth.sessions.shared_names", &s.SharedNames, "A user's name means the same person at every provider.")
 	t.file("auth.sessions.token_store", &s.TokenStore,
 		"File in which the users' tokens are kept, encrypted. Empty: in memory only.")
 	t.secret("auth.sessions.token_store_key", &s.TokenStoreKey, "Key of that file: 32 bytes in base64 or hexadecimal, as `openssl rand -base64 32` makes it.")
@@ -72,6 +73,7 @@ func bindAuth(t *table, a *Auth) {
 	t.add("auth.webhook.events", list{&w.Events, "handshake, connect, renew, subscribe, send and wait", event}, "What the backend is asked about. wait: a user wants a ticket for an operation that is not that user's own.")
 	t.texts("auth.webhook.headers", &w.Headers, "names of headers", "Headers of the HTTP request that it is told. Empty: Authorization, Cookie, Origin and User-Agent.")
 	t.texts("auth.webhook.frame_headers", &w.FrameHeaders, "names of headers", "Headers of the CONNECT frame that it is told besides login and passcode.")
+	t.text("auth.webhook.user_prefix", &w.UserPrefix, "a text", prefixDoc)
 	t.duration("auth.webhook.cache", &w.Cache, 10*time.Second, 100*time.Millisecond, 5*time.Minute, true, "How long its answers about subscribe and send are remembered.")
 	t.flag("auth.webhook.allow_http", &w.AllowHTTP, "Accept an http URL beyond this machine, though everybody on the way can read the credentials.")
 }

@@ -1,0 +1,49 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/client"
+)
+
+// Two issuers may know two people called ann. Neither reads the other's messages,
+// nor logs the other out, and no jti is the name of what Hoofbeat has issued.
+func TestIssuersShareNoNames(t *testing.T) {
+	one, two := newProvider(t), newProvider(t)
+	jwt := func(p *provider, more string) string {
+		return fmt.Sprintf("    - {issuer: %q, audience: hoofbeat%s}\n", p.URL, more)
+	}
+	ambiguous := write(t, "ambiguous.yaml", "auth:\n  jwt:\n"+jwt(one, "")+jwt(two, ""))
+	out, err := exec.Command(binary, "config", "check", "-c", ambiguous).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "auth.jwt[1]: its users and those of auth.jwt[0] could have the same names") {
+		t.Errorf("config check of two issuers: %v, %s", err, out)
+	}
+	secret := strings.Repeat("k", 32)
+	s := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_SECRET=" + secret}, "-c", write(t, "hoofbeat.yaml",
+		"auth:\n  jwt:\n"+jwt(one, ", user_prefix: 'one:'")+jwt(two, ", user_prefix: 'two:'")))
+
+	token := func(p *provider, jti string) http.Header {
+		return bearerHeader(p.sign(map[string]any{"aud": "hoofbeat", "sub": "ann", "jti": jti}))
+	}
+	first := connectAs(t, "one:ann", s.url, client.Options{Header: token(one, "backend:main")})
+	second := connectAs(t, "two:ann", s.url, client.Options{Header: token(two, "backend:main")})
+	if status := s.call(t, "POST", "/api/v1/revocations", `{"credential":"jwt:`+one.URL+`#backend:main"}`, nil); status != http.StatusOK {
+		t.Fatalf("revocation: HTTP %d", status)
+	}
+	closed(t, first, 1008)
+	refused(t, http.StatusUnauthorized, s.url, client.Options{Header: token(one, "backend:main")})
+	connectAs(t, "two:ann", s.url, client.Options{Header: token(two, "backend:main")})
+	var sessions struct{ Items []any }
+	if status := s.call(t, "GET", "/api/v1/users/two:ann/sessions", "", &sessions); status != http.StatusOK || len(sessions.Items) != 2 {
+		t.Errorf("the namesake's sessions: HTTP %d, %v", status, sessions.Items)
+	}
+	if err := second.Disconnect(); err != nil {
+		t.Errorf("the namesake's session: %v", err)
+	}
+}
