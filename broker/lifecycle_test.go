@@ -26,8 +26,8 @@ import (
 // Drain: what waits is written first, then everybody is told to reconnect, and
 // nobody else is let in.
 func TestDrain(t *testing.T) {
-	srv := brokertest.Start(t, broker.Options{})
-	b := srv.Broker
+	b := brokertest.New(t, broker.Options{})
+	srv := serve(t, b)
 	var peers []*peer
 	for i := range 10 {
 		p := rawDial(t, srv, i%2 == 0)
@@ -252,7 +252,7 @@ func serve(t *testing.T, b *broker.Broker) *brokertest.Server {
 	t.Helper()
 	hs := httptest.NewServer(b)
 	t.Cleanup(hs.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(testkit.Loopback(), "0")) // whose port nobody else takes when it ends
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func (s *site) start(t *testing.T) {
 func (s *site) serve(t *testing.T, h http.Handler) {
 	t.Helper()
 	if s.address == "" {
-		s.address = "127.0.0.1:0"
+		s.address = net.JoinHostPort(testkit.Loopback(), "0") // nobody takes the port while the server is down
 	}
 	l, err := net.Listen("tcp", s.address)
 	if err != nil {

@@ -134,8 +134,8 @@ func TestA21FaultsAreNeitherYesNorNo(t *testing.T) {
 	}
 	t.Run("down", func(t *testing.T) {
 		srv := newServer(t, active(""))
+		srv.URL = nobody
 		v, _ := introspector(t, srv, nil)
-		srv.Close()
 		refuse(t, v, "abcdef", ErrUnavailable)
 	})
 }

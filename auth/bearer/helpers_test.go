@@ -27,6 +27,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// nobody listens here: the system hands out no port as low.
+const nobody = "http://127.0.0.1:1"
+
 const audience = "https://broker.example.com"
 
 // epoch is when the tests take place.

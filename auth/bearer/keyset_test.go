@@ -145,8 +145,8 @@ func TestA20NoKeysNoEntry(t *testing.T) {
 
 func TestA20DownIssuer(t *testing.T) {
 	srv := newServer(t, keySetOf(t, es256("k").public()))
+	srv.URL = nobody
 	v, _ := issuerAt(t, srv, nil)
-	srv.Close()
 	refuse(t, v, es256("k").sign(t, goodClaims(issuerName), nil), ErrUnavailable)
 }
 

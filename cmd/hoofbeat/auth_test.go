@@ -173,8 +173,8 @@ auth:
 
 func TestLogin(t *testing.T) {
 	p := newProvider(t)
-	address := freePort(t)
-	s := serve(t, []string{"HOOFBEAT_LISTEN=" + address, "HOOFBEAT_AUTH_OAUTH_0_CLIENT_SECRET=oauth-secret"}, "-c", oauthConfig(t, p, address))
+	d := newDoor(t)
+	s := d.leadTo(serve(t, []string{"HOOFBEAT_AUTH_OAUTH_0_CLIENT_SECRET=oauth-secret"}, "-c", oauthConfig(t, p, d.address)))
 	_, before := login(t, s)
 	conn := connectAs(t, "ann", s.url, client.Options{Header: before})
 	if status := s.call(t, "POST", "/api/v1/revocations", `{"user":"ann"}`, nil); status != http.StatusOK {
@@ -219,15 +219,6 @@ func login(t *testing.T, s *server) (browser *http.Client, page http.Header) {
 		t.Fatal("no session cookie")
 	}
 	return browser, http.Header{"Origin": {s.web()}, "Cookie": {strings.Join(cookies, "; ")}}
-}
-
-// freePort is an address where nobody listens; what is registered with a
-// provider cannot be port 0.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l := httptest.NewServer(nil)
-	defer l.Close()
-	return l.Listener.Addr().String()
 }
 
 // backend is the operator's own backend, the webhook.
@@ -356,7 +347,7 @@ func TestAdminTicketsAndRevocation(t *testing.T) {
 // answer to a request that failed.
 func TestE15NoSecretIsLogged(t *testing.T) {
 	p, b := newProvider(t), newBackend(t)
-	address := freePort(t)
+	d := newDoor(t)
 	secrets := map[string]string{}
 	secret := func(name string) string {
 		secrets[name] = random() + random()
@@ -377,11 +368,11 @@ auth:
   sessions: {token_store: tokens, token_store_key: "%x"}
   webhook: {url: "%s", events: [connect, send]}
 `, file, write(t, "tickets.secret", "one:"+secret("ticket secret")), p.URL, p.URL, secret("introspection secret"),
-		p.URL, write(t, "oauth.secret", secret("oauth secret")), address, sha256.Sum256([]byte(secret("token store key"))), b.URL))
+		p.URL, write(t, "oauth.secret", secret("oauth secret")), d.address, sha256.Sum256([]byte(secret("token store key"))), b.URL))
 	secrets["token store key"] = fmt.Sprintf("%x", sha256.Sum256([]byte(secrets["token store key"])))
-	s := serve(t, []string{
-		"HOOFBEAT_LISTEN=" + address, "HOOFBEAT_ADMIN_TOKEN=" + secret("admin token"), "HOOFBEAT_AUTH_WEBHOOK_SECRET=" + secret("webhook secret"),
-	}, "-c", conf)
+	s := d.leadTo(serve(t, []string{
+		"HOOFBEAT_ADMIN_TOKEN=" + secret("admin token"), "HOOFBEAT_AUTH_WEBHOOK_SECRET=" + secret("webhook secret"),
+	}, "-c", conf))
 
 	var answers strings.Builder // of what failed
 	attempts := 0

@@ -55,7 +55,7 @@ type recipe struct {
 	heading string
 	replace []string          // old, new, old, new: addresses, each of which is in the block
 	files   map[string]string // beside the configuration
-	listen  string            // where it has to listen, when that is known outside
+	door    *door             // to it, when its address is known outside
 
 	// visit returns how a client comes in; it is asked for each client anew.
 	visit func(t *testing.T, s *server) visit
@@ -141,10 +141,11 @@ func (r recipe) serve(t *testing.T, blocks []string) *server {
 	}
 	run(t, 0, nil, "config", "check", "-c", conf)
 	env := []string{"HOOFBEAT_ADMIN_TOKEN=" + testToken}
-	if r.listen != "" {
-		env = append(env, "HOOFBEAT_LISTEN="+r.listen)
+	s := serve(t, env, "-c", conf)
+	if r.door != nil {
+		r.door.leadTo(s)
 	}
-	return serve(t, env, "-c", conf)
+	return s
 }
 
 const page = "https://app.example.com" // the origin of the page's examples
@@ -153,12 +154,12 @@ func recipes(t *testing.T, blocks map[string][]string) []recipe {
 	t.Helper()
 	p := newRealm(t)
 	hook := newBackend(t)
-	loginAt := freePort(t)
-	login := "http://" + loginAt
+	loginDoor := newDoor(t)
+	login := "http://" + loginDoor.address
 	ann := user(t, "ann", "wonderland")
 	secret := strings.ToLower(strings.Repeat(random(), 2))
-	proxyAt := freePort(t)
-	proxy := newProxy(t, proxyAt)
+	proxyDoor := newDoor(t)
+	proxy := newProxy(t, proxyDoor.address)
 
 	if users := blocks["Static users"]; len(users) != 2 || !regexp.MustCompile(`^- name: ann\n  hash: \S+\n  roles: \[writer\]\n$`).MatchString(users[0]) {
 		t.Errorf("the users file of the page is %q", users)
@@ -239,7 +240,7 @@ func recipes(t *testing.T, blocks map[string][]string) []recipe {
 		},
 		{
 			heading: "Login at Keycloak or another OpenID provider",
-			listen:  loginAt,
+			door:    loginDoor,
 			replace: []string{"https://login.example.com/realms/main", p.URL, page, login},
 			files:   map[string]string{"oauth.secret": realmSecret},
 			visit: func(t *testing.T, s *server) visit {
@@ -300,8 +301,8 @@ func recipes(t *testing.T, blocks map[string][]string) []recipe {
 		},
 		{
 			heading: "Reverse proxies",
-			listen:  proxyAt,
-			replace: []string{"127.0.0.1:8080", proxyAt},
+			door:    proxyDoor,
+			replace: []string{"127.0.0.1:8080", "127.0.0.1:0"},
 			files:   map[string]string{"users.yaml": annFile},
 			visit: func(t *testing.T, s *server) visit {
 				return visit{

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // The first minute of a newcomer: serve, sub, pub.
@@ -117,7 +118,7 @@ func TestSecondSignalEndsNow(t *testing.T) {
 }
 
 func TestKilledAndStartedAgain(t *testing.T) {
-	s := serve(t, nil)
+	s := serve(t, []string{"HOOFBEAT_LISTEN=" + net.JoinHostPort(testkit.Loopback(), "0")}) // nobody takes the port meanwhile
 	address := strings.TrimSuffix(strings.TrimPrefix(s.url, "ws://"), "/ws")
 	sub := s.sub(t, nil, "-u", s.url, "/topic/a")
 	s.signal(t, os.Kill)

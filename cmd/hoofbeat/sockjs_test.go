@@ -203,11 +203,11 @@ func TestC10BrowsersBehindOneProxy(t *testing.T) {
 // A session that was opened by the cookie of a login is that login's.
 func TestLoginOverSockJS(t *testing.T) {
 	p := newProvider(t)
-	address := freePort(t)
-	s := serve(t, []string{"HOOFBEAT_LISTEN=" + address, "HOOFBEAT_AUTH_OAUTH_0_CLIENT_SECRET=oauth-secret"}, "-c", oauthConfig(t, p, address))
+	d := newDoor(t)
+	s := d.leadTo(serve(t, []string{"HOOFBEAT_AUTH_OAUTH_0_CLIENT_SECRET=oauth-secret"}, "-c", oauthConfig(t, p, d.address)))
 	browser, page := login(t, s)
 	origin := http.Header{"Origin": page["Origin"]}
-	session := openSockJS(t, browser, s.sockJSURL(t), "xhr-streaming", origin)
+	session := openSockJS(t, browser, s.web()+"/ws", "xhr-streaming", origin)
 	if f := session.connect(); !strings.Contains(f, "\nuser-name:ann\n") {
 		t.Errorf("got %q", f)
 	}

@@ -144,8 +144,8 @@ func (r *recorder) RoundTrip(q *http.Request) (*http.Response, error) {
 // gave for it stays with the broker.
 func TestA13PagesNeverGetTheToken(t *testing.T) {
 	p := newProvider(t)
-	address := freePort(t)
-	s := serve(t, []string{"HOOFBEAT_LISTEN=" + address, "HOOFBEAT_AUTH_OAUTH_0_CLIENT_SECRET=oauth-secret"}, "-c", oauthConfig(t, p, address))
+	d := newDoor(t)
+	s := d.leadTo(serve(t, []string{"HOOFBEAT_AUTH_OAUTH_0_CLIENT_SECRET=oauth-secret"}, "-c", oauthConfig(t, p, d.address)))
 	r := new(recorder)
 	browser := jar(t)
 	browser.Transport = r
@@ -285,8 +285,8 @@ func TestA7LongRepliesAreRefused(t *testing.T) {
 	}))
 	t.Cleanup(outer.Close)
 	p.URL = outer.URL
-	address := freePort(t)
-	s := serve(t, []string{"HOOFBEAT_LISTEN=" + address, "HOOFBEAT_AUTH_OAUTH_0_CLIENT_SECRET=oauth-secret"}, "-c", oauthConfig(t, p, address))
+	d := newDoor(t)
+	s := d.leadTo(serve(t, []string{"HOOFBEAT_AUTH_OAUTH_0_CLIENT_SECRET=oauth-secret"}, "-c", oauthConfig(t, p, d.address)))
 	for _, tc := range []struct {
 		padding int64
 		status  int

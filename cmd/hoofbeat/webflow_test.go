@@ -162,13 +162,13 @@ func TestWebFlowAnnounced(t *testing.T) {
 // A poll is answered to who owns the operation by a bearer token or a login session.
 func TestWebFlowPoll(t *testing.T) {
 	p := newProvider(t)
-	address := freePort(t)
+	d := newDoor(t)
 	conf := write(t, "hoofbeat.yaml", `
 auth:
   jwt: [{issuer: "`+p.URL+`", audience: hoofbeat}]
-  oauth: [{name: example, issuer: "`+p.URL+`", client_id: broker, client_secret: oauth-secret, scopes: [openid], redirect_url: "http://`+address+`/oauth/callback"}]
+  oauth: [{name: example, issuer: "`+p.URL+`", client_id: broker, client_secret: oauth-secret, scopes: [openid], redirect_url: "http://`+d.address+`/oauth/callback"}]
 `)
-	s := serve(t, []string{"HOOFBEAT_LISTEN=" + address}, "-c", conf)
+	s := d.leadTo(serve(t, nil, "-c", conf))
 	ids := make(map[string]string)
 	for operation, owner := range map[string]string{"by-token": "ann", "by-cookie": "ann", "revoked": "ann", "bobs": "bob"} {
 		var opened struct {

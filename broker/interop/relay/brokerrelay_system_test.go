@@ -232,7 +232,7 @@ func (l *line) leave() {
 // same once more. Its clients were closed by Spring; they come back too.
 func TestStompBrokerRelayMessageHandlerReconnects(t *testing.T) {
 	t.Parallel()
-	first, addr := listen(t, "127.0.0.1:0")
+	first, addr := listen(t, net.JoinHostPort(testkit.Loopback(), "0"))
 	app, c := system(t, addr), client(t, addr)
 	subscribed(t, first.b, 2)
 	first.stop(t)

@@ -125,7 +125,7 @@ func TestNoListenerIsLeftBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := net.Listen("tcp", net.JoinHostPort(testkit.Loopback(), "0")) // nobody takes the port meanwhile
 	if err != nil {
 		t.Fatal(err)
 	}
