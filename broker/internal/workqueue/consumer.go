@@ -24,6 +24,8 @@ type Consumer[M, C any] struct {
 	next, prev  *Consumer[M, C]
 	first, last *Delivery[M, C] // what it holds unsettled, in the order of delivery
 	held        int             // how many those are
+	numbered    uint32          // deliveries so far
+	latest      uint32          // number of the latest delivery that it answered
 	started     bool
 	parked      bool
 }
@@ -54,8 +56,12 @@ func (k *Consumer[M, C]) Resume(c C) {
 }
 
 // Close takes the consumer out: it is offered nothing more once Close has been called. Everything it holds unsettled
-// goes back to its old place in the queue, to be delivered to others as redelivered, or becomes a dead letter if that
-// was its last attempt; settling it later has no effect. Only the first call does anything.
+// goes back to its old place in the queue, to be delivered to others as redelivered; settling it later has no effect.
+// Only the first call does anything.
+//
+// The delivery counts as an attempt, after the last of which a message becomes a dead letter, for what the consumer may
+// have died of: the oldest of them, which it had to answer next, and those older than one that it did answer, which it
+// had passed over. It had probably not looked at the others, which a prefetch may make many.
 func (k *Consumer[M, C]) Close(c C) {
 	q := k.queue
 	q.mu.Lock()
@@ -66,7 +72,22 @@ func (k *Consumer[M, C]) Close(c C) {
 	k.receiver = nil
 	k.leave()
 	q.consumers--
-	q.takeBack(c, k.release(k.last, 0))
+	for d := k.first; d != nil; d = d.next {
+		if d != k.first && int32(d.number-k.latest) > 0 {
+			d.entry.attempts--
+			d.entry.refusedBy = untouched
+		} else {
+			d.entry.refusedBy = 0
+		}
+	}
+	q.takeBack(c, k.release(k.last))
+}
+
+// answered notes that the consumer has settled d itself.
+func (k *Consumer[M, C]) answered(d *Delivery[M, C]) {
+	if int32(d.number-k.latest) > 0 {
+		k.latest = d.number
+	}
 }
 
 // join puts the consumer at the back of the ring of its queue if it can take a message.
@@ -107,6 +128,8 @@ func (k *Consumer[M, C]) hold(d *Delivery[M, C]) {
 		k.last.next = d
 	}
 	k.last = d
+	k.numbered++
+	d.number = k.numbered
 	k.held++
 	k.queue.unsettled++
 }
@@ -130,16 +153,14 @@ func (k *Consumer[M, C]) drop(d *Delivery[M, C]) {
 	k.join()
 }
 
-// release drops all that was delivered up to d, and returns it as sent back by the consumer of that id.
-func (k *Consumer[M, C]) release(d *Delivery[M, C], refusedBy uint32) []entry[M] {
+// release drops all that was delivered up to d, and returns it.
+func (k *Consumer[M, C]) release(d *Delivery[M, C]) []entry[M] {
 	if d == nil {
 		return nil
 	}
 	var es []entry[M]
 	for !d.settled {
-		e := k.first.entry
-		e.refusedBy = refusedBy
-		es = append(es, e)
+		es = append(es, k.first.entry)
 		k.drop(k.first)
 	}
 	return es

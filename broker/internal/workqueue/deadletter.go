@@ -54,7 +54,7 @@ func (q *queue[M, C]) bury(c C, e entry[M]) fate {
 	if name == "" {
 		return kept
 	}
-	if q.store.put(c, name, m, size, e.size) != nil {
+	if q.store.put(c, e.owner, name, m, size, e.size) != nil {
 		return refused // by a limit, which New documents
 	}
 	return buried

@@ -8,6 +8,7 @@ type Delivery[M, C any] struct {
 
 	// Guarded by the queue's lock.
 	prev, next *Delivery[M, C] // the consumer's other unsettled deliveries
+	number     uint32          // counts the consumer's deliveries
 	settled    bool
 }
 
@@ -15,9 +16,10 @@ type Delivery[M, C any] struct {
 func (d *Delivery[M, C]) Message() M { return d.entry.message }
 
 // Redelivered tells whether the message was delivered before (the redelivered header).
-func (d *Delivery[M, C]) Redelivered() bool { return d.entry.attempts > 1 }
+func (d *Delivery[M, C]) Redelivered() bool { return d.entry.attempts > 1 || d.entry.refusedBy != 0 }
 
-// Attempt counts the deliveries of the message, this one included: 1 for the first.
+// Attempt counts the deliveries of the message, this one included: 1 for the first. One that ended because its consumer
+// went away before it came to the message does not count, see [Consumer.Close].
 func (d *Delivery[M, C]) Attempt() int { return int(d.entry.attempts) }
 
 // Ack settles the delivery: the message is done and leaves the store. A consumer that had reached its prefetch is
@@ -30,8 +32,9 @@ func (d *Delivery[M, C]) Ack(c C) bool {
 		q.mu.Unlock()
 		return false
 	}
+	k.answered(d)
 	k.drop(d)
-	q.settle(d.entry.size)
+	q.settle(&d.entry)
 	q.dispatch(c)
 	q.mu.Unlock() // k is still there, so the queue cannot have become empty
 	return true
@@ -46,9 +49,10 @@ func (d *Delivery[M, C]) AckThrough(c C) int {
 		q.mu.Unlock()
 		return 0
 	}
+	k.answered(d)
 	n := 0
 	for ; !d.settled; n++ {
-		q.settle(k.first.entry.size)
+		q.settle(&k.first.entry)
 		k.drop(k.first)
 	}
 	q.dispatch(c)
@@ -66,6 +70,7 @@ func (d *Delivery[M, C]) Nack(c C) bool {
 		q.mu.Unlock()
 		return false
 	}
+	k.answered(d)
 	k.drop(d)
 	e := d.entry
 	e.refusedBy = k.id
@@ -82,7 +87,11 @@ func (d *Delivery[M, C]) NackThrough(c C) int {
 		q.mu.Unlock()
 		return 0
 	}
-	es := k.release(d, k.id)
+	k.answered(d)
+	es := k.release(d)
+	for i := range es {
+		es[i].refusedBy = k.id
+	}
 	n := len(es)
 	q.takeBack(c, es)
 	return n

@@ -16,22 +16,28 @@ type Limits struct {
 	Queues int
 	// TotalBytes is how many bytes all queues together may hold. Default 1 GiB.
 	TotalBytes int64
+	// OwnerQueues is how many queues made for one [Owner] may exist at a time. Default 250.
+	OwnerQueues int
+	// OwnerBytes is how many bytes the messages of one [Owner] may take, in whatever queues. Default 256 MiB.
+	OwnerBytes int64
 	// Attempts is how many times a message is delivered before it becomes a dead letter. Default 5.
 	Attempts int
 }
 
 // bounds is Limits with defaults filled in and "no limit" written as the largest number.
 type bounds struct {
-	messages, bytes, queues, total, attempts int64
+	messages, bytes, queues, total, ownerQueues, ownerBytes, attempts int64
 }
 
 func (l Limits) bounds() bounds {
 	return bounds{
-		messages: bound(int64(l.Messages), 10_000),
-		bytes:    bound(l.Bytes, 64<<20),
-		queues:   bound(int64(l.Queues), 1_000),
-		total:    bound(l.TotalBytes, 1<<30),
-		attempts: bound(int64(l.Attempts), 5),
+		messages:    bound(int64(l.Messages), 10_000),
+		bytes:       bound(l.Bytes, 64<<20),
+		queues:      bound(int64(l.Queues), 1_000),
+		total:       bound(l.TotalBytes, 1<<30),
+		ownerQueues: bound(int64(l.OwnerQueues), 250),
+		ownerBytes:  bound(l.OwnerBytes, 256<<20),
+		attempts:    bound(int64(l.Attempts), 5),
 	}
 }
 
@@ -47,10 +53,12 @@ func bound(v, byDefault int64) int64 {
 
 // The values of [FullError.Limit], worded to follow a number.
 const (
-	LimitMessages   = "messages per queue"  // Limits.Messages
-	LimitBytes      = "bytes per queue"     // Limits.Bytes
-	LimitQueues     = "queues"              // Limits.Queues
-	LimitTotalBytes = "bytes in all queues" // Limits.TotalBytes
+	LimitMessages    = "messages per queue"                       // Limits.Messages
+	LimitBytes       = "bytes per queue"                          // Limits.Bytes
+	LimitQueues      = "queues"                                   // Limits.Queues
+	LimitTotalBytes  = "bytes in all queues"                      // Limits.TotalBytes
+	LimitOwnerQueues = "queues of one user or address"            // Limits.OwnerQueues
+	LimitOwnerBytes  = "bytes in queues from one user or address" // Limits.OwnerBytes
 )
 
 // ErrFull is what every [FullError] unwraps to.

@@ -11,10 +11,10 @@ func TestLimitsDefaults(t *testing.T) {
 		in   Limits
 		want bounds
 	}{
-		{"zero", Limits{}, bounds{10_000, 64 << 20, 1_000, 1 << 30, 5}},
-		{"set", Limits{1, 2, 3, 4, 5}, bounds{1, 2, 3, 4, 5}},
-		{"negative", Limits{-1, -1, -1, -1, -1},
-			bounds{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64}},
+		{"zero", Limits{}, bounds{10_000, 64 << 20, 1_000, 1 << 30, 250, 256 << 20, 5}},
+		{"set", Limits{1, 2, 3, 4, 5, 6, 7}, bounds{1, 2, 3, 4, 5, 6, 7}},
+		{"negative", Limits{-1, -1, -1, -1, -1, -1, -1},
+			bounds{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestLimitsAreExact(t *testing.T) {
 }
 
 func TestNegativeLimitsNeverRefuse(t *testing.T) {
-	s := New[int, *calls](Limits{-1, -1, -1, -1, -1}, deadLetters)
+	s := New[int, *calls](Limits{-1, -1, -1, -1, -1, -1, -1}, deadLetters)
 	for i := range 20_000 {
 		if err := s.Put(&calls{}, "/queue/a", i, 64<<10); err != nil {
 			t.Fatal(err)

@@ -23,6 +23,7 @@ type modelQueue struct {
 
 type modelMessage struct {
 	id, seq, size, attempts int
+	number                  int // of its delivery to the consumer that holds it
 	refusedBy               *modelConsumer
 }
 
@@ -34,6 +35,8 @@ type modelConsumer struct {
 	started, parked bool
 	closed          bool
 	held            []*modelMessage
+	numbered        int // deliveries that it held
+	latest          int // the latest that it answered
 }
 
 // offered is one call of Offer.
@@ -133,6 +136,8 @@ func (m *model) dispatch(q *modelQueue) {
 		msg.attempts++
 		q.waiting = q.waiting[1:]
 		if !k.auto {
+			k.numbered++
+			msg.number = k.numbered
 			k.held = append(k.held, msg)
 		}
 		k.join()
@@ -165,8 +170,11 @@ func (m *model) close(k *modelConsumer) {
 	back := k.held
 	k.held = nil
 	q.consumers = slices.DeleteFunc(q.consumers, func(r *modelConsumer) bool { return r == k })
-	for _, msg := range back {
+	for i, msg := range back {
 		msg.refusedBy = nil
+		if i > 0 && msg.number > k.latest {
+			msg.attempts--
+		}
 	}
 	m.takeBack(q, back)
 	m.sweep()
@@ -175,6 +183,7 @@ func (m *model) close(k *modelConsumer) {
 // take removes the first n of what k holds.
 func (k *modelConsumer) take(i, n int) []*modelMessage {
 	out := slices.Clone(k.held[i : i+n])
+	k.latest = max(k.latest, out[n-1].number)
 	k.held = slices.Delete(k.held, i, i+n)
 	k.join()
 	return out

@@ -9,6 +9,7 @@ import (
 type queue[M, C any] struct {
 	store *Store[M, C]
 	name  string
+	owner *Owner // who made it, nil for nobody
 
 	mu        sync.Mutex
 	waiting   waiting[M]
@@ -23,14 +24,19 @@ type queue[M, C any] struct {
 }
 
 // admit counts one more message, or says which limit forbids it.
-func (q *queue[M, C]) admit(size, paid int64) error {
-	b := &q.store.bounds
+func (q *queue[M, C]) admit(e *entry[M], paid int64) error {
+	b, size := &q.store.bounds, e.size
 	switch {
 	case q.messages >= b.messages:
 		return &FullError{LimitMessages, b.messages}
 	case size > b.bytes-q.bytes:
 		return &FullError{LimitBytes, b.bytes}
+	case e.owner != nil && !reserve(&e.owner.bytes, size-paid, b.ownerBytes):
+		return &FullError{LimitOwnerBytes, b.ownerBytes}
 	case !reserve(&q.store.bytes, size-paid, b.total):
+		if e.owner != nil {
+			e.owner.bytes.Add(paid - size)
+		}
 		return &FullError{LimitTotalBytes, b.total}
 	}
 	q.messages++
@@ -39,10 +45,13 @@ func (q *queue[M, C]) admit(size, paid int64) error {
 }
 
 // settle forgets a message for good.
-func (q *queue[M, C]) settle(size int64) {
+func (q *queue[M, C]) settle(e *entry[M]) {
 	q.messages--
-	q.bytes -= size
-	q.store.bytes.Add(-size)
+	q.bytes -= e.size
+	q.store.bytes.Add(-e.size)
+	if e.owner != nil {
+		e.owner.bytes.Add(-e.size)
+	}
 }
 
 // pushBack makes e the newest message.
@@ -77,7 +86,7 @@ func (q *queue[M, C]) offer(c C, k *Consumer[M, C], e entry[M]) {
 	}
 	q.waiting.pop()
 	if k.auto {
-		q.settle(e.size)
+		q.settle(&e)
 	} else {
 		k.hold(d)
 	}

@@ -42,17 +42,22 @@ func New[M, C any](l Limits, dead func(m M, queue string, attempts int) (deadQue
 // it counts against the limits in bytes; below zero it counts as zero. The error is a *[FullError], and then nothing
 // has changed. The limits are looked at first, so a message is refused also if a consumer could have taken it.
 func (s *Store[M, C]) Put(c C, queue string, m M, size int) error {
-	return s.put(c, queue, m, size, 0)
+	return s.put(c, nil, queue, m, size, 0)
+}
+
+// PutFor is Put for a message that counts for the share of an owner, nil for nobody's.
+func (s *Store[M, C]) PutFor(c C, o *Owner, queue string, m M, size int) error {
+	return s.put(c, o, queue, m, size, 0)
 }
 
 // put is Put for a message that replaces one which already counts for paid bytes in the total.
-func (s *Store[M, C]) put(c C, name string, m M, size int, paid int64) error {
-	q, err := s.open(name)
+func (s *Store[M, C]) put(c C, o *Owner, name string, m M, size int, paid int64) error {
+	q, err := s.open(name, o)
 	if err != nil {
 		return err
 	}
-	e := entry[M]{message: m, size: int64(max(size, 0))}
-	err = q.admit(e.size, paid)
+	e := entry[M]{message: m, owner: o, size: int64(max(size, 0))}
+	err = q.admit(&e, paid)
 	if err == nil {
 		q.pushBack(e)
 		q.dispatch(c)
@@ -66,7 +71,13 @@ func (s *Store[M, C]) put(c C, name string, m M, size int, paid int64) error {
 // number. With auto a message is settled as soon as Offer has returned true, so prefetch has no meaning (STOMP's
 // ack:auto). The error is a *[FullError] for the number of queues.
 func (s *Store[M, C]) Consume(queue string, r Receiver[M, C], prefetch int, auto bool) (*Consumer[M, C], error) {
-	q, err := s.open(queue)
+	return s.ConsumeFor(nil, queue, r, prefetch, auto)
+}
+
+// ConsumeFor is Consume for a consumer whose queue, if it has to be made, counts for the share of an owner, nil for
+// nobody's.
+func (s *Store[M, C]) ConsumeFor(o *Owner, queue string, r Receiver[M, C], prefetch int, auto bool) (*Consumer[M, C], error) {
+	q, err := s.open(queue, o)
 	if err != nil {
 		return nil, err
 	}
@@ -77,16 +88,17 @@ func (s *Store[M, C]) Consume(queue string, r Receiver[M, C], prefetch int, auto
 	return k, nil
 }
 
-// open returns the queue of that name, made if need be, with its lock held.
-func (s *Store[M, C]) open(name string) (*queue[M, C], error) {
+// open returns the queue of that name, made for the owner if need be, with its lock held.
+func (s *Store[M, C]) open(name string, o *Owner) (*queue[M, C], error) {
 	sh := s.shard(name)
 	for {
 		sh.mu.RLock()
 		q := sh.queues[name]
 		sh.mu.RUnlock()
 		if q == nil {
-			if q = s.create(sh, name); q == nil {
-				return nil, &FullError{LimitQueues, s.bounds.queues}
+			var err error
+			if q, err = s.create(sh, name, o); err != nil {
+				return nil, err
 			}
 		}
 		q.mu.Lock()
@@ -98,23 +110,29 @@ func (s *Store[M, C]) open(name string) (*queue[M, C], error) {
 	}
 }
 
-// create makes the queue, or finds that someone else just did; nil means that there are too many.
-func (s *Store[M, C]) create(sh *shard[M, C], name string) *queue[M, C] {
+// create makes the queue, or finds that someone else just did. The error says that there are too many.
+func (s *Store[M, C]) create(sh *shard[M, C], name string, o *Owner) (*queue[M, C], error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if q := sh.queues[name]; q != nil {
-		return q
+		return q, nil
+	}
+	if o != nil && !reserve(&o.queues, 1, s.bounds.ownerQueues) {
+		return nil, &FullError{LimitOwnerQueues, s.bounds.ownerQueues}
 	}
 	if !reserve(&s.queues, 1, s.bounds.queues) {
-		return nil
+		if o != nil {
+			o.queues.Add(-1)
+		}
+		return nil, &FullError{LimitQueues, s.bounds.queues}
 	}
 	if sh.queues == nil {
 		sh.queues = make(map[string]*queue[M, C])
 	}
 	name = strings.Clone(name) // it may be part of a frame, or of a reader's buffer
-	q := &queue[M, C]{store: s, name: name}
+	q := &queue[M, C]{store: s, name: name, owner: o}
 	sh.queues[name] = q
-	return q
+	return q, nil
 }
 
 // forget removes a queue that is gone. It may be called more than once.
@@ -127,6 +145,9 @@ func (s *Store[M, C]) forget(q *queue[M, C]) {
 	}
 	delete(sh.queues, q.name)
 	s.queues.Add(-1)
+	if q.owner != nil {
+		q.owner.queues.Add(-1)
+	}
 	if len(sh.queues) == 0 {
 		sh.queues = nil
 	}
