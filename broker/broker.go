@@ -47,11 +47,17 @@ type Broker struct {
 	mu        sync.Mutex
 	draining  bool // takes no new sessions
 	closing   bool // Close has begun: takes no new subscriptions
-	closed    bool // starts no goroutine
+	closed    bool // takes no new sessions and starts no goroutine
 	sessions  map[string]*session
 	locals    map[*Subscription]struct{}
 	listeners map[interface{ Close() error }]struct{}
-	running   sync.WaitGroup
+
+	credentials credentialIndex
+	quotas      quotas
+
+	spawnMu sync.Mutex
+	stopped bool // starts no goroutine
+	running sync.WaitGroup
 }
 
 // New returns a running Broker; end it with [Broker.Close]. The error names the
@@ -96,13 +102,13 @@ func (b *Broker) nextID() uint64 { return b.ids.Add(1) }
 // spawn starts every goroutine of the broker, so that Close can wait for them.
 // It reports false after Close.
 func (b *Broker) spawn(f func()) bool {
-	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
+	b.spawnMu.Lock()
+	if b.stopped {
+		b.spawnMu.Unlock()
 		return false
 	}
 	b.running.Add(1)
-	b.mu.Unlock()
+	b.spawnMu.Unlock()
 	go func() {
 		defer b.running.Done()
 		f()

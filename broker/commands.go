@@ -129,8 +129,8 @@ func (s *session) send(f *frames.Frame, bt *batch) *Error {
 	p.reset()
 	p.prefix, p.seq = b.idPrefix, b.nextID()
 	p.destination, p.headers, p.body = d.Name, f.Headers, f.Body
-	if err := b.route(d, p, bt); err != nil {
-		return &Error{Reason: ReasonLimit, Message: limitText(err)}
+	if err := b.route(d, p, s, bt); err != nil {
+		return refusedByQueue(err)
 	}
 	return nil
 }
@@ -246,9 +246,12 @@ func (s *session) consume(sub *subscription, f *frames.Frame) *Error {
 	if prefetch >= unlimited || sub.mode == ackAuto {
 		prefetch = 0
 	}
-	k, err := s.b.queues.Consume(sub.dest.Path, sub, prefetch, sub.mode == ackAuto)
+	if err := queueName(sub.dest.Path); err != nil {
+		return refusedByQueue(err)
+	}
+	k, err := s.b.queues.ConsumeFor(s.owner(), sub.dest.Path, sub, prefetch, sub.mode == ackAuto)
 	if err != nil {
-		return &Error{Reason: ReasonLimit, Message: err.Error()}
+		return refusedByQueue(err)
 	}
 	sub.consumer = k
 	s.addConsumer(k)

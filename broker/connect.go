@@ -42,6 +42,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	}
 	s.version = version
 	s.principal.Store(p)
+	s.b.credentials.add(p, s)
 	send, hear := frames.NegotiateHeartBeat(s.b.o.HeartBeat, theirs)
 	s.sendEvery, s.hearEvery = int64(send), int64(hear)
 	s.dec.SetVersion(version)

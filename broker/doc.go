@@ -30,6 +30,8 @@
 // Taken in this order, and never held over I/O or a callback:
 //
 //	Broker.mu, sweeper.mu    registration and clock, never with another below them
+//	Broker.spawnMu           alone, for the moment that a goroutine is counted
+//	credentialIndex, quotas  alone
 //	topics: users, index     inside package topics
 //	workqueue: one queue     Offer runs under it
 //	filter.mu, Subscription.mu

@@ -158,6 +158,8 @@ func (s *session) cleanUp(bt *batch) {
 	} else {
 		s.abandonAdmission()
 	}
+	s.b.credentials.remove(s.principal.Load(), s)
+	s.b.quotas.release(s)
 	s.b.removeSession(s)
 	bt.flush()
 	s.waitWritten(bt)

@@ -14,6 +14,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // These tests measure that what anybody can make the broker hold is what is
@@ -192,6 +193,14 @@ func (d *deafPeer) send(t *testing.T, p []byte) bool {
 		t.Fatal("the broker does not read")
 	}
 	return false
+}
+
+// want fails unless the next that comes is a frame of this command.
+func (d *deafPeer) want(t *testing.T, command string) {
+	t.Helper()
+	if p := testkit.Receive(t, d.out); !bytes.HasPrefix(p, []byte(command+"\n")) {
+		t.Fatalf("%q came, want %s", p, command)
+	}
 }
 
 // Whatever a client that does not read asks for, its outbox is bounded.

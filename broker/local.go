@@ -70,6 +70,10 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	l.sub = &subscription{local: l, dest: d}
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	if work {
+		if err := queueName(d.Path); err != nil {
+			l.cancel()
+			return nil, fmt.Errorf("broker: subscribe: %w", err)
+		}
 		k, err := b.queues.Consume(d.Path, l.sub, o.Buffer, false)
 		if err != nil {
 			l.cancel()

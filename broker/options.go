@@ -158,8 +158,18 @@ type Queues struct {
 	Bytes      int64 // octets in one queue, default 64 MiB
 	Queues     int   // queues, default 1,000
 	TotalBytes int64 // octets in all queues together, default 1 GiB
-	Attempts   int   // deliveries before a message goes to /queue/DLQ.<name>, default 5
-	Prefetch   int   // unacknowledged messages of a subscription without `prefetch-count`, default 100
+
+	// QueuesPerUser and BytesPerUser are the share of Queues and TotalBytes that one
+	// user can take, or the anonymous sessions of one address (of one /64 for IPv6)
+	// together: the queues that exist because they sent or subscribed there first,
+	// and the messages that they sent, wherever those are. The program's own
+	// messages, and sessions with [auth.RoleBackend], have no share. Default 250 and
+	// 256 MiB.
+	QueuesPerUser int
+	BytesPerUser  int64
+
+	Attempts int // deliveries before a message goes to /queue/DLQ.<name>, default 5
+	Prefetch int // unacknowledged messages of a subscription without `prefetch-count`, default 100
 
 	// Transient are Ant patterns of queues that are never kept, in any mode, such
 	// as "/queue/**/*-user*": a message goes to all who are subscribed at that moment
@@ -233,6 +243,8 @@ func (o Options) withDefaults() (Options, error) {
 	set(&q.Bytes, 64<<20, -1)
 	set(&q.Queues, 1000, -1)
 	set(&q.TotalBytes, 1<<30, -1)
+	set(&q.QueuesPerUser, 250, -1)
+	set(&q.BytesPerUser, 256<<20, -1)
 	set(&q.Attempts, 5, -1)
 	set(&q.Prefetch, 100, unlimited)
 	q.Transient = slices.Clone(q.Transient)

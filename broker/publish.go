@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -26,18 +27,26 @@ func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	}
 	bt, p := b.begin(m, d.Name)
 	defer bt.flushLater()
-	return b.route(d, p, bt)
+	return b.route(d, p, nil, bt)
 }
 
-// route delivers a publication to a topic, a queue or a named user.
-func (b *Broker) route(d topics.Destination, p *publication, bt *batch) error {
+// route delivers a publication to a topic, a queue or a named user. from is the
+// session whose share of the queues it counts for, nil for the program's.
+func (b *Broker) route(d topics.Destination, p *publication, from *session, bt *batch) error {
 	switch {
 	case d.Kind == topics.UserNamed:
 		p.destination = userPrefix + d.Path
 		b.deliverToUser(d.User, d.Path, p, bt)
 	case b.workQueue(d):
+		if err := queueName(d.Path); err != nil {
+			return err
+		}
+		var o *workqueue.Owner
+		if from != nil {
+			o = from.owner()
+		}
 		m := p.message()
-		if err := b.queues.Put(bt, d.Path, m, messageSize(m)); err != nil {
+		if err := b.queues.PutFor(bt, o, d.Path, m, messageSize(m)); err != nil {
 			return fmt.Errorf("%w: %w", ErrQueueFull, err)
 		}
 	default:
@@ -178,6 +187,18 @@ func (b *Broker) deliverToSession(session, path string, p *publication, bt *batc
 // delivered from another.
 const deadLetterPrefix = "/queue/DLQ."
 
+// maxQueueName is the longest name of a queue: that of its dead letters is longer,
+// and must be one that somebody can subscribe to.
+const maxQueueName = topics.MaxLength - (len(deadLetterPrefix) - len("/queue/"))
+
+// queueName checks the name of a work queue.
+func queueName(name string) error {
+	if len(name) > maxQueueName && !strings.HasPrefix(name, deadLetterPrefix) {
+		return fmt.Errorf("%w: the name of a queue is longer than %d bytes", ErrDestination, maxQueueName)
+	}
+	return nil
+}
+
 // Headers that a dead letter carries.
 const (
 	headerOriginal = "original-destination"
@@ -205,5 +226,8 @@ func deadLetter(m *Message, queue string, attempts int) (string, *Message, int) 
 }
 
 func queueLimits(q Queues) workqueue.Limits {
-	return workqueue.Limits{Messages: q.Messages, Bytes: q.Bytes, Queues: q.Queues, TotalBytes: q.TotalBytes, Attempts: q.Attempts}
+	return workqueue.Limits{
+		Messages: q.Messages, Bytes: q.Bytes, Queues: q.Queues, TotalBytes: q.TotalBytes,
+		OwnerQueues: q.QueuesPerUser, OwnerBytes: q.BytesPerUser, Attempts: q.Attempts,
+	}
 }

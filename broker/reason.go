@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 )
@@ -79,13 +80,26 @@ func failure(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, Message: fmt.Sprintf(format, args...)}
 }
 
-// limitText is what a client is told of a refusal by the queues.
-func limitText(err error) string {
+// refusedByQueue is what a client is told of a refusal by the queues.
+func refusedByQueue(err error) *Error {
 	var full *workqueue.FullError
 	if errors.As(err, &full) {
-		return full.Error()
+		return failure(ReasonLimit, "%s (%s)", full.Error(), queueLimitKeys[full.Limit])
 	}
-	return "limit reached"
+	if errors.Is(err, ErrDestination) {
+		return failure(ReasonProtocolError, "%s", strings.TrimPrefix(err.Error(), ErrDestination.Error()+": "))
+	}
+	return failure(ReasonLimit, "limit reached")
+}
+
+// queueLimitKeys are the keys of the configuration that the limits have.
+var queueLimitKeys = map[string]string{
+	workqueue.LimitMessages:    "queues.messages",
+	workqueue.LimitBytes:       "queues.bytes",
+	workqueue.LimitQueues:      "queues.queues",
+	workqueue.LimitTotalBytes:  "queues.total_bytes",
+	workqueue.LimitOwnerQueues: "queues.queues_per_user",
+	workqueue.LimitOwnerBytes:  "queues.bytes_per_user",
 }
 
 // Errors of the broker's methods.

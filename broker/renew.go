@@ -70,9 +70,14 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 		return failure(ReasonRefused, "the credential belongs to another user")
 	}
 	s.principal.Store(p)
+	b.credentials.add(p, s)
+	if p.CredentialID != old.CredentialID {
+		b.credentials.remove(old, s)
+	}
 	if b.revoked(p) {
 		return failure(ReasonRevoked, "session revoked")
 	}
+	b.quotas.release(s) // its roles may be others
 	s.setExpiry(p)
 	if err := s.reconsider(r.bt); err != nil {
 		return err

@@ -1,6 +1,12 @@
 package broker
 
-import "github.com/hoofbeat/hoofbeat/auth"
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
 
 // revoked reports whether a credential was revoked before it was presented.
 func (b *Broker) revoked(p *auth.Principal) bool {
@@ -10,14 +16,8 @@ func (b *Broker) revoked(p *auth.Principal) bool {
 // endRevoked ends every session that a revocation names: ERROR "session
 // revoked", close code 1008.
 func (b *Broker) endRevoked(r auth.Revocation) {
-	b.mu.Lock()
-	all := make([]*session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		all = append(all, s)
-	}
-	b.mu.Unlock()
 	bt := b.newBatch()
-	for _, s := range all {
+	for _, s := range b.revokedSessions(r) {
 		if p := s.principal.Load(); p != nil && names(r, s.id, p) && !s.leaving.Load() {
 			s.end(failure(ReasonRevoked, "session revoked"), "", bt)
 		}
@@ -25,6 +25,30 @@ func (b *Broker) endRevoked(r auth.Revocation) {
 	bt.flushLater()
 }
 
+// revokedSessions finds the sessions that a revocation may name, without looking
+// at all the others.
+func (b *Broker) revokedSessions(r auth.Revocation) []*session {
+	var ids []string
+	switch {
+	case r.Session != "":
+		ids = []string{r.Session}
+	case r.Credential != "":
+		return b.credentials.sessions(r.Credential)
+	case r.User != "":
+		ids = b.router.Sessions(r.User)
+	}
+	list := make([]*session, 0, len(ids))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range ids {
+		if s := b.sessions[id]; s != nil {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// names reports whether a revocation is about a session with this principal.
 func names(r auth.Revocation, session string, p *auth.Principal) bool {
 	switch {
 	case r.Session != "":
@@ -33,6 +57,61 @@ func names(r auth.Revocation, session string, p *auth.Principal) bool {
 		return r.Credential == p.CredentialID
 	}
 	return r.User != "" && r.User == p.Name
+}
+
+// credentialIndex finds the sessions of a credential. Most have one, so that a
+// set is made only for the second. Sessions without a CredentialID are not in it.
+type credentialIndex struct {
+	mu      sync.Mutex
+	holders map[string]holders
+}
+
+type holders struct {
+	one  *session
+	more map[*session]struct{} // instead of one
+}
+
+func (x *credentialIndex) add(p *auth.Principal, s *session) {
+	if p.CredentialID == "" {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.holders == nil {
+		x.holders = make(map[string]holders)
+	}
+	h := x.holders[p.CredentialID]
+	switch {
+	case h.more != nil:
+		h.more[s] = struct{}{}
+	case h.one == nil || h.one == s:
+		x.holders[p.CredentialID] = holders{one: s}
+	default:
+		x.holders[p.CredentialID] = holders{more: map[*session]struct{}{h.one: {}, s: {}}}
+	}
+}
+
+func (x *credentialIndex) remove(p *auth.Principal, s *session) {
+	if p == nil || p.CredentialID == "" {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	h := x.holders[p.CredentialID]
+	delete(h.more, s)
+	if h.one == s || h.more != nil && len(h.more) == 0 {
+		delete(x.holders, p.CredentialID)
+	}
+}
+
+func (x *credentialIndex) sessions(credential string) []*session {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	h := x.holders[credential]
+	if h.one != nil {
+		return []*session{h.one}
+	}
+	return slices.Collect(maps.Keys(h.more))
 }
 
 // logOut revokes the credential of a session that says goodbye with

@@ -159,6 +159,9 @@ func (b *Broker) Close() error {
 		aborts.Go(s.wire.abort)
 	}
 	b.mu.Unlock()
+	b.spawnMu.Lock()
+	b.stopped = true
+	b.spawnMu.Unlock()
 	aborts.Wait()
 	b.running.Wait()
 	b.logDiscarded()

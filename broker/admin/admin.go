@@ -109,6 +109,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *api) routes() []route {
 	return []route{
 		{"POST", "/api/v1/messages", a.publish},
+		{"DELETE", "/api/v1/messages", a.purge},
 		{"POST", "/api/v1/users/{user}/messages", a.publishToUser},
 		{"POST", "/api/v1/tickets", a.mint},
 		{"POST", "/api/v1/revocations", a.revoke},

@@ -77,7 +77,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 				want = append(want, "403")
 			}
 			want = append(want, map[string][]string{
-				"/api/v1/messages":                        {"202", "503"},
+				"/api/v1/messages":                        {map[string]string{"post": "202", "delete": "200"}[method], map[string]string{"post": "503", "delete": "404"}[method]},
 				"/api/v1/users/{user}/messages":           {"200", "503"},
 				"/api/v1/tickets":                         {"201", "404", "409", "503"},
 				"/api/v1/revocations":                     {"200", "404"},
@@ -109,7 +109,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 func TestOpenAPIDescribesTheTypes(t *testing.T) {
 	_, schemas := readOpenAPI(t)
 	types := map[string]any{
-		"Published": published{}, "Delivered": delivered{}, "Stats": stats{}, "Health": health{}, "Problem": problem{},
+		"Published": published{}, "Purged": purged{}, "Delivered": delivered{}, "Stats": stats{}, "Health": health{}, "Problem": problem{},
 		"Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Notified": notified{},
 		"Session": session{}, "User": user{}, "Destination": destination{},
 		"SessionPage": page[session]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},

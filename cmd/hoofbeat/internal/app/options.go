@@ -78,9 +78,13 @@ func brokerOptions(c *config.Config) broker.Options {
 			Bytes:      c.Queues.Bytes,
 			Queues:     c.Queues.Queues,
 			TotalBytes: c.Queues.TotalBytes,
-			Attempts:   c.Queues.Attempts,
-			Prefetch:   c.Queues.Prefetch,
-			Transient:  c.Queues.Transient,
+
+			QueuesPerUser: c.Queues.QueuesPerUser,
+			BytesPerUser:  c.Queues.BytesPerUser,
+
+			Attempts:  c.Queues.Attempts,
+			Prefetch:  c.Queues.Prefetch,
+			Transient: c.Queues.Transient,
 		},
 	}
 }

@@ -100,8 +100,12 @@ type Queues struct {
 	Attempts   int
 	Queues     int
 	TotalBytes int64
-	Prefetch   int
-	Transient  []string
+
+	QueuesPerUser int
+	BytesPerUser  int64
+
+	Prefetch  int
+	Transient []string
 }
 
 // WebFlow is the section webflow; Registration is "auto", "announced" or "open",

@@ -88,6 +88,10 @@ func bind(c *Config) []Key {
 	t.count("queues.attempts", &c.Queues.Attempts, 5, 1000, "Deliveries of a message before it goes to /queue/DLQ.<name>.")
 	t.count("queues.queues", &c.Queues.Queues, 1000, 10_000_000, "Queues that exist at one time.")
 	t.bigSize("queues.total_bytes", &c.Queues.TotalBytes, gib, kib, tib, "Bytes of the messages in all queues together.")
+	t.count("queues.queues_per_user", &c.Queues.QueuesPerUser, 250, 10_000_000,
+		"Queues that exist because one user, or the anonymous clients of one address together, sent or subscribed there first. Messages of the admin API and sessions with the role backend do not count.")
+	t.bigSize("queues.bytes_per_user", &c.Queues.BytesPerUser, 256*mib, kib, tib,
+		"Bytes of the messages in all queues that one user, or the anonymous clients of one address together, have sent.")
 	t.count("queues.prefetch", &c.Queues.Prefetch, 100, 1_000_000,
 		"Unacknowledged messages of a subscription that does not say prefetch-count.")
 	t.add("queues.transient", list{&c.Queues.Transient, "patterns that begin with /queue/", queuePattern},

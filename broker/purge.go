@@ -1,0 +1,31 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// ErrNoQueue is returned by [Broker.Purge] when there is no such queue.
+var ErrNoQueue = errors.New("broker: no such queue")
+
+// Purge removes the messages that wait in a work queue, "/queue/jobs", and
+// returns how many there were. They are gone: they are not delivered, and do not
+// become dead letters. Messages that consumers hold unacknowledged stay theirs.
+// The error is ErrNoQueue if the queue has neither messages nor consumers, and
+// ErrDestination if the name is not that of a work queue. Safe for concurrent use.
+func (b *Broker) Purge(queue string) (removed int, err error) {
+	d, err := topics.Parse(queue)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrDestination, err)
+	}
+	if d.Pattern || !b.workQueue(d) {
+		return 0, fmt.Errorf("%w: %q does not name one work queue", ErrDestination, queue)
+	}
+	removed, found := b.queues.Purge(d.Path)
+	if !found {
+		return 0, ErrNoQueue
+	}
+	return removed, nil
+}

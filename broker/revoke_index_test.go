@@ -1,0 +1,105 @@
+package broker
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// A revocation looks at the sessions that it may name and at no others, and under
+// no lock that the start of a goroutine needs.
+func TestRevocationLooksAtNobodyElse(t *testing.T) {
+	b, err := New(Options{Authenticator: auth.Anonymous})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	const n = 1000
+	all := make([]*session, n)
+	for i := range all {
+		s := &session{b: b, id: fmt.Sprint("s", i)}
+		s.principal.Store(&auth.Principal{Name: fmt.Sprint("u", i/2), CredentialID: fmt.Sprint("c", i/4)})
+		all[i] = s
+		if err := b.addSession(s); err != nil {
+			t.Fatal(err)
+		}
+		b.credentials.add(s.principal.Load(), s)
+		b.join(s)
+	}
+	for _, tc := range []struct {
+		r    auth.Revocation
+		want int
+	}{
+		{auth.Revocation{Session: "s7"}, 1},
+		{auth.Revocation{Session: "nobody"}, 0},
+		{auth.Revocation{User: "u3"}, 2},
+		{auth.Revocation{User: "nobody"}, 0},
+		{auth.Revocation{Credential: "c5"}, 4},
+		{auth.Revocation{Credential: "nobody"}, 0},
+	} {
+		found := b.revokedSessions(tc.r)
+		for _, s := range found {
+			if !names(tc.r, s.id, s.principal.Load()) {
+				t.Errorf("%+v found %s, which it does not name", tc.r, s.id)
+			}
+		}
+		if len(found) != tc.want {
+			t.Errorf("%+v found %d sessions, want %d", tc.r, len(found), tc.want)
+		}
+	}
+
+	b.mu.Lock() // as whoever goes through all sessions has it
+	started := make(chan struct{})
+	go b.spawn(func() { close(started) })
+	select {
+	case <-started:
+	case <-time.After(10 * time.Second):
+		t.Error("a goroutine waits for the lock of the sessions")
+	}
+	b.mu.Unlock()
+
+	for _, s := range all {
+		b.credentials.remove(s.principal.Load(), s)
+		b.leave(s)
+		b.removeSession(s)
+	}
+	if left := len(b.credentials.holders); left != 0 {
+		t.Errorf("%d credentials are left in the index", left)
+	}
+}
+
+// A credential is renewed to another, or to none, and is found under the one that
+// the session has now.
+func TestCredentialIndex(t *testing.T) {
+	var x credentialIndex
+	a, b := new(session), new(session)
+	p, none := &auth.Principal{CredentialID: "p"}, &auth.Principal{}
+	want := func(n int) {
+		t.Helper()
+		if got := len(x.sessions("p")); got != n {
+			t.Errorf("%d sessions, want %d", got, n)
+		}
+	}
+	x.add(none, a)
+	x.remove(none, a)
+	x.remove(nil, a)
+	want(0)
+	x.add(p, a)
+	x.add(p, a)
+	want(1)
+	x.remove(p, b)
+	want(1)
+	x.add(p, b)
+	want(2)
+	x.remove(p, a)
+	want(1)
+	x.add(p, a)
+	x.remove(p, b)
+	x.remove(p, a)
+	want(0)
+	if len(x.holders) != 0 {
+		t.Errorf("%v is left", x.holders)
+	}
+}
