@@ -19,14 +19,16 @@ func (s *session) ended(err error, bt *batch) {
 	var (
 		f        *Error
 		closing  *wsconn.CloseError
+		told     *CloseError
 		protocol *wsconn.ProtocolError
 	)
 	switch {
 	case errors.As(err, &f):
 		s.end(f, "", bt)
 	case errors.As(err, &closing):
-		text := fmt.Sprintf("closed by the client with code %d", closing.Code)
-		s.end(&Error{Reason: ReasonDisconnect, Message: text, ClientCode: closing.Code}, "", bt)
+		s.end(closedWith(closing.Code), "", bt)
+	case errors.As(err, &told):
+		s.end(closedWith(told.Code), "", bt)
 	case errors.As(err, &protocol):
 		s.end(&Error{Reason: reasonOfCode(protocol.Code), Message: protocol.Reason}, "", bt)
 	case errors.Is(err, io.EOF):
@@ -36,6 +38,18 @@ func (s *session) ended(err error, bt *batch) {
 	default:
 		s.lost(bt)
 	}
+}
+
+// closedWith is the end of a session whose client sent a close frame. Two codes
+// never travel in one: they are how a library says that there was none.
+func closedWith(code int) *Error {
+	switch code {
+	case 0:
+		code = 1005
+	case 1006, 1015:
+		return &Error{Reason: ReasonConnectionLost, Message: "the connection was lost"}
+	}
+	return &Error{Reason: ReasonDisconnect, Message: fmt.Sprintf("closed by the client with code %d", code), ClientCode: code}
 }
 
 func reasonOfCode(code int) Reason {
@@ -80,7 +94,7 @@ func (s *session) end(f *Error, receipt string, bt *batch) {
 		return
 	case ReasonSlowConsumer:
 		if s.out.close(s.goodbye(f, receipt, before), true, bt) {
-			s.wire.abort() // in the middle of a frame nothing can be said any more
+			s.abort() // in the middle of a frame nothing can be said any more
 		}
 	default:
 		s.out.close(s.goodbye(f, receipt, before), false, bt)
@@ -131,7 +145,23 @@ func (s *session) finish() {
 func (s *session) lost(bt *batch) {
 	s.end(&Error{Reason: ReasonConnectionLost, Message: "the connection was lost"}, "", bt)
 	s.out.drop()
-	s.wire.abort()
+	s.abort()
+}
+
+// abort ends the connection at once. Anybody may call it and nobody waits: a
+// publisher and the sweeper work for all sessions, so code of the program that
+// may block gets a goroutine.
+func (s *session) abort() {
+	if !s.wire.abortBlocks() {
+		s.wire.abort()
+		return
+	}
+	if s.aborting.Swap(true) {
+		return
+	}
+	if !s.b.spawn(s.wire.abort) { // Close has begun, and waits
+		s.wire.abort()
+	}
 }
 
 // cause returns why the session ended.
@@ -189,7 +219,7 @@ func (s *session) waitWritten(bt *batch) {
 	select {
 	case <-idle:
 	case <-timer.C:
-		s.wire.abort()
+		s.abort()
 		<-idle
 	}
 }

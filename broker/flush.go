@@ -155,7 +155,7 @@ func (o *outbox) startWriter(d drain) {
 	b.sweeper.reschedule(o.s, b.now()+int64(b.o.WriteDeadline))
 	if !b.spawn(func() { o.writer(&d) }) {
 		d.release()
-		o.wire.abort()
+		o.s.abort()
 		o.mu.Lock()
 		o.rest()
 		o.mu.Unlock()

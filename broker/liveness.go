@@ -48,7 +48,7 @@ func (s *session) checkGoodbye(now int64) int64 {
 	if now < at {
 		return at
 	}
-	s.wire.abort()
+	s.abort()
 	return now + linger
 }
 

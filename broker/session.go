@@ -62,6 +62,7 @@ type session struct {
 	warned     atomic.Int64 // the expireAt that the client was told of
 	leaving    atomic.Bool  // it revokes its own credential, and is not to be ended for that
 	busy       atomic.Bool  // in user code: not reading, so silence proves nothing
+	aborting   atomic.Bool  // abort was left to a goroutine
 	lastHeard  atomic.Int64 // broker clock
 	asked      int64        // broker clock: when its silence was last noticed; the sweeper's
 	endAt      atomic.Int64 // broker clock: when a goodbye that is not taken is cut short

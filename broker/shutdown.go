@@ -156,7 +156,7 @@ func (b *Broker) Close() error {
 	b.closed = true
 	var aborts sync.WaitGroup
 	for _, s := range b.sessions {
-		aborts.Go(s.wire.abort)
+		aborts.Go(s.abort)
 	}
 	b.mu.Unlock()
 	b.spawnMu.Lock()

@@ -53,21 +53,31 @@ func (b *Broker) ServeTCP(l net.Listener) error {
 }
 
 func (b *Broker) acceptTCP(nc net.Conn) {
+	c := stream.New(nc, nil)
 	remote, _ := netip.ParseAddrPort(nc.RemoteAddr().String()) // zero for other networks
 	p, err := b.caps.enter(remote.Addr())
 	if err != nil {
 		b.stats.refused.Add(1)
-		_ = nc.Close() // refused without a word
+		b.turnAway(c) // without a word
 		return
 	}
 	a := &Admission{remote: remote, place: p}
-	s, err := b.newSession(tcpWire{byteWire{stream.New(nc, nil)}}, a)
+	s, err := b.newSession(tcpWire{byteWire{c}}, a)
 	if err != nil {
 		p.leave()
-		_ = nc.Close() // draining
+		b.turnAway(c) // draining
 		return
 	}
 	if !b.spawn(s.run) {
 		s.abandon()
+	}
+}
+
+// turnAway closes a connection that gets no session. The next one is waiting to
+// be accepted, so a Close that may block gets a goroutine.
+func (b *Broker) turnAway(c *stream.Conn) {
+	closing := func() { _ = c.Close() } // nobody is left to tell
+	if !c.AbortBlocks() || !b.spawn(closing) {
+		closing()
 	}
 }

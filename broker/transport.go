@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"time"
@@ -13,29 +14,55 @@ import (
 
 // Transport is a connection that the broker did not accept itself: a socket
 // that another WebSocket library upgraded, a SockJS session, a test. It carries
-// the octets of STOMP; heart-beats, limits and deadlines are the broker's.
+// the bytes of STOMP; heart-beats, limits and deadlines are the broker's.
 //
-// Three more methods are asked for if a Transport has them, before any other and
-// at any time: RemoteAddr() netip.AddrPort, the peer of a session without an
-// HTTP request; Kind() string, a constant word for SessionInfo.Transport
-// instead of "transport"; and TextOnly() bool, a constant: whether it can carry
-// nothing but UTF-8. Then a MESSAGE has U+FFFD, the replacement character, for
-// what is none, so that one sender cannot break the connections of others.
+// A Transport may have three more methods: RemoteAddr() netip.AddrPort, the peer
+// of a session without an HTTP request; Kind() string, a constant word for
+// SessionInfo.Transport instead of "transport"; and TextOnly() bool, a constant:
+// whether it can carry nothing but UTF-8. Then a MESSAGE has U+FFFD, the
+// replacement character, for what is none, so that one sender cannot break the
+// connections of others. They may be called before any other method and at any
+// time, and must not block.
 //
 // Receive and Send are each called by one goroutine at a time, at the same time
-// as the other. Close may come at any moment, more than once, and must make
-// both return.
+// as the other. Close may come at any moment, more than once and from several
+// goroutines, and must make both return.
 type Transport interface {
 	// Receive blocks for what the client sent next, cut in any way; the slice
-	// may be reused at the next call. io.EOF says that the client has left.
+	// may be reused at the next call. Its error says how the connection ended:
+	//
+	//   - [*CloseError]: the peer sent a WebSocket close frame.
+	//   - [*Error]: end the session for this reason, and tell the client.
+	//   - io.EOF: the peer left without a close frame.
+	//   - Any other: the connection was lost.
 	Receive() ([]byte, error)
 	// Send writes complete STOMP frames, each of which must become a message of
 	// its own: text if utf8.Valid says so, else binary. The slices are shared
 	// and must not be changed or kept.
 	Send(frames [][]byte) error
 	// Close ends the connection with a WebSocket close code and a reason for
-	// people; code 1006 means at once and without a word.
+	// people; code 1006 means at once and without a word. Close may block, for
+	// the answer of the peer for example: no other session waits for it. But it
+	// must return in the end, since [Broker.Close] waits for it.
 	Close(code int, reason string) error
+}
+
+// CloseError is what [Transport.Receive] returns when the peer has sent a
+// WebSocket close frame. The session ends with [ReasonDisconnect] and Code as
+// [Error.ClientCode], so that observers can tell a page that was closed from a
+// connection that broke.
+type CloseError struct {
+	// Code is the code of the frame, such as 1000 or 1001; 1005, or 0, if it had
+	// none. 1006 and 1015 are no codes of a frame: they are a lost connection.
+	Code   int
+	Reason string
+}
+
+func (e *CloseError) Error() string {
+	if e.Reason == "" {
+		return fmt.Sprintf("closed by the peer with code %d", e.Code)
+	}
+	return fmt.Sprintf("closed by the peer with code %d: %q", e.Code, e.Reason)
 }
 
 // Serve runs a session over t and returns when it has ended: nil after a
@@ -105,8 +132,10 @@ type wire interface {
 	// drain reads and throws away what the peer still sends, until it ends or the
 	// time that finish has set is over.
 	drain()
-	// abort ends the connection at once.
+	// abort ends the connection at once. It may block if abortBlocks says so; see
+	// [session.abort].
 	abort()
+	abortBlocks() bool
 	// shut releases the connection after receive has returned.
 	shut()
 	remote() netip.AddrPort
@@ -120,6 +149,7 @@ func (w byteWire) canTry() bool                   { return w.c.CanTry() }
 func (w byteWire) tryWrite(p []byte) (int, error) { return w.c.TryWrite(p) }
 func (w byteWire) remote() netip.AddrPort         { return w.c.RemoteAddr() }
 func (w byteWire) abort()                         { w.c.Abort() }
+func (w byteWire) abortBlocks() bool              { return w.c.AbortBlocks() }
 func (w byteWire) shut()                          { _ = w.c.Close() } // the connection is over either way
 
 func (w byteWire) write(d *drain) (int, error) {
@@ -224,6 +254,7 @@ func (w *messageWire) ping() []byte                 { return nil }
 func (w *messageWire) goodbye(int, string) []byte   { return nil }
 func (w *messageWire) shut()                        { _ = w.t.Close(1006, "") } // over either way
 func (w *messageWire) abort()                       { _ = w.t.Close(1006, "") }
+func (w *messageWire) abortBlocks() bool            { return true }
 func (w *messageWire) drain()                       {}
 func (w *messageWire) finish(_ time.Duration, code int, reason string) {
 	_ = w.t.Close(code, reason) // the session has ended; nobody is left to tell

@@ -199,7 +199,7 @@ func (s *socket) lost(err error) {
 		s.end()
 		return
 	}
-	s.fail(&broker.Error{Reason: broker.ReasonDisconnect, Message: fmt.Sprintf("closed by the client with code %d", code), ClientCode: int(code)})
+	s.fail(&broker.CloseError{Code: int(code)})
 }
 
 // hear notes a sign of life, and lets the broker know.

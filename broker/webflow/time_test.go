@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
-	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
@@ -222,7 +221,7 @@ func (s *socket) Close(int, string) error {
 func TestW12CloseCodes(t *testing.T) {
 	closing := func(code int) func(*broker.Broker, string, *socket) {
 		return func(_ *broker.Broker, _ string, s *socket) {
-			s.end = &wsconn.CloseError{Code: code}
+			s.end = &broker.CloseError{Code: code}
 			close(s.in)
 		}
 	}
@@ -236,6 +235,8 @@ func TestW12CloseCodes(t *testing.T) {
 		{"normal", closing(1000), 1000, true, broker.ReasonDisconnect},
 		{"reload", closing(1001), 1001, true, broker.ReasonDisconnect},
 		{"no code", closing(1005), 1005, true, broker.ReasonDisconnect},
+		{"the zero code", closing(0), 1005, true, broker.ReasonDisconnect},
+		{"a code that never travels", closing(1006), 1006, false, broker.ReasonConnectionLost},
 		{"own code", closing(4000), 4000, true, broker.ReasonDisconnect},
 		{"DISCONNECT", func(_ *broker.Broker, _ string, s *socket) { s.in <- []byte("DISCONNECT\n\n\x00") }, 1000, true, broker.ReasonDisconnect},
 		{"without a word", func(_ *broker.Broker, _ string, s *socket) { s.end = io.EOF; close(s.in) }, 1006, false, broker.ReasonConnectionLost},

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log"
 	"net/http"
 	"unicode/utf8"
@@ -57,6 +58,10 @@ type socket struct{ conn *websocket.Conn }
 
 func (s *socket) Receive() ([]byte, error) {
 	_, p, err := s.conn.Read(context.Background())
+	var closed websocket.CloseError
+	if errors.As(err, &closed) { // the peer said goodbye
+		err = &broker.CloseError{Code: int(closed.Code), Reason: closed.Reason}
+	}
 	return p, err
 }
 

@@ -47,3 +47,38 @@ func TestAccepted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A tab that is closed, or a page that goes elsewhere, is a goodbye and no lost
+// connection: observers, and so package webflow, can tell them apart.
+func TestCloseCodeOfThePage(t *testing.T) {
+	for _, code := range []int{1000, 1001, 4000} {
+		b := brokertest.New(t, broker.Options{})
+		ended := make(chan *broker.Error, 1)
+		b.Observe(broker.Observer{Disconnected: func(_ broker.SessionInfo, e *broker.Error) { ended <- e }})
+		srv := httptest.NewServer(handler(b))
+		defer srv.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(srv.URL, "http"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ws.Write(ctx, websocket.MessageText, []byte("CONNECT\naccept-version:1.2\n\n\x00")); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := ws.Read(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := ws.Close(websocket.StatusCode(code), "bye"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case e := <-ended:
+			if e.Reason != broker.ReasonDisconnect || e.ClientCode != code {
+				t.Errorf("closed with %d: the observer hears %v with code %d", code, e, e.ClientCode)
+			}
+		case <-ctx.Done():
+			t.Fatal("the session did not end")
+		}
+	}
+}

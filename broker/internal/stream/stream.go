@@ -122,7 +122,7 @@ func (c *Conn) Close() error { return c.nc.Close() }
 
 // Abort drops the connection at once: unsent bytes are thrown away, the peer
 // gets a reset where the transport has one, and a Receive or a Write that waits
-// returns. It never waits itself.
+// returns. It waits for nothing of its own; see AbortBlocks.
 func (c *Conn) Abort() {
 	nc, wrapped := c.nc, false
 	for {
@@ -140,6 +140,23 @@ func (c *Conn) Abort() {
 	_ = nc.Close()
 	if wrapped {
 		_ = c.nc.Close() // a wrapper may have something of its own to give back
+	}
+}
+
+// AbortBlocks reports whether Abort may block, because the connection is of a
+// type whose Close is not known: a listener of the program may have wrapped it.
+// On plain sockets, and TLS over them, Abort returns at once.
+func (c *Conn) AbortBlocks() bool {
+	nc := c.nc
+	for {
+		switch known := nc.(type) {
+		case *net.TCPConn, *net.UnixConn:
+			return false
+		case *tls.Conn:
+			nc = known.NetConn()
+		default:
+			return true
+		}
 	}
 }
 
