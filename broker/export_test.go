@@ -70,3 +70,8 @@ func (b *Broker) TailAfterReuse(m *Message) (before, after string) {
 	bt.flushLater()
 	return before, after
 }
+
+// Do runs f in the reader of a session.
+func (b *Broker) Do(session string, f func()) {
+	b.session(session).do(func(*batch) { f() })
+}

@@ -71,6 +71,7 @@ type session struct {
 	quota      *quota           // of the queues, once it was needed; of the reading goroutine
 	consumers  []*queueConsumer // guarded by the outbox's lock, replaced and never changed
 	slot       wheelSlot
+	mail       atomic.Pointer[mailbox] // nil until somebody else wants something of the reader
 
 	endMu  sync.Mutex
 	failed *Error
@@ -127,8 +128,8 @@ var errRested = errors.New("broker: the session is idle")
 // connection, and a stack grown again for each that wakes up.
 func (s *session) run() {
 	err := s.wire.receive(s)
-	for err == errRested {
-		if s.b.spawn(s.run) {
+	for err == errRested || s.woken(err) {
+		if err == errRested && s.b.spawn(s.run) {
 			return
 		}
 		err = s.wire.receive(s)
@@ -149,6 +150,7 @@ func (s *session) work() *batch {
 
 // batchEnd follows everything that arrived together: what it touched is written.
 func (s *session) batchEnd() {
+	s.readMail()
 	if s.batch != nil {
 		s.batch.flush()
 		s.batch.yield()

@@ -129,6 +129,10 @@ type wire interface {
 	// finish is called when everything is written: half-close, and bound the
 	// time that receive still waits for the peer's end.
 	finish(linger time.Duration, code int, reason string)
+	// readUntil makes a running and every later receive end at t with
+	// os.ErrDeadlineExceeded; the zero time takes that away. Where a read cannot
+	// be interrupted it does nothing.
+	readUntil(t time.Time)
 	// drain reads and throws away what the peer still sends, until it ends or the
 	// time that finish has set is over.
 	drain()
@@ -161,6 +165,8 @@ func (w byteWire) write(d *drain) (int, error) {
 	d.out = d.out[n:]
 	return n, err
 }
+
+func (w byteWire) readUntil(t time.Time) { _ = w.c.SetReadDeadline(t) } // a connection that is gone ends receive itself
 
 // finish half-closes, so that what was written is read before the peer learns
 // of the end: closing with unread input would reset the connection and eat the
@@ -256,6 +262,7 @@ func (w *messageWire) shut()                        { _ = w.t.Close(1006, "") } 
 func (w *messageWire) abort()                       { _ = w.t.Close(1006, "") }
 func (w *messageWire) abortBlocks() bool            { return true }
 func (w *messageWire) drain()                       {}
+func (w *messageWire) readUntil(time.Time)          {}
 func (w *messageWire) finish(_ time.Duration, code int, reason string) {
 	_ = w.t.Close(code, reason) // the session has ended; nobody is left to tell
 }
