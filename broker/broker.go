@@ -33,6 +33,7 @@ type Broker struct {
 	watchers  watchers
 	selectors selectors
 	quiet     loglimit.Limiter // of records that clients can cause
+	denials   denials
 
 	idPrefix string
 	ids      atomic.Uint64

@@ -200,6 +200,9 @@ func (s *session) data(p []byte) error {
 		s.b.stats.framesIn.Add(1)
 		bt := s.work()
 		if fail := s.guarded(f, bt); fail != nil && !s.softly(fail, f, bt) {
+			if fail.Reason == ReasonDenied {
+				s.slowDenial(bt)
+			}
 			s.end(fail, f.Get(frames.HeaderReceipt), bt)
 		}
 		if phase(s.phase.Load()) == phaseEnding {

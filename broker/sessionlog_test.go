@@ -159,10 +159,12 @@ func TestDenialsAreWarnedAboutWithACountOfWhatWasSuppressed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := brokertest.New(t, broker.Options{Logger: j.logger(), SessionLog: broker.LogOff, Authorizer: rules, SoftDenial: soft})
+			b := brokertest.New(t, broker.Options{Logger: j.logger(), SessionLog: broker.LogOff, Authenticator: auth.TrustLogin, Authorizer: rules, SoftDenial: soft})
 			text := map[bool]string{false: "session ended", true: "denied"}[soft]
-			deny := func() {
-				c := brokertest.Connect(t, b)
+			users := 0
+			deny := func() { // each time somebody else, who is not slowed down
+				users++
+				c := brokertest.Connect(t, b, "login", fmt.Sprint("user", users))
 				c.Send("SUBSCRIBE", "", "id", "1", "destination", "/topic/secret")
 				if soft {
 					c.Sync(t)

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -127,8 +128,8 @@ func TestNobodyElseReachesUserDestinations(t *testing.T) {
 		b := brokertest.New(t, broker.Options{Queues: broker.Queues{Mode: mode}, Authorizer: rules(t, allow("/**", auth.Subscribe, auth.Send))})
 		alice := brokertest.Connect(t, b, "login", "alice")
 		alice.Subscribe(t, "s", "/user/topic/x")
-		for _, guess := range guesses(alice.Session) {
-			eve := brokertest.Connect(t, b, "login", "eve")
+		for i, guess := range guesses(alice.Session) {
+			eve := brokertest.Connect(t, b, "login", fmt.Sprint("eve", i)) // one user would be slowed down
 			eve.Send("SUBSCRIBE", "", "id", "s", "destination", guess, "receipt", "r")
 			f, err := eve.Receive()
 			if err != nil {
