@@ -68,8 +68,25 @@ func (o *Options) issue(w http.ResponseWriter, r *http.Request) {
 	}
 	http.SetCookie(w, &http.Cookie{
 		Name: o.OwnCookie, Value: rand.Text(), Path: o.Prefix + "/",
-		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+		HttpOnly: true, Secure: overTLS(r), SameSite: http.SameSiteLaxMode,
 	})
+}
+
+// overTLS reports whether the browser's own connection is encrypted, as far as we
+// can tell: it is ours, a proxy says so, or the page that asks is from https and of
+// our host. A client that writes the header itself gets no more than a cookie that
+// its browser sends over TLS only, so it does not matter who sends it.
+func overTLS(r *http.Request) bool {
+	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+	if r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https") {
+		return true
+	}
+	for _, header := range []string{"Origin", "Referer"} {
+		if u, err := url.Parse(r.Header.Get(header)); err == nil && u.Scheme == "https" && strings.EqualFold(u.Host, r.Host) {
+			return true
+		}
+	}
+	return false
 }
 
 // sameOrigin reports whether a later request of a session comes from a page that

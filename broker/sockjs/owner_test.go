@@ -2,12 +2,14 @@ package sockjs_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 	"github.com/hoofbeat/hoofbeat/internal/testkit"
@@ -121,6 +123,43 @@ func TestC10OwnCookie(t *testing.T) {
 		w.connected("b") // a client without cookies has its address
 		w.as("198.51.100.7").want("POST", "/000/b/xhr", "", 404, "")
 	})
+}
+
+// The cookie of a page that was reached over TLS travels over TLS only, also where
+// a proxy ends it.
+func TestOwnCookieIsSecureBehindTLS(t *testing.T) {
+	for name, c := range map[string]struct {
+		headers []string
+		secure  bool
+	}{
+		"plain":                        {nil, false},
+		"a proxy with TLS":             {[]string{"X-Forwarded-Proto", "https"}, true},
+		"two proxies":                  {[]string{"X-Forwarded-Proto", "HTTPS, http"}, true},
+		"a proxy without":              {[]string{"X-Forwarded-Proto", "http"}, false},
+		"a proxy that says nothing":    {[]string{"Origin", "https://example.com"}, true},
+		"the same, without an Origin":  {[]string{"Referer", "https://example.com/page"}, true},
+		"a page over http":             {[]string{"Origin", "http://example.com"}, false},
+		"a link from another site":     {[]string{"Referer", "https://other.example/"}, false},
+		"a proxy that is without both": {[]string{"X-Forwarded-Proto", ""}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "http://example.com/ws/info", nil)
+			for i := 0; i < len(c.headers); i += 2 {
+				r.Header.Set(c.headers[i], c.headers[i+1])
+			}
+			b, err := broker.New(broker.Options{Authenticator: auth.Anonymous})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			w := httptest.NewRecorder()
+			sockjs.Handler(b, sockjs.Options{Prefix: "/ws", OwnCookie: "hoofbeat-sockjs"}).ServeHTTP(w, r)
+			cookies := w.Result().Cookies()
+			if len(cookies) != 1 || cookies[0].Secure != c.secure {
+				t.Errorf("HTTP %d, cookies %v, want Secure to be %v", w.Code, cookies, c.secure)
+			}
+		})
+	}
 }
 
 // C-10: behind proxies that the broker trusts, clients without cookies differ by

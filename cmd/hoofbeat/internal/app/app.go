@@ -131,6 +131,9 @@ func (a *App) Run(ctx context.Context) error {
 	for _, d := range doors {
 		d.announce(log)
 	}
+	for _, text := range a.o.Config.Warnings() {
+		log.Warn(text)
+	}
 	if a.o.Config.Development() {
 		log.Warn("development mode: nothing says who may connect, so everybody on this machine may, and a login is taken at its word")
 	}

@@ -107,9 +107,12 @@ func (w *who) reconsent(user, provider string, log *slog.Logger) {
 	}
 }
 
-func (w *who) makeUsers(c *config.Config, _ *slog.Logger) (err error) {
+func (w *who) makeUsers(c *config.Config, log *slog.Logger) (err error) {
 	if c.Auth.Users.File != "" {
 		w.users, err = openUserFile(c.Auth.Users.File, nameSpaces(c))
+		if exposed := config.Exposed(c.Auth.Users.File); exposed != nil {
+			log.Warn("the hashes of passcodes are not private", "key", "auth.users.file", "problem", exposed)
+		}
 	}
 	return err
 }

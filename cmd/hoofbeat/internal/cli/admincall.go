@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -129,7 +128,7 @@ func (a *adminCall) token() (string, error) {
 		}
 		path = filepath.Join(dir, app.TokenName)
 	}
-	data, err := os.ReadFile(path)
+	data, err := config.ReadPrivate(path, 64<<10)
 	if err != nil {
 		return "", fmt.Errorf("the token of the admin API: %w", err)
 	}

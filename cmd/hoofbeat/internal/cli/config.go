@@ -70,6 +70,11 @@ what compatibility has set among it.`,
 		if _, err = fmt.Fprintf(p.Out, "%s: good%s\n", cmp.Or(file, "configuration"), note); err != nil {
 			return err
 		}
+		for _, text := range c.Warnings() {
+			if _, err = fmt.Fprintf(p.Out, "warning: %s\n", text); err != nil {
+				return err
+			}
+		}
 		return config.WriteEffective(p.Out, c)
 	}
 	return cmd

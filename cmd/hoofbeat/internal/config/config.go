@@ -53,7 +53,13 @@ type Config struct {
 	Rules     []Rule
 	Log       Log
 	Drain     Drain
+
+	warnings []string
 }
+
+// Warnings are what an operator should know of where the configuration came from,
+// one line each.
+func (c *Config) Warnings() []string { return c.warnings }
 
 // Node is one item of nodes.
 type Node struct{ ID, URL string }

@@ -150,7 +150,9 @@ func TestEveryKeyHasItsField(t *testing.T) {
 	count = func(v reflect.Value) {
 		if v.Kind() == reflect.Struct {
 			for i := range v.NumField() {
-				count(v.Field(i))
+				if v.Type().Field(i).IsExported() {
+					count(v.Field(i))
+				}
 			}
 			return
 		}

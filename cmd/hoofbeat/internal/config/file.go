@@ -3,7 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -24,6 +24,7 @@ type loader struct {
 	config   *Config
 	keys     map[string]Key
 	known    []string // keys and sections
+	secrets  []string // keys of secrets that are written out
 	problems []error
 }
 
@@ -42,16 +43,10 @@ func newLoader(name string, c *Config, keys []Key) *loader {
 	return l
 }
 
-// parseFile reads a file of one YAML document; nil is an empty one.
-func parseFile(path string) (ast.Node, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s: %d bytes are no configuration, the limit is %d", path, info.Size(), maxFile)
-	}
-	data, err := os.ReadFile(path)
+// parseFile reads a file of one YAML document whose mode has none of the bits;
+// nil is an empty one.
+func parseFile(path string, bits fs.FileMode) (ast.Node, error) {
+	data, err := readMode(path, "configuration", maxFile, bits)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +128,9 @@ func (l *loader) set(k Key, node ast.Node) {
 	}
 	if err := k.value.Set(text); err != nil {
 		l.bad(node, k.Path, err.Error())
+	}
+	if w, ok := k.value.(word); ok && w.kind == "secret" && text != "" {
+		l.secrets = append(l.secrets, k.Path)
 	}
 }
 

@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -32,7 +34,7 @@ func Load(s Sources) (*Config, error) {
 	var file ast.Node
 	if s.File != "" {
 		var err error
-		if file, err = parseFile(s.File); err != nil {
+		if file, err = parseFile(s.File, 0o002); err != nil {
 			return nil, err
 		}
 	}
@@ -55,6 +57,9 @@ func (s Sources) load(file ast.Node, broker string) (*Config, error) {
 		l := newLoader(s.File, c, keys)
 		l.section("", file)
 		problems = append(problems, l.problems...)
+		if err := s.checkSecrets(c, l.secrets); err != nil {
+			problems = append(problems, err)
+		}
 	}
 	problems = append(problems, applyEnv(keys, s.Env)...)
 	problems = append(problems, s.Flags.apply(keys)...)
@@ -70,6 +75,25 @@ func (s Sources) load(file ast.Node, broker string) (*Config, error) {
 		return nil, errors.Join(problems...)
 	}
 	return c, nil
+}
+
+// checkSecrets looks at the mode of a file with secrets in it: who could write it
+// could replace them, which is an error; who can read it is worth a warning.
+func (s Sources) checkSecrets(c *Config, secrets []string) error {
+	if len(secrets) == 0 {
+		return nil
+	}
+	info, err := os.Stat(s.File)
+	if err == nil {
+		err = checkMode(s.File, info, othersWrite)
+	}
+	if err != nil {
+		return &KeyError{Key: secrets[0], Text: "is written out in a file that is not safe: " + err.Error()}
+	}
+	if err := checkMode(s.File, info, everyReads); err != nil {
+		c.warnings = append(c.warnings, fmt.Sprintf("%s is written out in %v", strings.Join(secrets, ", "), err))
+	}
+	return nil
 }
 
 func applyEnv(keys []Key, env []string) []error {

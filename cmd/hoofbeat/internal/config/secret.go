@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"strings"
 )
 
@@ -22,7 +20,7 @@ func (s Secret) Set() bool { return s.Text != "" || s.File != "" }
 const maxSecret = 64 << 10
 
 // Read returns the secret, from its file if it is in one, without white space
-// around it. The file must be its owner's alone. An error names key and never
+// around it. See [ReadPrivate] for the mode that the file must have. An error names key and never
 // has the secret in it.
 func (s Secret) Read(key string) (string, error) {
 	if s.File == "" {
@@ -39,16 +37,7 @@ func (s Secret) readFile() (string, error) {
 	if s.Text != "" {
 		return "", errors.New("and the secret itself are both given: want one")
 	}
-	info, err := os.Stat(s.File)
-	switch {
-	case err != nil:
-		return "", err
-	case info.Size() > maxSecret:
-		return "", fmt.Errorf("%s: %d bytes are no secret, the limit is %d", s.File, info.Size(), maxSecret)
-	case info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows":
-		return "", fmt.Errorf("%s: mode %04o lets everybody read or write it, make it 0600", s.File, info.Mode().Perm())
-	}
-	data, err := os.ReadFile(s.File)
+	data, err := ReadPrivate(s.File, maxSecret)
 	if err != nil {
 		return "", err
 	}

@@ -18,9 +18,10 @@ type User struct {
 }
 
 // LoadUsers reads a users file: a list of name, hash and roles. Like the
-// configuration it is strict, and its errors have lines and never a hash.
+// configuration it is strict, and its errors have lines and never a hash. A file
+// that others than its owner can write is refused; see [Exposed] for reading.
 func LoadUsers(path string) ([]User, error) {
-	node, err := parseFile(path)
+	node, err := parseFile(path, othersWrite)
 	if err != nil {
 		return nil, err
 	}
