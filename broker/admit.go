@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -33,9 +34,10 @@ func (a *Admission) Release() {
 
 // Admit decides whether a request may open a session, without a WebSocket: for
 // SockJS and for programs that upgrade their sockets themselves. It checks, in
-// this order, Origin (403), the caps for unauthenticated sockets (429), and the
-// authenticator's handshake stage (401 unless it says otherwise); an earlier
-// refusal costs no credential. The error is an [*auth.Refusal]; [auth.WriteRefusal]
+// this order, Origin (403), the limits for sessions (503 for all, 429 for those of
+// an address), the caps for unauthenticated sockets (429), the authenticator's
+// handshake stage (401 unless it says otherwise), and the sessions of that user
+// (429); an earlier refusal costs no credential. The error is an [*auth.Refusal]; [auth.WriteRefusal]
 // answers it. While draining the status is 503.
 func (b *Broker) Admit(r *http.Request) (Admission, error) {
 	if b.accepting() != nil {
@@ -45,9 +47,12 @@ func (b *Broker) Admit(r *http.Request) (Admission, error) {
 		return Admission{}, &auth.Refusal{Status: http.StatusForbidden, Reason: "origin not allowed"}
 	}
 	remote := b.ClientAddress(r)
-	p, err := b.caps.enter(remote.Addr())
-	if err != nil {
-		return Admission{}, err
+	if e := b.seats.check(remote.Addr(), ""); e != nil {
+		return Admission{}, b.refuse(e, remote, "").refusal()
+	}
+	p, e := b.caps.enter(remote.Addr())
+	if e != nil {
+		return Admission{}, b.refuse(e, remote, "").refusal()
 	}
 	a := Admission{remote: remote, place: p}
 	a.handshake = handshake(r)
@@ -63,16 +68,20 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		// RFC 9700 section 4.3.2: URLs end up in logs. Only tickets may travel in one.
 		return &auth.Refusal{Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: `Bearer error="invalid_request"`}
 	}
-	login, _, _ := r.BasicAuth()
-	keys := throttleKeys(a.remote.Addr(), login)
-	if wait := b.throttle.wait(time.Now(), keys); wait > 0 && login != "" {
-		return tooManyFailures(wait)
+	ctx, cancel := context.WithTimeout(r.Context(), orHour(b.o.ConnectDeadline))
+	defer cancel()
+	login, _, basic := r.BasicAuth()
+	var try *try
+	if basic {
+		var e *exceeded
+		if try, e = b.beginTry(ctx, a.remote, login, orHour(b.o.ConnectDeadline)); e != nil {
+			return e.refusal()
+		}
+		defer try.end(nothing) // if nothing else was said
 	}
 	if b.o.Authenticator == nil {
 		return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), orHour(b.o.ConnectDeadline))
-	defer cancel()
 	ticket, bearer := presented(r)
 	p, err := guard(func() (*auth.Principal, error) {
 		return b.o.Authenticator.Authenticate(ctx, &auth.Attempt{
@@ -87,27 +96,36 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		return &auth.Refusal{Reason: "the credential was revoked"}
 	}
 	if err == nil && p != nil && (p.Name == "" || validName(p.Name) == nil) {
-		b.throttle.succeeded(keys)
-		a.principal, a.passcode = p, login != ""
+		try.end(succeeded)
+		if e := b.seats.check(a.remote.Addr(), p.Name); e != nil {
+			return b.refuse(e, a.remote, p.Name).refusal()
+		}
+		a.principal, a.passcode = p, basic
 		return nil
 	}
-	if guess(err) {
-		b.throttle.failed(time.Now(), keys)
-	}
+	return b.refuseHandshake(a, login, try, err)
+}
+
+// refuseHandshake counts, logs and words the refusal of a credential.
+func (b *Broker) refuseHandshake(a *Admission, login string, try *try, err error) error {
 	b.stats.authFailures.Add(1)
-	b.o.Logger.Info("handshake refused", "remote", a.remote, "error", refusalForLog(err))
-	if wait := b.throttle.wait(time.Now(), keys); wait > 0 {
-		return tooManyFailures(wait)
+	b.log(slog.LevelInfo, "handshake refused", clientNetwork(a.remote.Addr()).String()+" "+brief(refusalForLog(err)), "remote", a.remote, "error", refusalForLog(err))
+	if guess(err) {
+		var e *exceeded
+		if try != nil {
+			e = try.end(failed)
+		} else {
+			e = b.throttle.wrongToken(a.remote.Addr())
+		}
+		if e != nil {
+			return b.refuse(e, a.remote, login).refusal()
+		}
 	}
 	var refusal *auth.Refusal
 	if errors.As(err, &refusal) {
 		return refusal
 	}
 	return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
-}
-
-func tooManyFailures(wait time.Duration) error {
-	return &auth.Refusal{Status: http.StatusTooManyRequests, RetryAfter: wait, Reason: "too many failed attempts"}
 }
 
 // orHour bounds a call into a hook when there is no deadline.

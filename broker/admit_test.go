@@ -342,12 +342,12 @@ func TestCaps(t *testing.T) {
 		status    int
 		text      string
 	}{
-		"per address":  {broker.Limits{UnauthenticatedPerAddress: 2}, []string{"192.0.2.1", "192.0.2.1"}, "192.0.2.1", 429, "too many unauthenticated connections from your address"},
+		"per address":  {broker.Limits{UnauthenticatedPerAddress: 2}, []string{"192.0.2.1", "192.0.2.1"}, "192.0.2.1", 429, "too many unauthenticated connections from your address: limits.unauthenticated_per_address is 2"},
 		"another one":  {broker.Limits{UnauthenticatedPerAddress: 2}, []string{"192.0.2.1", "192.0.2.1"}, "192.0.2.2", 101, ""},
-		"in all":       {broker.Limits{Unauthenticated: 2}, []string{"192.0.2.1", "192.0.2.2"}, "192.0.2.3", 429, "too many unauthenticated connections"},
-		"IPv6 /64":     {broker.Limits{UnauthenticatedPerAddress: 2}, []string{"[2001:db8::1]", "[2001:db8::2]"}, "[2001:db8::3:0:0:1]", 429, "too many unauthenticated connections from your address"},
+		"in all":       {broker.Limits{Unauthenticated: 2}, []string{"192.0.2.1", "192.0.2.2"}, "192.0.2.3", 429, "too many unauthenticated connections: limits.unauthenticated is 2"},
+		"IPv6 /64":     {broker.Limits{UnauthenticatedPerAddress: 2}, []string{"[2001:db8::1]", "[2001:db8::2]"}, "[2001:db8::3:0:0:1]", 429, "too many unauthenticated connections from your address: limits.unauthenticated_per_address is 2"},
 		"another /64":  {broker.Limits{UnauthenticatedPerAddress: 2}, []string{"[2001:db8::1]", "[2001:db8::2]"}, "[2001:db8:0:1::1]", 101, ""},
-		"mapped IPv4":  {broker.Limits{UnauthenticatedPerAddress: 2}, []string{"[::ffff:192.0.2.1]", "192.0.2.1"}, "[::ffff:192.0.2.1]", 429, "too many unauthenticated connections from your address"},
+		"mapped IPv4":  {broker.Limits{UnauthenticatedPerAddress: 2}, []string{"[::ffff:192.0.2.1]", "192.0.2.1"}, "[::ffff:192.0.2.1]", 429, "too many unauthenticated connections from your address: limits.unauthenticated_per_address is 2"},
 		"switched off": {broker.Limits{Unauthenticated: -1, UnauthenticatedPerAddress: -1}, strings.Fields(strings.Repeat("192.0.2.1 ", 2000)), "192.0.2.1", 101, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -29,6 +29,7 @@ type Broker struct {
 	sweeper   *sweeper
 	stats     counters
 	caps      caps
+	seats     seats
 	throttle  throttle
 	watchers  watchers
 	selectors selectors
@@ -82,6 +83,10 @@ func New(o Options) (*Broker, error) {
 	b.queues = workqueue.New[*Message, *batch](queueLimits(o.Queues), deadLetter)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.caps.init(o.Limits)
+	b.seats.init(o.Limits, b.router)
+	b.throttle.init(throttleOptions{
+		login: o.Limits.LoginFailures, network: o.Limits.AddressFailures, longest: o.FailureWait, decay: o.FailureDecay,
+	})
 	b.mux.literal = map[string]Handler{
 		sessionRefresh[len("/app"):]: HandlerFunc(b.refresh),
 		bootstrap[len("/app"):]:      HandlerFunc(b.bootstrap),
@@ -160,14 +165,9 @@ func (b *Broker) session(id string) *session {
 	return s
 }
 
-// join and leave keep the user registry.
-func (b *Broker) join(s *session) {
-	b.router.Join(s.userName(), s.id) // anonymous sessions are left out
-	b.stats.connected.Add(1)
-}
-
+// leave gives the seat of a session back.
 func (b *Broker) leave(s *session) {
-	b.router.Leave(s.userName(), s.id)
+	b.seats.leave(s.peer.Addr(), s.userName(), s.id)
 	b.stats.connected.Add(-1)
 }
 

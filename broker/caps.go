@@ -1,13 +1,10 @@
 package broker
 
 import (
-	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 // caps bound the sockets that have not authenticated, per network and in all.
@@ -53,19 +50,19 @@ func clientNetwork(a netip.Addr) netip.Addr {
 	return a
 }
 
-// enter takes a place, or refuses with 429.
-func (c *caps) enter(addr netip.Addr) (*place, error) {
+// enter takes a place, or returns the limit that forbids it.
+func (c *caps) enter(addr netip.Addr) (*place, *exceeded) {
 	p := &place{c: c, network: clientNetwork(addr), entered: time.Now()}
 	c.mu.Lock()
-	if c.networks[p.network] >= c.maxNetwork {
+	if p.network.IsValid() && c.networks[p.network] >= c.maxNetwork {
 		c.mu.Unlock()
-		return nil, tooMany("too many unauthenticated connections from your address")
+		return nil, &exceeded{limit: limitUnauthenticatedPerAddress, value: c.maxNetwork}
 	}
 	var shed *place
 	if c.all >= c.maxAll {
 		if shed = c.sheddable(p.entered); shed == nil {
 			c.mu.Unlock()
-			return nil, tooMany("too many unauthenticated connections")
+			return nil, &exceeded{limit: limitUnauthenticated, value: c.maxAll}
 		}
 		c.remove(shed)
 	}
@@ -79,13 +76,10 @@ func (c *caps) enter(addr netip.Addr) (*place, error) {
 	c.newest = p
 	c.mu.Unlock()
 	if shed != nil {
-		shed.session.Load().endNow(failure(ReasonLimit, "too many unauthenticated connections"))
+		s := shed.session.Load()
+		s.endNow(s.b.refuse(&exceeded{limit: limitUnauthenticated, value: c.maxAll}, s.peer, "").failure())
 	}
 	return p, nil
-}
-
-func tooMany(reason string) error {
-	return &auth.Refusal{Status: http.StatusTooManyRequests, RetryAfter: time.Second, Reason: reason}
 }
 
 // sheddable returns the oldest place whose socket waits for a CONNECT, not for an

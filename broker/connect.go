@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -40,6 +41,9 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	if s.b.revoked(p) {
 		return failure(ReasonRevoked, "session revoked")
 	}
+	if fail := s.sit(p.Name); fail != nil {
+		return fail
+	}
 	s.version = version
 	s.principal.Store(p)
 	s.b.credentials.add(p, s)
@@ -50,13 +54,14 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.dec.SetLimits(frames.Limits{Frame: frameLimit(l.Frame), Headers: frameLimit(l.Headers), HeaderBytes: frameLimit(l.HeaderBytes)})
 	s.out.push(s.connected(), bt)
 	if !s.phase.CompareAndSwap(uint32(phaseNew), uint32(phaseOpen)) {
+		s.b.seats.leave(s.peer.Addr(), p.Name, s.id)
 		return nil
 	}
 	h := s.admission.handshake
 	s.admission.Release()
 	s.admission = nil
 	s.joined = true
-	s.b.join(s)
+	s.b.stats.connected.Add(1)
 	if s.b.revoked(p) { // while it was connecting
 		return failure(ReasonRevoked, "session revoked")
 	}
@@ -95,10 +100,6 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		return nil, refusedBy(nil)
 	}
 	login := strings.Clone(f.Get(frames.HeaderLogin)) // it may become the principal's name, and so outlive the frame
-	keys := throttleKeys(s.peer.Addr(), login)
-	if login != "" && s.b.throttle.wait(time.Now(), keys) > 0 {
-		return nil, &Error{Reason: ReasonLimit, Message: "too many failed attempts, try again later"}
-	}
 	a := &auth.Attempt{
 		Stage:     auth.StageConnect,
 		Session:   s.id,
@@ -113,10 +114,15 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		Remote:    s.peer,
 	}
 	if err := a.CheckLogin(); err != nil { // N-11: a credential is bound to its user
-		s.b.throttle.failed(time.Now(), keys)
+		s.b.throttle.wrongToken(s.peer.Addr()) // no passcode was tried
 		s.b.stats.authFailures.Add(1)
 		return nil, refusedBy(err)
 	}
+	try, fail := s.beginTry(a, bt)
+	if fail != nil {
+		return nil, fail
+	}
+	defer try.end(nothing) // if nothing else was said
 	var (
 		p    *auth.Principal
 		err  error
@@ -131,7 +137,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	if late {
 		return nil, s.tooLate()
 	}
-	s.passcode = login != "" && a.Ticket == "" && a.Bearer == ""
+	s.passcode = a.Login != "" && a.Ticket == "" && a.Bearer == ""
 	if errors.Is(err, auth.ErrNotMine) && s.admission.principal != nil {
 		p, err = s.admission.principal, nil // the handshake settled it
 		s.passcode = s.admission.passcode
@@ -146,14 +152,18 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		err = validName(p.Name)
 	}
 	if err == nil && p != nil {
-		s.b.throttle.succeeded(keys)
+		try.end(succeeded)
 		return p, nil
 	}
 	if err = nobodyKnows(a, err); guess(err) {
-		s.b.throttle.failed(time.Now(), keys)
+		if try != nil {
+			try.end(failed)
+		} else {
+			s.b.throttle.wrongToken(s.peer.Addr())
+		}
 	}
 	s.b.stats.authFailures.Add(1)
-	s.b.o.Logger.Info("authentication refused", "session", s.id, "login", brief(login), "remote", s.peer, "error", refusalForLog(err))
+	s.b.log(slog.LevelInfo, "authentication refused", s.source()+" "+brief(refusalForLog(err)), "session", s.id, "login", brief(login), "remote", s.peer, "error", refusalForLog(err))
 	return nil, refusedBy(err)
 }
 

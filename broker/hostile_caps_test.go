@@ -25,7 +25,7 @@ func TestFloodPushesOutItself(t *testing.T) {
 		}
 		for i := range 20 {
 			good, since := pipe(t, b, ws), time.Now()
-			flood[i].wantGoodbye(t, 4429, "too many unauthenticated connections")
+			flood[i].wantGoodbye(t, 4429, "too many unauthenticated connections: limits.unauthenticated is 3")
 			good.connect(t, "heart-beat", "0,0")
 			if d := time.Since(since); d > 100*time.Millisecond+2*time.Second { // over a pipe a goodbye lingers
 				t.Errorf("the newcomer waited %v", d)
@@ -38,7 +38,7 @@ func TestFloodPushesOutItself(t *testing.T) {
 		}
 		member.send(t, "SEND", "", "destination", "/topic/a", "receipt", "1")
 		member.receipt(t, "1")
-		if st := b.Stats(); st.Sessions != 21 || st.Ended["limit"] != 20 {
+		if st := b.Stats(); st.Sessions != 21 || st.Ended["limit"] != 20 || st.Limited["limits.unauthenticated"] != 20 {
 			t.Errorf("stats are %+v", st)
 		}
 	})
@@ -82,7 +82,7 @@ func TestFloodSparesThoseBeingAuthenticated(t *testing.T) {
 		if e := slow.next(t); e.what != "CONNECTED" {
 			t.Errorf("the client that was being authenticated got %v", e)
 		}
-		silent.wantGoodbye(t, 4429, "too many unauthenticated connections")
+		silent.wantGoodbye(t, 4429, "too many unauthenticated connections: limits.unauthenticated is 2")
 	})
 }
 

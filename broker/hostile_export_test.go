@@ -10,9 +10,9 @@ import (
 // that tests can speak WebSocket over a pipe, in the time of a synctest bubble.
 func (b *Broker) AcceptWebSocket(nc net.Conn) error {
 	c := wsconn.New(nc, nil)
-	place, err := b.caps.enter(c.RemoteAddr().Addr())
-	if err != nil {
-		return err
+	place, e := b.caps.enter(c.RemoteAddr().Addr())
+	if e != nil {
+		return e
 	}
 	s, err := b.newSession(webSocketWire{byteWire{c.Conn}, c}, &Admission{place: place})
 	if err != nil {
@@ -50,3 +50,17 @@ func (b *Broker) Checked() (n int) {
 
 // Sockets returns how many sessions the broker knows, whatever their state.
 func (b *Broker) Sockets() int { return b.count() }
+
+// Throttled returns how many counts of failures are kept.
+func (b *Broker) Throttled() int {
+	b.throttle.mu.Lock()
+	defer b.throttle.mu.Unlock()
+	return len(b.throttle.keys)
+}
+
+// Seats returns how many sessions count as connected, and from how many networks.
+func (b *Broker) Seats() (all, networks int) {
+	b.seats.mu.Lock()
+	defer b.seats.mu.Unlock()
+	return b.seats.all, len(b.seats.networks)
+}

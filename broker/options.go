@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -72,6 +73,12 @@ type Options struct {
 	// WriteDeadline is how long a client may take to read 64 KiB, or what is
 	// left if that is less, before it is cut off as a slow consumer. Default 10 s.
 	WriteDeadline time.Duration
+	// FailureWait is the longest that a login has to wait for its next try after
+	// wrong passcodes, see Limits.LoginFailures. Default 1 min.
+	FailureWait time.Duration
+	// FailureDecay is the time without a failure after which counts of failures
+	// are halved. Default 2 min, negative never.
+	FailureDecay time.Duration
 	// LingerTimeout bounds the goodbye: how long a closed session waits for its
 	// last bytes to be taken and for the peer's close frame. Default 2 s.
 	LingerTimeout time.Duration
@@ -137,6 +144,21 @@ type Limits struct {
 	UnauthenticatedPerAddress int // sockets before CONNECTED, from one address, default 64
 
 	NUL NULMode // what happens to a body with a NUL byte, default NULReplace
+
+	Sessions           int // CONNECTED in all, default 100,000
+	SessionsPerUser    int // CONNECTED of one user, those without a name aside, default 1,000
+	SessionsPerAddress int // CONNECTED from one address (IPv6: one /64), default 10,000
+
+	// LoginFailures is how many wrong passcodes of one login from one address
+	// are free. Beyond it one passcode at a time is compared, after a wait that
+	// begins with 1 s and doubles with every failure up to Options.FailureWait.
+	// Default 5.
+	LoginFailures int
+	// AddressFailures is how many wrong passcodes, whatever the login, from one
+	// address are free. Beyond it passcodes from there are compared 50 ms apart,
+	// and none is refused for it. Wrong tickets and tokens have a count of their
+	// own, beyond which they are answered with 429. Default 50.
+	AddressFailures int
 }
 
 // QueueMode says what a /queue destination is.
@@ -217,6 +239,8 @@ func (o Options) withDefaults() (Options, error) {
 	set(&o.PingInterval, 25*time.Second, 0)
 	set(&o.ConnectDeadline, 5*time.Second, 0)
 	set(&o.WriteDeadline, 10*time.Second, 0)
+	set(&o.FailureWait, time.Minute, 0)
+	set(&o.FailureDecay, 2*time.Minute, math.MaxInt64)
 	set(&o.LingerTimeout, 2*time.Second, 2*time.Second)
 	set(&o.ExpiryNotice, expiryNotice, 0)
 	if o.Node == "" {
@@ -238,6 +262,11 @@ func (o Options) withDefaults() (Options, error) {
 	set(&l.Outbox, 512<<10, unlimited)
 	set(&l.Unauthenticated, 1024, unlimited)
 	set(&l.UnauthenticatedPerAddress, 64, unlimited)
+	set(&l.Sessions, 100_000, unlimited)
+	set(&l.SessionsPerUser, 1000, unlimited)
+	set(&l.SessionsPerAddress, 10_000, unlimited)
+	set(&l.LoginFailures, 5, unlimited)
+	set(&l.AddressFailures, 50, unlimited)
 	q := &o.Queues
 	set(&q.Messages, 10_000, -1)
 	set(&q.Bytes, 64<<20, -1)

@@ -21,6 +21,11 @@ const LogOff = slog.Level(math.MinInt32)
 // the record, and from is what the events of one culprit have in common: a
 // network, a user or an origin.
 func (b *Broker) warn(kind, from string, attrs ...any) {
+	b.log(slog.LevelWarn, kind, from, attrs...)
+}
+
+// log is warn for records of another level.
+func (b *Broker) log(level slog.Level, kind, from string, attrs ...any) {
 	suppressed, ok := b.quiet.Allow(time.Now(), loglimit.Key{Kind: kind, From: from})
 	if !ok {
 		return
@@ -28,7 +33,7 @@ func (b *Broker) warn(kind, from string, attrs ...any) {
 	if suppressed > 0 {
 		attrs = append(attrs, "suppressed", suppressed)
 	}
-	b.o.Logger.Warn(kind, attrs...)
+	b.o.Logger.Log(context.Background(), level, kind, attrs...)
 }
 
 // logStarted records that a session is CONNECTED, and how its client was

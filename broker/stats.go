@@ -22,6 +22,7 @@ type Stats struct {
 	AuthFailures int64            // CONNECTs refused by the authenticator
 	Denied       int64            // SUBSCRIBEs, SENDs and matches denied by the authorizer
 	Ended        map[string]int64 // sessions ended, by [Reason]
+	Limited      map[string]int64 // refused or shed by a limit on who comes in, by its key, such as "limits.sessions"
 	FramesIn     int64            // frames received
 	BytesIn      int64            // octets of STOMP received
 	Published    int64            // messages accepted, from clients and the program
@@ -33,6 +34,7 @@ type counters struct {
 	framesIn, bytesIn, published, delivered atomic.Int64
 	connected, subscriptions                atomic.Int64
 	reasons                                 [numReasons]atomic.Int64
+	limits                                  [numLimits]atomic.Int64
 }
 
 func (c *counters) ended(r Reason) { c.reasons[r].Add(1) }
@@ -45,7 +47,7 @@ func (b *Broker) Stats() Stats {
 		Sessions: int(c.connected.Load()), Sockets: b.count(), Subscriptions: int(c.subscriptions.Load()),
 		Opened: c.opened.Load(), Refused: c.refused.Load(), AuthFailures: c.authFailures.Load(), Denied: c.denied.Load(),
 		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(), Published: c.published.Load(), Delivered: c.delivered.Load(),
-		Ended: make(map[string]int64),
+		Ended: make(map[string]int64), Limited: make(map[string]int64),
 	}
 	for range b.router.Users() {
 		st.Users++
@@ -57,6 +59,11 @@ func (b *Broker) Stats() Stats {
 	for r := range c.reasons {
 		if n := c.reasons[r].Load(); n > 0 {
 			st.Ended[Reason(r).String()] = n
+		}
+	}
+	for l := range c.limits {
+		if n := c.limits[l].Load(); n > 0 {
+			st.Limited[limits[l].key] = n
 		}
 	}
 	return st

@@ -55,8 +55,9 @@ func (b *Broker) ServeTCP(l net.Listener) error {
 func (b *Broker) acceptTCP(nc net.Conn) {
 	c := stream.New(nc, nil)
 	remote, _ := netip.ParseAddrPort(nc.RemoteAddr().String()) // zero for other networks
-	p, err := b.caps.enter(remote.Addr())
-	if err != nil {
+	p, e := b.caps.enter(remote.Addr())
+	if e != nil {
+		b.refuse(e, remote, "")
 		b.stats.refused.Add(1)
 		b.turnAway(c) // without a word
 		return

@@ -22,6 +22,7 @@ type stats struct {
 	AuthFailures int64            `json:"auth_failures"`
 	Denied       int64            `json:"denied"`
 	Ended        map[string]int64 `json:"ended"`
+	Limited      map[string]int64 `json:"limited"`
 	FramesIn     int64            `json:"frames_in"`
 	BytesIn      int64            `json:"bytes_in"`
 	Published    int64            `json:"published"`

@@ -231,7 +231,7 @@ func TestUnauthenticatedCaps(t *testing.T) {
 	bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
 		w.poll("a", "o")
 		w.poll("b", "o")
-		w.want("POST", "/000/c/xhr", "", 429, "{\"error\":\"too many unauthenticated connections from your address\"}\n")
+		w.want("POST", "/000/c/xhr", "", 429, "{\"error\":\"too many unauthenticated connections from your address: limits.unauthenticated_per_address is 2\"}\n")
 		w.as("192.0.2.2").poll("c", "o")
 		w.send("a", connect)
 		synctest.Wait()

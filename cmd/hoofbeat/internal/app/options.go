@@ -57,6 +57,8 @@ func brokerOptions(c *config.Config) broker.Options {
 		PingInterval:    c.HeartBeat.Ping,
 		ConnectDeadline: l.ConnectDeadline,
 		WriteDeadline:   l.WriteDeadline,
+		FailureWait:     l.FailureWait,
+		FailureDecay:    l.FailureDecay,
 		Limits: broker.Limits{
 			Frame:                     l.Frame,
 			UnauthenticatedFrame:      l.UnauthenticatedFrame,
@@ -71,6 +73,11 @@ func brokerOptions(c *config.Config) broker.Options {
 			Unauthenticated:           l.Unauthenticated,
 			UnauthenticatedPerAddress: l.UnauthenticatedPerAddress,
 			NUL:                       nulModes[l.NUL],
+			Sessions:                  l.Sessions,
+			SessionsPerUser:           l.SessionsPerUser,
+			SessionsPerAddress:        l.SessionsPerAddress,
+			LoginFailures:             l.LoginFailures,
+			AddressFailures:           l.AddressFailures,
 		},
 		Queues: broker.Queues{
 			Mode:       mode,

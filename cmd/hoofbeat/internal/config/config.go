@@ -93,8 +93,15 @@ type Limits struct {
 	WriteDeadline             time.Duration
 	Unauthenticated           int
 	UnauthenticatedPerAddress int
+	Sessions                  int
+	SessionsPerUser           int
+	SessionsPerAddress        int
 	SockJSSessions            int
 	NUL                       string // "replace", "refuse" or "pass"
+	LoginFailures             int
+	AddressFailures           int
+	FailureWait               time.Duration
+	FailureDecay              time.Duration
 }
 
 // Queues is the section queues; Mode is "work" or "broadcast", Transient are

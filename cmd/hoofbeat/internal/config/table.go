@@ -73,6 +73,18 @@ func bind(c *Config) []Key {
 		"How long a client may take nothing of what is being written to it.")
 	t.count("limits.unauthenticated", &c.Limits.Unauthenticated, 1024, 10_000_000, "Connections before CONNECTED, all together.")
 	t.count("limits.unauthenticated_per_address", &c.Limits.UnauthenticatedPerAddress, 64, 10_000_000, "Connections before CONNECTED from one address.")
+	t.count("limits.sessions", &c.Limits.Sessions, 100_000, 100_000_000, "Sessions that are CONNECTED, all together. A further one is refused with 503, or with an ERROR and 4429 where it is known only at CONNECT.")
+	t.count("limits.sessions_per_user", &c.Limits.SessionsPerUser, 1000, 100_000_000, "Sessions that are CONNECTED of one user. Clients without a name are not counted here.")
+	t.count("limits.sessions_per_address", &c.Limits.SessionsPerAddress, 10_000, 100_000_000,
+		"Sessions that are CONNECTED from one address. All clients of a proxy that is missing from auth.trusted_proxies have one address.")
+	t.count("limits.login_failures", &c.Limits.LoginFailures, 5, 1_000_000,
+		"Wrong passcodes of one login from one address that are free. Beyond it one passcode at a time is compared, after a wait that begins with 1s and doubles with every failure.")
+	t.count("limits.address_failures", &c.Limits.AddressFailures, 50, 1_000_000,
+		"Wrong passcodes from one address that are free, whatever the login. Beyond it the passcodes from there are compared one after another, 50ms apart; none is refused for it. Wrong tickets and tokens are counted apart; beyond this number they are answered with 429.")
+	t.duration("limits.failure_wait", &c.Limits.FailureWait, time.Minute, time.Second, 24*time.Hour, false,
+		"Longest wait of a login after wrong passcodes.")
+	t.duration("limits.failure_decay", &c.Limits.FailureDecay, 2*time.Minute, time.Second, 24*time.Hour, true,
+		"Time without a failure after which counts of failures are halved. off: never.")
 	t.count("limits.sockjs_sessions", &c.Limits.SockJSSessions, 10_000, 10_000_000,
 		"Sessions over SockJS without a WebSocket, all together. A further one is refused with 503.")
 

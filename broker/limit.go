@@ -1,0 +1,70 @@
+package broker
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// limit names one bound on who may come in. Every refusal for such a bound goes
+// through [Broker.refuse].
+type limit uint8
+
+const (
+	limitSessions limit = iota
+	limitSessionsPerUser
+	limitSessionsPerAddress
+	limitUnauthenticated
+	limitUnauthenticatedPerAddress
+	limitLoginFailures
+	limitAddressFailures
+	numLimits
+)
+
+// limits are what a client and an operator are told of each limit. The key is
+// that of the binary's configuration; the field of [Limits] has the same words.
+var limits = [numLimits]struct {
+	key    string
+	text   string
+	status int
+}{
+	limitSessions:                  {"limits.sessions", "too many sessions", http.StatusServiceUnavailable},
+	limitSessionsPerUser:           {"limits.sessions_per_user", "too many sessions of this user", http.StatusTooManyRequests},
+	limitSessionsPerAddress:        {"limits.sessions_per_address", "too many sessions from your address", http.StatusTooManyRequests},
+	limitUnauthenticated:           {"limits.unauthenticated", "too many unauthenticated connections", http.StatusTooManyRequests},
+	limitUnauthenticatedPerAddress: {"limits.unauthenticated_per_address", "too many unauthenticated connections from your address", http.StatusTooManyRequests},
+	limitLoginFailures:             {"limits.login_failures", "too many failed attempts, try again later", http.StatusTooManyRequests},
+	limitAddressFailures:           {"limits.address_failures", "too many failed attempts from your address, try again later", http.StatusTooManyRequests},
+}
+
+// exceeded is one limit that somebody has met. It is an error only inside the
+// package: refuse turns it into what the client is told.
+type exceeded struct {
+	limit limit
+	value int
+	after time.Duration // when to try again
+}
+
+func (e *exceeded) Error() string {
+	l := limits[e.limit]
+	return fmt.Sprintf("%s: %s is %d", l.text, l.key, e.value)
+}
+
+// refusal is the answer before the upgrade.
+func (e *exceeded) refusal() *auth.Refusal {
+	return &auth.Refusal{Status: limits[e.limit].status, RetryAfter: max(e.after, time.Second), Reason: e.Error()}
+}
+
+// failure is the answer after the upgrade.
+func (e *exceeded) failure() *Error { return &Error{Reason: ReasonLimit, Message: e.Error()} }
+
+// refuse counts and logs that a limit turned somebody away, and returns e.
+func (b *Broker) refuse(e *exceeded, remote netip.AddrPort, user string) *exceeded {
+	b.stats.limits[e.limit].Add(1)
+	b.warn("refused by a limit", limits[e.limit].key+" "+clientNetwork(remote.Addr()).String(),
+		"limit", limits[e.limit].key, "value", e.value, "remote", remote, "user", brief(user))
+	return e
+}
