@@ -165,6 +165,10 @@ func (b *Broker) session(id string) *session {
 	return s
 }
 
+// join counts a session that has its seat, and with it is in the registry of
+// users.
+func (b *Broker) join() { b.stats.connected.Add(1) }
+
 // leave gives the seat of a session back.
 func (b *Broker) leave(s *session) {
 	b.seats.leave(s.peer.Addr(), s.userName(), s.id)

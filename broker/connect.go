@@ -61,7 +61,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.admission.Release()
 	s.admission = nil
 	s.joined = true
-	s.b.stats.connected.Add(1)
+	s.b.join()
 	if s.b.revoked(p) { // while it was connecting
 		return failure(ReasonRevoked, "session revoked")
 	}

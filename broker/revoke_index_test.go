@@ -26,7 +26,10 @@ func TestRevocationLooksAtNobodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.credentials.add(s.principal.Load(), s)
-		b.join(s)
+		if fail := s.sit(s.userName()); fail != nil {
+			t.Fatal(fail)
+		}
+		b.join()
 	}
 	for _, tc := range []struct {
 		r    auth.Revocation
