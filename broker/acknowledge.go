@@ -11,9 +11,6 @@ import (
 // acknowledge handles ACK and NACK. What is unknown or settled already is
 // ignored: after an UNSUBSCRIBE a late ACK is a normal race.
 func (s *session) acknowledge(f *frames.Frame, bt *batch) *Error {
-	if f.Command == frames.CommandNack && s.version == frames.V10 {
-		return failure(ReasonProtocolError, "NACK is not a STOMP 1.0 command")
-	}
 	var settled []unacknowledged
 	switch s.version {
 	case frames.V12:

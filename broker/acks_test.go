@@ -324,7 +324,7 @@ func TestAckRefused(t *testing.T) {
 		version, command, message string
 		headers                   []string
 	}{
-		{"1.0", "NACK", "NACK is not a STOMP 1.0 command", []string{"message-id", "1"}},
+		{"1.0", "NACK", "message-id", []string{"id", "1"}},
 		{"1.0", "ACK", "message-id", []string{"id", "1"}},
 		{"1.1", "ACK", "message-id", []string{"subscription", "s"}},
 		{"1.1", "ACK", "subscription", []string{"message-id", "1"}},

@@ -205,7 +205,7 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 	case mode == "" || mode == "auto":
 	case mode == "client":
 		sub.mode = ackClient
-	case mode == "client-individual" && s.version != frames.V10:
+	case mode == "client-individual": // of 1.1, but RabbitMQ and ActiveMQ take it from clients of 1.0, and NACK
 		sub.mode = ackIndividual
 	default:
 		return nil, failure(ReasonProtocolError, "ack must be auto, client or client-individual")
@@ -232,14 +232,16 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 	return sub, nil
 }
 
-// consume makes sub a consumer of its queue. `prefetch-count` (RabbitMQ's and
-// ActiveMQ's name for it) bounds what it holds unacknowledged.
+// consume makes sub a consumer of its queue. `prefetch-count`, RabbitMQ's name for
+// it, bounds what it holds unacknowledged; 0 means no bound of its own, as there.
+// Topics take the header and ignore it: they keep nothing for a subscriber, see
+// docs/decisions/topic-acks.md.
 func (s *session) consume(sub *subscription, f *frames.Frame) *Error {
 	prefetch := s.b.o.Queues.Prefetch
 	if v, ok := f.Lookup("prefetch-count"); ok {
 		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			return failure(ReasonProtocolError, "prefetch-count must be a whole number from 1")
+		if err != nil || n < 0 {
+			return failure(ReasonProtocolError, "prefetch-count must be a whole number, 0 for no limit but limits.unacknowledged")
 		}
 		prefetch = n
 	}

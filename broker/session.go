@@ -189,7 +189,7 @@ func (s *session) data(p []byte) error {
 	for {
 		f, ok, err := s.dec.Next()
 		if err != nil {
-			s.end(decodeFailure(err), "", s.work())
+			s.unreadable(err)
 			return nil
 		}
 		if !ok {
@@ -223,7 +223,20 @@ func (s *session) guarded(f *frames.Frame, bt *batch) (fail *Error) {
 	return s.command(f, bt)
 }
 
-func decodeFailure(err error) *Error {
+// unreadable ends the session, which has sent what is no frame. It is a function
+// of its own to keep the stack small that a heart-beat needs.
+//
+//go:noinline
+func (s *session) unreadable(err error) {
+	command, receipt := s.dec.Failed()
+	s.end(decodeFailure(err, command), receipt, s.work())
+}
+
+// decodeFailure is what the client is told of a frame that cannot be read.
+func decodeFailure(err error, command string) *Error {
+	if errors.Is(err, frames.ErrUnknownCommand) && command != "" {
+		return failure(ReasonProtocolError, "unknown command %q", command)
+	}
 	var limit *frames.LimitError
 	if errors.As(err, &limit) {
 		return &Error{Reason: ReasonTooBig, Message: limit.Error()}

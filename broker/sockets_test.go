@@ -79,8 +79,8 @@ func stompViolations() []violation {
 	}
 	const tooBig, tooMany = "frame larger than 65536 bytes", "more than 100 headers"
 	return []violation{
-		breach("unknown command", "HELLO\n\n\x00", 1002, "unknown command"),
-		breach("lower case", "send\ndestination:/topic/a\n\n\x00", 1002, "unknown command"),
+		breach("unknown command", "HELLO\n\n\x00", 1002, `unknown command "HELLO"`),
+		breach("lower case", "send\ndestination:/topic/a\n\n\x00", 1002, `unknown command "send"`),
 		breach("server command", "MESSAGE\n\n\x00", 1002, "MESSAGE is not a client command"),
 		breach("second CONNECT", "CONNECT\naccept-version:1.2\n\n\x00", 1002, "already connected"),
 		breach("no colon", "SEND\nnonsense\n\n\x00", 1002, "header line without a colon"),
@@ -120,7 +120,7 @@ func unauthenticatedViolations() []violation {
 	return []violation{
 		breach("SEND first", "SEND\ndestination:/topic/a\n\nx\x00", 1008, "authentication required"),
 		breach("SUBSCRIBE first", "SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\x00", 1008, "authentication required"),
-		breach("HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1002, "unknown command"),
+		breach("HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1002, `unknown command "GET"`),
 		breach("TLS", "\x16\x03\x01\x02\x00\x01\x00", 1002, "unknown command"),
 		breach("no common version", "CONNECT\naccept-version:9.9\n\n\x00", 1002, "supported versions are 1.0,1.1,1.2"),
 		breach("heart-beat in words", "CONNECT\naccept-version:1.2\nheart-beat:a,b\n\n\x00", 1002, badBeat),

@@ -30,12 +30,11 @@ func TestSubscribeRefused(t *testing.T) {
 		{"prefix of a prefix", "1.2", 1002, "/topic/", []string{"id", "1", "destination", "/topicx/a"}},
 		{"pattern above the prefix", "1.2", 1002, "/topic/", []string{"id", "1", "destination", "/**"}},
 		{"unknown ack mode", "1.2", 1002, "client-individual", []string{"id", "1", "destination", "/topic/a", "ack", "manual"}},
-		{"trap 28: client-individual in 1.0", "1.0", 1002, "ack", []string{"id", "1", "destination", "/topic/a", "ack", "client-individual"}},
 		{"pattern of queues", "1.2", 4403, "one queue", []string{"id", "1", "destination", "/queue/*"}},
 		{"pattern of handlers", "1.2", 4403, "pattern", []string{"id", "1", "destination", "/app/*"}},
 		{"pattern of user destinations", "1.2", 4403, "pattern", []string{"id", "1", "destination", "/user/queue/*"}},
 		{"prefetch-count that is no number", "1.2", 1002, "prefetch-count", []string{"id", "1", "destination", "/queue/a", "prefetch-count", "many"}},
-		{"prefetch-count 0", "1.2", 1002, "prefetch-count", []string{"id", "1", "destination", "/queue/a", "prefetch-count", "0"}},
+		{"negative prefetch-count", "1.2", 1002, "prefetch-count", []string{"id", "1", "destination", "/queue/a", "prefetch-count", "-1"}},
 		{"too many", "1.2", 4429, "more than 2 subscriptions", []string{"id", "1", "destination", "/topic/a", "twice", "yes"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -7,8 +7,8 @@ import "bytes"
 // goroutine and no lock, and is for one goroutine at a time. The zero value is ready for use; a Decoder must not be copied.
 //
 // It reads liberally where that is unambiguous: lines may end with CR LF in every version, a colon in a value needs no
-// escape, and the header block may end with the NUL itself, as in the DISCONNECT example of the specifications. It is strict
-// where a second reading would be possible: a content-length that is not plain digits, a missing NUL, a bare carriage
+// escape, the header block may end with the NUL itself, as in the DISCONNECT example of the specifications, NULs between
+// frames are skipped, and a frame that has no body may have ends of line in its place. It is strict where a second reading would be possible: a content-length that is not plain digits, a missing NUL, a bare carriage
 // return in the header block and an undefined escape sequence are errors.
 //
 // Frames that lie in one chunk are not copied. An unfinished one is kept in a pooled buffer, which an idle Decoder does not
@@ -17,7 +17,7 @@ type Decoder struct {
 	in     []byte     // fed and not yet taken
 	cur    []byte     // taken: command and header block, then the body; the octets before in, or ws.buf
 	ws     *workspace // what the current frame needs; nil between frames
-	err    error      // the error that ended decoding
+	failed *failure   // what ended decoding
 	limits Limits
 
 	line   int // where the current header line begins in cur
@@ -55,7 +55,7 @@ func (d *Decoder) SetLimits(l Limits) { d.limits = l }
 // authentication), another Feed joins the rest and p in a copy, unlimited; better not to read on meanwhile.
 func (d *Decoder) Feed(p []byte) {
 	switch {
-	case d.err != nil:
+	case d.failed != nil:
 	case len(d.in) == 0:
 		d.in = p
 	default:
@@ -85,8 +85,9 @@ func (d *Decoder) Next() (f *Frame, ok bool, err error) {
 			err = d.readBody()
 		}
 		if err != nil {
+			failed := d.explain(err)
 			d.Release()
-			d.err = err
+			d.failed = failed
 			return nil, false, err
 		}
 		if d.state == complete {
@@ -94,7 +95,10 @@ func (d *Decoder) Next() (f *Frame, ok bool, err error) {
 		}
 	}
 	d.settle()
-	return nil, false, d.err
+	if d.failed != nil {
+		return nil, false, d.failed.err
+	}
+	return nil, false, nil
 }
 
 // Buffered returns how many octets of an unfinished frame the Decoder holds, once Next has returned ok == false. It is
@@ -114,7 +118,8 @@ func (d *Decoder) Release() {
 	*d = Decoder{}
 }
 
-// skipEOLs skips the ends of line between frames and begins a frame at what is none.
+// skipEOLs skips the ends of line between frames, and NULs, which some clients send behind a content-length that counts
+// their own. It begins a frame at anything else.
 func (d *Decoder) skipEOLs() error {
 	for i, c := range d.in {
 		switch {
@@ -124,6 +129,7 @@ func (d *Decoder) skipEOLs() error {
 			return errReturn
 		case c == '\r':
 			d.cr = true
+		case c == 0:
 		default:
 			d.in = d.in[i:]
 			d.begin()
@@ -266,18 +272,25 @@ func (d *Decoder) endHeaders() (err error) {
 	if d.length > d.limits.frame()-d.head {
 		return d.frameTooLarge()
 	}
-	if d.length > 0 && d.bodyForbidden() {
-		return errBody
-	}
 	d.state = inBody
 	d.restart()
 	return nil
 }
 
-// bodyForbidden tells whether a body on the current frame is an error. In 1.0, where the body of a SUBSCRIBE, for one, "is
-// ignored", it is only thrown away.
+// bodyForbidden tells whether a body on the current frame is an error, unless it is nothing but ends of line: hand-made
+// clients end a frame with one too many, and RabbitMQ and ActiveMQ take it. In 1.0, where the body of a SUBSCRIBE, for one,
+// "is ignored", it is only thrown away.
 func (d *Decoder) bodyForbidden() bool {
 	return d.version != V10 && !hasBody(d.ws.frame.Command)
+}
+
+func onlyEOLs(p []byte) bool {
+	for _, c := range p {
+		if c != '\n' && c != '\r' {
+			return false
+		}
+	}
+	return true
 }
 
 // readBody takes what there is of the body, as many octets as content-length says or up to the first NUL, and ends the
@@ -288,6 +301,9 @@ func (d *Decoder) readBody() error {
 	if d.length >= 0 {
 		n = min(d.length-len(d.cur), len(d.in))
 		ends = n < len(d.in)
+		if d.bodyForbidden() && !onlyEOLs(d.in[:n]) {
+			return errBody
+		}
 		if ends && d.in[n] != 0 {
 			return errEnd
 		}
@@ -297,7 +313,7 @@ func (d *Decoder) readBody() error {
 		if !ends {
 			n = len(d.in)
 		}
-		if n > 0 && d.bodyForbidden() {
+		if d.bodyForbidden() && !onlyEOLs(d.in[:n]) {
 			return errBody
 		}
 		if n > d.limits.frame()-d.head-len(d.cur) {

@@ -253,7 +253,7 @@ func TestEveryCommandIsKnown(t *testing.T) {
 }
 
 func TestUnknownCommandIsRefusedAtItsFirstWrongOctet(t *testing.T) {
-	for _, in := range []string{"G", "send", "SENT", "SEND ", "SEND\rX", "CONNECTEDX", "\x16\x03\x01", "\x00", " SEND", "UNSUBSCRIBE\r\r", "SEND\x00", "\xef\xbb\xbfSEND"} {
+	for _, in := range []string{"G", "send", "SENT", "SEND ", "SEND\rX", "CONNECTEDX", "\x16\x03\x01", "\x00G", " SEND", "UNSUBSCRIBE\r\r", "SEND\x00", "\xef\xbb\xbfSEND"} {
 		for _, chunks := range [][]string{{in}, octetwise(in)} {
 			_, err := decode(V12, chunks...)
 			wantError(t, err, "unknown command")

@@ -3,6 +3,7 @@ package frames
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -159,7 +160,7 @@ func canExpress(v Version, command string, h Header) bool {
 // trimmed is h as a reader of 1.0 has it; a CONNECT without accept-version is one of 1.0.
 func trimmed(v Version, command string, h Header) Header {
 	if v == V10 || v == Unnegotiated && command == CommandConnect {
-		h.Value = string(bytes.TrimLeft([]byte(h.Value), " "))
+		h.Value = strings.Trim(h.Value, " \t")
 	}
 	return h
 }

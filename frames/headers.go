@@ -45,14 +45,17 @@ func (w *workspace) parseHeaders(octets []byte, v Version) (length int, err erro
 	}
 	if is10(f, v) {
 		for i := range f.Headers {
-			f.Headers[i].Value = strings.TrimLeft(f.Headers[i].Value, " ")
+			f.Headers[i].Value = trim(f.Headers[i].Value)
 		}
 	}
 	return contentLength(f)
 }
 
-// is10 tells whether f is a frame of 1.0, in which spaces after the colon do not count ("login: user"): by what was
-// negotiated, and before that by a CONNECT that does not ask for another version.
+// trim removes the blanks around a value of 1.0.
+func trim(s string) string { return strings.Trim(s, " \t") }
+
+// is10 tells whether f is a frame of 1.0, in which blanks around values do not count ("login: user"), as ActiveMQ reads
+// it: by what was negotiated, and before that by a CONNECT that does not ask for another version.
 func is10(f *Frame, v Version) bool {
 	if v != Unnegotiated || f.Command != CommandConnect {
 		return v == V10

@@ -6,6 +6,10 @@ type SyntaxError struct{ reason string }
 // Error says in one constant line what is wrong. It repeats nothing of what the peer sent and may be sent to the client.
 func (e *SyntaxError) Error() string { return e.reason }
 
+// ErrUnknownCommand is the error of a [Decoder] that was given something else than a command of STOMP. It often means that
+// the peer speaks another protocol. [Decoder.Failed] says which word it was.
+var ErrUnknownCommand = errCommand
+
 var (
 	errCommand       = &SyntaxError{"unknown command"}
 	errReturn        = &SyntaxError{"carriage return without line feed"}

@@ -12,7 +12,7 @@ const (
 	// Unnegotiated is the time before CONNECTED: nothing is escaped or unescaped. A CONNECT without accept-version is read
 	// as one of 1.0.
 	Unnegotiated Version = iota
-	// V10 is STOMP 1.0: no escape sequences at all, spaces after the colon of a header do not count.
+	// V10 is STOMP 1.0: no escape sequences at all, blanks around the value of a header do not count.
 	V10
 	// V11 is STOMP 1.1: \n, \c and \\ are escape sequences.
 	V11
