@@ -33,6 +33,7 @@ type Broker struct {
 	throttle  throttle
 	watchers  watchers
 	selectors selectors
+	reserved  reserved
 	quiet     loglimit.Limiter // of records that clients can cause
 	denials   denials
 
@@ -90,6 +91,11 @@ func New(o Options) (*Broker, error) {
 	b.mux.literal = map[string]Handler{
 		sessionRefresh[len("/app"):]: HandlerFunc(b.refresh),
 		bootstrap[len("/app"):]:      HandlerFunc(b.bootstrap),
+	}
+	for _, name := range []string{sessionNotices, softErrors} {
+		if err := b.Reserve(name[len(userPrefix):]); err != nil {
+			return nil, err
+		}
 	}
 	b.sweeper = newSweeper(b)
 	b.spawn(b.sweeper.run)

@@ -106,6 +106,9 @@ func (s *session) mayBeSent(f *frames.Frame, bt *batch) (topics.Destination, *Er
 		fail = failure(ReasonProtocolError, "a message cannot be sent to a pattern")
 	}
 	if fail == nil {
+		fail = s.forgery(d)
+	}
+	if fail == nil {
 		fail = s.maySend(d, bt)
 	}
 	return d, fail

@@ -103,6 +103,9 @@ func New(b *broker.Broker, o Options) (*Flow, error) {
 	if err := b.Handle("/app/registration", broker.HandlerFunc(f.serve)); err != nil {
 		return nil, fmt.Errorf("webflow: %w", err)
 	}
+	if err := b.Reserve(registrationDestination, authorizationDestination); err != nil {
+		return nil, fmt.Errorf("webflow: %w", err)
+	}
 	f.unobserve = b.Observe(broker.Observer{Subscribed: f.subscribed, Disconnected: f.disconnected})
 	return f, nil
 }

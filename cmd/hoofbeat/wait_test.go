@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker/client"
@@ -151,5 +152,37 @@ auth:
 	hook.Close()
 	if status, _ := waitTicket(t, s, p.token("bob"), "login-1"); status != 503 {
 		t.Errorf("without the backend: HTTP %d", status)
+	}
+}
+
+// Nobody can tell a page its result in the broker's name, though a rule allows to
+// send to every user.
+func TestResultsCannotBeForged(t *testing.T) {
+	p := newProvider(t)
+	conf := write(t, "hoofbeat.yaml", `
+auth: {jwt: [{issuer: "`+p.URL+`", audience: hoofbeat}]}
+rules: [{allow: [send], destination: "/user/*/**", any_user: true}]
+`)
+	check := run(t, 0, nil, "config", "check", "-c", conf)
+	if out := check.out.String(); !strings.Contains(out, "warning: ") || !strings.Contains(out, "hoofbeat.yaml:3: rules: ") {
+		t.Errorf("config check: %s", out)
+	}
+	s := serve(t, nil, "-c", conf)
+	if !strings.Contains(s.stderr(), `"level":"WARN","msg":"hoofbeat.yaml:3: rules: `) {
+		t.Errorf("the log does not warn: %s", s.stderr())
+	}
+	ann := newWaiter(t, connectAs(t, "ann", s.url, client.Options{Header: bearerHeader(p.token("ann"))}))
+	for _, destination := range []string{"/user/ann/topic/authorization", "/user/ann/topic/registration", "/user/ann/topic/session"} {
+		bob := connectAs(t, "bob", s.url, client.Options{Header: bearerHeader(p.token("bob"))})
+		_ = bob.Send(destination, "text/plain", []byte("forged")) // it may be refused while it is being sent
+		closed(t, bob, 4403)
+	}
+	id := announce(t, s, "payment", `{"owner":{"user":"ann"}}`)
+	if ok, _ := ann.register(t, id); !ok {
+		t.Error("not registered")
+	}
+	s.call(t, "POST", "/api/v1/operations/payment/result", `{"result":"DONE"}`, nil)
+	if m := receive(t, ann.results); string(m.Body) != result(id, `"DONE"`) {
+		t.Errorf("ann is told %s", m.Body)
 	}
 }

@@ -131,7 +131,7 @@ func (a *App) Run(ctx context.Context) error {
 	for _, d := range doors {
 		d.announce(log)
 	}
-	for _, text := range a.o.Config.Warnings() {
+	for _, text := range Warnings(a.o.Config) {
 		log.Warn(text)
 	}
 	if a.o.Config.Development() {

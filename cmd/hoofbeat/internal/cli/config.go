@@ -48,7 +48,8 @@ func (p *Program) configCheck() *cobra.Command {
 		Short: "Say what is wrong with the configuration",
 		Long: `Read the file, the HOOFBEAT_* variables and the flags as the broker would, and the users,
 certificates and keys that they name. Every mistake is printed with its place, and the
-exit code is then 1. If there is none, what is in force and not a default is printed,
+exit code is then 1. If there is none, warnings of what has no effect or is a risk are
+printed, the exit code being 0, and what is in force and not a default is printed,
 what compatibility has set among it.`,
 		Example: `  hoofbeat config check -c hoofbeat.yaml
   HOOFBEAT_LIMITS_FRAME=1MiB hoofbeat config check -c hoofbeat.yaml --listen :8080`,
@@ -70,7 +71,7 @@ what compatibility has set among it.`,
 		if _, err = fmt.Fprintf(p.Out, "%s: good%s\n", cmp.Or(file, "configuration"), note); err != nil {
 			return err
 		}
-		for _, text := range c.Warnings() {
+		for _, text := range app.Warnings(c) {
 			if _, err = fmt.Fprintf(p.Out, "warning: %s\n", text); err != nil {
 				return err
 			}

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// Warnings returns what a configuration that is good says in vain or at a risk,
+// each as one line that names the key. `hoofbeat config check` prints them, and
+// [App.Run] logs them.
+func Warnings(c *config.Config) []string {
+	warnings := append(slices.Clone(c.Warnings()), forgeries(c)...)
+	if c.Auth.Tickets.Signed && len(c.Nodes) > 0 {
+		warnings = append(warnings, "auth.tickets.signed: each of several nodes takes a signed ticket once, so with nodes a ticket lets in as many clients as there are nodes")
+	}
+	return warnings
+}
+
+// own are the private destinations that no client may SEND to, see
+// broker.Broker.Reserve.
+func own(c *config.Config) []string {
+	list := []string{"/topic/session", "/queue/errors"}
+	if c.WebFlow.Enabled {
+		list = append(list, "/topic/registration", "/topic/authorization")
+	}
+	return list
+}
+
+// forgeries finds rules that seem to let a client send what only the broker says.
+func forgeries(c *config.Config) []string {
+	var warnings []string
+	for _, r := range c.Rules {
+		var in []string
+		for _, path := range own(c) {
+			if allowsSend(r, path) {
+				in = append(in, "/user/{name}"+path)
+			}
+		}
+		if len(in) > 0 {
+			warnings = append(warnings, fmt.Sprintf("%s:%d: rules: %q does not allow a SEND to %s: what clients hear there comes from the broker only",
+				r.File, r.Line, r.Destination, strings.Join(in, ", ")))
+		}
+	}
+	return warnings
+}
+
+var variable = regexp.MustCompile(`\{[^}]*\}`)
+
+// allowsSend reports whether a rule allows some client to send to a private path of
+// some user.
+func allowsSend(r config.Rule, path string) bool {
+	if !r.Allow {
+		return false
+	}
+	user := "somebody"
+	destination := variable.ReplaceAllString(r.Destination, "*")
+	if parts := strings.Split(destination, "/"); len(parts) > 2 && !strings.ContainsAny(parts[2], "*?") {
+		user = parts[2]
+	}
+	var actions []auth.Action
+	for _, a := range r.Actions {
+		if a == "send" {
+			actions = append(actions, auth.Send)
+		}
+	}
+	rules, err := auth.NewRules(auth.Rule{Effect: auth.Allow, Actions: actions, Destination: destination, AnyUser: true})
+	return err == nil && len(actions) > 0 &&
+		rules.Authorize(context.Background(), &auth.Principal{Name: user}, auth.Send, "/user/"+user+path) == nil
+}
