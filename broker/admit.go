@@ -43,7 +43,7 @@ func (b *Broker) Admit(r *http.Request) (Admission, error) {
 	if b.accepting() != nil {
 		return Admission{}, &auth.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: time.Second, Reason: "draining"}
 	}
-	if !b.origins.allow(r) {
+	if !b.policy.Load().origins.allow(r) {
 		return Admission{}, &auth.Refusal{Status: http.StatusForbidden, Reason: "origin not allowed"}
 	}
 	remote := b.ClientAddress(r)
@@ -161,7 +161,7 @@ func (b *Broker) ClientAddress(r *http.Request) netip.AddrPort {
 }
 
 func (b *Broker) trusted(a netip.Addr) bool {
-	for _, p := range b.o.TrustedProxies {
+	for _, p := range b.policy.Load().trusted {
 		if p.Contains(a.Unmap()) {
 			return true
 		}

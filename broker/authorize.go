@@ -68,7 +68,7 @@ func (s *session) mayObservePattern(sub *subscription, bt *batch) *Error {
 
 // covers asks how much of a pattern the client may see.
 func (s *session) covers(pattern string, d topics.Destination, bt *batch) (auth.Coverage, *Error) {
-	pa, ok := s.b.o.Authorizer.(auth.PatternAuthorizer)
+	pa, ok := s.b.policy.Load().authorizer.(auth.PatternAuthorizer)
 	if !ok {
 		return auth.Some, nil
 	}
@@ -92,12 +92,12 @@ func (s *session) authorize(act auth.Action, d topics.Destination, name string, 
 		return nil
 	}
 	var err error
-	if rules, ok := s.b.o.Authorizer.(*auth.Rules); ok { // never blocks
-		err = rules.Authorize(s.b.ctx, s.principal.Load(), act, name)
+	if p := s.b.policy.Load(); p.rules != nil { // never blocks
+		err = p.rules.Authorize(s.b.ctx, s.principal.Load(), act, name)
 	} else {
 		s.user(bt, func(ctx context.Context) {
 			_, err = guard(func() (struct{}, error) {
-				return struct{}{}, s.b.o.Authorizer.Authorize(ctx, s.principal.Load(), act, name)
+				return struct{}{}, s.b.policy.Load().authorizer.Authorize(ctx, s.principal.Load(), act, name)
 			})
 		})
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,7 @@ const userPrefix = "/user"
 // methods are safe for concurrent use.
 type Broker struct {
 	o         Options
-	origins   origins
+	policy    atomic.Pointer[policy]
 	router    *topics.Router[*subscription]
 	queues    *queueStore
 	mux       mux
@@ -80,14 +81,13 @@ func New(o Options) (*Broker, error) {
 		locals:    make(map[*Subscription]struct{}),
 		listeners: make(map[interface{ Close() error }]struct{}),
 	}
-	b.origins, _ = compileOrigins(o.Origins) // checked by withDefaults
+	b.policy.Store(newPolicy(&b.o))
 	b.queues = workqueue.New[*Message, *batch](queueLimits(o.Queues), deadLetter)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	b.caps.init(o.Limits)
-	b.seats.init(o.Limits, b.router)
-	b.throttle.init(throttleOptions{
-		login: o.Limits.LoginFailures, network: o.Limits.AddressFailures, longest: o.FailureWait, decay: o.FailureDecay,
-	})
+	b.caps.networks = make(map[netip.Addr]int)
+	b.seats.init(b.router)
+	b.throttle.init()
+	b.enforce(o.Limits)
 	b.mux.literal = map[string]Handler{
 		sessionRefresh[len("/app"):]: HandlerFunc(b.refresh),
 		bootstrap[len("/app"):]:      HandlerFunc(b.bootstrap),

@@ -34,8 +34,10 @@ type place struct {
 // handshake to its CONNECT, one round trip.
 const minAge = 100 * time.Millisecond
 
-func (c *caps) init(l Limits) {
-	c.networks = make(map[netip.Addr]int)
+// limit sets the caps. Those who are in already stay.
+func (c *caps) limit(l Limits) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.maxAll, c.maxNetwork = l.Unauthenticated, l.UnauthenticatedPerAddress
 }
 

@@ -78,6 +78,7 @@ func parse(f *frames.Frame) (topics.Destination, *Error) {
 type target struct {
 	dest      topics.Destination
 	principal *auth.Principal // that the rules allowed it to
+	policy    *policy         // with these rules
 }
 
 // sendable checks where a SEND goes and whether it may.
@@ -85,17 +86,16 @@ func (s *session) sendable(f *frames.Frame, bt *batch) (topics.Destination, *Err
 	if s.b.refusesBody(f.Body) {
 		return topics.Destination{}, failure(ReasonProtocolError, "a body with a NUL byte is refused (limits.nul: refuse)")
 	}
-	if t := s.target; t != nil && t.dest.Name == f.Get(frames.HeaderDestination) && t.principal == s.principal.Load() {
+	now := s.b.policy.Load()
+	if t := s.target; t != nil && t.dest.Name == f.Get(frames.HeaderDestination) && t.principal == s.principal.Load() && t.policy == now {
 		return t.dest, nil
 	}
 	d, fail := s.mayBeSent(f, bt)
-	if fail == nil {
-		if _, pure := s.b.o.Authorizer.(*auth.Rules); pure { // who would say the same again
-			if s.target == nil {
-				s.target = new(target)
-			}
-			*s.target = target{d.Clone(), s.principal.Load()}
+	if fail == nil && now.rules != nil { // they would say the same again
+		if s.target == nil {
+			s.target = new(target)
 		}
+		*s.target = target{d.Clone(), s.principal.Load(), now}
 	}
 	return d, fail
 }
@@ -199,8 +199,8 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 	if _, twice := s.find(id); twice != nil && ok {
 		return nil, failure(ReasonProtocolError, "subscription id %s is already in use", strconv.QuoteToASCII(id))
 	}
-	if len(s.subs) >= s.b.o.Limits.Subscriptions {
-		return nil, failure(ReasonLimit, "more than %d subscriptions", s.b.o.Limits.Subscriptions)
+	if len(s.subs) >= s.b.policy.Load().limits.Subscriptions {
+		return nil, failure(ReasonLimit, "more than %d subscriptions", s.b.policy.Load().limits.Subscriptions)
 	}
 	// A header's string keeps the whole header block alive.
 	sub := &subscription{s: s, id: strings.Clone(id), dest: d.Clone()}

@@ -37,9 +37,9 @@ func (i *deflateInput) Data(p []byte) error {
 // for reasons that only the client's library knows.
 func (i *deflateInput) limit() {
 	s := (*session)(i.webSocketInput)
-	frame := s.b.o.Limits.Frame
+	frame := s.b.policy.Load().limits.Frame
 	if !s.joined {
-		frame = min(frame, s.b.o.Limits.UnauthenticatedFrame)
+		frame = min(frame, s.b.policy.Load().limits.UnauthenticatedFrame)
 	}
 	i.ws.MaxMessage = 0
 	if frame != unlimited {

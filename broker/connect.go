@@ -50,8 +50,6 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	send, hear := frames.NegotiateHeartBeat(s.b.o.HeartBeat, theirs)
 	s.sendEvery, s.hearEvery = int64(send), int64(hear)
 	s.dec.SetVersion(version)
-	l := s.b.o.Limits
-	s.dec.SetLimits(frames.Limits{Frame: frameLimit(l.Frame), Headers: frameLimit(l.Headers), HeaderBytes: frameLimit(l.HeaderBytes)})
 	s.out.push(s.connected(), bt)
 	if !s.phase.CompareAndSwap(uint32(phaseNew), uint32(phaseOpen)) {
 		s.b.seats.leave(s.peer.Addr(), p.Name, s.id)
@@ -61,6 +59,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.admission.Release()
 	s.admission = nil
 	s.joined = true
+	s.limitFrames()
 	s.b.join()
 	if s.b.revoked(p) { // while it was connecting
 		return failure(ReasonRevoked, "session revoked")

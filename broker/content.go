@@ -33,7 +33,7 @@ const (
 
 // refusesBody reports whether nobody may send this body.
 func (b *Broker) refusesBody(body []byte) bool {
-	return b.o.Limits.NUL == NULRefuse && bytes.IndexByte(body, 0) >= 0
+	return b.policy.Load().limits.NUL == NULRefuse && bytes.IndexByte(body, 0) >= 0
 }
 
 // content is what has to be known about the bytes of a publication before they
@@ -83,7 +83,7 @@ func (p *publication) fit(sub *subscription) *publication {
 	if f == framingText {
 		unfit |= p.content & contentNotUTF8
 	}
-	if s.version < frames.V12 && s.b.o.Limits.NUL != NULPass {
+	if s.version < frames.V12 && s.b.policy.Load().limits.NUL != NULPass {
 		unfit |= p.content & contentNUL
 	}
 	if unfit == 0 {

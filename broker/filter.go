@@ -73,7 +73,7 @@ func (f *filter) deliver(p *publication, bt *batch) bool {
 		f.mu.Unlock()
 		return false
 	}
-	size, limit := messageSize(p.message()), f.sub.s.b.o.Limits.Outbox
+	size, limit := messageSize(p.message()), f.sub.s.b.policy.Load().limits.Outbox
 	if len(f.waiting) >= maxWaiting || f.bytes+size > limit {
 		f.mu.Unlock()
 		f.sub.s.end(failure(ReasonSlowConsumer, "more than %d messages or %d bytes wait for the authorization of your pattern", maxWaiting, limit), "", bt)
@@ -131,7 +131,7 @@ func (f *filter) ask(destination string, renewals int) bool {
 	s, name := f.sub.s, topics.Collapse(destination)
 	for {
 		_, err := guard(func() (struct{}, error) {
-			return struct{}{}, s.b.o.Authorizer.Authorize(s.context(), s.principal.Load(), auth.Subscribe, name)
+			return struct{}{}, s.b.policy.Load().authorizer.Authorize(s.context(), s.principal.Load(), auth.Subscribe, name)
 		})
 		f.mu.Lock()
 		if f.renewals != renewals && !f.closed {

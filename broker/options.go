@@ -219,6 +219,26 @@ func set[T int | int64 | time.Duration](v *T, def, off T) {
 	}
 }
 
+func (l *Limits) setDefaults() {
+	set(&l.Frame, 64<<10, unlimited)
+	set(&l.UnauthenticatedFrame, 8<<10, unlimited)
+	set(&l.Headers, 100, unlimited)
+	set(&l.HeaderBytes, 8<<10, unlimited)
+	set(&l.Subscriptions, 1000, unlimited)
+	set(&l.Transactions, 16, unlimited)
+	set(&l.TransactionFrames, 1000, unlimited)
+	set(&l.TransactionBytes, 1<<20, unlimited)
+	set(&l.Unacknowledged, 1000, unlimited)
+	set(&l.Outbox, 512<<10, unlimited)
+	set(&l.Unauthenticated, 1024, unlimited)
+	set(&l.UnauthenticatedPerAddress, 64, unlimited)
+	set(&l.Sessions, 100_000, unlimited)
+	set(&l.SessionsPerUser, 1000, unlimited)
+	set(&l.SessionsPerAddress, 10_000, unlimited)
+	set(&l.LoginFailures, 5, unlimited)
+	set(&l.AddressFailures, 50, unlimited)
+}
+
 const unlimited = int(^uint(0) >> 1)
 
 func (o Options) withDefaults() (Options, error) {
@@ -249,24 +269,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Nodes = slices.Clone(o.Nodes)
 	o.Origins = slices.Clone(o.Origins)
 	o.TrustedProxies = slices.Clone(o.TrustedProxies)
-	l := &o.Limits
-	set(&l.Frame, 64<<10, unlimited)
-	set(&l.UnauthenticatedFrame, 8<<10, unlimited)
-	set(&l.Headers, 100, unlimited)
-	set(&l.HeaderBytes, 8<<10, unlimited)
-	set(&l.Subscriptions, 1000, unlimited)
-	set(&l.Transactions, 16, unlimited)
-	set(&l.TransactionFrames, 1000, unlimited)
-	set(&l.TransactionBytes, 1<<20, unlimited)
-	set(&l.Unacknowledged, 1000, unlimited)
-	set(&l.Outbox, 512<<10, unlimited)
-	set(&l.Unauthenticated, 1024, unlimited)
-	set(&l.UnauthenticatedPerAddress, 64, unlimited)
-	set(&l.Sessions, 100_000, unlimited)
-	set(&l.SessionsPerUser, 1000, unlimited)
-	set(&l.SessionsPerAddress, 10_000, unlimited)
-	set(&l.LoginFailures, 5, unlimited)
-	set(&l.AddressFailures, 50, unlimited)
+	o.Limits.setDefaults()
 	q := &o.Queues
 	set(&q.Messages, 10_000, -1)
 	set(&q.Bytes, 64<<20, -1)

@@ -154,7 +154,7 @@ func (o *outbox) push(seg []byte, bt *batch) {
 // has found no processor: that is our slowness and not the client's. The caller
 // holds the lock and still does afterwards.
 func (o *outbox) room(n int, bt *batch) bool {
-	limit := o.s.b.o.Limits.Outbox
+	limit := o.s.b.policy.Load().limits.Outbox
 	for turn := 0; ; turn++ {
 		if o.closed {
 			return false
@@ -328,7 +328,7 @@ func (o *outbox) hasRoom() bool {
 	if o.closed {
 		return false
 	}
-	if o.bytes > o.s.b.o.Limits.Outbox/2 {
+	if o.bytes > o.s.b.policy.Load().limits.Outbox/2 {
 		o.starved = true
 		return false
 	}

@@ -31,8 +31,14 @@ const (
 	crowdWarning = time.Hour
 )
 
-func (s *seats) init(l Limits, users *topics.Router[*subscription]) {
+func (s *seats) init(users *topics.Router[*subscription]) {
 	s.users, s.networks = users, make(map[uint64]int32)
+}
+
+// limit sets the limits. Sessions that exceed them stay.
+func (s *seats) limit(l Limits) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.max, s.maxUser, s.maxNetwork = l.Sessions, l.SessionsPerUser, l.SessionsPerAddress
 }
 
@@ -116,7 +122,7 @@ func (s *session) sit(user string) *Error {
 	}
 	if crowded > 0 && !s.b.trusted(s.peer.Addr()) {
 		s.b.o.Logger.Log(s.b.ctx, slog.LevelWarn, "most sessions come from one address: if it is a proxy, it is missing from auth.trusted_proxies, and its clients share the limits of one address",
-			"address", s.peer.Addr(), "sessions", crowded, "sessions_per_address", s.b.o.Limits.SessionsPerAddress)
+			"address", s.peer.Addr(), "sessions", crowded, "sessions_per_address", s.b.policy.Load().limits.SessionsPerAddress)
 	}
 	return nil
 }

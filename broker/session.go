@@ -89,8 +89,6 @@ func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 		s.peer = w.remote()
 	}
 	s.out.s, s.out.wire = s, w
-	l := b.o.Limits
-	s.dec.SetLimits(frames.Limits{Frame: frameLimit(min(l.UnauthenticatedFrame, l.Frame)), Headers: min(20, l.Headers), HeaderBytes: frameLimit(l.HeaderBytes)})
 	now := b.now()
 	s.opened = int64(time.Since(b.started)) // exact: lists are sorted by it
 	s.lastHeard.Store(now)
@@ -102,6 +100,7 @@ func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	if err := b.addSession(s); err != nil {
 		return nil, err
 	}
+	s.limitFrames() // a policy that is set from now on finds the session
 	if a.place != nil {
 		a.place.session.Store(s)
 	}

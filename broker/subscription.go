@@ -95,7 +95,7 @@ func (sub *subscription) deliverAlone(p *publication, work *queueDelivery, bt *b
 		o.mu.Unlock()
 		return false
 	}
-	if track && work == nil && sub.mode != ackAuto && int(s.unacked.Load()) >= s.b.o.Limits.Unacknowledged {
+	if track && work == nil && sub.mode != ackAuto && int(s.unacked.Load()) >= s.b.policy.Load().limits.Unacknowledged {
 		o.mu.Unlock() // its publisher learns from the Delivery that it was not taken
 		return false
 	}
@@ -119,7 +119,7 @@ func (sub *subscription) deliverAlone(p *publication, work *queueDelivery, bt *b
 // mayHold reports whether the session may be given one more message to
 // acknowledge; if not, its consumers go on when it acknowledges some.
 func (s *session) mayHold(o *outbox) bool {
-	if int(s.unacked.Load()) < s.b.o.Limits.Unacknowledged {
+	if int(s.unacked.Load()) < s.b.policy.Load().limits.Unacknowledged {
 		return true
 	}
 	o.starved = true

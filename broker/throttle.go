@@ -76,9 +76,15 @@ type held struct {
 	admitted bool
 }
 
-func (t *throttle) init(o throttleOptions) {
-	t.o, t.seed = o, maphash.MakeSeed()
-	t.keys = make(map[throttleKey]*failures)
+func (t *throttle) init() {
+	t.seed, t.keys = maphash.MakeSeed(), make(map[throttleKey]*failures)
+}
+
+// limit sets what is free and how long a login waits.
+func (t *throttle) limit(o throttleOptions) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.o = o
 }
 
 // try is one attempt with a passcode that was let through to be compared.

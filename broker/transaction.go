@@ -30,12 +30,12 @@ func (s *session) transact(f *frames.Frame, bt *batch) *Error {
 		if tx != nil {
 			return failure(ReasonProtocolError, "transaction %s has begun already", strconv.QuoteToASCII(id))
 		}
-		if len(s.tx) >= s.b.o.Limits.Transactions {
-			return failure(ReasonLimit, "more than %d open transactions (limits.transactions)", s.b.o.Limits.Transactions)
+		if len(s.tx) >= s.b.policy.Load().limits.Transactions {
+			return failure(ReasonLimit, "more than %d open transactions (limits.transactions)", s.b.policy.Load().limits.Transactions)
 		}
 		size := transactionOverhead + len(id)
-		if s.txBytes+size > s.b.o.Limits.TransactionBytes {
-			return tooManyTransactionBytes(s.b.o.Limits)
+		if s.txBytes+size > s.b.policy.Load().limits.TransactionBytes {
+			return tooManyTransactionBytes(s.b.policy.Load().limits)
 		}
 		if s.tx == nil {
 			s.tx = make(map[string]*transaction)
@@ -80,7 +80,7 @@ func (s *session) inTransaction(id string, f *frames.Frame, bt *batch) *Error {
 	if tx == nil {
 		return unknownTransaction(id)
 	}
-	l := s.b.o.Limits
+	l := s.b.policy.Load().limits
 	if len(tx.frames) >= l.TransactionFrames {
 		return failure(ReasonLimit, "more than %d frames in a transaction (limits.transaction_frames)", l.TransactionFrames)
 	}

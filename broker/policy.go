@@ -1,0 +1,103 @@
+package broker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// Policy is the part of [Options] that may change while a Broker runs: who may do
+// what, and how much it may cost. The fields mean what they mean in Options.
+type Policy struct {
+	Authorizer     auth.Authorizer
+	Origins        []string
+	TrustedProxies []netip.Prefix
+	Limits         Limits
+}
+
+// policy is a Policy as everything reads it: one value that is never changed and
+// is swapped as a whole.
+type policy struct {
+	authorizer auth.Authorizer
+	rules      *auth.Rules // the authorizer, if it is one that never blocks
+	origins    origins
+	trusted    []netip.Prefix
+	limits     Limits
+}
+
+func newPolicy(o *Options) *policy {
+	p := &policy{authorizer: o.Authorizer, trusted: o.TrustedProxies, limits: o.Limits}
+	p.rules, _ = o.Authorizer.(*auth.Rules)
+	p.origins, _ = compileOrigins(o.Origins) // checked by validate
+	return p
+}
+
+// SetPolicy puts another policy in force, for new sessions and for those that are
+// connected. Nobody is disconnected for it:
+//
+//   - Subscriptions that the Authorizer denies from now on end, and their clients
+//     are told on /user/topic/session, as when a credential was renewed.
+//   - A limit that a session exceeds already holds for what it does next.
+//   - Origins and the limits for unauthenticated sockets hold for new connections.
+//
+// A subscription over a [Transport] ends when its client is heard next. The error
+// names the field that is wrong, and then the old policy stays.
+func (b *Broker) SetPolicy(p Policy) error {
+	o := b.o
+	o.Authorizer, o.Origins, o.TrustedProxies, o.Limits = p.Authorizer, slices.Clone(p.Origins), slices.Clone(p.TrustedProxies), p.Limits
+	if o.Authorizer == nil {
+		o.Authorizer = auth.Guarded()
+	}
+	o.Limits.setDefaults()
+	if err := o.validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	next := newPolicy(&o)
+	b.policy.Store(next)
+	b.enforce(next.limits)
+
+	b.mu.Lock()
+	all := make([]*session, 0, len(b.sessions))
+	for _, s := range b.sessions {
+		all = append(all, s)
+	}
+	b.mu.Unlock()
+	for _, s := range all {
+		s.do(s.adopt)
+	}
+	return nil
+}
+
+// enforce gives the limits to those who count for all sessions.
+func (b *Broker) enforce(l Limits) {
+	b.caps.limit(l)
+	b.seats.limit(l)
+	b.throttle.limit(throttleOptions{
+		login: l.LoginFailures, network: l.AddressFailures, longest: b.o.FailureWait, decay: b.o.FailureDecay,
+	})
+}
+
+// adopt puts the policy in force in a session. It runs in its reader.
+func (s *session) adopt(bt *batch) {
+	s.target = nil
+	s.limitFrames()
+	if !s.joined {
+		return
+	}
+	if err := s.reconsider(bt); err != nil {
+		s.end(failure(ReasonInternalError, "internal error"), "", bt)
+	}
+}
+
+// limitFrames tells the decoder the limits of the policy: the smaller ones before
+// CONNECTED.
+func (s *session) limitFrames() {
+	l := s.b.policy.Load().limits
+	if !s.joined {
+		l.Frame, l.Headers = min(l.UnauthenticatedFrame, l.Frame), min(20, l.Headers)
+	}
+	s.dec.SetLimits(frames.Limits{Frame: frameLimit(l.Frame), Headers: frameLimit(l.Headers), HeaderBytes: frameLimit(l.HeaderBytes)})
+}
