@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -137,19 +138,24 @@ func orHour(d time.Duration) time.Duration {
 }
 
 // ClientAddress returns the address that a request came from: the peer's, or,
-// when that is one of Options.TrustedProxies, the last in X-Forwarded-For that is
-// not a trusted proxy itself, with port 0. It is what limits per address go by,
-// what [SessionInfo] shows and an authenticator is told. It is not valid if
-// Request.RemoteAddr is no IP address and port, as on a Unix socket.
+// when that is one of Options.TrustedProxies or a Unix socket that
+// Options.TrustUnixSockets speaks of, the last in X-Forwarded-For that is not a
+// trusted proxy itself, with port 0. An address there may have a port and
+// brackets: 203.0.113.5:17085, [2001:db8::1]:443. The Forwarded header of
+// RFC 7239 is not read: a proxy that writes both would have to clean both of what
+// a client wrote. The address is what limits per address go by, what
+// [SessionInfo] shows and an authenticator is told. It is not valid if
+// Request.RemoteAddr is no IP address and port, as on a Unix socket, and nothing
+// better is known.
 func (b *Broker) ClientAddress(r *http.Request) netip.AddrPort {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !b.trusted(peer.Addr()) {
+	if err != nil && !(b.o.TrustUnixSockets && unixPeer(r)) || err == nil && !b.trusted(peer.Addr()) {
 		return peer
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
-		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
+		addr, ok := hop(hops[i])
+		if !ok {
 			break
 		}
 		peer = netip.AddrPortFrom(addr, 0)
@@ -158,6 +164,29 @@ func (b *Broker) ClientAddress(r *http.Request) netip.AddrPort {
 		}
 	}
 	return peer
+}
+
+// unixPeer reports whether a request came over a Unix socket.
+func unixPeer(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && strings.HasPrefix(local.Network(), "unix")
+}
+
+// hop reads an address of X-Forwarded-For as proxies write it.
+func hop(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.Addr().WithZone(""), true
+	}
+	if inner, ok := strings.CutPrefix(text, "["); ok {
+		if text, ok = strings.CutSuffix(inner, "]"); !ok {
+			return netip.Addr{}, false
+		}
+		addr, err := netip.ParseAddr(text)
+		return addr.WithZone(""), err == nil && addr.Is6()
+	}
+	addr, err := netip.ParseAddr(text)
+	return addr.WithZone(""), err == nil
 }
 
 func (b *Broker) trusted(a netip.Addr) bool {

@@ -46,6 +46,10 @@ type Options struct {
 	Origins []string
 	// TrustedProxies are the networks whose X-Forwarded-For header is believed.
 	TrustedProxies []netip.Prefix
+	// TrustUnixSockets believes X-Forwarded-For of requests that come over a Unix
+	// socket, where only a proxy on this machine can be. Without it they have no
+	// address, and no limit per address concerns them.
+	TrustUnixSockets bool
 
 	// Compression accepts permessage-deflate (RFC 7692) from WebSocket clients that
 	// offer it, in both directions and without context takeover: an idle

@@ -106,6 +106,9 @@ func (t *throttle) begin(ctx context.Context, addr netip.Addr, login string, hol
 	if e := t.enter(ctx, y.keys[0], deadline); e != nil {
 		return nil, e
 	}
+	if !network.IsValid() { // nobody knows who shares it
+		return y, nil
+	}
 	if e := t.enter(ctx, y.keys[1], deadline); e != nil {
 		t.mu.Lock()
 		t.leave(y.keys[0], time.Now(), nothing)
@@ -248,7 +251,9 @@ func (y *try) end(how outcome) *exceeded {
 	now := time.Now()
 	y.t.mu.Lock()
 	defer y.t.mu.Unlock()
-	y.t.leave(y.keys[1], now, how)
+	if y.keys[1].network.IsValid() {
+		y.t.leave(y.keys[1], now, how)
+	}
 	f := y.t.leave(y.keys[0], now, how)
 	if wait := f.next.Sub(now); how == failed && wait > 0 {
 		return y.t.exceeded(y.keys[0], wait)
@@ -319,6 +324,9 @@ func (t *throttle) get(k throttleKey, now time.Time) *failures {
 // wrongToken counts a wrong ticket or token. Beyond the failures that are free
 // it returns what the client is answered with instead of the refusal itself.
 func (t *throttle) wrongToken(addr netip.Addr) *exceeded {
+	if !addr.IsValid() {
+		return nil
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,7 +23,9 @@ import (
 // A name that is not in the list costs the same time as one that is, whatever the costs of the hashes, so that
 // the time tells nobody which names exist. At most half of the processors, and at least one, check passcodes at any
 // time; further logins wait their turn until their context is done, so that a flood of them leaves the broker
-// running for those who are in already.
+// running for those who are in already. The turns go round among the networks that the logins come from (an IPv4
+// address, or the /64 of an IPv6 address): at most 64 of one wait, and 1,024 in all. A user whose passcode was right
+// before, since the list was last replaced, takes no turn and waits for nobody.
 //
 // A Store is safe for concurrent use. It starts no goroutine.
 type Store struct {
@@ -32,7 +35,7 @@ type Store struct {
 	OnChange func(user string)
 
 	table   atomic.Pointer[table]
-	turns   chan struct{} // one element for each check that is going on
+	turns   *turns
 	compare func(hash, passcode []byte) error
 }
 
@@ -49,7 +52,7 @@ func New(list []User) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		turns:   make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		turns:   newTurns(max(1, runtime.GOMAXPROCS(0)/2)),
 		compare: bcrypt.CompareHashAndPassword,
 	}
 	s.table.Store(t)
@@ -111,7 +114,7 @@ func (s *Store) handshake(ctx context.Context, a *auth.Attempt) (*auth.Principal
 	if !ok {
 		return nil, wrong()
 	}
-	return s.login(ctx, name, passcode)
+	return s.login(ctx, a.Remote.Addr(), name, passcode)
 }
 
 // hasBasic tells credentials of the Basic scheme, however broken, from those of others.
@@ -132,26 +135,42 @@ func (s *Store) connect(ctx context.Context, a *auth.Attempt) (*auth.Principal, 
 	if a.Principal != nil {
 		return nil, auth.ErrNotMine
 	}
-	return s.login(ctx, a.Login, a.Passcode)
+	return s.login(ctx, a.Remote.Addr(), a.Login, a.Passcode)
 }
 
-func (s *Store) login(ctx context.Context, name, passcode string) (*auth.Principal, error) {
-	if err := s.wait(ctx); err != nil {
+func (s *Store) login(ctx context.Context, from netip.Addr, name, passcode string) (*auth.Principal, error) {
+	if user, ok := s.right(name, passcode); ok {
+		return user.principal(name), nil
+	}
+	if err := s.wait(ctx, networkOf(from)); err != nil {
 		return nil, err
 	}
-	defer s.done()
+	defer s.turns.give()
 	t := s.table.Load()
-	user, known := t.users[name]
-	right := s.check(t, user, known, passcode)
-
-	// The list may have been replaced meanwhile, and a hash that was withdrawn lets nobody in.
-	now, still := s.table.Load().users[name]
-	if !right || !still || !bytes.Equal(now.hash, user.hash) {
+	user, exists := t.users[name]
+	if !s.check(t, user, exists, passcode) {
 		return nil, wrong()
 	}
+	// The list may have been replaced meanwhile, and a hash that was withdrawn lets nobody in.
+	now, still := s.table.Load().users[name]
+	if !still || !bytes.Equal(now.hash, user.hash) {
+		return nil, wrong()
+	}
+	t.known.remember(name, user, passcode)
+	return now.principal(name), nil
+}
+
+// right reports whether the passcode is known to be the user's without a check.
+func (s *Store) right(name, passcode string) (record, bool) {
+	t := s.table.Load()
+	user, exists := t.users[name]
+	return user, exists && t.known.is(name, user, passcode) && s.table.Load() == t
+}
+
+func (r record) principal(name string) *auth.Principal {
 	return &auth.Principal{
-		Method: "users", Name: name, Roles: slices.Clone(now.roles), Issued: time.Now(), CredentialID: now.credential,
-	}, nil
+		Method: "users", Name: name, Roles: slices.Clone(r.roles), Issued: time.Now(), CredentialID: r.credential,
+	}
 }
 
 // check reports whether the passcode is the user's. It always takes the time of one check at the table's highest
@@ -177,14 +196,10 @@ func (s *Store) spend(cost int, t *table, passcode string) {
 	_ = s.compare(t.dummies[cost], []byte(passcode))
 }
 
-// wait takes a turn, or gives up when ctx is done.
-func (s *Store) wait(ctx context.Context) error {
-	if ctx.Err() == nil {
-		select {
-		case s.turns <- struct{}{}:
-			return nil
-		case <-ctx.Done():
-		}
+// wait takes a turn, or gives up when ctx is done or too many wait.
+func (s *Store) wait(ctx context.Context, network netip.Addr) error {
+	if s.turns.take(ctx, network) {
+		return nil
 	}
 	return &auth.Refusal{
 		Status:     http.StatusServiceUnavailable,
@@ -192,8 +207,6 @@ func (s *Store) wait(ctx context.Context) error {
 		Reason:     "too many logins at once, try again later",
 	}
 }
-
-func (s *Store) done() { <-s.turns }
 
 // wrong is one and the same refusal for an unknown name and a wrong passcode.
 func wrong() error { return &auth.Refusal{Reason: "the login or the passcode is wrong"} }

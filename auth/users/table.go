@@ -42,11 +42,12 @@ func (e *UserError) Unwrap() error { return e.Err }
 // ErrDuplicate says that a name occurs twice.
 var ErrDuplicate = errors.New("the name is already taken by an earlier user")
 
-// table is one list of users. It is immutable.
+// table is one list of users. It is immutable but for what is known.
 type table struct {
 	users   map[string]record
 	cost    int            // the highest of all
 	dummies map[int][]byte // by cost: hashes to spend time on
+	known   *known
 }
 
 type record struct {
@@ -57,7 +58,7 @@ type record struct {
 }
 
 func newTable(list []User) (*table, error) {
-	t := &table{users: make(map[string]record, len(list)), cost: DefaultCost, dummies: make(map[int][]byte)}
+	t := &table{users: make(map[string]record, len(list)), cost: DefaultCost, dummies: make(map[int][]byte), known: newKnown()}
 	if len(list) > 0 {
 		t.cost = MinCost
 	}

@@ -1,0 +1,166 @@
+package users
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+func connectFrom(address, login, passcode string) *auth.Attempt {
+	a := connect(login, passcode)
+	a.Remote = netip.AddrPortFrom(netip.MustParseAddr(address), 4711)
+	return a
+}
+
+// slowStore takes 100 ms for each check and does one at a time.
+func slowStore(t *testing.T) (*Store, *atomic.Int64) {
+	s := newStore(t, User{Name: "ann", Hash: hashOf(t, "right", MinCost)})
+	s.turns = newTurns(1)
+	real, checks := s.compare, new(atomic.Int64)
+	s.compare = func(hash, passcode []byte) error {
+		<-time.After(100 * time.Millisecond)
+		checks.Add(1)
+		return real(hash, passcode)
+	}
+	return s, checks
+}
+
+// Wrong passcodes from eight networks, as many as each may have, delay the right one from a ninth by a check for each of
+// them; and of one network no more wait than may.
+func TestTurnsGoRoundAmongNetworks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := slowStore(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var flood sync.WaitGroup
+		for i := range 8 {
+			for range 100 {
+				flood.Go(func() { _, _ = s.Authenticate(ctx, connectFrom(fmt.Sprintf("192.0.2.%d", i), "nobody", "wrong")) })
+			}
+		}
+		synctest.Wait()
+		if n := s.turns.waiting; n != 8*64 {
+			t.Errorf("%d wait, want %d", n, 8*64)
+		}
+		for range 3 {
+			start := time.Now()
+			if p, err := s.Authenticate(ctx, connectFrom("198.51.100.1", "ann", "right")); err != nil || p.Name != "ann" {
+				t.Errorf("ann: %v, %v", p, err)
+			}
+			if d := time.Since(start); d > time.Second {
+				t.Errorf("ann waited %v", d)
+			}
+			s.table.Load().known = newKnown() // the next is her first again
+		}
+		cancel()
+		flood.Wait()
+		if s.turns.free != 1 || s.turns.waiting != 0 || len(s.turns.lines) != 0 || len(s.turns.round) != 0 {
+			t.Errorf("afterwards: %+v", s.turns)
+		}
+	})
+}
+
+// When too many wait in all, the longest lines make room.
+func TestLongestLineMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := slowStore(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var flood sync.WaitGroup
+		for i := range 20 {
+			for range 64 {
+				flood.Go(func() { _, _ = s.Authenticate(ctx, connectFrom(fmt.Sprintf("192.0.2.%d", i), "nobody", "wrong")) })
+			}
+		}
+		synctest.Wait()
+		if n := s.turns.waiting; n != maxWaiting {
+			t.Errorf("%d wait, want %d", n, maxWaiting)
+		}
+		start := time.Now()
+		if p, err := s.Authenticate(ctx, connectFrom("198.51.100.1", "ann", "right")); err != nil || p.Name != "ann" {
+			t.Errorf("ann: %v, %v", p, err)
+		}
+		if d := time.Since(start); d > 22*100*time.Millisecond {
+			t.Errorf("ann waited %v", d)
+		}
+		cancel()
+		flood.Wait()
+	})
+}
+
+// A passcode that was right before takes no turn, until the list is replaced; one that was wrong, or right for another
+// hash, does.
+func TestKnownPasscodeWaitsForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, checks := slowStore(t)
+		try := func(passcode string, wantChecks int64, right bool) {
+			t.Helper()
+			before := checks.Load()
+			p, err := s.Authenticate(t.Context(), connectFrom("192.0.2.1", "ann", passcode))
+			if (err == nil) != right || right && p.Name != "ann" {
+				t.Errorf("%s: %v, %v", passcode, p, err)
+			}
+			if n := checks.Load() - before; n != wantChecks {
+				t.Errorf("%s took %d checks, want %d", passcode, n, wantChecks)
+			}
+		}
+		try("right", 1, true)
+		try("right", 0, true)
+		try("wrong", 1, false)
+		try("", 1, false)
+		try("right", 0, true)
+
+		ctx, cancel := context.WithCancel(t.Context())
+		var flood sync.WaitGroup
+		for range 64 {
+			flood.Go(func() { _, _ = s.Authenticate(ctx, connectFrom("192.0.2.1", "ann", "wrong")) })
+		}
+		synctest.Wait()
+		start := time.Now()
+		if _, err := s.Authenticate(t.Context(), connectFrom("192.0.2.1", "ann", "right")); err != nil || time.Since(start) != 0 {
+			t.Errorf("in the flood: %v after %v", err, time.Since(start))
+		}
+		cancel()
+		flood.Wait()
+
+		if err := s.Replace([]User{{Name: "ann", Hash: hashOf(t, "other", MinCost)}}); err != nil {
+			t.Fatal(err)
+		}
+		try("right", 1, false)
+		try("other", 1, true)
+		try("other", 0, true)
+		if err := s.Replace(nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Authenticate(t.Context(), connectFrom("192.0.2.1", "ann", "other")); err == nil {
+			t.Error("a user who is gone is let in")
+		}
+	})
+}
+
+// A turn that comes at the moment the context ends is not lost.
+func TestTurnAtTheLastMomentIsNotLost(t *testing.T) {
+	turns := newTurns(1)
+	for range 2000 {
+		if !turns.take(t.Context(), netip.Addr{}) {
+			t.Fatal("no turn is free")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan bool, 1)
+		go func() { got <- turns.take(ctx, netip.Addr{}) }()
+		go cancel()
+		turns.give()
+		if <-got {
+			turns.give()
+		}
+		cancel()
+	}
+	if turns.free != 1 || turns.waiting != 0 {
+		t.Errorf("%d are free, %d wait", turns.free, turns.waiting)
+	}
+}
