@@ -93,9 +93,9 @@ func (s *session) end(f *Error, receipt string, bt *batch) {
 		s.out.close(nil, false, bt)
 		return
 	case ReasonSlowConsumer:
-		if s.out.close(s.goodbye(f, receipt, before), true, bt) {
-			s.abort() // in the middle of a frame nothing can be said any more
-		}
+		// The frame that is half out is finished, or nothing could be said any more.
+		s.out.close(s.goodbye(f, receipt, before), true, bt)
+		s.b.sweeper.reschedule(s, s.b.now()) // from now on it sees whether the client reads
 	default:
 		s.out.close(s.goodbye(f, receipt, before), false, bt)
 	}
@@ -214,13 +214,21 @@ func (s *session) waitWritten(bt *batch) {
 	if idle == nil {
 		return
 	}
-	timer := time.NewTimer(s.b.o.LingerTimeout)
-	defer timer.Stop()
-	select {
-	case <-idle:
-	case <-timer.C:
-		s.abort()
-		<-idle
+	linger := int64(s.b.o.LingerTimeout)
+	for at := s.b.now() + linger; ; {
+		timer := time.NewTimer(time.Duration(at - s.b.now()))
+		select {
+		case <-idle:
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		progress, _ := s.out.progressed()
+		if at = progress + linger; s.b.now() >= at {
+			s.abort()
+			<-idle
+			return
+		}
 	}
 }
 

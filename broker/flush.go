@@ -58,6 +58,7 @@ func (d *drain) release() {
 // take moves what is pending into d. It reports false when there is nothing, and
 // the caller goes on with written. The caller holds the lock.
 func (o *outbox) take(d *drain) bool {
+	o.cut = false // what is taken now is the goodbye
 	if o.control != nil {
 		d.out, o.control = o.control, nil
 		o.bytes += len(d.out)
@@ -103,6 +104,7 @@ func (o *outbox) flush(bt *batch) {
 			d.out = d.out[n:]
 			o.mu.Lock()
 			o.bytes -= n
+			o.shorten(&d)
 			if n < len(p) {
 				o.blocked, o.progress = true, b.now()
 				o.mu.Unlock()
@@ -120,6 +122,21 @@ func (o *outbox) flush(bt *batch) {
 	}
 	o.written(bt)
 	d.release()
+}
+
+// shorten drops the frames of d that have not been begun, if the outbox was
+// closed so that they shall not be written. The caller holds the lock.
+func (o *outbox) shorten(d *drain) {
+	if !o.cut || d.segs == nil {
+		return
+	}
+	o.cut = false
+	left := d.segs.list[d.next:]
+	for _, seg := range left {
+		o.bytes -= len(seg)
+	}
+	clear(left)
+	d.segs.list = d.segs.list[:d.next]
 }
 
 // written is what follows when the outbox is empty: the end of the writing state.
@@ -180,6 +197,7 @@ func (o *outbox) writer(d *drain) {
 			}
 			o.mu.Lock()
 			o.bytes -= n
+			o.shorten(d)
 			o.progress = b.now()
 			o.lastWrite = o.progress
 			o.mu.Unlock()

@@ -245,7 +245,7 @@ func TestDeafClientIsBounded(t *testing.T) {
 			before := heap()
 			most, ended := 0, false
 			for i := 0; i < 2000 && !ended; i++ {
-				ended = !d.send(t, octets)
+				ended = !d.send(t, octets) || b.Stats().Ended["slow-consumer"] > 0
 				for s := range b.Sessions() {
 					most = max(most, s.Pending)
 				}

@@ -36,6 +36,19 @@ func (b *Broker) Places() (all, addresses int) {
 	return b.caps.all, len(b.caps.networks)
 }
 
+// Held returns how many octets the outboxes of all sessions count, those of
+// sessions included that are ending.
+func (b *Broker) Held() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.sessions {
+		s.out.mu.Lock()
+		n += s.out.bytes
+		s.out.mu.Unlock()
+	}
+	return n
+}
+
 // Checked returns how many sessions lie in the sweeper's wheel.
 func (b *Broker) Checked() (n int) {
 	b.sweeper.mu.Lock()

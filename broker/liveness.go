@@ -36,17 +36,29 @@ func (s *session) tooLate() *Error {
 	return failure(ReasonConnectTimeout, "not connected within %v", s.b.o.ConnectDeadline)
 }
 
+// lingers is how many times LingerTimeout the end of a client may take that goes
+// on reading, but too slowly for the writer to see it.
+const lingers = 5
+
 // checkGoodbye aborts a connection that neither takes its last octets nor ends.
+// A writer that waits for a large socket buffer gets on only when a good part of
+// it is free, long after the client has begun to read, so the buffer is looked
+// at, too.
 func (s *session) checkGoodbye(now int64) int64 {
 	linger := int64(s.b.o.LingerTimeout)
-	at := s.endAt.Load()
-	s.out.mu.Lock()
-	if s.out.blocked {
-		at = max(at, s.out.progress+linger)
+	end := s.endAt.Load()
+	at := end
+	if progress, blocked := s.out.progressed(); blocked {
+		at = max(at, progress+linger)
+		if n, known := s.wire.unsent(); known {
+			if reads := int64(n) < s.noticed; reads {
+				at = max(at, min(now+linger, end+(lingers-1)*linger))
+			}
+			s.noticed = int64(n)
+		}
 	}
-	s.out.mu.Unlock()
 	if now < at {
-		return at
+		return min(at, now+linger/2) // an earlier look is one to compare with
 	}
 	s.abort()
 	return now + linger
@@ -108,15 +120,15 @@ func (s *session) checkSilence(now int64, bt *batch) int64 {
 	if now-heard < first {
 		return heard + first
 	}
-	if s.asked <= heard {
-		s.asked = now
+	if s.noticed <= heard {
+		s.noticed = now
 		if ping != nil {
 			s.out.push(ping, bt)
 		}
 	}
 	// A broker that was itself kept from running comes late to everything: no
 	// peer is given up before it has had its time since it was asked.
-	end := max(heard+3*every, s.asked+every/2)
+	end := max(heard+3*every, s.noticed+every/2)
 	if now >= end {
 		s.end(failure(ReasonHeartBeatTimeout, "nothing was heard for %v", time.Duration(3*every)), "", bt)
 		return never

@@ -75,7 +75,7 @@ type Options struct {
 	// ConnectDeadline is the time from the handshake to CONNECTED. Default 5 s.
 	ConnectDeadline time.Duration
 	// WriteDeadline is how long a client may take to read 64 KiB, or what is
-	// left if that is less, before it is cut off as a slow consumer. Default 10 s.
+	// left if that is less, before it is ended as a slow consumer. Default 10 s.
 	WriteDeadline time.Duration
 	// FailureWait is the longest that a login has to wait for its next try after
 	// wrong passcodes, see Limits.LoginFailures. Default 1 min.
@@ -84,7 +84,10 @@ type Options struct {
 	// are halved. Default 2 min, negative never.
 	FailureDecay time.Duration
 	// LingerTimeout bounds the goodbye: how long a closed session waits for its
-	// last bytes to be taken and for the peer's close frame. Default 2 s.
+	// last bytes to be taken and for the peer's close frame. A slow consumer gets
+	// the rest of the frame that is half out, an ERROR and close code 4500; if it
+	// reads nothing for LingerTimeout, the connection is aborted, and if it
+	// reads, but slowly, after five times that. Default 2 s.
 	LingerTimeout time.Duration
 
 	Limits Limits

@@ -40,6 +40,7 @@ type outbox struct {
 	closed  bool // takes nothing more
 	final   bool // closed, and the goodbye follows what is pending
 	starved bool // a queue consumer waits for room
+	cut     bool // what is in flight ends with the frame that is half out
 
 	idle chan struct{} // closed when writing ends, if somebody waits for it
 
@@ -282,14 +283,17 @@ func (o *outbox) beat(frame []byte, bt *batch) {
 }
 
 // close refuses everything from now on and lets the goodbye frames follow what
-// is pending. With discard, what is pending and not yet in flight is dropped.
-// It reports whether a write is under way.
-func (o *outbox) close(goodbye [][]byte, discard bool, bt *batch) (writing bool) {
+// is pending. With discard, what is pending is dropped, and of what is in flight
+// everything behind the octets that the writer is about to hand to the socket:
+// at most maxBatch of whole frames, or the rest of one frame that is larger.
+// What is still held counts until it is written or thrown away.
+func (o *outbox) close(goodbye [][]byte, discard bool, bt *batch) {
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
-		return false
+		return
 	}
+	o.cut = discard && o.writing
 	if discard && o.pending != nil {
 		for _, seg := range o.pending.list {
 			o.bytes -= len(seg)
@@ -301,13 +305,18 @@ func (o *outbox) close(goodbye [][]byte, discard bool, bt *batch) (writing bool)
 		o.append(seg)
 	}
 	o.closed, o.final = true, true
-	writing = o.writing
 	wake := o.wake()
 	o.mu.Unlock()
 	if wake {
 		bt.add(o)
 	}
-	return writing
+}
+
+// progressed returns when the writer goroutine last got on, if there is one.
+func (o *outbox) progressed() (at int64, blocked bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.progress, o.blocked
 }
 
 // drop refuses everything from now on and forgets what is pending: the

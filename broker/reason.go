@@ -26,7 +26,7 @@ const (
 	ReasonDenied                  // 4403: a destination the rules do not allow
 	ReasonLimit                   // 4429: a count, a quota or a full queue
 	ReasonHeartBeatTimeout        // 1002: silent for three intervals
-	ReasonSlowConsumer            // 4500: it did not read what was sent to it (best effort)
+	ReasonSlowConsumer            // 4500: it did not read what was sent to it
 	ReasonExpired                 // 1008: its credential ran out and was not renewed
 	ReasonRevoked                 // 1008: its user, session or credential was revoked
 	ReasonKicked                  // 1008: an operator or the program ended it

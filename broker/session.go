@@ -64,7 +64,7 @@ type session struct {
 	busy       atomic.Bool  // in user code: not reading, so silence proves nothing
 	aborting   atomic.Bool  // abort was left to a goroutine
 	lastHeard  atomic.Int64 // broker clock
-	asked      int64        // broker clock: when its silence was last noticed; the sweeper's
+	noticed    int64        // the sweeper's: broker clock when it last noticed silence; of an ending session the octets unsent
 	endAt      atomic.Int64 // broker clock: when a goodbye that is not taken is cut short
 	subscribed atomic.Int32 // len(subs), for others
 	unacked    atomic.Int32

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker"
@@ -19,6 +20,7 @@ type slowClient struct {
 	out    chan []byte
 	closed chan struct{}
 	once   sync.Once
+	code   atomic.Int64 // of the first Close
 	dec    frames.Decoder
 }
 
@@ -85,7 +87,8 @@ func (c *slowClient) Send(list [][]byte) error {
 	return nil
 }
 
-func (c *slowClient) Close(int, string) error {
+func (c *slowClient) Close(code int, _ string) error {
+	c.code.CompareAndSwap(0, int64(code))
 	c.once.Do(func() { close(c.closed) })
 	return nil
 }

@@ -126,6 +126,9 @@ type wire interface {
 	goodbye(code int, reason string) []byte
 	// ping returns a frame that the peer's network stack answers, or nil.
 	ping() []byte
+	// unsent returns how many octets the peer's system has not taken yet of those
+	// that were written, if that is known.
+	unsent() (int, bool)
 	// finish is called when everything is written: half-close, and bound the
 	// time that receive still waits for the peer's end.
 	finish(linger time.Duration, code int, reason string)
@@ -154,6 +157,7 @@ func (w byteWire) tryWrite(p []byte) (int, error) { return w.c.TryWrite(p) }
 func (w byteWire) remote() netip.AddrPort         { return w.c.RemoteAddr() }
 func (w byteWire) abort()                         { w.c.Abort() }
 func (w byteWire) abortBlocks() bool              { return w.c.AbortBlocks() }
+func (w byteWire) unsent() (int, bool)            { return w.c.Unsent() }
 func (w byteWire) shut()                          { _ = w.c.Close() } // the connection is over either way
 
 func (w byteWire) write(d *drain) (int, error) {
@@ -261,6 +265,7 @@ func (w *messageWire) goodbye(int, string) []byte   { return nil }
 func (w *messageWire) shut()                        { _ = w.t.Close(1006, "") } // over either way
 func (w *messageWire) abort()                       { _ = w.t.Close(1006, "") }
 func (w *messageWire) abortBlocks() bool            { return true }
+func (w *messageWire) unsent() (int, bool)          { return 0, false }
 func (w *messageWire) drain()                       {}
 func (w *messageWire) readUntil(time.Time)          {}
 func (w *messageWire) finish(_ time.Duration, code int, reason string) {

@@ -143,6 +143,21 @@ func (c *Conn) Abort() {
 	}
 }
 
+// Unsent returns how many bytes of what was written the peer's system has not
+// acknowledged, on a plain socket or TLS over one, where the system can tell
+// (Linux). While it falls the peer reads, though a Write that waits for room in
+// the socket's buffer may not see that yet.
+func (c *Conn) Unsent() (n int, known bool) {
+	nc := c.nc
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	if t, ok := nc.(*net.TCPConn); ok {
+		return unsent(t)
+	}
+	return 0, false
+}
+
 // AbortBlocks reports whether Abort may block, because the connection is of a
 // type whose Close is not known: a listener of the program may have wrapped it.
 // On plain sockets, and TLS over them, Abort returns at once.

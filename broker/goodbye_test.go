@@ -1,0 +1,60 @@
+package broker
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// readWire is a connection whose socket buffer the test empties.
+type readWire struct {
+	*messageWire
+	left    int
+	aborted bool
+}
+
+func (w *readWire) unsent() (int, bool) { return w.left, true }
+func (w *readWire) abort()              { w.aborted = true }
+func (w *readWire) abortBlocks() bool   { return false }
+
+// A client that is being ended is aborted when it has read nothing for
+// LingerTimeout, also if the writer, which waits for a good part of the socket's
+// buffer, sees nothing of its reading. It cannot prolong its end for ever.
+func TestGoodbyeLastsWhileTheClientReads(t *testing.T) {
+	const linger = 2 * time.Second
+	b, err := New(Options{Authenticator: auth.Anonymous, LingerTimeout: linger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, tc := range []struct {
+		name  string
+		reads time.Duration // for how long it reads
+		ends  time.Duration
+	}{
+		{"nothing", 0, linger},
+		{"for a while", 3 * time.Second, 5 * time.Second},
+		{"for ever", time.Hour, lingers * linger},
+	} {
+		w := &readWire{messageWire: &messageWire{t: nowhere{}}, left: 1 << 20}
+		s := &session{b: b, wire: w}
+		s.out.s, s.out.wire = s, w
+		s.phase.Store(uint32(phaseEnding))
+		s.out.writing, s.out.blocked = true, true
+		s.endAt.Store(int64(linger))
+		now, end := int64(0), int64(0)
+		for at := s.checkGoodbye(0); !w.aborted; at = s.checkGoodbye(now) {
+			if at <= now || at > now+int64(linger) {
+				t.Fatalf("%s: at %v the next look is at %v", tc.name, time.Duration(now), time.Duration(at))
+			}
+			if at <= int64(tc.reads) {
+				w.left--
+			}
+			now, end = at, at
+		}
+		if d := time.Duration(end); d < tc.ends-time.Second || d > tc.ends {
+			t.Errorf("%s: aborted after %v, want %v", tc.name, d, tc.ends)
+		}
+	}
+}
