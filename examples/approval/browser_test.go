@@ -30,7 +30,7 @@ func TestBrowser(t *testing.T) {
 			s := start(t, func(o *options) {
 				o.Every = 200 * time.Millisecond
 				if scenario == "expire" {
-					o.Wait = 2 * time.Second
+					o.Wait = 15 * time.Second // the page must be there before, on a busy machine too
 				}
 			})
 			args := []string{"browser.mjs", s.o.App, s.o.Provider, scenario}
