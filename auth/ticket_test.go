@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -153,6 +154,36 @@ func TestT7OneOfAThousand(t *testing.T) {
 			testkit.Wait(t, &all)
 			if in.Load() != 1 || used.Load() != 999 {
 				t.Errorf("%d were let in and %d refused", in.Load(), used.Load())
+			}
+		})
+	}
+}
+
+// Two that come at the same moment: a ticket that is looked at and killed in two
+// steps lets both in. One try seldom meets the moment between, hundreds do.
+func TestT7TwoAtTheSameMoment(t *testing.T) {
+	for _, signed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
+			tickets := mustTickets(t, NewStore(), TicketOptions{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1})
+			const rounds, rivals = 500, 4
+			for range rounds {
+				value := mint(t, tickets, user("alice")).Value
+				var in, ready atomic.Int32
+				var all sync.WaitGroup
+				for range rivals {
+					all.Go(func() {
+						for ready.Add(1); ready.Load() < rivals; {
+							runtime.Gosched() // all leave in the same moment
+						}
+						if _, err := tickets.Consume(t.Context(), value, ""); err == nil {
+							in.Add(1)
+						}
+					})
+				}
+				testkit.Wait(t, &all)
+				if in.Load() != 1 {
+					t.Fatalf("%d of %d were let in", in.Load(), rivals)
+				}
 			}
 		})
 	}
