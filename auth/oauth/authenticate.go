@@ -43,7 +43,8 @@ func (c *Client) principal(h http.Header) (*auth.Principal, bool) {
 
 // Authenticate lets a browser in at the handshake by its session cookie. The broker has checked the Origin header by
 // then; a cookie without one is refused with 403, because a page of any site can make a browser send it (RFC 6455
-// section 10.2). A ticket or a bearer token was given on purpose and goes first: then, and without the cookie, and at
+// section 10.2). Only a request whose Sec-Fetch-Site is same-origin needs none: browsers send no Origin with the GET of a
+// same-origin EventSource, and no page can set that header. A ticket or a bearer token was given on purpose and goes first: then, and without the cookie, and at
 // every other stage, the answer is [auth.ErrNotMine].
 func (c *Client) Authenticate(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 	if a.Stage != auth.StageHandshake || a.Handshake == nil || a.Ticket != "" || a.Bearer != "" {
@@ -52,7 +53,7 @@ func (c *Client) Authenticate(_ context.Context, a *auth.Attempt) (*auth.Princip
 	if _, present := readCookie(a.Handshake.Header, c.cookies.session.Name); !present {
 		return nil, auth.ErrNotMine
 	}
-	if origin := a.Handshake.Header.Get("Origin"); origin == "" || origin == "null" {
+	if !fromKnownOrigin(a.Handshake.Header) {
 		return nil, &auth.Refusal{Status: http.StatusForbidden, Reason: "a session cookie needs an Origin header"}
 	}
 	p, ok := c.principal(a.Handshake.Header)
@@ -60,4 +61,16 @@ func (c *Client) Authenticate(_ context.Context, a *auth.Attempt) (*auth.Princip
 		return nil, &auth.Refusal{Reason: "the session has ended"}
 	}
 	return p, nil
+}
+
+// fromKnownOrigin reports whether the page that made a request is known: by its Origin, which the broker has checked, or
+// because the browser says that it is ours.
+func fromKnownOrigin(h http.Header) bool {
+	switch origin := h.Values("Origin"); len(origin) {
+	case 0:
+		site := h.Values("Sec-Fetch-Site")
+		return len(site) == 1 && site[0] == "same-origin"
+	default:
+		return origin[0] != "" && origin[0] != "null"
+	}
 }

@@ -354,6 +354,26 @@ func TestAuthenticateAtTheHandshake(t *testing.T) {
 	if _, err := c.Authenticate(t.Context(), &auth.Attempt{Stage: auth.StageHandshake}); !errors.Is(err, auth.ErrNotMine) {
 		t.Error("without a handshake:", err)
 	}
+	// The GET of a same-origin EventSource has no Origin, but the browser says where it comes from.
+	for _, x := range []struct {
+		origin, site []string
+		good         bool
+	}{
+		{nil, []string{"same-origin"}, true},
+		{nil, []string{"same-site"}, false},
+		{nil, []string{"cross-site"}, false},
+		{nil, []string{"none"}, false},
+		{nil, []string{""}, false},
+		{nil, []string{"same-origin", "cross-site"}, false},
+		{[]string{"null"}, []string{"same-origin"}, false},
+		{[]string{""}, []string{"same-origin"}, false},
+	} {
+		h := http.Header{"Cookie": {cookie}, "Origin": x.origin, "Sec-Fetch-Site": x.site}
+		p, err := c.Authenticate(t.Context(), &auth.Attempt{Stage: auth.StageHandshake, Header: h.Get, Handshake: &auth.Handshake{Header: h}})
+		if x.good != (err == nil) || x.good != (p != nil) {
+			t.Errorf("Origin %q, Sec-Fetch-Site %q: %v, %v", x.origin, x.site, p, err)
+		}
+	}
 }
 
 func TestSessionsUnderLoad(t *testing.T) {

@@ -1,6 +1,9 @@
 package sockjs
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // allowOrigin lets the page that asked read the answer (CORS), with its cookies.
 // Whether it may ask is decided by whoever calls.
@@ -24,8 +27,15 @@ func preflight(w http.ResponseWriter, r *http.Request, method string) {
 	}
 	h.Add("Vary", "Access-Control-Request-Headers")
 	h.Set("Access-Control-Max-Age", "31536000")
-	h.Set("Cache-Control", "public, max-age=31536000")
+	cacheForAYear(h)
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// cacheForAYear is what the protocol asks for where the answer never changes. Old
+// caches know only Expires.
+func cacheForAYear(h http.Header) {
+	h.Set("Cache-Control", "public, max-age=31536000")
+	h.Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
 }
 
 func noStore(w http.ResponseWriter) {

@@ -419,3 +419,64 @@ func TestOrderOverManyPolls(t *testing.T) {
 		}
 	})
 }
+
+// A request of a session sets the cookie where there is none, as sockjs-node does:
+// the load balancer may see no /info, and the session itself goes on without it.
+func TestOwnCookieWithEveryRequest(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{OwnCookie: "sticky"}, func(t *testing.T, w *world) {
+		set := func(r *response) bool {
+			c := r.Cookies()
+			return len(c) == 1 && c[0].Name == "sticky" && len(c[0].Value) > 20 && c[0].Path == "/ws/" && c[0].HttpOnly
+		}
+		for path, kind := range map[string]string{"a": "xhr", "b": "xhr_streaming", "c": "eventsource"} {
+			method := "POST"
+			if kind == "eventsource" {
+				method = "GET"
+			}
+			if r := w.open(method, "/000/"+path+"/"+kind, ""); r.StatusCode != 200 || !set(r) {
+				t.Errorf("%s: %d, cookies %v", kind, r.StatusCode, r.Cookies())
+			}
+		}
+		if r := w.want("POST", "/000/a/xhr_send", connect, 204, ""); !set(r) {
+			t.Errorf("xhr_send: cookies %v", r.Cookies())
+		}
+		if f := w.frame("a"); !strings.HasPrefix(f, `a["CONNECTED`) {
+			t.Errorf("the session is lost: %q", f)
+		}
+		back := w.as(w.from, "Cookie", "sticky=mine")
+		if r := back.open("POST", "/000/d/xhr", ""); r.StatusCode != 200 || len(r.Cookies()) != 0 {
+			t.Errorf("a client that has it: %d, cookies %v", r.StatusCode, r.Cookies())
+		}
+		if r := w.open("POST", "/000/none/xhr_send", "[]"); r.StatusCode != 404 || len(r.Cookies()) != 0 {
+			t.Errorf("no such session: %d, cookies %v", r.StatusCode, r.Cookies())
+		}
+	})
+}
+
+// Whatever request was broken off, and in whatever state, the next one is told so
+// in the words of the protocol, as often as it asks.
+func TestAbortedRequests(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		for i, kind := range []string{"xhr_streaming", "xhr", "eventsource"} {
+			for _, connected := range []bool{true, false} {
+				id := fmt.Sprintf("%d%v", i, connected)
+				if connected {
+					w.subscribed(id)
+				} else {
+					w.poll(id, "o")
+				}
+				method := "POST"
+				if kind == "eventsource" {
+					method = "GET"
+				}
+				cut := w.start(method, "/000/"+id+"/"+kind)
+				synctest.Wait()
+				cut()
+				synctest.Wait()
+				for range 2 {
+					w.poll(id, `c[1002,"Connection interrupted"]`)
+				}
+			}
+		}
+	})
+}

@@ -72,7 +72,7 @@ func (f *iframe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("ETag", f.tag)
-	h.Set("Cache-Control", "public, max-age=31536000")
+	cacheForAYear(h)
 	h.Set("X-Frame-Options", "SAMEORIGIN")
 	h.Set("Content-Security-Policy", "frame-ancestors 'self'")
 	if r.Header.Get("If-None-Match") == f.tag {

@@ -2,9 +2,11 @@ package sockjs_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
@@ -106,8 +108,18 @@ func TestPreflight(t *testing.T) {
 				h.Get("Cache-Control") != "public, max-age=31536000" {
 				t.Errorf("%s: %v", path, h)
 			}
+			wantExpires(t, h)
 		}
 	})
+}
+
+// wantExpires wants what old caches go by: a year from now.
+func wantExpires(t *testing.T, h http.Header) {
+	t.Helper()
+	at, err := http.ParseTime(h.Get("Expires"))
+	if left := time.Until(at); err != nil || left < 364*24*time.Hour || left > 367*24*time.Hour {
+		t.Errorf("Expires is %q, %v", h.Get("Expires"), err)
+	}
 }
 
 func TestIframe(t *testing.T) {
@@ -125,6 +137,7 @@ func TestIframe(t *testing.T) {
 			if r.Header.Get("Cache-Control") != "public, max-age=31536000" {
 				t.Errorf("it is not cached: %v", r.Header)
 			}
+			wantExpires(t, r.Header)
 			tag = r.Header.Get("ETag")
 		}
 		w.as(w.from, "If-None-Match", tag).want("GET", "/iframe.html", "", 304, "")

@@ -15,8 +15,9 @@ type Options struct {
 	// requests of a session together, better than OwnCookie. Default none.
 	Cookie string
 
-	// OwnCookie names a cookie that is set in answer to /info, with a random value,
-	// and ties the requests of a session together: as JSESSIONID does in Spring,
+	// OwnCookie names a cookie that is set in answer to /info and to every request
+	// of a session over HTTP that has none, with a random value. It
+	// ties the requests of a session together, as JSESSIONID does in Spring,
 	// also for a load balancer that sends a client to one server by its cookie.
 	// With it or Cookie /info says cookie_needed. Default none.
 	//

@@ -82,6 +82,7 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request, id string, k *
 	}
 	allowOrigin(w, r)
 	noStore(w)
+	h.o.issue(w, r)
 	w.Header().Set("Content-Type", k.contentType)
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would wait for the end
 	p := &response{w: w, rc: http.NewResponseController(w), k: k}

@@ -18,6 +18,7 @@ func (h *handler) send(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	allowOrigin(w, r)
 	noStore(w)
+	h.o.issue(w, r)
 	select {
 	case s.sender <- struct{}{}: // one request at a time, so that their order is clear
 		defer func() { <-s.sender }()

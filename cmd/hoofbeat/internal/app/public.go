@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/hoofbeat/hoofbeat/broker/admin"
 )
@@ -28,7 +29,20 @@ func (a *App) publicHandler() http.Handler {
 	if path != "/" {
 		mux.Handle("/", a.nothingHere())
 	}
-	return mux
+	return a.withoutRedirects(mux)
+}
+
+// withoutRedirects answers 404 to paths with an empty segment below the endpoint,
+// as SockJS wants it. The mux would redirect them to the path without it.
+func (a *App) withoutRedirects(mux *http.ServeMux) http.Handler {
+	below := strings.TrimRight(a.o.Config.WebSocket.Path, "/") + "/"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, below) && strings.Contains(r.URL.Path, "//") {
+			http.NotFound(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // nothingHere answers every path that serves nothing, and says where clients
