@@ -34,7 +34,7 @@
 //	credentialIndex, quotas  alone
 //	topics: users, index     inside package topics
 //	workqueue: one queue     Offer runs under it
-//	filter.mu, Subscription.mu
+//	judge.mu, Subscription.mu
 //	outbox.mu                last; also guards its subscriptions' gates and unacknowledged
 //	session.endMu            alone
 //	selectors.mu             alone

@@ -1,173 +1,155 @@
 package broker
 
-import (
-	"errors"
-	"strings"
-	"sync"
-	"time"
-
-	"github.com/hoofbeat/hoofbeat/auth"
-	"github.com/hoofbeat/hoofbeat/topics"
-)
-
-const (
-	// maxVerdicts bounds what a pattern subscription remembers of the
-	// Authorizer's answers; a pattern can match any number of destinations.
-	maxVerdicts = 1024
-	// maxWaiting bounds the messages that wait for an answer; their octets are
-	// bounded as those in an outbox are.
-	maxWaiting = 1024
-)
+import "strings"
 
 // A filter stands before a pattern subscription whose matches may not all be
-// seen. Each destination is authorised once, in a goroutine of its own, since
-// the hook may be slow and a publisher never waits; meanwhile what arrives for
-// this subscription waits in order.
+// seen. Each destination is authorised by the session's [judge], since the hook
+// may be slow and a publisher never waits; meanwhile what arrives for this
+// subscription waits in order.
 type filter struct {
 	sub *subscription
+	j   *judge
 
-	mu sync.Mutex
+	// Guarded by the lock of the judge.
+
 	// proven says that every destination may be seen, except that those with a
 	// slash at their end have to be asked about.
-	proven   bool
-	verdicts map[string]verdict
-	waiting  []*publication
-	bytes    int // of the waiting
-	renewals int // answers from before the last one do not count
-	running  bool
-	closed   bool
+	proven    bool
+	waiting   []*match
+	releasing bool // somebody delivers what waited
+	closed    bool
 }
 
-// verdict is a remembered answer. A no is asked again after a while: it may have
-// been for want of an answer, and permissions change.
-type verdict struct {
-	allowed bool
-	until   int64 // broker clock, for a no
+// match is a message that waits for a verdict about its destination, or for those
+// before it.
+type match struct {
+	f       *filter
+	m       *Message
+	verdict answer
 }
 
-const rememberDenial = int64(10 * time.Second)
+// answer is what is known of a destination.
+type answer uint8
 
-// remembered returns what is known of a destination. The caller has the lock.
-func (f *filter) remembered(destination string) (allowed, known bool) {
-	if f.proven && !strings.HasSuffix(destination, "/") {
-		return true, true
-	}
-	v, known := f.verdicts[destination]
-	return v.allowed, known && (v.allowed || f.sub.s.b.now() < v.until)
-}
+const (
+	unanswered answer = iota
+	allowed
+	refused
+)
 
 func newFilter(sub *subscription) *filter {
-	return &filter{sub: sub, verdicts: make(map[string]verdict)}
+	s := sub.s
+	if s.judge == nil {
+		s.judge = newJudge(s)
+	}
+	return &filter{sub: sub, j: s.judge}
+}
+
+// known returns what is known of a destination. The caller has the lock.
+func (f *filter) known(destination string) answer {
+	if f.proven && !strings.HasSuffix(destination, "/") {
+		return allowed
+	}
+	return f.j.remembered(destination)
 }
 
 // deliver passes p on if its destination may be seen. It reports true also when
 // the answer is still to come.
 func (f *filter) deliver(p *publication, bt *batch) bool {
-	f.mu.Lock()
-	allowed, known := f.remembered(p.destination)
-	if !f.running && known {
-		f.mu.Unlock()
-		return allowed && f.sub.pass(p, bt)
+	j := f.j
+	j.mu.Lock()
+	verdict := f.known(p.destination)
+	if verdict != unanswered && len(f.waiting) == 0 && !f.releasing {
+		j.mu.Unlock()
+		return verdict == allowed && f.sub.pass(p, bt)
 	}
-	if f.closed || known && !allowed {
-		f.mu.Unlock()
-		return false
-	}
-	size, limit := messageSize(p.message()), f.sub.s.b.policy.Load().limits.Outbox
-	if len(f.waiting) >= maxWaiting || f.bytes+size > limit {
-		f.mu.Unlock()
-		f.sub.s.end(failure(ReasonSlowConsumer, "more than %d messages or %d bytes wait for the authorization of your pattern", maxWaiting, limit), "", bt)
+	if f.closed || verdict == refused {
+		j.mu.Unlock()
 		return false
 	}
 	m := p.message()
-	kept := &publication{}
-	kept.set(m, m.Destination)
-	kept.msg = m
-	f.waiting = append(f.waiting, kept)
-	f.bytes += size
-	start := !f.running
-	f.running = true
-	f.mu.Unlock()
-	if start && !f.sub.s.b.spawn(f.run) {
-		f.close()
+	size, limit := messageSize(m), j.s.b.policy.Load().limits.Outbox
+	if j.bytes+size > limit {
+		j.mu.Unlock()
+		j.s.end(failure(ReasonAuthorizerSlow, "more than %d bytes wait for the authorization of your patterns (limits.outbox)", limit), "", bt)
+		return false
+	}
+	w := &match{f, m, verdict}
+	f.waiting = append(f.waiting, w)
+	j.bytes += size
+	start := verdict == unanswered && j.ask(w)
+	j.mu.Unlock()
+	if start && !j.s.b.spawn(j.run) {
+		j.stop()
 		return false
 	}
 	return true
 }
 
-// run authorises and delivers what waits.
-func (f *filter) run() {
-	b := f.sub.s.b
-	for {
-		f.mu.Lock()
-		if len(f.waiting) == 0 || f.closed || phase(f.sub.s.phase.Load()) == phaseEnding {
-			f.waiting, f.bytes, f.running = nil, 0, false
-			f.mu.Unlock()
-			return
-		}
-		p := f.waiting[0]
+// release delivers, in order, what waited and may be seen, up to the first message
+// whose destination is not judged yet. One goroutine at a time does so for a
+// filter. It is called with the lock held, and holds it again when it returns.
+func (f *filter) release(bt *batch) {
+	if f.releasing {
+		return // whoever does so sees what is new
+	}
+	f.releasing = true
+	for len(f.waiting) > 0 && f.waiting[0].verdict != unanswered {
+		w := f.waiting[0]
 		f.waiting[0] = nil
 		f.waiting = f.waiting[1:]
-		f.bytes -= messageSize(p.msg)
-		allowed, known := f.remembered(p.destination)
-		renewals := f.renewals
-		f.mu.Unlock()
-		if !known {
-			allowed = f.ask(strings.Clone(p.destination), renewals)
-		}
-		if allowed {
-			bt := b.newBatch()
-			f.sub.pass(p, bt)
-			bt.flush()
-			bt.release()
-		}
-	}
-}
-
-// ask authorises a destination and remembers the answer. A hook that failed has
-// not answered: the message is withheld, and the next one asks again. An answer
-// about a credential that was renewed meanwhile is not taken: it asks again.
-func (f *filter) ask(destination string, renewals int) bool {
-	s, name := f.sub.s, topics.Collapse(destination)
-	for {
-		_, err := guard(func() (struct{}, error) {
-			return struct{}{}, s.b.policy.Load().authorizer.Authorize(s.context(), s.principal.Load(), auth.Subscribe, name)
-		})
-		f.mu.Lock()
-		if f.renewals != renewals && !f.closed {
-			renewals = f.renewals
-			f.mu.Unlock()
+		f.j.bytes -= messageSize(w.m)
+		if w.verdict == refused {
 			continue
 		}
-		if err == nil || errors.Is(err, auth.ErrDenied) {
-			if len(f.verdicts) >= maxVerdicts {
-				clear(f.verdicts)
-			}
-			f.verdicts[destination] = verdict{err == nil, s.b.now() + rememberDenial}
-		}
-		f.mu.Unlock()
-		if err != nil {
-			s.b.stats.denied.Add(1)
-			if !errors.Is(err, auth.ErrDenied) {
-				s.b.o.Logger.Warn("the authorizer failed, so a message is withheld", "session", s.id, "error", err)
-			}
-		}
-		return err == nil
+		f.j.mu.Unlock()
+		var p publication
+		p.set(w.m, w.m.Destination)
+		p.msg = w.m
+		f.sub.pass(&p, bt)
+		f.j.mu.Lock()
 	}
+	if len(f.waiting) == 0 {
+		f.waiting = nil
+	}
+	f.releasing = false
 }
 
 // forget has every destination authorised again, but for what is proven now.
-func (f *filter) forget(proven bool) {
-	f.mu.Lock()
+func (f *filter) forget(proven bool, bt *batch) {
+	f.j.mu.Lock()
 	f.proven = proven
-	clear(f.verdicts)
-	f.renewals++
-	f.mu.Unlock()
+	f.j.forget()
+	workers := 0
+	for _, w := range f.waiting {
+		switch f.known(w.m.Destination) {
+		case allowed:
+			w.verdict = allowed
+		default:
+			if w.verdict == allowed {
+				w.verdict = unanswered
+				if f.j.ask(w) {
+					workers++
+				}
+			}
+		}
+	}
+	f.release(bt)
+	f.j.mu.Unlock()
+	for range workers {
+		if !f.j.s.b.spawn(f.j.run) {
+			f.j.stop()
+		}
+	}
 }
 
+// close throws away what waits: the subscription has ended.
 func (f *filter) close() {
-	f.mu.Lock()
+	f.j.mu.Lock()
+	defer f.j.mu.Unlock()
 	f.closed = true
+	for _, w := range f.waiting {
+		f.j.bytes -= messageSize(w.m)
+	}
 	f.waiting = nil
-	f.mu.Unlock()
 }

@@ -32,17 +32,18 @@ const (
 	ReasonKicked                  // 1008: an operator or the program ended it
 	ReasonInternalError           // 1011: a hook or handler failed
 	ReasonDraining                // 1012: the broker is going away, reconnect
+	ReasonAuthorizerSlow          // 1013: too much waits for the Authorizer to judge what its patterns match
 	numReasons
 )
 
 var reasonNames = [numReasons]string{
 	"none", "disconnect", "connection-lost", "protocol-error", "invalid-text", "too-big", "refused",
 	"connect-timeout", "denied", "limit", "heart-beat-timeout", "slow-consumer",
-	"expired", "revoked", "kicked", "internal-error", "draining",
+	"expired", "revoked", "kicked", "internal-error", "draining", "authorizer-slow",
 }
 
 var reasonCodes = [numReasons]int{
-	1005, 1000, 1006, 1002, 1007, 1009, 1008, 1008, 4403, 4429, 1002, 4500, 1008, 1008, 1008, 1011, 1012,
+	1005, 1000, 1006, 1002, 1007, 1009, 1008, 1008, 4403, 4429, 1002, 4500, 1008, 1008, 1008, 1011, 1012, 1013,
 }
 
 // String returns the name used in logs and metrics, such as "slow-consumer".

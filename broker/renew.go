@@ -116,7 +116,7 @@ func (s *session) reconsider(bt *batch) error {
 			return fail
 		}
 		if sub.filter != nil {
-			sub.filter.forget(again.filter != nil && again.filter.proven)
+			sub.filter.forget(again.filter != nil && again.filter.proven, bt)
 		}
 		if fail == nil && (again.filter == nil || sub.filter != nil) {
 			continue

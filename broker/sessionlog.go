@@ -67,7 +67,7 @@ func brief(text string) string {
 // something is wrong with it or with the program.
 func (r Reason) remarkable() bool {
 	switch r {
-	case ReasonDenied, ReasonLimit, ReasonSlowConsumer, ReasonTooBig, ReasonInternalError:
+	case ReasonDenied, ReasonLimit, ReasonSlowConsumer, ReasonTooBig, ReasonInternalError, ReasonAuthorizerSlow:
 		return true
 	}
 	return false
