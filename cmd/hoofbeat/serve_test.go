@@ -208,16 +208,17 @@ func TestUsersAndReload(t *testing.T) {
 	run(t, 0, login("bob", "two"), "pub", "/topic/a", "b")
 
 	// A key that needs a restart is named, one that does not is in force.
-	if err := os.WriteFile(conf, []byte("auth: {users: {file: "+file+"}}\nlimits: {subscriptions: 7}\nlog: {level: debug}\n"), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte("auth: {users: {file: "+file+"}}\nlimits: {subscriptions: 7}\nnode: other\nlog: {level: debug}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.signal(t, syscall.SIGHUP)
-	if keys := s.logged(t, "reload: some changes need a restart", 1)["keys"]; keys != "limits.subscriptions rules" {
+	if keys := s.logged(t, "reload: some changes need a restart", 1)["keys"]; keys != "node" {
 		t.Errorf("keys %q", keys)
 	}
-	if level := s.log("reloaded")[2]["log_level"]; level != "DEBUG" {
-		t.Errorf("level %v", level)
+	if e := s.log("reloaded")[2]; e["log_level"] != "DEBUG" || e["changed"] != "limits.subscriptions log.level rules" {
+		t.Errorf("reloaded: %v", e)
 	}
+	run(t, 3, login("bob", "two"), "pub", "/topic/a", "b") // the rule that allowed it is gone
 	// A configuration that is wrong changes nothing.
 	if err := os.WriteFile(conf, []byte("listenn: x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -420,5 +421,59 @@ func TestDiscardedQueuesAreLogged(t *testing.T) {
 	s.exit(t, 0)
 	if found := s.log("queue discarded: its messages were in memory only"); len(found) != 1 || !strings.Contains(s.stderr(), "/queue/jobs") {
 		t.Errorf("log\n%s", s.stderr())
+	}
+}
+
+// A reload puts rules, origins and limits in force for those who are connected,
+// and disconnects nobody.
+func TestReloadChangesRulesOriginsAndLimits(t *testing.T) {
+	conf := write(t, "hoofbeat.yaml", "")
+	say := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(conf, []byte("auth: {anonymous: true}\nwebflow: {enabled: false}\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("websocket: {origins: [\"https://old.example.com\"]}\nrules:\n  - {allow: [subscribe, send], destination: /topic/**}\n")
+	s := serve(t, nil, "-c", conf)
+	stays := s.sub(t, nil, "-u", s.url, "/topic/a", "/topic/b")
+	page := func(origin string) int {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodGet, s.web()+"/ws", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range map[string]string{"Origin": origin, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
+			r.Header.Set(name, value)
+		}
+		res, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	if a, b := page("https://old.example.com"), page("https://new.example.com"); a != 101 || b != 403 {
+		t.Errorf("before the reload: %d and %d", a, b)
+	}
+	say("websocket: {origins: [\"https://new.example.com\"]}\nlimits: {frame: 2KiB, unauthenticated_frame: 2KiB}\nrules:\n  - {deny: [subscribe], destination: /topic/b}\n  - {allow: [subscribe, send], destination: /topic/**}\n")
+	s.signal(t, syscall.SIGHUP)
+	if changed := s.logged(t, "reloaded", 1)["changed"]; changed != "websocket.origins limits.frame limits.unauthenticated_frame rules" {
+		t.Errorf("changed %q", changed)
+	}
+	if n := len(s.log("reload: some changes need a restart")); n != 0 {
+		t.Errorf("a restart is asked for:\n%s", s.stderr())
+	}
+	if a, b := page("https://old.example.com"), page("https://new.example.com"); a != 403 || b != 101 {
+		t.Errorf("after the reload: %d and %d", a, b)
+	}
+	brokertest.Eventually(t, "the subscription that is denied ends", func() bool { return s.stats(t).Subscriptions == 1 })
+	run(t, 3, nil, "sub", "-u", s.url, "/topic/b")
+	run(t, 1, nil, "pub", "-u", s.url, "/topic/a", strings.Repeat("x", 3000))
+	run(t, 0, nil, "pub", "-u", s.url, "/topic/b", "not for it")
+	run(t, 0, nil, "pub", "-u", s.url, "/topic/a", "still here")
+	brokertest.Eventually(t, "the session goes on", func() bool { return strings.Contains(stays.out.String(), "still here") })
+	if strings.Contains(stays.out.String(), "not for it") {
+		t.Errorf("received %q", stays.out.String())
 	}
 }

@@ -53,9 +53,10 @@ type App struct {
 	sessions slog.LevelVar
 	flow     *webflow.Flow // nil when webflow is not enabled
 
-	tickets http.Handler // nil when nothing can be exchanged for a ticket
+	tickets replaceable // not present when nothing can be exchanged for a ticket
 
 	reloading sync.Mutex
+	live      *config.Config  // what is in force, guarded by reloading
 	patience  context.Context // ended by Abandon
 	abandon   context.CancelFunc
 }
@@ -75,15 +76,17 @@ func New(o Options) (*App, error) {
 	if o.Reload == nil {
 		o.Reload = func() (*config.Config, error) { return o.Config, nil }
 	}
-	a := &App{o: o}
+	a := &App{o: o, live: o.Config}
 	a.patience, a.abandon = context.WithCancel(context.Background())
 	var err error
 	if a.who, err = newWho(o.Config, o.Logger); err != nil {
 		return nil, err
 	}
-	if a.tickets, err = a.who.ticketHandler(o.Config); err != nil {
+	tickets, err := a.who.ticketHandler(o.Config)
+	if err != nil {
 		return nil, err
 	}
+	a.tickets.set(tickets)
 	if a.tls, err = newCertificates(o.Config.TLS); err != nil {
 		return nil, err
 	}

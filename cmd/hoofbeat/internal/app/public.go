@@ -17,8 +17,8 @@ func (a *App) publicHandler() http.Handler {
 	health := admin.Health(a.broker)
 	mux.Handle("/livez", health)
 	mux.Handle("/readyz", health)
-	if a.tickets != nil {
-		mux.Handle(a.o.Config.Auth.Tickets.Path, a.tickets)
+	if a.tickets.present() {
+		mux.Handle(a.o.Config.Auth.Tickets.Path, &a.tickets)
 	}
 	if a.who.login != nil {
 		mux.Handle("/oauth/", a.who.login.Handler())

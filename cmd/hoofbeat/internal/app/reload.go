@@ -1,16 +1,20 @@
 package app
 
 import (
+	"net/http"
 	"strings"
+	"sync/atomic"
 
+	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
 // Reload reads the configuration, the users and the certificates again, as
-// SIGHUP asks, and puts the log level, the users and the certificates in force:
-// for what connects from now on, open sessions go on. It logs what was done, and
-// which keys have changed that only a restart can put in force. What cannot be
-// read stays as it is.
+// SIGHUP asks, and puts in force what can change while the broker runs: rules,
+// origins, limits, trusted proxies, the log, users and certificates. Nobody is
+// disconnected for it, but subscriptions that the rules deny from now on end. It
+// logs what was done, and which keys have changed that only a restart puts in
+// force. What cannot be read stays as it is.
 func (a *App) Reload() {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
@@ -20,9 +24,17 @@ func (a *App) Reload() {
 		log.Error("reload: the configuration is wrong, everything stays as it is", "error", oneLine(err))
 		return
 	}
-	a.o.Level.Set(c.Log.Level)
-	a.sessions.Set(sessionLevel(c))
 	done := []any{"log_level", c.Log.Level.String(), "log_sessions", c.Log.Sessions}
+	next := a.live.Adopt(c)
+	changed := config.Changed(a.live, next)
+	if err := a.adopt(next); err != nil {
+		log.Error("reload: the old rules, origins and limits stay", "error", oneLine(err))
+	} else {
+		a.live = next
+		if len(changed) > 0 {
+			done = append(done, "changed", strings.Join(changed, " "))
+		}
+	}
 	if a.who.users != nil {
 		n, err := a.who.users.reload(a.who.store)
 		if err != nil {
@@ -39,9 +51,48 @@ func (a *App) Reload() {
 		}
 	}
 	log.Info("reloaded", done...)
-	if changed := config.Changed(a.o.Config, c, "log.level", "log.sessions"); len(changed) > 0 {
+	if changed := config.Changed(next, c); len(changed) > 0 {
 		log.Warn("reload: some changes need a restart", "keys", strings.Join(changed, " "))
 	}
+}
+
+// adopt puts a configuration in force in the running broker: all of it or, with
+// an error, nothing.
+func (a *App) adopt(c *config.Config) error {
+	guards, err := newRules(c)
+	if err != nil {
+		return err
+	}
+	tickets, err := a.who.ticketHandler(c)
+	if err != nil {
+		return err
+	}
+	o := brokerOptions(c)
+	if err := a.broker.SetPolicy(broker.Policy{
+		Authorizer: a.who.judge(guards), Origins: o.Origins, TrustedProxies: o.TrustedProxies, Limits: o.Limits,
+	}); err != nil {
+		return err
+	}
+	a.tickets.set(tickets)
+	a.o.Level.Set(c.Log.Level)
+	a.sessions.Set(sessionLevel(c))
+	return nil
+}
+
+// replaceable is a handler that a reload replaces by another one. It is there or
+// not from the beginning to the end.
+type replaceable struct{ now atomic.Pointer[http.Handler] }
+
+func (h *replaceable) set(next http.Handler) {
+	if next != nil {
+		h.now.Store(&next)
+	}
+}
+
+func (h *replaceable) present() bool { return h.now.Load() != nil }
+
+func (h *replaceable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*h.now.Load()).ServeHTTP(w, r)
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

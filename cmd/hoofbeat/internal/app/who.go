@@ -196,7 +196,7 @@ func (w *who) mayWait(ctx context.Context, p *auth.Principal, operation string) 
 func (w *who) makeWebhook(c *config.Config, guards *guards, log *slog.Logger) error {
 	k := &c.Auth.Webhook
 	if k.URL == "" {
-		w.authorizer = guards.all
+		w.authorizer = w.judge(guards)
 		return nil
 	}
 	secret, err := k.Secret.Read("auth.webhook.secret")
@@ -215,8 +215,17 @@ func (w *who) makeWebhook(c *config.Config, guards *guards, log *slog.Logger) er
 	if err != nil {
 		return wrong("auth.webhook", err)
 	}
-	w.authorizer = &named{guards: guards, others: w.webhook}
+	w.authorizer = w.judge(guards)
 	return nil
+}
+
+// judge returns what decides by these rules, and by the backend where there is
+// one.
+func (w *who) judge(guards *guards) auth.Authorizer {
+	if w.webhook == nil {
+		return guards.all
+	}
+	return &named{guards: guards, others: w.webhook}
 }
 
 // close waits for what must not be lost.

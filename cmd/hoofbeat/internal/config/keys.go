@@ -10,6 +10,7 @@ type Key struct {
 	Path    string // in the file, such as limits.frame
 	Doc     string // one or two sentences, for the file and the documentation
 	Default string // as it would be written
+	Live    bool   // a reload puts a change in force
 	value   value
 	envOnly bool // a secret: not in the file, not on the command line
 	noFlag  bool // a secret: the process list shows the command line to everybody

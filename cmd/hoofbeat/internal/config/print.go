@@ -169,7 +169,11 @@ func WriteDocs(w io.Writer) error {
 			row(b, k.Path, k.Default, r.Type(), k.Env()+"_0_…", "", k.Doc)
 			continue
 		}
-		row(b, k.Path, k.Default, k.Want(), k.Env(), dashes(k.Flag()), k.Doc)
+		doc := k.Doc
+		if k.Live {
+			doc += " *A reload puts a change in force.*"
+		}
+		row(b, k.Path, k.Default, k.Want(), k.Env(), dashes(k.Flag()), doc)
 	}
 	for _, k := range lists {
 		r := k.value.(*records)

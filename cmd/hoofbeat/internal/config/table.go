@@ -125,6 +125,9 @@ func bind(c *Config) []Key {
 		"How long /readyz says no after SIGTERM while everything else goes on, new sessions included. Set it to the time that your load balancer needs to notice, such as 10s.")
 	t.duration("drain.spread", &c.Drain.Spread, 20*time.Second, 0, time.Hour, false,
 		"Time over which the sessions are then closed, with code 1012, so that their clients do not all reconnect at once. A hundred sessions or fewer are closed at once. It takes at most four fifths of drain.timeout.")
+	for i := range t.keys {
+		t.keys[i].Live = live(t.keys[i].Path)
+	}
 	return t.keys
 }
 
