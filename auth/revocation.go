@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// MaxClockSkew is how far ahead of ours another machine's clock may be: a signed ticket that was created, or a
-// revocation whose moment is, further in the future is refused.
+// MaxClockSkew is how far ahead of ours another machine's clock may be: a revocation whose moment is further in the
+// future is refused.
 const MaxClockSkew = 30 * time.Second
 
 // Revocation takes back what was granted. Exactly one of User, Session and Credential is set.

@@ -14,6 +14,10 @@ import (
 // MaxTicketTTL is the longest that a ticket may live. What lives longer should be a credential of its own.
 const MaxTicketTTL = time.Hour
 
+// MaxTicketAhead is how far ahead of ours the clock of a program may be that signs tickets itself. A ticket that was
+// created in the future by less is taken when its time has come; one that was by more is refused.
+const MaxTicketAhead = time.Second
+
 // MaxTicketBytes is the longest that a ticket may be. Opaque ones have 43 bytes; a signed one carries its principal,
 // and has to fit into the request line of every proxy.
 const MaxTicketBytes = 4096

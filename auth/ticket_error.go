@@ -23,7 +23,7 @@ const (
 	TicketWrongOrigin
 	// TicketWrongUser: it is good, but the connection or the login is another user's. It is dead for that.
 	TicketWrongUser
-	// TicketFromFuture: it is signed, and was created more than [MaxClockSkew] in the future.
+	// TicketFromFuture: it is signed, and was created more than [MaxTicketAhead] in the future.
 	TicketFromFuture
 	// TicketTooOld: it is signed, and was created before the Store, which cannot know whether it has been used.
 	TicketTooOld

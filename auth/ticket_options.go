@@ -35,7 +35,8 @@ type TicketOptions struct {
 	// in the Store: "v1.", the secret's ID, ".", the payload, ".", the signature. Any program that knows the secret
 	// can mint them. They are as single-use as the others, but anybody who sees one can read its claims, they are
 	// not counted by PerSubject, and those that are older than the process are refused, because it cannot know
-	// whether they were used.
+	// whether they were used. For the same reason a ticket is taken by each of several brokers with the same secret.
+	// TTL bounds them from when they were created, whatever they say of their end. docs/tickets.md has the format.
 	Signed bool
 	// Secrets are needed for signed and for anonymous tickets. The first one signs, all are accepted: to rotate, put
 	// the new one last everywhere, then first, then take the old one away.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -33,6 +34,8 @@ type signedTicket struct {
 	Until      time.Time      `json:"until,omitzero"` // the credential's end
 	Credential string         `json:"credential,omitempty"`
 }
+
+func (m *signedTicket) created() time.Time { return time.Unix(0, m.Created) }
 
 func (m *signedTicket) expires() time.Time { return time.Unix(m.Expires, 0) }
 
@@ -79,15 +82,42 @@ func signer(key []byte) func(text string) string {
 	}
 }
 
-func (t *Tickets) consumeSigned(value string, origin *string) (*Principal, error) {
+func (t *Tickets) consumeSigned(ctx context.Context, value string, origin *string) (*Principal, error) {
 	m, ok := t.verify(value)
 	if !ok {
 		return nil, &TicketError{TicketMalformed}
+	}
+	if end := m.created().Add(t.ttl + time.Second - 1).Unix(); end < m.Expires {
+		m.Expires = end // whoever signed it does not give it a longer life than the broker does
+	}
+	if err := t.awaitCreation(ctx, m); err != nil {
+		return nil, err
 	}
 	if cause := t.store.spend(sha256.Sum256(m.Nonce), m, origin, t.outstanding); cause != 0 {
 		return nil, &TicketError{cause}
 	}
 	return m.principal(), nil
+}
+
+// awaitCreation waits for a ticket that was created a little in the future, by a clock that is ahead of ours. None is
+// taken before its time has come: the next process takes what was created after its own start, and must not take what
+// this one has taken already; and a revocation reaches what was created before it.
+func (t *Tickets) awaitCreation(ctx context.Context, m *signedTicket) error {
+	ahead := t.store.ahead(m.Created)
+	switch {
+	case ahead <= 0:
+		return nil
+	case ahead > MaxTicketAhead:
+		return &TicketError{TicketFromFuture}
+	}
+	patience := time.NewTimer(ahead)
+	defer patience.Stop()
+	select {
+	case <-patience.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // verify checks the signature first, so that nothing that strangers have written is decoded.
@@ -118,7 +148,7 @@ func (t *Tickets) verify(value string) (m *signedTicket, ok bool) {
 
 // sound reports whether somebody who knows the secret has also kept the rules.
 func (m *signedTicket) sound() bool {
-	life := m.expires().Sub(time.Unix(0, m.Created))
+	life := m.expires().Sub(m.created())
 	return len(m.Nonce) >= minNonceBytes && life <= MaxTicketTTL+time.Second &&
 		(m.User == "" && slices.Contains(m.Roles, RoleBackend) || ValidName(m.User) == nil)
 }

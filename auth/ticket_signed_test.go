@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,8 +40,7 @@ func TestSignedTicketFromAnotherProgram(t *testing.T) {
 			want   string
 		}{
 			{"good", func(*signedTicket) {}, "alice"},
-			{"S-7 just in the future", func(m *signedTicket) { m.Created += int64(MaxClockSkew) }, "alice"},
-			{"S-7 in the future", func(m *signedTicket) { m.Created += int64(MaxClockSkew) + 1 }, "created in the future"},
+			{"S-7 in the future", func(m *signedTicket) { m.Created += int64(MaxTicketAhead) + 1 }, "created in the future"},
 			{"older than the store", func(m *signedTicket) { m.Created -= int64(time.Hour) + 1; m.Expires = now.Unix() }, "older than this process"},
 			{"lives too long", func(m *signedTicket) { m.Expires += 3600 }, "malformed"},
 			{"lives for ever", func(m *signedTicket) { m.Expires = 1 << 60 }, "malformed"},
@@ -159,4 +160,87 @@ func TestSignedTicketHasALimit(t *testing.T) {
 	if got := consumed(t, tickets, mint(t, tickets, Grant{Principal: p}).Value, ""); got != p.Name {
 		t.Error("a long one does not work")
 	}
+}
+
+// A ticket is taken once, also if its signer's clock is ahead and the process ends
+// and starts again in between: it is not taken before its time.
+func TestSignedTicketAheadIsNotTakenAgainAfterARestart(t *testing.T) {
+	for _, ahead := range []time.Duration{0, 1, time.Millisecond, MaxTicketAhead, MaxTicketAhead + 1, 20 * time.Second, MaxClockSkew} {
+		synctest.Test(t, func(t *testing.T) {
+			o := TicketOptions{Signed: true, Secrets: []Secret{key('a')}}
+			before := mustTickets(t, NewStore(), o)
+			pass(time.Minute)
+			now := time.Now()
+			m := &signedTicket{Nonce: make([]byte, 16), Created: now.Add(ahead).UnixNano(), Expires: now.Unix() + 100, User: "alice"}
+			want := "alice"
+			if ahead > MaxTicketAhead {
+				want = "created in the future"
+			}
+			if got := consumed(t, before, sign(t, key('a'), m), ""); got != want {
+				t.Errorf("%v ahead: %s, want %s", ahead, got, want)
+			}
+			pass(1)
+			after := mustTickets(t, NewStore(), o)
+			if got := consumed(t, after, sign(t, key('a'), m), ""); want == "alice" && got != "older than this process" {
+				t.Errorf("%v ahead, after a restart: %s", ahead, got)
+			}
+		})
+	}
+}
+
+// While a ticket's time is awaited its user can be revoked, and who waits can go.
+func TestSignedTicketAheadIsRevocable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewStore()
+		tickets := mustTickets(t, store, TicketOptions{Signed: true, Secrets: []Secret{key('a')}})
+		pass(time.Minute)
+		now := time.Now()
+		m := &signedTicket{Nonce: make([]byte, 16), Created: now.Add(500 * time.Millisecond).UnixNano(), Expires: now.Unix() + 100, User: "alice"}
+		text := sign(t, key('a'), m)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, err := tickets.Consume(ctx, text, ""); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("without patience: %v", err)
+		}
+		time.Sleep(450 * time.Millisecond)
+		store.BumpEpoch("alice")
+		if got := consumed(t, tickets, text, ""); got != "revoked" {
+			t.Errorf("after the revocation: %s", got)
+		}
+	})
+}
+
+// The broker's TTL binds what others sign.
+func TestSignedTicketLivesNoLongerThanTheTTL(t *testing.T) {
+	for _, c := range []struct {
+		says, age time.Duration
+		want      string
+	}{
+		{time.Hour, 4 * time.Minute, "alice"}, {time.Hour, 330 * time.Second, "expired"}, {time.Hour, 5*time.Minute + time.Second, "expired"},
+		{time.Minute, 59 * time.Second, "alice"}, {time.Minute, time.Minute, "expired"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a')}, TTL: 5 * time.Minute})
+			pass(time.Second)
+			now := time.Now()
+			m := &signedTicket{Nonce: make([]byte, 16), Created: now.UnixNano(), Expires: now.Add(c.says).Unix(), User: "alice"}
+			pass(c.age)
+			if got := consumed(t, tickets, sign(t, key('a'), m), ""); got != c.want {
+				t.Errorf("says %v, %v old: %s, want %s", c.says, c.age, got, c.want)
+			}
+		})
+	}
+}
+
+func TestMintBackendFor(t *testing.T) {
+	bothForms(t, TicketOptions{Secrets: []Secret{key('a')}}, func(t *testing.T, tickets *Tickets) {
+		ticket, err := tickets.MintBackendFor(t.Context(), "@admin", Grant{Principal: &Principal{Name: "mallory"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := tickets.Consume(t.Context(), ticket.Value, "")
+		if err != nil || !p.Anonymous() || !p.HasRole(RoleBackend) || p.CredentialID != "backend:@admin" {
+			t.Errorf("%+v, %v", p, err)
+		}
+	})
 }

@@ -77,14 +77,21 @@ func (s *Store) verdict(p *Principal, expires time.Time, bound string, origin *s
 	return 0
 }
 
+// ahead returns how long it takes until a stamp is not in the future any more.
+func (s *Store) ahead(stamp int64) time.Duration {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return time.Duration(stamp - max(time.Now().UnixNano(), s.clock))
+}
+
 // spend is take for a signed ticket whose signature is right.
 func (s *Store) spend(key digest, m *signedTicket, origin *string, limit int) TicketCause {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	switch {
-	case m.Created > now.Add(MaxClockSkew).UnixNano():
-		return TicketFromFuture
+	case m.Created > max(now.UnixNano(), s.clock):
+		return TicketFromFuture // the clock was put back meanwhile
 	case m.Created < s.born:
 		return TicketTooOld
 	case m.Created <= s.users[m.User].epoch:

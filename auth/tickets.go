@@ -69,6 +69,17 @@ func (t *Tickets) MintBackend(ctx context.Context, secret string, g Grant) (Tick
 	if id == "" {
 		return Ticket{}, &Refusal{Status: http.StatusUnauthorized, Reason: "the secret is wrong"}
 	}
+	return t.backend(ctx, id, g)
+}
+
+// MintBackendFor is MintBackend without a secret, for a caller that the program trusts as much, such as one with the
+// token of the admin API. The principal's CredentialID is "backend:" and name, and all with the same name count as one
+// user for the limits. Take a name that no [Secret] can have, such as "@admin". The errors are those of Mint.
+func (t *Tickets) MintBackendFor(ctx context.Context, name string, g Grant) (Ticket, error) {
+	return t.backend(ctx, name, g)
+}
+
+func (t *Tickets) backend(ctx context.Context, id string, g Grant) (Ticket, error) {
 	since := t.store.now()
 	g.Principal = &Principal{Roles: []string{RoleBackend}, Issued: time.Now(), CredentialID: "backend:" + id}
 	return t.mint(ctx, g, "\x00"+id, since, nil) // no user's name has a NUL
@@ -151,13 +162,13 @@ func (t *Tickets) Consume(ctx context.Context, value, origin string) (*Principal
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return t.consume(value, &origin)
+	return t.consume(ctx, value, &origin)
 }
 
 // consume is Consume; a nil origin is not compared.
-func (t *Tickets) consume(value string, origin *string) (*Principal, error) {
+func (t *Tickets) consume(ctx context.Context, value string, origin *string) (*Principal, error) {
 	if t.signed {
-		return t.consumeSigned(value, origin)
+		return t.consumeSigned(ctx, value, origin)
 	}
 	var text [43]byte // on the stack
 	if len(value) != len(text) {
@@ -188,17 +199,17 @@ func (t *Tickets) Authenticate(ctx context.Context, a *Attempt) (*Principal, err
 	switch a.Stage {
 	case StageHandshake:
 		origin := a.Header("Origin")
-		return t.consume(a.Ticket, &origin)
+		return t.consume(ctx, a.Ticket, &origin)
 	case StageConnect:
-		return t.connect(a)
+		return t.connect(ctx, a)
 	case StageRenew:
-		return t.consume(a.Ticket, nil)
+		return t.consume(ctx, a.Ticket, nil)
 	default:
 		return nil, ErrNotMine
 	}
 }
 
-func (t *Tickets) connect(a *Attempt) (*Principal, error) {
+func (t *Tickets) connect(ctx context.Context, a *Attempt) (*Principal, error) {
 	if err := a.CheckLogin(); err != nil {
 		return nil, err
 	}
@@ -206,7 +217,7 @@ func (t *Tickets) connect(a *Attempt) (*Principal, error) {
 	if a.Handshake != nil {
 		origin = a.Handshake.Header.Get("Origin")
 	}
-	p, err := t.consume(a.Ticket, &origin)
+	p, err := t.consume(ctx, a.Ticket, &origin)
 	if err != nil {
 		return nil, err
 	}

@@ -145,7 +145,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		parse  func([]byte) error
 	}{
 		"Message":    {5, func(data []byte) error { _, err := parseMessage(data); return err }},
-		"Grant":      {5, func(data []byte) error { _, err := parseGrant(data); return err }},
+		"Grant":      {6, func(data []byte) error { _, err := parseGrant(data); return err }},
 		"Operation":  {3, func(data []byte) error { _, err := parseOperation(data); return err }},
 		"Result":     {1, func(data []byte) error { _, err := parseResult(data); return err }},
 		"Revocation": {3, func(data []byte) error { _, err := parseRevocation(data); return err }},
@@ -156,7 +156,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 			t.Errorf("%s has %d fields", name, len(fields))
 		}
 		for field := range fields {
-			if err := want.parse(fmt.Appendf(nil, `{%q:true}`, field)); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q must be", field)) {
+			if err := want.parse(fmt.Appendf(nil, `{%q:%s}`, field, map[bool]string{true: "1", false: "true"}[field == "backend"])); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q must be", field)) {
 				t.Errorf("%s.%s: %v", name, field, err)
 			}
 		}

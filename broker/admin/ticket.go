@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,11 +34,21 @@ func (a *api) mint(w http.ResponseWriter, r *http.Request) *problem {
 	if err != nil {
 		return problemf(http.StatusBadRequest, "%v", err)
 	}
-	t, err := a.tickets.Mint(r.Context(), g)
+	mint := a.tickets.Mint
+	if g.Principal == nil {
+		mint = a.mintBackend
+	}
+	t, err := mint(r.Context(), g)
 	if err != nil {
 		return unminted(err)
 	}
 	return writeJSON(w, http.StatusCreated, minted{t.Value, t.Expires.Unix()})
+}
+
+// mintBackend makes an anonymous ticket with the role backend. No secret has the
+// name.
+func (a *api) mintBackend(ctx context.Context, g auth.Grant) (auth.Ticket, error) {
+	return a.tickets.MintBackendFor(ctx, "@admin", g)
 }
 
 // unminted translates an error of Tickets.Mint.
@@ -66,6 +77,7 @@ func parseGrant(data []byte) (auth.Grant, error) {
 	var (
 		user, operation, origin *string
 		roles                   []string
+		backend                 bool
 		ttl                     *int
 	)
 	err := members("the request body", data, func(name string, value json.RawMessage) error {
@@ -78,6 +90,12 @@ func parseGrant(data []byte) (auth.Grant, error) {
 				return fmt.Errorf("%q must be an array of strings that are not empty", name)
 			}
 			return nil
+		case "backend":
+			if string(value) != "true" && string(value) != "false" {
+				return fmt.Errorf("%q must be true or false", name)
+			}
+			backend = string(value) == "true"
+			return nil
 		case "ttl":
 			return seconds(name, value, maxTTL, &ttl)
 		case "operation":
@@ -85,18 +103,24 @@ func parseGrant(data []byte) (auth.Grant, error) {
 		case "origin":
 			return nonEmpty(name, value, &origin)
 		}
-		return fmt.Errorf("there is no field %q, only user, roles, ttl, operation and origin", name)
+		return fmt.Errorf("there is no field %q, only user, roles, backend, ttl, operation and origin", name)
 	})
 	if err != nil {
 		return auth.Grant{}, err
 	}
-	if user == nil {
+	var g auth.Grant
+	switch {
+	case backend && (user != nil || roles != nil):
+		return auth.Grant{}, errors.New(`"backend" is for nobody in particular, so there can be no "user" and no "roles" with it`)
+	case backend:
+	case user == nil:
 		return auth.Grant{}, errors.New(`"user" is missing`)
+	default:
+		if err := auth.ValidName(*user); err != nil {
+			return auth.Grant{}, err
+		}
+		g.Principal = &auth.Principal{Name: *user, Roles: roles}
 	}
-	if err := auth.ValidName(*user); err != nil {
-		return auth.Grant{}, err
-	}
-	g := auth.Grant{Principal: &auth.Principal{Name: *user, Roles: roles}}
 	if ttl != nil {
 		g.TTL = time.Duration(*ttl) * time.Second
 	}

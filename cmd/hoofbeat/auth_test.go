@@ -360,7 +360,7 @@ auth:
   shared_names: true
   trusted_proxies: [127.0.0.1]
   users: {file: %q}
-  tickets: {secret_file: %q}
+  tickets: {signed: true, secret_file: %q}
   jwt: [{issuer: %q, audience: hoofbeat}]
   introspection: [{url: "%s/introspect", client_id: broker, client_secret: %q}]
   oauth:

@@ -25,7 +25,7 @@ func TestIssuersShareNoNames(t *testing.T) {
 		t.Errorf("config check of two issuers: %v, %s", err, out)
 	}
 	secret := strings.Repeat("k", 32)
-	s := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_SECRET=" + secret}, "-c", write(t, "hoofbeat.yaml",
+	s := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_SIGNED=true", "HOOFBEAT_AUTH_TICKETS_SECRET=" + secret}, "-c", write(t, "hoofbeat.yaml",
 		"auth:\n  jwt:\n"+jwt(one, ", user_prefix: 'one:'")+jwt(two, ", user_prefix: 'two:'")))
 
 	token := func(p *provider, jti string) http.Header {

@@ -11,7 +11,8 @@ import (
 
 // grant is the request for a ticket.
 type grant struct {
-	User      string   `json:"user"`
+	User      string   `json:"user,omitempty"`
+	Backend   bool     `json:"backend,omitempty"` // for nobody, with the role backend
 	Roles     []string `json:"roles,omitempty"`
 	TTL       int64    `json:"ttl,omitempty"` // seconds
 	Operation string   `json:"operation,omitempty"`
@@ -26,22 +27,28 @@ func (p *Program) ticket() *cobra.Command {
 		Use:   "ticket [flags]",
 		Short: "Get a ticket from a running broker",
 		Long: `Ask the admin API of a running broker for a ticket and print it. It lets one client in,
-once, as the user: ws://…/ws?ticket=TICKET.
+once, as the user: ws://…/ws?ticket=TICKET. With --backend it lets in a back end that is
+nobody in particular and has the role backend.
 
 ` + adminHelp + "\n\n" + exitHelp,
 		Example: `  hoofbeat ticket --user ann
   hoofbeat ticket --user ann --role writer --ttl 30s
+  hoofbeat ticket --backend
   hoofbeat sub -u "ws://127.0.0.1:8080/ws?ticket=$(hoofbeat ticket --user ann)" /user/queue/news`,
 	}
 	a.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&g.User, "user", "", "name of the user; required")
+	f.StringVar(&g.User, "user", "", "name of the user; required unless --backend")
+	f.BoolVar(&g.Backend, "backend", false, "for a back end without a name, with the role backend")
 	f.StringArrayVar(&g.Roles, "role", nil, "role of the user; may be repeated")
 	f.DurationVar(&ttl, "ttl", 0, "how long the ticket lives, default auth.tickets.ttl of the broker")
 	f.StringVar(&g.Operation, "operation", "", "operation that the session is bound to")
 	f.StringVar(&g.Origin, "origin", "", "web origin whose pages alone may use it, such as https://app.example.com")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := config.CheckName(g.User); err != nil {
+		if g.Backend && (g.User != "" || len(g.Roles) > 0) {
+			return usagef("--backend is for nobody in particular: leave out --user and --role")
+		}
+		if err := config.CheckName(g.User); !g.Backend && err != nil {
 			return usagef("--user %w", err)
 		}
 		if ttl < 0 || ttl%time.Second != 0 {

@@ -72,7 +72,7 @@ func TestSockJSCombinations(t *testing.T) {
 }
 
 func TestWriteEffective(t *testing.T) {
-	c, err := load(t, "compatibility: spring\nsockjs_cookie: \"\"\nauth: {tickets: {secret: hunter2hunter2}, jwt: [{issuer: \"https://a.example\", audience: b}]}\nrules: [{allow: send, destination: /app/a}]\n")
+	c, err := load(t, "compatibility: spring\nsockjs_cookie: \"\"\nauth: {tickets: {signed: true, secret: hunter2hunter2}, jwt: [{issuer: \"https://a.example\", audience: b}]}\nrules: [{allow: send, destination: /app/a}]\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +85,7 @@ selectors: true
 compatibility: spring
 queues.mode: broadcast
 auth.jwt: 1 of them
+auth.tickets.signed: true
 auth.tickets.secret: a secret
 rules: 1 of them
 `

@@ -79,14 +79,15 @@ func TestListErrors(t *testing.T) {
 		"nodes: [{id: a, url: http://b}]":  `nodes.url: "http://b" is not accepted: want a URL such as wss://`,
 		"auth:\n  jwt:\n  - {issuer: https://a, audience: b}\n  - {issuer: https://a, audience: b, algorithms: {}}": "hoofbeat.yaml:4: auth.jwt.algorithms: want one value",
 		"nodes: [" + strings.Repeat("{id: a, url: 'ws://b'},", 101) + "]":                                           "nodes: has more than 100 items",
-		"auth: {tickets: {signed: true}}":         "auth.tickets.signed: wants auth.tickets.secret",
-		"auth: {tickets: {path: /ws}}":            "auth.tickets.path: /ws is taken",
-		"auth: {tickets: {path: /oauth/login}}":   "auth.tickets.path: /oauth/login is taken",
-		"auth: {tickets: {ttl: 2h}}":              "auth.tickets.ttl: 2h is out of range",
-		"auth: {sessions: {token_store: a}}":      "auth.sessions.token_store: want both",
-		"auth: {sessions: {cookie: 'a b'}}":       "auth.sessions.cookie: ",
-		"auth: {webhook: {events: [disconnect]}}": `auth.webhook.events: "disconnect" is not accepted`,
-		"websocket: {origins: ['*']}\nauth: {oauth: [{name: a, client_id: b, redirect_url: https://c}]}": "websocket.origins: * and auth.oauth",
+		"auth: {tickets: {secret: hunter2}}":                                                                        "auth.tickets.secret: has no effect without auth.tickets.signed",
+		"auth: {tickets: {signed: true}}":                                                                           "auth.tickets.signed: wants auth.tickets.secret",
+		"auth: {tickets: {path: /ws}}":                                                                              "auth.tickets.path: /ws is taken",
+		"auth: {tickets: {path: /oauth/login}}":                                                                     "auth.tickets.path: /oauth/login is taken",
+		"auth: {tickets: {ttl: 2h}}":                                                                                "auth.tickets.ttl: 2h is out of range",
+		"auth: {sessions: {token_store: a}}":                                                                        "auth.sessions.token_store: want both",
+		"auth: {sessions: {cookie: 'a b'}}":                                                                         "auth.sessions.cookie: ",
+		"auth: {webhook: {events: [disconnect]}}":                                                                   `auth.webhook.events: "disconnect" is not accepted`,
+		"websocket: {origins: ['*']}\nauth: {oauth: [{name: a, client_id: b, redirect_url: https://c}]}":            "websocket.origins: * and auth.oauth",
 	} {
 		if _, err := load(t, yaml); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", yaml, err, want)
