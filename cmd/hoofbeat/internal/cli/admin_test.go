@@ -55,9 +55,9 @@ func TestConfigCommands(t *testing.T) {
 	contains(t, "check", run(t, exitOK, "", "config", "check", "-c", file).out.String(), file+": good (development mode")
 	contains(t, "check", run(t, exitOK, "", "config", "check").out.String(), "configuration: good")
 	contains(t, "check", run(t, exitOK, "", "config", "check", "--listen", ":8080", "--auth-anonymous").out.String(), "good\n")
-	contains(t, "check", run(t, exitFailure, "", "config", "check", "-c", file, "--listen", ":8080").err.String(),
+	contains(t, "check", run(t, exitUsage, "", "config", "check", "-c", file, "--listen", ":8080").err.String(),
 		"hoofbeat: listen: :8080 can be reached from other machines and nobody would be authenticated")
-	contains(t, "check", run(t, exitFailure, "", "config", "check", "--auth-users-file", filepath.Join(dir, "none")).err.String(), "auth.users.file: ")
+	contains(t, "check", run(t, exitUsage, "", "config", "check", "--auth-users-file", filepath.Join(dir, "none")).err.String(), "auth.users.file: ")
 	if got, want := run(t, exitOK, "", "config", "check", "--compatibility", "spring", "--sockjs-cookie", "").out.String(),
 		"taken at their word)\nsockjs_cookie: \"\"\nselectors: true\ncompatibility: spring\nqueues.mode: broadcast\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("check prints %q, want %q", got, want)
@@ -66,7 +66,7 @@ func TestConfigCommands(t *testing.T) {
 	contains(t, "env", run(t, exitOK, "", "config", "env").out.String(), "\n#HOOFBEAT_LIMITS_FRAME=64KiB\n")
 
 	// Each mistake has its line.
-	got := start(t, nil, []string{"HOOFBEAT_LISTENN=x"}, "config", "check", "--config", file, "--limits-frame", "1KiB").wait(t, exitFailure).err.String()
+	got := start(t, nil, []string{"HOOFBEAT_LISTENN=x"}, "config", "check", "--config", file, "--limits-frame", "1KiB").wait(t, exitUsage).err.String()
 	if want := "hoofbeat: environment: HOOFBEAT_LISTENN: there is no such variable, did you mean HOOFBEAT_LISTEN?\n"; got != want {
 		t.Errorf("errors %q, want %q", got, want)
 	}

@@ -122,6 +122,7 @@ func (p *Program) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetUsageFunc(usage)
 	root.AddCommand(p.serve(), p.ticket(), p.notify(), p.pub(), p.sub(), p.bench(), p.passwd(), p.config(), p.version())
 	teach(root)
 	return root

@@ -46,11 +46,12 @@ func (p *Program) configCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [flags]",
 		Short: "Say what is wrong with the configuration",
-		Long: `Read the file, the HOOFBEAT_* variables and the flags as the broker would, and the users,
-certificates and keys that they name. Every mistake is printed with its place, and the
-exit code is then 1. If there is none, warnings of what has no effect or is a risk are
-printed, the exit code being 0, and what is in force and not a default is printed,
-what compatibility has set among it.`,
+		Long: `Read the file, the HOOFBEAT_* variables and the flags as the broker would, and
+the users, certificates and keys that they name. Every mistake is printed with
+its place, and the exit code is then 2, as that of serve would be. If there is
+none, the exit code is 0: warnings are printed of what has no effect or is a
+risk, and what is in force and not a default, including what compatibility has
+set.`,
 		Example: `  hoofbeat config check -c hoofbeat.yaml
   HOOFBEAT_LIMITS_FRAME=1MiB hoofbeat config check -c hoofbeat.yaml --listen :8080`,
 	}
@@ -59,10 +60,10 @@ what compatibility has set among it.`,
 	cmd.RunE = func(*cobra.Command, []string) error {
 		c, err := config.Load(config.Sources{File: file, Env: p.Env, Flags: flags})
 		if err != nil {
-			return err
+			return configError{err}
 		}
 		if err := app.Check(c); err != nil {
-			return err
+			return configError{err}
 		}
 		note := ""
 		if c.Development() {

@@ -23,17 +23,19 @@ func (p *Program) serve() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "Run the broker",
-		Long: `Run the broker until SIGTERM or Ctrl-C: it then takes no new sessions, writes what is
-waiting for the others, tells them to reconnect, and ends; a second signal ends it now.
-SIGHUP reads the users, certificates and log level again, SIGUSR1 writes all goroutines
-to the log.
+		Long: `Run the broker until SIGTERM or Ctrl-C: it then takes no new sessions, writes
+what is waiting for the others, tells them to reconnect, and ends; a second
+signal ends it now. SIGHUP reads the users, certificates and log level again,
+SIGUSR1 writes all goroutines to the log.
 
-Without any configuration it serves on this machine only, in development mode: everybody
-may connect, and a login is taken at its word. Clients come to ws://127.0.0.1:8080/ws, and
-those of SockJS to http://127.0.0.1:8080/ws; --compatibility=spring makes it what a page
-that was written for Spring's broker expects.
+Without any configuration it serves on this machine only, in development mode:
+everybody may connect, and a login is taken at its word. Clients come to
+ws://127.0.0.1:8080/ws, and those of SockJS to http://127.0.0.1:8080/ws;
+--compatibility=spring makes it what a page that was written for Spring's
+broker expects.
 
-Exit codes: 0 ended by a signal, 1 failure, 2 wrong configuration or command line.`,
+Exit codes: 0 ended by a signal, 1 failure, 2 wrong configuration or command
+line.`,
 		Example: `  hoofbeat serve
   hoofbeat serve -c hoofbeat.yaml
   hoofbeat serve --compatibility spring

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -18,12 +19,20 @@ func AddFlags(fs *pflag.FlagSet) *Flags {
 		if k.Flag() == "" {
 			continue
 		}
-		flag := fs.VarPF(&flagValue{value: k.value, path: k.Path, flags: f}, k.Flag(), "", k.Doc)
+		// Package pflag takes what is between back quotes for the name of the value.
+		doc := strings.ReplaceAll(k.Doc, "`", "")
+		flag := fs.VarPF(&flagValue{value: k.value, path: k.Path, flags: f}, k.Flag(), "", doc)
 		if k.Type() == "bool" {
 			flag.NoOptDefVal = "true"
 		}
 	}
 	return f
+}
+
+// IsSetting reports whether a flag is one of those that AddFlags registered.
+func IsSetting(f *pflag.Flag) bool {
+	_, ok := f.Value.(*flagValue)
+	return ok
 }
 
 // flagValue remembers the text of a flag that was given.
