@@ -2,9 +2,6 @@ package auth
 
 import "strings"
 
-// reservedUser reports whether the segment behind /user/ is no user's name: it begins a session's own destination.
-func reservedUser(segment string) bool { return segment == "topic" || segment == "queue" }
-
 // ownName is what ownTwin finds out about the destination of a SUBSCRIBE.
 type ownName struct {
 	// twin is the other name of the same subscription, "" if there is none.
@@ -16,39 +13,37 @@ type ownName struct {
 // ownTwin reads a destination as a broker reads that of a SUBSCRIBE. The principal's own /user/queue/x is also
 // /user/{user}/queue/x, and the other way round; /user/events is /user/{user}/events. Somebody without a name has
 // no twin, and another user's destination, /user/bob/queue/x, is nobody's own.
-func ownTwin(p *Principal, destination string) (own ownName) {
-	rest, ok := strings.CutPrefix(destination, "/user/")
-	if !ok {
+func (s *space) ownTwin(p *Principal, destination string) (own ownName) {
+	rest, ok := cutPrefix(destination, s.user)
+	if !ok || rest == "" {
 		return own
 	}
-	head, tail := cut("/" + rest)
-	if !reservedUser(head) {
-		next := ""
-		if tail != "" {
-			next, _ = cut(tail)
-		}
-		switch {
-		case !reservedUser(next):
+	if _, shared := s.cutShared(rest); !shared {
+		head, tail := cut(rest)
+		switch _, named := s.cutShared(tail); {
+		case !named:
 			own.private = true
 		case !p.Anonymous() && equalEscaped(head, p.Name):
-			return ownName{twin: "/user" + tail}
+			return ownName{twin: s.user + tail}
 		default:
 			return own
 		}
 	}
 	if !p.Anonymous() {
-		own.twin = "/user/" + escaper.Replace(p.Name) + "/" + rest
+		own.twin = s.user + "/" + escaper.Replace(p.Name) + rest
 	}
 	return own
 }
 
 // handlerPattern returns the pattern of the handlers that a rule about SEND to a session's own destinations is about:
 // /app/x of /user/queue/x. It returns nil if the rule names no such destination, or names all of them.
-func handlerPattern(p *pattern) *pattern {
-	for _, own := range []string{"/user/topic/", "/user/queue/"} {
-		if path, ok := strings.CutPrefix(p.prefix, own); ok {
-			return &pattern{prefix: "/app/" + path, rest: p.rest}
-		}
+func (s *space) handlerPattern(p *pattern) *pattern {
+	rest, ok := cutPrefix(p.prefix, s.user)
+	if !ok {
+		return nil
+	}
+	if path, ok := s.cutShared(rest); ok && path != "" {
+		return &pattern{prefix: s.app[0] + path, rest: p.rest}
 	}
 	return nil
 }

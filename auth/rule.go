@@ -99,7 +99,7 @@ type rule struct {
 type claim struct{ name, value string }
 
 // compile returns the problem of r instead of an error, because only its caller knows its index.
-func compile(r *Rule) (c rule, problem string) {
+func (s *space) compile(r *Rule) (c rule, problem string) {
 	if r.Effect != Allow && r.Effect != Deny {
 		return rule{}, "the effect must be Allow or Deny"
 	}
@@ -126,39 +126,55 @@ func compile(r *Rule) (c rule, problem string) {
 	for name, value := range r.Claims {
 		c.claims = append(c.claims, claim{name, value})
 	}
-	segments, problem := parseRule(r.Destination)
+	segments, problem := s.parseRule(r.Destination)
 	if problem != "" {
 		return rule{}, problem
 	}
-	if c.allow && !r.AnyUser && !r.private && reachesOthers(segments) {
-		return rule{}, "a wildcard would reach other users' destinations: write /user/{user}/**, /user/topic/** and /user/queue/**, or set AnyUser"
+	if c.allow && !r.AnyUser && !r.private && s.reachesOthers(segments) {
+		return rule{}, strings.ReplaceAll("a wildcard would reach other users' destinations: write /user/{user}/**, /user/topic/** and /user/queue/**, or set AnyUser", "/user/", s.user+"/")
 	}
 	c.pattern = newPattern(segments)
 	if !c.allow && c.actions[Send] {
-		c.handler = handlerPattern(&c.pattern)
+		c.handler = s.handlerPattern(&c.pattern)
 	}
 	return c, ""
 }
 
-func parseRule(destination string) (segments []segment, problem string) {
+func (s *space) parseRule(destination string) (segments []segment, problem string) {
 	if !wellFormed(destination) {
 		return nil, "the destination must begin with /, have no empty segment, not end in / and be valid UTF-8"
 	}
-	for path := destination; path != ""; {
+	for path := s.canonicalApp(destination); path != ""; {
 		var text string
 		text, path = cut(path)
-		s := wildcardSegment(text)
+		one := wildcardSegment(text)
 		if strings.ContainsAny(text, "{}") {
-			if s, problem = variableSegment(text); problem != "" {
+			if one, problem = variableSegment(text); problem != "" {
 				return nil, problem
 			}
 		}
-		segments = append(segments, s)
+		segments = append(segments, one)
 	}
-	if len(segments) > 1 && segments[0].canBe("user") {
-		problem = segments[1].writeUser()
+	if behind, _ := s.behindUser(segments); len(behind) > 0 {
+		problem = behind[0].writeUser()
 	}
 	return segments, problem
+}
+
+// behindUser returns the segments behind the user prefix if the pattern can have that prefix, and whether it is
+// written out there.
+func (s *space) behindUser(segments []segment) (behind []segment, literal bool) {
+	literal = true
+	for prefix := s.user; prefix != ""; {
+		var text string
+		text, prefix = cut(prefix)
+		if len(segments) == 0 || segments[0].kind == segDeep || !segments[0].canBe(text) {
+			return nil, false
+		}
+		literal = literal && segments[0].kind == segLiteral
+		segments = segments[1:]
+	}
+	return segments, literal
 }
 
 func variableSegment(text string) (s segment, problem string) {
@@ -179,24 +195,43 @@ func variableSegment(text string) (s segment, problem string) {
 	return segment{kind: segAny}, ""
 }
 
-// reachesOthers reports whether a wildcard of the pattern can stand for a user's name after /user/.
-func reachesOthers(segments []segment) bool {
-	first := segments[0]
-	if first.kind == segDeep {
-		return true
+// reachesOthers reports whether a wildcard of the pattern can stand for a user's name behind the user prefix.
+func (s *space) reachesOthers(segments []segment) bool {
+	for i, n := 0, strings.Count(s.user, "/"); i < n && i < len(segments); i++ {
+		if segments[i].kind == segDeep {
+			first, _ := s.behindUser(append(slices.Clone(segments[:i]), userSegments(s.user)[i:]...))
+			return first != nil
+		}
 	}
-	if len(segments) == 1 || !first.canBe("user") {
+	behind, literal := s.behindUser(segments)
+	if len(behind) == 0 {
 		return false
 	}
-	switch second := segments[1]; second.kind {
+	switch name := behind[0]; name.kind {
 	case segUser, segClaim:
 		return false
 	case segLiteral:
 		// Somebody who writes out /user/alice means it; somebody who writes /*/alice may not.
-		return first.kind != segLiteral && second.text != "topic" && second.text != "queue"
+		return !literal && !s.beginsShared(name.text)
 	default:
 		return true
 	}
+}
+
+// userSegments are the segments of a prefix, and one more for a name.
+func userSegments(prefix string) (all []segment) {
+	for prefix != "" {
+		var text string
+		text, prefix = cut(prefix)
+		all = append(all, segment{kind: segLiteral, text: text})
+	}
+	return append(all, segment{kind: segAny})
+}
+
+// beginsShared reports whether a segment behind the user prefix is no user's name because topics or queues begin so.
+func (s *space) beginsShared(text string) bool {
+	_, ok := s.cutShared("/" + text)
+	return ok
 }
 
 func (s *segment) canBe(text string) bool {

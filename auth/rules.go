@@ -22,32 +22,39 @@ import "context"
 //     for /app/x as well; one that names no handler, such as /user/queue/**, does not.
 type Rules struct {
 	rules []rule
+	space *space // nil in the zero value
 }
 
 var _ PatternAuthorizer = (*Rules)(nil)
 
 // NewRules returns the rules in the order given. The error is a [*RuleError]. The rules given may be changed
 // afterwards without effect.
-func NewRules(rules ...Rule) (*Rules, error) {
+func NewRules(rules ...Rule) (*Rules, error) { return standard.newRules(rules) }
+
+func (s *space) newRules(rules []Rule) (*Rules, error) {
 	compiled := make([]rule, len(rules))
 	for i := range rules {
-		c, problem := compile(&rules[i])
+		c, problem := s.compile(&rules[i])
 		if problem != "" {
 			return nil, &RuleError{Index: i, Destination: rules[i].Destination, Problem: problem}
 		}
 		compiled[i] = c
 	}
-	return &Rules{rules: compiled}, nil
+	return &Rules{rules: compiled, space: s}, nil
 }
 
 // Prepend returns new Rules that ask the given rules first and then those of r, which stays as it is. It is how an
 // operator's rules are put in front of [Open] or [Guarded]. The error is a [*RuleError] about the given rules.
 func (r *Rules) Prepend(rules ...Rule) (*Rules, error) {
-	front, err := NewRules(rules...)
+	space := r.space
+	if space == nil {
+		space = standard
+	}
+	front, err := space.newRules(rules)
 	if err != nil {
 		return nil, err
 	}
-	return &Rules{rules: append(front.rules, r.rules...)}, nil
+	return &Rules{rules: append(front.rules, r.rules...), space: space}, nil
 }
 
 // Authorize returns nil if the first rule that matches allows it and [ErrDenied] otherwise. It takes time in
@@ -67,8 +74,8 @@ func (r *Rules) Authorize(ctx context.Context, p *Principal, act Action, destina
 		return ErrDenied
 	}
 	var own ownName
-	if act == Subscribe {
-		own = ownTwin(p, destination)
+	if act == Subscribe && len(r.rules) > 0 {
+		own = r.space.ownTwin(p, destination)
 	}
 	for i := range r.rules {
 		rule := &r.rules[i]

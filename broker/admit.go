@@ -96,7 +96,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 	if err == nil && p != nil && b.revoked(p) {
 		return &auth.Refusal{Reason: "the credential was revoked"}
 	}
-	if err == nil && p != nil && (p.Name == "" || validName(p.Name) == nil) {
+	if err == nil && p != nil && (p.Name == "" || b.validName(p.Name) == nil) {
 		try.end(succeeded)
 		if e := b.seats.check(a.remote.Addr(), p.Name); e != nil {
 			return b.refuse(e, a.remote, p.Name).refusal()

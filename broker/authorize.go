@@ -8,7 +8,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// The Authorizer is asked about canonical names (topics.Destination.Canonical),
+// The Authorizer is asked about canonical names (topics.Names.Canonical),
 // so that no spelling of a destination slips past it, and about every other name
 // under which the same thing is reached:
 //
@@ -21,10 +21,11 @@ import (
 
 // maySend authorises a SEND.
 func (s *session) maySend(d topics.Destination, bt *batch) *Error {
-	fail := s.authorize(auth.Send, d, d.Canonical(), bt)
+	names := s.b.o.names
+	fail := s.authorize(auth.Send, d, names.Canonical(d), bt)
 	if fail == nil && d.Kind == topics.UserPrivate {
-		handler := topics.Destination{Kind: topics.App, Name: d.Name, Path: handlerPath(d.Path)}
-		fail = s.authorize(auth.Send, handler, topics.Collapse("/app"+handler.Path), bt)
+		handler := topics.Destination{Kind: topics.App, Name: d.Name, Path: names.Handler(d.Path)}
+		fail = s.authorize(auth.Send, handler, s.b.appName(handler.Path), bt)
 	}
 	return fail
 }
@@ -36,14 +37,14 @@ func (s *session) mayObserve(sub *subscription, bt *batch) *Error {
 	d := sub.dest
 	switch {
 	case d.Kind == topics.UserNamed: // one's own name says no more than none
-		return s.authorize(auth.Subscribe, d, topics.Collapse(userPrefix+d.Path), bt)
+		return s.authorize(auth.Subscribe, d, topics.Collapse(s.b.userPrefix()+d.Path), bt)
 	case d.Pattern:
 		return s.mayObservePattern(sub, bt)
 	}
-	name := d.Canonical()
+	name := s.b.o.names.Canonical(d)
 	fail := s.authorize(auth.Subscribe, d, name, bt)
-	if source, ok := strings.CutPrefix(name, deadLetterPrefix); ok && fail == nil && s.b.workQueue(d) {
-		fail = s.authorize(auth.Subscribe, d, "/queue/"+source, bt)
+	if source, ok := s.b.o.names.DeadLettersOf(name); ok && fail == nil && s.b.workQueue(d) {
+		fail = s.authorize(auth.Subscribe, d, source, bt)
 	}
 	return fail
 }

@@ -9,7 +9,7 @@ import (
 // bootstrap answers a SUBSCRIBE to /app/bootstrap.
 func (b *Broker) bootstrap(ctx context.Context, r *Request) error {
 	if !r.Subscribe {
-		return failure(ReasonDenied, "%s is for subscribing", bootstrap)
+		return failure(ReasonDenied, "%s is for subscribing", b.appName(bootstrap))
 	}
 	type node struct {
 		ID       string `json:"id"`

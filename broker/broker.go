@@ -15,7 +15,18 @@ import (
 )
 
 // userPrefix begins every user destination.
-const userPrefix = "/user"
+func (b *Broker) userPrefix() string { return b.o.names.Prefixes().User }
+
+// handlers reports whether a destination is one of those that go to handlers.
+func (b *Broker) handlers(name string) bool {
+	d, err := b.o.names.Parse(name)
+	return err == nil && d.Kind == topics.App
+}
+
+// appName returns the canonical destination of a handler's path.
+func (b *Broker) appName(path string) string {
+	return topics.Collapse(b.o.names.Prefixes().App[0] + path)
+}
 
 // Broker routes messages between sessions, and between them and the program it
 // is part of. It is an [http.Handler] for WebSocket and can listen on TCP. All
@@ -82,18 +93,18 @@ func New(o Options) (*Broker, error) {
 		listeners: make(map[interface{ Close() error }]struct{}),
 	}
 	b.policy.Store(newPolicy(&b.o))
-	b.queues = workqueue.New[*Message, *batch](queueLimits(o.Queues), deadLetter)
+	b.queues = workqueue.New[*Message, *batch](queueLimits(o.Queues), deadLetters(o.names))
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.caps.networks = make(map[netip.Addr]int)
 	b.seats.init(b.router)
 	b.throttle.init()
 	b.enforce(o.Limits)
 	b.mux.literal = map[string]Handler{
-		sessionRefresh[len("/app"):]: HandlerFunc(b.refresh),
-		bootstrap[len("/app"):]:      HandlerFunc(b.bootstrap),
+		sessionRefresh: HandlerFunc(b.refresh),
+		bootstrap:      HandlerFunc(b.bootstrap),
 	}
 	for _, name := range []string{sessionNotices, softErrors} {
-		if err := b.Reserve(name[len(userPrefix):]); err != nil {
+		if err := b.Reserve(name); err != nil {
 			return nil, err
 		}
 	}

@@ -61,12 +61,18 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 	return nil
 }
 
-func parse(f *frames.Frame) (topics.Destination, *Error) {
+// parse reads the destination header of a SEND or SUBSCRIBE.
+func (b *Broker) parse(f *frames.Frame) (d topics.Destination, _ *Error) {
 	name, ok := f.Lookup(frames.HeaderDestination)
 	if !ok {
 		return topics.Destination{}, failure(ReasonProtocolError, "%s without a destination header", f.Command)
 	}
-	d, err := topics.Parse(name)
+	var err error
+	if f.Command == frames.CommandSubscribe {
+		d, err = b.o.names.ParseSubscription(name)
+	} else {
+		d, err = b.o.names.Parse(name)
+	}
 	if err != nil {
 		return d, &Error{Reason: ReasonProtocolError, Message: err.Error()}
 	}
@@ -101,8 +107,8 @@ func (s *session) sendable(f *frames.Frame, bt *batch) (topics.Destination, *Err
 }
 
 func (s *session) mayBeSent(f *frames.Frame, bt *batch) (topics.Destination, *Error) {
-	d, fail := parse(f)
-	if fail == nil && d.Pattern {
+	d, fail := s.b.parse(f)
+	if fail == nil && !s.b.literal(d) {
 		fail = failure(ReasonProtocolError, "a message cannot be sent to a pattern")
 	}
 	if fail == nil {
@@ -126,7 +132,7 @@ func (s *session) send(f *frames.Frame, bt *batch) *Error {
 		return s.handle(d.Path, d, f, bt)
 	case topics.UserPrivate:
 		// Behind /topic or /queue stands what the handler was registered for.
-		return s.handle(handlerPath(d.Path), d, f, bt)
+		return s.handle(s.b.o.names.Handler(d.Path), d, f, bt)
 	}
 	p := &bt.pub
 	p.reset()
@@ -175,7 +181,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	if sub.consumer != nil {
 		sub.consumer.Start(bt)
 	}
-	if d.Kind != topics.Topic && d.Path == sessionNotices[len(userPrefix):] { // what it missed is said again
+	if d.Kind != topics.Topic && d.Path == sessionNotices { // what it missed is said again
 		s.warned.Store(0)
 		s.b.sweeper.reschedule(s, s.b.now())
 	}
@@ -188,7 +194,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 }
 
 func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
-	d, fail := parse(f)
+	d, fail := s.b.parse(f)
 	if fail != nil {
 		return nil, fail
 	}
@@ -251,7 +257,7 @@ func (s *session) consume(sub *subscription, f *frames.Frame) *Error {
 	if prefetch >= unlimited || sub.mode == ackAuto {
 		prefetch = 0
 	}
-	if err := queueName(sub.dest.Path); err != nil {
+	if err := s.b.queueName(sub.dest.Path); err != nil {
 		return refusedByQueue(err)
 	}
 	k, err := s.b.queues.ConsumeFor(s.owner(), sub.dest.Path, sub, prefetch, sub.mode == ackAuto)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/frames"
-	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // errVersion answers a CONNECT without a version in common; its ERROR lists ours.
@@ -148,7 +147,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		err = errExpired
 	}
 	if err == nil && p != nil && p.Name != "" {
-		err = validName(p.Name)
+		err = s.b.validName(p.Name)
 	}
 	if err == nil && p != nil {
 		try.end(succeeded)
@@ -203,11 +202,11 @@ func refusalForLog(err error) string {
 }
 
 // validName checks the name of a principal: for headers, and for destinations.
-func validName(name string) error {
+func (b *Broker) validName(name string) error {
 	if err := auth.ValidName(name); err != nil {
 		return err
 	}
-	return topics.ValidUser(name)
+	return b.o.names.ValidUser(name)
 }
 
 // hookPanic is a panic of a user's hook as an error.

@@ -45,16 +45,16 @@ type sessionEvent struct {
 	Destination  string `json:"destination,omitempty"`
 }
 
-// notify sends JSON to a destination of this session.
-func (s *session) notify(destination string, v any, bt *batch) {
+// notify sends JSON to a private destination of this session.
+func (s *session) notify(path string, v any, bt *batch) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		s.b.o.Logger.Error("a notice could not be encoded", "error", err)
 		return
 	}
 	p := &publication{prefix: s.b.idPrefix, seq: s.b.nextID()}
-	p.set(&Message{Headers: jsonHeaders, Body: body}, destination)
-	s.b.deliverToSession(s.id, destination[len(userPrefix):], p, bt, new(Delivery), true)
+	p.set(&Message{Headers: jsonHeaders, Body: body}, s.b.userPrefix()+path)
+	s.b.deliverToSession(s.id, path, p, bt, new(Delivery), true)
 }
 
 // expiryNotice is how long before its end a session is told, by default.

@@ -39,7 +39,7 @@ func (b *Broker) EncodedForUser(user string, m *Message) int {
 	if err != nil {
 		panic(err)
 	}
-	bt, p := b.begin(m, userPrefix+path)
+	bt, p := b.begin(m, b.userPrefix()+path)
 	defer bt.flushLater()
 	b.deliverToUser(user, path, p, bt)
 	return len(p.cache)

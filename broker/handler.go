@@ -85,7 +85,7 @@ func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 	if err != nil {
 		return Delivery{}, err
 	}
-	bt, p := b.begin(&c, userPrefix+path)
+	bt, p := b.begin(&c, b.userPrefix()+path)
 	defer r.sent(bt)
 	p.redelivered = c.Redelivered
 	var out Delivery
@@ -129,7 +129,7 @@ func (r *Request) sent(bt *batch) {
 // replyTo returns the path of the client's own destination that the request's
 // `reply-to` header names.
 func (r *Request) replyTo() (path string, ok bool) {
-	d, err := topics.Parse(r.Header("reply-to"))
+	d, err := r.s.b.o.names.ParseSubscription(r.Header("reply-to"))
 	own := d.Kind == topics.UserPrivate || d.Kind == topics.UserNamed && d.User == r.Principal.Name
 	return d.Path, err == nil && own
 }
@@ -149,18 +149,22 @@ type patternHandler struct {
 }
 
 // Handle registers h for an application destination, with or without its /app
-// prefix, Ant patterns included: "/app/orders/*". A SEND to /user/topic/x or
+// prefix or another of Options.Destinations.App, Ant patterns included:
+// "/app/orders/*". A SEND to /user/topic/x or
 // /user/queue/x reaches the handler of /app/x. Registering the same pattern
 // twice is an error. Handlers may be added at any time.
 func (b *Broker) Handle(pattern string, h Handler) error {
 	if h == nil {
 		return errors.New("broker: Handle: nil handler")
 	}
-	path := pattern
-	if path != "/app" && !strings.HasPrefix(path, "/app/") {
-		path = "/app" + path
+	d, err := b.o.names.Parse(pattern)
+	if err != nil || d.Kind != topics.App {
+		path := strings.TrimPrefix(pattern, "/app")
+		if path != "" && path[0] != '/' { // /apples
+			path = pattern
+		}
+		d, err = b.o.names.Parse(b.o.names.Prefixes().App[0] + path)
 	}
-	d, err := topics.Parse(path)
 	if err != nil {
 		return fmt.Errorf("broker: Handle %q: %w", pattern, err)
 	}
@@ -200,12 +204,6 @@ func (m *mux) find(path string) Handler {
 		}
 	}
 	return nil
-}
-
-// handlerPath maps /topic/x and /queue/x, as sent to a user destination, to the
-// path of their handler, /x.
-func handlerPath(path string) string {
-	return path[strings.IndexByte(path[1:], '/')+1:]
 }
 
 // handle runs the handler for a SEND.

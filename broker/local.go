@@ -57,7 +57,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	d, err := topics.Parse(destination)
+	d, err := b.o.names.Parse(destination)
 	if err != nil {
 		return nil, fmt.Errorf("broker: subscribe: %w", err)
 	}
@@ -70,7 +70,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	l.sub = &subscription{local: l, dest: d}
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	if work {
-		if err := queueName(d.Path); err != nil {
+		if err := b.queueName(d.Path); err != nil {
 			l.cancel()
 			return nil, fmt.Errorf("broker: subscribe: %w", err)
 		}

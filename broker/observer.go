@@ -4,7 +4,6 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,8 +134,8 @@ type DestinationInfo struct {
 // that hold something, in no order. User destinations are private and left out.
 func (b *Broker) Destinations() iter.Seq[DestinationInfo] {
 	return func(yield func(DestinationInfo) bool) {
-		for name, n := range b.router.Destinations() {
-			if !strings.HasPrefix(name, userPrefix+"/") && !yield(DestinationInfo{Name: name, Subscriptions: n}) {
+		for name, n := range b.router.Shared() {
+			if !yield(DestinationInfo{Name: name, Subscriptions: n}) {
 				return
 			}
 		}

@@ -111,6 +111,12 @@ type Options struct {
 
 	// Node is this broker's id among others. Default a random one.
 	Node string
+	// Destinations are the prefixes of topics, queues, handlers and user
+	// destinations. What is left out is as in [topics.DefaultPrefixes]. Rules for
+	// other prefixes are made by [auth.Prefixes].
+	Destinations topics.Prefixes
+	names        *topics.Names // the same, compiled
+
 	// Nodes are what a SUBSCRIBE to /app/bootstrap is told, so that a page knows
 	// where else it can connect. May be empty.
 	Nodes []Node
@@ -249,8 +255,13 @@ func (l *Limits) setDefaults() {
 const unlimited = int(^uint(0) >> 1)
 
 func (o Options) withDefaults() (Options, error) {
+	var err error
+	if o.names, err = topics.NewNames(o.Destinations); err != nil {
+		return o, fmt.Errorf("broker: Options.Destinations: %w", err)
+	}
+	o.Destinations = o.names.Prefixes()
 	if o.Authorizer == nil {
-		o.Authorizer = auth.Guarded()
+		o.Authorizer = auth.Prefixes(o.Destinations).Guarded()
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -287,8 +298,7 @@ func (o Options) withDefaults() (Options, error) {
 	set(&q.Attempts, 5, -1)
 	set(&q.Prefetch, 100, unlimited)
 	q.Transient = slices.Clone(q.Transient)
-	var err error
-	if q.transient, err = compileTransient(q.Transient); err != nil {
+	if q.transient, err = compileTransient(q.Transient, o.names); err != nil {
 		return o, err
 	}
 	return o, o.validate()

@@ -49,7 +49,7 @@ func (b *Broker) SetPolicy(p Policy) error {
 	o := b.o
 	o.Authorizer, o.Origins, o.TrustedProxies, o.Limits = p.Authorizer, slices.Clone(p.Origins), slices.Clone(p.TrustedProxies), p.Limits
 	if o.Authorizer == nil {
-		o.Authorizer = auth.Guarded()
+		o.Authorizer = auth.Prefixes(o.Destinations).Guarded()
 	}
 	o.Limits.setDefaults()
 	if err := o.validate(); err != nil {

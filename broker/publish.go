@@ -35,10 +35,10 @@ func (b *Broker) Publish(ctx context.Context, m *Message) error {
 func (b *Broker) route(d topics.Destination, p *publication, from *session, bt *batch) error {
 	switch {
 	case d.Kind == topics.UserNamed:
-		p.destination = userPrefix + d.Path
+		p.destination = b.userPrefix() + d.Path
 		b.deliverToUser(d.User, d.Path, p, bt)
 	case b.workQueue(d):
-		if err := queueName(d.Path); err != nil {
+		if err := b.queueName(d.Path); err != nil {
 			return err
 		}
 		var o *workqueue.Owner
@@ -66,7 +66,7 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 	if err != nil {
 		return Delivery{}, err
 	}
-	bt, p := b.begin(m, userPrefix+path)
+	bt, p := b.begin(m, b.userPrefix()+path)
 	defer bt.flushLater()
 	p.redelivered = m.Redelivered
 	b.stats.published.Add(1)
@@ -83,7 +83,7 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 	if b.session(session) == nil {
 		return Delivery{}, ErrNoSession
 	}
-	bt, p := b.begin(m, userPrefix+path)
+	bt, p := b.begin(m, b.userPrefix()+path)
 	defer bt.flushLater()
 	p.redelivered = m.Redelivered
 	b.stats.published.Add(1)
@@ -93,38 +93,64 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 }
 
 func (b *Broker) publishable(ctx context.Context, m *Message, destination string) (topics.Destination, error) {
-	if err := ctx.Err(); err != nil {
+	if err := b.takes(ctx, m); err != nil {
 		return topics.Destination{}, err
 	}
-	if b.ctx.Err() != nil {
-		return topics.Destination{}, ErrClosed
-	}
-	if b.refusesBody(m.Body) {
-		return topics.Destination{}, ErrNUL
-	}
-	d, err := topics.Parse(destination)
+	d, err := b.o.names.Parse(destination)
 	if err != nil {
 		return d, fmt.Errorf("%w: %w", ErrDestination, err)
 	}
-	if d.Pattern {
+	if !b.literal(d) {
 		return d, fmt.Errorf("%w: a message cannot be sent to a pattern", ErrDestination)
 	}
 	return d, nil
 }
 
+// takes reports what keeps a program from publishing m, wherever it goes.
+func (b *Broker) takes(ctx context.Context, m *Message) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case b.ctx.Err() != nil:
+		return ErrClosed
+	case b.refusesBody(m.Body):
+		return ErrNUL
+	}
+	return nil
+}
+
+// literal reports whether d means what it says to a message. A ? is taken as it
+// is where patterns can match it, as in /topic/items?category=5; whoever sends
+// to a * means something else.
+func (b *Broker) literal(d topics.Destination) bool {
+	if !d.Pattern {
+		return true
+	}
+	shared := d.Kind == topics.Topic || d.Kind == topics.App || d.Kind == topics.Queue && !b.workQueue(d)
+	return shared && !strings.Contains(d.Path, "*")
+}
+
 // privatePath checks a destination as PublishToUser takes it; the form that
 // clients use, /user/queue/news, is understood too.
 func (b *Broker) privatePath(ctx context.Context, m *Message) (string, error) {
-	name := m.Destination
-	if d, err := topics.Parse(name); err == nil && (d.Kind == topics.Topic || d.Kind == topics.Queue) {
-		name = userPrefix + name
+	names, name := b.o.names, m.Destination
+	if !strings.HasPrefix(name, b.userPrefix()+"/") {
+		if b.handlers(name) {
+			return "", fmt.Errorf("%w: %q is a handler's", ErrDestination, name)
+		}
+		name = b.userPrefix() + name
 	}
-	d, err := b.publishable(ctx, m, name)
-	if err != nil {
+	if err := b.takes(ctx, m); err != nil {
 		return "", err
 	}
-	if d.Kind != topics.UserPrivate {
-		return "", fmt.Errorf("%w: %q does not begin with /topic/ or /queue/", ErrDestination, m.Destination)
+	d, err := names.ParseSubscription(name)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", ErrDestination, err)
+	case d.Kind != topics.UserPrivate:
+		return "", fmt.Errorf("%w: %q names a user; want what follows the name, as /queue/news", ErrDestination, m.Destination)
+	case d.Pattern:
+		return "", fmt.Errorf("%w: a message cannot be sent to a pattern", ErrDestination)
 	}
 	return d.Path, nil
 }
@@ -183,17 +209,13 @@ func (b *Broker) deliverToSession(session, path string, p *publication, bt *batc
 	}
 }
 
-// deadLetterPrefix begins the name of the queue that takes what could not be
-// delivered from another.
-const deadLetterPrefix = "/queue/DLQ."
-
-// maxQueueName is the longest name of a queue: that of its dead letters is longer,
-// and must be one that somebody can subscribe to.
-const maxQueueName = topics.MaxLength - (len(deadLetterPrefix) - len("/queue/"))
+// maxQueueName is the longest name of a queue: that of its dead letters is longer
+// by "DLQ.", and must be one that somebody can subscribe to.
+const maxQueueName = topics.MaxLength - len("DLQ.")
 
 // queueName checks the name of a work queue.
-func queueName(name string) error {
-	if len(name) > maxQueueName && !strings.HasPrefix(name, deadLetterPrefix) {
+func (b *Broker) queueName(name string) error {
+	if _, dead := b.o.names.DeadLettersOf(name); len(name) > maxQueueName && !dead {
 		return fmt.Errorf("%w: the name of a queue is longer than %d bytes", ErrDestination, maxQueueName)
 	}
 	return nil
@@ -205,14 +227,22 @@ const (
 	headerAttempts = "delivery-attempts"
 )
 
-// deadLetter makes the message for the dead-letter queue. What is in such a
-// queue stays there however often it is refused.
-func deadLetter(m *Message, queue string, attempts int) (string, *Message, int) {
-	if len(queue) >= len(deadLetterPrefix) && queue[:len(deadLetterPrefix)] == deadLetterPrefix {
-		return "", nil, 0
+// deadLetters returns what makes the messages for the dead-letter queues. What is
+// in such a queue stays there however often it is refused.
+func deadLetters(names *topics.Names) func(m *Message, queue string, attempts int) (string, *Message, int) {
+	return func(m *Message, queue string, attempts int) (string, *Message, int) {
+		name, ok := names.DeadLetters(queue)
+		if !ok {
+			return "", nil, 0
+		}
+		dead := deadLetter(m, name, attempts)
+		return name, dead, messageSize(dead)
 	}
+}
+
+func deadLetter(m *Message, queue string, attempts int) *Message {
 	c := *m
-	c.Destination = deadLetterPrefix + queue[len("/queue/"):]
+	c.Destination = queue
 	c.Headers = []frames.Header{
 		{Name: headerOriginal, Value: m.Destination},
 		{Name: headerAttempts, Value: strconv.Itoa(attempts)},
@@ -222,7 +252,7 @@ func deadLetter(m *Message, queue string, attempts int) (string, *Message, int) 
 			c.Headers = append(c.Headers, h)
 		}
 	}
-	return c.Destination, &c, messageSize(&c)
+	return &c
 }
 
 func queueLimits(q Queues) workqueue.Limits {

@@ -14,21 +14,19 @@ import (
 // The destinations that every session may use whatever the rules say: they
 // concern itself only.
 const (
-	sessionNotices = "/user/topic/session"  // what happens to its credential
-	softErrors     = "/user/queue/errors"   // what was denied, when denials are soft
-	sessionRefresh = "/app/session/refresh" // a new credential in place
-	bootstrap      = "/app/bootstrap"       // who am I, and which nodes are there
+	sessionNotices = "/topic/session"   // behind the user prefix: what happens to its credential
+	softErrors     = "/queue/errors"    // behind the user prefix: what was denied, when denials are soft
+	sessionRefresh = "/session/refresh" // behind an application prefix: a new credential in place
+	bootstrap      = "/bootstrap"       // behind an application prefix: who am I, and which nodes are there
 )
 
 // ownBusiness reports whether a destination concerns nobody but the session.
 func ownBusiness(act auth.Action, d topics.Destination) bool {
 	switch d.Kind {
 	case topics.App:
-		return act == auth.Send && d.Path == sessionRefresh[len("/app"):] ||
-			act == auth.Subscribe && d.Path == bootstrap[len("/app"):]
+		return act == auth.Send && d.Path == sessionRefresh || act == auth.Subscribe && d.Path == bootstrap
 	case topics.UserPrivate, topics.UserNamed: // a SUBSCRIBE names one's own only
-		own := userPrefix + d.Path
-		return act == auth.Subscribe && (own == sessionNotices || own == softErrors)
+		return act == auth.Subscribe && (d.Path == sessionNotices || d.Path == softErrors)
 	}
 	return false
 }
@@ -40,7 +38,7 @@ func ownBusiness(act auth.Action, d topics.Destination) bool {
 func (b *Broker) refresh(ctx context.Context, r *Request) error {
 	s, old := r.s, r.Principal
 	if r.Subscribe {
-		return failure(ReasonDenied, "%s takes messages", sessionRefresh)
+		return failure(ReasonDenied, "%s takes messages", b.appName(sessionRefresh))
 	}
 	var body struct {
 		Ticket string `json:"ticket"`

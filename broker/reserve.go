@@ -26,11 +26,11 @@ type reserved struct {
 // /topic/authorization. Reserve before clients connect. The error is ErrDestination.
 func (b *Broker) Reserve(destinations ...string) error {
 	for _, name := range destinations {
-		d, err := topics.Parse(name)
+		d, err := b.o.names.ParseSubscription(b.userPrefix() + name)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrDestination, err)
 		}
-		if d.Pattern || d.Kind != topics.Topic && d.Kind != topics.Queue {
+		if d.Pattern || d.Kind != topics.UserPrivate || b.handlers(name) {
 			return fmt.Errorf("%w: %q is not a private topic or queue without wildcards", ErrDestination, name)
 		}
 		b.reserved.mu.Lock()

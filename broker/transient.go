@@ -8,16 +8,17 @@ import (
 )
 
 // compileTransient prepares the patterns of Queues.Transient.
-func compileTransient(list []string) ([]*topics.Pattern, error) {
+func compileTransient(list []string, names *topics.Names) ([]*topics.Pattern, error) {
 	var patterns []*topics.Pattern
 	for _, text := range list {
-		d, err := topics.Parse(text)
+		d, err := names.Parse(text)
+		_, dead := names.DeadLettersOf(text)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q: %w", text, err)
 		case d.Kind != topics.Queue:
-			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q does not begin with /queue/", text)
-		case strings.HasPrefix(text, deadLetterPrefix):
+			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q does not begin with %s/", text, strings.Join(names.Prefixes().Queue, "/ or "))
+		case dead:
 			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q: dead letters are always kept", text)
 		}
 		p, err := topics.Compile(text)
@@ -39,7 +40,10 @@ func (b *Broker) workQueue(d topics.Destination) bool {
 	if d.Kind != topics.Queue || q.Mode != QueueWork {
 		return false
 	}
-	if len(q.transient) == 0 || d.Pattern || strings.HasPrefix(d.Path, deadLetterPrefix) {
+	if len(q.transient) == 0 || d.Pattern {
+		return true
+	}
+	if _, dead := b.o.names.DeadLettersOf(d.Path); dead {
 		return true
 	}
 	for _, p := range q.transient {

@@ -27,14 +27,3 @@ func Collapse(s string) string {
 	}
 	return b.String()
 }
-
-// Canonical returns the one name of a destination that all its spellings share: without empty segments, see
-// [Collapse], and with the user's name as [EscapeUser] writes it, so that "/user/a%2fb//queue/x/" is
-// "/user/a%2Fb/queue/x". It is what an authorizer is asked about. Routing keeps to Path: as in Spring's broker,
-// "/topic/a/" is another topic than "/topic/a".
-func (d Destination) Canonical() string {
-	if d.Kind == UserNamed && strings.Contains(d.Name, "%") {
-		return UserDestination(d.User, Collapse(d.Path))
-	}
-	return Collapse(d.Name)
-}

@@ -39,7 +39,7 @@ func TestCanonical(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := d.Canonical(); got != want {
+		if got := standard.Canonical(d); got != want {
 			t.Errorf("%q: canonical %q, want %q", name, got, want)
 		}
 	}

@@ -16,9 +16,10 @@ const (
 	Queue
 	// App is /app/**: messages go to a handler in the program, as to Spring's @MessageMapping.
 	App
-	// UserPrivate is /user/topic/x or /user/queue/x: it belongs to the session that names it.
+	// UserPrivate is /user/topic/x or /user/queue/x, and in a SUBSCRIBE any other /user/x: it belongs to the session
+	// that names it.
 	UserPrivate
-	// UserNamed is /user/{name}/topic/x or /user/{name}/queue/x: all sessions of that user.
+	// UserNamed is /user/{name}/x: all sessions of that user.
 	UserNamed
 )
 
@@ -60,45 +61,15 @@ type Destination struct {
 	Pattern bool
 }
 
-// Parse reads a destination header. The segment behind /user/ is a user's name unless it is literally "topic"
-// or "queue"; in a name, %2F stands for a slash and %25 for a percent sign, see [EscapeUser]. It corresponds to
-// Spring's DefaultUserDestinationResolver, which decodes %2F only and so cannot tell the users "a/b" and "a%2Fb"
-// apart.
+// Parse reads the destination header of a message, with the [DefaultPrefixes]. The segment behind /user/ is a user's
+// name unless it is literally "topic" or "queue"; in a name, %2F stands for a slash and %25 for a percent sign, see
+// [EscapeUser]. It corresponds to Spring's DefaultUserDestinationResolver, which decodes %2F only and so cannot tell
+// the users "a/b" and "a%2Fb" apart. Other prefixes, and the destination of a SUBSCRIBE, are for [Names].
 //
 // Refused with an [Error] that may be shown to the client: unknown prefixes, nothing behind the prefix, control
 // characters, invalid UTF-8, more than MaxLength bytes or MaxLevels separators, a segment of more than MaxMasked
 // characters with a ? among them, other percent escapes in a name.
-func Parse(name string) (Destination, error) {
-	if err := check(name); err != nil {
-		return Destination{}, err
-	}
-	d := Destination{Name: name, Path: name}
-	var err error
-	switch head, rest := cut(name); head {
-	case "/topic":
-		d.Kind, err = Topic, notEmpty(rest)
-	case "/queue":
-		d.Kind, err = Queue, notEmpty(rest)
-	case "/app":
-		d.Kind, d.Path = App, rest
-		if rest == "" {
-			d.Path = "/"
-		}
-	case "/user":
-		err = d.parseUser(rest)
-	default:
-		err = ErrPrefix
-	}
-	if err != nil {
-		return Destination{}, err
-	}
-	if d.Pattern = IsPattern(d.Path); d.Pattern {
-		if err := checkMasked(d.Path); err != nil {
-			return Destination{}, err
-		}
-	}
-	return d, nil
-}
+func Parse(name string) (Destination, error) { return standard.Parse(name) }
 
 // Clone returns d in memory of its own, for whoever keeps it longer than what it
 // was parsed from: a header, for instance, keeps all headers of its frame alive.
@@ -111,32 +82,6 @@ func (d Destination) Clone() Destination {
 		d.Path = strings.Clone(d.Path)
 	}
 	return d
-}
-
-// parseUser fills d from what follows /user.
-func (d *Destination) parseUser(rest string) error {
-	if strings.Trim(rest, "/") == "" {
-		return ErrEmpty
-	}
-	head, path := cut(rest)
-	if head == "/topic" || head == "/queue" {
-		d.Kind, d.Path = UserPrivate, rest
-		return notEmpty(path)
-	}
-	user, err := unescapeUser(head[len("/"):])
-	if err != nil {
-		return err
-	}
-	if err := ValidUser(user); err != nil {
-		return err
-	}
-	d.Kind, d.Path, d.User = UserNamed, path, user
-	switch head, rest := cut(path); head {
-	case "/topic", "/queue":
-		return notEmpty(rest)
-	default:
-		return ErrUserPath
-	}
 }
 
 // cut splits "/a/b/c" into "/a" and "/b/c". Without a leading separator, head is what precedes the first one.

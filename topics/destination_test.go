@@ -34,6 +34,8 @@ func TestParse(t *testing.T) {
 		{Kind: UserNamed, Name: "/user/100%25/queue/x", Path: "/queue/x", User: "100%"},
 		{Kind: UserNamed, Name: "/user/a%252Fb/queue/x", Path: "/queue/x", User: "a%2Fb"},
 		{Kind: UserNamed, Name: "/user/who?*/queue/x", Path: "/queue/x", User: "who?*"},
+		{Kind: UserNamed, Name: "/user/bob/app/x", Path: "/app/x", User: "bob"},
+		{Kind: UserNamed, Name: "/user/bob/messages/1", Path: "/messages/1", User: "bob"},
 		{Kind: UserNamed, Name: "/user/bob/queue/?", Path: "/queue/?", User: "bob", Pattern: true},
 	} {
 		got, err := Parse(want.Name)
@@ -77,8 +79,6 @@ func TestParseRefuses(t *testing.T) {
 		{"/user/bob/queue/", ErrEmpty},
 		{"/user/bob", ErrUserPath},
 		{"/user/bob/", ErrUserPath},
-		{"/user/bob/app/x", ErrUserPath},
-		{"/user/bob/user/queue/x", ErrUserPath},
 		{"/user/bob//queue/x", ErrUserPath},
 		{"/user//queue/x", ErrUserEmpty},
 		{"/user/a%/queue/x", ErrUserEscape},

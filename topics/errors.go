@@ -24,8 +24,8 @@ const (
 	ErrTooDeep Error = "destination has more than 32 levels"
 	// ErrMaskTooLong: more than MaxMasked characters in a segment of a pattern that uses ?.
 	ErrMaskTooLong Error = "destination has a segment with ? of more than 63 characters"
-	// ErrUserPath: /user/{name} is not followed by a topic or a queue.
-	ErrUserPath Error = "user destination must continue with /topic/ or /queue/"
+	// ErrUserPath: nothing follows /user/{name} in the destination of a message.
+	ErrUserPath Error = "a user destination must go on behind the name of the user, as /user/{name}/queue/x"
 	// ErrUserEscape: a percent sign in the user's name that is neither %2F nor %25.
 	ErrUserEscape Error = "user name may use the percent escapes %2F and %25 only"
 )
@@ -51,6 +51,8 @@ const (
 	MaxLength = 1024
 	// MaxLevels is the greatest number of separators in a destination or pattern.
 	MaxLevels = 32
+	// MaxPrefix is the greatest length of a prefix, in bytes.
+	MaxPrefix = 64
 	// MaxMasked is the greatest number of characters in a segment of a pattern that uses ?.
 	MaxMasked = 63
 	// MaxUser is the greatest length of a user name, in bytes, before escaping. OpenID Connect allows a

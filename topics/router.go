@@ -93,6 +93,10 @@ func (r *Router[S]) Users() iter.Seq2[string, int] {
 	}
 }
 
+// Shared yields each destination and pattern that everybody shares and that has subscribers, with the number of its
+// subscriptions, as [Index.Destinations] does.
+func (r *Router[S]) Shared() iter.Seq2[string, int] { return r.shared.Destinations() }
+
 // Destinations yields each destination and pattern that has subscribers, with the number of its subscriptions, in
 // no order. Private destinations are summed over all sessions and yielded as "/user" and their path, so that no
 // session is revealed. The body may use the Router; what is changed meanwhile may or may not be seen. Walking

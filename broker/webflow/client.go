@@ -11,7 +11,6 @@ import (
 const (
 	registrationDestination  = "/topic/registration"
 	authorizationDestination = "/topic/authorization"
-	userPrefix               = "/user"
 )
 
 // Close codes (RFC 6455 section 7.4.1) of a DISCONNECT, and of a connection that
@@ -116,9 +115,6 @@ func (f *Flow) flush(c *client, r *broker.Request) {
 // /user/alice/topic/authorization; the look at its end takes in others, to which
 // nothing is then sent.
 func (f *Flow) subscribed(s broker.SessionInfo, destination, _ string) {
-	if !strings.HasPrefix(destination, userPrefix) {
-		return
-	}
 	replies := strings.HasSuffix(destination, registrationDestination)
 	if !replies && !strings.HasSuffix(destination, authorizationDestination) {
 		return

@@ -44,6 +44,7 @@ func brokerOptions(c *config.Config) broker.Options {
 	}
 	return broker.Options{
 		Selector:        selectors,
+		Destinations:    c.Prefixes(),
 		Node:            c.Node,
 		Nodes:           nodes,
 		SoftDenial:      c.Auth.SoftDenial,

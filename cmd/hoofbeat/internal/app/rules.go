@@ -27,12 +27,13 @@ type guards struct {
 // newRules compiles the rules. The error joins one for each bad rule, with its
 // line.
 func newRules(c *config.Config) (*guards, error) {
+	prefixes := auth.Prefixes(c.Prefixes())
 	var front []auth.Rule
 	var problems []error
 	for _, r := range c.Rules {
 		compiled, err := alternatives(r)
 		if err == nil {
-			_, err = auth.NewRules(compiled...)
+			_, err = prefixes.NewRules(compiled...)
 		}
 		if err != nil {
 			problems = append(problems, &config.KeyError{Source: fmt.Sprintf("%s:%d", r.File, r.Line), Key: "rules", Text: problem(err)})
@@ -43,17 +44,17 @@ func newRules(c *config.Config) (*guards, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	g := &guards{builtin: auth.Guarded()}
+	g := &guards{builtin: prefixes.Guarded()}
 	if c.Development() {
-		g.builtin = auth.Open()
+		g.builtin = prefixes.Open()
 	}
 	everything := auth.Rule{
 		Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe, auth.Send}, Destination: "/**", AnyUser: true,
 	}
 	var err [3]error
 	g.all, err[0] = g.builtin.Prepend(front...)
-	g.allow, err[1] = auth.NewRules(front...)
-	g.permit, err[2] = auth.NewRules(append(slices.Clip(front), everything)...)
+	g.allow, err[1] = prefixes.NewRules(front...)
+	g.permit, err[2] = prefixes.NewRules(append(slices.Clip(front), everything)...)
 	return g, errors.Join(err[:]...)
 }
 

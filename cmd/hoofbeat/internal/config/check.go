@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // check finds combinations of keys that cannot work or that nobody can want.
@@ -47,6 +49,16 @@ func (c *Config) check() []error {
 	}
 	if c.SockJS && c.SockJSCookie != "" && c.SockJSCookie == c.Auth.Sessions.Cookie {
 		bad("sockjs_cookie", "%s is the name of auth.sessions.cookie, which says who a user is", c.SockJSCookie)
+	}
+	if names, err := topics.NewNames(c.Prefixes()); err != nil {
+		bad("destinations", "%s", err)
+	} else {
+		for _, s := range c.Queues.Transient {
+			d, err := names.Parse(s)
+			if _, dead := names.DeadLettersOf(s); err != nil || d.Kind != topics.Queue || dead {
+				bad("queues.transient", "%s", notQueuePattern(s))
+			}
+		}
 	}
 	if len(c.Auth.OAuth) > 0 && slices.Contains(c.WebSocket.Origins, "*") {
 		bad("websocket.origins", "* and auth.oauth: any page could connect in the name of its visitors, by their cookie")

@@ -43,16 +43,17 @@ type Config struct {
 	Selectors      bool
 	Compatibility  string // "" or "spring"
 
-	TLS       TLS
-	WebSocket WebSocket
-	HeartBeat HeartBeat
-	Limits    Limits
-	Queues    Queues
-	Auth      Auth
-	WebFlow   WebFlow
-	Rules     []Rule
-	Log       Log
-	Drain     Drain
+	TLS          TLS
+	WebSocket    WebSocket
+	HeartBeat    HeartBeat
+	Limits       Limits
+	Queues       Queues
+	Destinations Destinations
+	Auth         Auth
+	WebFlow      WebFlow
+	Rules        []Rule
+	Log          Log
+	Drain        Drain
 
 	warnings []string
 }
@@ -72,6 +73,12 @@ type WebSocket struct {
 	Path        string
 	Origins     []string
 	Compression bool
+}
+
+// Destinations is the section destinations: the prefixes of each kind.
+type Destinations struct {
+	Topic, Queue, App []string
+	User              string
 }
 
 // HeartBeat is the section heartbeat.

@@ -35,7 +35,7 @@ func bind(c *Config) []Key {
 	t.flag("selectors", &c.Selectors,
 		"Take the selector header of a SUBSCRIBE, such as headers.region == 'eu', as Spring's simple broker does: the subscription gets only the messages that it selects. With false a SUBSCRIBE with that header is refused.")
 	t.add("compatibility", word{p: &c.Compatibility, kind: "text", want: "spring, or empty", check: compatible},
-		"Be like another broker in whatever is not written out here, in the environment or on the command line. spring: "+imitations()+". Everything else that Spring's clients expect is there anyway. Who may do what is not touched: Spring lets everybody send to /topic/**; here that takes a rule, but in development mode.")
+		"Be like another broker in whatever is not written out here, in the environment or on the command line. spring: "+imitations()+". Destinations may have any prefix, unless destinations.topic says which. Everything else that Spring's clients expect is there anyway. Who may do what is not touched: Spring lets everybody send to /topic/**; here that takes a rule, but in development mode.")
 
 	t.file("tls.cert", &c.TLS.Cert, "PEM file with the certificate and its chain. Switches TLS on for listen and tcp.")
 	t.file("tls.key", &c.TLS.Key, "PEM file with the private key of the certificate.")
@@ -109,6 +109,7 @@ func bind(c *Config) []Key {
 	t.add("queues.transient", list{&c.Queues.Transient, "patterns that begin with /queue/", queuePattern},
 		"Queues that are never kept: a message goes to all who are subscribed at that moment and to nobody later, as on a topic, and no limit of queues concerns it. Behind Spring's broker relay say `/queue/*-user*`: Spring makes such a queue of a /user destination for each session, and what it sends to a session that has just gone would otherwise be kept for ever. Dead letters, in /queue/DLQ.<name>, are kept in any case.")
 
+	bindDestinations(t, &c.Destinations)
 	bindAuth(t, &c.Auth)
 	bindWebFlow(t, &c.WebFlow)
 
@@ -139,6 +140,7 @@ func sections() map[string]string {
 		"heartbeat":     "Signs of life, as STOMP negotiates them.",
 		"limits":        "What one session, or all strangers together, may cost.",
 		"queues":        "The /queue/** destinations. Messages live in memory and are gone when the broker is.",
+		"destinations":  "How destinations begin. Rules are written with these prefixes; the broker's own destinations, such as /app/bootstrap and /user/topic/session, are found below them.",
 		"auth":          "Who may connect. Without any of it, on loopback, the broker is in development mode: everybody may connect, and a login is taken at its word.",
 		"auth.users":    "Users with a password.",
 		"auth.tickets":  "Single-use tickets, for pages that cannot send a header with their WebSocket.",

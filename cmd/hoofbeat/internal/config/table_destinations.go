@@ -1,0 +1,28 @@
+package config
+
+import "github.com/hoofbeat/hoofbeat/topics"
+
+func bindDestinations(t *table, d *Destinations) {
+	def := topics.DefaultPrefixes()
+	*d = Destinations{Queue: def.Queue, App: def.App, User: def.User}
+	t.add("destinations.topic", list{&d.Topic, "prefixes such as /topic, or /", anything},
+		"Prefixes of topics. / makes a topic of every destination that has no other prefix, as in Spring's simple broker without prefixes. Empty: /topic, and with compatibility: spring / as well.")
+	t.add("destinations.queue", list{&d.Queue, "prefixes such as /queue", anything},
+		"Prefixes of queues. The dead letters of /jobs/a are in /jobs/DLQ.a.")
+	t.add("destinations.app", list{&d.App, "prefixes such as /app", anything},
+		"Prefixes of handlers. All mean the same: /ws/bootstrap is /app/bootstrap. Rules hold for all of them, whichever they name.")
+	t.text("destinations.user", &d.User, "a prefix such as /user",
+		"Prefix of user destinations. A page subscribes to its own /user/queue/x or /user/events; the application sends to /user/{name}/queue/x or /user/{name}/events.")
+}
+
+// Prefixes returns the prefixes of destinations that are in force.
+func (c *Config) Prefixes() topics.Prefixes {
+	p := topics.Prefixes(c.Destinations)
+	if len(p.Topic) == 0 {
+		p.Topic = topics.DefaultPrefixes().Topic
+		if c.Compatibility == "spring" {
+			p.Topic = append(p.Topic, "/")
+		}
+	}
+	return p
+}
