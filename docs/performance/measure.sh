@@ -146,7 +146,7 @@ say "building"
 cat >"$work/plain.yaml" <<'END'
 listen: 127.0.0.1:0
 admin: off
-limits: {unauthenticated_per_address: 1024}
+limits: {unauthenticated_per_address: 1024, sessions_per_address: off}
 rules:
   - {allow: [send], destination: "/user/*/queue/bench", any_user: true}
 drain: {timeout: 0s}

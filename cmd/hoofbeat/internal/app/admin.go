@@ -20,7 +20,7 @@ func (a *App) admin(l net.Listener) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := a.web(l, h)
+	d := a.web(l, h, nil)
 	d.url = "http://" + l.Addr().String()
 	d.note = where
 	return d, nil

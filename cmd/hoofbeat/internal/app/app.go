@@ -53,6 +53,7 @@ type App struct {
 	sessions slog.LevelVar
 	flow     *webflow.Flow // nil when webflow is not enabled
 
+	crowd   *crowd
 	tickets replaceable // not present when nothing can be exchanged for a ticket
 
 	reloading sync.Mutex
@@ -90,7 +91,10 @@ func New(o Options) (*App, error) {
 	if a.tls, err = newCertificates(o.Config.TLS); err != nil {
 		return nil, err
 	}
-	options := brokerOptions(o.Config)
+	fitted := *o.Config
+	fitted.Limits = fitLimits(fitted.Limits, openFiles(), o.Logger)
+	a.crowd = newCrowd(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies, o.Logger)
+	options := brokerOptions(&fitted)
 	options.Authenticator = a.who.authenticator
 	options.Authorizer = a.who.authorizer
 	options.Store = a.who.store

@@ -78,7 +78,7 @@ func (a *App) public(l net.Listener) (*door, error) {
 	if a.tls != nil {
 		secure, inner = "s", a.tls.listen(l)
 	}
-	d := a.web(inner, a.publicHandler())
+	d := a.web(inner, a.publicHandler(), a.crowd.watch)
 	at := secure + "://" + l.Addr().String() + a.o.Config.WebSocket.Path
 	d.url = "ws" + at
 	if a.o.Config.SockJS {
@@ -103,7 +103,7 @@ func (a *App) plain(l net.Listener) (*door, error) {
 
 // web serves HTTP. The timeouts are for requests: a WebSocket has left them
 // behind when its session begins.
-func (a *App) web(l net.Listener, h http.Handler) *door {
+func (a *App) web(l net.Listener, h http.Handler, watch func(net.Conn, http.ConnState)) *door {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -111,6 +111,7 @@ func (a *App) web(l net.Listener, h http.Handler) *door {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
+		ConnState:         watch,
 		ErrorLog:          slog.NewLogLogger(a.o.Logger.Handler(), slog.LevelDebug), // strangers write there
 	}
 	return &door{

@@ -100,6 +100,8 @@ type Limits struct {
 	WriteDeadline             time.Duration
 	Unauthenticated           int
 	UnauthenticatedPerAddress int
+	Connections               int
+	ConnectionsPerAddress     int
 	Sessions                  int
 	SessionsPerUser           int
 	SessionsPerAddress        int

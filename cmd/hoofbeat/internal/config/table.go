@@ -73,6 +73,10 @@ func bind(c *Config) []Key {
 		"How long a client may take nothing of what is being written to it.")
 	t.count("limits.unauthenticated", &c.Limits.Unauthenticated, 1024, 10_000_000, "Connections before CONNECTED, all together.")
 	t.count("limits.unauthenticated_per_address", &c.Limits.UnauthenticatedPerAddress, 64, 10_000_000, "Connections before CONNECTED from one address.")
+	t.count("limits.connections", &c.Limits.Connections, 65_536, 10_000_000,
+		"HTTP connections of the public listener that are not WebSockets, all together: idle ones, requests, and SockJS. Over it the one that was idle longest is closed. The defaults of this and the next, of unauthenticated, sessions and what one address may have of them are lower where the process may open few files (`ulimit -n`).")
+	t.count("limits.connections_per_address", &c.Limits.ConnectionsPerAddress, 1024, 10_000_000,
+		"The same from one address that is not among auth.trusted_proxies. Over it the one of that address that was idle longest is closed.")
 	t.count("limits.sessions", &c.Limits.Sessions, 100_000, 100_000_000, "Sessions that are CONNECTED, all together. A further one is refused with 503, or with an ERROR and 4429 where it is known only at CONNECT.")
 	t.count("limits.sessions_per_user", &c.Limits.SessionsPerUser, 1000, 100_000_000, "Sessions that are CONNECTED of one user. Clients without a name are not counted here.")
 	t.count("limits.sessions_per_address", &c.Limits.SessionsPerAddress, 10_000, 100_000_000,

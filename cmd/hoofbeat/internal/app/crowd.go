@@ -1,0 +1,204 @@
+package app
+
+import (
+	"container/list"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// crowd bounds the HTTP connections of the public listener that are not
+// WebSockets, in all and from one address (IPv6: one /64), before anything is
+// read from them. Over a limit the connection that has been idle longest is
+// closed for the newcomer, one of the newcomer's own address if it is that
+// address's limit, so that a flood pushes out itself; a newcomer for whom none
+// is idle is closed. It watches the server's connections from outside and adds
+// nothing to a connection that has become a WebSocket.
+type crowd struct {
+	max, maxAddress int
+	trusted         []netip.Prefix // proxies: their connections are of many clients
+	log             *slog.Logger
+
+	mu       sync.Mutex
+	guests   map[net.Conn]*guest
+	networks map[netip.Addr]*group
+	closed   int // since the last line in the log
+	told     time.Time
+}
+
+type guest struct {
+	conn  net.Conn
+	group *group
+	idle  *list.Element // in the group, nil while a request is handled
+	since time.Time
+}
+
+// group is the connections of one network.
+type group struct {
+	network netip.Addr
+	proxy   bool
+	n       int
+	idle    list.List // of *guest, longest first
+}
+
+const (
+	// patience is how old a connection must be to be closed for another.
+	patience = time.Second
+	// lookedAt is how many networks are looked at to find a large one.
+	lookedAt = 64
+	// crowdLine is how often the log tells of closed connections.
+	crowdLine = 10 * time.Second
+)
+
+func newCrowd(limit, perAddress int, trusted []netip.Prefix, log *slog.Logger) *crowd {
+	return &crowd{
+		max: limit, maxAddress: perAddress, trusted: trusted, log: log,
+		guests: make(map[net.Conn]*guest), networks: make(map[netip.Addr]*group),
+	}
+}
+
+// watch is the ConnState of an [http.Server].
+func (c *crowd) watch(conn net.Conn, state http.ConnState) {
+	var closing []net.Conn
+	c.mu.Lock()
+	switch state {
+	case http.StateNew:
+		closing = c.enter(conn)
+	case http.StateActive:
+		if g := c.guests[conn]; g != nil {
+			g.active()
+		}
+	case http.StateIdle:
+		if g := c.guests[conn]; g != nil {
+			g.rest()
+		}
+	case http.StateHijacked, http.StateClosed:
+		c.leave(c.guests[conn])
+	}
+	line := 0
+	if c.closed += len(closing); c.closed > 0 && time.Since(c.told) >= crowdLine {
+		line, c.closed, c.told = c.closed, 0, time.Now()
+	}
+	c.mu.Unlock()
+	for _, old := range closing {
+		_ = underlying(old).Close() // the server learns of it by itself
+	}
+	if line > 0 {
+		c.log.Warn("connections were closed: too many that are not WebSockets", "connections", line, "remote", conn.RemoteAddr().String(),
+			"limits.connections", c.max, "limits.connections_per_address", c.maxAddress)
+	}
+}
+
+// underlying is the connection below TLS, whose Close would wait for the peer.
+func underlying(conn net.Conn) net.Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return conn
+}
+
+// enter adds a connection, and returns those to close for it. The caller has
+// the lock.
+func (c *crowd) enter(conn net.Conn) []net.Conn {
+	var closing []net.Conn
+	group := c.groupOf(conn)
+	switch {
+	case !group.proxy && over(group.n, c.maxAddress):
+		closing = c.shed(group, conn)
+	case over(len(c.guests), c.max):
+		closing = c.shed(c.largest(), conn)
+	}
+	if len(closing) == 1 && closing[0] == conn {
+		if group.n == 0 {
+			delete(c.networks, group.network)
+		}
+		return closing
+	}
+	g := &guest{conn: conn, group: group}
+	c.guests[conn] = g
+	group.n++
+	g.rest() // it has nothing to be spared for yet
+	return closing
+}
+
+// over reports whether there is no room for one more. A limit that is off is
+// negative.
+func over(n, limit int) bool { return limit >= 0 && n >= limit }
+
+// shed takes out the connection of a group that was idle longest, or returns
+// the newcomer. The caller has the lock.
+func (c *crowd) shed(from *group, newcomer net.Conn) []net.Conn {
+	if from == nil || from.idle.Len() == 0 {
+		return []net.Conn{newcomer}
+	}
+	g := from.idle.Front().Value.(*guest)
+	if time.Since(g.since) < patience {
+		return []net.Conn{newcomer}
+	}
+	c.leave(g)
+	return []net.Conn{g.conn}
+}
+
+// largest returns the largest group among some that have an idle connection,
+// proxies last. The caller has the lock.
+func (c *crowd) largest() *group {
+	var found *group
+	looked := 0
+	for _, g := range c.networks { // in random order
+		if looked++; looked > lookedAt && found != nil {
+			break
+		}
+		if g.idle.Len() > 0 && (found == nil || found.proxy && !g.proxy || found.proxy == g.proxy && g.idle.Len() > found.idle.Len()) {
+			found = g
+		}
+	}
+	return found
+}
+
+func (c *crowd) groupOf(conn net.Conn) *group {
+	remote, _ := netip.ParseAddrPort(conn.RemoteAddr().String()) // zero for other networks
+	addr := remote.Addr().Unmap()
+	network := addr
+	if addr.Is6() {
+		p, _ := addr.WithZone("").Prefix(64) // 64 is in range
+		network = p.Addr()
+	}
+	g := c.networks[network]
+	if g == nil {
+		g = &group{network: network, proxy: !addr.IsValid()}
+		for _, p := range c.trusted {
+			g.proxy = g.proxy || p.Contains(addr)
+		}
+		c.networks[network] = g
+	}
+	return g
+}
+
+// leave takes a connection out. The caller has the lock.
+func (c *crowd) leave(g *guest) {
+	if g == nil || c.guests[g.conn] != g {
+		return
+	}
+	g.active()
+	delete(c.guests, g.conn)
+	if g.group.n--; g.group.n == 0 {
+		delete(c.networks, g.group.network)
+	}
+}
+
+func (g *guest) rest() {
+	g.active()
+	g.since = time.Now()
+	g.idle = g.group.idle.PushBack(g)
+}
+
+func (g *guest) active() {
+	if g.idle != nil {
+		g.group.idle.Remove(g.idle)
+		g.idle = nil
+	}
+}

@@ -1,0 +1,106 @@
+package app
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// visitor is a connection that only has an address and an end.
+type visitor struct {
+	net.Conn
+	remote net.Addr
+	closed bool
+}
+
+func (v *visitor) RemoteAddr() net.Addr { return v.remote }
+func (v *visitor) Close() error         { v.closed = true; return nil }
+
+func visit(c *crowd, address string) *visitor {
+	v := &visitor{remote: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address + ":4711"))}
+	c.watch(v, http.StateNew)
+	return v
+}
+
+func TestCrowdClosesWhatWasIdleLongest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := new(log)
+		c := newCrowd(5, 2, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, slog.New(slog.NewTextHandler(l, nil)))
+		step := func() { <-time.After(2 * time.Second) }
+		want := func(closed bool, all ...*visitor) {
+			t.Helper()
+			for i, v := range all {
+				if v.closed != closed {
+					t.Errorf("connection %d is closed: %v", i, v.closed)
+				}
+			}
+		}
+		a := visit(c, "[2001:db8::1]")
+		step()
+		b := visit(c, "[2001:db8::2]") // the same /64
+		step()
+		c.watch(a, http.StateActive)
+		third := visit(c, "[2001:db8::3]")
+		want(false, a, third)
+		want(true, b) // a is asking something
+		c.watch(b, http.StateClosed)
+		young := visit(c, "[2001:db8::4]") // nobody has been idle for long
+		want(true, young)
+		c.watch(young, http.StateClosed)
+		want(false, a, third)
+
+		proxied := []*visitor{visit(c, "10.0.0.1"), visit(c, "10.0.0.1"), visit(c, "10.0.0.1")}
+		step()
+		other := visit(c, "192.0.2.1") // all are five: the largest group that is no proxy makes room
+		want(true, third)
+		want(false, append(proxied, a, other)...)
+		c.watch(third, http.StateClosed)
+		for _, v := range append(proxied, a, other) {
+			c.watch(v, http.StateHijacked) // or closed
+		}
+		if len(c.guests) != 0 || len(c.networks) != 0 {
+			t.Errorf("%d connections of %d networks are left", len(c.guests), len(c.networks))
+		}
+		if n := strings.Count(l.String(), "connections were closed"); n == 0 || n > 3 {
+			t.Errorf("%d lines in the log:\n%s", n, l)
+		}
+		off := newCrowd(config.Off, config.Off, nil, slog.New(slog.DiscardHandler))
+		for range 100 {
+			want(false, visit(off, "192.0.2.1"))
+		}
+	})
+}
+
+func TestLimitsFitTheFiles(t *testing.T) {
+	l := new(log)
+	logger := slog.New(slog.NewTextHandler(l, nil))
+	def := config.Default().Limits
+	if got := fitLimits(def, 0, logger); got != def {
+		t.Errorf("without a limit: %+v", got)
+	}
+	if got := fitLimits(def, 1<<20, logger); got != def {
+		t.Errorf("with a million files: %+v", got)
+	}
+	given := def
+	given.Sessions, given.SessionsPerAddress = 5000, config.Off
+	got := fitLimits(given, 1024, logger)
+	if got.Connections != 256 || got.ConnectionsPerAddress != 128 || got.Unauthenticated != 128 || got.UnauthenticatedPerAddress != 64 {
+		t.Errorf("with 1,024 files: %+v", got)
+	}
+	if got.Sessions != 5000 || got.SessionsPerAddress != config.Off {
+		t.Errorf("what was written out has changed: %+v", got)
+	}
+	if got := fitLimits(def, 1024, logger); got.Sessions != 512 || got.SessionsPerAddress != 256 {
+		t.Errorf("with 1,024 files: %+v", got)
+	}
+	if !strings.Contains(l.String(), "limit=limits.sessions value=512") {
+		t.Errorf("the log says %s", l)
+	}
+}

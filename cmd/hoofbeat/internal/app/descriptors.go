@@ -1,0 +1,34 @@
+package app
+
+import (
+	"log/slog"
+
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// fitLimits returns a copy of the limits whose defaults fit the files that this
+// process may open, 0 for no limit: an eighth stays in reserve, for the admin
+// listener, requests to third parties and files; a quarter is for HTTP; and one
+// address has at most half of anything. What was written out is left alone.
+func fitLimits(l config.Limits, files int, log *slog.Logger) config.Limits {
+	if files <= 0 {
+		return l
+	}
+	def := config.Default().Limits
+	fit := func(key string, v *int, def, most int) {
+		if *v != def || def <= most {
+			return
+		}
+		*v = max(most, 1)
+		log.Info("a default is lower here, since this process may open few files", "limit", key, "value", *v, "default", def, "files", files)
+	}
+	connections, waiting := files/4, files/8
+	sessions := files - files/8 - connections - waiting
+	fit("limits.connections", &l.Connections, def.Connections, connections)
+	fit("limits.connections_per_address", &l.ConnectionsPerAddress, def.ConnectionsPerAddress, connections/2)
+	fit("limits.unauthenticated", &l.Unauthenticated, def.Unauthenticated, waiting)
+	fit("limits.unauthenticated_per_address", &l.UnauthenticatedPerAddress, def.UnauthenticatedPerAddress, waiting/2)
+	fit("limits.sessions", &l.Sessions, def.Sessions, sessions)
+	fit("limits.sessions_per_address", &l.SessionsPerAddress, def.SessionsPerAddress, sessions/2)
+	return l
+}
