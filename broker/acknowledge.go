@@ -8,8 +8,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// acknowledge handles ACK and NACK. What is unknown or settled already is
-// ignored: after an UNSUBSCRIBE a late ACK is a normal race.
+// acknowledge handles ACK and NACK. What was settled before, or was given to a
+// subscription that has ended, is ignored: a late ACK is a normal race. What never
+// was a delivery of this session is not, see docs/decisions/unknown-acks.md.
 func (s *session) acknowledge(f *frames.Frame, bt *batch) *Error {
 	var settled []unacknowledged
 	switch s.version {
@@ -18,13 +19,24 @@ func (s *session) acknowledge(f *frames.Frame, bt *batch) *Error {
 		if !ok {
 			return failure(ReasonProtocolError, "%s without an id header", f.Command)
 		}
-		if settled = s.settleAckID(id); settled == nil {
-			// STOMP 1.2 wants the `ack` header of the MESSAGE here, and ActiveMQ and
-			// RabbitMQ take nothing else. But Spring's StompSession.acknowledge sends
-			// what it is given, its parameter is called messageId, and so programs give
-			// it the message-id: ignored, as what is unknown is, their message would
-			// come again and end as a dead letter. Nobody means anything else by it.
-			settled = s.settleMessageID(id, f)
+		ordinal, n, ours := parseAckID(id)
+		given := false
+		if ours {
+			if settled, given = s.settleAckID(ordinal, n); settled != nil {
+				break
+			}
+		}
+		// STOMP 1.2 wants the `ack` header of the MESSAGE here, and ActiveMQ and
+		// RabbitMQ take nothing else. But Spring's StompSession.acknowledge sends
+		// what it is given, its parameter is called messageId, and so programs give
+		// it the message-id: ignored, as what is unknown is, their message would
+		// come again and end as a dead letter. Nobody means anything else by it.
+		settled = s.settleMessageID(id, f)
+		if settled == nil && !given && !strings.HasPrefix(id, s.b.idPrefix) {
+			s.unknownAck(f, id)
+			if ours && ordinal < likeMessageID {
+				return failure(ReasonProtocolError, "%s of %s, which this session was never given", f.Command, strconv.QuoteToASCII(id))
+			}
 		}
 	default:
 		id, ok := f.Lookup(frames.HeaderMessageID)
@@ -35,26 +47,50 @@ func (s *session) acknowledge(f *frames.Frame, bt *batch) *Error {
 			return failure(ReasonProtocolError, "%s without a subscription header", f.Command)
 		}
 		settled = s.settleMessageID(id, f)
+		if settled == nil && !strings.HasPrefix(id, s.b.idPrefix) {
+			s.unknownAck(f, id)
+		}
 	}
 	s.finishSettled(settled, f.Command == frames.CommandAck, bt)
 	return nil
 }
 
-// settleAckID takes the value of an `ack` header, as [appendAckID] writes it. It
+// likeMessageID is the smallest ordinal with as many digits as the prefix of a
+// message-id, which may be digits alone: such an id can be the message-id of
+// another run of the broker.
+const likeMessageID = 10_000_000
+
+// unknownAck counts and logs an ACK or NACK that names nothing: its queue stalls,
+// and its client does not know.
+func (s *session) unknownAck(f *frames.Frame, id string) {
+	s.b.stats.unknownAcks.Add(1)
+	s.b.warn("an ACK or NACK names no delivery", s.id, "session", s.id, "user", s.userName(), "remote", s.peer, "command", f.Command, "id", brief(id))
+}
+
+// parseAckID reads the value of an `ack` header, as [appendAckID] writes it. It
 // never begins with 0, which the message-id 00000001-7 does.
-func (s *session) settleAckID(id string) []unacknowledged {
+func parseAckID(id string) (ordinal uint32, n uint64, ok bool) {
 	which, number, _ := strings.Cut(id, "-")
-	ordinal, err1 := strconv.ParseUint(which, 10, 32)
+	o, err1 := strconv.ParseUint(which, 10, 32)
 	n, err2 := strconv.ParseUint(number, 10, 64)
-	if err1 != nil || err2 != nil || id[0] == '0' {
-		return nil
+	if err1 != nil || err2 != nil || id[0] == '0' || number[0] == '0' {
+		return 0, 0, false
 	}
+	return uint32(o), n, true
+}
+
+// settleAckID takes the delivery with that number of the subscription with that
+// ordinal. given is false if the session never had such a delivery.
+func (s *session) settleAckID(ordinal uint32, n uint64) (settled []unacknowledged, given bool) {
 	for _, sub := range s.subs {
-		if sub.ordinal == uint32(ordinal) {
-			return s.settle(sub, func(u *unacknowledged) bool { return u.n == n })
+		if sub.ordinal == ordinal {
+			settled = s.settle(sub, func(u *unacknowledged) bool { return u.n == n })
+			s.out.mu.Lock()
+			defer s.out.mu.Unlock()
+			return settled, n <= sub.acks
 		}
 	}
-	return nil
+	return nil, ordinal <= s.ordinal // that subscription has ended
 }
 
 // settleMessageID takes a message-id, of the subscription that f names if it names
