@@ -14,7 +14,7 @@ func TestExitCodes(t *testing.T) {
 	s := serve(t, []string{"HOOFBEAT_AUTH_ANONYMOUS=true", "HOOFBEAT_AUTH_USERS_FILE=" + file}, "-c", conf)
 	env := []string{"HOOFBEAT_URL=" + s.url}
 	run(t, 0, env, "pub", "/queue/a", "hello", "--login", "ann", "--passcode", "one")
-	run(t, 1, env, "config", "check", "-c", "/nonexistent.yaml")
+	run(t, 2, env, "config", "check", "-c", "/nonexistent.yaml")
 	run(t, 2, env, "pub")
 	run(t, 3, env, "pub", "/topic/a", "hello", "--login", "ann", "--passcode", "two")
 	run(t, 3, env, "pub", "/topic/a", "hello")

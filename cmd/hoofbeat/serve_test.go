@@ -158,7 +158,7 @@ func TestStartErrors(t *testing.T) {
 			t.Errorf("serve %v %v: %q, want %q", c.env, c.args, p.stderr(), c.want)
 		}
 	}
-	check := run(t, 1, nil, "config", "check", "-c", bad)
+	check := run(t, 2, nil, "config", "check", "-c", bad)
 	if !strings.Contains(check.stderr(), "bad.yaml:3: rules: ") {
 		t.Errorf("config check: %s", check.stderr())
 	}
