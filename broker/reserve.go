@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -30,7 +31,8 @@ func (b *Broker) Reserve(destinations ...string) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrDestination, err)
 		}
-		if d.Pattern || d.Kind != topics.UserPrivate || b.handlers(name) {
+		whole := strings.HasPrefix(name, b.userPrefix()+"/") // with the prefix, that is
+		if d.Pattern || d.Kind != topics.UserPrivate || b.handlers(name) || whole {
 			return fmt.Errorf("%w: %q is not a private topic or queue without wildcards", ErrDestination, name)
 		}
 		b.reserved.mu.Lock()
