@@ -140,11 +140,15 @@ func TestEndedWhileItIsAuthenticated(t *testing.T) {
 		return &auth.Principal{Name: "alice"}, nil
 	})})
 	testkit.Receive(t, asked)
-	x.session(t, func(*session) bool { return true }).endNow(&Error{Reason: ReasonKicked, Message: "not today"})
+	s := x.session(t, func(*session) bool { return true })
+	s.endNow(&Error{Reason: ReasonKicked, Message: "not today"})
 	close(answer)
 	x.ended(t, ReasonKicked, "not today", 1008)
 	if got, _ := x.c.received(); strings.Contains(got, "CONNECTED") {
 		t.Errorf("the client was told that it is connected: %q", got)
+	}
+	if p := s.principal.Load(); p != nil {
+		t.Errorf("it became %s's after its end", p.Name)
 	}
 }
 
@@ -174,8 +178,8 @@ func TestEndedWhileItConnects(t *testing.T) {
 	x.ended(t, ReasonKicked, "not today", 1008)
 }
 
-// A revocation that comes when a session has passed the first check and cannot be
-// found by its user yet ends it all the same.
+// A revocation that has looked for the sessions of a credential just before there
+// was this one ends it all the same.
 func TestRevokedWhileItConnects(t *testing.T) {
 	store, released := auth.NewStore(), make(chan struct{})
 	x := newConnecting(t, Options{Store: store, Authenticator: auth.AuthenticatorFunc(func(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
@@ -185,7 +189,8 @@ func TestRevokedWhileItConnects(t *testing.T) {
 	x.b.credentials.mu.Lock()
 	close(released)
 	x.held(t, func(*session) {
-		if err := store.Revoke(auth.Revocation{User: "alice"}); err != nil {
+		x.b.unwatch() // it does not look again
+		if err := store.Revoke(auth.Revocation{Credential: "laptop"}); err != nil {
 			t.Error(err)
 		}
 	})
