@@ -91,10 +91,9 @@ func New(o Options) (*App, error) {
 	if a.tls, err = newCertificates(o.Config.TLS); err != nil {
 		return nil, err
 	}
-	fitted := *o.Config
-	fitted.Limits = fitLimits(fitted.Limits, openFiles(), o.Logger)
+	fitted := fit(o.Config, o.Logger)
 	a.crowd = newCrowd(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies, o.Logger)
-	options := brokerOptions(&fitted)
+	options := brokerOptions(fitted)
 	options.Authenticator = a.who.authenticator
 	options.Authorizer = a.who.authorizer
 	options.Store = a.who.store

@@ -19,11 +19,12 @@ import (
 // is idle is closed. It watches the server's connections from outside and adds
 // nothing to a connection that has become a WebSocket.
 type crowd struct {
+	log *slog.Logger
+
+	mu              sync.Mutex
 	max, maxAddress int
 	trusted         []netip.Prefix // proxies: their connections are of many clients
-	log             *slog.Logger
 
-	mu       sync.Mutex
 	guests   map[net.Conn]*guest
 	networks map[netip.Addr]*group
 	closed   int // since the last line in the log
@@ -61,6 +62,26 @@ func newCrowd(limit, perAddress int, trusted []netip.Prefix, log *slog.Logger) *
 	}
 }
 
+// limit puts other limits in force, for connections that come.
+func (c *crowd) limit(limit, perAddress int, trusted []netip.Prefix) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.max, c.maxAddress, c.trusted = limit, perAddress, trusted
+	for _, g := range c.networks {
+		g.proxy = c.isProxy(g.network)
+	}
+}
+
+// isProxy reports whether the connections from an address are of many clients.
+func (c *crowd) isProxy(addr netip.Addr) bool {
+	for _, p := range c.trusted {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return !addr.IsValid()
+}
+
 // watch is the ConnState of an [http.Server].
 func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 	var closing []net.Conn
@@ -79,7 +100,7 @@ func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 	case http.StateHijacked, http.StateClosed:
 		c.leave(c.guests[conn])
 	}
-	line := 0
+	line, limit, perAddress := 0, c.max, c.maxAddress
 	if c.closed += len(closing); c.closed > 0 && time.Since(c.told) >= crowdLine {
 		line, c.closed, c.told = c.closed, 0, time.Now()
 	}
@@ -89,7 +110,7 @@ func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 	}
 	if line > 0 {
 		c.log.Warn("connections were closed: too many that are not WebSockets", "connections", line, "remote", conn.RemoteAddr().String(),
-			"limits.connections", c.max, "limits.connections_per_address", c.maxAddress)
+			"limits.connections", limit, "limits.connections_per_address", perAddress)
 	}
 }
 
@@ -169,10 +190,7 @@ func (c *crowd) groupOf(conn net.Conn) *group {
 	}
 	g := c.networks[network]
 	if g == nil {
-		g = &group{network: network, proxy: !addr.IsValid()}
-		for _, p := range c.trusted {
-			g.proxy = g.proxy || p.Contains(addr)
-		}
+		g = &group{network: network, proxy: c.isProxy(network)}
 		c.networks[network] = g
 	}
 	return g

@@ -71,6 +71,13 @@ func TestCrowdClosesWhatWasIdleLongest(t *testing.T) {
 		if n := strings.Count(l.String(), "connections were closed"); n == 0 || n > 3 {
 			t.Errorf("%d lines in the log:\n%s", n, l)
 		}
+		c.limit(5, 1, nil) // a reload
+		visit(c, "10.0.0.1")
+		step()
+		want(false, visit(c, "10.0.0.1"))
+		if len(c.guests) != 1 {
+			t.Errorf("%d connections of an address that may have one", len(c.guests))
+		}
 		off := newCrowd(config.Off, config.Off, nil, slog.New(slog.DiscardHandler))
 		for range 100 {
 			want(false, visit(off, "192.0.2.1"))

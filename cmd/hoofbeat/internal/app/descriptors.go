@@ -6,6 +6,13 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
+// fit returns a copy of a configuration whose limits fit this process.
+func fit(c *config.Config, log *slog.Logger) *config.Config {
+	fitted := *c
+	fitted.Limits = fitLimits(c.Limits, openFiles(), log)
+	return &fitted
+}
+
 // fitLimits returns a copy of the limits whose defaults fit the files that this
 // process may open, 0 for no limit: an eighth stays in reserve, for the admin
 // listener, requests to third parties and files; a quarter is for HTTP; and one

@@ -67,12 +67,14 @@ func (a *App) adopt(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	o := brokerOptions(c)
+	fitted := fit(c, a.o.Logger)
+	o := brokerOptions(fitted)
 	if err := a.broker.SetPolicy(broker.Policy{
 		Authorizer: a.who.judge(guards), Origins: o.Origins, TrustedProxies: o.TrustedProxies, Limits: o.Limits,
 	}); err != nil {
 		return err
 	}
+	a.crowd.limit(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies)
 	a.tickets.set(tickets)
 	a.o.Level.Set(c.Log.Level)
 	a.sessions.Set(sessionLevel(c))
