@@ -24,7 +24,7 @@ func (c *Client) Login(w http.ResponseWriter, r *http.Request) {
 	}
 	l.browser = digestOf(browser)
 	state := newSecret()
-	c.pending.add(state, l)
+	c.pending.add(state, l, c.o.ClientAddress(r))
 
 	setCookie(w, c.cookies.browser, browser)
 	secureHeaders(w.Header())

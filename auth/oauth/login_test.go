@@ -3,6 +3,7 @@ package oauth
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -212,6 +213,31 @@ func TestDiscoveryFallsBackToRFC8414(t *testing.T) {
 	resp := newBrowser(t, c).get("/oauth/login")
 	if !strings.HasPrefix(resp.Header.Get("Location"), "https://as.example/authorize?") {
 		t.Error(resp.StatusCode, resp.Header)
+	}
+}
+
+// Logins that one address starts and never finishes push out each other, and not the login of somebody else.
+func TestPendingLoginsAreSharedOutByAddress(t *testing.T) {
+	s := newStandin()
+	var from netip.Addr
+	c := newClient(t, s, func(o *Options) {
+		o.MaxPending, o.ClientAddress = 100, func(*http.Request) netip.Addr { return from }
+	})
+	ann, flood := newBrowser(t, c), newBrowser(t, c)
+	from = netip.MustParseAddr("2001:db8::1")
+	anns := ann.login("")
+	for i := range 500 {
+		from = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 14: byte(i >> 8), 15: byte(i)}) // of one /64
+		flood.login("")
+	}
+	if n := c.pending.logins.len(); n != 100 || len(c.pending.logins.networks) != 2 || c.pending.logins.order.Len() != 100 {
+		t.Errorf("%d logins of %d networks are pending", n, len(c.pending.logins.networks))
+	}
+	if resp := ann.callback(s, anns); resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("ann's callback was answered with %d", resp.StatusCode)
+	}
+	if n := len(c.pending.logins.networks); n != 1 {
+		t.Errorf("%d networks are left", n)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -30,8 +31,12 @@ type Options struct {
 	// MaxSessionsPerUser bounds those of one user, 32 if zero. Beyond it a login ends the user's oldest session.
 	MaxSessionsPerUser int
 	// MaxPending bounds the logins that have been started and not finished, 10,000 if zero. Beyond it a new one
-	// takes the place of the oldest. Each is dropped after 10 minutes.
+	// takes the place of the oldest of the network (an IPv4 address, or the /64 of an IPv6 address) that has started
+	// the most. Each is dropped after 10 minutes.
 	MaxPending int
+	// ClientAddress says where a request comes from, for MaxPending: Request.RemoteAddr if nil. Set it behind a proxy,
+	// or all clients share the proxy's address.
+	ClientAddress func(*http.Request) netip.Addr
 
 	// Cookie is the session cookie's name, "hoofbeat" if empty. On https it is preceded by "__Host-", or by
 	// "__Secure-" if CookiePath is not "/", so that no other site of the domain can set it.
@@ -93,6 +98,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.ClientAddress == nil {
+		o.ClientAddress = peerAddress
 	}
 	if o.OnLogout == nil {
 		o.OnLogout = func(string, string) {}

@@ -1,6 +1,9 @@
 package oauth
 
 import (
+	"container/list"
+	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -19,17 +22,17 @@ type login struct {
 // pending are the logins underway, by the digest of their state.
 type pending struct {
 	mu     sync.Mutex
-	logins *aging[digest, *login]
+	logins *shared
 }
 
 func newPending(limit int) *pending {
-	return &pending{logins: newAging[digest, *login](loginTTL, limit)}
+	return &pending{logins: newShared(loginTTL, limit)}
 }
 
-func (p *pending) add(state string, l *login) {
+func (p *pending) add(state string, l *login, from netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.logins.put(digestOf(state), l, time.Now())
+	p.logins.put(digestOf(state), l, networkOf(from), time.Now())
 }
 
 // take returns the login of that state if this browser started it, and closes it, so that each state is good for
@@ -44,4 +47,102 @@ func (p *pending) take(state, browser string) (*login, bool) {
 	}
 	p.logins.remove(key)
 	return l, true
+}
+
+// shared are logins that live for a fixed time and whose number is bounded. When it is full the oldest of the network
+// that has the most gives way, so that a flood of logins from one network pushes out its own and nobody else's. It is
+// not safe for concurrent use.
+type shared struct {
+	ttl      time.Duration
+	max      int
+	entries  map[digest]*shareOf
+	order    list.List                 // of *shareOf, oldest first
+	networks map[netip.Addr]*list.List // the same by network
+}
+
+type shareOf struct {
+	key              digest
+	login            *login
+	network          netip.Addr
+	born             time.Time
+	inAll, inNetwork *list.Element
+}
+
+func newShared(ttl time.Duration, limit int) *shared {
+	return &shared{ttl: ttl, max: limit, entries: make(map[digest]*shareOf), networks: make(map[netip.Addr]*list.List)}
+}
+
+// put adds a login under a key that is new.
+func (s *shared) put(key digest, l *login, network netip.Addr, now time.Time) {
+	for front := s.order.Front(); front != nil; front = s.order.Front() {
+		oldest := front.Value.(*shareOf)
+		if now.Sub(oldest.born) < s.ttl {
+			break
+		}
+		s.remove(oldest.key)
+	}
+	for len(s.entries) >= s.max {
+		s.remove(s.largest().Front().Value.(*shareOf).key)
+	}
+	e := &shareOf{key: key, login: l, network: network, born: now}
+	e.inAll = s.order.PushBack(e)
+	if s.networks[network] == nil {
+		s.networks[network] = list.New()
+	}
+	e.inNetwork = s.networks[network].PushBack(e)
+	s.entries[key] = e
+}
+
+// largest returns the logins of the network that has the most; of several such networks the one whose oldest login is
+// older. There is at least one login.
+func (s *shared) largest() *list.List {
+	var found *list.List
+	for _, l := range s.networks {
+		if found == nil || l.Len() > found.Len() || l.Len() == found.Len() && born(l).Before(born(found)) {
+			found = l
+		}
+	}
+	return found
+}
+
+func born(l *list.List) time.Time { return l.Front().Value.(*shareOf).born }
+
+// get returns a login that is not too old.
+func (s *shared) get(key digest, now time.Time) (*login, bool) {
+	e := s.entries[key]
+	if e == nil || now.Sub(e.born) >= s.ttl {
+		return nil, false
+	}
+	return e.login, true
+}
+
+func (s *shared) remove(key digest) {
+	e := s.entries[key]
+	if e == nil {
+		return
+	}
+	delete(s.entries, key)
+	s.order.Remove(e.inAll)
+	of := s.networks[e.network]
+	if of.Remove(e.inNetwork); of.Len() == 0 {
+		delete(s.networks, e.network)
+	}
+}
+
+func (s *shared) len() int { return len(s.entries) }
+
+// networkOf is what one client has to itself: an IPv4 address, or the /64 of an IPv6 address.
+func networkOf(a netip.Addr) netip.Addr {
+	a = a.Unmap()
+	if a.Is6() {
+		p, _ := a.WithZone("").Prefix(64) // 64 is in range
+		return p.Addr()
+	}
+	return a
+}
+
+// peerAddress is the address of a request without a proxy in between.
+func peerAddress(r *http.Request) netip.Addr {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero for other networks
+	return peer.Addr()
 }

@@ -184,7 +184,7 @@ func (c *crowd) groupOf(conn net.Conn) *group {
 	remote, _ := netip.ParseAddrPort(conn.RemoteAddr().String()) // zero for other networks
 	addr := remote.Addr().Unmap()
 	network := addr
-	if addr.Is6() {
+	if addr.Is6() && !c.isProxy(addr) { // a proxy is one address
 		p, _ := addr.WithZone("").Prefix(64) // 64 is in range
 		network = p.Addr()
 	}

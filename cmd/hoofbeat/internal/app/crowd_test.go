@@ -78,6 +78,8 @@ func TestCrowdClosesWhatWasIdleLongest(t *testing.T) {
 		if len(c.guests) != 1 {
 			t.Errorf("%d connections of an address that may have one", len(c.guests))
 		}
+		local := newCrowd(5, 1, []netip.Prefix{netip.MustParsePrefix("::1/128")}, slog.New(slog.DiscardHandler))
+		want(false, visit(local, "[::1]"), visit(local, "[::1]")) // a proxy
 		off := newCrowd(config.Off, config.Off, nil, slog.New(slog.DiscardHandler))
 		for range 100 {
 			want(false, visit(off, "192.0.2.1"))

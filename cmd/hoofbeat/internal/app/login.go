@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -28,6 +30,9 @@ func (w *who) makeLogin(c *config.Config, log *slog.Logger) error {
 		OnLogout:    func(credential, _ string) { w.revoke(credential, log) },
 		OnReconsent: func(user, provider string) { w.reconsent(user, provider, log) },
 		Logger:      log,
+		ClientAddress: func(r *http.Request) netip.Addr {
+			return w.broker.ClientAddress(r).Addr() // no request comes before there is a broker
+		},
 	}
 	for i, p := range c.Auth.OAuth {
 		provider, err := newProvider(i, p)
