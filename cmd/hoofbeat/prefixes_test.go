@@ -107,7 +107,7 @@ func TestSpringTakesAnyPrefix(t *testing.T) {
 		"--destinations-app=/topic":        `prefix "/topic" is given twice`,
 		"--queues-transient=/jobs/*-user*": `"/jobs/*-user*" is not accepted`,
 	} {
-		if p := run(t, 1, nil, "config", "check", args); !strings.Contains(p.stderr(), want) {
+		if p := run(t, 2, nil, "config", "check", args); !strings.Contains(p.stderr(), want) {
 			t.Errorf("config check %s: %q, want %q", args, p.stderr(), want)
 		}
 	}
