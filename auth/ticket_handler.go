@@ -11,12 +11,15 @@ import (
 	"time"
 )
 
-// HandlerOptions say who may ask [Tickets.Handler] for a ticket. With neither Bearer nor Session nobody may.
+// HandlerOptions say who may ask [Tickets.Handler] for a ticket. With none of Bearer, Passcode and Session nobody may.
 type HandlerOptions struct {
 	// Bearer checks the token of an "Authorization: Bearer" header. A [*Refusal] tells the client what is wrong with
 	// the token; any other error is answered with 503, because it says nothing about the token; a nil principal is
 	// a no. Nil means that bearer tokens are not accepted.
 	Bearer func(ctx context.Context, token string) (*Principal, error)
+	// Passcode checks the name and passcode of HTTP Basic authentication, in a POST. Errors are as for Bearer; whoever
+	// implements it limits guessing. Nil means that they are not accepted.
+	Passcode func(r *http.Request, login, passcode string) (*Principal, error)
 	// Session returns who is logged in by the request's cookies, if anybody is. Nil means that cookies are not
 	// looked at. Only POST, and only from an allowed origin, gets a ticket by a cookie.
 	Session func(r *http.Request) (*Principal, bool)
@@ -45,7 +48,7 @@ const maxTicketRequest = 4096
 //	{"operation":"…"}                        {"ticket":"…","expires":1767225600}
 //
 // The body may be left out; expires is in seconds since 1970. GET works with a bearer token too. Instead of the token
-// a POST may have a login cookie, and then it has to come from the handler's own origin or one of o.Origins. Requests
+// a POST may have HTTP Basic authentication, or a login cookie, and then it has to come from the handler's own origin or one of o.Origins. Requests
 // are refused with {"error":"…"} and
 //
 //   - 400 for a token in the URL, where it must not be (RFC 9700 section 4.3.2), or a body that is no such JSON;
@@ -176,7 +179,13 @@ func (h *ticketHandler) principal(header http.Header, r *http.Request, origin st
 	if token, ok := bearerToken(r.Header); ok && h.o.Bearer != nil {
 		return h.bearer(r.Context(), token)
 	}
+	if login, passcode, ok := r.BasicAuth(); ok && h.o.Passcode != nil && r.Method == http.MethodPost {
+		return h.passcode(r, login, passcode)
+	}
 	missing := &Refusal{Status: http.StatusUnauthorized, Challenge: "Bearer"}
+	if h.o.Bearer == nil && h.o.Passcode != nil {
+		missing.Challenge = basicChallenge
+	}
 	if h.o.Session == nil || r.Header.Get("Cookie") == "" {
 		return nil, missing
 	}
@@ -190,6 +199,29 @@ func (h *ticketHandler) principal(header http.Header, r *http.Request, origin st
 	p, ok := h.o.Session(r)
 	if !ok || p.Anonymous() {
 		return nil, missing
+	}
+	return p, nil
+}
+
+const basicChallenge = `Basic realm="hoofbeat", charset="UTF-8"`
+
+// passcode finds out who asks by HTTP Basic authentication. A page of another origin, for which a browser could add
+// what it has stored, has been refused by then.
+func (h *ticketHandler) passcode(r *http.Request, login, passcode string) (*Principal, error) {
+	p, err := h.o.Passcode(r, login, passcode)
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		if refusal.StatusCode() != http.StatusUnauthorized {
+			return nil, refusal
+		}
+		withChallenge := *refusal
+		withChallenge.Challenge = basicChallenge
+		return nil, &withChallenge
+	case errors.Is(err, ErrNotMine) || err == nil && p.Anonymous():
+		return nil, &Refusal{Status: http.StatusUnauthorized, Challenge: basicChallenge}
+	case err != nil:
+		return nil, &Refusal{Status: http.StatusServiceUnavailable, Reason: "the passcode cannot be checked at the moment"}
 	}
 	return p, nil
 }

@@ -16,6 +16,9 @@ const (
 	maxPenalties = 16
 )
 
+// whereToken helps the operator, who is the only one to be able to follow it.
+const whereToken = "; with the binary, `hoofbeat token` on the broker's machine prints it, and the log says at the start where it is from"
+
 // guard lets requests with the right token through, at once and always: what
 // others get wrong from the same address, which on loopback and behind a proxy
 // is everybody's, never locks a good caller out. A wrong token is answered late,
@@ -39,7 +42,7 @@ func (g *guard) admit(r *http.Request) *problem {
 		return problemf(http.StatusNotFound, "this is the admin API: WebSocket clients connect to the public listener")
 	}
 	if !ok {
-		p := problemf(http.StatusUnauthorized, "this path needs the header Authorization: Bearer TOKEN")
+		p := problemf(http.StatusUnauthorized, "this path needs the header Authorization: Bearer TOKEN"+whereToken)
 		p.challenge = "Bearer"
 		return p
 	}
@@ -58,7 +61,7 @@ func (g *guard) admit(r *http.Request) *problem {
 	}
 	g.log.Warn("admin: wrong token", "remote", r.RemoteAddr)
 	time.Sleep(penalty) // also for who hangs up: coming back is no way to try faster
-	p := problemf(http.StatusUnauthorized, "wrong token")
+	p := problemf(http.StatusUnauthorized, "wrong token"+whereToken)
 	p.challenge = `Bearer error="invalid_token"` // RFC 6750 section 3.1
 	return p
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/bearer"
@@ -164,8 +165,36 @@ func (w *who) makeTickets(c *config.Config, _ *slog.Logger) error {
 	return wrong("auth.tickets", err)
 }
 
-// ticketHandler is the endpoint that mints tickets, nil when there is no
-// credential that it could take for one.
+// noTickets answers where there is no credential that could be exchanged for a
+// ticket.
+func noTickets(w http.ResponseWriter, _ *http.Request) {
+	auth.WriteRefusal(w, &auth.Refusal{
+		Status: http.StatusNotFound,
+		Reason: "nothing is configured that could be exchanged for a ticket: set auth.users.file, auth.jwt, auth.introspection, auth.userinfo or auth.oauth; the admin API mints tickets for an application",
+	})
+}
+
+// passcode checks a static user's at auth.tickets.path. Guessing there is the same
+// as at CONNECT.
+func (w *who) passcode(r *http.Request, login, passcode string, patience time.Duration) (*auth.Principal, error) {
+	if patience <= 0 { // off
+		patience = time.Minute
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	remote := w.broker.ClientAddress(r)
+	end, err := w.broker.TryPasscode(ctx, remote, login)
+	if err != nil {
+		return nil, err
+	}
+	p, err := w.users.store.Authenticate(ctx, &auth.Attempt{
+		Stage: auth.StageConnect, Login: login, Passcode: passcode, Remote: remote, Header: func(string) string { return "" },
+	})
+	end(err)
+	return p, err
+}
+
+// ticketHandler is the endpoint that mints tickets.
 func (w *who) ticketHandler(c *config.Config) (http.Handler, error) {
 	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: w.mayWait}
 	if w.bearer != nil {
@@ -174,8 +203,13 @@ func (w *who) ticketHandler(c *config.Config) (http.Handler, error) {
 	if w.login != nil {
 		o.Session = w.login.Session
 	}
-	if o.Bearer == nil && o.Session == nil {
-		return nil, nil
+	if w.users != nil {
+		o.Passcode = func(r *http.Request, login, passcode string) (*auth.Principal, error) {
+			return w.passcode(r, login, passcode, c.Limits.ConnectDeadline)
+		}
+	}
+	if o.Bearer == nil && o.Session == nil && o.Passcode == nil {
+		return http.HandlerFunc(noTickets), nil
 	}
 	h, err := w.tickets.Handler(o)
 	return h, wrong("websocket.origins", err)

@@ -39,7 +39,7 @@ func bindAuth(t *table, a *Auth) {
 	t.duration("auth.tickets.ttl", &k.TTL, 5*time.Minute, time.Second, time.Hour, false, "How long a ticket lives. It lets one client in once.")
 	k.Path = "/ws_ticket"
 	t.add("auth.tickets.path", word{p: &k.Path, kind: "path", want: "a path such as /ws_ticket", check: urlPath},
-		"Path where a bearer token or a login session is exchanged for a ticket. It is there when auth.jwt, introspection, userinfo or oauth is.")
+		"Path where a bearer token, a login session or, by HTTP Basic in a POST, a static user's passcode is exchanged for a ticket. Without any of these in auth the answer is 404.")
 	t.flag("auth.tickets.signed", &k.Signed, "Mint tickets that carry their user, signed with the secret, so that other programs can mint them too.")
 	t.secret("auth.tickets.secret", &k.Secret,
 		"Key that signs tickets, as ID:KEY or KEY, which is called main: 32 characters or more. Of several, separated by commas or line ends, the first one signs and all are accepted.")
