@@ -84,7 +84,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
 	}
 	ticket, bearer := presented(r)
-	p, err := guard(func() (*auth.Principal, error) {
+	p, err := guard(b, "Authenticator", func() (*auth.Principal, error) {
 		return b.o.Authenticator.Authenticate(ctx, &auth.Attempt{
 			Stage: auth.StageHandshake, Ticket: ticket, Bearer: bearer,
 			Header: a.handshake.Header.Get, Handshake: a.handshake, Remote: a.remote,
@@ -101,7 +101,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		if e := b.seats.check(a.remote.Addr(), p.Name); e != nil {
 			return b.refuse(e, a.remote, p.Name).refusal()
 		}
-		a.principal, a.passcode = p, basic
+		a.principal, a.passcode = p, basic && ticket == "" && bearer == ""
 		return nil
 	}
 	return b.refuseHandshake(a, login, try, err)

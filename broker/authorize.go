@@ -76,7 +76,7 @@ func (s *session) covers(pattern string, d topics.Destination, bt *batch) (auth.
 	var coverage auth.Coverage
 	var err error
 	s.user(bt, func(ctx context.Context) {
-		coverage, err = guard(func() (auth.Coverage, error) {
+		coverage, err = guard(s.b, "Authorizer", func() (auth.Coverage, error) {
 			return pa.AuthorizePattern(ctx, s.principal.Load(), pattern)
 		})
 	})
@@ -97,7 +97,7 @@ func (s *session) authorize(act auth.Action, d topics.Destination, name string, 
 		err = p.rules.Authorize(s.b.ctx, s.principal.Load(), act, name)
 	} else {
 		s.user(bt, func(ctx context.Context) {
-			_, err = guard(func() (struct{}, error) {
+			_, err = guard(s.b, "Authorizer", func() (struct{}, error) {
 				return struct{}{}, s.b.policy.Load().authorizer.Authorize(ctx, s.principal.Load(), act, name)
 			})
 		})

@@ -65,7 +65,7 @@ type Broker struct {
 	closed    bool // takes no new sessions and starts no goroutine
 	sessions  map[string]*session
 	locals    map[*Subscription]struct{}
-	listeners map[interface{ Close() error }]struct{}
+	listeners map[*listener]struct{}
 
 	credentials credentialIndex
 	quotas      quotas
@@ -90,7 +90,7 @@ func New(o Options) (*Broker, error) {
 		started:   time.Now(),
 		sessions:  make(map[string]*session),
 		locals:    make(map[*Subscription]struct{}),
-		listeners: make(map[interface{ Close() error }]struct{}),
+		listeners: make(map[*listener]struct{}),
 	}
 	b.policy.Store(newPolicy(&b.o))
 	b.queues = workqueue.New[*Message, *batch](queueLimits(o.Queues), deadLetters(o.names))

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -60,10 +59,11 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.joined = true
 	s.limitFrames()
 	s.b.join()
-	if s.b.revoked(p) { // while it was connecting
+	if s.b.revoked(p) { // while it was connecting: nobody hears that it was there
 		return failure(ReasonRevoked, "session revoked")
 	}
 	s.setExpiry(p)
+	s.announced = true
 	s.logStarted(p, h)
 	s.tell(bt, func(o *Observer) {
 		if o.Connected != nil {
@@ -129,7 +129,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	s.user(bt, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, orHour(time.Duration(s.deadline-s.b.now())))
 		defer cancel()
-		p, err = guard(func() (*auth.Principal, error) { return s.b.o.Authenticator.Authenticate(ctx, a) })
+		p, err = guard(s.b, "Authenticator", func() (*auth.Principal, error) { return s.b.o.Authenticator.Authenticate(ctx, a) })
 		late = ctx.Err() != nil
 	})
 	if late {
@@ -207,19 +207,4 @@ func (b *Broker) validName(name string) error {
 		return err
 	}
 	return b.o.names.ValidUser(name)
-}
-
-// hookPanic is a panic of a user's hook as an error.
-type hookPanic struct{ value any }
-
-func (p *hookPanic) Error() string { return fmt.Sprintf("hook panicked: %v", p.value) }
-
-// guard turns a panic of a user's hook into an error, so that it denies.
-func guard[T any](f func() (T, error)) (v T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &hookPanic{r}
-		}
-	}()
-	return f()
 }

@@ -30,12 +30,12 @@
 // Taken in this order, and never held over I/O or a callback:
 //
 //	Broker.mu, sweeper.mu    registration and clock, never with another below them
-//	Broker.spawnMu           alone, for the moment that a goroutine is counted
 //	credentialIndex, quotas  alone
 //	topics: users, index     inside package topics
 //	workqueue: one queue     Offer runs under it
 //	judge.mu, Subscription.mu
-//	outbox.mu                last; also guards its subscriptions' gates and unacknowledged
+//	outbox.mu                also guards its subscriptions' gates and unacknowledged
+//	Broker.spawnMu           last, under any of the others: counts a goroutine and no more
 //	session.endMu            alone
 //	selectors.mu             alone
 package broker

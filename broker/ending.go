@@ -196,7 +196,7 @@ func (s *session) cleanUp(bt *batch) {
 	s.wire.drain()
 	s.wire.shut()
 	f := s.cause()
-	if s.joined {
+	if s.announced {
 		s.tell(bt, func(o *Observer) {
 			if o.Disconnected != nil {
 				o.Disconnected(s.info(), f)

@@ -188,7 +188,7 @@ func (j *judge) needless(q *question) bool {
 
 func (j *judge) authorize(destination string) error {
 	s, name := j.s, topics.Collapse(destination)
-	_, err := guard(func() (struct{}, error) {
+	_, err := guard(s.b, "Authorizer", func() (struct{}, error) {
 		return struct{}{}, s.b.policy.Load().authorizer.Authorize(s.context(), s.principal.Load(), auth.Subscribe, name)
 	})
 	if err != nil {

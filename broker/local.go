@@ -210,7 +210,7 @@ func (l *Subscription) run() {
 		}
 		l.mu.Unlock()
 
-		_, err := guard(func() (struct{}, error) { return struct{}{}, l.fn(l.ctx, next.m) })
+		_, err := guard(l.b, "Subscribe function", func() (struct{}, error) { return struct{}{}, l.fn(l.ctx, next.m) })
 		if err != nil {
 			l.b.o.Logger.Warn("an in-process subscription refused a message", "destination", next.m.Destination, "error", err)
 		}

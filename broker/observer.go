@@ -17,7 +17,8 @@ type Observer struct {
 	// Connected is called when CONNECTED was sent.
 	Connected func(SessionInfo)
 	// Disconnected is called once for each Connected, after the session has
-	// left the registry and its subscriptions are gone.
+	// left the registry and its subscriptions are gone. An observer that was
+	// added later hears of the end of those that had connected before.
 	Disconnected func(SessionInfo, *Error)
 	// Subscribed is called when the subscription is active: what is published
 	// from now on reaches it.
@@ -59,9 +60,7 @@ func (w *watchers) current() []*Observer {
 // told has happened already.
 func (b *Broker) observe(f func(*Observer)) {
 	for _, o := range b.watchers.current() {
-		if _, err := guard(func() (struct{}, error) { f(o); return struct{}{}, nil }); err != nil {
-			b.o.Logger.Error("an observer failed", "error", err)
-		}
+		_, _ = guard(b, "Observer", func() (struct{}, error) { f(o); return struct{}{}, nil }) // logged
 	}
 }
 

@@ -54,7 +54,7 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 	if a.Ticket == "" && a.Bearer == "" {
 		return failure(ReasonProtocolError, "no ticket and no bearer token to renew with")
 	}
-	p, err := guard(func() (*auth.Principal, error) { return b.o.Authenticator.Authenticate(ctx, a) })
+	p, err := guard(b, "Authenticator", func() (*auth.Principal, error) { return b.o.Authenticator.Authenticate(ctx, a) })
 	if err == nil && p.Expired(time.Now()) {
 		err = errExpired
 	}
@@ -68,6 +68,7 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 		return failure(ReasonRefused, "the credential belongs to another user")
 	}
 	s.principal.Store(p)
+	s.passcode = false // a ticket or a token it is now, which can be revoked
 	b.credentials.add(p, s)
 	if p.CredentialID != old.CredentialID {
 		b.credentials.remove(old, s)

@@ -2,14 +2,14 @@ package broker
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -51,7 +51,8 @@ type session struct {
 	peer      netip.AddrPort
 	admission *Admission // until CONNECTED
 	passcode  bool       // it was let in by login and passcode
-	joined    bool       // CONNECTED: in the user registry, known to observers
+	joined    bool       // CONNECTED: in the user registry
+	announced bool       // observers were told that it has connected
 	opened    int64      // broker clock
 	deadline  int64      // broker clock: CONNECTED before this
 	sendEvery int64      // outgoing heart-beat, nanoseconds, 0 = none
@@ -80,12 +81,21 @@ type session struct {
 	cancel context.CancelFunc
 }
 
+// newSessionID returns 128 random bits as text. Whoever knows the id of a session
+// may get what is meant for it, from a program or by the admin API, so it cannot
+// be guessed; a UUID of version 4 has 122.
+func newSessionID() string {
+	var random [16]byte
+	rand.Read(random[:]) // never fails
+	return hex.EncodeToString(random[:])
+}
+
 // newSession registers a session for a connection that was let in.
 func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	if err := b.accepting(); err != nil {
 		return nil, err
 	}
-	s := &session{b: b, id: uuid.NewString(), wire: w, peer: a.remote, admission: a}
+	s := &session{b: b, id: newSessionID(), wire: w, peer: a.remote, admission: a}
 	if !s.peer.IsValid() {
 		s.peer = w.remote()
 	}

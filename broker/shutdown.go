@@ -29,8 +29,9 @@ func (b *Broker) Drain(ctx context.Context) error {
 	for _, s := range b.sessions {
 		all = append(all, s)
 	}
-	b.closeListeners()
+	listeners := b.takeListeners()
 	b.mu.Unlock()
+	closeListeners(listeners)
 
 	window := 10 * time.Second
 	if d, ok := ctx.Deadline(); ok {
@@ -125,8 +126,9 @@ func (b *Broker) Close() error {
 	for l := range b.locals {
 		locals = append(locals, l)
 	}
-	b.closeListeners()
+	listeners := b.takeListeners()
 	b.mu.Unlock()
+	closeListeners(listeners)
 	if b.unwatch != nil {
 		b.unwatch()
 	}
@@ -186,11 +188,5 @@ func (b *Broker) logDiscarded() {
 	}
 	if more > 0 {
 		b.o.Logger.Warn("further queues discarded", "queues", more, "messages_in_all", messages)
-	}
-}
-
-func (b *Broker) closeListeners() {
-	for l := range b.listeners {
-		_ = l.Close() // it stops accepting; there is nothing else to do about it
 	}
 }

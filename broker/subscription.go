@@ -224,9 +224,7 @@ func (s *session) settled(m *Message, o Outcome, bt *batch) {
 		return
 	}
 	bt.flush()
-	if _, err := guard(func() (struct{}, error) { m.Settled(s.id, o); return struct{}{}, nil }); err != nil {
-		s.b.o.Logger.Error("a Settled callback failed", "session", s.id, "error", err)
-	}
+	_, _ = guard(s.b, "Settled", func() (struct{}, error) { m.Settled(s.id, o); return struct{}{}, nil }) // logged
 }
 
 // receipt pushes the RECEIPT that f asked for, if it did.

@@ -2,8 +2,10 @@ package broker
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/stream"
@@ -14,19 +16,12 @@ import (
 // is closed by Close or Drain (nil), or fails. Over the caps for
 // unauthenticated sockets a connection is closed at once.
 func (b *Broker) ServeTCP(l net.Listener) error {
-	b.mu.Lock()
-	if b.closed || b.draining {
-		b.mu.Unlock()
+	forget, ok := b.addListener(l)
+	if !ok {
 		_ = l.Close() // the caller handed it over
 		return ErrClosed
 	}
-	b.listeners[l] = struct{}{}
-	b.mu.Unlock()
-	defer func() {
-		b.mu.Lock()
-		delete(b.listeners, l)
-		b.mu.Unlock()
-	}()
+	defer forget()
 	pause := 5 * time.Millisecond
 	for {
 		nc, err := l.Accept()
@@ -49,6 +44,41 @@ func (b *Broker) ServeTCP(l net.Listener) error {
 		}
 		pause = 5 * time.Millisecond
 		b.acceptTCP(nc)
+	}
+}
+
+// A listener is one of the program's: the key of a map that its own value, which
+// need not be comparable, could not be.
+type listener struct{ net.Listener }
+
+// addListener has l closed by Drain and Close, until it is forgotten. It reports
+// false when they have been called.
+func (b *Broker) addListener(l net.Listener) (forget func(), ok bool) {
+	entry := &listener{l}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.draining {
+		return nil, false
+	}
+	b.listeners[entry] = struct{}{}
+	return func() {
+		b.mu.Lock()
+		delete(b.listeners, entry)
+		b.mu.Unlock()
+	}, true
+}
+
+// takeListeners returns the listeners, for the caller to close with
+// closeListeners when it has given up the lock, which it holds now.
+func (b *Broker) takeListeners() []*listener {
+	list := slices.Collect(maps.Keys(b.listeners))
+	clear(b.listeners)
+	return list
+}
+
+func closeListeners(list []*listener) {
+	for _, l := range list {
+		_ = l.Close() // it stops accepting; there is nothing else to do about it
 	}
 }
 

@@ -65,8 +65,9 @@ func New(nc net.Conn, early []byte) *Conn {
 // It returns io.EOF when the peer has closed its side, the error of data as it
 // is, or the error of the network: net.ErrClosed after Close or Abort,
 // os.ErrDeadlineExceeded after the read deadline. After the deadline nothing is
-// lost and Receive may be called again; after an error of data what that call
-// was given is gone. Only one Receive may run at a time.
+// lost and Receive may be called again; so it may after an error of data, but
+// what that call was given is not given again. Only one Receive may run at a
+// time.
 func (c *Conn) Receive(data func(p []byte) error) error {
 	if p := c.early; len(p) > 0 {
 		c.early = nil

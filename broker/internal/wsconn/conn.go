@@ -83,9 +83,13 @@ type Handler interface {
 //   - *CloseError: the peer sent a close frame; what it sent behind is ignored.
 //   - *ProtocolError: the peer broke RFC 6455 or MaxMessage. Close with its code.
 //   - io.EOF: the peer left without a close frame, which is code 1006.
-//   - An error of the Handler, as it is.
+//   - An error of the Handler, as it is. If Batch returned it, everything that
+//     was read has been handed over, and Receive may be called again, by any
+//     goroutine; if Data did, it must not be.
 //   - An error of the network; see [stream.Conn.Receive]. After the read
-//     deadline Receive may be called again, after everything else it must not.
+//     deadline Receive may be called again.
+//
+// After every other end it must not be called again.
 func (c *Conn) Receive(h Handler) error {
 	return c.Conn.Receive(func(p []byte) error {
 		end, err := c.in.feed(h, p, &c.MaxMessage)

@@ -1,0 +1,117 @@
+package broker_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+)
+
+// Credentials of ann: a ticket and a token that were issued, so they can be
+// revoked, and a passcode, which cannot.
+var annsCredentials = auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	switch {
+	case a.Ticket != "":
+		return &auth.Principal{Name: "ann", CredentialID: "ticket"}, nil
+	case a.Bearer != "":
+		return &auth.Principal{Name: "ann", CredentialID: "token"}, nil
+	case a.Login == "ann":
+		return &auth.Principal{Name: "ann", CredentialID: "passcode"}, nil
+	}
+	return nil, auth.ErrNotMine
+})
+
+// What `logout:true` confirms it has done: it revokes the credential that the
+// session has now, whatever it connected with.
+func TestLogoutRevokesTheRenewedCredential(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		renewal []string // headers
+		body    string
+		revoked string
+	}{
+		{"passcode", nil, "", ""},
+		{"passcode, renewed by ticket", []string{}, `{"ticket":"t"}`, "ticket"},
+		{"passcode, renewed by token", []string{"Authorization", "Bearer t"}, "", "token"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			store := auth.NewStore()
+			b := brokertest.New(t, broker.Options{Authenticator: annsCredentials, Store: store})
+			c := brokertest.Connect(t, b, "login", "ann", "passcode", "p")
+			if tc.renewal != nil {
+				c.Send("SEND", tc.body, append([]string{"destination", "/app/session/refresh", "receipt", "r"}, tc.renewal...)...)
+				c.ExpectReceipt(t, "r")
+			}
+			logOut(t, c)
+			wantRevoked(t, store, tc.revoked)
+		})
+	}
+}
+
+// The handshake may bring a ticket and, as some proxies add it, a login by HTTP
+// Basic: the ticket decides, so it is what is revoked.
+func TestLogoutRevokesTheTicketOfTheHandshake(t *testing.T) {
+	for target, revoked := range map[string]string{"/ws?ticket=t": "ticket", "/ws": ""} {
+		store := auth.NewStore()
+		a := auth.AuthenticatorFunc(func(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
+			if a.Stage == auth.StageHandshake && a.Ticket == "" && a.Header("Authorization") != "" {
+				return &auth.Principal{Name: "ann", CredentialID: "passcode"}, nil
+			}
+			return annsCredentials(ctx, a)
+		})
+		srv := brokertest.Start(t, broker.Options{Authenticator: a, Store: store})
+		_, p := handshake(t, srv, target, "Authorization", "Basic YW5uOnA=")
+		p.connect(t)
+		p.send(t, "DISCONNECT", "", "logout", "true", "receipt", "bye")
+		p.receipt(t, "bye")
+		wantRevoked(t, store, revoked)
+	}
+}
+
+func logOut(t *testing.T, c *brokertest.Client) {
+	t.Helper()
+	c.Send("DISCONNECT", "", "logout", "true", "receipt", "bye")
+	for {
+		f, err := c.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Command == "RECEIPT" && f.Get("receipt-id") == "bye" {
+			return
+		}
+	}
+}
+
+// wantRevoked fails unless exactly this credential of ann's is revoked.
+func wantRevoked(t *testing.T, store *auth.Store, credential string) {
+	t.Helper()
+	for _, id := range []string{"passcode", "ticket", "token"} {
+		if got := store.Revoked(&auth.Principal{Name: "ann", CredentialID: id}); got != (id == credential) {
+			t.Errorf("%s is revoked: %v, want %v", id, got, id == credential)
+		}
+	}
+}
+
+// The handshake was for ann, so a CONNECT that a hook takes for bob's is refused.
+func TestConnectCannotChangeTheUserOfTheHandshake(t *testing.T) {
+	for connectAs, ok := range map[string]bool{"ann": true, "bob": false, "": false} {
+		srv := brokertest.Start(t, broker.Options{Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+			if a.Stage == auth.StageHandshake {
+				return &auth.Principal{Name: "ann"}, nil
+			}
+			return &auth.Principal{Name: connectAs}, nil
+		})})
+		p := rawWebSocket(t, srv)
+		p.send(t, "CONNECT", "", "accept-version", "1.2")
+		if ok {
+			wantHeaders(t, p.want(t, "CONNECTED").f, "user-name", "ann")
+			continue
+		}
+		p.wantGoodbye(t, 1008, "the credential belongs to another user than the one this connection was opened for")
+		if n := srv.Broker.Stats().AuthFailures; n != 1 {
+			t.Errorf("as %q: %d failures are counted, want 1", connectAs, n)
+		}
+	}
+}
