@@ -91,7 +91,9 @@ const scenarios = {
     await device.keyboard.press('Enter');
     await state(page, 'approved');
     await picture(page, 'approved-1100');
+    await device.getByText('✓ Approved: alice is signing in to Greenhouse').waitFor();
     await device.getByText('Nothing to approve').waitFor();
+    await picture(device, 'phone-approved-390');
     await arrived(page);
     await page.locator('#log li').nth(4).waitFor();
     await picture(page, 'home-1100');
@@ -101,9 +103,18 @@ const scenarios = {
     const page = await signIn('bob', { viewport: small });
     await state(page, 'registered');
     await picture(page, 'wait-390');
+    // Where it stands is said, not only painted.
+    assert.equal(await page.locator('.steps [aria-current=step]').innerText(), 'Waiting for you');
+    assert.equal(await page.locator('.steps .done').textContent(), 'Ready, done');
+    await page.setViewportSize({ width: 320, height: 640 });
+    const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(wide <= room, `${wide} px in ${room}`);
+    await page.emulateMedia({ colorScheme: 'dark' });
     const device = await phone();
     await press(device, 'Deny');
     await state(page, 'denied');
+    assert.ok((await page.locator('.verdict').evaluate((e) => getComputedStyle(e, '::before').content)).includes('✕'));
+    await device.getByText('✕ Denied: bob is signing in to Greenhouse').waitFor();
     await picture(page, 'denied-390');
     await page.keyboard.press('Enter'); // “Back to the application” has the focus
     await page.getByText('Access was denied at the sign-in provider.').waitFor();

@@ -34,6 +34,13 @@ try {
   await bob.getByText('to alice: only for you').waitFor();
   assert.equal(await alice.locator('li.private').count(), 1);
 
+  // The page fits the phone, also when lines have come and been scrolled to.
+  for (const page of [alice, bob]) {
+    const [wide, room, left] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth, scrollX]);
+    assert.ok(wide <= room && left === 0, `${wide} px in ${room}, scrolled by ${left}`);
+  }
+  assert.equal(await bob.getByRole('button', { name: 'alice' }).getAttribute('aria-pressed'), 'true');
+
   if (screenshot) {
     await alice.screenshot({ path: screenshot });
     await bob.screenshot({ path: screenshot.replace('.png', '-phone.png') });

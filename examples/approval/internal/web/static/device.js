@@ -20,8 +20,23 @@ function replace(html) {
 async function look(url = '/device', options) {
   try {
     const reply = await fetch(url, options);
-    if (reply.ok) replace(await reply.text());
-  } catch { /* see above */ }
+    if (!reply.ok) return false;
+    replace(await reply.text());
+    return true;
+  } catch {
+    return false; // see above
+  }
+}
+
+// say confirms for some seconds what was answered.
+let silence;
+function say(verdict, about) {
+  const said = $('said');
+  said.className = `said ${verdict.toLowerCase()}`;
+  said.textContent = `${verdict === 'Approved' ? '✓' : '✕'} ${verdict}: ${about}`;
+  said.hidden = false;
+  clearTimeout(silence);
+  silence = setTimeout(() => { said.hidden = true; }, 8000);
 }
 
 // lookAgain looks when the next request expires.
@@ -31,10 +46,13 @@ function lookAgain() {
   if (left.length) expiry = setTimeout(() => look(), Math.min(...left) + 1000);
 }
 
-function post(event) {
+async function post(event) {
   event.preventDefault();
   const url = event.submitter?.getAttribute('formaction') ?? event.target.action;
-  return look(url, { method: 'POST', body: new URLSearchParams(new FormData(event.target)) });
+  const about = event.target.closest('.request')?.querySelector('h2').textContent;
+  const taken = await look(url, { method: 'POST', body: new URLSearchParams(new FormData(event.target)) });
+  if (!taken || !about || $('requests').querySelector('.alert')) return; // it was too late, which is said
+  say(url.endsWith('/approve') ? 'Approved' : 'Denied', about);
 }
 $('requests').addEventListener('submit', post);
 $('restart').addEventListener('submit', post);

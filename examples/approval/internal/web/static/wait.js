@@ -25,6 +25,20 @@ const titles = {
   refused: ['Start again', 'This sign-in has ended or belongs to another window.', 'Start again'],
 };
 
+// How many steps are done in a state; the next one is where it stands. Others leave
+// the steps as they are.
+const done = { connecting: 0, connected: 1, registered: 1, approved: 3 };
+
+function steps(state) {
+  if (!(state in done)) return;
+  document.querySelectorAll('.steps li').forEach((li, i) => {
+    li.classList.toggle('done', i < done[state]);
+    li.querySelector('.hidden').textContent = i < done[state] ? ', done' : '';
+    if (i === done[state]) li.setAttribute('aria-current', 'step');
+    else li.removeAttribute('aria-current');
+  });
+}
+
 let client;
 
 // show makes a state visible. One with a title is the last.
@@ -32,6 +46,7 @@ function show(state) {
   if (titles[page.dataset.state]) return;
   page.dataset.state = state;
   $('words').textContent = words[state];
+  steps(state);
   const last = titles[state];
   if (!last) return;
   clearInterval(clock);
@@ -60,6 +75,7 @@ function tick() {
 const clock = setInterval(tick, 250);
 tick();
 
+steps(page.dataset.state);
 if (!titles[page.dataset.state]) client = live({
   tickets: `/wait/${page.dataset.id}/ws_ticket`,
   state: show,
