@@ -1,6 +1,10 @@
 package auth
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // lapsing remembers until when something holds for a name, and forgets what does not hold any more. It looks through
 // all names only when their number has doubled since it last did, so that a name costs the same however many there
@@ -30,4 +34,24 @@ func (l *lapsing) keep(name string, until, now time.Time) {
 		}
 	}
 	l.full = max(lapsingMin, 2*len(l.untils))
+}
+
+// bound forgets, when there are more than most names, the tenth of them that ends first.
+func (l *lapsing) bound(most int) {
+	if len(l.untils) <= most {
+		return
+	}
+	ends := slices.SortedFunc(maps.Values(l.untils), time.Time.Compare)
+	surplus := len(ends) / 10
+	last := ends[surplus]
+	forget := func(due func(time.Time) bool) {
+		for name, at := range l.untils {
+			if surplus > 0 && due(at) {
+				delete(l.untils, name)
+				surplus--
+			}
+		}
+	}
+	forget(func(at time.Time) bool { return at.Before(last) })
+	forget(last.Equal) // many may end at one time, or never
 }

@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"crypto/sha256"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,7 +26,8 @@ type Revocation struct {
 	// future.
 	At time.Time
 	// Until is when a revoked Credential runs out by itself, so that its revocation can be forgotten. The zero time
-	// means that nobody knows: it is kept as long as the Store is, in some 100 bytes.
+	// means that nobody knows, and it is kept, but for that of a ticket, which is used up and needs no more than
+	// [MaxTicketTTL]. A Store keeps [MaxRevocations]; over that it forgets those that end first.
 	Until time.Time
 }
 
@@ -33,6 +36,16 @@ var (
 	ErrRevocation     = errors.New("auth: a revocation names exactly one of user, session and credential")
 	ErrRevocationTime = errors.New("auth: a revocation's time is more than 30 s in the future")
 )
+
+// MaxRevocations is how many revoked credentials a Store remembers, in some 150 bytes each. A program that revokes more
+// than that needs credentials that expire, and says so in [Revocation].Until.
+const MaxRevocations = 1 << 17
+
+// longestKept is how long a credential's id may be to be kept as it is; of a longer one its hash is kept.
+const longestKept = 64
+
+// ticketCredential begins the id of what a ticket stands for when its principal had no credential.
+const ticketCredential = "ticket:"
 
 // forever is later than every credential's end.
 var forever = time.Unix(1<<40, 0)
@@ -87,11 +100,22 @@ func (r *Revocation) check(now time.Time) error {
 // revocation is kept for as long as one of them can live.
 func (s *Store) revokeCredential(r Revocation, now time.Time) {
 	until := r.Until
-	if until.IsZero() {
+	if until.IsZero() && !strings.HasPrefix(r.Credential, ticketCredential) {
 		until = forever
 	}
-	until = latest(until, now.Add(MaxTicketTTL), s.credentials.until(r.Credential))
-	s.credentials.keep(r.Credential, until, now)
+	key := revocationKey(r.Credential)
+	until = latest(until, now.Add(MaxTicketTTL), s.credentials.until(key))
+	s.credentials.keep(key, until, now)
+	s.credentials.bound(MaxRevocations)
+}
+
+// revocationKey is what is kept of a credential's id: memory of its own, and not much.
+func revocationKey(credential string) string {
+	if len(credential) <= longestKept {
+		return strings.Clone(credential)
+	}
+	sum := sha256.Sum256([]byte(credential))
+	return string(sum[:])
 }
 
 func latest(first time.Time, others ...time.Time) time.Time {
@@ -117,7 +141,7 @@ func (s *Store) Revoked(p *Principal) bool {
 }
 
 func (s *Store) revoked(p *Principal, now time.Time) bool {
-	if p.CredentialID != "" && s.credentials.until(p.CredentialID).After(now) {
+	if p.CredentialID != "" && s.credentials.until(revocationKey(p.CredentialID)).After(now) {
 		return true
 	}
 	return p.Name != "" && !p.Issued.IsZero() && p.Issued.Before(s.users[p.Name].revoked)

@@ -141,7 +141,7 @@ func (p *Principal) ticketExpiry(now time.Time, ttl time.Duration) (expires time
 // nameAfter makes sure that the sessions of a ticket can be revoked together, if its credential had no id.
 func (p *Principal) nameAfter(ticket digest) {
 	if p.CredentialID == "" {
-		p.CredentialID = "ticket:" + hex.EncodeToString(ticket[:16])
+		p.CredentialID = ticketCredential + hex.EncodeToString(ticket[:16])
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,8 @@ type Request struct {
 	Principal *auth.Principal
 	// Session is the id of the client's session.
 	Session string
+	// Remote is the client's address, as in [SessionInfo].
+	Remote netip.AddrPort
 	// Headers are all headers of the frame. They and Body are valid only until
 	// the handler returns.
 	Headers []frames.Header
@@ -231,6 +234,7 @@ func (s *session) serve(r *Request, d topics.Destination, bt *batch) *Error {
 		return failure(ReasonDenied, "nothing handles messages for this destination")
 	}
 	r.s, r.bt, r.Principal, r.Session = s, bt, s.principal.Load(), s.id
+	r.Remote = s.peer
 	var err error
 	s.user(bt, func(ctx context.Context) { err = h.ServeSTOMP(ctx, r) })
 	if err == nil {

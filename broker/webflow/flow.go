@@ -53,6 +53,7 @@ type Flow struct {
 	byWebSocketID map[string]*operation
 	byID          map[string]*operation // those whose webSocketId is not derived from their id
 	clients       map[string]*client    // by session
+	shares        map[shareKey]*share
 	schedule      schedule
 	timer         *time.Timer
 	armed         int64 // when the timer fires, 0 if it does not
@@ -91,6 +92,7 @@ func New(b *broker.Broker, o Options) (*Flow, error) {
 		byWebSocketID: make(map[string]*operation),
 		byID:          make(map[string]*operation),
 		clients:       make(map[string]*client),
+		shares:        make(map[shareKey]*share),
 	}
 	f.o.HMACKey = nil // it is in derive
 	for _, r := range o.AuthResults {
@@ -124,6 +126,7 @@ func (f *Flow) Close() error {
 	clear(f.byWebSocketID)
 	clear(f.byID)
 	clear(f.clients)
+	clear(f.shares)
 	f.schedule, f.registered = nil, 0
 	f.callbacks.room.Broadcast()
 	f.mu.Unlock()
@@ -232,6 +235,7 @@ func (f *Flow) adopt(op *operation, o *Operation, derived string) (evicted *clie
 	if !op.unannounced {
 		return nil
 	}
+	f.giveBack(op)
 	op.unannounced, op.id, op.owner = false, o.ID, o.Owner
 	f.name(op, derived)
 	c := op.at
@@ -265,6 +269,7 @@ func (f *Flow) find(id, derived string) *operation {
 
 // remove forgets an operation. The caller has the lock.
 func (f *Flow) remove(op *operation) {
+	f.giveBack(op)
 	delete(f.byWebSocketID, op.webSocketID)
 	if f.byID[op.id] == op {
 		delete(f.byID, op.id)

@@ -66,10 +66,11 @@ type operation struct {
 	registration uint32 // numbers the registrations
 	result       result
 
-	unannounced bool // taken up by the mode Open
-	ready       bool // the reply to the registration is out, or held
-	delivering  bool // somebody is handing out the result
-	again       bool // and shall look once more when he has
+	share       *share // of who took it up unannounced
+	unannounced bool   // taken up by the mode Open
+	ready       bool   // the reply to the registration is out, or held
+	delivering  bool   // somebody is handing out the result
+	again       bool   // and shall look once more when he has
 }
 
 // result is the latest result of an operation.

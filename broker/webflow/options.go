@@ -89,6 +89,10 @@ type Options struct {
 
 	// MaxOperations bounds the operations, registered or not. Default 1,000,000.
 	MaxOperations int
+	// MaxPerUser bounds the operations that one user, or the anonymous sessions of one
+	// address (of one /64 for IPv6) together, have taken up in the mode [Open] without
+	// an announcement. Sessions with [auth.RoleBackend] are not bound. Default 10,000.
+	MaxPerUser int
 	// MaxPerSession bounds the operations one session has registered, and the
 	// replies held for it. Default 16.
 	MaxPerSession int
@@ -142,6 +146,7 @@ func (o Options) withDefaults() (Options, error) {
 	duration(&o.Grace, 30*time.Second)
 	duration(&o.PollInterval, 100*time.Millisecond)
 	number(&o.MaxOperations, 1_000_000)
+	number(&o.MaxPerUser, 10_000)
 	number(&o.MaxPerSession, 16)
 	number(&o.MaxInterim, 100)
 	if o.MaxIDBytes == 0 {

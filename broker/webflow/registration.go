@@ -72,7 +72,7 @@ func (f *Flow) claim(id string, c *client, r *broker.Request) *operation {
 	if op.at != c && len(c.operations) >= f.o.MaxPerSession {
 		return nil
 	}
-	if unknown && f.add(op, "") != nil { // full: to a client that is a refusal like any other
+	if unknown && !f.takeUpFor(op, r) { // full: to a client that is a refusal like any other
 		return nil
 	}
 	return op

@@ -33,7 +33,7 @@ func (a *App) abandoned(e webflow.Event) {
 func flowOptions(c *config.Config) (webflow.Options, error) {
 	const key = "webflow.hmac_key"
 	w := &c.WebFlow
-	o := webflow.Options{TTL: w.TTL, Grace: w.Grace, ExpiredResult: w.ExpiredResult, MaxOperations: w.MaxOperations}
+	o := webflow.Options{TTL: w.TTL, Grace: w.Grace, ExpiredResult: w.ExpiredResult, MaxOperations: w.MaxOperations, MaxPerUser: w.MaxOperationsPerUser}
 	if c.OpenRegistration() {
 		o.Registration = webflow.Open
 	}

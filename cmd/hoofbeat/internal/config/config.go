@@ -142,6 +142,8 @@ type WebFlow struct {
 	HMACKey       Secret
 	ExpiredResult string
 	MaxOperations int
+
+	MaxOperationsPerUser int
 }
 
 // Log is the section log; Format is "auto", "text" or "json".

@@ -27,6 +27,8 @@ func bindWebFlow(t *table, w *WebFlow) {
 	t.add("webflow.expired_result", word{p: &w.ExpiredResult, kind: "text", want: "one of " + strings.Join(lastResults(), ", ") + ", or empty", check: lastResult},
 		"What a page is told when its operation ends without a result. Empty: nothing.")
 	t.count("webflow.max_operations", &w.MaxOperations, 1_000_000, 100_000_000, "Operations that are known at one time.")
+	t.count("webflow.max_operations_per_user", &w.MaxOperationsPerUser, 10_000, 100_000_000,
+		"Operations that one user, or the anonymous pages of one address together, have taken up without an announcement (registration: open).")
 }
 
 // lastResults are the results after which no other follows.

@@ -9,7 +9,7 @@ import (
 func TestWebFlowDefaults(t *testing.T) {
 	want := WebFlow{
 		Enabled: true, Registration: "auto", Reply: "full", Policy: "first_wins",
-		TTL: 5 * time.Minute, Grace: 30 * time.Second, MaxOperations: 1_000_000,
+		TTL: 5 * time.Minute, Grace: 30 * time.Second, MaxOperations: 1_000_000, MaxOperationsPerUser: 10_000,
 	}
 	if got := Default().WebFlow; got != want {
 		t.Errorf("%+v, want %+v", got, want)

@@ -1,0 +1,78 @@
+package auth
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A ticket is used up, so its revocation need not outlive those that were minted with it.
+func TestRevokedTicketIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewStore()
+		revoke := func(credential string) {
+			if err := s.Revoke(Revocation{Credential: credential}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 1000 {
+			revoke(fmt.Sprint("ticket:", i))
+		}
+		revoke("token")
+		p, token := &Principal{CredentialID: "ticket:1"}, &Principal{CredentialID: "token"}
+		time.Sleep(MaxTicketTTL - time.Second)
+		if !s.Revoked(p) || !s.Revoked(token) {
+			t.Error("it is forgotten while a ticket can live")
+		}
+		time.Sleep(2 * time.Second)
+		if s.Revoked(p) || !s.Revoked(token) {
+			t.Errorf("after an hour the ticket is revoked: %v, and what has no end: %v", s.Revoked(p), s.Revoked(token))
+		}
+		for i := range 2000 {
+			revoke(fmt.Sprint("ticket:again", i))
+		}
+		if n := len(s.credentials.untils); n > 2001 {
+			t.Errorf("%d revocations are kept, want at most 2,001", n)
+		}
+	})
+}
+
+// However many credentials without an end are revoked, and however long their ids are, what is kept is bounded, and
+// what ends first goes first.
+func TestRevocationsAreBounded(t *testing.T) {
+	s := NewStore()
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	soon := Revocation{Credential: "soon", Until: time.Now().Add(2 * MaxTicketTTL)}
+	if err := s.Revoke(soon); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Revoked(&Principal{CredentialID: "soon"}) {
+		t.Error("what was just revoked is not")
+	}
+	last := ""
+	for i := range MaxRevocations + 5000 {
+		last = fmt.Sprint(strings.Repeat("x", 500), i)
+		if err := s.Revoke(Revocation{Credential: last}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(s.credentials.untils); n > MaxRevocations || n < MaxRevocations/2 {
+		t.Errorf("%d are kept, want at most %d", n, MaxRevocations)
+	}
+	if s.Revoked(&Principal{CredentialID: "soon"}) {
+		t.Error("what ends first is not forgotten first")
+	}
+	if held := heap() - before; held > MaxRevocations*200 {
+		t.Errorf("%d bytes are held, want at most %d", held, MaxRevocations*200)
+	}
+	runtime.KeepAlive(s)
+}

@@ -1,0 +1,66 @@
+package webflow
+
+import (
+	"net/netip"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+// A share is how many of the unannounced operations one user has taken up, or the
+// anonymous sessions of one address, so that one cannot take all there may be.
+type share struct {
+	key        shareKey
+	operations int
+}
+
+type shareKey struct {
+	user    string
+	network netip.Addr
+}
+
+// takeUpFor makes an unannounced operation known, which counts for the client of r.
+// It reports false if there are too many. The caller has the lock.
+func (f *Flow) takeUpFor(op *operation, r *broker.Request) bool {
+	p := r.Principal
+	if p.HasRole(auth.RoleBackend) {
+		return f.add(op, "") == nil
+	}
+	key := shareKey{user: p.Name}
+	if p.Anonymous() {
+		key.network = network(r.Remote.Addr())
+	}
+	s := f.shares[key]
+	if s == nil {
+		s = &share{key: key}
+	}
+	if s.operations >= f.o.MaxPerUser || f.add(op, "") != nil {
+		return false
+	}
+	s.operations++
+	f.shares[key], op.share = s, s
+	return true
+}
+
+// giveBack ends that an operation counts for who took it up. The caller has the lock.
+func (f *Flow) giveBack(op *operation) {
+	s := op.share
+	if s == nil {
+		return
+	}
+	op.share = nil
+	if s.operations--; s.operations == 0 {
+		delete(f.shares, s.key)
+	}
+}
+
+// network is what one client has to itself: an IPv4 address, or the /64 of an IPv6
+// address.
+func network(a netip.Addr) netip.Addr {
+	a = a.Unmap()
+	if a.Is6() {
+		p, _ := a.WithZone("").Prefix(64) // 64 is in range
+		return p.Addr()
+	}
+	return a
+}
