@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"encoding/json"
-	"errors"
 )
 
 // bootstrap answers a SUBSCRIBE to /app/bootstrap.
@@ -36,7 +35,7 @@ func (b *Broker) bootstrap(ctx context.Context, r *Request) error {
 func nodesValid(nodes []Node) error {
 	for _, n := range nodes {
 		if n.ID == "" {
-			return errors.New("broker: Options.Nodes: a node without an ID")
+			return badOption("Nodes", "a node without an ID")
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -257,7 +256,7 @@ const unlimited = int(^uint(0) >> 1)
 func (o Options) withDefaults() (Options, error) {
 	var err error
 	if o.names, err = topics.NewNames(o.Destinations); err != nil {
-		return o, fmt.Errorf("broker: Options.Destinations: %w", err)
+		return o, badOption("Destinations", "%v", err)
 	}
 	o.Destinations = o.names.Prefixes()
 	if o.Authorizer == nil {
@@ -304,12 +303,24 @@ func (o Options) withDefaults() (Options, error) {
 	return o, o.validate()
 }
 
+// OptionError is the error of [New] and [Broker.SetPolicy] about one field.
+type OptionError struct {
+	Field   string // of Options, such as "Limits.Outbox"
+	Problem string
+}
+
+func (e *OptionError) Error() string { return "broker: Options." + e.Field + ": " + e.Problem }
+
+func badOption(field, format string, args ...any) error {
+	return &OptionError{Field: field, Problem: fmt.Sprintf(format, args...)}
+}
+
 func (o *Options) validate() error {
 	if q := o.Queues.Mode; q != QueueWork && q != QueueBroadcast {
-		return fmt.Errorf("broker: Options.Queues.Mode %d is neither QueueWork nor QueueBroadcast", q)
+		return badOption("Queues.Mode", "%d is neither QueueWork nor QueueBroadcast", q)
 	}
 	if o.Limits.NUL > NULPass {
-		return fmt.Errorf("broker: Options.Limits.NUL %d is neither NULReplace, NULRefuse nor NULPass", o.Limits.NUL)
+		return badOption("Limits.NUL", "%d is neither NULReplace, NULRefuse nor NULPass", o.Limits.NUL)
 	}
 	for _, d := range []struct {
 		name  string
@@ -319,15 +330,15 @@ func (o *Options) validate() error {
 		{"PingInterval", o.PingInterval}, {"WriteDeadline", o.WriteDeadline},
 	} {
 		if d.value != 0 && d.value < 10*time.Millisecond {
-			return fmt.Errorf("broker: Options.%s is %v, must be at least 10ms", d.name, d.value)
+			return badOption(d.name, "%v is less than 10ms", d.value)
 		}
 	}
 	if l := o.Limits; l.Frame != unlimited && l.Outbox/2 < l.Frame {
-		return fmt.Errorf("broker: Options.Limits.Outbox %d is smaller than twice Limits.Frame %d: one frame could make a client a slow consumer", l.Outbox, l.Frame)
+		return badOption("Limits.Outbox", "%d is less than twice the largest frame of %d: one frame could make a client a slow consumer", l.Outbox, l.Frame)
 	}
 	for _, c := range o.Server {
 		if c < ' ' || c == 0x7f {
-			return errors.New("broker: Options.Server has a control character")
+			return badOption("Server", "has a control character")
 		}
 	}
 	if err := nodesValid(o.Nodes); err != nil {

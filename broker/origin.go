@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -28,18 +27,18 @@ func compileOrigins(list []string) (origins, error) {
 		}
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
-			return o, fmt.Errorf("broker: Options.Origins: %q is not an origin such as https://app.example.com", s)
+			return o, badOption("Origins", "%q is not an origin such as https://app.example.com", s)
 		}
 		scheme, host := canonical(u)
 		if rest, ok := strings.CutPrefix(host, "*."); ok {
 			if rest == "" || strings.Contains(rest, "*") {
-				return o, fmt.Errorf("broker: Options.Origins: %q: only the first label may be *", s)
+				return o, badOption("Origins", "%q: only the first label may be *", s)
 			}
 			o.below = append(o.below, originPattern{scheme, "." + rest})
 			continue
 		}
 		if strings.Contains(host, "*") {
-			return o, fmt.Errorf("broker: Options.Origins: %q: only the first label may be *", s)
+			return o, badOption("Origins", "%q: only the first label may be *", s)
 		}
 		o.exact[scheme+"://"+host] = true
 	}

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/hoofbeat/hoofbeat/topics"
@@ -15,15 +14,15 @@ func compileTransient(list []string, names *topics.Names) ([]*topics.Pattern, er
 		_, dead := names.DeadLettersOf(text)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q: %w", text, err)
+			return nil, badOption("Queues.Transient", "%q: %v", text, err)
 		case d.Kind != topics.Queue:
-			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q does not begin with %s/", text, strings.Join(names.Prefixes().Queue, "/ or "))
+			return nil, badOption("Queues.Transient", "%q does not begin with %s/", text, strings.Join(names.Prefixes().Queue, "/ or "))
 		case dead:
-			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q: dead letters are always kept", text)
+			return nil, badOption("Queues.Transient", "%q: dead letters are always kept", text)
 		}
 		p, err := topics.Compile(text)
 		if err != nil {
-			return nil, fmt.Errorf("broker: Options.Queues.Transient: %q: %w", text, err)
+			return nil, badOption("Queues.Transient", "%q: %v", text, err)
 		}
 		patterns = append(patterns, p)
 	}

@@ -144,13 +144,13 @@ func TestStartErrors(t *testing.T) {
 		{1, nil, []string{"--listen", taken}, "hoofbeat: listen: " + taken + ": address already in use, another program has the port\n"},
 		{1, nil, []string{"--listen", "127.0.0.1:0", "--admin", taken}, "hoofbeat: admin: " + taken + ": address already in use"},
 		{1, nil, []string{"--listen", "127.0.0.1:0", "--admin", "off", "--tcp", taken}, "hoofbeat: tcp: " + taken + ": address already in use"},
-		{2, nil, []string{"--listen", "0.0.0.0:0"}, "hoofbeat: listen: 0.0.0.0:0 can be reached from other machines and nobody would be authenticated"},
-		{2, nil, []string{"--tcp", ":0"}, "hoofbeat: tcp: :0 can be reached from other machines"},
-		{2, nil, []string{"--admin", ":0"}, "hoofbeat: admin: :0 can be reached from other machines: give it a token"},
+		{2, nil, []string{"--listen", "0.0.0.0:0"}, "hoofbeat: command line: listen: 0.0.0.0:0 can be reached from other machines and nobody would be authenticated"},
+		{2, nil, []string{"--tcp", ":0"}, "hoofbeat: command line: tcp: :0 can be reached from other machines"},
+		{2, nil, []string{"--admin", ":0"}, "hoofbeat: command line: admin: :0 can be reached from other machines: give it a token"},
 		{2, nil, []string{"-c", "/nonexistent.yaml"}, "no such file"},
 		{2, nil, []string{"-c", bad}, "hoofbeat: bad.yaml:3: rules: \"/user/**\" is not accepted: a wildcard would reach other users' destinations"},
 		{2, []string{"HOOFBEAT_LISTENN=x"}, nil, "hoofbeat: environment: HOOFBEAT_LISTENN: there is no such variable, did you mean HOOFBEAT_LISTEN?\n"},
-		{2, []string{"HOOFBEAT_AUTH_USERS_FILE=/nonexistent"}, nil, "hoofbeat: auth.users.file: "},
+		{2, []string{"HOOFBEAT_AUTH_USERS_FILE=/nonexistent"}, nil, "hoofbeat: environment: auth.users.file: "},
 		{2, nil, []string{"--bogus"}, "See hoofbeat serve --help"},
 	} {
 		p := run(t, c.code, c.env, append([]string{"serve"}, c.args...)...)

@@ -63,8 +63,16 @@ type App struct {
 }
 
 // New makes the broker and opens nothing yet. The error is one about the
-// configuration: a rule, a user, a certificate.
+// configuration, a rule, a user, a certificate, and says where the key stands.
 func New(o Options) (*App, error) {
+	a, err := build(o)
+	if err != nil {
+		return nil, o.Config.Locate(err)
+	}
+	return a, nil
+}
+
+func build(o Options) (*App, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -101,7 +109,7 @@ func New(o Options) (*App, error) {
 	a.sessions.Set(sessionLevel(o.Config))
 	options.SessionLog = &a.sessions
 	if a.broker, err = broker.New(options); err != nil {
-		return nil, err
+		return nil, optionError(err)
 	}
 	a.who.broker = a.broker
 	if err := a.makeFlow(); err != nil {
@@ -192,18 +200,19 @@ func (a *App) close() {
 func (a *App) Abandon() { a.abandon() }
 
 // Check makes everything that New would make out of a configuration, without
-// keeping it, and returns what is wrong with each part.
+// keeping it, and returns everything that is wrong with its parts. What it
+// accepts, New accepts.
 func Check(c *config.Config) error {
 	_, err := newRules(c)
 	_, flowErr := flowOptions(c)
 	if err = errors.Join(c.CheckFiles(), err, flowErr); err != nil {
-		return err
+		return c.Locate(err)
 	}
-	w, err := newWho(c, slog.New(slog.DiscardHandler))
+	a, err := New(Options{Config: c})
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	_, err = w.ticketHandler(c)
-	return err
+	a.close()
+	a.who.close()
+	return nil
 }

@@ -346,3 +346,40 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// `config check` and `serve` are one validation: what one refuses the other
+// refuses, in the same words, with the key and its line and no name of Go.
+func TestCheckAndNewAgree(t *testing.T) {
+	for text, want := range map[string]string{
+		"limits: {frame: 300KiB}":                                           "hoofbeat.yaml:1: limits.frame: limits.outbox of 512KiB",
+		"queues:\n  transient: [\"/queue/DLQ.x\"]":                          "hoofbeat.yaml:2: queues.transient",
+		"auth:\n  users:\n    file: nowhere.yaml":                           "hoofbeat.yaml:3: auth.users.file",
+		"tls:\n  cert: nowhere.pem\n  key: nowhere.key":                     "hoofbeat.yaml:2: tls.cert, tls.key",
+		"websocket:\n  path: /ws\n  origins: [\"https://*.*.example.com\"]": "hoofbeat.yaml:3: websocket.origins",
+		"auth:\n  tickets:\n    signed: true":                               "hoofbeat.yaml:3: auth.tickets.signed",
+	} {
+		file := filepath.Join(t.TempDir(), "hoofbeat.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(config.Sources{File: file})
+		var checked, served error
+		if err != nil {
+			checked, served = err, err // both read the file by Load
+		} else {
+			checked = Check(c)
+			var a *App
+			if a, served = New(Options{Config: c}); served == nil {
+				a.close()
+				a.who.close()
+			}
+		}
+		if checked == nil || served == nil || !strings.HasPrefix(checked.Error(), want) || strings.Contains(checked.Error(), "Options.") {
+			t.Errorf("%q:\ncheck says %v\nserve says %v\nwant %s", text, checked, served, want)
+			continue
+		}
+		if checked.Error() != served.Error() {
+			t.Errorf("%q:\ncheck says %v\nserve says %v", text, checked, served)
+		}
+	}
+}

@@ -72,7 +72,7 @@ func (a *App) adopt(c *config.Config) error {
 	if err := a.broker.SetPolicy(broker.Policy{
 		Authorizer: a.who.judge(guards), Origins: o.Origins, TrustedProxies: o.TrustedProxies, Limits: o.Limits,
 	}); err != nil {
-		return err
+		return optionError(err)
 	}
 	a.crowd.limit(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies)
 	a.tickets.set(tickets)

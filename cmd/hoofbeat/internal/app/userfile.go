@@ -1,8 +1,6 @@
 package app
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -73,10 +71,4 @@ func (f *userFile) read() ([]users.User, error) {
 	return all, nil
 }
 
-func (f *userFile) wrong(err error) error {
-	var known *config.KeyError
-	if err == nil || errors.As(err, &known) {
-		return err
-	}
-	return fmt.Errorf("auth.users.file: %w", err)
-}
+func (f *userFile) wrong(err error) error { return wrong("auth.users.file", err) }

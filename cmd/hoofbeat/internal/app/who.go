@@ -115,7 +115,7 @@ func (w *who) makeUsers(c *config.Config, log *slog.Logger) (err error) {
 			log.Warn("the hashes of passcodes are not private", "key", "auth.users.file", "problem", exposed)
 		}
 	}
-	return err
+	return wrong("auth.users.file", err)
 }
 
 func (w *who) makeBearer(c *config.Config, _ *slog.Logger) error {

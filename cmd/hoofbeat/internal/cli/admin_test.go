@@ -56,7 +56,7 @@ func TestConfigCommands(t *testing.T) {
 	contains(t, "check", run(t, exitOK, "", "config", "check").out.String(), "configuration: good")
 	contains(t, "check", run(t, exitOK, "", "config", "check", "--listen", ":8080", "--auth-anonymous").out.String(), "good\n")
 	contains(t, "check", run(t, exitUsage, "", "config", "check", "-c", file, "--listen", ":8080").err.String(),
-		"hoofbeat: listen: :8080 can be reached from other machines and nobody would be authenticated")
+		"hoofbeat: command line: listen: :8080 can be reached from other machines and nobody would be authenticated")
 	contains(t, "check", run(t, exitUsage, "", "config", "check", "--auth-users-file", filepath.Join(dir, "none")).err.String(), "auth.users.file: ")
 	if got, want := run(t, exitOK, "", "config", "check", "--compatibility", "spring", "--sockjs-cookie", "").out.String(),
 		"taken at their word)\nsockjs_cookie: \"\"\nselectors: true\ncompatibility: spring\nqueues.mode: broadcast\n"; !strings.HasSuffix(got, want) {

@@ -77,7 +77,13 @@ func (c *Config) check() []error {
 			bad(large, "%s is less than %s of %s", formatSize(larger), formatSize(smaller), small)
 		}
 	}
-	order("limits.frame", int64(c.Limits.Frame), "limits.outbox", int64(c.Limits.Outbox))
+	if frame, outbox := c.Limits.Frame, c.Limits.Outbox; frame != Off && outbox != Off && outbox/2 < frame {
+		key := "limits.outbox"
+		if c.places[key] == "" {
+			key = "limits.frame"
+		}
+		bad(key, "limits.outbox of %s is less than twice limits.frame of %s: one frame could make a client a slow consumer", formatSize(int64(outbox)), formatSize(int64(frame)))
+	}
 	order("limits.frame", int64(c.Limits.Frame), "queues.bytes", c.Queues.Bytes)
 	order("queues.bytes", c.Queues.Bytes, "queues.total_bytes", c.Queues.TotalBytes)
 	order("limits.unauthenticated_frame", int64(c.Limits.UnauthenticatedFrame), "limits.frame", int64(c.Limits.Frame))

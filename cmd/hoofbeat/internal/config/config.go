@@ -56,6 +56,7 @@ type Config struct {
 	Drain        Drain
 
 	warnings []string
+	places   map[string]string // where each key was given that was
 }
 
 // Warnings are what an operator should know of where the configuration came from,

@@ -23,13 +23,14 @@ type loader struct {
 	dir      string // relative file names start here
 	config   *Config
 	keys     map[string]Key
-	known    []string // keys and sections
-	secrets  []string // keys of secrets that are written out
+	known    []string          // keys and sections
+	places   map[string]string // of the keys that are given
+	secrets  []string          // keys of secrets that are written out
 	problems []error
 }
 
 func newLoader(name string, c *Config, keys []Key) *loader {
-	l := &loader{name: filepath.Base(name), dir: filepath.Dir(name), config: c, keys: make(map[string]Key, len(keys))}
+	l := &loader{name: filepath.Base(name), dir: filepath.Dir(name), config: c, keys: make(map[string]Key, len(keys)), places: make(map[string]string)}
 	for _, k := range keys {
 		l.keys[k.Path] = k
 		if !k.envOnly {
@@ -100,6 +101,7 @@ func (l *loader) section(prefix string, node ast.Node) {
 		case isKey:
 			if r, ok := k.value.(*records); ok {
 				l.records(k, r, v.Value)
+				l.given(k, v.Value)
 				continue
 			}
 			l.set(k, v.Value)
@@ -129,6 +131,7 @@ func (l *loader) set(k Key, node ast.Node) {
 	if err := k.value.Set(text); err != nil {
 		l.bad(node, k.Path, err.Error())
 	}
+	l.given(k, node)
 	if w, ok := k.value.(word); ok && w.kind == "secret" && text != "" {
 		l.secrets = append(l.secrets, k.Path)
 	}
@@ -159,6 +162,11 @@ func (l *loader) bad(node ast.Node, path, text string) {
 		at = line(v.Key)
 	}
 	l.problems = append(l.problems, &KeyError{Source: fmt.Sprintf("%s:%d", l.name, at), Key: path, Text: text})
+}
+
+// given notes where a key stands.
+func (l *loader) given(k Key, node ast.Node) {
+	l.places[k.Path] = fmt.Sprintf("%s:%d", l.name, line(node))
 }
 
 func line(node ast.Node) int { return node.GetToken().Position.Line }

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"os"
 )
 
@@ -14,7 +13,7 @@ func (c *Config) CheckFiles() error {
 	var problems []error
 	if c.Auth.Users.File != "" {
 		if _, err := LoadUsers(c.Auth.Users.File); err != nil {
-			problems = append(problems, fmt.Errorf("auth.users.file: %w", err))
+			problems = append(problems, &KeyError{Key: "auth.users.file", Text: err.Error()})
 		}
 	}
 	if c.TLS.Cert != "" {
@@ -29,15 +28,15 @@ func (c *Config) CheckFiles() error {
 func (t TLS) Load() (*tls.Config, error) {
 	cert, err := os.ReadFile(t.Cert)
 	if err != nil {
-		return nil, fmt.Errorf("tls.cert, tls.key: %w", err)
+		return nil, &KeyError{Key: "tls.cert, tls.key", Text: err.Error()}
 	}
 	key, err := ReadPrivate(t.Key, maxFile)
 	if err != nil {
-		return nil, fmt.Errorf("tls.cert, tls.key: %w", err)
+		return nil, &KeyError{Key: "tls.cert, tls.key", Text: err.Error()}
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("tls.cert, tls.key: %w", err)
+		return nil, &KeyError{Key: "tls.cert, tls.key", Text: err.Error()}
 	}
 	conf := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	if t.ClientCA == "" {
@@ -45,11 +44,11 @@ func (t TLS) Load() (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(t.ClientCA)
 	if err != nil {
-		return nil, fmt.Errorf("tls.client_ca: %w", err)
+		return nil, &KeyError{Key: "tls.client_ca", Text: err.Error()}
 	}
 	conf.ClientCAs = x509.NewCertPool()
 	if !conf.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("tls.client_ca: %s has no certificate", t.ClientCA)
+		return nil, &KeyError{Key: "tls.client_ca", Text: t.ClientCA + " has no certificate"}
 	}
 	conf.ClientAuth = tls.RequireAndVerifyClientCert
 	return conf, nil

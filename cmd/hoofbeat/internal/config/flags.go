@@ -50,13 +50,14 @@ func (v *flagValue) Set(s string) error {
 	return nil
 }
 
-func (f *Flags) apply(keys []Key) []error {
+func (f *Flags) apply(keys []Key, places map[string]string) []error {
 	if f == nil {
 		return nil
 	}
 	var problems []error
 	for _, k := range keys {
 		if text, ok := f.given[k.Path]; ok {
+			places[k.Path] = "command line"
 			if err := k.value.Set(text); err != nil {
 				problems = append(problems, &KeyError{"command line", "--" + k.Flag(), err.Error()})
 			}

@@ -49,6 +49,7 @@ func Load(s Sources) (*Config, error) {
 func (s Sources) load(file ast.Node, broker string) (*Config, error) {
 	c := new(Config)
 	keys := bind(c)
+	c.places = make(map[string]string)
 	if err := imitate(keys, broker); err != nil {
 		return nil, err
 	}
@@ -56,13 +57,14 @@ func (s Sources) load(file ast.Node, broker string) (*Config, error) {
 	if file != nil {
 		l := newLoader(s.File, c, keys)
 		l.section("", file)
+		c.places = l.places
 		problems = append(problems, l.problems...)
 		if err := s.checkSecrets(c, l.secrets); err != nil {
 			problems = append(problems, err)
 		}
 	}
-	problems = append(problems, applyEnv(keys, s.Env)...)
-	problems = append(problems, s.Flags.apply(keys)...)
+	problems = append(problems, applyEnv(keys, s.Env, c.places)...)
+	problems = append(problems, s.Flags.apply(keys, c.places)...)
 	for _, k := range keys {
 		if r, ok := k.value.(*records); ok {
 			problems = append(problems, r.missing(k.Path)...)
@@ -70,6 +72,9 @@ func (s Sources) load(file ast.Node, broker string) (*Config, error) {
 	}
 	if len(problems) == 0 {
 		problems = c.check()
+		for i, err := range problems {
+			problems[i] = c.Locate(err)
+		}
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
@@ -96,7 +101,7 @@ func (s Sources) checkSecrets(c *Config, secrets []string) error {
 	return nil
 }
 
-func applyEnv(keys []Key, env []string) []error {
+func applyEnv(keys []Key, env []string, places map[string]string) []error {
 	byName := make(map[string]Key, len(keys))
 	var names []string
 	for _, k := range keys {
@@ -120,6 +125,7 @@ func applyEnv(keys []Key, env []string) []error {
 			problems = append(problems, &KeyError{"environment", name, unknown("variable", name, names)})
 			continue
 		}
+		places[k.Path] = "environment"
 		if err := k.value.Set(text); err != nil {
 			problems = append(problems, &KeyError{"environment", name, err.Error()})
 		}
