@@ -81,7 +81,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 				"/api/v1/users/{user}/messages":           {"200", "503"},
 				"/api/v1/tickets":                         {"201", "404", "409", "503"},
 				"/api/v1/revocations":                     {"200", "404"},
-				"/api/v1/operations/{operationId}":        {"201", "404", "409", "503"},
+				"/api/v1/operations/{operationId}":        map[string][]string{"get": {"200", "404"}, "put": {"201", "404", "409", "503"}}[method],
 				"/api/v1/operations/{operationId}/result": {"200", "404", "409", "503"},
 				"/api/v1/sessions/{id}":                   {"404"},
 			}[path]...)
@@ -110,7 +110,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 	_, schemas := readOpenAPI(t)
 	types := map[string]any{
 		"Published": published{}, "Purged": purged{}, "Delivered": delivered{}, "Stats": stats{}, "Health": health{}, "Problem": problem{},
-		"Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Notified": notified{},
+		"Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Waiting": waiting{}, "Notified": notified{},
 		"Session": session{}, "User": user{}, "Destination": destination{},
 		"SessionPage": page[session]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},
 	}

@@ -48,6 +48,40 @@ func (a *api) open(w http.ResponseWriter, r *http.Request) *problem {
 	return writeJSON(w, http.StatusCreated, opened{o.ID, webSocketID})
 }
 
+// waiting answers GET /operations/{operationId}.
+type waiting struct {
+	OperationID string `json:"operation_id"`
+	WebSocketID string `json:"websocket_id"`
+	User        string `json:"user"`   // who owns it, "" if that is no user
+	Anyone      bool   `json:"anyone"` // it is the first's who registers it
+	Registered  bool   `json:"registered"`
+	Session     string `json:"session"`
+	Result      string `json:"result"`
+	Terminal    bool   `json:"terminal"`
+	Delivered   bool   `json:"delivered"`
+	Acked       bool   `json:"acknowledged"`
+	Expires     int64  `json:"expires"` // seconds since 1970
+}
+
+// operation shows the operation in the path.
+func (a *api) operation(w http.ResponseWriter, r *http.Request) *problem {
+	if a.flow == nil {
+		return noFlow()
+	}
+	if _, p := query(r); p != nil {
+		return p
+	}
+	o, ok := a.flow.Lookup(r.PathValue("operationId"))
+	if !ok {
+		return unflowed(webflow.ErrUnknown)
+	}
+	return writeJSON(w, http.StatusOK, waiting{
+		OperationID: o.ID, WebSocketID: o.WebSocketID, User: o.Owner.User, Anyone: o.Owner.Anyone,
+		Registered: o.Registered, Session: o.Session, Result: o.Result, Terminal: o.Terminal,
+		Delivered: o.Delivered, Acked: o.Acked, Expires: o.Expires.Unix(),
+	})
+}
+
 // notify reports a result of the operation in the path.
 func (a *api) notify(w http.ResponseWriter, r *http.Request) *problem {
 	if a.flow == nil {

@@ -186,3 +186,48 @@ rules: [{allow: [send], destination: "/user/*/**", any_user: true}]
 		t.Errorf("ann is told %s", m.Body)
 	}
 }
+
+// The back end that announced an operation can see how it stands.
+func TestOperationIsShown(t *testing.T) {
+	p := newProvider(t)
+	s := serve(t, nil, "-c", bearerConfig(t, p))
+	type shown struct {
+		OperationID  string `json:"operation_id"`
+		WebSocketID  string `json:"websocket_id"`
+		User         string
+		Registered   bool
+		Result       string
+		Terminal     bool
+		Delivered    bool
+		Acknowledged bool
+	}
+	show := func() (got shown) {
+		t.Helper()
+		if status := s.call(t, "GET", "/api/v1/operations/payment", "", &got); status != 200 {
+			t.Fatalf("HTTP %d", status)
+		}
+		return got
+	}
+	if status := s.call(t, "GET", "/api/v1/operations/payment", "", nil); status != 404 {
+		t.Errorf("before it is announced: HTTP %d", status)
+	}
+	id := announce(t, s, "payment", `{"owner":{"user":"ann"}}`)
+	want := shown{OperationID: "payment", WebSocketID: id, User: "ann"}
+	if got := show(); got != want {
+		t.Errorf("announced: %+v", got)
+	}
+	ann := newWaiter(t, connectAs(t, "ann", s.url, client.Options{Header: bearerHeader(p.token("ann"))}))
+	if ok, _ := ann.register(t, id); !ok {
+		t.Fatal("not registered")
+	}
+	want.Registered = true
+	if got := show(); got != want {
+		t.Errorf("registered: %+v", got)
+	}
+	s.call(t, "POST", "/api/v1/operations/payment/result", `{"result":"DONE"}`, nil)
+	receive(t, ann.results)
+	want.Result, want.Terminal, want.Delivered = "DONE", true, true
+	if got := show(); got != want {
+		t.Errorf("decided: %+v", got)
+	}
+}
