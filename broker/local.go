@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/topics"
 )
@@ -32,6 +33,7 @@ type Subscription struct {
 	running bool
 	starved bool // the queue has more than there was room for
 	closed  bool
+	retry   retries
 	err     error
 	done    chan struct{}
 }
@@ -44,8 +46,9 @@ type localMessage struct {
 // Subscribe calls fn for every message to a topic, an Ant pattern of topics, or
 // for this consumer's share of a queue, one at a time, in order, never on the
 // publisher's goroutine. For a queue, nil from fn acknowledges the message and
-// an error refuses it: it is delivered again, and after Queues.Attempts
-// deliveries goes to the dead-letter queue. For a topic an error is logged. A
+// an error refuses it: it is delivered again after 50 ms, doubling to 5 s, and after
+// Queues.Attempts deliveries goes to the dead-letter queue. Messages behind it go
+// on meanwhile, but if fn fails several times in a row it is called as rarely. For a topic an error is logged. A
 // queue that is not kept, see [Queues], is as a topic.
 //
 // The subscription ends with ctx, with [Subscription.Cancel], with the broker,
@@ -122,7 +125,10 @@ func (l *Subscription) end(err error) {
 		return
 	}
 	l.closed, l.err = true, err
-	l.waiting = nil
+	l.waiting, l.retry.later = nil, nil
+	if l.retry.timer != nil {
+		l.retry.timer.Stop()
+	}
 	idle, stop := !l.running, l.stop
 	l.mu.Unlock()
 	l.cancel()
@@ -178,7 +184,7 @@ func (l *Subscription) put(m localMessage) (taken, behind bool) {
 		return false, true
 	}
 	l.waiting = append(l.waiting, m)
-	if !l.running {
+	if !l.running && !l.pausing(time.Now()) {
 		if !l.b.spawn(l.run) {
 			l.waiting = nil
 			return false, false
@@ -201,6 +207,11 @@ func (l *Subscription) run() {
 			}
 			return
 		}
+		if l.pausing(time.Now()) { // the timer goes on
+			l.running = false
+			l.mu.Unlock()
+			return
+		}
 		next := l.waiting[0]
 		l.waiting[0] = localMessage{}
 		l.waiting = l.waiting[1:]
@@ -218,9 +229,9 @@ func (l *Subscription) run() {
 		switch {
 		case next.work == nil:
 		case err != nil:
-			next.work.Nack(bt)
+			l.refuse(next.work, bt)
 		default:
-			next.work.Ack(bt)
+			l.succeeded(next.work, bt)
 		}
 		if resume && l.sub.consumer != nil {
 			l.sub.consumer.Resume(bt)

@@ -1,0 +1,135 @@
+package broker
+
+import "time"
+
+// How long a message waits that the function of an in-process subscription has
+// refused: 50 ms, doubling with each attempt.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+func retryDelay(failures int) time.Duration {
+	if failures > 7 {
+		return lastRetry
+	}
+	return min(firstRetry<<max(failures-1, 0), lastRetry)
+}
+
+// retries is what a subscription to a queue, whose lock guards it, still has to
+// refuse. The queue offers a refused message again at once, so it is told later.
+type retries struct {
+	later    []refusedMessage
+	timer    *time.Timer
+	failures int       // one after another
+	paused   time.Time // nothing is called before
+}
+
+type refusedMessage struct {
+	work *queueDelivery
+	due  time.Time
+}
+
+// succeeded ends a row of failures.
+func (l *Subscription) succeeded(d *queueDelivery, bt *batch) {
+	l.mu.Lock()
+	l.retry.failures = 0
+	l.mu.Unlock()
+	d.Ack(bt)
+}
+
+// refuse gives back a message that the function has failed at, after a while. One
+// bad message holds up no other, but from the second failure in a row on the
+// function itself is given a pause: what it depends on is probably down.
+func (l *Subscription) refuse(d *queueDelivery, bt *batch) {
+	now := time.Now()
+	l.mu.Lock()
+	r := &l.retry
+	r.failures++
+	if r.failures > 1 {
+		r.paused = now.Add(retryDelay(r.failures - 1))
+	}
+	buried := l.buries(d)
+	if !buried && !l.closed { // a closed one has given back everything
+		r.later = append(r.later, refusedMessage{d, now.Add(retryDelay(d.Attempt()))})
+	}
+	l.arm(now)
+	l.mu.Unlock()
+	if buried {
+		d.Nack(bt)
+	}
+}
+
+// buries reports whether d was the last attempt, so that the message is a dead
+// letter now.
+func (l *Subscription) buries(d *queueDelivery) bool {
+	most := l.b.o.Queues.Attempts
+	if most <= 0 || d.Attempt() < most {
+		return false
+	}
+	_, dies := l.b.o.names.DeadLetters(l.sub.dest.Path)
+	return dies
+}
+
+// arm sets the timer to what is due next. The caller has the lock.
+func (l *Subscription) arm(now time.Time) {
+	r := &l.retry
+	next := r.paused
+	if !next.After(now) {
+		next = time.Time{}
+	}
+	for _, m := range r.later {
+		if next.IsZero() || m.due.Before(next) {
+			next = m.due
+		}
+	}
+	switch {
+	case next.IsZero() || l.closed:
+	case r.timer == nil:
+		r.timer = time.AfterFunc(next.Sub(now), l.wake)
+	default:
+		r.timer.Reset(next.Sub(now))
+	}
+}
+
+// wake gives back what is due, and goes on after a pause.
+func (l *Subscription) wake() {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	r := &l.retry
+	var due []*queueDelivery
+	left := r.later[:0]
+	for _, m := range r.later {
+		if m.due.After(now) {
+			left = append(left, m)
+		} else {
+			due = append(due, m.work)
+		}
+	}
+	clear(r.later[len(left):])
+	r.later = left
+	l.arm(now)
+	if len(due) > 0 {
+		l.b.spawn(func() { // after Close everything has been given back
+			bt := l.b.newBatch()
+			for _, d := range due {
+				d.Nack(bt)
+			}
+			bt.flush()
+			bt.release()
+		})
+	}
+	if !l.running && len(l.waiting) > 0 && !l.pausing(now) {
+		l.running = l.b.spawn(l.run)
+	}
+}
+
+// pausing reports whether the function is not to be called yet. The caller has
+// the lock.
+func (l *Subscription) pausing(now time.Time) bool {
+	return !l.retry.paused.IsZero() && l.retry.paused.After(now)
+}
