@@ -94,7 +94,7 @@ func TestStompBrokerRelayMessageHandlerDeadSession(t *testing.T) {
 		for range 4 {
 			app.say(t, fill(userSend, "session", "dead"))
 		}
-		app.want(t, "ERROR", "message", "queue limit reached: at most 3 messages per queue")
+		app.want(t, "ERROR", "message", "queue limit reached: at most 3 messages per queue (queues.messages)")
 		app.wantEnd(t, 0)
 		if st := srv.Broker.Stats(); st.QueueMessages != 3 {
 			t.Errorf("%d messages are kept, want 3", st.QueueMessages)
@@ -103,7 +103,7 @@ func TestStompBrokerRelayMessageHandlerDeadSession(t *testing.T) {
 		for _, session := range []string{"dead2", "dead3"} {
 			app.say(t, fill(userSend, "session", session))
 		}
-		app.want(t, "ERROR", "message", "queue limit reached: at most 2 queues")
+		app.want(t, "ERROR", "message", "queue limit reached: at most 2 queues (queues.queues)")
 		app.wantEnd(t, 0)
 	})
 
