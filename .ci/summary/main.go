@@ -176,6 +176,10 @@ func (s *summary) endPackage(e *event) {
 	if e.FailedBuild != "" {
 		text = "build failed\n"
 	}
+	text = strings.TrimPrefix(text, "FAIL\n")
+	if i := strings.Index(text, "FAIL\t"+e.Package); i >= 0 { // said once is enough
+		text = text[:i]
+	}
 	fmt.Fprintf(s.out, "FAIL %s %.1fs\n%s", e.Package, e.Elapsed, text)
 }
 
