@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -20,9 +19,8 @@ func TestIssuersShareNoNames(t *testing.T) {
 		return fmt.Sprintf("    - {issuer: %q, audience: hoofbeat%s}\n", p.URL, more)
 	}
 	ambiguous := write(t, "ambiguous.yaml", "auth:\n  jwt:\n"+jwt(one, "")+jwt(two, ""))
-	out, err := exec.Command(binary, "config", "check", "-c", ambiguous).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "auth.jwt[1]: its users and those of auth.jwt[0] could have the same names") {
-		t.Errorf("config check of two issuers: %v, %s", err, out)
+	if check := run(t, 2, nil, "config", "check", "-c", ambiguous); !strings.Contains(check.stderr(), "auth.jwt[1]: its users and those of auth.jwt[0] could have the same names") {
+		t.Errorf("config check of two issuers: %s", check.stderr())
 	}
 	secret := strings.Repeat("k", 32)
 	s := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_SIGNED=true", "HOOFBEAT_AUTH_TICKETS_SECRET=" + secret}, "-c", write(t, "hoofbeat.yaml",
