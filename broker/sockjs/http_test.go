@@ -340,11 +340,11 @@ func TestFragileCharactersAreEscaped(t *testing.T) {
 
 func TestMaxSessions(t *testing.T) {
 	tk := &tickets{left: map[string]bool{"one": true}}
-	bubble(t, broker.Options{Authenticator: tk}, sockjs.Options{Sessions: 2}, func(t *testing.T, w *world) {
+	bubble(t, broker.Options{Authenticator: tk}, sockjs.Options{Sessions: 4}, func(t *testing.T, w *world) {
 		tk.left["1"], tk.left["2"] = true, true
 		w.want("POST", "/0/a/xhr?ticket=1", "", 200, "o\n")
 		w.want("POST", "/0/b/xhr?ticket=2", "", 200, "o\n")
-		w.want("POST", "/0/c/xhr?ticket=one", "", 503, "{\"error\":\"too many sessions, try again\"}\n")
+		w.want("POST", "/0/c/xhr?ticket=one", "", 503, "{\"error\":\"too many sessions, try again: limits.sockjs_sessions is 4, and one address has at most half of them\"}\n")
 		pass(15 * time.Second) // they expire, and are forgotten
 		w.want("POST", "/0/c/xhr?ticket=one", "", 200, "o\n")
 	})

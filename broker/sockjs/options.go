@@ -54,7 +54,8 @@ type Options struct {
 	BodyLimit int
 
 	// Sessions is how many sessions over HTTP there may be at a time; beyond it
-	// requests are answered with 503. Default 10,000; negative is no limit.
+	// requests are answered with 503, and one address has at most half of them.
+	// Default 10,000; negative is no limit.
 	Sessions int
 }
 

@@ -2,6 +2,7 @@ package sockjs
 
 import (
 	"io"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -15,12 +16,13 @@ const maxFrame = 64 << 10
 // bounded, behind it.
 type session struct {
 	inbox
-	owner  owner
-	kind   *kind         // of the request that opened it
-	origin string        // and its Origin
-	sender chan struct{} // one slot: taken while a request sends
-	dec    decoder       // of the request that sends
-	delay  time.Duration
+	owner   owner
+	network netip.Addr    // it comes from
+	kind    *kind         // of the request that opened it
+	origin  string        // and its Origin
+	sender  chan struct{} // one slot: taken while a request sends
+	dec     decoder       // of the request that sends
+	delay   time.Duration
 
 	mu          sync.Mutex
 	pending     [][]byte      // of the Send under way, those not written yet

@@ -90,7 +90,7 @@ func bind(c *Config) []Key {
 	t.duration("limits.failure_decay", &c.Limits.FailureDecay, 2*time.Minute, time.Second, 24*time.Hour, true,
 		"Time without a failure after which counts of failures are halved. off: never.")
 	t.count("limits.sockjs_sessions", &c.Limits.SockJSSessions, 10_000, 10_000_000,
-		"Sessions over SockJS without a WebSocket, all together. A further one is refused with 503.")
+		"Sessions over SockJS without a WebSocket, all together, of which one address has at most half. A further one is refused with 503.")
 
 	t.oneOf("limits.nul", &c.Limits.NUL,
 		"What happens to a message with a NUL byte in its body. stompjs 2.3.3 and other browser libraries of its time take the rest of such a body for further frames, so a sender could forge messages in their pages. replace: clients of STOMP 1.0 and 1.1 over WebSocket and SockJS get U+FFFD, the replacement character, for NULs, and all others the body as it was sent. refuse: nobody can send a NUL; this also protects pages with webstomp-client, which speaks 1.2. pass: everybody gets the body as it was sent.",
