@@ -37,6 +37,9 @@ type Principal struct {
 	Method string
 	// Scopes are what the credential was issued for, as OAuth 2.0 means them; a [Rule] can ask for them.
 	Scopes []string
+	// Recheck says how the credential is looked at again while the session lives. Nil means that it is not: it
+	// ends when it expires or is revoked here.
+	Recheck *Recheck
 }
 
 // Anonymous reports whether p is without a name: let in, but nobody in particular. A nil p is anonymous too.

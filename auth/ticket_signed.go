@@ -58,6 +58,11 @@ func (t *Tickets) mintSigned(p *Principal, origin string, expires time.Time, sin
 		Nonce: make([]byte, 32), Created: created, Expires: expires.Unix(), Origin: origin,
 		User: p.Name, Roles: p.Roles, Scopes: p.Scopes, Claims: p.Claims, Issued: p.Issued.UTC(), Until: p.Expires.UTC(),
 	}
+	if p.Recheck != nil { // which the ticket cannot carry
+		if end := p.Recheck.unchecked().UTC(); m.Until.IsZero() || end.Before(m.Until) {
+			m.Until = end
+		}
+	}
 	rand.Read(m.Nonce) // never fails
 	p.nameAfter(sha256.Sum256(m.Nonce))
 	m.Credential = p.CredentialID

@@ -244,3 +244,49 @@ func TestMintBackendFor(t *testing.T) {
 		}
 	})
 }
+
+// A signed ticket carries no way to look at its credential again, so its session
+// ends when nobody has for too long.
+func TestSignedTicketOfACredentialToRecheck(t *testing.T) {
+	store := NewStore()
+	now := time.Now()
+	recheck := func(grace time.Duration) *Recheck {
+		return &Recheck{Every: time.Minute, Grace: grace, Asked: now, Check: func(context.Context, time.Duration) error { return nil }}
+	}
+	for _, signed := range []bool{true, false} {
+		o := TicketOptions{Signed: signed}
+		if signed {
+			o.Secrets = []Secret{{ID: "main", Key: make([]byte, MinSecretBytes)}}
+		}
+		tickets, err := NewTickets(store, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			p    Principal
+			want time.Time
+		}{
+			{Principal{Recheck: recheck(10 * time.Minute)}, now.Add(10 * time.Minute)},
+			{Principal{Recheck: recheck(0)}, now.Add(MaxTicketTTL)},
+			{Principal{Recheck: recheck(10 * time.Minute), Expires: now.Add(8 * time.Minute)}, now.Add(8 * time.Minute)},
+			{Principal{Recheck: recheck(10 * time.Minute), Expires: now.Add(time.Hour)}, now.Add(10 * time.Minute)},
+			{Principal{}, time.Time{}},
+		} {
+			c.p.Name = "alice"
+			ticket, err := tickets.Mint(t.Context(), Grant{Principal: &c.p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := tickets.Consume(t.Context(), ticket.Value, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case signed && (!p.Expires.Equal(c.want) || p.Recheck != nil):
+				t.Errorf("%+v: expires %v, want %v", c.p, p.Expires, c.want)
+			case !signed && (!p.Expires.Equal(c.p.Expires) || p.Recheck != c.p.Recheck):
+				t.Errorf("%+v: became %+v", c.p, p)
+			}
+		}
+	}
+}

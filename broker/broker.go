@@ -39,6 +39,7 @@ type Broker struct {
 	mux       mux
 	flusher   flusher
 	sweeper   *sweeper
+	rechecks  rechecks
 	stats     counters
 	caps      caps
 	seats     seats

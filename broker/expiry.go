@@ -14,6 +14,7 @@ func (s *session) setExpiry(p *auth.Principal) {
 		at = int64(p.Expires.Sub(s.b.started))
 	}
 	s.expireAt.Store(at)
+	s.setRecheck(p)
 	s.b.sweeper.reschedule(s, s.b.now())
 }
 

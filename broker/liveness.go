@@ -24,6 +24,7 @@ func (s *session) check(now int64, bt *batch) int64 {
 	}
 	at := s.checkWriter(now, bt)
 	at = min(at, s.checkExpiry(now, bt))
+	at = min(at, s.checkCredential(now, bt))
 	at = min(at, s.checkHeartBeat(now, bt))
 	at = min(at, s.checkSilence(now, bt))
 	if phase(s.phase.Load()) == phaseEnding { // one of them has ended it

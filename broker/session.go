@@ -38,13 +38,13 @@ type session struct {
 	batch     *batch // while octets that came together are being handled
 	subs      []*subscription
 	ordinal   uint32
+	received  uint32 // frames, modulo 2^32, for the log
 	target    *target
 	tx        map[string]*transaction
 	txBytes   int
 	discarded int
-	received  uint32 // frames, modulo 2^32, for the log
-	framed    bool   // the current read brought a frame
-	grown     bool   // this goroutine has handled one
+	framed    bool // the current read brought a frame
+	grown     bool // this goroutine has handled one
 
 	version   frames.Version
 	principal atomic.Pointer[auth.Principal] // set before phaseOpen, replaced when renewed
@@ -59,11 +59,11 @@ type session struct {
 	hearEvery int64      // incoming heart-beat
 
 	phase      atomic.Uint32
+	aborting   atomic.Bool  // abort was left to a goroutine
 	expireAt   atomic.Int64 // broker clock: when the credential runs out
 	warned     atomic.Int64 // the expireAt that the client was told of
 	leaving    atomic.Bool  // it revokes its own credential, and is not to be ended for that
 	busy       atomic.Bool  // in user code: not reading, so silence proves nothing
-	aborting   atomic.Bool  // abort was left to a goroutine
 	lastHeard  atomic.Int64 // broker clock
 	noticed    int64        // the sweeper's: broker clock when it last noticed silence; of an ending session the octets unsent
 	endAt      atomic.Int64 // broker clock: when a goodbye that is not taken is cut short
@@ -73,6 +73,7 @@ type session struct {
 	quota      *quota           // of the queues, once it was needed; of the reading goroutine
 	consumers  []*queueConsumer // guarded by the outbox's lock, replaced and never changed
 	slot       wheelSlot
+	recheck    atomic.Pointer[recheck] // nil unless somebody else may withdraw its credential
 	mail       atomic.Pointer[mailbox] // nil until somebody else wants something of the reader
 
 	endMu  sync.Mutex

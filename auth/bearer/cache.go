@@ -31,7 +31,7 @@ func (c *cache[V]) get(key digest, now time.Time) (value V, ok bool) {
 	}
 	found := e.Value.(*entry[V])
 	if !now.Before(found.until) {
-		c.remove(e)
+		c.drop(e)
 		return value, false
 	}
 	return found.value, true
@@ -39,18 +39,23 @@ func (c *cache[V]) get(key digest, now time.Time) (value V, ok bool) {
 
 // put remembers a value until a time, and forgets what is over by now.
 func (c *cache[V]) put(key digest, value V, until, now time.Time) {
-	if e := c.entries[key]; e != nil {
-		c.remove(e)
-	}
+	c.remove(key)
 	for e := c.order.Front(); e != nil && (c.order.Len() >= c.size || !now.Before(e.Value.(*entry[V]).until)); e = c.order.Front() {
-		c.remove(e)
+		c.drop(e)
 	}
 	if c.size > 0 && now.Before(until) {
 		c.entries[key] = c.order.PushBack(&entry[V]{key, value, until})
 	}
 }
 
-func (c *cache[V]) remove(e *list.Element) {
+// remove forgets a key.
+func (c *cache[V]) remove(key digest) {
+	if e := c.entries[key]; e != nil {
+		c.drop(e)
+	}
+}
+
+func (c *cache[V]) drop(e *list.Element) {
 	delete(c.entries, e.Value.(*entry[V]).key)
 	c.order.Remove(e)
 }

@@ -78,8 +78,8 @@
 // Name and Roles are the claims that the options name, and Claims all of them. Roles are a list of texts or one
 // text, which is one role; a token whose roles or scopes are anything else is refused, because a rule that denies by
 // one of them would not apply. A claim name with dots is looked for as it is and then as a path. Expires is 60 s after
-// exp, the moment from which the token would be refused; if an endpoint states no exp, it is zero, and only
-// revocation ends the session. Issued is iat. Scopes are scope, else scp.
+// exp, the moment from which the token would be refused; if an endpoint states no exp, it is zero. Recheck asks the
+// endpoint that vouched for the token again while a session is open. Issued is iat. Scopes are scope, else scp.
 //
 // CredentialID is made of a JWT's issuer and jti by [CredentialID]. For other tokens it is "sha256:" and the first half of a SHA-256 in 32 hexadecimal
 // digits: for a JWT without a jti that of the token up to its last dot, because from an ECDSA signature anybody can

@@ -32,6 +32,8 @@ type endpoint struct {
 	rules  rules
 	client *http.Client
 	now    func() time.Time
+	every  time.Duration // how old an answer about an open session may be; 0 is any age
+	grace  time.Duration
 	turns  chan struct{} // one element for each request that is under way
 
 	// request makes the request about a token.
@@ -41,7 +43,7 @@ type endpoint struct {
 	read func(status int, body []byte) (map[string]any, error)
 
 	mu      sync.Mutex
-	good    *cache[*auth.Principal]
+	good    *cache[verdict]
 	bad     *cache[error]
 	pending map[digest]*call[verdict]
 }
@@ -50,6 +52,7 @@ type endpoint struct {
 type verdict struct {
 	principal *auth.Principal
 	rule      error
+	asked     time.Time
 }
 
 func newEndpoint(r rules, c *http.Client, now func() time.Time, size int) *endpoint {
@@ -58,7 +61,7 @@ func newEndpoint(r rules, c *http.Client, now func() time.Time, size int) *endpo
 		client:  c,
 		now:     now,
 		turns:   make(chan struct{}, maxQuestions),
-		good:    newCache[*auth.Principal](size),
+		good:    newCache[verdict](size),
 		bad:     newCache[error](size),
 		pending: make(map[digest]*call[verdict]),
 	}
@@ -66,27 +69,34 @@ func newEndpoint(r rules, c *http.Client, now func() time.Time, size int) *endpo
 
 // verify returns the principal of a token.
 func (e *endpoint) verify(ctx context.Context, token string) (*auth.Principal, error) {
-	v, err := e.verdict(ctx, token)
-	switch {
-	case err != nil:
-		return nil, unavailable(err)
-	case v.rule != nil:
-		return nil, invalid(v.rule)
-	}
-	if err := e.rules.granted(v.principal); err != nil {
+	v, err := e.answer(ctx, token, goodFor)
+	if err != nil {
 		return nil, err
 	}
-	return v.principal, nil
+	return e.reminded(v, token), nil
 }
 
-// verdict returns what is remembered of a token, or asks, once for all who want to know at the same time.
-func (e *endpoint) verdict(ctx context.Context, token string) (verdict, error) {
+// answer returns what is known of a token, or asks if that is older than maxAge.
+func (e *endpoint) answer(ctx context.Context, token string, maxAge time.Duration) (verdict, error) {
+	v, err := e.verdict(ctx, token, maxAge)
+	switch {
+	case err != nil:
+		return v, unavailable(err)
+	case v.rule != nil:
+		return v, invalid(v.rule)
+	}
+	return v, e.rules.granted(v.principal)
+}
+
+// verdict returns what is remembered of a token, if it is no older than maxAge, or asks, once for all who want to know
+// at the same time.
+func (e *endpoint) verdict(ctx context.Context, token string, maxAge time.Duration) (verdict, error) {
 	key := digestOf(token)
 	e.mu.Lock()
 	now := e.now()
-	if p, ok := e.good.get(key, now); ok {
+	if v, ok := e.good.get(key, now); ok && now.Sub(v.asked) <= maxAge {
 		e.mu.Unlock()
-		return verdict{principal: p}, nil
+		return v, nil
 	}
 	if rule, ok := e.bad.get(key, now); ok {
 		e.mu.Unlock()
@@ -112,7 +122,9 @@ func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verd
 			return verdict{}, ctx.Err()
 		}
 		asked = e.now()
-		return e.question(ctx, key, token)
+		v, err := e.question(ctx, key, token)
+		v.asked = asked
+		return v, err
 	}
 	return start(ctx, work, func(v verdict, err error) {
 		e.mu.Lock()
@@ -122,6 +134,7 @@ func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verd
 			return // says nothing about the token, so the next who comes asks again
 		}
 		if v.rule != nil {
+			e.good.remove(key)
 			e.bad.put(key, v.rule, asked.Add(badFor), e.now())
 			return
 		}
@@ -129,7 +142,7 @@ func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verd
 		if exp := v.principal.Expires; !exp.IsZero() && exp.Add(-Skew).Before(until) {
 			until = exp.Add(-Skew) // from here on the server itself has to say that it is still good
 		}
-		e.good.put(key, v.principal, until, e.now())
+		e.good.put(key, v, until, e.now())
 	})
 }
 

@@ -60,6 +60,7 @@ var (
 	errExpired   = fmt.Errorf("%w: expired", ErrInvalid)
 	errNotYet    = fmt.Errorf("%w: not valid yet", ErrInvalid)
 	errName      = fmt.Errorf("%w: the user claim is no user name", ErrInvalid)
+	errAnother   = fmt.Errorf("%w: another user's by now", ErrInvalid)
 	errRoles     = fmt.Errorf("%w: the roles claim is no text or list of texts", ErrInvalid)
 	errScopes    = fmt.Errorf("%w: scope or scp is no text or list of texts", ErrInvalid)
 	errEmail     = fmt.Errorf("%w: the e-mail address is not verified", ErrInvalid)

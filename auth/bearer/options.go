@@ -28,6 +28,10 @@ type Options struct {
 	Introspection []Introspection
 	// UserInfo lists the endpoints that are asked, in this order, when no introspection endpoint has decided.
 	UserInfo []UserInfo
+	// RecheckGrace is how long a session goes on whose token an endpoint cannot be
+	// asked about again; see [auth.Recheck]. Zero means [auth.DefaultRecheckGrace];
+	// negative means until the token expires.
+	RecheckGrace time.Duration
 	// SharedNames says that a user name means the same person at every issuer and
 	// endpoint. Without it, elements that could give two people the same name are
 	// an error of [New]: give each a UserPrefix that no other's begins with.
@@ -88,6 +92,11 @@ type Introspection struct {
 	// is meant for the broker.
 	Audience string
 
+	// Recheck is how often at least the endpoint is asked again about the token of a
+	// session that is open, so that one that was revoked ends it. Zero means
+	// [auth.DefaultRecheck]; negative means never.
+	Recheck time.Duration
+
 	// UserClaim, UserPrefix, RolesClaim and Scopes are as in [JWT].
 	UserClaim, UserPrefix, RolesClaim string
 	Scopes                            []string
@@ -99,8 +108,9 @@ type Introspection struct {
 type UserInfo struct {
 	// URL is the resource's. Required.
 	URL string
-	// Issuer is as in [Introspection].
-	Issuer string
+	// Issuer and Recheck are as in [Introspection].
+	Issuer  string
+	Recheck time.Duration
 
 	// UserClaim, UserPrefix, RolesClaim and Scopes are as in [JWT], with members of the object for claims. The scopes
 	// are its scope or scp.

@@ -11,7 +11,7 @@ import (
 )
 
 // Verifier is an [auth.Authenticator] for bearer tokens. It is safe for concurrent use. Verified JSON Web Tokens are
-// not remembered; answers of endpoints are, and the principal in them is shared by all who present the token.
+// not remembered; answers of endpoints are, and what is in their principals is shared by all who present the token.
 //
 // Requests to issuers and endpoints run in goroutines of their own, shared by all who wait for them, which end
 // within 5 s. There is nothing to close.
@@ -54,6 +54,7 @@ func New(o Options) (*Verifier, error) {
 	}
 	for n, option := range o.Introspection {
 		e, err := newIntrospection(option, client, now, size)
+		e.remind(option.Recheck, o.RecheckGrace)
 		if err != nil {
 			return nil, fmt.Errorf("bearer: Introspection[%d].%w", n, err)
 		}
@@ -61,6 +62,7 @@ func New(o Options) (*Verifier, error) {
 	}
 	for n, option := range o.UserInfo {
 		e, err := newUserInfo(option, client, now, size)
+		e.remind(option.Recheck, o.RecheckGrace)
 		if err != nil {
 			return nil, fmt.Errorf("bearer: UserInfo[%d].%w", n, err)
 		}

@@ -43,7 +43,11 @@ func (w *Webhook) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Prin
 	}
 	switch ans.decision {
 	case allow:
-		return ans.principal(a, w.userPrefix, time.Now())
+		p, err := ans.principal(a, w.userPrefix, time.Now())
+		if err == nil {
+			w.remind(p, a)
+		}
+		return p, err
 	case pass:
 		return nil, auth.ErrNotMine
 	default:

@@ -49,6 +49,10 @@
 // the members from CONNECT; it is asked only if [Options.Events] says so. "renew" is a new bearer token for a session
 // that is connected; its user, roles, scopes and credential_id say for whom.
 //
+// With [Options.Recheck] the backend is asked every now and then whether a client that it has let in is still welcome.
+// The question "recheck" has session, remote, user, roles, scopes and credential_id, and no credential; an allow of true
+// or a pass lets the session go on, an allow of false ends it with "session revoked".
+//
 // A client for whom the handshake has settled who it is, by a ticket for example, is not asked about at CONNECT.
 // Tickets are the broker's own, so an attempt with one is not asked about, and a ticket is never in a question.
 //

@@ -24,7 +24,10 @@ const (
 	Renew     Event = "renew"     // a new credential for a session: [auth.StageRenew]
 	Subscribe Event = "subscribe" // a SUBSCRIBE, or a message that a pattern of the client's matches
 	Send      Event = "send"      // a SEND
-	Wait      Event = "wait"      // a ticket for an operation: [Webhook.MayWait]
+	// Recheck is whether a client that the backend has let in is still welcome. It is
+	// asked if [Options.Recheck] says so, and need not be among [Options.Events].
+	Recheck Event = "recheck"
+	Wait    Event = "wait" // a ticket for an operation: [Webhook.MayWait]
 )
 
 // Defaults and limits of [Options].
@@ -70,6 +73,15 @@ type Options struct {
 	// [auth.CheckNames]. Questions have the full name.
 	UserPrefix string
 
+	// Recheck is how often at least the backend is asked, with the event recheck,
+	// whether a client that it has let in is still welcome. Zero means never; the
+	// least is a second. See [auth.Recheck].
+	Recheck time.Duration
+	// RecheckGrace is how long such a client's session goes on while the backend does
+	// not answer. Zero means [auth.DefaultRecheckGrace]; negative means until the
+	// principal expires.
+	RecheckGrace time.Duration
+
 	// Timeout is the longest that a question takes, and also the longest that it waits for its turn. Zero means
 	// [DefaultTimeout]. Keep it well below the broker's deadline for CONNECT.
 	Timeout time.Duration
@@ -110,6 +122,12 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if slices.Contains(o.FrameHeaders, "") {
 		return o, field("FrameHeaders", errEmptyName)
+	}
+	if o.Recheck != 0 && o.Recheck < time.Second {
+		return o, field("Recheck", errors.New("is neither 0 nor a second or more"))
+	}
+	if o.RecheckGrace == 0 {
+		o.RecheckGrace = auth.DefaultRecheckGrace
 	}
 	switch {
 	case o.Timeout < 0:

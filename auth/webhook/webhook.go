@@ -24,6 +24,8 @@ type Webhook struct {
 	headers      []string
 	frameHeaders []string
 	userPrefix   string
+	recheck      time.Duration
+	grace        time.Duration
 	fallback     auth.Authorizer
 
 	timeout  time.Duration
@@ -66,6 +68,8 @@ func New(o Options) (*Webhook, error) {
 		headers:      slices.Clone(o.Headers),
 		frameHeaders: slices.Clone(o.FrameHeaders),
 		userPrefix:   o.UserPrefix,
+		recheck:      o.Recheck,
+		grace:        max(o.RecheckGrace, 0),
 		fallback:     o.Fallback,
 		timeout:      o.Timeout,
 		cacheTTL:     o.CacheTTL,

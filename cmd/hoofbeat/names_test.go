@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
@@ -44,4 +45,27 @@ func TestIssuersShareNoNames(t *testing.T) {
 	if err := second.Disconnect(); err != nil {
 		t.Errorf("the namesake's session: %v", err)
 	}
+}
+
+// A token that its issuer revokes takes the open sockets with it, those of tickets
+// that it obtained included, although the issuer never said how long it lives.
+func TestRevokedOpaqueTokenLosesItsSocket(t *testing.T) {
+	p := newProvider(t)
+	s := serve(t, nil, "-c", write(t, "hoofbeat.yaml", fmt.Sprintf(`
+auth:
+  introspection: [{url: "%s/introspect", client_id: broker, client_secret: introspection-secret, recheck: 1s}]
+`, p.URL)))
+	bob := connectAs(t, "bob", s.url, client.Options{Header: bearerHeader(p.opaque)})
+	byTicket := connectAs(t, "bob", s.url+"?ticket="+mint(t, s, http.DefaultClient, bearerHeader(p.opaque)), client.Options{})
+	select {
+	case <-bob.Done():
+		t.Fatalf("a good token's session ended: %v", bob.Err())
+	case <-time.After(1500 * time.Millisecond): // it has been asked about by then
+	}
+	p.mu.Lock()
+	p.revoked = true
+	p.mu.Unlock()
+	closed(t, bob, 1008)
+	closed(t, byTicket, 1008)
+	refused(t, http.StatusUnauthorized, s.url, client.Options{Header: bearerHeader(p.opaque)})
 }

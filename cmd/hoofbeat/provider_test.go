@@ -27,6 +27,7 @@ type provider struct {
 
 	mu      sync.Mutex
 	nonce   string
+	revoked bool     // the opaque token
 	secrets []string // every code, token and verifier it has seen or made
 }
 
@@ -83,9 +84,16 @@ func newProvider(t *testing.T) *provider {
 			reply(w, map[string]any{"active": false})
 			return
 		}
+		p.mu.Lock()
+		revoked := p.revoked
+		p.mu.Unlock()
+		if revoked {
+			reply(w, map[string]any{"active": false})
+			return
+		}
 		// What means something to Hoofbeat itself is not the provider's to grant.
 		reply(w, map[string]any{
-			"active": true, "sub": "bob", "iss": p.URL, "exp": time.Now().Add(time.Hour).Unix(),
+			"active": true, "sub": "bob", "iss": p.URL, // and nothing of how long it lives
 			"scope": "operation:login-1", "roles": []string{"backend"},
 		})
 	})

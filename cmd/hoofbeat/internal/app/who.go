@@ -122,7 +122,7 @@ func (w *who) makeBearer(c *config.Config, _ *slog.Logger) error {
 	if !c.Auth.Bearer() {
 		return nil
 	}
-	o := bearer.Options{SharedNames: c.Auth.SharedNames}
+	o := bearer.Options{SharedNames: c.Auth.SharedNames, RecheckGrace: c.Auth.RecheckGrace}
 	for _, j := range c.Auth.JWT {
 		o.JWT = append(o.JWT, bearer.JWT{
 			Issuer: j.Issuer, Audience: j.Audience, JWKS: j.JWKS, Algorithms: j.Algorithms, RequireType: j.RequireType,
@@ -135,13 +135,13 @@ func (w *who) makeBearer(c *config.Config, _ *slog.Logger) error {
 			return err
 		}
 		o.Introspection = append(o.Introspection, bearer.Introspection{
-			URL: s.URL, ClientID: s.ClientID, ClientSecret: secret, Issuer: s.Issuer, Audience: s.Audience,
+			URL: s.URL, ClientID: s.ClientID, ClientSecret: secret, Issuer: s.Issuer, Recheck: s.Recheck, Audience: s.Audience,
 			UserClaim: s.User, UserPrefix: s.UserPrefix, RolesClaim: s.Roles, Scopes: s.Scopes,
 		})
 	}
 	for _, u := range c.Auth.UserInfo {
 		o.UserInfo = append(o.UserInfo, bearer.UserInfo{
-			URL: u.URL, Issuer: u.Issuer, UserClaim: u.User, UserPrefix: u.UserPrefix, RolesClaim: u.Roles, Scopes: u.Scopes,
+			URL: u.URL, Issuer: u.Issuer, Recheck: u.Recheck, UserClaim: u.User, UserPrefix: u.UserPrefix, RolesClaim: u.Roles, Scopes: u.Scopes,
 		})
 	}
 	v, err := bearer.New(o)
@@ -243,8 +243,8 @@ func (w *who) makeWebhook(c *config.Config, guards *guards, log *slog.Logger) er
 	}
 	w.webhook, err = webhook.New(webhook.Options{
 		URL: k.URL, AllowHTTP: k.AllowHTTP, Secret: secret, Events: events, Headers: k.Headers, FrameHeaders: k.FrameHeaders,
-		UserPrefix: k.UserPrefix,
-		Timeout:    k.Timeout, CacheTTL: k.Cache, Fallback: guards.builtin, Logger: log,
+		UserPrefix: k.UserPrefix, Recheck: max(k.Recheck, 0), RecheckGrace: c.Auth.RecheckGrace,
+		Timeout: k.Timeout, CacheTTL: k.Cache, Fallback: guards.builtin, Logger: log,
 	})
 	if err != nil {
 		return wrong("auth.webhook", err)

@@ -9,6 +9,7 @@ import (
 type Auth struct {
 	Anonymous      bool
 	SharedNames    bool
+	RecheckGrace   time.Duration
 	TrustedProxies []netip.Prefix
 	Users          Users
 	FirstFrame     bool
@@ -55,6 +56,7 @@ type Introspection struct {
 	URL, ClientID    string
 	ClientSecret     Secret
 	Issuer, Audience string
+	Recheck          time.Duration
 	User, UserPrefix string
 	Roles            string
 	Scopes           []string
@@ -63,6 +65,7 @@ type Introspection struct {
 // UserInfo is one item of auth.userinfo.
 type UserInfo struct {
 	URL, Issuer      string
+	Recheck          time.Duration
 	User, UserPrefix string
 	Roles            string
 	Scopes           []string
@@ -99,6 +102,7 @@ type Webhook struct {
 	Events                []string
 	Headers, FrameHeaders []string
 	UserPrefix            string
+	Recheck               time.Duration
 	Cache                 time.Duration
 	AllowHTTP             bool
 }

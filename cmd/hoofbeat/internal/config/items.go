@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // The tables of the items of lists.
 
 func bindNode(n *Node) []Key {
@@ -10,12 +12,13 @@ func bindNode(n *Node) []Key {
 }
 
 const (
-	prefixDoc = "Goes before the user's name, so that names of several issuers, providers and back ends differ."
-	userDoc   = "Claim that becomes the user's name. Empty: sub."
-	issuerDoc = "Whose tokens it knows: an answer with another iss is refused, and its users are those of another entry of the same issuer, user and user_prefix."
-	rolesDoc  = "Claim with the user's roles; dots lead into objects."
-	scopesDoc = "Scopes that a token must have, all of them."
-	claim     = "the name of a claim"
+	prefixDoc  = "Goes before the user's name, so that names of several issuers, providers and back ends differ."
+	userDoc    = "Claim that becomes the user's name. Empty: sub."
+	issuerDoc  = "Whose tokens it knows: an answer with another iss is refused, and its users are those of another entry of the same issuer, user and user_prefix."
+	recheckDoc = "How often at least it is asked again about the token of a session that is open: one that was revoked ends the session within this time. See auth.recheck_grace for when it does not answer."
+	rolesDoc   = "Claim with the user's roles; dots lead into objects."
+	scopesDoc  = "Scopes that a token must have, all of them."
+	claim      = "the name of a claim"
 )
 
 func bindJWT(j *JWT) []Key {
@@ -38,6 +41,7 @@ func bindIntrospection(i *Introspection) []Key {
 	t.text("client_id", &i.ClientID, "a text", "This broker's name there.")
 	t.secret("client_secret", &i.ClientSecret, "This broker's secret there.")
 	t.url("issuer", &i.Issuer, issuerDoc)
+	t.duration("recheck", &i.Recheck, time.Minute, time.Second, time.Hour, true, recheckDoc)
 	t.text("audience", &i.Audience, "a text", "What aud must contain. Empty: every active token is meant for this broker.")
 	t.text("user", &i.User, claim, userDoc)
 	t.text("user_prefix", &i.UserPrefix, "a text", prefixDoc)
@@ -50,6 +54,7 @@ func bindUserInfo(u *UserInfo) []Key {
 	t := new(table)
 	t.url("url", &u.URL, "The resource.").must = true
 	t.url("issuer", &u.Issuer, issuerDoc)
+	t.duration("recheck", &u.Recheck, time.Minute, time.Second, time.Hour, true, recheckDoc)
 	t.text("user", &u.User, claim, userDoc)
 	t.text("user_prefix", &u.UserPrefix, "a text", prefixDoc)
 	t.text("roles", &u.Roles, claim, rolesDoc+" Empty: roles.")

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLists(t *testing.T) {
@@ -43,8 +44,8 @@ auth:
 			{Issuer: "https://login.example", Audience: "broker", Algorithms: []string{"ES256", "RS256"}, User: "email", Roles: "realm_access.roles", Scopes: []string{"chat"}, RequireType: true},
 			{Issuer: "https://other.example", Audience: "broker", JWKS: "https://other.example/keys", User: "upn"},
 		},
-		Introspection: []Introspection{{URL: "https://login.example/introspect", ClientID: "me", ClientSecret: Secret{File: filepath.Join(filepath.Dir(path), "secret")}, Audience: "broker"}},
-		UserInfo:      []UserInfo{{URL: "https://login.example/userinfo"}, {URL: "https://more.example/me", Scopes: []string{"a", "b"}}},
+		Introspection: []Introspection{{URL: "https://login.example/introspect", Recheck: time.Minute, ClientID: "me", ClientSecret: Secret{File: filepath.Join(filepath.Dir(path), "secret")}, Audience: "broker"}},
+		UserInfo:      []UserInfo{{URL: "https://login.example/userinfo", Recheck: time.Minute}, {URL: "https://more.example/me", Recheck: time.Minute, Scopes: []string{"a", "b"}}},
 		OAuth: []OAuth{{
 			Name: "example", Issuer: "https://login.example", ClientID: "me", ClientSecret: Secret{Text: "s3cret"},
 			RedirectURL: "https://a.example/oauth/callback", Scopes: []string{"openid"}, AuthStyle: "post",

@@ -8,6 +8,8 @@ func bindAuth(t *table, a *Auth) {
 		"Let clients in that do not say who they are. Written out as true it allows listening beyond this machine without an authenticator.")
 	t.flag("auth.shared_names", &a.SharedNames,
 		"A user's name means the same person wherever it comes from: in auth.jwt, introspection, userinfo, oauth, users and webhook. Without it, entries that could give two people the same name are refused: give each a user_prefix.")
+	t.duration("auth.recheck_grace", &a.RecheckGrace, 10*time.Minute, time.Second, 24*time.Hour, true,
+		"How long a session goes on whose credential is looked at again (auth.introspection, userinfo, webhook) while nobody answers; then it ends. off: until the credential expires.")
 	t.add("auth.trusted_proxies", prefixes{&a.TrustedProxies},
 		"Networks of the reverse proxies whose X-Forwarded-For header is believed.")
 	a.FirstFrame = true
@@ -73,6 +75,8 @@ func bindAuth(t *table, a *Auth) {
 	t.add("auth.webhook.events", list{&w.Events, "handshake, connect, renew, subscribe, send and wait", event}, "What the backend is asked about. wait: a user wants a ticket for an operation that is not that user's own.")
 	t.texts("auth.webhook.headers", &w.Headers, "names of headers", "Headers of the HTTP request that it is told. Empty: Authorization, Cookie, Origin and User-Agent.")
 	t.texts("auth.webhook.frame_headers", &w.FrameHeaders, "names of headers", "Headers of the CONNECT frame that it is told besides login and passcode.")
+	t.duration("auth.webhook.recheck", &w.Recheck, Off, time.Second, time.Hour, true,
+		"How often at least the backend is asked, with the event recheck, whether somebody whom it has let in is still welcome. A no ends the session.")
 	t.text("auth.webhook.user_prefix", &w.UserPrefix, "a text", prefixDoc)
 	t.duration("auth.webhook.cache", &w.Cache, 10*time.Second, 100*time.Millisecond, 5*time.Minute, true, "How long its answers about subscribe and send are remembered.")
 	t.flag("auth.webhook.allow_http", &w.AllowHTTP, "Accept an http URL beyond this machine, though everybody on the way can read the credentials.")

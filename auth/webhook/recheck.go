@@ -1,0 +1,44 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// remind has the backend asked again about a client that it lets in, as the options
+// say. The question has no credential, so that none is kept.
+func (w *Webhook) remind(p *auth.Principal, a *auth.Attempt) {
+	if w.recheck == 0 {
+		return
+	}
+	q := question{Event: Recheck, Session: a.Session}
+	if a.Remote.IsValid() {
+		q.Remote = a.Remote.String()
+	}
+	q.about(p)
+	p.Recheck = &auth.Recheck{Every: w.recheck, Grace: w.grace, Asked: time.Now(), Check: func(ctx context.Context, _ time.Duration) error {
+		return w.stillWelcome(ctx, &q)
+	}}
+}
+
+// stillWelcome puts the question q. A pass is no objection.
+func (w *Webhook) stillWelcome(ctx context.Context, q *question) error {
+	if err := w.breaker.refuses(time.Now()); err != nil {
+		return refusedForNow(err)
+	}
+	body, err := json.Marshal(q)
+	if err != nil {
+		return refused(err)
+	}
+	ans, err := w.begin(ctx, w.identities, body, nil).wait(ctx)
+	switch {
+	case err != nil:
+		return refusedForNow(err)
+	case ans.decision == deny:
+		return ans.refusal(new(auth.Attempt))
+	}
+	return nil
+}
