@@ -132,7 +132,7 @@ func (b *Broker) recheckOne(s *session, r *recheck) {
 	}
 	asked := time.Since(b.started)
 	ctx, cancel := context.WithTimeout(b.ctx, recheckTimeout)
-	_, err := guard(func() (struct{}, error) { return struct{}{}, r.of.Check(ctx, r.of.Every/4) })
+	_, err := guard(b, "Recheck", func() (struct{}, error) { return struct{}{}, r.of.Check(ctx, r.of.Every/4) })
 	cancel()
 	if b.ctx.Err() != nil || s.recheck.Load() != r {
 		return

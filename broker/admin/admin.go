@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,11 @@ type Options struct {
 	// one of the same broker. Nil means that there are none: PUT
 	// /api/v1/operations/{operationId} and POST on its result answer 404.
 	Flow *webflow.Flow
+	// AccessToken returns the access token that a provider has granted for a user,
+	// refreshed if need be: *oauth.Client has it. Its error is ErrNoToken or
+	// ErrReconsent, or another that is logged and answered with 502. Nil means that
+	// there are none: GET /api/v1/users/{user}/tokens/{provider} answers 404.
+	AccessToken func(ctx context.Context, user, provider string) (AccessToken, error)
 	// Profile serves the profiles of the Go runtime below /debug/pprof, for
 	// `go tool pprof` on a file that curl has fetched, with the token as well.
 	Profile bool
@@ -65,7 +71,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{b: b, store: o.Store, tickets: o.Tickets, flow: o.Flow, maxBody: o.MaxBody, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
+	a := &api{b: b, store: o.Store, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, maxBody: o.MaxBody, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -80,11 +86,13 @@ type api struct {
 	tickets *auth.Tickets // nil: no tickets
 	flow    *webflow.Flow // nil: no operations
 	maxBody int64
-	guard   *guard
-	log     *slog.Logger
-	origins http.CrossOriginProtection // the zero value allows no foreign origin
-	health  http.Handler
-	routed  http.Handler
+
+	accessToken func(ctx context.Context, user, provider string) (AccessToken, error)
+	guard       *guard
+	log         *slog.Logger
+	origins     http.CrossOriginProtection // the zero value allows no foreign origin
+	health      http.Handler
+	routed      http.Handler
 }
 
 // ServeHTTP decides who may go on before it looks at what is asked, so that
@@ -122,6 +130,7 @@ func (a *api) routes() []route {
 		{"DELETE", "/api/v1/sessions/{id}", a.disconnect},
 		{"GET", "/api/v1/users", a.users},
 		{"GET", "/api/v1/users/{user}/sessions", a.userSessions},
+		{"GET", "/api/v1/users/{user}/tokens/{provider}", a.userToken},
 		{"GET", "/api/v1/destinations", a.destinations},
 		{"GET", "/api/v1/openapi.json", openAPI},
 	}

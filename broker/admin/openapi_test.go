@@ -110,7 +110,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 	_, schemas := readOpenAPI(t)
 	types := map[string]any{
 		"Published": published{}, "Purged": purged{}, "Delivered": delivered{}, "Stats": stats{}, "Health": health{}, "Problem": problem{},
-		"Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Waiting": waiting{}, "Notified": notified{},
+		"AccessToken": grantedToken{}, "Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Waiting": waiting{}, "Notified": notified{},
 		"Session": session{}, "User": user{}, "Destination": destination{},
 		"SessionPage": page[session]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},
 	}

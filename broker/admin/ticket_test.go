@@ -214,6 +214,7 @@ func TestTicketIsSecret(t *testing.T) {
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	bo, o := withTickets(t, auth.TicketOptions{PerSubject: 2})
 	bo.Logger, o.Logger = logger, logger
+	o.AccessToken = func(context.Context, string, string) (AccessToken, error) { return AccessToken{Token: "x"}, nil }
 	b := brokertest.New(t, bo)
 	h := newHandler(t, b, o)
 	const body = `{"user":"ann","roles":["staff"],"operation":"x"}`
@@ -242,7 +243,7 @@ func TestTicketIsSecret(t *testing.T) {
 	keep(do("POST", "/api/v1/tickets", body))
 	for _, rt := range (&api{}).routes() {
 		if rt.method == http.MethodGet {
-			path := strings.NewReplacer("{user}", "ann", "{id}", c.Session).Replace(rt.path)
+			path := strings.NewReplacer("{user}", "ann", "{provider}", "example", "{id}", c.Session).Replace(rt.path)
 			a := do("GET", path, "")
 			// There are no operations here, and that is said.
 			if a.status != http.StatusOK && !(a.status == http.StatusNotFound && strings.Contains(path, "{operationId}")) {

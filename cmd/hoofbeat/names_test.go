@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,4 +69,33 @@ auth:
 	closed(t, bob, 1008)
 	closed(t, byTicket, 1008)
 	refused(t, http.StatusUnauthorized, s.url, client.Options{Header: bearerHeader(p.opaque)})
+}
+
+// A back end gets the access token of a user who has signed in, and nobody else's.
+func TestTokenOfAUser(t *testing.T) {
+	p := newProvider(t)
+	d := newDoor(t)
+	s := d.leadTo(serve(t, []string{"HOOFBEAT_AUTH_OAUTH_0_CLIENT_SECRET=oauth-secret"}, "-c", oauthConfig(t, p, d.address)))
+	var got struct {
+		Token   string `json:"access_token"`
+		Expires int64  `json:"expires"`
+	}
+	if status := s.call(t, "GET", "/api/v1/users/ann/tokens/test", "", nil); status != http.StatusNotFound {
+		t.Errorf("before the login: HTTP %d", status)
+	}
+	login(t, s)
+	if status := s.call(t, "GET", "/api/v1/users/ann/tokens/test", "", &got); status != http.StatusOK {
+		t.Fatalf("HTTP %d", status)
+	}
+	p.mu.Lock()
+	granted := slices.Contains(p.secrets, got.Token)
+	p.mu.Unlock()
+	if !granted || got.Expires <= time.Now().Unix() {
+		t.Errorf("the provider has granted it: %v; it expires at %d", granted, got.Expires)
+	}
+	for _, path := range []string{"/api/v1/users/bob/tokens/test", "/api/v1/users/ann/tokens/other"} {
+		if status := s.call(t, "GET", path, "", nil); status != http.StatusNotFound {
+			t.Errorf("%s: HTTP %d", path, status)
+		}
+	}
 }

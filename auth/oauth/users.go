@@ -1,0 +1,73 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ErrNoList means that the [TokenStore] of the Client is no [TokenLister].
+var ErrNoList = errors.New("oauth: the token store cannot list its users")
+
+// TokenLister is an optional ability of a [TokenStore]: it names all entries, for
+// background work that concerns every user. [MemoryStore] and [FileStore] have it.
+type TokenLister interface {
+	// Keys returns the keys of all entries, in any order.
+	Keys(ctx context.Context) ([]Key, error)
+}
+
+// Keys returns the keys of all entries. It never fails.
+func (s *MemoryStore) Keys(context.Context) ([]Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return keysOf(s.tokens), nil
+}
+
+// Keys returns the keys of all entries. It never fails.
+func (s *FileStore) Keys(context.Context) ([]Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return keysOf(s.tokens), nil
+}
+
+func keysOf(tokens map[Key]*Token) []Key {
+	keys := make([]Key, 0, len(tokens))
+	for k := range tokens {
+		keys = append(keys, k)
+	}
+	return keys
+}
+
+// Users returns the users for whom there is a token of a provider, or was one that
+// has come to its end ([ErrReconsent]). The error is [ErrUnknownProvider],
+// [ErrNoList] or the store's.
+func (c *Client) Users(ctx context.Context, provider string) ([]string, error) {
+	if c.providers[provider] == nil {
+		return nil, ErrUnknownProvider
+	}
+	lister, ok := c.o.Store.(TokenLister)
+	if !ok {
+		return nil, ErrNoList
+	}
+	keys, err := lister.Keys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: token store: %w", err)
+	}
+	var users []string
+	for _, k := range keys {
+		if k.Provider == provider {
+			users = append(users, k.User)
+		}
+	}
+	return users, nil
+}
+
+// AccessToken is [Client.Token] with what is known of the token besides: its expiry
+// and scopes. The refresh token is not in it.
+func (c *Client) AccessToken(ctx context.Context, user, provider string) (*Token, error) {
+	t, err := c.current(ctx, Key{user, provider}, "")
+	if err != nil {
+		return nil, err
+	}
+	return &Token{Access: t.Access, Expires: t.Expires, Scopes: t.Scopes, Subject: t.Subject}, nil
+}

@@ -1,0 +1,29 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hoofbeat/hoofbeat/auth/oauth"
+	"github.com/hoofbeat/hoofbeat/broker/admin"
+)
+
+// accessToken is what the admin API hands out of the tokens of auth.oauth; nil
+// without that.
+func (w *who) accessToken() func(ctx context.Context, user, provider string) (admin.AccessToken, error) {
+	if w.login == nil {
+		return nil
+	}
+	return func(ctx context.Context, user, provider string) (admin.AccessToken, error) {
+		t, err := w.login.AccessToken(ctx, user, provider)
+		switch {
+		case errors.Is(err, oauth.ErrNoToken), errors.Is(err, oauth.ErrUnknownProvider):
+			return admin.AccessToken{}, admin.ErrNoToken
+		case errors.Is(err, oauth.ErrReconsent):
+			return admin.AccessToken{}, admin.ErrReconsent
+		case err != nil:
+			return admin.AccessToken{}, err
+		}
+		return admin.AccessToken{Token: t.Access, Expires: t.Expires, Scopes: t.Scopes}, nil
+	}
+}
