@@ -11,8 +11,7 @@
 //	clients/browser.mjs      clients/page in Chromium
 //	gostomp_test.go          go-stomp, over TCP and over WebSocket
 //
-// Names such as C-3 or trap 41 in the tests are those of the statements and
-// protocol traps that they hold the broker to.
+// Names such as C-3 or trap 41 in the tests are those of docs/contract.md.
 //
 // A Go test starts the broker and a script, gives it the addresses as JSON in
 // its only argument, and reads what it prints: one JSON line for each test it
