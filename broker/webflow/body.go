@@ -52,6 +52,12 @@ func waiting(webSocketID string) []byte {
 	return append(appendID(nil, webSocketID), `,"authResult":null}`...)
 }
 
+// polling is the answer to who exchanges a ticket for a poll token.
+func polling(webSocketID, pollToken string) []byte {
+	b := append(appendID(nil, webSocketID), `,"pollToken":`...)
+	return append(appendString(b, pollToken), '}')
+}
+
 func appendID(b []byte, webSocketID string) []byte {
 	return appendString(append(b, `{"webSocketId":`...), webSocketID)
 }

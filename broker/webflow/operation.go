@@ -55,7 +55,7 @@ type operation struct {
 	owner       Owner
 
 	at    *client // the session that registered it last, gone or not
-	token token   // of that registration
+	token token   // of that registration, or of who polls and has never registered
 
 	expires int64 // when it ends, as Flow.now counts
 	grace   int64 // when it is abandoned, 0 if it is not about to be
@@ -153,9 +153,10 @@ func (f *Flow) MayWait(p *auth.Principal, operationID string) bool {
 	return op != nil && op.id == operationID && op.owner.User == p.Name
 }
 
-// knows reports whether s is the poll token of the latest registration.
+// knows reports whether s is the poll token, which an operation does not have before
+// it was registered or a ticket exchanged.
 func (op *operation) knows(s string) bool {
-	return s != "" && op.registration > 0 && subtle.ConstantTimeCompare([]byte(s), []byte(op.token.String())) == 1
+	return s != "" && op.token != (token{}) && subtle.ConstantTimeCompare([]byte(s), []byte(op.token.String())) == 1
 }
 
 // register makes c the session that waits for op. The session that did so before

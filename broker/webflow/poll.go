@@ -1,8 +1,7 @@
 package webflow
 
 import (
-	"errors"
-	"net/http"
+	"crypto/rand"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 )
@@ -13,7 +12,7 @@ type Caller struct {
 	// nobody, who needs the token.
 	Principal *auth.Principal
 	// PollToken is the `poll-token` header of the reply to the latest
-	// registration of the operation.
+	// registration of the operation, or what [Flow.PollToken] has returned.
 	PollToken string
 }
 
@@ -48,37 +47,32 @@ func (f *Flow) mayPoll(op *operation, caller Caller) bool {
 	return op.knows(caller.PollToken) || caller.Principal != nil && f.mayRegister(op, caller.Principal, "", "")
 }
 
-// Handler serves GET /operations/{webSocketId}/result for pages that cannot have
-// a WebSocket: {"webSocketId":"…","authResult":"…"}, null while there is no result.
-// A caller shows a `poll-token` header, or identify says who he is, by his session
-// cookie or bearer token; it may be nil, and returns nil for a caller whom it does
-// not know. Answers are 200, 404 for operations that do not exist and for others'
-// alike, and 429 with Retry-After for more polls than [Options.PollInterval] allows.
-// None may be stored.
-func (f *Flow) Handler(identify func(*http.Request) *auth.Principal) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /operations/{webSocketId}/result", func(w http.ResponseWriter, r *http.Request) {
-		caller := Caller{PollToken: r.Header.Get(pollTokenHeader)}
-		if identify != nil {
-			caller.Principal = identify(r)
-		}
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Content-Type", "application/json")
-		state, err := f.Result(r.PathValue("webSocketId"), caller)
-		status, body := http.StatusOK, []byte(nil)
-		switch {
-		case errors.Is(err, ErrTooOften):
-			w.Header().Set("Retry-After", "1")
-			status, body = http.StatusTooManyRequests, []byte(`{"error":"too_many_requests"}`)
-		case err != nil:
-			status, body = http.StatusNotFound, []byte(`{"error":"not_found"}`)
-		case state.Result == "":
-			body = waiting(state.WebSocketID)
-		default:
-			body = notification(state.WebSocketID, state.Result)
-		}
-		w.WriteHeader(status)
-		_, _ = w.Write(body) // who does not read the answer polls again
-	})
-	return mux
+// PollToken returns a token with which the caller may poll the operation until it
+// ends or a session registers it: what a page without a WebSocket exchanges its
+// ticket for. All who may poll an operation of a known owner get the same token, as
+// does who has registered it; one that is anyone's has a new token for each
+// stranger, and what the others have is void.
+//
+// ErrUnknown is the answer about an operation that does not exist and about one
+// that is somebody else's.
+func (f *Flow) PollToken(webSocketID string, caller Caller) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	op := f.byWebSocketID[webSocketID]
+	if op == nil || !f.mayPoll(op, caller) {
+		return "", ErrUnknown
+	}
+	if op.token == (token{}) || !op.shares(caller) {
+		_, _ = rand.Read(op.token[:]) // never fails
+	}
+	return op.token.String(), nil
+}
+
+// shares reports whether the token that op has is also the caller's, who may poll.
+func (op *operation) shares(caller Caller) bool {
+	if !op.owner.Anyone || op.knows(caller.PollToken) {
+		return true
+	}
+	p := caller.Principal
+	return op.registered() && !p.Anonymous() && op.at.principal != nil && op.at.principal.Name == p.Name
 }

@@ -203,3 +203,45 @@ auth:
 		}
 	}
 }
+
+// A page that is bound to an operation by its ticket, and can open no WebSocket,
+// exchanges the ticket once for a token to poll with.
+func TestWebFlowPollWithATicket(t *testing.T) {
+	s := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_ENABLED=true"})
+	env := []string{"HOOFBEAT_ADMIN_URL=" + s.admin, "HOOFBEAT_ADMIN_TOKEN=" + s.token(t)}
+	var opened struct {
+		WebSocketID string `json:"websocket_id"`
+	}
+	if status := s.call(t, "PUT", "/api/v1/operations/payment", `{}`, &opened); status != http.StatusCreated {
+		t.Fatalf("HTTP %d", status)
+	}
+	mint := func(operation string) string {
+		t.Helper()
+		var ticket struct{ Ticket string }
+		if status := s.call(t, "POST", "/api/v1/tickets", `{"user":"visitor","operation":"`+operation+`"}`, &ticket); status != http.StatusCreated {
+			t.Fatalf("HTTP %d", status)
+		}
+		return ticket.Ticket
+	}
+	exchange := func(ticket string) (int, string) {
+		return send(t, http.DefaultClient, "POST", s.web()+"/operations/"+opened.WebSocketID+"/poll-token",
+			http.Header{"Authorization": {"Ticket " + ticket}}, "")
+	}
+	ticket := mint("payment")
+	status, body := exchange(ticket)
+	var got struct{ PollToken string }
+	if err := json.Unmarshal([]byte(body), &got); err != nil || status != 200 || got.PollToken == "" {
+		t.Fatalf("HTTP %d %s", status, body)
+	}
+	if status, body := exchange(ticket); status != 401 || body != `{"error":"invalid_ticket"}` {
+		t.Errorf("a spent ticket: HTTP %d %s", status, body)
+	}
+	s.logged(t, "a ticket to poll with was not taken", 1)
+	if status, _ := exchange(mint("other")); status != 404 {
+		t.Errorf("the ticket of another operation: HTTP %d", status)
+	}
+	run(t, 0, env, "notify", "payment", "CONFIRMED")
+	if status, body := poll(t, s, opened.WebSocketID, http.Header{"Poll-Token": {got.PollToken}}); status != 200 || body != result(opened.WebSocketID, `"CONFIRMED"`) {
+		t.Errorf("poll: HTTP %d %s", status, body)
+	}
+}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -33,4 +34,14 @@ func (w *who) holder(r *http.Request) *auth.Principal {
 		}
 	}
 	return nil
+}
+
+// spendTicket returns whom a ticket is for, which is exchanged for a poll token. Why
+// one is not taken is in the log only.
+func (w *who) spendTicket(ctx context.Context, ticket, origin string) (*auth.Principal, error) {
+	p, err := w.tickets.Consume(ctx, ticket, origin)
+	if err != nil {
+		w.log.Info("a ticket to poll with was not taken", "error", err)
+	}
+	return p, err
 }

@@ -24,7 +24,10 @@ func (a *App) publicHandler() http.Handler {
 		mux.Handle("/oauth/", a.who.login.Handler())
 	}
 	if a.flow != nil {
-		mux.Handle(pollPath, a.flow.Handler(a.who.identify))
+		polls := a.pollHandler()
+		for _, path := range pollPaths {
+			mux.Handle(path, polls)
+		}
 	}
 	if path != "/" {
 		mux.Handle("/", a.nothingHere())

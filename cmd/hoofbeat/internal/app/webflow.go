@@ -1,13 +1,20 @@
 package app
 
 import (
+	"net/http"
+
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// pollPath is where [webflow.Flow.Handler] answers, whatever the method.
-const pollPath = "/operations/{webSocketId}/result"
+// pollPaths are where [webflow.Flow.PollHandler] answers, whatever the method.
+var pollPaths = []string{"/operations/{webSocketId}/result", "/operations/{webSocketId}/poll-token"}
+
+// pollHandler serves pages that wait without a WebSocket.
+func (a *App) pollHandler() http.Handler {
+	return a.flow.PollHandler(webflow.HandlerOptions{Identify: a.who.identify, Ticket: a.who.spendTicket})
+}
 
 // makeFlow adds Web Flow to the broker, if it is asked for.
 func (a *App) makeFlow() error {

@@ -21,6 +21,7 @@ import (
 // it shares one Store, so a revocation reaches it all. What the configuration
 // does not ask for is nil.
 type who struct {
+	log     *slog.Logger
 	store   *auth.Store
 	tickets *auth.Tickets
 	bearer  *bearer.Verifier
@@ -35,7 +36,7 @@ type who struct {
 }
 
 func newWho(c *config.Config, log *slog.Logger) (*who, error) {
-	w := &who{store: auth.NewStore()}
+	w := &who{store: auth.NewStore(), log: log}
 	if err := checkNames(nameSpaces(c)...); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,129 @@
+package webflow
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// HandlerOptions say how [Flow.PollHandler] knows who asks. The zero value knows
+// callers by their poll token only.
+type HandlerOptions struct {
+	// Identify returns who makes a request, by a session cookie or bearer token, and
+	// nil for a caller whom it does not know. Nil means that nobody is known so.
+	Identify func(*http.Request) *auth.Principal
+	// Ticket spends a ticket that a page of that origin ("" if the request has none)
+	// exchanges for a poll token: [auth.Tickets.Consume]. An error is answered with
+	// 401. Nil means that tickets are not taken.
+	Ticket func(ctx context.Context, ticket, origin string) (*auth.Principal, error)
+}
+
+// Handler is [Flow.PollHandler] with Identify alone, which may be nil.
+func (f *Flow) Handler(identify func(*http.Request) *auth.Principal) http.Handler {
+	return f.PollHandler(HandlerOptions{Identify: identify})
+}
+
+// PollHandler serves pages that cannot have a WebSocket.
+//
+// GET /operations/{webSocketId}/result answers {"webSocketId":"…","authResult":"…"},
+// null while there is no result. A caller shows a `poll-token` header, or Identify
+// says who he is.
+//
+// POST /operations/{webSocketId}/poll-token answers
+// {"webSocketId":"…","pollToken":"…"} to whoever may poll. It is how a page that has
+// nothing but a ticket begins: it sends "Authorization: Ticket …" once. The ticket
+// is spent whatever the answer is. GET takes no ticket, because a browser or a proxy
+// may repeat a GET.
+//
+// Answers are 200, 401 for a ticket that is not good, 404 for operations that do not
+// exist and for others' alike, and 429 with Retry-After for more polls than
+// [Options.PollInterval] allows. None may be stored.
+func (f *Flow) PollHandler(o HandlerOptions) http.Handler {
+	h := &pollHandler{f, o}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /operations/{webSocketId}/result", h.result)
+	mux.HandleFunc("POST /operations/{webSocketId}/poll-token", h.pollToken)
+	return mux
+}
+
+type pollHandler struct {
+	f *Flow
+	o HandlerOptions
+}
+
+func (h *pollHandler) result(w http.ResponseWriter, r *http.Request) {
+	state, err := h.f.Result(r.PathValue("webSocketId"), h.caller(r))
+	switch {
+	case err != nil:
+		refusePoll(w, err)
+	case state.Result == "":
+		answerPoll(w, http.StatusOK, waiting(state.WebSocketID))
+	default:
+		answerPoll(w, http.StatusOK, notification(state.WebSocketID, state.Result))
+	}
+}
+
+func (h *pollHandler) pollToken(w http.ResponseWriter, r *http.Request) {
+	caller := h.caller(r)
+	if ticket, ok := ticketOf(r); ok && h.o.Ticket != nil {
+		p, err := h.o.Ticket(r.Context(), ticket, r.Header.Get("Origin"))
+		if err != nil {
+			w.Header().Set("WWW-Authenticate", "Ticket")
+			answerPoll(w, http.StatusUnauthorized, []byte(`{"error":"invalid_ticket"}`))
+			return
+		}
+		caller = Caller{Principal: p}
+	}
+	id := r.PathValue("webSocketId")
+	token, err := h.f.PollToken(id, caller)
+	if err != nil {
+		refusePoll(w, err)
+		return
+	}
+	w.Header().Set(pollTokenHeader, token)
+	answerPoll(w, http.StatusOK, polling(id, token))
+}
+
+func (h *pollHandler) caller(r *http.Request) Caller {
+	caller := Caller{PollToken: r.Header.Get(pollTokenHeader)}
+	if h.o.Identify != nil {
+		caller.Principal = h.o.Identify(r)
+	}
+	return caller
+}
+
+// ticketOf returns the ticket of the Authorization header. Two such headers are as
+// bad as a wrong ticket.
+func ticketOf(r *http.Request) (ticket string, ok bool) {
+	all := r.Header.Values("Authorization")
+	if len(all) == 0 {
+		return "", false
+	}
+	scheme, ticket, _ := strings.Cut(all[0], " ")
+	if !strings.EqualFold(scheme, "ticket") {
+		return "", false
+	}
+	if len(all) > 1 {
+		return "", true
+	}
+	return strings.TrimSpace(ticket), true
+}
+
+func refusePoll(w http.ResponseWriter, err error) {
+	if errors.Is(err, ErrTooOften) {
+		w.Header().Set("Retry-After", "1")
+		answerPoll(w, http.StatusTooManyRequests, []byte(`{"error":"too_many_requests"}`))
+		return
+	}
+	answerPoll(w, http.StatusNotFound, []byte(`{"error":"not_found"}`))
+}
+
+func answerPoll(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // who does not read the answer polls again
+}

@@ -1,0 +1,121 @@
+package webflow_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/webflow"
+)
+
+// exchange posts for a poll token with the value of an Authorization header.
+func exchange(h http.Handler, id, authorization string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/operations/"+id+"/poll-token", nil)
+	r.Header.Set("Authorization", authorization)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// pollToken returns the token that an answer has, in its body and its header.
+func pollToken(t *testing.T, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	var got struct{ WebSocketID, PollToken string }
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 {
+		t.Fatalf("HTTP %d %s: %v", w.Code, w.Body, err)
+	}
+	if got.WebSocketID != "ws-op" || len(got.PollToken) != 22 || w.Header().Get("Poll-Token") != got.PollToken {
+		t.Fatalf("%+v, header %q", got, w.Header().Get("Poll-Token"))
+	}
+	wantAnswer(t, w, 200, `{"webSocketId":"ws-op","pollToken":"`+got.PollToken+`"}`)
+	return got.PollToken
+}
+
+// withTickets returns a handler that takes tickets, and what mints them.
+func withTickets(t *testing.T, f *webflow.Flow) (http.Handler, func(name, operation string) string) {
+	t.Helper()
+	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.PollHandler(webflow.HandlerOptions{Ticket: tickets.Consume}), func(name, operation string) string {
+		t.Helper()
+		ticket, err := tickets.Mint(context.Background(), auth.Grant{Principal: &auth.Principal{Name: name}, Operation: operation})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ticket.Value
+	}
+}
+
+// A page that has a ticket and no WebSocket polls from the beginning to the end.
+func TestTicketIsExchangedForAPollToken(t *testing.T) {
+	_, f := start(t, webflow.Options{PollInterval: -1})
+	open(t, f, "op", webflow.Owner{})
+	h, mint := withTickets(t, f)
+	ticket := mint("visitor", "op")
+	token := pollToken(t, exchange(h, "ws-op", "Ticket "+ticket))
+	wantAnswer(t, poll(h, "ws-op", "", token), 200, stillWait)
+	notify(t, f, "op", "CONFIRMED", false)
+	wantAnswer(t, poll(h, "ws-op", "", token), 200, confirmed)
+
+	again := exchange(h, "ws-op", "Ticket "+ticket)
+	wantAnswer(t, again, 401, `{"error":"invalid_ticket"}`)
+	if got := again.Header().Get("WWW-Authenticate"); got != "Ticket" {
+		t.Errorf("WWW-Authenticate is %q", got)
+	}
+	// Another page of the same owner takes nothing from the first.
+	if second := pollToken(t, exchange(h, "ws-op", "ticket "+mint("visitor-2", "op"))); second != token {
+		t.Error("the second page of the owner has another token")
+	}
+}
+
+func TestTicketOfAnotherIsExchangedForNothing(t *testing.T) {
+	_, f := start(t, webflow.Options{PollInterval: -1})
+	open(t, f, "op", webflow.Owner{})
+	open(t, f, "anns", user("ann"))
+	h, mint := withTickets(t, f)
+	for _, x := range []struct{ id, ticket string }{
+		{"ws-op", mint("visitor", "")}, {"ws-op", mint("visitor", "other")}, {"ws-none", mint("visitor", "op")},
+		{"ws-anns", mint("bob", "")}, {"ws-anns", mint("ann", "op")},
+	} {
+		wantAnswer(t, exchange(h, x.id, "Ticket "+x.ticket), 404, notFound)
+		wantAnswer(t, exchange(h, x.id, "Ticket "+x.ticket), 401, `{"error":"invalid_ticket"}`) // it is spent
+	}
+	for _, authorization := range []string{"Ticket", "Ticket x", "Ticket  "} {
+		wantAnswer(t, exchange(h, "ws-op", authorization), 401, `{"error":"invalid_ticket"}`)
+	}
+	// A ticket is no way to poll, and is not spent by it.
+	ticket := mint("visitor", "op")
+	r := httptest.NewRequest("GET", "/operations/ws-op/result?ticket="+ticket, nil)
+	r.Header.Set("Authorization", "Ticket "+ticket)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	wantAnswer(t, w, 404, notFound)
+	wantAnswer(t, exchange(f.Handler(nil), "ws-op", "Ticket "+ticket), 404, notFound) // no tickets there
+	pollToken(t, exchange(h, "ws-op", "Ticket "+ticket))
+}
+
+// What is anyone's has a token for one at a time, so that a stranger never has the
+// token of who registers it.
+func TestPollTokensOfAnOpenOperation(t *testing.T) {
+	b, f := start(t, webflow.Options{PollInterval: -1})
+	open(t, f, "op", anyone)
+	h, mint := withTickets(t, f)
+	first := pollToken(t, exchange(h, "ws-op", "Ticket "+mint("bob", "")))
+	second := pollToken(t, exchange(h, "ws-op", "Ticket "+mint("ann", "")))
+	wantAnswer(t, poll(h, "ws-op", "", first), 404, notFound)
+	wantAnswer(t, poll(h, "ws-op", "", second), 200, stillWait)
+
+	c := page(t, b, "alice", "auto")
+	c.register("ws-op")
+	token := want(t, c, accepted("ws-op"))[0].Get("poll-token")
+	wantAnswer(t, poll(h, "ws-op", "", second), 404, notFound)
+	wantAnswer(t, exchange(h, "ws-op", "Ticket "+mint("bob", "")), 404, notFound)
+	if got := pollToken(t, exchange(h, "ws-op", "Ticket "+mint("alice", ""))); got != token {
+		t.Error("who has registered it has lost the token of the reply")
+	}
+}
