@@ -87,7 +87,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 // CONNECT. The figures are printed with -v.
 func TestIdleConnectionsAreCheap(t *testing.T) {
 	const n = 1000
-	srv := brokertest.Start(t, broker.Options{Limits: broker.Limits{UnauthenticatedPerAddress: n, Unauthenticated: n, LoginFailures: -1}, ConnectDeadline: -1}) // all connect at once, as one user
+	srv := brokertest.Start(t, broker.Options{Limits: broker.Limits{UnauthenticatedPerAddress: n, Unauthenticated: n}, ConnectDeadline: -1}) // all connect at once, as one user
 	measure := func() (goroutines int, octets int64) {
 		for range 3 {
 			runtime.GC()

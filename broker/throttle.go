@@ -17,7 +17,7 @@ import (
 const (
 	pace         = 50 * time.Millisecond // between two tries of a network with too many failures
 	maxThrottled = 16384                 // keys remembered
-	maxHeld      = 64                    // tries that wait for one key
+	maxHeld      = 1024                  // tries that wait for one key
 )
 
 // A throttle slows down guessing of passcodes. A try is counted before the

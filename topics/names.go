@@ -305,6 +305,10 @@ func (n *Names) Canonical(d Destination) string {
 		return Collapse(n.prefixes.App[0] + d.Path)
 	case d.Kind == UserNamed && strings.Contains(d.Name, "%"):
 		return n.UserDestination(d.User, Collapse(d.Path))
+	case d.Kind == UserPrivate && strings.Contains(d.Name, "%2f"):
+		// A rule that names a user is written with %2F, and must not be missed by a
+		// name that only looks like a private destination.
+		return Collapse(strings.ReplaceAll(d.Name, "%2f", "%2F"))
 	default:
 		return Collapse(d.Name)
 	}
