@@ -103,16 +103,16 @@ func (s *Store) revokeCredential(r Revocation, now time.Time) {
 	if until.IsZero() && !strings.HasPrefix(r.Credential, ticketCredential) {
 		until = forever
 	}
-	key := revocationKey(r.Credential)
+	key := strings.Clone(revocationKey(r.Credential)) // what it is part of may be large
 	until = latest(until, now.Add(MaxTicketTTL), s.credentials.until(key))
 	s.credentials.keep(key, until, now)
 	s.credentials.bound(MaxRevocations)
 }
 
-// revocationKey is what is kept of a credential's id: memory of its own, and not much.
+// revocationKey names a credential among those that are revoked: by its id, or by a digest of a long one.
 func revocationKey(credential string) string {
 	if len(credential) <= longestKept {
-		return strings.Clone(credential)
+		return credential
 	}
 	sum := sha256.Sum256([]byte(credential))
 	return string(sum[:])
