@@ -205,3 +205,22 @@ func TestContractReadsIDs(t *testing.T) {
 		}
 	}
 }
+
+// TestArchitectureNamesFiles: the walks of docs/architecture.md lead through
+// files that exist.
+func TestArchitectureNamesFiles(t *testing.T) {
+	root := os.DirFS("..")
+	text, err := fs.ReadFile(root, "docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`([a-z]+/[a-z/_]+\\.go)`").FindAllSubmatch(text, -1)
+	if len(named) < 20 {
+		t.Errorf("it names %d files only", len(named))
+	}
+	for _, m := range named {
+		if _, err := fs.Stat(root, string(m[1])); err != nil {
+			t.Errorf("it names a file that is not there: %v", err)
+		}
+	}
+}
