@@ -121,6 +121,7 @@ func (a *api) routes() []route {
 		{"POST", "/api/v1/users/{user}/messages", a.publishToUser},
 		{"POST", "/api/v1/tickets", a.mint},
 		{"POST", "/api/v1/revocations", a.revoke},
+		{"GET", "/api/v1/operations", a.operations},
 		{"GET", "/api/v1/operations/{operationId}", a.operation},
 		{"PUT", "/api/v1/operations/{operationId}", a.open},
 		{"POST", "/api/v1/operations/{operationId}/result", a.notify},

@@ -21,6 +21,7 @@
 //	curl -H "$A" --json '{"user":"ann"}' localhost:8081/api/v1/revocations
 //	curl -H "$A" -X PUT --json '{"owner":{"user":"ann"},"ttl":120}' localhost:8081/api/v1/operations/ID
 //	curl -H "$A" --json '{"result":"CONFIRMED"}' localhost:8081/api/v1/operations/ID/result
+//	curl -H "$A" 'localhost:8081/api/v1/operations?user=ann&registered=true'
 //	curl -H "$A" localhost:8081/api/v1/stats
 //	curl -H "$A" 'localhost:8081/api/v1/sessions?user=ann&sort=pending&limit=10'
 //	curl -H "$A" localhost:8081/api/v1/sessions/ID

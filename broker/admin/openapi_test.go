@@ -81,6 +81,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 				"/api/v1/users/{user}/messages":           {"200", "503"},
 				"/api/v1/tickets":                         {"201", "404", "409", "503"},
 				"/api/v1/revocations":                     {"200", "404"},
+				"/api/v1/operations":                      {"200", "404"},
 				"/api/v1/operations/{operationId}":        map[string][]string{"get": {"200", "404"}, "put": {"201", "404", "409", "503"}}[method],
 				"/api/v1/operations/{operationId}/result": {"200", "404", "409", "503"},
 				"/api/v1/sessions/{id}":                   {"404"},
@@ -112,7 +113,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		"Published": published{}, "Purged": purged{}, "Delivered": delivered{}, "Stats": stats{}, "Health": health{}, "Problem": problem{},
 		"AccessToken": grantedToken{}, "Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Waiting": waiting{}, "Notified": notified{},
 		"Session": session{}, "User": user{}, "Destination": destination{},
-		"SessionPage": page[session]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},
+		"SessionPage": page[session]{}, "WaitingPage": page[waiting]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},
 	}
 	for name, v := range types {
 		var fields, required []string

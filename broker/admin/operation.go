@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,11 +77,42 @@ func (a *api) operation(w http.ResponseWriter, r *http.Request) *problem {
 	if !ok {
 		return unflowed(webflow.ErrUnknown)
 	}
-	return writeJSON(w, http.StatusOK, waiting{
+	return writeJSON(w, http.StatusOK, asWaiting(&o))
+}
+
+func asWaiting(o *webflow.Info) waiting {
+	return waiting{
 		OperationID: o.ID, WebSocketID: o.WebSocketID, User: o.Owner.User, Anyone: o.Owner.Anyone,
 		Registered: o.Registered, Session: o.Session, Result: o.Result, Terminal: o.Terminal,
 		Delivered: o.Delivered, Acked: o.Acked, Expires: o.Expires.Unix(),
+	}
+}
+
+// operations lists operations by their id: of one user (an empty name means those
+// that are no user's), and those that a page waits for now or not, if asked for.
+func (a *api) operations(w http.ResponseWriter, r *http.Request) *problem {
+	if a.flow == nil {
+		return noFlow()
+	}
+	q, p := query(r, "user", "registered", "offset", "limit")
+	if p != nil {
+		return p
+	}
+	registered, p := choice(q, "registered", "true", "false")
+	if p != nil {
+		return p
+	}
+	var all []waiting
+	for o := range a.flow.Operations() {
+		if q.Has("user") && o.Owner.User != q.Get("user") || q.Has("registered") && o.Registered != (registered == "true") {
+			continue
+		}
+		all = append(all, asWaiting(&o))
+	}
+	slices.SortFunc(all, func(x, y waiting) int {
+		return cmp.Or(cmp.Compare(x.OperationID, y.OperationID), cmp.Compare(x.WebSocketID, y.WebSocketID))
 	})
+	return answerPage(w, q, all)
 }
 
 // notify reports a result of the operation in the path.

@@ -311,3 +311,61 @@ func TestOperationAfterClose(t *testing.T) {
 	s.do(t, "PUT", "/api/v1/operations/x", `{}`).problem(t, http.StatusServiceUnavailable, "no operations are taken any more")
 	s.do(t, "POST", "/api/v1/operations/x/result", `{"result":"CONFIRMED"}`).problem(t, http.StatusServiceUnavailable, "no operations are taken any more")
 }
+
+func TestOperationsAreListed(t *testing.T) {
+	s, _ := startFlow(t, webflow.Options{Registration: webflow.Open})
+	anns := s.announce(t, "pay", `{"owner":{"user":"ann"}}`)
+	s.announce(t, "login", `{}`)
+	s.announce(t, "bobs", `{"owner":{"user":"bob"}}`)
+	register(t, s.page(t, "login", "ann"), anns, true)
+	register(t, s.page(t), "named by the page", true)
+	s.report(t, "bobs", "AUTH_FAILED")
+	for query, want := range map[string]struct {
+		total int
+		ids   string
+	}{
+		"":                              {4, " bobs login pay"},
+		"?user=ann":                     {1, "pay"},
+		"?user=":                        {2, " login"},
+		"?user=nobody":                  {0, ""},
+		"?registered=true":              {2, " pay"},
+		"?registered=false":             {2, "bobs login"},
+		"?registered=true&user=ann":     {1, "pay"},
+		"?limit=2&offset=1":             {4, "bobs login"},
+		"?offset=9":                     {4, ""},
+		"?user=bob&limit=1&offset=0":    {1, "bobs"},
+		"?registered=false&user=ann":    {0, ""},
+		"?registered=false&limit=1":     {2, "bobs"},
+		"?registered=true&limit=1":      {2, ""},
+		"?registered=true&offset=1":     {2, "pay"},
+		"?registered=false&user=bob":    {1, "bobs"},
+		"?registered=false&user=":       {1, "login"},
+		"?user=&registered=true&limit=": {-1, `the parameter "limit" must be a number`},
+		"?registered=1":                 {-1, `the parameter "registered" must be one of true, false`},
+		"?sort=user":                    {-1, `there is no parameter "sort", only user, registered, offset, limit`},
+	} {
+		answer := s.do(t, "GET", "/api/v1/operations"+query, "")
+		if want.total < 0 {
+			answer.problem(t, http.StatusBadRequest, want.ids)
+			continue
+		}
+		var got page[waiting]
+		answer.json(t, http.StatusOK, &got)
+		var ids []string
+		for _, o := range got.Items {
+			ids = append(ids, o.OperationID)
+			var one waiting
+			if o.OperationID != "" {
+				s.do(t, "GET", "/api/v1/operations/"+o.OperationID, "").json(t, http.StatusOK, &one)
+				if one != o {
+					t.Errorf("listed %+v, shown %+v", o, one)
+				}
+			}
+		}
+		if got.Total != want.total || strings.Join(ids, " ") != want.ids {
+			t.Errorf("%q: %d, %q, want %d, %q", query, got.Total, ids, want.total, want.ids)
+		}
+	}
+	none := start(t, broker.Options{}, Options{})
+	none.do(t, "GET", "/api/v1/operations", "").problem(t, http.StatusNotFound, "admin.Options.Flow is not set")
+}

@@ -280,43 +280,6 @@ func (f *Flow) remove(op *operation) {
 	}
 }
 
-// Info is an operation at one moment.
-type Info struct {
-	ID          string
-	WebSocketID string
-	Owner       Owner
-	Registered  bool      // a connected session waits for it
-	Session     string    // that session, or the last one that did; "" if none ever did
-	Result      string    // the latest result, "" while there is none
-	Terminal    bool      // no other will follow
-	Delivered   bool      // the result was handed to a session
-	Acked       bool      // and the page has acknowledged it
-	Expires     time.Time // when it is forgotten
-}
-
-// Lookup returns the operation with that id, and whether there is one.
-func (f *Flow) Lookup(operationID string) (Info, bool) {
-	if !validText(operationID, auth.MaxOperationBytes) {
-		return Info{}, false
-	}
-	derived := f.derive(operationID)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	op := f.find(operationID, derived)
-	if op == nil {
-		return Info{}, false
-	}
-	i := Info{
-		ID: operationID, WebSocketID: op.webSocketID, Owner: op.owner, Registered: op.registered(),
-		Result: op.result.text, Terminal: op.result.terminal, Delivered: op.result.offered, Acked: op.result.acked,
-		Expires: f.start.Add(time.Duration(op.expires)),
-	}
-	if op.at != nil {
-		i.Session = op.at.session
-	}
-	return i, true
-}
-
 // Stats are numbers of this moment.
 type Stats struct {
 	Operations int // known, registered or not
