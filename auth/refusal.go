@@ -21,6 +21,9 @@ type Refusal struct {
 	Reason string
 	// Challenge is the WWW-Authenticate header of a refusal at the handshake, none if empty (RFC 6750 section 3).
 	Challenge string
+	// Origin, if set, is the Origin of the page that was refused, and Key the key of the configuration, as the binary
+	// calls it, that lets it in. They are in the answer at the handshake, for whoever debugs the page.
+	Origin, Key string
 }
 
 const defaultReason = "authentication failed"
@@ -44,8 +47,9 @@ func (r *Refusal) StatusCode() int {
 	return r.Status
 }
 
-// WriteRefusal answers an HTTP request that was refused with {"error":"…"}, the text of the [*Refusal] in err, its
-// status, and the Retry-After and WWW-Authenticate headers that belong to it. Any other err, nil included, is answered
+// WriteRefusal answers an HTTP request that was refused with {"error":"…"}, the text of the [*Refusal] in err,
+// with "origin" and "key" beside it if there are such, its status, and the Retry-After and WWW-Authenticate headers that
+// belong to it. Any other err, nil included, is answered
 // as an empty Refusal would be.
 func WriteRefusal(w http.ResponseWriter, err error) {
 	var r *Refusal
@@ -59,8 +63,10 @@ func WriteRefusal(w http.ResponseWriter, err error) {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((r.RetryAfter+time.Second-1)/time.Second), 10))
 	}
 	writeJSON(w, r.StatusCode(), struct {
-		Error string `json:"error"`
-	}{r.Error()})
+		Error  string `json:"error"`
+		Origin string `json:"origin,omitempty"`
+		Key    string `json:"key,omitempty"`
+	}{r.Error(), r.Origin, r.Key})
 }
 
 // writeJSON answers with what must not be kept by anybody in between.

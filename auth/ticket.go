@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // MaxTicketTTL is the longest that a ticket may live. What lives longer should be a credential of its own.
@@ -84,8 +86,8 @@ var (
 // claim returns the principal that a ticket for g lets in, and the origin it is bound to.
 func (g *Grant) claim() (p *Principal, origin string, err error) {
 	if g.Origin != "" {
-		o, ok := parseOrigin(g.Origin)
-		if !ok {
+		o, err := httpsec.Parse(g.Origin)
+		if err != nil {
 			return nil, "", ErrOrigin
 		}
 		origin = o.String()

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // HandlerOptions say who may ask [Tickets.Handler] for a ticket. With none of Bearer, Passcode and Session nobody may.
@@ -24,9 +27,13 @@ type HandlerOptions struct {
 	// looked at. Only POST, and only from an allowed origin, gets a ticket by a cookie.
 	Session func(r *http.Request) (*Principal, bool)
 	// Origins are web origins whose pages may ask besides the handler's own: https://app.example.com, or
-	// https://*.example.com for all below. They get the CORS headers that they need. "*" allows all and is an error
-	// with Session, because then any page could get tickets in the name of its visitors.
+	// https://*.example.com for all below, see [httpsec.NewList]. They get the CORS headers that they need. "*" allows
+	// all and is an error with Session, as "null" and "file://" are, because then any page could get tickets in the
+	// name of its visitors.
 	Origins []string
+	// OnForeignOrigin, if set, is told of each request that is refused with 403 for its Origin, to log it, before it is
+	// answered. It is called concurrently.
+	OnForeignOrigin func(r *http.Request)
 	// MayWait reports whether p may have a ticket for an operation that somebody else announced, as
 	// broker/webflow.Flow.MayWait does. An error is answered with 503. It is asked at most as often as p gets tickets.
 	// Nil means nobody may: a request that names an operation is answered with 403, unless the principal that Bearer
@@ -62,12 +69,12 @@ const maxTicketRequest = 4096
 //
 // The error is about o.Origins.
 func (t *Tickets) Handler(o HandlerOptions) (http.Handler, error) {
-	origins, err := parseOrigins(o.Origins)
+	origins, err := httpsec.NewList(o.Origins)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("auth: HandlerOptions.Origins: %w", err)
 	}
-	if origins.any && o.Session != nil {
-		return nil, errors.New(`auth: HandlerOptions.Origins: "*" cannot be combined with cookies, that is with Session`)
+	if anybody := origins.Anybody(); anybody != "" && o.Session != nil {
+		return nil, fmt.Errorf("auth: HandlerOptions.Origins: %q cannot be combined with cookies, that is with Session: pages of any site can have that origin", anybody)
 	}
 	return &ticketHandler{tickets: t, o: o, origins: origins}, nil
 }
@@ -75,7 +82,7 @@ func (t *Tickets) Handler(o HandlerOptions) (http.Handler, error) {
 type ticketHandler struct {
 	tickets *Tickets
 	o       HandlerOptions
-	origins origins
+	origins httpsec.List
 	own     http.CrossOriginProtection // of our own origin
 }
 
@@ -88,6 +95,9 @@ type ticketReply struct {
 func (h *ticketHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	origin, err := h.origin(w.Header(), r)
 	if err != nil {
+		if h.o.OnForeignOrigin != nil {
+			h.o.OnForeignOrigin(r)
+		}
 		WriteRefusal(w, err)
 		return
 	}
@@ -125,6 +135,9 @@ func (h *ticketHandler) mint(w http.ResponseWriter, r *http.Request, origin stri
 		}
 	}
 	if h.o.BindOrigin {
+		if origin == httpsec.Null.String() {
+			return Ticket{}, &Refusal{Status: http.StatusForbidden, Reason: "a ticket cannot be bound to the origin null, which pages of any site can have", Key: "auth.tickets.bind_origin"}
+		}
 		g.Origin = origin
 	}
 	ticket, err := h.tickets.mintFor(r.Context(), g, since, func(ctx context.Context) error { return h.mayWait(ctx, p, g.Operation) })
@@ -194,7 +207,7 @@ func (h *ticketHandler) principal(header http.Header, r *http.Request, origin st
 		return nil, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "with a cookie the method must be POST"}
 	}
 	if origin == "" {
-		return nil, foreignOrigin() // what comes from a page of ours says so
+		return nil, foreignOrigin(r) // what comes from a page of ours says so
 	}
 	p, ok := h.o.Session(r)
 	if !ok || p.Anonymous() {

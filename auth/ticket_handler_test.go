@@ -357,6 +357,9 @@ func TestPreflight(t *testing.T) {
 		{HandlerOptions{Bearer: bearers, Origins: []string{app}}, app, 204, app, ""},
 		{HandlerOptions{Session: sessions, Origins: []string{app}}, app, 204, app, "true"},
 		{HandlerOptions{Bearer: bearers, Origins: []string{"*"}}, evil, 204, evil, ""},
+		{HandlerOptions{Bearer: bearers, Origins: []string{"http://localhost:*"}}, "http://localhost:5173", 204, "http://localhost:5173", ""},
+		{HandlerOptions{Bearer: bearers, Origins: []string{"null"}}, "null", 204, "null", ""},
+		{HandlerOptions{Bearer: bearers, Origins: []string{"capacitor://localhost"}}, "capacitor://localhost", 204, "capacitor://localhost", ""},
 		{HandlerOptions{Bearer: bearers, Origins: []string{app}}, evil, 403, "", ""},
 		{HandlerOptions{Bearer: bearers}, app, 403, "", ""},
 	} {
@@ -397,13 +400,15 @@ func TestHandlerWithoutAWayIn(t *testing.T) {
 
 func TestHandlerNamesTheBadOrigin(t *testing.T) {
 	tickets := mustTickets(t, NewStore(), TicketOptions{})
-	for _, origin := range []string{"", "app.example.com", "null", app + "/", "https://*", "https://*.", "https://a.*.com", "https://*a.com"} {
+	for _, origin := range []string{"", "app.example.com", app + "/", "https://*", "https://*.", "https://a.*.com", "https://*a.com"} {
 		if _, err := tickets.Handler(HandlerOptions{Origins: []string{app, origin}}); err == nil || !strings.Contains(err.Error(), "Origins") {
 			t.Errorf("%q: %v", origin, err)
 		}
 	}
-	if _, err := tickets.Handler(HandlerOptions{Origins: []string{"*"}, Session: sessions}); err == nil {
-		t.Error("any page may use its visitors' cookies")
+	for _, anybody := range []string{"*", "null", "file://"} {
+		if _, err := tickets.Handler(HandlerOptions{Origins: []string{app, anybody}, Session: sessions}); err == nil || !strings.Contains(err.Error(), anybody) {
+			t.Errorf("%s: any page may use its visitors' cookies: %v", anybody, err)
+		}
 	}
 }
 
@@ -428,5 +433,30 @@ func TestWriteRefusal(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%v: %s", c.err, got)
 		}
+	}
+}
+
+// A page that is refused is in the answer, and whoever logs is told.
+func TestHandlerSaysWhoseOriginIsForeign(t *testing.T) {
+	told := ""
+	h := mustHandler(t, mustTickets(t, NewStore(), TicketOptions{}), HandlerOptions{
+		Bearer: bearers, Origins: []string{"null"}, BindOrigin: true,
+		OnForeignOrigin: func(r *http.Request) { told = r.Header.Get("Origin") },
+	})
+	w := ask(h, "POST", "/t", "", "Authorization: Bearer alice", "Origin: "+evil)
+	want := `{"error":"origin not allowed","origin":"` + evil + `","key":"websocket.origins"}`
+	if got := strings.TrimSpace(w.Body.String()); w.Code != 403 || got != want || told != evil {
+		t.Errorf("HTTP %d %s, told of %q", w.Code, got, told)
+	}
+	w = ask(h, "POST", "/t", "", "Authorization: Bearer alice", "Origin: null")
+	if w.Code != 403 || !strings.Contains(w.Body.String(), "auth.tickets.bind_origin") {
+		t.Errorf("a ticket bound to null: HTTP %d %s", w.Code, w.Body)
+	}
+	long := "https://" + strings.Repeat("x", 300) + "\xff"
+	if got := ForeignOrigin(&http.Request{Header: http.Header{"Origin": {long}}}).Origin; got != long[:200]+"…" {
+		t.Errorf("shown as %q", got)
+	}
+	if got := ForeignOrigin(&http.Request{Header: http.Header{"Origin": {"a\x01b\xffc\u202e"}}}).Origin; got != "a\ufffdb\ufffdc\ufffd" {
+		t.Errorf("shown as %q", got)
 	}
 }

@@ -1,40 +1,38 @@
 package auth
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+	"unicode"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+)
 
 // origin returns the origin that a request comes from, "" if no page has sent it, or an error if that origin may not
 // ask. It sets the CORS headers for those that may.
 func (h *ticketHandler) origin(header http.Header, r *http.Request) (string, error) {
 	header.Add("Vary", "Origin")
-	all := r.Header.Values("Origin")
-	if len(all) == 0 {
+	o, err := httpsec.RequestOrigin(r)
+	if err != nil {
+		return "", foreignOrigin(r)
+	}
+	if o == (httpsec.Origin{}) {
 		if h.own.Check(r) != nil { // Sec-Fetch-Site says what Origin does not
-			return "", foreignOrigin()
+			return "", foreignOrigin(r)
 		}
 		return "", nil
 	}
-	o, ok := parseOrigin(all[0])
-	if len(all) > 1 || !ok {
-		return "", foreignOrigin()
-	}
-	if h.origins.allow(o) {
-		header.Set("Access-Control-Allow-Origin", all[0])
+	if h.origins.Allow(o) {
+		header.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 		if h.o.Session != nil {
 			header.Set("Access-Control-Allow-Credentials", "true")
 		}
 		return o.String(), nil
 	}
-	if !ownOrigin(o, r) || h.own.Check(r) != nil {
-		return "", foreignOrigin()
+	if !h.origins.AllowOrOwn(o, r) || h.own.Check(r) != nil {
+		return "", foreignOrigin(r)
 	}
 	return o.String(), nil
-}
-
-// ownOrigin reports whether o is where the request was sent to. Without TLS there may be a proxy that ends it, so then
-// the scheme does not tell.
-func ownOrigin(o origin, r *http.Request) bool {
-	own, ok := parseOrigin(o.scheme + "://" + r.Host)
-	return ok && own == o && (r.TLS == nil || o.scheme == "https")
 }
 
 // preflight answers a browser that asks on behalf of an allowed page (Fetch, CORS protocol).
@@ -45,6 +43,23 @@ func preflight(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func foreignOrigin() error {
-	return &Refusal{Status: http.StatusForbidden, Reason: "origin not allowed"}
+func foreignOrigin(r *http.Request) error { return ForeignOrigin(r) }
+
+// maxShownOrigin is how much of an Origin header is shown to people, in bytes.
+const maxShownOrigin = 200
+
+// ForeignOrigin returns the refusal of a request whose page may not make it: 403, with the Origin header in the answer,
+// shortened and without what is not printable.
+func ForeignOrigin(r *http.Request) *Refusal {
+	origin := strings.ToValidUTF8(strings.Join(r.Header.Values("Origin"), ", "), string(unicode.ReplacementChar))
+	if len(origin) > maxShownOrigin {
+		origin = strings.ToValidUTF8(origin[:maxShownOrigin], "") + "…"
+	}
+	origin = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, origin)
+	return &Refusal{Status: http.StatusForbidden, Reason: "origin not allowed", Origin: origin, Key: "websocket.origins"}
 }

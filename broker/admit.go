@@ -35,7 +35,7 @@ func (a *Admission) Release() {
 
 // Admit decides whether a request may open a session, without a WebSocket: for
 // SockJS and for programs that upgrade their sockets themselves. It checks, in
-// this order, Origin (403), the limits for sessions (503 for all, 429 for those of
+// this order, Host if Options.LoopbackOnly says so and Origin (403), the limits for sessions (503 for all, 429 for those of
 // an address), the caps for unauthenticated sockets (429), the authenticator's
 // handshake stage (401 unless it says otherwise), and the sessions of that user
 // (429); an earlier refusal costs no credential. The error is an [*auth.Refusal]; [auth.WriteRefusal]
@@ -44,8 +44,8 @@ func (b *Broker) Admit(r *http.Request) (Admission, error) {
 	if b.accepting() != nil {
 		return Admission{}, &auth.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: time.Second, Reason: "draining"}
 	}
-	if !b.policy.Load().origins.allow(r) {
-		return Admission{}, &auth.Refusal{Status: http.StatusForbidden, Reason: "origin not allowed"}
+	if refusal := b.checkPage(r); refusal != nil {
+		return Admission{}, refusal
 	}
 	remote := b.ClientAddress(r)
 	if e := b.seats.check(remote.Addr(), ""); e != nil {

@@ -154,7 +154,28 @@ func TestOrigin(t *testing.T) { // T-11: scheme, host and port
 		{listed, "http://a.wild.example", refused},
 		{listed, "https://[2001:db8::1]:8443", ok},
 		{listed, "https://[2001:db8::1]", refused},
-		{listed, "http://broker.example", refused}, // our own host is not on the list
+		{listed, "http://broker.example", ok}, // our own host, as in Spring
+		{listed, "https://broker.example", ok},
+		{listed, "http://broker.example:8080", refused},
+		{[]string{"https://broker.example"}, "http://broker.example", refused}, // which has the scheme that the list says
+		{[]string{"https://*.example", "http://broker.example:81"}, "http://broker.example", ok},
+		{[]string{"http://localhost:*", "https://*.wild.example:*"}, "http://localhost:5173", ok},
+		{[]string{"http://localhost:*"}, "http://localhost", ok},
+		{[]string{"http://localhost:*"}, "https://localhost:5173", refused},
+		{[]string{"http://localhost:*"}, "http://localhost.evil.example:5173", refused},
+		{[]string{"http://localhost:*", "https://*.wild.example:*"}, "https://a.wild.example:8443", ok},
+		{[]string{"null"}, "null", ok},
+		{[]string{"null"}, "https://evil.example", refused},
+		{[]string{"file://"}, "file://", ok},
+		{[]string{"file://"}, "null", refused},
+		{[]string{"capacitor://localhost", "app://-"}, "capacitor://localhost", ok},
+		{[]string{"capacitor://localhost", "app://-"}, "app://-", ok},
+		{[]string{"capacitor://localhost"}, "ionic://localhost", refused},
+		{[]string{"https://bücher.example"}, "https://xn--bcher-kva.example", ok},
+		{[]string{"https://xn--bcher-kva.example"}, "https://xn--bcher-kva.example", ok},
+		{[]string{"https://bücher.example"}, "https://bucher.example", refused},
+		{nil, "capacitor://broker.example", refused}, // no page of ours
+		{nil, "http://localhost:5173", refused},
 		{nil, "http://broker.example", ok},
 		{nil, "https://broker.example", ok}, // behind a proxy that ends TLS
 		{nil, "http://broker.example:80", ok},
@@ -181,7 +202,7 @@ func TestOrigin(t *testing.T) { // T-11: scheme, host and port
 }
 
 func TestOriginsThatAreNone(t *testing.T) {
-	for _, s := range []string{"", "app.example.com", "https://", "https://a.example/path", "https://a.example/", "https://a.example?q", "https://u@a.example", "https://a.*.example", "https://*", "https://*.", "https://**.example"} {
+	for _, s := range []string{"", "app.example.com", "https://", "https://a.example/path", "https://a.example/", "https://a.example?q", "https://u@a.example", "https://a.*.example", "https://*", "https://*.", "https://**.example", "http://localhost:x", "http://localhost:", "https://bu\u0308cher.example"} {
 		if b, err := broker.New(broker.Options{Origins: []string{s}}); err == nil {
 			_ = b.Close()
 			t.Errorf("%q is taken for an origin", s)

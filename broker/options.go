@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/frames"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
@@ -37,12 +38,23 @@ type Options struct {
 	// the same Store die with it.
 	Store *auth.Store
 
-	// Origins are the web origins whose pages may connect, as
-	// "https://app.example.com", with "*" as the first label of the host for
-	// any subdomain; "*" alone allows all. Empty means pages of the host that
-	// the request was sent to. Requests without an Origin header do not come
-	// from a page and are not asked.
+	// Origins are the web origins whose pages may connect beside those of the
+	// host that the request was sent to, as "https://app.example.com". "*" may
+	// be the first label of the host, for any subdomain, and the port, for any;
+	// "null", "file://" and the schemes of apps, as "capacitor://localhost", are
+	// origins too; "*" alone allows all. [httpsec.NewList] has the rules.
+	// Requests without an Origin header do not come from a page and are not
+	// asked. A page of another origin is refused with 403, and logged as a
+	// warning.
 	Origins []string
+	// LoopbackOnly is for a broker that listens on this machine alone and lets
+	// everybody in. A page of any site could make a name of its own mean
+	// 127.0.0.1 (DNS rebinding) and would then be a page of our host. So the Host
+	// of a handshake must be localhost, a name below localhost, a loopback
+	// address, or the host of one of Origins, else it is refused with 403; and
+	// with no Origins every page of such a host may connect, whatever its scheme
+	// and port, since it comes from this machine too. TCP is not concerned.
+	LoopbackOnly bool
 	// TrustedProxies are the networks whose X-Forwarded-For header is believed.
 	TrustedProxies []netip.Prefix
 	// TrustUnixSockets believes X-Forwarded-For of requests that come over a Unix
@@ -344,8 +356,8 @@ func (o *Options) validate() error {
 	if err := nodesValid(o.Nodes); err != nil {
 		return err
 	}
-	if _, err := compileOrigins(o.Origins); err != nil {
-		return err
+	if _, err := httpsec.NewList(o.Origins); err != nil {
+		return badOption("Origins", "%v", err)
 	}
 	return nil
 }

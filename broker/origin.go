@@ -2,86 +2,86 @@ package broker
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
+	"unicode"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// origins are the web origins that may connect (RFC 6455 section 10.2): a page
-// of any site can open a WebSocket to any other, cookies included, and only
-// this header tells.
-type origins struct {
-	any   bool
-	exact map[string]bool // "https://app.example.com:8443", default ports left out
-	below []originPattern
-}
-
-// originPattern is "https://*.example.com".
-type originPattern struct{ scheme, suffix string }
-
-func compileOrigins(list []string) (origins, error) {
-	o := origins{exact: make(map[string]bool)}
-	for _, s := range list {
-		if s == "*" {
-			o.any = true
-			continue
-		}
-		u, err := url.Parse(s)
-		if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
-			return o, badOption("Origins", "%q is not an origin such as https://app.example.com", s)
-		}
-		scheme, host := canonical(u)
-		if rest, ok := strings.CutPrefix(host, "*."); ok {
-			if rest == "" || strings.Contains(rest, "*") {
-				return o, badOption("Origins", "%q: only the first label may be *", s)
-			}
-			o.below = append(o.below, originPattern{scheme, "." + rest})
-			continue
-		}
-		if strings.Contains(host, "*") {
-			return o, badOption("Origins", "%q: only the first label may be *", s)
-		}
-		o.exact[scheme+"://"+host] = true
+// checkPage returns the refusal of a request that was meant for another host than
+// Options.LoopbackOnly allows, or that comes from a page that may not connect.
+func (b *Broker) checkPage(r *http.Request) *auth.Refusal {
+	p := b.policy.Load()
+	if !p.meant(r) {
+		return b.refuseHost(r)
 	}
-	return o, nil
-}
-
-// canonical returns scheme and host as they are compared.
-func canonical(u *url.URL) (scheme, host string) {
-	scheme, host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
-	switch scheme {
-	case "http":
-		host = strings.TrimSuffix(host, ":80")
-	case "https":
-		host = strings.TrimSuffix(host, ":443")
+	if !p.mayConnect(r) {
+		return b.RefuseOrigin(r)
 	}
-	return scheme, host
+	return nil
 }
 
-// allow reports whether the request's Origin may connect. A request without one
-// does not come from a page.
-func (o *origins) allow(r *http.Request) bool {
-	all := r.Header.Values("Origin")
-	if len(all) == 0 || o.any {
+// CheckHost returns an [*auth.Refusal], and logs it, if Options.LoopbackOnly is set
+// and the Host of a request does not name this machine. [Broker.Admit] checks it
+// by itself; it is for what a program serves beside the broker.
+func (b *Broker) CheckHost(r *http.Request) error {
+	if b.policy.Load().meant(r) {
+		return nil
+	}
+	return b.refuseHost(r)
+}
+
+// meant reports whether the Host of a request is one that we go by.
+func (p *policy) meant(r *http.Request) bool {
+	return !p.loopback || httpsec.LoopbackHost(r.Host) || p.origins.NamesHost(r.Host)
+}
+
+// mayConnect reports whether the page that sent a request may. A request without
+// an Origin does not come from a page.
+func (p *policy) mayConnect(r *http.Request) bool {
+	if p.origins.Any() {
 		return true
 	}
-	u, err := url.Parse(all[0])
-	if len(all) > 1 || err != nil || u.Host == "" {
-		return false // "null", or nothing a browser sends
-	}
-	scheme, host := canonical(u)
-	if len(o.exact)+len(o.below) == 0 {
-		// Our own pages. The scheme is not compared: behind a proxy that ends
-		// TLS we do not know ours.
-		_, own := canonical(&url.URL{Scheme: scheme, Host: r.Host})
-		return host == own
-	}
-	if o.exact[scheme+"://"+host] {
+	o, err := httpsec.RequestOrigin(r)
+	switch {
+	case err != nil:
+		return false
+	case o == httpsec.Origin{}:
 		return true
+	case !p.origins.Empty():
+		return p.origins.AllowOrOwn(o, r)
 	}
-	for _, p := range o.below {
-		if scheme == p.scheme && strings.HasSuffix(host, p.suffix) && len(host) > len(p.suffix) {
-			return true
+	return p.loopback && o.Loopback() || httpsec.SameHost(o, r)
+}
+
+// RefuseOrigin returns the refusal of a request whose page may not make it, for
+// what is served beside [Broker.Admit], and logs it: one record a second for each
+// origin.
+func (b *Broker) RefuseOrigin(r *http.Request) *auth.Refusal {
+	no := auth.ForeignOrigin(r)
+	b.warn("origin not allowed", no.Origin, "origin", no.Origin, "host", legible(r.Host), "remote", b.ClientAddress(r), "key", no.Key)
+	return no
+}
+
+func (b *Broker) refuseHost(r *http.Request) *auth.Refusal {
+	host := legible(r.Host)
+	b.warn("host not allowed", host, "host", host, "origin", legible(r.Header.Get("Origin")), "remote", b.ClientAddress(r),
+		"reason", "in development mode only localhost is taken for this machine, so that no page of another site can pretend to be from here")
+	return &auth.Refusal{
+		Status: http.StatusForbidden,
+		Reason: "host not allowed: in development mode the name must be localhost or a loopback address; name another one in websocket.origins, or configure who may connect",
+		Key:    "websocket.origins",
+	}
+}
+
+// legible shortens a text of the client for logs and answers, and takes out what
+// is not printable.
+func legible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
 		}
-	}
-	return false
+		return r
+	}, brief(strings.ToValidUTF8(text, string(unicode.ReplacementChar))))
 }

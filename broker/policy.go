@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -23,15 +24,16 @@ type Policy struct {
 type policy struct {
 	authorizer auth.Authorizer
 	rules      *auth.Rules // the authorizer, if it is one that never blocks
-	origins    origins
+	origins    httpsec.List
+	loopback   bool // see Options.LoopbackOnly
 	trusted    []netip.Prefix
 	limits     Limits
 }
 
 func newPolicy(o *Options) *policy {
-	p := &policy{authorizer: o.Authorizer, trusted: o.TrustedProxies, limits: o.Limits}
+	p := &policy{authorizer: o.Authorizer, trusted: o.TrustedProxies, limits: o.Limits, loopback: o.LoopbackOnly}
 	p.rules, _ = o.Authorizer.(*auth.Rules)
-	p.origins, _ = compileOrigins(o.Origins) // checked by validate
+	p.origins, _ = httpsec.NewList(o.Origins) // checked by validate
 	return p
 }
 

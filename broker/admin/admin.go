@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
@@ -46,6 +47,11 @@ type Options struct {
 	// Profile serves the profiles of the Go runtime below /debug/pprof, for
 	// `go tool pprof` on a file that curl has fetched, with the token as well.
 	Profile bool
+	// LoopbackOnly refuses requests whose Host is not localhost, a name below
+	// localhost, or a loopback address, with 403. It is for a listener that only
+	// this machine reaches: a page of another site can make a name of its own
+	// mean 127.0.0.1 (DNS rebinding). /livez and /readyz are not concerned.
+	LoopbackOnly bool
 	// Logger receives a warning for each wrong token, at most 32 a second. The
 	// token is not in it. Nil discards.
 	Logger *slog.Logger
@@ -71,7 +77,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{b: b, store: o.Store, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, maxBody: o.MaxBody, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
+	a := &api{b: b, store: o.Store, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -91,6 +97,7 @@ type api struct {
 	guard       *guard
 	log         *slog.Logger
 	origins     http.CrossOriginProtection // the zero value allows no foreign origin
+	loopback    bool // see Options.LoopbackOnly
 	health      http.Handler
 	routed      http.Handler
 }
@@ -100,6 +107,10 @@ type api struct {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
 		a.health.ServeHTTP(w, r)
+		return
+	}
+	if a.loopback && !httpsec.LoopbackHost(r.Host) {
+		problemf(http.StatusForbidden, "host not allowed: only this machine reaches the admin API, so the Host must be localhost or a loopback address; a proxy in front has to set it").write(w)
 		return
 	}
 	if p := a.guard.admit(r); p != nil {

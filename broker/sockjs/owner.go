@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // A proof is what a request shows of who sends it; empty is nothing.
@@ -81,12 +83,21 @@ func overTLS(r *http.Request) bool {
 	if r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https") {
 		return true
 	}
-	for _, header := range []string{"Origin", "Referer"} {
-		if u, err := url.Parse(r.Header.Get(header)); err == nil && u.Scheme == "https" && strings.EqualFold(u.Host, r.Host) {
+	for _, page := range []string{r.Header.Get("Origin"), referrer(r)} {
+		if o, err := httpsec.Parse(page); err == nil && o.Secure() && httpsec.SameHost(o, r) {
 			return true
 		}
 	}
 	return false
+}
+
+// referrer returns the origin of the page that the Referer header names.
+func referrer(r *http.Request) string {
+	u, err := url.Parse(r.Header.Get("Referer"))
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // sameOrigin reports whether a later request of a session comes from a page that
@@ -96,6 +107,6 @@ func sameOrigin(r *http.Request, admitted string) bool {
 	if origin == "" || origin == admitted || r.Header.Get("Sec-Fetch-Site") == "same-origin" {
 		return true
 	}
-	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+	o, err := httpsec.RequestOrigin(r)
+	return err == nil && httpsec.SameHost(o, r)
 }

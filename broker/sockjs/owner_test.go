@@ -15,7 +15,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
-const notAllowed = "{\"error\":\"origin not allowed\"}\n"
+// notAllowed is the answer to a page of that origin.
+func notAllowed(origin string) string {
+	return "{\"error\":\"origin not allowed\",\"origin\":\"" + origin + "\",\"key\":\"websocket.origins\"}\n"
+}
 
 // T-15: /info does not consume the ticket, the request that opens the session
 // does, and later ones are accepted with the same value only.
@@ -205,23 +208,23 @@ func TestOrigin(t *testing.T) {
 	bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
 		evil := w.as(w.from, "Origin", "https://evil.example")
 		for _, method := range []string{"/0/a/xhr", "/0/a/xhr_streaming"} {
-			r := evil.want("POST", method, "", 403, notAllowed)
+			r := evil.want("POST", method, "", 403, notAllowed("https://evil.example"))
 			if r.Header.Get("Access-Control-Allow-Origin") != "" {
 				t.Error("and the page can read it")
 			}
 		}
-		evil.want("GET", "/0/a/eventsource", "", 403, notAllowed)
-		w.as(w.from, "Origin", "null").want("POST", "/0/a/xhr", "", 403, notAllowed)
+		evil.want("GET", "/0/a/eventsource", "", 403, notAllowed("https://evil.example"))
+		w.as(w.from, "Origin", "null").want("POST", "/0/a/xhr", "", 403, notAllowed("null"))
 		app := w.as(w.from, "Origin", "https://app.example")
 		app.connected("a")
 		// Not even with the id, from the same address.
-		evil.want("POST", "/000/a/xhr_send", `["\n"]`, 403, notAllowed)
-		evil.want("POST", "/000/a/xhr", "", 403, notAllowed)
+		evil.want("POST", "/000/a/xhr_send", `["\n"]`, 403, notAllowed("https://evil.example"))
+		evil.want("POST", "/000/a/xhr", "", 403, notAllowed("https://evil.example"))
 		// The first request of an EventSource to its own host has no Origin.
 		w.connected("b")
 		w.as(w.from, "Origin", "http://example.com").send("b", `["\n"]`)
 		w.as(w.from, "Origin", "https://proxied.example", "Sec-Fetch-Site", "same-origin").send("b", `["\n"]`)
-		evil.want("POST", "/000/b/xhr_send", `["\n"]`, 403, notAllowed)
+		evil.want("POST", "/000/b/xhr_send", `["\n"]`, 403, notAllowed("https://evil.example"))
 	})
 }
 

@@ -146,7 +146,7 @@ func (h *handler) find(w http.ResponseWriter, r *http.Request, id string) *sessi
 		return nil
 	}
 	if !sameOrigin(r, s.origin) {
-		auth.WriteRefusal(w, &auth.Refusal{Status: http.StatusForbidden, Reason: "origin not allowed"})
+		auth.WriteRefusal(w, h.b.RefuseOrigin(r))
 		return nil
 	}
 	return s

@@ -227,7 +227,7 @@ func TestWebSocketHandshake(t *testing.T) {
 			{[]string{"Connection", "close"}, 400, "\"Connection\" must be \"Upgrade\".\n"},
 			{[]string{"Sec-WebSocket-Version", "8"}, 400, "not a WebSocket handshake of RFC 6455\n"},
 			{[]string{"Sec-WebSocket-Key", "short"}, 400, "not a WebSocket handshake of RFC 6455\n"},
-			{[]string{"Origin", "https://evil.example"}, 403, notAllowed},
+			{[]string{"Origin", "https://evil.example"}, 403, notAllowed("https://evil.example")},
 		} {
 			w.as(w.from, append(good[:len(good):len(good)], tc.header...)...).want("GET", "/0/a/websocket?ticket=one", "", tc.status, tc.body)
 		}

@@ -311,7 +311,9 @@ func recipes(t *testing.T, blocks map[string][]string) []recipe {
 				}
 			},
 			curl: func(t *testing.T, s *server) {
-				refusedHandshake(t, 403, "origin not allowed", proxy+"/ws", "Origin: "+proxy)
+				// The proxy keeps Host, so a page of the proxy is one of our own host.
+				refusedHandshake(t, 401, `"error"`, proxy+"/ws", "Origin: "+proxy, "Authorization: "+basicAuth("ann", "wrong"))
+				refusedHandshake(t, 403, "origin not allowed", proxy+"/ws", "Origin: https://evil.example")
 				refusedHandshake(t, 403, "origin not allowed", proxy+"/ws", "Origin: http://app.example.com")
 				refusedHandshake(t, 401, `"error"`, proxy+"/ws", "Origin: "+page, "Authorization: "+basicAuth("ann", "wrong"))
 			},

@@ -151,7 +151,7 @@ func (a *App) Run(ctx context.Context) error {
 	if a.o.Config.Development() {
 		log.Warn("development mode: nothing says who may connect, so everybody on this machine may, and a login is taken at its word")
 	}
-	log.Info("ready")
+	log.Info("ready", "origins", a.o.Config.WhoseOrigins())
 	a.notify("READY=1")
 	select {
 	case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/admin"
 )
 
@@ -32,7 +33,21 @@ func (a *App) publicHandler() http.Handler {
 	if path != "/" {
 		mux.Handle("/", a.nothingHere())
 	}
-	return a.withoutRedirects(mux)
+	return a.forThisHost(a.withoutRedirects(mux))
+}
+
+// forThisHost refuses requests that name another host than the broker goes by in
+// development mode. The answers about health tell nothing.
+func (a *App) forThisHost(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/livez" && r.URL.Path != "/readyz" {
+			if err := a.broker.CheckHost(r); err != nil {
+				auth.WriteRefusal(w, err)
+				return
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // withoutRedirects answers 404 to paths with an empty segment below the endpoint,

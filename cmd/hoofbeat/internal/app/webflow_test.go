@@ -84,7 +84,7 @@ func TestWebFlowPollRoute(t *testing.T) {
 		}
 		for method, status := range map[string]int{"GET": want.get, "POST": want.post} {
 			w := httptest.NewRecorder()
-			a.publicHandler().ServeHTTP(w, httptest.NewRequest(method, "/operations/none/result", nil))
+			a.publicHandler().ServeHTTP(w, httptest.NewRequest(method, "http://localhost/operations/none/result", nil))
 			served := w.Header().Get("Content-Type") == "application/json"
 			if w.Code != status || method == "GET" && served != (a.flow != nil) {
 				t.Errorf("%q: %s: HTTP %d, %v", yaml, method, w.Code, w.Header())

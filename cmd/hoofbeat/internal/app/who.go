@@ -198,6 +198,7 @@ func (w *who) passcode(r *http.Request, login, passcode string, patience time.Du
 // ticketHandler is the endpoint that mints tickets.
 func (w *who) ticketHandler(c *config.Config) (http.Handler, error) {
 	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: w.mayWait}
+	o.OnForeignOrigin = func(r *http.Request) { w.broker.RefuseOrigin(r) } // no request comes before there is a broker
 	if w.bearer != nil {
 		o.Bearer = w.bearer.Verify
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -60,8 +61,10 @@ func (c *Config) check() []error {
 			}
 		}
 	}
-	if len(c.Auth.OAuth) > 0 && slices.Contains(c.WebSocket.Origins, "*") {
-		bad("websocket.origins", "* and auth.oauth: any page could connect in the name of its visitors, by their cookie")
+	if origins, err := httpsec.NewList(c.WebSocket.Origins); err != nil {
+		bad("websocket.origins", "%s", err)
+	} else if anybody := origins.Anybody(); len(c.Auth.OAuth) > 0 && anybody != "" {
+		bad("websocket.origins", "%s and auth.oauth: any page could connect in the name of its visitors, by their cookie", anybody)
 	}
 	if c.Auth.Tickets.Signed && !c.Auth.Tickets.Secret.Set() {
 		bad("auth.tickets.signed", "wants auth.tickets.secret, which signs them")

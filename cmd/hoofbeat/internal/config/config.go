@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -169,6 +170,23 @@ func Default() *Config {
 // clients are let in then and a login is taken at its word.
 func (c *Config) Development() bool {
 	return !c.Authenticated() && !c.Auth.Anonymous && loopback(c.Listen) && loopback(c.TCP)
+}
+
+// AdminOnLoopback reports whether only this machine reaches the admin listener.
+func (c *Config) AdminOnLoopback() bool { return loopback(c.Admin) }
+
+// WhoseOrigins says for the log which pages may connect.
+func (c *Config) WhoseOrigins() string {
+	const own = "pages of the host that is asked"
+	switch {
+	case slices.Contains(c.WebSocket.Origins, "*"):
+		return "all pages"
+	case len(c.WebSocket.Origins) > 0:
+		return strings.Join(c.WebSocket.Origins, ", ") + ", and " + own
+	case c.Development():
+		return "pages of this machine: localhost, with any port"
+	}
+	return own
 }
 
 // OpenRegistration reports whether a page may wait for an operation that nobody

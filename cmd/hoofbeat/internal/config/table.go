@@ -44,8 +44,8 @@ func bind(c *Config) []Key {
 	c.WebSocket.Path = "/ws"
 	t.add("websocket.path", word{p: &c.WebSocket.Path, kind: "path", want: "a path such as /ws", check: urlPath},
 		"Path of the WebSocket endpoint.")
-	t.add("websocket.origins", list{&c.WebSocket.Origins, "origins such as https://app.example.com or https://*.example.com, or *", origin},
-		"Web origins whose pages may connect. Empty: only pages of the host that is asked; * must be written out to allow all.")
+	t.add("websocket.origins", list{&c.WebSocket.Origins, "origins such as https://app.example.com, https://*.example.com or http://localhost:*, or *", origin},
+		"Web origins whose pages may connect, beside pages of the host that is asked. The port may be *. file://, \"null\" in quotes, and the schemes of apps, such as capacitor://localhost, are origins too. * must be written out to allow all. Empty: only pages of the host that is asked; in development mode, all pages of this machine (localhost, with any port).")
 	t.flag("websocket.compression", &c.WebSocket.Compression,
 		"Compress messages for clients that offer permessage-deflate. It costs CPU and saves bandwidth; leave it off where one message can hold both a secret and text that somebody else chose, since its length then tells about the secret.")
 

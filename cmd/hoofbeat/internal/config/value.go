@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -186,11 +187,10 @@ func urlPath(s string) error {
 }
 
 func origin(s string) error {
-	scheme, host, ok := strings.Cut(s, "://")
-	if s == "*" || ok && scheme != "" && host != "" && !strings.ContainsAny(host, "/ ") {
-		return nil
+	if _, err := httpsec.NewList([]string{s}); err != nil {
+		return fmt.Errorf("%q is not accepted: %w; want an origin such as https://app.example.com, https://*.example.com or http://localhost:*, or * for all", s, err)
 	}
-	return fmt.Errorf("%q is not accepted: want an origin such as https://app.example.com or https://*.example.com, or * for all", s)
+	return nil
 }
 
 // webURL accepts what everybody who sends secrets there accepts: https, or http to

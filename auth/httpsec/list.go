@@ -1,0 +1,154 @@
+package httpsec
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// List is a list of origins that may do something. It is never changed, and safe
+// for concurrent use. The zero value allows none.
+type List struct {
+	any      bool
+	exact    map[Origin]bool
+	patterns []pattern
+	anybody  string // the first entry that pages of anybody match
+}
+
+// pattern is an entry with a * in it.
+type pattern struct {
+	scheme string
+	host   string // ".example.com" for all hosts below
+	port   string // "*" for any
+}
+
+// NewList reads a list of origins. An entry is one of
+//
+//   - https://app.example.com or http://dev.example.com:3000: that origin. A host
+//     with letters beyond ASCII means its punycode form, which browsers send.
+//   - https://*.example.com: every host below example.com, and not example.com.
+//   - http://localhost:*: that host with any port. It goes with *. too.
+//   - capacitor://localhost, ionic://localhost, tauri://localhost: an app's own
+//     scheme. Without a host, myapp:// is the origin of exactly that text.
+//   - file://: pages from files, of browsers that say so in a WebSocket handshake.
+//   - null: pages without an origin, see [Null].
+//   - *: every page.
+//
+// The error names the entry and what is wrong with it.
+func NewList(entries []string) (List, error) {
+	l := List{exact: make(map[Origin]bool)}
+	for _, text := range entries {
+		if err := l.add(text); err != nil {
+			return List{}, fmt.Errorf("%q is %w, with *. before the host for every host below, :* for any port, or * for all pages", text, err)
+		}
+	}
+	return l, nil
+}
+
+func (l *List) add(text string) error {
+	if text == "*" || text == "null" || strings.EqualFold(text, "file://") {
+		if l.anybody == "" {
+			l.anybody = text
+		}
+		l.any = l.any || text == "*"
+	}
+	switch text {
+	case "*":
+		return nil
+	case "null":
+		l.exact[Null] = true
+		return nil
+	}
+	o, err := parse(text)
+	if err != nil {
+		return err
+	}
+	host, below := strings.CutPrefix(o.host, "*.")
+	if strings.Contains(host, "*") || below && host == "" {
+		return errors.New("not an origin: * stands for the first label of a host only, as in https://*.example.com")
+	}
+	switch {
+	case below:
+		l.patterns = append(l.patterns, pattern{o.scheme, "." + host, o.port})
+	case o.port == "*":
+		l.patterns = append(l.patterns, pattern{o.scheme, host, o.port})
+	default:
+		l.exact[o] = true
+	}
+	return nil
+}
+
+// Empty reports whether the list has no entry.
+func (l *List) Empty() bool { return !l.any && len(l.exact)+len(l.patterns) == 0 }
+
+// Any reports whether "*" is on the list: then every request may, even one whose
+// Origin header cannot be read.
+func (l *List) Any() bool { return l.any }
+
+// Anybody returns the first entry that does not say whose pages are meant: "*",
+// "null" or "file://", "" if there is none. A page of any site can have such an
+// origin, so a list with such an entry must not go with cookies.
+func (l *List) Anybody() string { return l.anybody }
+
+// Allow reports whether o is on the list. The zero Origin is on none but "*".
+func (l *List) Allow(o Origin) bool {
+	return l.any || l.exact[o] || slices.ContainsFunc(l.patterns, func(p pattern) bool {
+		return p.scheme == o.scheme && p.names(o.host) && (p.port == "*" || p.port == o.port)
+	})
+}
+
+// names reports whether a host is the pattern's, or below it.
+func (p pattern) names(host string) bool {
+	if strings.HasPrefix(p.host, ".") {
+		return len(host) > len(p.host) && strings.HasSuffix(host, p.host)
+	}
+	return host == p.host
+}
+
+// AllowOrOwn reports whether a page of o may send a request: o is on the list, or
+// it is of the host that the request was sent to. The latter is not so for a page
+// without TLS if the request came with it, or if the list names that host with
+// another scheme only.
+func (l *List) AllowOrOwn(o Origin, r *http.Request) bool {
+	return l.Allow(o) || SecureSameHost(o, r) && !l.otherwise(o)
+}
+
+// otherwise reports whether the list names the host of o, but not with its scheme.
+func (l *List) otherwise(o Origin) bool {
+	named, same := false, false
+	l.hosts(o.host, func(scheme string) {
+		named = true
+		same = same || scheme == o.scheme
+	})
+	return named && !same
+}
+
+// NamesHost reports whether the host of a Host header is that of an entry,
+// whatever its scheme and port.
+func (l *List) NamesHost(host string) bool {
+	host, _, err := splitPort(host)
+	if err == nil {
+		host, err = parseHost(host)
+	}
+	found := false
+	if err == nil && host != "" {
+		l.hosts(host, func(string) { found = true })
+	}
+	return found
+}
+
+// hosts calls f with the scheme of each entry that names the host.
+func (l *List) hosts(host string, f func(scheme string)) {
+	for o := range l.exact {
+		if o.host == host {
+			f(o.scheme)
+		}
+	}
+	for _, p := range l.patterns {
+		if p.names(host) {
+			f(p.scheme)
+		}
+	}
+}
