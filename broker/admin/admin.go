@@ -97,7 +97,7 @@ type api struct {
 	guard       *guard
 	log         *slog.Logger
 	origins     http.CrossOriginProtection // the zero value allows no foreign origin
-	loopback    bool // see Options.LoopbackOnly
+	loopback    bool                       // see Options.LoopbackOnly
 	health      http.Handler
 	routed      http.Handler
 }
