@@ -27,6 +27,7 @@ func (s *session) check(now int64, bt *batch) int64 {
 	at = min(at, s.checkCredential(now, bt))
 	at = min(at, s.checkHeartBeat(now, bt))
 	at = min(at, s.checkSilence(now, bt))
+	at = min(at, s.checkPatience(now, bt))
 	if phase(s.phase.Load()) == phaseEnding { // one of them has ended it
 		return s.checkGoodbye(now)
 	}
@@ -135,4 +136,24 @@ func (s *session) checkSilence(now int64, bt *batch) int64 {
 		return never
 	}
 	return min(end, now+first) // by then it may have answered
+}
+
+// checkPatience ends a client that has promised heart-beats and is there only for
+// pings: the system answers those for a page or a program that hangs. A page in
+// the background sends its heart-beats late, but it sends some.
+func (s *session) checkPatience(now int64, bt *batch) int64 {
+	patience := s.b.o.HeartBeatPatience
+	if patience == 0 || s.hearEvery == 0 {
+		return never
+	}
+	patience = max(patience, time.Duration(3*s.hearEvery))
+	since := max(int64(s.spoke.Load())*spokeUnit, s.b.sweeper.steady.Load())
+	if s.busy.Load() {
+		since = now
+	}
+	if at := since + int64(patience); now < at {
+		return at
+	}
+	s.end(failure(ReasonHeartBeatTimeout, "no frame and no heart-beat was heard for %v (heartbeat.patience)", patience), "", bt)
+	return never
 }

@@ -132,7 +132,7 @@ func about(got, want time.Duration) bool { return got >= want-time.Second && got
 // Any octet is life: an EOL, half a frame, a pong nobody asked for.
 func TestAnyOctetIsLife(t *testing.T) { // trap 23
 	bubble(t, func(t *testing.T, ws bool) {
-		b := brokertest.New(t, broker.Options{HeartBeat: heartBeat(-1, 10*time.Second)})
+		b := brokertest.New(t, broker.Options{HeartBeat: heartBeat(-1, 10*time.Second), HeartBeatPatience: -1})
 		signs := map[string]func(p *peer, i int){
 			"EOL": func(p *peer, _ int) { p.octets(t, []byte("\n")) },
 			"half a frame": func(p *peer, i int) {

@@ -78,6 +78,13 @@ type Options struct {
 	// HeartBeat is what the broker offers in CONNECTED: Send is how often it can
 	// send, Receive how often it wants to hear. Default 10 s both, negative none.
 	HeartBeat frames.HeartBeat
+	// HeartBeatPatience is how long a client that negotiated heart-beats may send
+	// no byte of STOMP, and only answer pings of the WebSocket or of SockJS: its
+	// page or program hangs. The timers of a page in the background run once a
+	// minute, so it stays; one that the browser has frozen is ended, and connects
+	// again when it wakes up. Never less than three intervals of that client.
+	// Default 10 min, at most a week.
+	HeartBeatPatience time.Duration
 	// PingInterval is how long a WebSocket that negotiated no heart-beat may be
 	// silent before it is pinged, so that proxies keep it open and dead peers
 	// are found. Default 25 s.
@@ -263,6 +270,8 @@ func (l *Limits) setDefaults() {
 	set(&l.AddressFailures, 50, unlimited)
 }
 
+const longestPatience = 7 * 24 * time.Hour
+
 const unlimited = int(^uint(0) >> 1)
 
 func (o Options) withDefaults() (Options, error) {
@@ -285,6 +294,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	set(&o.HeartBeat.Send, 10*time.Second, 0)
 	set(&o.HeartBeat.Receive, 10*time.Second, 0)
+	set(&o.HeartBeatPatience, 10*time.Minute, 0)
 	set(&o.PingInterval, 25*time.Second, 0)
 	set(&o.ConnectDeadline, 5*time.Second, 0)
 	set(&o.WriteDeadline, 10*time.Second, 0)
@@ -339,11 +349,15 @@ func (o *Options) validate() error {
 		value time.Duration
 	}{
 		{"HeartBeat.Send", o.HeartBeat.Send}, {"HeartBeat.Receive", o.HeartBeat.Receive},
+		{"HeartBeatPatience", o.HeartBeatPatience},
 		{"PingInterval", o.PingInterval}, {"WriteDeadline", o.WriteDeadline},
 	} {
 		if d.value != 0 && d.value < 10*time.Millisecond {
 			return badOption(d.name, "%v is less than 10ms", d.value)
 		}
+	}
+	if o.HeartBeatPatience > longestPatience {
+		return badOption("HeartBeatPatience", "%v is more than %v; a negative value switches it off", o.HeartBeatPatience, longestPatience)
 	}
 	if l := o.Limits; l.Frame != unlimited && l.Outbox/2 < l.Frame {
 		return badOption("Limits.Outbox", "%d is less than twice the largest frame of %d: one frame could make a client a slow consumer", l.Outbox, l.Frame)

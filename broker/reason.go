@@ -25,7 +25,7 @@ const (
 	ReasonConnectTimeout          // 1008: no CONNECT, or no decision about it, within the deadline
 	ReasonDenied                  // 4403: a destination the rules do not allow
 	ReasonLimit                   // 4429: a count, a quota or a full queue
-	ReasonHeartBeatTimeout        // 1002: silent for three intervals
+	ReasonHeartBeatTimeout        // 1002: silent for three intervals, or no STOMP for HeartBeatPatience
 	ReasonSlowConsumer            // 4500: it did not read what was sent to it
 	ReasonExpired                 // 1008: its credential ran out and was not renewed
 	ReasonRevoked                 // 1008: its user, session or credential was revoked

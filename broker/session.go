@@ -49,14 +49,15 @@ type session struct {
 	version   frames.Version
 	principal atomic.Pointer[auth.Principal] // set before phaseOpen, replaced when renewed
 	peer      netip.AddrPort
-	admission *Admission // until CONNECTED
-	passcode  bool       // it was let in by login and passcode
-	joined    bool       // CONNECTED: in the user registry
-	announced bool       // observers were told that it has connected
-	opened    int64      // broker clock
-	deadline  int64      // broker clock: CONNECTED before this
-	sendEvery int64      // outgoing heart-beat, nanoseconds, 0 = none
-	hearEvery int64      // incoming heart-beat
+	admission *Admission    // until CONNECTED
+	passcode  bool          // it was let in by login and passcode
+	joined    bool          // CONNECTED: in the user registry
+	announced bool          // observers were told that it has connected
+	spoke     atomic.Uint32 // broker clock, in spokeUnit rounded up: when STOMP last came from the client
+	opened    int64         // broker clock
+	deadline  int64         // broker clock: CONNECTED before this
+	sendEvery int64         // outgoing heart-beat, nanoseconds, 0 = none
+	hearEvery int64         // incoming heart-beat
 
 	phase      atomic.Uint32
 	aborting   atomic.Bool  // abort was left to a goroutine
@@ -172,6 +173,14 @@ func (s *session) batchEnd() {
 
 func (s *session) heard() { s.lastHeard.Store(s.b.now()) }
 
+// spokeUnit keeps [session.spoke] within 32 bits for 13 years.
+const spokeUnit = int64(100 * time.Millisecond)
+
+// spoken notes that STOMP came from the client, be it an EOL.
+func (s *session) spoken() {
+	s.spoke.Store(uint32((s.b.now() + spokeUnit - 1) / spokeUnit))
+}
+
 // rested follows everything that one read brought. A read without a frame, a
 // heart-beat or a pong, is the sign of a client that has nothing to say for now.
 func (s *session) rested() error {
@@ -190,6 +199,9 @@ func (s *session) rested() error {
 func (s *session) data(p []byte) error {
 	if phase(s.phase.Load()) == phaseEnding {
 		return s.discard(len(p))
+	}
+	if len(p) > 0 {
+		s.spoken()
 	}
 	if at := s.expireAt.Load(); at != never && int64(time.Since(s.b.started)) >= at { // the sweeper may be a tick late
 		s.end(errCredentialExpired, "", s.work())
@@ -277,6 +289,7 @@ func (s *session) enter(bt *batch) (before bool) {
 
 func (s *session) exit(before bool) {
 	s.heard()
+	s.spoken()
 	s.busy.Store(before)
 }
 

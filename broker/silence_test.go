@@ -99,3 +99,40 @@ type nowhere struct{}
 func (nowhere) Receive() ([]byte, error) { return nil, io.EOF }
 func (nowhere) Send([][]byte) error      { return nil }
 func (nowhere) Close(int, string) error  { return nil }
+
+// What clients sent while the broker was stopped has not been read when it goes
+// on, so the time in which it was stopped is not theirs.
+func TestPatienceBeginsAgainAfterAGap(t *testing.T) {
+	b, err := New(Options{Authenticator: auth.Anonymous})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	const late = int64(20 * time.Minute)
+	w := newSweeper(b)
+	for now := int64(0); now < int64(time.Minute); now += w.tick {
+		w.sweep(now)
+	}
+	if at := w.steady.Load(); at != 0 {
+		t.Errorf("a gap was seen %v after the start", time.Duration(at))
+	}
+	w.sweep(late)
+	if at := w.steady.Load(); at != late {
+		t.Fatalf("the gap of 19 minutes ended at %v", time.Duration(at))
+	}
+
+	s := &session{b: b, wire: &pingWire{messageWire: &messageWire{t: nowhere{}}}, hearEvery: int64(10 * time.Second), ctx: b.ctx, cancel: func() {}}
+	s.out.s, s.out.wire = s, s.wire
+	s.phase.Store(uint32(phaseOpen))
+	bt := b.newBatch()
+	defer bt.release()
+	b.sweeper.steady.Store(late)
+	end := late + int64(b.o.HeartBeatPatience)
+	if at := s.checkPatience(late, bt); at != end || phase(s.phase.Load()) != phaseOpen {
+		t.Fatalf("phase %d, next look at %v, want it open and %v", s.phase.Load(), time.Duration(at), time.Duration(end))
+	}
+	if s.checkPatience(end, bt); phase(s.phase.Load()) != phaseEnding {
+		t.Error("it was not ended later")
+	}
+	bt.flush()
+}

@@ -14,6 +14,10 @@ type sweeper struct {
 	b     *Broker
 	tick  int64 // nanoseconds
 	clock atomic.Int64
+	// steady is since when there was no gap in the sweeps. What clients sent in a
+	// gap, in which the broker was kept from running, may not have been read yet.
+	steady atomic.Int64
+	gap    int64 // nanoseconds that are one
 
 	mu    sync.Mutex
 	wheel wheel
@@ -23,12 +27,13 @@ type sweeper struct {
 // is missed by more, between 5 and 250 ms.
 func newSweeper(b *Broker) *sweeper {
 	shortest := 2 * time.Second
-	for _, d := range []time.Duration{b.o.HeartBeat.Send, b.o.HeartBeat.Receive, b.o.PingInterval, b.o.WriteDeadline, b.o.ConnectDeadline, b.o.LingerTimeout} {
+	for _, d := range []time.Duration{b.o.HeartBeat.Send, b.o.HeartBeat.Receive, b.o.HeartBeatPatience, b.o.PingInterval, b.o.WriteDeadline, b.o.ConnectDeadline, b.o.LingerTimeout} {
 		if d > 0 {
 			shortest = min(shortest, d)
 		}
 	}
-	return &sweeper{b: b, tick: max(int64(shortest/8), int64(5*time.Millisecond))}
+	tick := max(int64(shortest/8), int64(5*time.Millisecond))
+	return &sweeper{b: b, tick: tick, gap: max(int64(b.o.HeartBeatPatience)/10, 4*tick)}
 }
 
 func (w *sweeper) run() {
@@ -50,7 +55,9 @@ func (w *sweeper) run() {
 
 // sweep checks every session that is due.
 func (w *sweeper) sweep(now int64) {
-	w.clock.Store(now)
+	if before := w.clock.Swap(now); now-before > w.gap {
+		w.steady.Store(now)
+	}
 	bt := w.b.newBatch()
 	w.mu.Lock()
 	due := w.wheel.advance(now / w.tick)

@@ -37,7 +37,7 @@ func optionError(err error) error {
 	key := map[string]string{
 		"Origins": "websocket.origins", "Destinations": "destinations", "Limits.Outbox": "limits.outbox", "Limits.NUL": "limits.nul", "Nodes": "nodes",
 		"Queues.Mode": "queues.mode", "Queues.Transient": "queues.transient", "HeartBeat.Send": "heartbeat.send",
-		"HeartBeat.Receive": "heartbeat.expect", "PingInterval": "heartbeat.ping", "WriteDeadline": "limits.write_deadline",
+		"HeartBeat.Receive": "heartbeat.expect", "HeartBeatPatience": "heartbeat.patience", "PingInterval": "heartbeat.ping", "WriteDeadline": "limits.write_deadline",
 	}[about.Field]
 	return &config.KeyError{Key: cmp.Or(key, about.Field), Text: about.Problem}
 }
@@ -77,6 +77,8 @@ func brokerOptions(c *config.Config) broker.Options {
 		WriteDeadline:   l.WriteDeadline,
 		FailureWait:     l.FailureWait,
 		FailureDecay:    l.FailureDecay,
+
+		HeartBeatPatience: c.HeartBeat.Patience,
 		Limits: broker.Limits{
 			Frame:                     l.Frame,
 			UnauthenticatedFrame:      l.UnauthenticatedFrame,

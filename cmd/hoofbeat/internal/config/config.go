@@ -84,7 +84,7 @@ type Destinations struct {
 }
 
 // HeartBeat is the section heartbeat.
-type HeartBeat struct{ Send, Expect, Ping time.Duration }
+type HeartBeat struct{ Send, Expect, Patience, Ping time.Duration }
 
 // Limits is the section limits; sizes are bytes.
 type Limits struct {

@@ -53,6 +53,8 @@ func bind(c *Config) []Key {
 		"How often the broker offers to send a heart-beat.")
 	t.duration("heartbeat.expect", &c.HeartBeat.Expect, 10*time.Second, 10*time.Millisecond, time.Hour, true,
 		"How often it wants to hear from a client. A client that is silent for three intervals is disconnected.")
+	t.duration("heartbeat.patience", &c.HeartBeat.Patience, 10*time.Minute, time.Second, 7*24*time.Hour, true,
+		"How long a client that negotiated heart-beats may send no byte of STOMP and only answer pings, which its system does even if the page hangs. A page in the background stays: its timers run once a minute. Never less than three intervals of that client.")
 	t.duration("heartbeat.ping", &c.HeartBeat.Ping, 25*time.Second, 10*time.Millisecond, time.Hour, true,
 		"WebSocket ping to a silent client that negotiated no heart-beat, so that proxies keep the connection and dead clients are found. Over SockJS it is SockJS's own heart-beat, at most twice heartbeat.expect.")
 
