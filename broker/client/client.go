@@ -196,7 +196,7 @@ func connect(ctx context.Context, t transport, o Options) (*Conn, error) {
 		return nil, err
 	}
 	if !stop() {
-		c.MustDisconnect()
+		_ = c.MustDisconnect() // ctx.Err says why it ends
 		return nil, ctx.Err()
 	}
 	return &Conn{Conn: c, session: s, header: answer.Header}, nil
