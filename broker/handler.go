@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"sync"
@@ -244,6 +245,6 @@ func (s *session) serve(r *Request, d topics.Destination, bt *batch) *Error {
 	if errors.As(err, &public) {
 		return public
 	}
-	s.b.o.Logger.Error("a handler failed", "session", s.id, "destination", d.Name, "error", err)
+	s.b.log(slog.LevelError, "a handler failed", s.source()+" "+d.Name, "session", s.id, "destination", d.Name, "error", err)
 	return &Error{Reason: ReasonInternalError, Message: "internal error"}
 }

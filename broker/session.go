@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/netip"
 	"runtime/debug"
 	"sync"
@@ -239,7 +241,7 @@ func (s *session) data(p []byte) error {
 func (s *session) guarded(f *frames.Frame, bt *batch) (fail *Error) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.b.o.Logger.Error("a handler or hook panicked", "session", s.id, "panic", v, "stack", string(debug.Stack()))
+			s.b.log(slog.LevelError, "a handler or hook panicked", brief(fmt.Sprint(v)), "session", s.id, "panic", v, "stack", string(debug.Stack()))
 			fail = failure(ReasonInternalError, "internal error")
 		}
 	}()
