@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -18,8 +19,8 @@ import (
 	"time"
 )
 
-// provider is an OpenID Connect provider that signs everybody in as ann, and
-// knows one opaque token, bob's.
+// provider is an OpenID Connect provider that signs everybody in as ann, or who else
+// is named, and knows one opaque token, bob's.
 type provider struct {
 	*httptest.Server
 	key    *rsa.PrivateKey
@@ -27,8 +28,14 @@ type provider struct {
 
 	mu      sync.Mutex
 	nonce   string
-	revoked bool     // the opaque token
-	secrets []string // every code, token and verifier it has seen or made
+	user    string            // who signs in; "" is ann
+	short   bool              // access tokens of a login expire at once
+	refuse  bool              // every refresh
+	access  map[string]string // the users of the access tokens that are good
+	refresh map[string]string // the users of the refresh tokens, each good once
+	renewed int               // refreshes
+	revoked bool              // the opaque token
+	secrets []string          // every code, token and verifier it has seen or made
 }
 
 func newProvider(t *testing.T) *provider {
@@ -37,7 +44,7 @@ func newProvider(t *testing.T) *provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &provider{key: key, opaque: random()}
+	p := &provider{key: key, opaque: random(), access: make(map[string]string), refresh: make(map[string]string)}
 	p.remember(p.opaque)
 	mux := http.NewServeMux()
 	p.Server = httptest.NewServer(mux)
@@ -70,14 +77,17 @@ func newProvider(t *testing.T) *provider {
 		http.Redirect(w, r, q.Get("redirect_uri")+"?"+url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {p.URL}}.Encode(), http.StatusFound)
 	})
 	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
-		p.remember(r.PostFormValue("code_verifier"))
-		p.mu.Lock()
-		nonce := p.nonce
-		p.mu.Unlock()
-		id := p.sign(map[string]any{"aud": "broker", "sub": "ann", "nonce": nonce})
-		access, refresh := random(), random()
-		p.remember(access, refresh)
-		reply(w, map[string]any{"access_token": access, "refresh_token": refresh, "id_token": id, "token_type": "Bearer", "expires_in": 3600})
+		answer, ok := p.grant(r.PostFormValue("refresh_token"))
+		if !ok {
+			w.WriteHeader(http.StatusBadRequest)
+			reply(w, map[string]any{"error": "invalid_grant"})
+			return
+		}
+		if nonce, login := answer["nonce"]; login {
+			p.remember(r.PostFormValue("code_verifier"))
+			answer["id_token"] = p.sign(map[string]any{"aud": "broker", "sub": answer["user"], "nonce": nonce})
+		}
+		reply(w, answer)
 	})
 	mux.HandleFunc("/introspect", func(w http.ResponseWriter, r *http.Request) {
 		if r.PostFormValue("token") != p.opaque {
@@ -98,6 +108,34 @@ func newProvider(t *testing.T) *provider {
 		})
 	})
 	return p
+}
+
+// grant makes tokens for a refresh token, or for a login if there is none.
+func (p *provider) grant(old string) (map[string]any, bool) {
+	access, next := random(), random()
+	p.remember(access, next)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	answer := map[string]any{"access_token": access, "refresh_token": next, "token_type": "Bearer", "expires_in": 3600}
+	user := cmp.Or(p.user, "ann")
+	if old == "" {
+		answer["nonce"], answer["user"] = p.nonce, user
+		if p.short {
+			answer["expires_in"] = 1
+		}
+	} else {
+		known := false
+		if user, known = p.refresh[old]; !known || p.refuse {
+			return nil, false
+		}
+		delete(p.refresh, old)
+		p.renewed++
+	}
+	if old != "" || !p.short {
+		p.access[access] = user
+	}
+	p.refresh[next] = user
+	return answer, true
 }
 
 func (p *provider) remember(secrets ...string) {

@@ -23,6 +23,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/fetch"
 )
 
 // Options are what an App is made of.
@@ -52,6 +53,11 @@ type App struct {
 	// sessions is the level of the records about sessions; a reload may change it.
 	sessions slog.LevelVar
 	flow     *webflow.Flow // nil when webflow is not enabled
+
+	fetcher  *fetch.Fetcher // nil without auth.oauth[].fetch
+	fetching sync.WaitGroup
+	serving  context.Context // ended by close
+	end      context.CancelFunc
 
 	crowd   *crowd
 	tickets replaceable // not present when nothing can be exchanged for a ticket
@@ -87,6 +93,7 @@ func build(o Options) (*App, error) {
 	}
 	a := &App{o: o, live: o.Config}
 	a.patience, a.abandon = context.WithCancel(context.Background())
+	a.serving, a.end = context.WithCancel(context.Background())
 	var err error
 	if a.who, err = newWho(o.Config, o.Logger); err != nil {
 		return nil, err
@@ -112,9 +119,11 @@ func build(o Options) (*App, error) {
 		return nil, optionError(err)
 	}
 	a.who.broker = a.broker
-	if err := a.makeFlow(); err != nil {
-		a.close()
-		return nil, err
+	for _, step := range []func() error{a.makeFlow, a.makeFetcher} {
+		if err := step(); err != nil {
+			a.close()
+			return nil, err
+		}
 	}
 	return a, nil
 }
@@ -151,6 +160,7 @@ func (a *App) Run(ctx context.Context) error {
 	if a.o.Config.Development() {
 		log.Warn("development mode: nothing says who may connect, so everybody on this machine may, and a login is taken at its word")
 	}
+	a.startFetching()
 	log.Info("ready", "origins", a.o.Config.WhoseOrigins())
 	a.notify("READY=1")
 	select {
@@ -186,9 +196,11 @@ func (a *App) stop(doors []*door) {
 	}
 }
 
-// close ends what pages wait for, and then their sessions, so that these do not
-// count as lost. It may be called again.
+// close ends what is fetched, what pages wait for, and then their sessions, so that
+// these do not count as lost. It may be called again.
 func (a *App) close() {
+	a.end()
+	a.fetching.Wait()
 	if a.flow != nil {
 		_ = a.flow.Close() // always nil
 	}

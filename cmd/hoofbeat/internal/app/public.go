@@ -24,6 +24,9 @@ func (a *App) publicHandler() http.Handler {
 	if a.who.login != nil {
 		mux.Handle("/oauth/", a.who.login.Handler())
 	}
+	if a.fetcher != nil {
+		mux.HandleFunc(dataPath, a.data)
+	}
 	if a.flow != nil {
 		polls := a.pollHandler()
 		for _, path := range pollPaths {

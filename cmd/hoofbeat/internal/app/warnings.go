@@ -29,6 +29,13 @@ func own(c *config.Config) []string {
 	if c.WebFlow.Enabled {
 		list = append(list, "/topic/registration", "/topic/authorization")
 	}
+	for _, p := range c.Auth.OAuth {
+		for _, f := range p.Fetch {
+			if path, ok := strings.CutPrefix(f.Destination, c.Prefixes().User); ok {
+				list = append(list, path)
+			}
+		}
+	}
 	return list
 }
 

@@ -82,6 +82,14 @@ type OAuth struct {
 	User, UserPrefix, Roles                                string
 	Claims                                                 []string
 	AuthURL, TokenURL, RevocationURL, UserInfoURL, JWKSURL string
+	Fetch                                                  []Fetch
+}
+
+// Fetch is one item of auth.oauth[].fetch.
+type Fetch struct {
+	Name, URL   string
+	Every       time.Duration
+	Destination string
 }
 
 // Sessions is the section auth.sessions: the login sessions of auth.oauth.

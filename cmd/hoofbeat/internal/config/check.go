@@ -34,7 +34,7 @@ func (c *Config) check() []error {
 	}
 	taken := []string{"/livez", "/readyz", "/oauth/login", "/oauth/callback", "/oauth/logout", "/oauth/backchannel-logout"}
 	for _, p := range []struct{ key, path string }{{"websocket.path", c.WebSocket.Path}, {"auth.tickets.path", c.Auth.Tickets.Path}} {
-		if slices.Contains(taken, p.path) || c.WebFlow.Enabled && strings.HasPrefix(p.path, "/operations/") {
+		if slices.Contains(taken, p.path) || c.WebFlow.Enabled && strings.HasPrefix(p.path, "/operations/") || c.fetches() && strings.HasPrefix(p.path, DataPath) {
 			bad(p.key, "%s is taken", p.path)
 		}
 		taken = append(taken, p.path)
@@ -42,6 +42,9 @@ func (c *Config) check() []error {
 	if c.SockJS && c.Listen != "" {
 		prefix := strings.TrimRight(c.WebSocket.Path, "/") + "/"
 		if prefix == "/oauth/" && len(c.Auth.OAuth) > 0 {
+			bad("websocket.path", "%s is taken: sockjs would answer below it", c.WebSocket.Path)
+		}
+		if prefix == DataPath && c.fetches() {
 			bad("websocket.path", "%s is taken: sockjs would answer below it", c.WebSocket.Path)
 		}
 		if slices.Contains([]string{prefix, prefix + "info", prefix + "websocket"}, c.Auth.Tickets.Path) {
@@ -61,6 +64,7 @@ func (c *Config) check() []error {
 			}
 		}
 	}
+	c.checkFetch(bad)
 	if origins, err := httpsec.NewList(c.WebSocket.Origins); err != nil {
 		bad("websocket.origins", "%s", err)
 	} else if anybody := origins.Anybody(); len(c.Auth.OAuth) > 0 && anybody != "" {

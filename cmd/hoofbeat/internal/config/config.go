@@ -108,6 +108,8 @@ type Limits struct {
 	SessionsPerUser           int
 	SessionsPerAddress        int
 	SockJSSessions            int
+	FetchedAnswer             int
+	FetchedAnswers            int64
 	NUL                       string // "replace", "refuse" or "pass"
 	LoginFailures             int
 	AddressFailures           int

@@ -70,7 +70,7 @@ func TestDefaultsAreTheDesign(t *testing.T) {
 		Frame: 65536, UnauthenticatedFrame: 8192, Headers: 100, HeaderBytes: 8192, Subscriptions: 1000,
 		Transactions: 16, TransactionFrames: 1000, TransactionBytes: 1 << 20, Unacknowledged: 1000, Outbox: 524288,
 		ConnectDeadline: 5 * time.Second, WriteDeadline: 10 * time.Second, Unauthenticated: 1024, UnauthenticatedPerAddress: 64,
-		SockJSSessions: 10_000, NUL: "replace", Connections: 65_536, ConnectionsPerAddress: 1024, Sessions: 100_000, SessionsPerUser: 1000, SessionsPerAddress: 10_000,
+		SockJSSessions: 10_000, FetchedAnswer: 256 << 10, FetchedAnswers: 64 << 20, NUL: "replace", Connections: 65_536, ConnectionsPerAddress: 1024, Sessions: 100_000, SessionsPerUser: 1000, SessionsPerAddress: 10_000,
 		LoginFailures: 5, AddressFailures: 50, FailureWait: time.Minute, FailureDecay: 2 * time.Minute,
 	}
 	if c.Limits != want {
@@ -93,11 +93,20 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, k := range Keys() {
 		if r, ok := k.value.(*records); ok {
-			for _, item := range r.fresh() {
-				if len(item.Doc) < 10 || !strings.HasSuffix(item.Doc, ".") || item.Want() == "" || !strings.Contains(docs.String(), itemEnv(k, item)) || !strings.Contains(env.String(), "\n#"+itemEnv(k, item)+"=") {
-					t.Errorf("%s of %s is not documented", item.Path, k.Path)
+			var check func(list string, r *records)
+			check = func(list string, r *records) {
+				for _, item := range r.fresh() {
+					name := itemEnv(list, item)
+					inner, ok := item.value.(*records)
+					if ok {
+						check(name, inner)
+					}
+					if len(item.Doc) < 10 || !strings.HasSuffix(item.Doc, ".") || item.Want() == "" || !strings.Contains(docs.String(), name) || !ok && !strings.Contains(env.String(), "\n#"+name+"=") {
+						t.Errorf("%s of %s is not documented", item.Path, k.Path)
+					}
 				}
 			}
+			check(k.Env(), r)
 			if c, err := load(t, strings.ReplaceAll(k.Path, ".", ":\n  ")+": ["+r.example+"]\n"); err != nil || reflect.DeepEqual(unplaced(c), Default()) {
 				t.Errorf("the example of %s does not load: %v", k.Path, err)
 			}

@@ -81,5 +81,21 @@ func bindOAuth(o *OAuth) []Key {
 	t.url("revocation_url", &o.RevocationURL, "Revocation endpoint, if it is not discovered.")
 	t.url("userinfo_url", &o.UserInfoURL, "UserInfo endpoint, if it is not discovered.")
 	t.url("jwks_url", &o.JWKSURL, "Keys of the ID tokens, if they are not discovered.")
+	t.add("fetch", recordsOf(&o.Fetch, bindFetch,
+		`{name: mail, url: "https://mail.example.com/api/unread", every: 5m, destination: /user/queue/mail}`),
+		"Resources that are fetched for every user who has signed in at this provider, with the user's token, while no page is open.")
+	return t.keys
+}
+
+func bindFetch(f *Fetch) []Key {
+	t := new(table)
+	t.add("name", word{p: &f.Name, kind: "text", want: "1 to 64 of a-z, 0-9, - and _", check: fetchName},
+		"Pages get the last answer for their user at GET /data/{name}, by the session cookie. No other resource has this name.").must = true
+	t.add("url", word{p: &f.URL, kind: "url", want: "a URL such as https://mail.example.com/api/unread, or http to this machine", check: grantedURL},
+		"The resource, which answers with 200 and JSON. No redirect is followed.").must = true
+	t.duration("every", &f.Every, 5*time.Minute, time.Second, 24*time.Hour, false,
+		"Time between two requests for one user, less up to a tenth. While the resource fails, it doubles up to 1h.")
+	t.text("destination", &f.Destination, "a private destination such as /user/queue/mail",
+		"Where an answer that differs from the last one is published to the user. No client can send there. Empty: nowhere.")
 	return t.keys
 }

@@ -131,14 +131,22 @@ func WriteEnv(w io.Writer) error {
 		b.WriteByte('\n')
 		comment(b, "", k.Doc)
 		if r, ok := k.value.(*records); ok {
-			for _, item := range r.fresh() {
-				fmt.Fprintf(b, "#%s=%s\n", itemEnv(k, item), item.Default)
-			}
+			writeItemEnv(b, k.Env(), r)
 			continue
 		}
 		fmt.Fprintf(b, "#%s=%s\n", k.Env(), k.Default)
 	}
 	return b.Flush()
+}
+
+func writeItemEnv(b *bufio.Writer, env string, r *records) {
+	for _, item := range r.fresh() {
+		if inner, ok := item.value.(*records); ok {
+			writeItemEnv(b, itemEnv(env, item), inner)
+			continue
+		}
+		fmt.Fprintf(b, "#%s=%s\n", itemEnv(env, item), item.Default)
+	}
 }
 
 // WriteDocs writes the keys as Markdown tables, one for each section, and rules.
@@ -176,12 +184,7 @@ func WriteDocs(w io.Writer) error {
 		row(b, k.Path, k.Default, k.Want(), k.Env(), dashes(k.Flag()), doc)
 	}
 	for _, k := range lists {
-		r := k.value.(*records)
-		fmt.Fprintf(b, "\n### Items of %s\n\n%s\n\n```yaml\n%s:\n  - %s\n```\n\n", k.Path, k.Doc, last(k.Path), r.example)
-		b.WriteString(header)
-		for _, item := range r.fresh() {
-			row(b, item.Path, item.Default, item.Want(), itemEnv(k, item), "", item.Doc)
-		}
+		writeItemDocs(b, k.Path, k.Env(), k)
 	}
 	fmt.Fprintf(b, "\n### rules\n\n%s\n\n```yaml\nrules:\n", rulesDoc)
 	for _, example := range rulesExamples() {
@@ -191,6 +194,26 @@ func WriteDocs(w io.Writer) error {
 	return b.Flush()
 }
 
+// writeItemDocs writes the table of the items of a list, and those of the lists in
+// them.
+func writeItemDocs(b *bufio.Writer, path, env string, list Key) {
+	r := list.value.(*records)
+	fmt.Fprintf(b, "\n### Items of %s\n\n%s\n\n```yaml\n%s:\n  - %s\n```\n\n", path, list.Doc, last(path), r.example)
+	b.WriteString(header)
+	var inner []Key
+	for _, item := range r.fresh() {
+		if _, ok := item.value.(*records); ok {
+			inner = append(inner, item)
+			row(b, item.Path, item.Default, item.Type(), itemEnv(env, item)+"_0_…", "", item.Doc)
+			continue
+		}
+		row(b, item.Path, item.Default, item.Want(), itemEnv(env, item), "", item.Doc)
+	}
+	for _, k := range inner {
+		writeItemDocs(b, path+"[]."+k.Path, itemEnv(env, k), k)
+	}
+}
+
 const header = "| key | default | values | environment | flag | meaning |\n|---|---|---|---|---|---|\n"
 
 func row(b *bufio.Writer, key, def, want, env, flag, doc string) {
@@ -198,7 +221,7 @@ func row(b *bufio.Writer, key, def, want, env, flag, doc string) {
 }
 
 // itemEnv is the variable of a key of the first item of a list.
-func itemEnv(list, item Key) string { return list.Env() + "_0_" + strings.ToUpper(item.Path) }
+func itemEnv(list string, item Key) string { return list + "_0_" + strings.ToUpper(item.Path) }
 
 func dashes(flag string) string {
 	if flag == "" {

@@ -11,7 +11,7 @@ import (
 
 // records is a list of structs, such as auth.jwt. Its items have tables of their
 // own, so that their keys are as strict as all others. In the environment the
-// keys of the first item are LIST_0_KEY.
+// keys of the first item are LIST_0_KEY. An item may have a list of its own.
 type records struct {
 	length func() int
 	grow   func()            // by an item
@@ -94,6 +94,10 @@ func (l *loader) record(path string, keys []Key, node ast.Node) {
 		}
 		k := keys[at]
 		k.Path = path + "." + k.Path
+		if inner, ok := k.value.(*records); ok {
+			l.records(k, inner, v.Value)
+			continue
+		}
 		l.set(k, v.Value)
 	}
 }
@@ -103,8 +107,11 @@ func (l *loader) record(path string, keys []Key, node ast.Node) {
 func (r *records) missing(path string) (problems []error) {
 	for i := range r.length() {
 		for _, k := range r.item(i) {
-			if k.must && k.value.String() == "" {
-				problems = append(problems, &KeyError{Key: fmt.Sprintf("%s[%d].%s", path, i, k.Path), Text: "is missing: want " + k.Want()})
+			at := fmt.Sprintf("%s[%d].%s", path, i, k.Path)
+			if inner, ok := k.value.(*records); ok {
+				problems = append(problems, inner.missing(at)...)
+			} else if k.must && k.value.String() == "" {
+				problems = append(problems, &KeyError{Key: at, Text: "is missing: want " + k.Want()})
 			}
 		}
 	}
@@ -113,7 +120,8 @@ func (r *records) missing(path string) (problems []error) {
 
 // variable sets the key of an item that a variable names, what is left of its
 // name behind that of the list: 0_ISSUER. It reports false if there is no such
-// key. Items come in order: the first that does not exist yet is made.
+// key. Items come in order: the first that does not exist yet is made, but for the
+// variable of a list inside it, 0_FETCH_0_URL: an item has other keys as well.
 func (r *records) variable(rest, text string) (bool, error) {
 	index, name, ok := strings.Cut(rest, "_")
 	i, err := strconv.Atoi(index)
@@ -121,6 +129,10 @@ func (r *records) variable(rest, text string) (bool, error) {
 		return false, nil
 	}
 	for j, k := range r.fresh() {
+		inner, ok := strings.CutPrefix(name, strings.ToUpper(k.Path)+"_")
+		if _, list := k.value.(*records); ok && list && i < r.length() {
+			return r.item(i)[j].value.(*records).variable(inner, text)
+		}
 		if strings.ToUpper(k.Path) == name {
 			if i == r.length() {
 				r.grow()

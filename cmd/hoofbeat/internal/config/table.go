@@ -94,6 +94,12 @@ func bind(c *Config) []Key {
 	t.count("limits.sockjs_sessions", &c.Limits.SockJSSessions, 10_000, 10_000_000,
 		"Sessions over SockJS without a WebSocket, all together, of which one address has at most half. A further one is refused with 503.")
 
+	c.Limits.FetchedAnswer = 256 * kib
+	t.add("limits.fetched_answer", number[int]{&c.Limits.FetchedAnswer, kib, 16 * mib, false, sizeUnit()},
+		"Largest answer of a resource of auth.oauth[].fetch.")
+	c.Limits.FetchedAnswers = 64 * mib
+	t.add("limits.fetched_answers", number[int64]{&c.Limits.FetchedAnswers, kib, tib, false, sizeUnit()},
+		"Bytes of all these answers together, for all users. A further one is published and not kept.")
 	t.oneOf("limits.nul", &c.Limits.NUL,
 		"What happens to a message with a NUL byte in its body. stompjs 2.3.3 and other browser libraries of its time take the rest of such a body for further frames, so a sender could forge messages in their pages. replace: clients of STOMP 1.0 and 1.1 over WebSocket and SockJS get U+FFFD, the replacement character, for NULs, and all others the body as it was sent. refuse: nobody can send a NUL; this also protects pages with webstomp-client, which speaks 1.2. pass: everybody gets the body as it was sent.",
 		"replace", "refuse", "pass")

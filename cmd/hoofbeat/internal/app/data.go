@@ -1,0 +1,113 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/fetch"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// dataPath is where the answers are that were fetched for the user who asks.
+const dataPath = config.DataPath + "{name}"
+
+// makeFetcher makes what auth.oauth[].fetch asks for, if it asks for anything.
+// Clients cannot forge what is published there.
+func (a *App) makeFetcher() error {
+	c := a.o.Config
+	names, err := topics.NewNames(c.Prefixes())
+	if err != nil {
+		return wrong("destinations", err)
+	}
+	var sources []fetch.Source
+	for i, p := range c.Auth.OAuth {
+		for j, f := range p.Fetch {
+			sources = append(sources, fetch.Source{Name: f.Name, Provider: p.Name, URL: f.URL, Every: f.Every, Destination: f.Destination})
+			if f.Destination == "" {
+				continue
+			}
+			key := item(item("auth.oauth", i, "fetch"), j, "destination")
+			d, err := names.ParseSubscription(f.Destination)
+			if err != nil {
+				return wrong(key, err)
+			}
+			if err := a.broker.Reserve(d.Path); err != nil {
+				return wrong(key, err)
+			}
+		}
+	}
+	if len(sources) == 0 {
+		return nil
+	}
+	a.fetcher = fetch.New(fetch.Options{
+		Sources: sources, Grants: a.who.login, Publish: a.publishFetched, Logger: a.o.Logger,
+		MaxBody: int64(c.Limits.FetchedAnswer), MaxKept: c.Limits.FetchedAnswers,
+	})
+	return nil
+}
+
+func (a *App) publishFetched(ctx context.Context, user, destination string, answer fetch.Answer) error {
+	_, err := a.broker.PublishToUser(ctx, user, &broker.Message{
+		Destination: destination, Headers: []broker.Header{{Name: "content-type", Value: answer.Type}}, Body: answer.Body,
+	})
+	return err
+}
+
+// startFetching fetches until close.
+func (a *App) startFetching() {
+	if a.fetcher != nil {
+		a.fetching.Go(func() { a.fetcher.Run(a.serving) })
+	}
+}
+
+// data serves GET /data/{name}: what was fetched for the user of the session cookie.
+// Pages of other sites cannot read it, because it has no CORS headers.
+func (a *App) data(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	fail := func(status int, text string) {
+		h.Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": text}) // the client may be gone
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		fail(http.StatusMethodNotAllowed, "want GET")
+		return
+	}
+	p := a.who.signedIn(r)
+	if p == nil {
+		fail(http.StatusUnauthorized, "sign in first, at /oauth/login")
+		return
+	}
+	answer, ok := a.fetcher.Last(r.PathValue("name"), p.Name)
+	switch {
+	case !ok:
+		fail(http.StatusNotFound, "nothing has been fetched under this name for this user")
+		return
+	case answer.Reconsent:
+		h.Set("Hoofbeat-Reconsent-Needed", answer.Provider)
+		if answer.Body == nil {
+			fail(http.StatusConflict, "reconsent-needed: the provider no longer honours what it granted, so the user has to sign in there again")
+			return
+		}
+	}
+	h.Set("Content-Type", answer.Type)
+	h.Set("Last-Modified", answer.Fetched.UTC().Format(http.TimeFormat))
+	_, _ = w.Write(answer.Body) // the client may be gone
+}
+
+// signedIn returns who has the login session of a request's cookie, or nil.
+func (w *who) signedIn(r *http.Request) *auth.Principal {
+	p, ok := w.login.Session(r)
+	if !ok || p.Anonymous() || w.store.Revoked(p) {
+		return nil
+	}
+	return p
+}
