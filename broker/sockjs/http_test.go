@@ -187,18 +187,46 @@ func TestExpiryEndsASendNobodyFetches(t *testing.T) {
 	})
 }
 
+// A client that does not fetch what was sent to it is ended. When it comes in time
+// it is told why, in STOMP and in SockJS; when it stays away it is gone after the
+// time that a session without a receiver has to live.
 func TestSlowConsumer(t *testing.T) {
 	o := broker.Options{Limits: broker.Limits{Outbox: 8192, Frame: 2048}}
-	bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
+	flooded := func(t *testing.T, w *world) {
 		w.subscribed("a")
 		for range 20 {
 			w.publish([]byte(strings.Repeat("x", 1000)))
 			synctest.Wait()
 		}
-		if e := w.ended(); e["slow-consumer"] != 1 || w.b.Stats().Sockets != 0 {
+		if e := w.ended(); e["slow-consumer"] != 1 {
 			t.Fatalf("ended %v", e)
 		}
-		w.poll("a", `c[4500,"slow-consumer"]`)
+	}
+	over := func(t *testing.T, w *world) {
+		if e := w.ended(); e["slow-consumer"] != 1 || len(e) != 1 || w.b.Stats().Sockets != 0 {
+			t.Errorf("ended %v, %d sockets are left", e, w.b.Stats().Sockets)
+		}
+	}
+	t.Run("returns", func(t *testing.T) {
+		bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
+			flooded(t, w)
+			if f := w.frame("a"); !strings.HasPrefix(f, `a["MESSAGE\n`) { // was on its way already
+				t.Errorf("got %q", f)
+			}
+			const reason = `more than 8192 bytes are waiting to be read by you`
+			if f := w.frame("a"); !strings.HasPrefix(f, `a["ERROR\nmessage:`+reason+`\n`) {
+				t.Errorf("got %q", f)
+			}
+			w.poll("a", `c[4500,"slow-consumer"]`)
+			over(t, w)
+		})
+	})
+	t.Run("stays away", func(t *testing.T) {
+		bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
+			flooded(t, w)
+			pass(5 * time.Second)
+			over(t, w)
+		})
 	})
 }
 
