@@ -53,8 +53,8 @@ func TestDependencyRules(t *testing.T) {
 	// Everything outside the standard library that a package may depend on, directly or not.
 	allowed := map[string][]string{
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
-		"auth/users": {"golang.org/x/crypto/"},
-		"broker":     {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
+		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "internal/loglimit": {},
+		"broker": {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
 	}
 	for dir, prefixes := range allowed {
 		p, ok := deps[module+"/"+dir]
@@ -75,10 +75,15 @@ func TestDependencyRules(t *testing.T) {
 	// Among ourselves: what each package of the core may import.
 	within := map[string][]string{
 		"frames": {}, "topics": {}, "auth": {"auth/httpsec"}, "auth/httpsec": {},
-		"auth/users":           {"auth"},
-		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal"},
+		"auth/internal/turns":  {},
+		"auth/users":           {"auth", "auth/internal/turns"},
+		"auth/bearer":          {"auth", "auth/httpsec", "auth/internal/turns"},
+		"auth/webhook":         {"auth", "auth/httpsec", "auth/internal/turns"},
+		"auth/oauth":           {"auth", "auth/httpsec", "auth/internal/turns", "internal/loglimit"},
+		"internal/loglimit":    {},
+		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "internal/loglimit"},
 		"broker/brokertest":    {"broker", "frames", "auth"},
-		"broker/admin":         {"broker", "auth", "auth/httpsec", "broker/webflow"},
+		"broker/admin":         {"broker", "auth", "auth/httpsec", "broker/webflow", "internal/loglimit"},
 		"broker/webflow":       {"broker", "auth"},
 		"broker/sockjs":        {"broker", "auth", "auth/httpsec"},
 		"broker/client":        {},

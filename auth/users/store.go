@@ -15,6 +15,12 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
+)
+
+const (
+	maxWaiting        = 1024 // logins that wait for a turn, all together
+	maxWaitingNetwork = 64   // of one network
 )
 
 // Store is an [auth.Authenticator] over a list of users. It knows the login and passcode headers of CONNECT and,
@@ -35,7 +41,7 @@ type Store struct {
 	OnChange func(user string)
 
 	table   atomic.Pointer[table]
-	turns   *turns
+	turns   *turns.Turns[netip.Addr] // by network
 	compare func(hash, passcode []byte) error
 }
 
@@ -57,6 +63,12 @@ func New(list []User) (*Store, error) {
 	}
 	s.table.Store(t)
 	return s, nil
+}
+
+// newTurns returns n turns. One network may have all of them, for they are few, and
+// another's comes after one check.
+func newTurns(n int) *turns.Turns[netip.Addr] {
+	return turns.New[netip.Addr](turns.Limits{Turns: n, Share: n, Line: maxWaitingNetwork, Waiting: maxWaiting})
 }
 
 // Replace exchanges all users at once. Every login from now on is decided by the new list, also one whose passcode
@@ -142,10 +154,11 @@ func (s *Store) login(ctx context.Context, from netip.Addr, name, passcode strin
 	if user, ok := s.right(name, passcode); ok {
 		return user.principal(name), nil
 	}
-	if err := s.wait(ctx, networkOf(from)); err != nil {
+	network := turns.Network(from)
+	if err := s.wait(ctx, network); err != nil {
 		return nil, err
 	}
-	defer s.turns.give()
+	defer s.turns.Give(network)
 	t := s.table.Load()
 	user, exists := t.users[name]
 	if !s.check(t, user, exists, passcode) {
@@ -198,7 +211,7 @@ func (s *Store) spend(cost int, t *table, passcode string) {
 
 // wait takes a turn, or gives up when ctx is done or too many wait.
 func (s *Store) wait(ctx context.Context, network netip.Addr) error {
-	if s.turns.take(ctx, network) {
+	if s.turns.Take(ctx, network) {
 		return nil
 	}
 	return &auth.Refusal{

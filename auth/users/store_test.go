@@ -266,8 +266,8 @@ func TestConcurrentChecksAreBounded(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 		}
-		if most != limit || s.turns.free != limit {
-			t.Errorf("at most %d at once, %d turns not given back", most, limit-s.turns.free)
+		if taken, _ := s.turns.Usage(); most != limit || taken != 0 {
+			t.Errorf("at most %d at once, %d turns not given back", most, taken)
 		}
 	})
 }
@@ -287,7 +287,7 @@ func TestDoneContextNeverChecks(t *testing.T) {
 func TestAPanicGivesTheTurnBack(t *testing.T) {
 	s := newStore(t)
 	s.compare = func(_, _ []byte) error { panic("boom") }
-	n := s.turns.free
+	n := s.turns.Limits().Turns
 	for range n + 1 {
 		func() {
 			defer func() { _ = recover() }()
@@ -295,7 +295,7 @@ func TestAPanicGivesTheTurnBack(t *testing.T) {
 			t.Error("no panic")
 		}()
 	}
-	if s.turns.free != n {
+	if taken, _ := s.turns.Usage(); taken != 0 {
 		t.Error("a turn is lost")
 	}
 }

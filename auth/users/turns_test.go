@@ -45,7 +45,7 @@ func TestTurnsGoRoundAmongNetworks(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if n := s.turns.waiting; n != 8*64 {
+		if _, n := s.turns.Usage(); n != 8*64 {
 			t.Errorf("%d wait, want %d", n, 8*64)
 		}
 		for range 3 {
@@ -60,8 +60,8 @@ func TestTurnsGoRoundAmongNetworks(t *testing.T) {
 		}
 		cancel()
 		flood.Wait()
-		if s.turns.free != 1 || s.turns.waiting != 0 || len(s.turns.lines) != 0 || len(s.turns.round) != 0 {
-			t.Errorf("afterwards: %+v", s.turns)
+		if taken, waiting := s.turns.Usage(); taken != 0 || waiting != 0 {
+			t.Errorf("afterwards %d turns are taken and %d wait", taken, waiting)
 		}
 	})
 }
@@ -78,7 +78,7 @@ func TestLongestLineMakesRoom(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if n := s.turns.waiting; n != maxWaiting {
+		if _, n := s.turns.Usage(); n != maxWaiting {
 			t.Errorf("%d wait, want %d", n, maxWaiting)
 		}
 		start := time.Now()
@@ -141,26 +141,4 @@ func TestKnownPasscodeWaitsForNobody(t *testing.T) {
 			t.Error("a user who is gone is let in")
 		}
 	})
-}
-
-// A turn that comes at the moment the context ends is not lost.
-func TestTurnAtTheLastMomentIsNotLost(t *testing.T) {
-	turns := newTurns(1)
-	for range 2000 {
-		if !turns.take(t.Context(), netip.Addr{}) {
-			t.Fatal("no turn is free")
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		got := make(chan bool, 1)
-		go func() { got <- turns.take(ctx, netip.Addr{}) }()
-		go cancel()
-		turns.give()
-		if <-got {
-			turns.give()
-		}
-		cancel()
-	}
-	if turns.free != 1 || turns.waiting != 0 {
-		t.Errorf("%d are free, %d wait", turns.free, turns.waiting)
-	}
 }
