@@ -61,16 +61,18 @@
 // # Keys
 //
 // Keys are fetched for the first token and then once an hour, without anybody waiting. A token of an unknown key
-// fetches them again, at most once a minute, and at most once in 5 s while there are no keys at all. A fetch that
-// fails leaves the keys as they are. Parallel needs share one fetch; a fetch takes at most 5 s and reads at most
-// 1 MiB and 100 keys.
+// fetches them again, at most once a minute for the clients of one network and once in 5 s for all; while there are no
+// keys at all, any token does so once in 5 s. A fetch that fails leaves the keys as they are. Parallel needs share one
+// fetch; a fetch takes at most 5 s and reads at most 1 MiB and 100 keys.
 //
 // # Answers of endpoints
 //
 // A good answer is believed for 30 s or until the token's exp, whichever is sooner, so that a revocation shows within
 // 30 s; a bad one for 5 s. Answers are remembered under the SHA-256 of the token, a bounded number of them. Parallel
 // questions about one token share one request; an endpoint gets at most 64 requests at once, each of which takes at
-// most 5 s and 64 KiB. If it does not answer properly, nothing is remembered and the token is refused with
+// most 5 s and 64 KiB. At most 48 of them are about tokens from one network (an IPv4 address, or the /64 of an IPv6
+// address; [auth.WithRemote] says which), of which at most 1,024 more wait, and the turns go round among the networks,
+// so that strangers who try tokens delay nobody of another network by more than one request. If it does not answer properly, nothing is remembered and the token is refused with
 // [ErrUnavailable]: status 503 and Retry-After, for it may be good.
 //
 // # What a principal has

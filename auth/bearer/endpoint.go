@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
 const (
@@ -17,13 +19,15 @@ const (
 	goodFor = 30 * time.Second
 	// badFor is how long a bad one is.
 	badFor = 5 * time.Second
-	// maxQuestions is how many requests an endpoint has to answer at once; further ones wait their turn.
+	// maxQuestions is how many requests an endpoint has to answer at once; further ones wait their turn. Of those one
+	// network of clients has at most three quarters.
 	maxQuestions = 64
 )
 
 var (
 	errAnswer = errors.New("the answer is not what it has to be")
 	errStatus = errors.New("unexpected status")
+	errQueue  = errors.New("too many tokens to ask about at once")
 )
 
 // endpoint asks a server about tokens and remembers what it says.
@@ -34,7 +38,7 @@ type endpoint struct {
 	now    func() time.Time
 	every  time.Duration // how old an answer about an open session may be; 0 is any age
 	grace  time.Duration
-	turns  chan struct{} // one element for each request that is under way
+	turns  *turns.Turns[netip.Addr] // by the network of the client
 
 	// request makes the request about a token.
 	request func(ctx context.Context, token string) (*http.Request, error)
@@ -60,7 +64,7 @@ func newEndpoint(r rules, c *http.Client, now func() time.Time, size int) *endpo
 		rules:   r,
 		client:  c,
 		now:     now,
-		turns:   make(chan struct{}, maxQuestions),
+		turns:   turns.New[netip.Addr](turns.Fair(maxQuestions)),
 		good:    newCache[verdict](size),
 		bad:     newCache[error](size),
 		pending: make(map[digest]*call[verdict]),
@@ -115,12 +119,11 @@ func (e *endpoint) verdict(ctx context.Context, token string, maxAge time.Durati
 func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verdict] {
 	var asked time.Time
 	work := func(ctx context.Context) (verdict, error) {
-		select {
-		case e.turns <- struct{}{}:
-			defer func() { <-e.turns }()
-		case <-ctx.Done():
-			return verdict{}, ctx.Err()
+		network := turns.Network(auth.RemoteOf(ctx))
+		if !e.turns.Take(ctx, network) {
+			return verdict{}, errQueue
 		}
+		defer e.turns.Give(network)
 		asked = e.now()
 		v, err := e.question(ctx, key, token)
 		v.asked = asked

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
@@ -236,7 +238,8 @@ func TestA21QuestionsAtOnceAreBounded(t *testing.T) {
 		var down atomic.Int64
 		for i := range 4 * maxQuestions {
 			group.Go(func() {
-				if _, err := v.Verify(context.Background(), fmt.Sprint("token", i)); errors.Is(err, ErrUnavailable) {
+				ctx := auth.WithRemote(t.Context(), netip.AddrFrom4([4]byte{192, 0, 2, byte(i % 4)}))
+				if _, err := v.Verify(ctx, fmt.Sprint("token", i)); errors.Is(err, ErrUnavailable) {
 					down.Add(1)
 				}
 			})

@@ -4,19 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
 const (
-	// keysInterval is the least time between two fetches of a key set, however many tokens name unknown keys.
+	// keysInterval is the least time between two fetches of a key set that clients of one network cause, however many
+	// tokens name unknown keys.
 	keysInterval = time.Minute
-	// emptyInterval is the same while there are no keys at all and every token has to wait.
+	// emptyInterval is the least time between two fetches, whoever causes them, so that strangers who name unknown keys
+	// do not keep the clients of other networks from a key that is new. It is also that between two fetches while there
+	// are no keys at all and every token has to wait.
 	emptyInterval = 5 * time.Second
 	// keysAge is when keys are fetched anew although all tokens find theirs, so that a key which the issuer has
 	// withdrawn is not trusted for ever.
@@ -33,7 +41,9 @@ type keySet struct {
 	keys    []jose.JSONWebKey // never changed, only replaced
 	fetched time.Time         // when keys was
 	asked   time.Time         // when the last fetch began
-	err     error             // of the last fetch
+	// causes are the networks whose tokens have caused a fetch within keysInterval, at most one for each emptyInterval.
+	causes  map[netip.Addr]time.Time
+	err     error // of the last fetch
 	pending *call[[]jose.JSONWebKey]
 }
 
@@ -110,14 +120,18 @@ func (s *keySet) refresh(ctx context.Context) *call[[]jose.JSONWebKey] {
 	if s.pending != nil {
 		return s.pending
 	}
-	interval := keysInterval
-	if s.keys == nil {
-		interval = emptyInterval
-	}
-	now := s.now()
-	if !s.asked.IsZero() && now.Sub(s.asked) < interval {
+	now, network := s.now(), turns.Network(auth.RemoteOf(ctx))
+	if !s.asked.IsZero() && now.Sub(s.asked) < emptyInterval {
 		return nil
 	}
+	maps.DeleteFunc(s.causes, func(_ netip.Addr, at time.Time) bool { return now.Sub(at) >= keysInterval })
+	if _, caused := s.causes[network]; caused && s.keys != nil {
+		return nil
+	}
+	if s.causes == nil {
+		s.causes = make(map[netip.Addr]time.Time)
+	}
+	s.causes[network] = now
 	s.asked = now
 	s.pending = start(ctx, s.fetch, func(keys []jose.JSONWebKey, err error) {
 		s.mu.Lock()

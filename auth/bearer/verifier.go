@@ -83,7 +83,7 @@ func (v *Verifier) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Pri
 	if a.Bearer == "" {
 		return nil, auth.ErrNotMine
 	}
-	p, err := v.Verify(ctx, a.Bearer)
+	p, err := v.Verify(auth.WithRemote(ctx, a.Remote.Addr()), a.Bearer)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,8 @@ func (v *Verifier) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Pri
 // exp, and zero if an endpoint does not say how long the token lives.
 //
 // A token in the form of a signed JWT whose iss is in [Options.JWT] is verified by that issuer's rules, and nobody
-// else is asked. All other tokens are for the endpoints, if there are any.
+// else is asked. All other tokens are for the endpoints, if there are any. Requests to these are shared out among the
+// networks that the tokens come from, which [auth.WithRemote] says.
 func (v *Verifier) Verify(ctx context.Context, token string) (*auth.Principal, error) {
 	if token == "" {
 		return nil, missing()
