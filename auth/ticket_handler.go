@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 type HandlerOptions struct {
 	// Bearer checks the token of an "Authorization: Bearer" header. A [*Refusal] tells the client what is wrong with
 	// the token; any other error is answered with 503, because it says nothing about the token; a nil principal is
-	// a no. Nil means that bearer tokens are not accepted.
+	// a no. Nil means that bearer tokens are not accepted. [RemoteOf] its context is the client's address.
 	Bearer func(ctx context.Context, token string) (*Principal, error)
 	// Passcode checks the name and passcode of HTTP Basic authentication, in a POST. Errors are as for Bearer; whoever
 	// implements it limits guessing. Nil means that they are not accepted.
@@ -39,6 +40,9 @@ type HandlerOptions struct {
 	// Nil means nobody may: a request that names an operation is answered with 403, unless the principal that Bearer
 	// or Session returned is bound to that operation by its scope already.
 	MayWait func(ctx context.Context, p *Principal, operation string) (bool, error)
+	// ClientAddress says where a request comes from: Request.RemoteAddr if nil. Set it behind a proxy, as
+	// broker.Broker.ClientAddress does, or all clients share what one may ask servers of others about its tokens.
+	ClientAddress func(*http.Request) netip.Addr
 	// BindOrigin binds tickets to the Origin of the page that asks. It needs pages that open the WebSocket from the
 	// same origin; a client that sends no Origin gets tickets that are not bound.
 	BindOrigin bool
@@ -76,6 +80,9 @@ func (t *Tickets) Handler(o HandlerOptions) (http.Handler, error) {
 	if anybody := origins.Anybody(); anybody != "" && o.Session != nil {
 		return nil, fmt.Errorf("auth: HandlerOptions.Origins: %q cannot be combined with cookies, that is with Session: pages of any site can have that origin", anybody)
 	}
+	if o.ClientAddress == nil {
+		o.ClientAddress = peerAddress
+	}
 	return &ticketHandler{tickets: t, o: o, origins: origins}, nil
 }
 
@@ -92,7 +99,14 @@ type ticketReply struct {
 	Expires int64  `json:"expires"`
 }
 
+// peerAddress is the address of a request without a proxy in between.
+func peerAddress(r *http.Request) netip.Addr {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero for other networks
+	return peer.Addr()
+}
+
 func (h *ticketHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = r.WithContext(WithRemote(r.Context(), h.o.ClientAddress(r)))
 	origin, err := h.origin(w.Header(), r)
 	if err != nil {
 		if h.o.OnForeignOrigin != nil {

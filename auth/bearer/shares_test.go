@@ -65,7 +65,9 @@ func TestQuestionsAreSharedOutAmongNetworks(t *testing.T) {
 				var flood sync.WaitGroup
 				for n := range test.networks {
 					for i := range 100 {
-						flood.Go(func() { _, _ = v.Authenticate(ctx, from(fmt.Sprintf("192.0.2.%d", n), fmt.Sprint("wrong", n, i))) })
+						flood.Go(func() {
+							_, _ = v.Authenticate(ctx, from(fmt.Sprintf("192.0.2.%d", n), fmt.Sprintf("wrong-%d-%d", n, i)))
+						})
 					}
 				}
 				synctest.Wait()

@@ -119,7 +119,7 @@ func (w *Webhook) inquire(ctx context.Context, key digest, p *auth.Principal, ac
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
 	// Others may come to wait for the answer, so of ctx only the values count.
-	c := w.begin(context.WithoutCancel(ctx), w.permissions, body, func(ans answer, err error) {
+	c := begin(context.WithoutCancel(ctx), w, w.permissions, askerOf(ctx, p), body, func(ans answer, err error) {
 		w.settle(key, ans, err, now)
 	})
 	w.pending[key] = c

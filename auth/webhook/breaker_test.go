@@ -285,7 +285,7 @@ func TestQueue(t *testing.T) {
 func TestQueueTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newHook(t, Options{URL: inMemory, Concurrency: 1})
-		w.permissions <- struct{}{} // somebody has the only turn, for good
+		w.permissions.Take(t.Context(), asker{}) // somebody has the only turn, for good
 		start := time.Now()
 		for range failuresToOpen + 1 {
 			err := w.Authorize(t.Context(), alice, auth.Send, "/a")

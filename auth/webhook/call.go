@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
 // call is a question that is under way, once for all who want its answer.
@@ -20,7 +24,7 @@ var errPanic = errors.New("panic in the HTTP client")
 // longer than ctx allows, but a question that has been put is not taken back when the client leaves: that would cost
 // the connection, and clients could make it look as if the backend did not answer. The answer goes to finish, if that
 // is not nil, before anybody who waits has it.
-func (w *Webhook) begin(ctx context.Context, turns chan struct{}, body []byte, finish func(answer, error)) *call {
+func begin[K comparable](ctx context.Context, w *Webhook, line *turns.Turns[K], key K, body []byte, finish func(answer, error)) *call {
 	c := &call{done: make(chan struct{}), err: ErrUnavailable}
 	go func() {
 		defer func() {
@@ -29,7 +33,7 @@ func (w *Webhook) begin(ctx context.Context, turns chan struct{}, body []byte, f
 			}
 			close(c.done)
 		}()
-		c.ans, c.err = w.ask(ctx, turns, body)
+		c.ans, c.err = ask(ctx, w, line, key, body)
 	}()
 	return c
 }
@@ -45,11 +49,14 @@ func (c *call) wait(ctx context.Context) (answer, error) {
 }
 
 // ask waits for a turn, and for the circuit to allow it, and puts the question.
-func (w *Webhook) ask(ctx context.Context, turns chan struct{}, body []byte) (ans answer, err error) {
-	if err := w.turn(ctx, turns); err != nil {
-		return answer{}, err
+func ask[K comparable](ctx context.Context, w *Webhook, line *turns.Turns[K], key K, body []byte) (ans answer, err error) {
+	patience, cancel := context.WithTimeout(ctx, w.timeout)
+	served := line.Take(patience, key)
+	cancel()
+	if !served {
+		return answer{}, errQueue
 	}
-	defer func() { <-turns }()
+	defer line.Give(key)
 	epoch, err := w.breaker.enter(time.Now())
 	if err != nil {
 		return answer{}, err
@@ -66,23 +73,17 @@ func (w *Webhook) ask(ctx context.Context, turns chan struct{}, body []byte) (an
 	return w.post(context.WithoutCancel(ctx), body)
 }
 
-// turn waits until a question may be put, for the timeout at most.
-func (w *Webhook) turn(ctx context.Context, turns chan struct{}) error {
-	select {
-	case turns <- struct{}{}:
-		return nil
-	default:
+// asker is for whom a question of what a client may do is: a user, or nobody from some network.
+type asker struct {
+	user    string
+	network netip.Addr
+}
+
+func askerOf(ctx context.Context, p *auth.Principal) asker {
+	if p.Name != "" {
+		return asker{user: p.Name}
 	}
-	patience := time.NewTimer(w.timeout)
-	defer patience.Stop()
-	select {
-	case turns <- struct{}{}:
-		return nil
-	case <-patience.C:
-		return errQueue
-	case <-ctx.Done():
-		return errQueue
-	}
+	return asker{network: turns.Network(auth.RemoteOf(ctx))}
 }
 
 // report tells the circuit how a question went, and the operator how the circuit is.

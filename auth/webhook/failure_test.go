@@ -158,7 +158,9 @@ func TestPanicInTheClient(t *testing.T) {
 	if err := w.Authorize(t.Context(), alice, auth.Send, "/a"); !errors.Is(err, errPanic) {
 		t.Errorf("send: %v", err)
 	}
-	if len(w.permissions) != 0 || len(w.identities) != 0 || len(w.pending) != 0 {
+	permissions, _ := w.permissions.Usage()
+	identities, _ := w.identities.Usage()
+	if permissions != 0 || identities != 0 || len(w.pending) != 0 {
 		t.Error("a turn was not given back")
 	}
 }

@@ -86,7 +86,9 @@ type Options struct {
 	// [DefaultTimeout]. Keep it well below the broker's deadline for CONNECT.
 	Timeout time.Duration
 	// Concurrency is how many questions of who a client is are under way at once, and how many of what a client may
-	// do. Zero means [DefaultConcurrency].
+	// do. Zero means [DefaultConcurrency]. Of the former one network (an IPv4 address, or the /64 of an IPv6 address)
+	// has at most three quarters, and of the latter one user; from 1 to 3 it may have all. Those who wait get their turn
+	// in a round of the networks or users, 1,024 of each at most.
 	Concurrency int
 	// CacheTTL is how long an answer to subscribe and send is remembered that has no max_age. Zero means
 	// [DefaultCacheTTL]; if it is negative, none is remembered at all. At most [MaxAge].

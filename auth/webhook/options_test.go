@@ -43,8 +43,8 @@ func TestNewTakes(t *testing.T) {
 		{URL: inMemory, Events: []Event{Handshake, Connect, Renew, Subscribe, Send}, CacheTTL: MaxAge},
 	} {
 		w := newHook(t, o)
-		if w.timeout != DefaultTimeout || cap(w.identities) != DefaultConcurrency || w.cache.size != DefaultCacheSize {
-			t.Errorf("%s: the defaults are %v, %d, %d", o.URL, w.timeout, cap(w.identities), w.cache.size)
+		if w.timeout != DefaultTimeout || w.identities.Limits().Turns != DefaultConcurrency || w.cache.size != DefaultCacheSize {
+			t.Errorf("%s: the defaults are %v, %d, %d", o.URL, w.timeout, w.identities.Limits().Turns, w.cache.size)
 		}
 	}
 }

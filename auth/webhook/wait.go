@@ -24,7 +24,7 @@ func (w *Webhook) MayWait(ctx context.Context, p *auth.Principal, operation stri
 	if err != nil {
 		return false, fmt.Errorf("webhook: %w", err)
 	}
-	ans, err := w.begin(ctx, w.permissions, body, nil).wait(ctx)
+	ans, err := begin(ctx, w, w.permissions, askerOf(ctx, p), body, nil).wait(ctx)
 	if err != nil {
 		return false, refusedForNow(err)
 	}

@@ -3,11 +3,13 @@ package webhook
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
 // Webhook asks a backend. It is an [auth.Authenticator] and an [auth.PatternAuthorizer], each of which may be used
@@ -28,11 +30,10 @@ type Webhook struct {
 	grace        time.Duration
 	fallback     auth.Authorizer
 
-	timeout  time.Duration
-	cacheTTL time.Duration
-	// One element for each question that is under way.
-	identities  chan struct{}
-	permissions chan struct{}
+	timeout     time.Duration
+	cacheTTL    time.Duration
+	identities  *turns.Turns[netip.Addr] // by the network of the client
+	permissions *turns.Turns[asker]
 	breaker     breaker
 
 	mu      sync.Mutex // for what follows; taken before that of breaker
@@ -73,8 +74,8 @@ func New(o Options) (*Webhook, error) {
 		fallback:     o.Fallback,
 		timeout:      o.Timeout,
 		cacheTTL:     o.CacheTTL,
-		identities:   make(chan struct{}, o.Concurrency),
-		permissions:  make(chan struct{}, o.Concurrency),
+		identities:   turns.New[netip.Addr](turns.Fair(o.Concurrency)),
+		permissions:  turns.New[asker](turns.Fair(o.Concurrency)),
 		cache:        newCache(o.CacheSize),
 		pending:      make(map[digest]*call),
 	}, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -195,9 +196,12 @@ func (w *who) passcode(r *http.Request, login, passcode string, patience time.Du
 	return p, err
 }
 
+// clientAddress is where a request comes from. None comes before there is a broker.
+func (w *who) clientAddress(r *http.Request) netip.Addr { return w.broker.ClientAddress(r).Addr() }
+
 // ticketHandler is the endpoint that mints tickets.
 func (w *who) ticketHandler(c *config.Config) (http.Handler, error) {
-	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: w.mayWait}
+	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: w.mayWait, ClientAddress: w.clientAddress}
 	o.OnForeignOrigin = func(r *http.Request) { w.broker.RefuseOrigin(r) } // no request comes before there is a broker
 	if w.bearer != nil {
 		o.Bearer = w.bearer.Verify
