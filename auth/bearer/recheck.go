@@ -33,6 +33,8 @@ func (e *endpoint) reminded(v verdict, token string) *auth.Principal {
 		recheck auth.Recheck
 	}{Principal: *v.principal}
 	name := v.principal.Name
+	// The context is the broker's and has no address: these questions have turns of their own, apart from what strangers
+	// ask from any network.
 	again.recheck = auth.Recheck{Every: e.every, Grace: e.grace, Asked: v.asked, Check: func(ctx context.Context, maxAge time.Duration) error {
 		v, err := e.answer(ctx, token, maxAge)
 		if err == nil && v.principal.Name != name {

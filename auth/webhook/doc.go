@@ -133,8 +133,10 @@
 // Answers about subscribe and send are remembered for [Options.CacheTTL], at most [Options.CacheSize] of them; those
 // about who a client is never are. Parallel questions that are the same are put once. At most [Options.Concurrency]
 // questions of who a client is are under way at once, and as many of what it may do, so that a flood of logins does
-// not hold up those who are in. Further ones wait for a turn, for Options.Timeout at most. A remembered answer takes
-// some 250 ns and no allocation (amd64, 2026-11).
+// not hold up those who are in. Further ones wait for a turn, for Options.Timeout at most. One network (an IPv4 address,
+// or the /64 of an IPv6 address) has at most three quarters of the turns for who a client is, one user at most three
+// quarters of those for what it may do, and the turns go round, so that nobody delays another by more than one question.
+// A remembered answer takes some 250 ns and no allocation (amd64, 2026-11).
 //
 // A client's credentials are in the body of a question only: not in its URL and headers, nor in an error or the log.
 package webhook

@@ -19,13 +19,15 @@ func (w *Webhook) remind(p *auth.Principal, a *auth.Attempt) {
 		q.Remote = a.Remote.String()
 	}
 	q.about(p)
+	who := askerOf(auth.WithRemote(context.Background(), a.Remote.Addr()), p)
 	p.Recheck = &auth.Recheck{Every: w.recheck, Grace: w.grace, Asked: time.Now(), Check: func(ctx context.Context, _ time.Duration) error {
-		return w.stillWelcome(ctx, &q)
+		return w.stillWelcome(ctx, who, &q)
 	}}
 }
 
-// stillWelcome puts the question q. A pass is no objection.
-func (w *Webhook) stillWelcome(ctx context.Context, q *question) error {
+// stillWelcome puts the question q. It takes its turn among those of users, so that no stranger delays it. A pass is no
+// objection.
+func (w *Webhook) stillWelcome(ctx context.Context, who asker, q *question) error {
 	if err := w.breaker.refuses(time.Now()); err != nil {
 		return refusedForNow(err)
 	}
@@ -33,7 +35,7 @@ func (w *Webhook) stillWelcome(ctx context.Context, q *question) error {
 	if err != nil {
 		return refused(err)
 	}
-	ans, err := w.begin(ctx, w.identities, body, nil).wait(ctx)
+	ans, err := begin(ctx, w, w.permissions, who, body, nil).wait(ctx)
 	switch {
 	case err != nil:
 		return refusedForNow(err)
