@@ -102,7 +102,7 @@ func TestE2W11WebFlowOverSockJS(t *testing.T) {
 
 // The list of sessions says which transport each has.
 func TestSockJSTransportsAreListed(t *testing.T) {
-	s := serve(t, []string{"HOOFBEAT_LIMITS_SOCKJS_SESSIONS=3"})
+	s := serve(t, []string{"HOOFBEAT_LIMITS_SOCKJS_SESSIONS=6"}) // one address has half of them
 	for _, transport := range sockJSTransports {
 		openSockJS(t, http.DefaultClient, s.sockJSURL(t), transport, nil).connect()
 	}
