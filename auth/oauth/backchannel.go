@@ -44,12 +44,12 @@ func (c *Client) BackchannelLogout(w http.ResponseWriter, r *http.Request) {
 	}
 	p, t, err := c.verifyLogout(r.Context(), tokens[0])
 	if err != nil {
-		c.o.Logger.WarnContext(r.Context(), "back-channel logout failed", "error", err)
+		c.warn(r, "back-channel logout failed", err)
 		refuseLogout(w, http.StatusBadRequest)
 		return
 	}
 	if err := c.endAt(r.Context(), p, t); err != nil {
-		c.o.Logger.WarnContext(r.Context(), "back-channel logout failed", "error", err)
+		c.warn(r, "back-channel logout failed", err)
 		refuseLogout(w, http.StatusInternalServerError)
 		return
 	}

@@ -132,7 +132,7 @@ func (c *Client) complete(r *http.Request, l *login, code string) (cookie string
 	if f != nil {
 		// The tokens are nobody's: the provider need not honour them.
 		if err := p.revoke(ctx, c.http, l.metadata, token); err != nil {
-			c.o.Logger.WarnContext(ctx, "revocation failed", "error", err)
+			c.warn(r, "revocation failed", err)
 		}
 		return "", f
 	}

@@ -3,6 +3,8 @@ package oauth
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/hoofbeat/hoofbeat/internal/loglimit"
 )
 
 // Client signs users in at OAuth 2.0 and OpenID Connect providers, keeps their sessions and tokens, and lets
@@ -18,6 +20,7 @@ type Client struct {
 	logoutIDs   *replays
 	flights     flights
 	crossOrigin *http.CrossOriginProtection
+	quiet       loglimit.Limiter // of lines that anybody can cause
 }
 
 // New returns a Client. It validates o, copies it and sends nothing: providers are discovered when they are first

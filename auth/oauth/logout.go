@@ -38,7 +38,7 @@ func (c *Client) Logout(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if cookie, _ := readCookie(r.Header, c.cookies.session.Name); cookie != "" {
 		if err := c.logout(ctx, digestOf(cookie), r.PostForm.Get("all") == "true"); err != nil {
-			c.o.Logger.WarnContext(ctx, "revocation failed", "error", err)
+			c.warn(r, "revocation failed", err)
 		}
 	}
 	setCookie(w, c.cookies.session, "")

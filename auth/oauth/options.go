@@ -34,7 +34,7 @@ type Options struct {
 	// takes the place of the oldest of the network (an IPv4 address, or the /64 of an IPv6 address) that has started
 	// the most. Each is dropped after 10 minutes.
 	MaxPending int
-	// ClientAddress says where a request comes from, for MaxPending: Request.RemoteAddr if nil. Set it behind a proxy,
+	// ClientAddress says where a request comes from, for MaxPending and Logger: Request.RemoteAddr if nil. Set it behind a proxy,
 	// or all clients share the proxy's address.
 	ClientAddress func(*http.Request) netip.Addr
 
@@ -64,7 +64,8 @@ type Options struct {
 
 	// Transport carries the requests to providers and those of [Client.HTTPClient]: [http.DefaultTransport] if nil.
 	Transport http.RoundTripper
-	// Logger is told why logins, logouts and revocations failed, without any secret. Nil discards that.
+	// Logger is told why logins, logouts and revocations failed, without any secret: once a second for each kind and
+	// network, with the number of those left out. Nil discards that.
 	Logger *slog.Logger
 }
 

@@ -45,7 +45,7 @@ func secureHeaders(h http.Header) {
 // fail answers with a plain page that repeats nothing of the request, and logs why.
 func (c *Client) fail(w http.ResponseWriter, r *http.Request, what string, f *failure) {
 	if f.err != nil {
-		c.o.Logger.WarnContext(r.Context(), what+" failed", "error", f.err)
+		c.warn(r, what+" failed", f.err)
 	}
 	secureHeaders(w.Header())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
 // login is a login between its redirect to the provider and its callback.
@@ -32,7 +34,7 @@ func newPending(limit int) *pending {
 func (p *pending) add(state string, l *login, from netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.logins.put(digestOf(state), l, networkOf(from), time.Now())
+	p.logins.put(digestOf(state), l, turns.Network(from), time.Now())
 }
 
 // take returns the login of that state if this browser started it, and closes it, so that each state is good for
@@ -130,16 +132,6 @@ func (s *shared) remove(key digest) {
 }
 
 func (s *shared) len() int { return len(s.entries) }
-
-// networkOf is what one client has to itself: an IPv4 address, or the /64 of an IPv6 address.
-func networkOf(a netip.Addr) netip.Addr {
-	a = a.Unmap()
-	if a.Is6() {
-		p, _ := a.WithZone("").Prefix(64) // 64 is in range
-		return p.Addr()
-	}
-	return a
-}
 
 // peerAddress is the address of a request without a proxy in between.
 func peerAddress(r *http.Request) netip.Addr {
