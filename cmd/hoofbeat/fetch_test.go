@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/go-stomp/stomp/v3"
@@ -23,11 +24,12 @@ type resources struct {
 	*httptest.Server
 	p *provider
 
-	mu     sync.Mutex
-	unread map[string]int
-	strays int           // requests with a token that is not good
-	held   chan struct{} // the requests that were refused together, see expire
-	holds  int
+	mu      sync.Mutex
+	unread  map[string]int
+	answers int           // with a good token
+	strays  int           // requests with a token that is not good
+	held    chan struct{} // the requests that were refused together, see expire
+	holds   int
 }
 
 func newResources(t *testing.T, p *provider) *resources {
@@ -49,6 +51,7 @@ func (site *resources) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	site.mu.Lock()
 	unread := site.unread[user]
+	site.answers++
 	site.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	fmt.Fprintf(w, `{"at":%q,"for":%q,"unread":%d}`, r.URL.Path, user, unread)
@@ -260,6 +263,42 @@ auth:
 			t.Errorf("a secret is in the log: %s", s.stderr())
 		}
 	}
+}
+
+// What auth.sessions.token_store keeps is used after a restart, before anybody has
+// signed in again.
+func TestFetchesAfterARestart(t *testing.T) {
+	p, d := newProvider(t), newDoor(t)
+	site := newResources(t, p)
+	conf := write(t, "hoofbeat.yaml", fmt.Sprintf(`
+auth:
+  oauth:
+    - name: test
+      issuer: %q
+      client_id: broker
+      client_secret: oauth-secret-of-the-test
+      redirect_url: "http://%s/oauth/callback"
+      scopes: [openid]
+      fetch: [{name: mail, url: "%s/mail", every: 1s}]
+  sessions: {token_store: tokens, token_store_key: "%064x"}
+`, p.URL, d.address, site.URL, 5))
+	s := d.leadTo(serve(t, nil, "-c", conf))
+	_, ann := login(t, s)
+	becomes(t, s.web()+"/data/mail", ann, mail("ann", 0))
+	s.signal(t, syscall.SIGTERM)
+	s.exit(t, 0)
+	before := site.answered()
+	s = serve(t, nil, "-c", conf)
+	brokertest.Eventually(t, "the resource is asked again", func() bool { return site.answered() > before })
+	if resp, body := datum(t, "GET", s.web()+"/data/mail", ann); resp.StatusCode != 401 {
+		t.Errorf("with the cookie of the last run: HTTP %d %s", resp.StatusCode, body)
+	}
+}
+
+func (site *resources) answered() int {
+	site.mu.Lock()
+	defer site.mu.Unlock()
+	return site.answers
 }
 
 // subscribed subscribes and waits until the broker knows.
