@@ -179,6 +179,12 @@ func (o *Options) endpoint() (*url.URL, error) {
 	return u, nil
 }
 
+// CheckURL returns an error, which does not have the URL in it, if text is none that [Options.URL] may be.
+func CheckURL(text string, allowHTTP bool) error {
+	_, err := (&Options{URL: text, AllowHTTP: allowHTTP}).endpoint()
+	return err
+}
+
 func loopback(host string) bool {
 	if host = strings.ToLower(host); host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true

@@ -55,7 +55,7 @@ func (w *Webhook) post(ctx context.Context, body []byte) (answer, error) {
 	// The empty list says so to net/http without sending a header.
 	r.Header["Idempotency-Key"] = []string{}
 	if len(w.secret) > 0 {
-		r.Header.Set(SignatureHeader, signature(w.secret, body, time.Now()))
+		r.Header.Set(SignatureHeader, Signature(w.secret, body, time.Now()))
 	}
 	resp, err := w.client.Do(r)
 	if err != nil {

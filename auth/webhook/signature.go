@@ -12,8 +12,9 @@ import (
 // it is described in the documentation of the package.
 const SignatureHeader = "Hoofbeat-Signature"
 
-// signature returns the value of the header. The time is signed too, so that an old question cannot be used again.
-func signature(secret, body []byte, now time.Time) string {
+// Signature returns the value of the header for a body: "t=", the seconds since 1970, ",v1=", and the HMAC-SHA-256 of the
+// seconds, a dot and the body, in hexadecimal. The time is signed too, so that an old question cannot be used again.
+func Signature(secret, body []byte, now time.Time) string {
 	t := strconv.FormatInt(now.Unix(), 10)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(t))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
@@ -325,4 +326,45 @@ func TestCancelledContext(t *testing.T) {
 	if _, err := f.Notify(ctx, "op", "DONE"); !errors.Is(err, context.Canceled) {
 		t.Errorf("Notify: %v", err)
 	}
+}
+
+// The program hears once of each result that a page gets, and of each that it
+// acknowledges, whatever comes first.
+func TestProgramHearsOfDeliveries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		b, f := start(t, webflow.Options{Delivered: d.note("delivered"), Acknowledged: d.note("acknowledged")})
+		open(t, f, "op", user("alice"))
+		notify(t, f, "op", "AUTH_FAILED", false)
+		synctest.Wait()
+		d.wantEvents(t)
+		c := page(t, b, "alice", "client-individual")
+		c.register("ws-op")
+		first := want(t, c, accepted("ws-op"), told("ws-op", "AUTH_FAILED"))[1]
+		synctest.Wait()
+		d.wantEvents(t, "delivered")
+		c.Close()
+		c = page(t, b, "alice", "client-individual")
+		c.register("ws-op")
+		again := want(t, c, accepted("ws-op"), told("ws-op", "AUTH_FAILED"))[1]
+		synctest.Wait()
+		d.wantEvents(t) // it was delivered before
+		if first.Get("message-id") != again.Get("message-id") {
+			t.Error("it is another result")
+		}
+		c.ack(again)
+		synctest.Wait()
+		if e := d.wantEvents(t, "acknowledged")[0]; e.OperationID != "op" || e.User != "alice" || e.Session != c.Session || e.Result != "AUTH_FAILED" {
+			t.Errorf("%+v", e)
+		}
+		notify(t, f, "op", "CONFIRMED", true)
+		c.ack(want(t, c, told("ws-op", "CONFIRMED"))[0])
+		synctest.Wait()
+		if e := d.wantEvents(t, "delivered", "acknowledged")[0]; e.Session != c.Session || e.Result != "CONFIRMED" {
+			t.Errorf("%+v", e)
+		}
+		notify(t, f, "op", "CONFIRMED", true)
+		synctest.Wait()
+		d.wantEvents(t)
+	})
 }

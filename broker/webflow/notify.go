@@ -94,6 +94,7 @@ func (f *Flow) notify(ctx context.Context, text string, find func() (*operation,
 	f.deliver(op, nil)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.waitForCallbacks()
 	return r.offered && r.number == number, nil
 }
 
@@ -116,17 +117,32 @@ func (f *Flow) deliver(op *operation, r *broker.Request) {
 		f.mu.Unlock()
 		d := f.send(c.session, f.delivery(op, registration, sent), r)
 		f.mu.Lock()
+		now := &sent
 		if op.result.number == sent.number {
-			op.result.offered = op.result.offered || d.Subscriptions > 0
+			now = &op.result
 			if op.registration == registration {
-				op.result.delivered(d)
+				now.delivered(d)
 			}
+		}
+		if d.Subscriptions > 0 {
+			f.offered(op, c, now)
 		}
 		if d.Subscriptions == 0 && !op.again {
 			break
 		}
 	}
 	op.delivering = false
+}
+
+// offered notes that a result was handed to a session. The caller has the lock.
+func (f *Flow) offered(op *operation, c *client, r *result) {
+	if r.offered {
+		return
+	}
+	r.offered = true
+	e := f.event(op, c)
+	e.Result = r.text // there may be a newer one
+	f.post(f.o.Delivered, e)
 }
 
 // delivery is the message that carries a result.
@@ -164,6 +180,10 @@ func (f *Flow) settled(op *operation, registration uint32, number uint64, o brok
 	r.outstanding--
 	switch o {
 	case broker.Acknowledged:
+		f.offered(op, op.at, r) // its answer may come before the broker says so
+		if !r.acked {
+			f.post(f.o.Acknowledged, f.event(op, op.at))
+		}
 		r.acked = true
 	case broker.Refused:
 		r.refused = true

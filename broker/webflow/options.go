@@ -114,6 +114,11 @@ type Options struct {
 	Abandoned func(Event)
 	// Expired is called when the TTL ends without a terminal result.
 	Expired func(Event)
+	// Delivered is called when a result is handed to a session for the first time.
+	Delivered func(Event)
+	// Acknowledged is called when a page has acknowledged a result, once. Pages that
+	// subscribe with ack:auto never do.
+	Acknowledged func(Event)
 
 	// Logger hears of callbacks that panic. Nil discards.
 	Logger *slog.Logger

@@ -23,6 +23,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/events"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/fetch"
 )
 
@@ -52,7 +53,8 @@ type App struct {
 	tls    *certificates // nil without TLS
 	// sessions is the level of the records about sessions; a reload may change it.
 	sessions slog.LevelVar
-	flow     *webflow.Flow // nil when webflow is not enabled
+	flow     *webflow.Flow  // nil when webflow is not enabled
+	events   *events.Sender // nil when nobody wants to hear of the flow
 
 	fetcher  *fetch.Fetcher // nil without auth.oauth[].fetch
 	fetching sync.WaitGroup
@@ -205,6 +207,7 @@ func (a *App) close() {
 		_ = a.flow.Close() // always nil
 	}
 	_ = a.broker.Close() // always nil
+	a.closeEvents()
 }
 
 // Abandon makes a Run that is draining stop at once. It may be called at any

@@ -1,11 +1,14 @@
 package app
 
 import (
+	"context"
 	"net/http"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/events"
 )
 
 // pollPaths are where [webflow.Flow.PollHandler] answers, whatever the method.
@@ -26,6 +29,9 @@ func (a *App) makeFlow() error {
 		return err
 	}
 	o.Logger, o.Abandoned = a.o.Logger, a.abandoned
+	if err := a.makeEvents(&o); err != nil {
+		return err
+	}
 	a.flow, err = webflow.New(a.broker, o)
 	a.who.flow = a.flow
 	return wrong("webflow", err)
@@ -35,6 +41,46 @@ func (a *App) makeFlow() error {
 func (a *App) abandoned(e webflow.Event) {
 	a.o.Logger.Info("operation abandoned", "operation", e.OperationID, "user", e.User, "session", e.Session, "code", e.Code)
 }
+
+// makeEvents has the application told what becomes of the pages that wait, if it
+// wants to be.
+func (a *App) makeEvents(o *webflow.Options) error {
+	k := &a.o.Config.WebFlow.Events
+	if k.URL == "" {
+		return nil
+	}
+	secret, err := k.Secret.Read("webflow.events.secret")
+	if err != nil {
+		return err
+	}
+	s, err := events.New(events.Options{URL: k.URL, AllowHTTP: k.AllowHTTP, Secret: secret, Logger: a.o.Logger})
+	if err != nil {
+		return wrong("webflow.events.url", err)
+	}
+	a.events = s
+	abandoned := s.Callback("abandoned")
+	o.Abandoned = func(e webflow.Event) {
+		a.abandoned(e)
+		abandoned(e)
+	}
+	o.Registered, o.Lost, o.Expired = s.Callback("registered"), s.Callback("lost"), s.Callback("expired")
+	o.Delivered, o.Acknowledged = s.Callback("delivered"), s.Callback("acknowledged")
+	return nil
+}
+
+// closeEvents sends the events that wait, within eventsFarewell or until the operator
+// has no more patience.
+func (a *App) closeEvents() {
+	if a.events == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(a.patience, eventsFarewell)
+	defer cancel()
+	a.events.Close(ctx)
+}
+
+// eventsFarewell is how long the end waits for the application that hears events.
+const eventsFarewell = 5 * time.Second
 
 // flowOptions copies the section. [config.Off] is what webflow calls no limit, too.
 func flowOptions(c *config.Config) (webflow.Options, error) {

@@ -76,6 +76,9 @@ func (c *Config) check() []error {
 	if !c.Auth.Tickets.Signed && c.Auth.Tickets.Secret.Set() {
 		bad("auth.tickets.secret", "has no effect without auth.tickets.signed: true, and other programs could not sign tickets with it")
 	}
+	if c.WebFlow.Events.URL == "" && c.WebFlow.Events.Secret.Set() {
+		bad("webflow.events.secret", "has no effect without webflow.events.url")
+	}
 	if s := c.Auth.Sessions; (s.TokenStore != "") != s.TokenStoreKey.Set() {
 		bad("auth.sessions.token_store", "want both the file and its key, or neither")
 	}

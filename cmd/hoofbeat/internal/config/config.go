@@ -148,6 +148,15 @@ type WebFlow struct {
 	MaxOperations int
 
 	MaxOperationsPerUser int
+
+	Events WebFlowEvents
+}
+
+// WebFlowEvents is the section webflow.events.
+type WebFlowEvents struct {
+	URL       string
+	Secret    Secret
+	AllowHTTP bool
 }
 
 // Log is the section log; Format is "auto", "text" or "json".

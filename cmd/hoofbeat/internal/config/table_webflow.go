@@ -29,6 +29,11 @@ func bindWebFlow(t *table, w *WebFlow) {
 	t.count("webflow.max_operations", &w.MaxOperations, 1_000_000, 100_000_000, "Operations that are known at one time.")
 	t.count("webflow.max_operations_per_user", &w.MaxOperationsPerUser, 10_000, 100_000_000,
 		"Operations that one user, or the anonymous pages of one address together, have taken up without an announcement (registration: open).")
+	e := &w.Events
+	t.url("webflow.events.url", &e.URL,
+		"Your own application, which hears by a POST of each page that registers, is lost, is abandoned, gets its result and acknowledges it, and of each operation that expires. What it does not take with 2xx is sent again, up to 10 times within 5 minutes; 1,000 events wait at most, then the oldest is dropped.")
+	t.secret("webflow.events.secret", &e.Secret, "Key that signs the events, as auth.webhook.secret signs questions.")
+	t.flag("webflow.events.allow_http", &e.AllowHTTP, "Accept an http URL beyond this machine, though everybody on the way can read the events.")
 }
 
 // lastResults are the results after which no other follows.

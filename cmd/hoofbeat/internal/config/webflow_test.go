@@ -27,6 +27,7 @@ func TestWebFlowErrors(t *testing.T) {
 		"websocket: {path: /operations/a/}":                            "websocket.path: /operations/a/ is taken",
 		"auth: {tickets: {path: /operations/a/result}}":                "auth.tickets.path: /operations/a/result is taken",
 		"websocket: {path: /operations/a/}\nwebflow: {enabled: false}": "",
+		"webflow: {events: {secret: x}}":                               "webflow.events.secret: has no effect without webflow.events.url",
 		"websocket: {path: /operations}":                               "",
 	} {
 		_, err := load(t, yaml)

@@ -1,0 +1,156 @@
+package events
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/webhook"
+)
+
+// maxAnswer is how much of an answer is read, so that its connection can be used
+// again, in bytes.
+const maxAnswer = 64 << 10
+
+// work sends events until the Sender is closed.
+func (s *Sender) work() {
+	defer close(s.done)
+	for {
+		body, ok := s.next()
+		if !ok {
+			return
+		}
+		s.send(body)
+	}
+}
+
+// next waits for an event. It returns false when there is none and none will come.
+func (s *Sender) next() (body []byte, ok bool) {
+	for {
+		s.mu.Lock()
+		if len(s.queue) > 0 {
+			body = s.queue[0]
+			s.queue[0] = nil
+			s.queue = s.queue[1:]
+			s.mu.Unlock()
+			return body, true
+		}
+		s.mu.Unlock()
+		select {
+		case <-s.wake:
+		case <-s.closing:
+			if s.empty() {
+				return nil, false
+			}
+		}
+	}
+}
+
+func (s *Sender) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) == 0
+}
+
+// send sends an event until it is taken or given up.
+func (s *Sender) send(body []byte) {
+	begun, pause := time.Now(), firstPause
+	for try := 1; ; try++ {
+		last := s.isClosing()
+		err := s.post(body)
+		if err == nil {
+			s.taken()
+			return
+		}
+		if last {
+			s.leave(err)
+			return
+		}
+		if try == MaxTries || time.Since(begun)+pause > MaxTime {
+			s.log.Warn("an event of a wait is given up", "url", s.place, "tries", try, "error", err)
+			return
+		}
+		if !s.failing {
+			s.failing = true
+			s.log.Warn("events of waits are not taken, and are sent again", "url", s.place, "error", err)
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-s.closing:
+		}
+		t.Stop()
+		pause = min(2*pause, maxPause)
+	}
+}
+
+func (s *Sender) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Sender) taken() {
+	s.mu.Lock()
+	dropped := s.dropped
+	s.dropped = 0
+	s.mu.Unlock()
+	if s.failing || dropped > 0 {
+		s.failing = false
+		s.log.Info("events of waits are taken again", "url", s.place, "dropped", dropped)
+	}
+}
+
+// leave drops what waits when the process ends.
+func (s *Sender) leave(err error) {
+	s.mu.Lock()
+	left := len(s.queue) + 1
+	s.queue = nil
+	s.mu.Unlock()
+	s.log.Warn("events of waits were not taken before the end and are lost", "url", s.place, "events", left, "error", err)
+}
+
+// post sends an event once. No error has anything of the URL or the answer.
+func (s *Sender) post(body []byte) error {
+	ctx, cancel := context.WithTimeout(s.ctx, timeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
+	if err != nil {
+		return errors.New("the request could not be made")
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", "hoofbeat")
+	if len(s.secret) > 0 {
+		r.Header.Set(webhook.SignatureHeader, webhook.Signature(s.secret, body, time.Now()))
+	}
+	resp, err := s.client.Do(r)
+	if err != nil {
+		return cause(err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // the status is the answer
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("status %d", resp.StatusCode)
+	}
+	return nil
+}
+
+// cause takes the URL out of an error of net/http.
+func cause(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %v", timeout)
+	}
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		return inner.Err
+	}
+	return err
+}
