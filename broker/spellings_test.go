@@ -162,7 +162,7 @@ func spell(destination, command, user string, how uint32) string {
 			destination = "/user/queue/" + rest
 		}
 	}
-	if bit() && strings.HasPrefix(destination, "/user/") { // elsewhere these are two destinations
+	if bit() && strings.HasPrefix(destination, "/user/") && !strings.HasPrefix(destination, "/user/queue/") && !strings.HasPrefix(destination, "/user/topic/") { // elsewhere these are two destinations
 		destination = strings.ReplaceAll(destination, "%2F", "%2f")
 	}
 	var b strings.Builder

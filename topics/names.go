@@ -114,9 +114,20 @@ func (n *Names) claim(prefix string, kind Kind) error {
 		if c.prefix == prefix {
 			return fmt.Errorf("prefix %q is given twice", prefix)
 		}
+		if outer, inner, below := nested(c.prefix, prefix); below && (c.kind != kind || kind == App) {
+			return fmt.Errorf("prefix %q lies below prefix %q: a rule for one would reach the other", inner, outer)
+		}
 	}
 	n.claims = append(n.claims, claim{prefix, kind})
 	return nil
+}
+
+// nested reports whether one of two prefixes begins with the other.
+func nested(a, b string) (outer, inner string, below bool) {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return a, b, strings.HasPrefix(b, a+"/")
 }
 
 // share notes that prefix begins a topic or queue behind the user prefix as well.
@@ -133,6 +144,7 @@ func (n *Names) share(prefix string) {
 // unknown is ErrPrefix for other prefixes.
 func (p Prefixes) unknown() Error {
 	all := slices.Concat(p.Topic, p.Queue, p.App, []string{p.User})
+	all = slices.DeleteFunc(all, func(prefix string) bool { return prefix == "/" })
 	last := len(all) - 1
 	return Error("destination must begin with " + strings.Join(all[:last], "/, ") + "/ or " + all[last] + "/")
 }
@@ -306,8 +318,10 @@ func (n *Names) Canonical(d Destination) string {
 	case d.Kind == UserNamed && strings.Contains(d.Name, "%"):
 		return n.UserDestination(d.User, Collapse(d.Path))
 	case d.Kind == UserPrivate && strings.Contains(d.Name, "%2f"):
-		// A rule that names a user is written with %2F, and must not be missed by a
-		// name that only looks like a private destination.
+		if _, shared := n.cutShared(d.Path); shared {
+			return Collapse(d.Name)
+		}
+		// What looks like a user's name is judged as one: rules write it with %2F.
 		return Collapse(strings.ReplaceAll(d.Name, "%2f", "%2F"))
 	default:
 		return Collapse(d.Name)

@@ -89,6 +89,26 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
+// A prefix below one of another kind would let a rule for one reach the other,
+// and so would two application prefixes.
+func TestNestedPrefixesAreRefused(t *testing.T) {
+	for _, p := range []Prefixes{
+		{Topic: []string{"/topic"}, Queue: []string{"/topic/jobs"}},
+		{Queue: []string{"/queue"}, Topic: []string{"/queue/news"}},
+		{App: []string{"/app/v2", "/app"}},
+		{App: []string{"/app", "/app/v2"}},
+		{App: []string{"/topic/app"}},
+		{User: "/topic/user"},
+		{User: "/app/user"},
+		{Topic: []string{"/topic", "/user/shared"}},
+	} {
+		if _, err := NewNames(p); err == nil || !strings.Contains(err.Error(), "lies below prefix") {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+	mustNames(t, Prefixes{Topic: []string{"/topic", "/topics"}, Queue: []string{"/jobs"}, App: []string{"/app", "/application"}})
+}
+
 // With "/" whatever is nothing else is a topic.
 func TestPrefixOfEverything(t *testing.T) {
 	n := mustNames(t, Prefixes{Topic: []string{"/topic", "/"}})
