@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
-	"github.com/hoofbeat/hoofbeat/internal/loglimit"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 

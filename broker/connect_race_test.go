@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // caller is a client in memory whose only word is CONNECT.

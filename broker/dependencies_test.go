@@ -53,7 +53,7 @@ func TestDependencyRules(t *testing.T) {
 	// Everything outside the standard library that a package may depend on, directly or not.
 	allowed := map[string][]string{
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
-		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "internal/loglimit": {},
+		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "auth/loglimit": {},
 		"broker": {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
 	}
 	for dir, prefixes := range allowed {
@@ -79,11 +79,11 @@ func TestDependencyRules(t *testing.T) {
 		"auth/users":           {"auth", "auth/internal/turns"},
 		"auth/bearer":          {"auth", "auth/httpsec", "auth/internal/turns"},
 		"auth/webhook":         {"auth", "auth/httpsec", "auth/internal/turns"},
-		"auth/oauth":           {"auth", "auth/httpsec", "auth/internal/turns", "internal/loglimit"},
-		"internal/loglimit":    {},
-		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "internal/loglimit"},
+		"auth/oauth":           {"auth", "auth/httpsec", "auth/internal/turns", "auth/loglimit"},
+		"auth/loglimit":        {},
+		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "auth/loglimit"},
 		"broker/brokertest":    {"broker", "frames", "auth"},
-		"broker/admin":         {"broker", "auth", "auth/httpsec", "broker/webflow", "internal/loglimit"},
+		"broker/admin":         {"broker", "auth", "auth/httpsec", "broker/webflow", "auth/loglimit"},
 		"broker/webflow":       {"broker", "auth"},
 		"broker/sockjs":        {"broker", "auth", "auth/httpsec"},
 		"broker/client":        {},

@@ -9,8 +9,8 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/frames"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // subscribe subscribes the program.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // Subscriptions that begin and end while messages come: whatever the moment,

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
-	"github.com/hoofbeat/hoofbeat/internal/loglimit"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
 // LogOff is the [Options.SessionLog] level that writes no record about the

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/frames"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // slowClient is a client in memory whose connection buffers nothing: what the

@@ -13,8 +13,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/selector"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // broadcast has queues as Spring's simple broker has them, and selectors.

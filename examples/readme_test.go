@@ -13,8 +13,8 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/examples/internal/e2e"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 const npm = "npm install --prefix examples"

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 func introspector(t testing.TB, s *server, change func(*Options)) (*Verifier, *testClock) {

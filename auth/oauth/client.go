@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/hoofbeat/hoofbeat/internal/loglimit"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
 // Client signs users in at OAuth 2.0 and OpenID Connect providers, keeps their sessions and tokens, and lets

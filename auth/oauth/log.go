@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
-	"github.com/hoofbeat/hoofbeat/internal/loglimit"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
 // warn logs what a request has caused. Anybody can make requests that fail, so there is at most one line a second for each

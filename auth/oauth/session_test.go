@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // logouts records the calls of OnLogout.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 func newFileStore(t *testing.T, path string, key []byte) *FileStore {

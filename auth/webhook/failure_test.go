@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // secretText is what must never be seen outside of a question.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/go-stomp/stomp/v3"
 
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/client/internal/stomptest"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func dial(t *testing.T, url string, o Options) *Conn {

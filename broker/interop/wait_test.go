@@ -6,8 +6,8 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // TestStompJS2Waits: the unmodified old client completes the wait. Somebody

@@ -17,7 +17,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // A wiretap stands between clients and a broker and keeps every octet that

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 	"github.com/hoofbeat/hoofbeat/frames"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 func TestPolling(t *testing.T) {

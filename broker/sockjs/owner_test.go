@@ -11,8 +11,8 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // notAllowed is the answer to a page of that origin.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // However a result and a registration meet, and a result and a SUBSCRIBE: the page

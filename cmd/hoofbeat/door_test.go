@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // door is an address that is known before the broker listens, for what must be

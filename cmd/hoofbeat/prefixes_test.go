@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // pageOf runs testdata/prefixes.mjs, which ends with its test.

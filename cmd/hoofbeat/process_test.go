@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // binary is hoofbeat as it is built for this run of the tests.

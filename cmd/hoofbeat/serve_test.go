@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // The first minute of a newcomer: serve, sub, pub.

@@ -21,8 +21,8 @@ import (
 	"github.com/go-stomp/stomp/v3"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/client"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // A thousand sockets, one ticket.

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // handshake asks for a WebSocket and returns the status of the answer.

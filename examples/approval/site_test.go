@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/users"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // site is a demo on ports of its own, that remembers what it logged and which

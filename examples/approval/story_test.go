@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // E-1: the whole story, steps 1 to 11, in under 2 s.

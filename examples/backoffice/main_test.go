@@ -15,8 +15,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/client"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 var secret = auth.Secret{ID: "main", Key: bytes.Repeat([]byte("s"), auth.MinSecretBytes)}

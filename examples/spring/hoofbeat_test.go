@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/frames"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // patience is how long anything may take, on a busy machine too.

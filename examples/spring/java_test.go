@@ -10,8 +10,8 @@ import (
 
 	"github.com/go-stomp/stomp/v3"
 
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/examples/internal/e2e"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 const (

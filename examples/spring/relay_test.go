@@ -11,8 +11,8 @@ import (
 
 	"github.com/go-stomp/stomp/v3"
 
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/client"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // The frames of the walk-through as Spring's relay sends them, against the

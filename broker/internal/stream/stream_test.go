@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

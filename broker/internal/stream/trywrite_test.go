@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 func TestTryWrite(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/frames"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // clientSession is the CONNECT of a DefaultStompSession: the program's own

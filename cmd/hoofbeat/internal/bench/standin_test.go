@@ -7,8 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/frames"
-	"github.com/hoofbeat/hoofbeat/internal/testkit"
 )
 
 // standIn is a tiny server that sends what comes to a destination to its

@@ -1,4 +1,4 @@
-// Package testkit is what the tests of this module share: waiting that ends, and
+// Package testkit is what the tests of Hoofbeat itself share: waiting that ends, and
 // addresses that no other test takes.
 package testkit
 
