@@ -62,7 +62,9 @@ type Attempt struct {
 	// is whom the session acts for.
 	Principal *Principal
 
-	// Ticket is the single-use ticket of the handshake's URL or sub-protocol, or CONNECT's ticket header.
+	// Ticket is the single-use ticket of the handshake's URL or sub-protocol, or CONNECT's ticket header. A handshake
+	// with a ticket is decided by it alone: an Authenticator must not judge a passcode of "Authorization: Basic" beside
+	// it, because the broker counts no try of a passcode there.
 	Ticket string
 	// Bearer is the token of an "Authorization: Bearer" header of the HTTP request or the CONNECT frame.
 	Bearer string

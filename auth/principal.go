@@ -40,6 +40,10 @@ type Principal struct {
 	// Recheck says how the credential is looked at again while the session lives. Nil means that it is not: it
 	// ends when it expires or is revoked here.
 	Recheck *Recheck
+	// Passcode says that the credential is the passcode of a person's account, by which she comes in again and again:
+	// to log out ends the session and does not revoke CredentialID, which would lock her out. It is true for a ticket
+	// that was made from such a principal as well. An [Authenticator] sets it when it has compared the passcode.
+	Passcode bool
 }
 
 // Anonymous reports whether p is without a name: let in, but nobody in particular. A nil p is anonymous too.

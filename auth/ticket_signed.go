@@ -33,6 +33,7 @@ type signedTicket struct {
 	Issued     time.Time      `json:"issued,omitzero"`
 	Until      time.Time      `json:"until,omitzero"` // the credential's end
 	Credential string         `json:"credential,omitempty"`
+	Passcode   bool           `json:"passcode,omitempty"` // Principal.Passcode
 }
 
 func (m *signedTicket) created() time.Time { return time.Unix(0, m.Created) }
@@ -42,7 +43,7 @@ func (m *signedTicket) expires() time.Time { return time.Unix(m.Expires, 0) }
 func (m *signedTicket) principal() *Principal {
 	return &Principal{
 		Name: m.User, Roles: m.Roles, Claims: m.Claims, Expires: m.Until, Issued: m.Issued,
-		CredentialID: m.Credential, Scopes: m.Scopes, Method: "ticket",
+		CredentialID: m.Credential, Scopes: m.Scopes, Method: "ticket", Passcode: m.Passcode,
 	}
 }
 
@@ -57,6 +58,7 @@ func (t *Tickets) mintSigned(p *Principal, origin string, expires time.Time, sin
 	m := signedTicket{
 		Nonce: make([]byte, 32), Created: created, Expires: expires.Unix(), Origin: origin,
 		User: p.Name, Roles: p.Roles, Scopes: p.Scopes, Claims: p.Claims, Issued: p.Issued.UTC(), Until: p.Expires.UTC(),
+		Passcode: p.Passcode,
 	}
 	if p.Recheck != nil { // which the ticket cannot carry
 		if end := p.Recheck.unchecked().UTC(); m.Until.IsZero() || end.Before(m.Until) {

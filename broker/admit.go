@@ -21,7 +21,7 @@ type Admission struct {
 	principal *auth.Principal
 	handshake *auth.Handshake
 	remote    netip.AddrPort
-	passcode  bool // the principal was proved by HTTP Basic authentication
+	passcode  bool // the principal came in by HTTP Basic authentication
 	place     *place
 }
 
@@ -71,7 +71,9 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), orHour(b.o.ConnectDeadline))
 	defer cancel()
+	ticket, bearer := presented(r)
 	login, _, basic := r.BasicAuth()
+	basic = basic && ticket == "" && bearer == "" // else they decide, and no passcode is tried
 	var try *try
 	if basic {
 		var e *exceeded
@@ -83,7 +85,6 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 	if b.o.Authenticator == nil {
 		return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
 	}
-	ticket, bearer := presented(r)
 	p, err := guard(b, "Authenticator", func() (*auth.Principal, error) {
 		return b.o.Authenticator.Authenticate(ctx, &auth.Attempt{
 			Stage: auth.StageHandshake, Ticket: ticket, Bearer: bearer,
@@ -97,11 +98,14 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		return &auth.Refusal{Reason: "the credential was revoked"}
 	}
 	if err == nil && p != nil && (p.Name == "" || b.validName(p.Name) == nil) {
-		try.end(succeeded)
+		a.passcode = basic && p.Method != "oauth" // a login cookie goes before it
+		if a.passcode && provedPasscode(p, login, a.handshake) {
+			try.end(succeeded)
+		}
 		if e := b.seats.check(a.remote.Addr(), p.Name); e != nil {
 			return b.refuse(e, a.remote, p.Name).refusal()
 		}
-		a.principal, a.passcode = p, basic && ticket == "" && bearer == ""
+		a.principal = p
 		return nil
 	}
 	return b.refuseHandshake(a, login, try, err)

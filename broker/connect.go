@@ -136,6 +136,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		return nil, s.tooLate()
 	}
 	s.passcode = a.Login != "" && a.Ticket == "" && a.Bearer == ""
+	proved := s.passcode && a.Principal == nil // else a ticket, a token or the handshake may have decided
 	if errors.Is(err, auth.ErrNotMine) && s.admission.principal != nil {
 		p, err = s.admission.principal, nil // the handshake settled it
 		s.passcode = s.admission.passcode
@@ -150,7 +151,9 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		err = s.b.validName(p.Name)
 	}
 	if err == nil && p != nil {
-		try.end(succeeded)
+		if proved && provedPasscode(p, login, a.Handshake) {
+			try.end(succeeded)
+		}
 		return p, nil
 	}
 	if err = nobodyKnows(a, err); guess(err) {

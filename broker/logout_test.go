@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -67,6 +68,52 @@ func TestLogoutRevokesTheTicketOfTheHandshake(t *testing.T) {
 		p.send(t, "DISCONNECT", "", "logout", "true", "receipt", "bye")
 		p.receipt(t, "bye")
 		wantRevoked(t, store, revoked)
+	}
+}
+
+// A ticket that ann got for her passcode is single-use: what it names is the
+// passcode, and to revoke that would lock her out.
+func TestLogoutOfATicketMadeFromAPasscode(t *testing.T) {
+	for name, o := range map[string]auth.TicketOptions{
+		"random": {}, "signed": {Signed: true, Secrets: []auth.Secret{{ID: "main", Key: []byte("0123456789abcdef0123456789abcdef")}}},
+	} {
+		for _, renewed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, renewed %v", name, renewed), func(t *testing.T) {
+				store := auth.NewStore()
+				tickets, err := auth.NewTickets(store, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := &auth.Principal{Name: "ann", CredentialID: "passcode", Passcode: true}
+				ticket := func() string {
+					ticket, err := tickets.Mint(t.Context(), auth.Grant{Principal: p})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return ticket.Value
+				}
+				b := brokertest.New(t, broker.Options{Authenticator: auth.Chain(tickets, annsCredentials), Store: store})
+				c := brokertest.Connect(t, b, "ticket", ticket())
+				if renewed {
+					c.Send("SEND", `{"ticket":"`+ticket()+`"}`, "destination", "/app/session/refresh", "receipt", "r")
+					c.ExpectReceipt(t, "r")
+				}
+				twin := brokertest.Connect(t, b, "ticket", ticket())
+				logOut(t, c)
+				c.Ended(t)
+				twin.Sync(t)
+				wantRevoked(t, store, "")
+				brokertest.Connect(t, b, "login", "ann", "passcode", "p").Sync(t)
+				unused := ticket() // a changed passcode kills it all the same
+				if err := store.Revoke(auth.Revocation{Credential: "passcode"}); err != nil {
+					t.Fatal(err)
+				}
+				wantError(t, twin, 1008, "session revoked")
+				if got := tryConnect(t, b, "", "ticket", unused); got == "CONNECTED" {
+					t.Error("the ticket of a revoked passcode is as good as before")
+				}
+			})
+		}
 	}
 }
 

@@ -46,6 +46,18 @@ func (b *Broker) beginTry(ctx context.Context, remote netip.AddrPort, login stri
 	return t, nil
 }
 
+// provedPasscode reports whether the passcode for login is what proved p, so that
+// earlier failures of that login are forgiven. It is asked where neither a ticket
+// nor a token was there. A cookie or a client's certificate of the handshake may
+// still have proved another user, and then nothing is known about the passcode.
+func provedPasscode(p *auth.Principal, login string, h *auth.Handshake) bool {
+	if p.Anonymous() {
+		return false
+	}
+	other := h != nil && (h.Header.Get("Cookie") != "" || h.TLS != nil && len(h.TLS.PeerCertificates) > 0)
+	return !other || p.Passcode || p.Name == login
+}
+
 // beginTry begins a try of the passcode in a CONNECT, if there is one. The socket
 // still counts as one that waits for its CONNECT, and may have to make room.
 func (s *session) beginTry(a *auth.Attempt, bt *batch) (*try, *Error) {

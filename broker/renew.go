@@ -68,7 +68,7 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 		return failure(ReasonRefused, "the credential belongs to another user")
 	}
 	s.principal.Store(p)
-	s.passcode = false // a ticket or a token it is now, which can be revoked
+	s.passcode = false // a ticket or a token it is now; p says whether it was made from a passcode
 	b.credentials.add(p, s)
 	if p.CredentialID != old.CredentialID {
 		b.credentials.remove(old, s)

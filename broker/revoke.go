@@ -117,11 +117,12 @@ func (x *credentialIndex) sessions(credential string) []*session {
 // logOut revokes the credential of a session that says goodbye with
 // `logout:true`: the next use of it, on any node, fails (N-8). A lost
 // connection, or a plain DISCONNECT, revokes nothing: the page may come back.
-// A passcode, or what many share without a name, was not issued for this session:
-// to revoke it would lock its owners out, so there only the session ends.
+// A passcode, also one that was exchanged for a ticket, or what many share without
+// a name, was not issued for this session: to revoke it would lock its owners out,
+// so there only the session ends.
 func (s *session) logOut() *Error {
 	p := s.principal.Load()
-	if s.passcode || p.Anonymous() {
+	if s.passcode || p.Anonymous() || p.Passcode {
 		return nil
 	}
 	if s.b.o.Store == nil || p.CredentialID == "" {

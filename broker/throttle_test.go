@@ -43,13 +43,18 @@ func (p *passcodes) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Pr
 // tryConnect returns the command and the message of the first frame that a
 // CONNECT with these headers is answered with.
 func tryConnect(t *testing.T, b *broker.Broker, address string, headers ...string) (answer string) {
+	return connectAdmitted(t, b, broker.Admission{}, address, headers...)
+}
+
+// connectAdmitted is tryConnect behind a handshake.
+func connectAdmitted(t *testing.T, b *broker.Broker, a broker.Admission, address string, headers ...string) (answer string) {
 	var from netip.AddrPort
 	if address != "" {
 		from = netip.MustParseAddrPort(address + ":4711")
 	}
 	l := newLink(from)
 	ended := make(chan error, 1)
-	go func() { ended <- b.Serve(t.Context(), l, broker.Admission{}) }()
+	go func() { ended <- b.Serve(t.Context(), l, a) }()
 	l.in <- encode(frame("CONNECT", "", append([]string{"accept-version", "1.2"}, headers...)...))
 	select {
 	case p := <-l.out:

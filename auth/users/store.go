@@ -24,7 +24,8 @@ const (
 )
 
 // Store is an [auth.Authenticator] over a list of users. It knows the login and passcode headers of CONNECT and,
-// at the handshake, HTTP's "Authorization: Basic". An attempt with neither is [auth.ErrNotMine].
+// at the handshake, HTTP's "Authorization: Basic" unless a ticket came with it. An attempt with neither is
+// [auth.ErrNotMine].
 //
 // A name that is not in the list costs the same time as one that is, whatever the costs of the hashes, so that
 // the time tells nobody which names exist. At most half of the processors, and at least one, check passcodes at any
@@ -118,8 +119,8 @@ func (s *Store) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Princi
 }
 
 func (s *Store) handshake(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
-	if a.Handshake == nil || !hasBasic(a.Handshake.Header) {
-		return nil, auth.ErrNotMine
+	if a.Ticket != "" || a.Handshake == nil || !hasBasic(a.Handshake.Header) {
+		return nil, auth.ErrNotMine // beside a ticket no passcode is judged, nor is a try of it counted
 	}
 	r := http.Request{Header: a.Handshake.Header}
 	name, passcode, ok := r.BasicAuth()
@@ -183,6 +184,7 @@ func (s *Store) right(name, passcode string) (record, bool) {
 func (r record) principal(name string) *auth.Principal {
 	return &auth.Principal{
 		Method: "users", Name: name, Roles: slices.Clone(r.roles), Issued: time.Now(), CredentialID: r.credential,
+		Passcode: true,
 	}
 }
 

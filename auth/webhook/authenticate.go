@@ -91,6 +91,7 @@ func (ans *answer) principal(a *auth.Attempt, prefix string, now time.Time) (*au
 		Issued:       ans.issued,
 		CredentialID: ans.credentialID,
 		Scopes:       ans.scopes,
+		Passcode:     provedPasscode(a, ans.user),
 	})
 	if p.CredentialID != "" {
 		p.CredentialID = CredentialID(p.CredentialID)
@@ -121,6 +122,17 @@ func (ans *answer) principal(a *auth.Attempt, prefix string, now time.Time) (*au
 		p.CredentialID = "sha256:" + hex.EncodeToString(sum[:])[:32]
 	}
 	return p, nil
+}
+
+// provedPasscode reports whether an attempt has nothing better than a login with
+// a passcode, and the backend has let in the user of that name.
+func provedPasscode(a *auth.Attempt, user string) bool {
+	login := a.Login
+	if a.Stage == auth.StageHandshake && a.Handshake != nil {
+		r := http.Request{Header: a.Handshake.Header}
+		login, _, _ = r.BasicAuth()
+	}
+	return a.Bearer == "" && login != "" && login == user
 }
 
 // CredentialID returns the [auth.Principal.CredentialID] of a principal for which

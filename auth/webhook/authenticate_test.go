@@ -33,10 +33,41 @@ func TestAuthenticateAllows(t *testing.T) {
 	want := &auth.Principal{
 		Method: "webhook", Name: "alice", Roles: []string{"editor", "admin"}, Scopes: []string{"chat"},
 		Claims:  map[string]any{"tenant": "blue", "level": 3.0},
-		Expires: expires, Issued: time.Unix(1700000000, 0), CredentialID: "webhook:key-17",
+		Expires: expires, Issued: time.Unix(1700000000, 0), CredentialID: "webhook:key-17", Passcode: true,
 	}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("principal is %+v, want %+v", p, want)
+	}
+}
+
+// Only a login with a passcode, for the user of that name, counts as proved by the
+// passcode: the backend may have gone by the token or the cookie beside it.
+func TestPasscodeIsWhatLetIn(t *testing.T) {
+	b := answering(t, http.StatusOK, `{"allow":true,"user":"alice"}`)
+	w := newHook(t, Options{URL: b.URL, UserPrefix: "app:", Events: []Event{Handshake, Connect}})
+	handshake := func(login string) *auth.Attempt {
+		r := http.Request{Header: http.Header{}}
+		r.SetBasicAuth(login, "p")
+		a := connect("", "")
+		a.Stage, a.Handshake, a.Header = auth.StageHandshake, &auth.Handshake{Header: r.Header}, r.Header.Get
+		return a
+	}
+	bearer := connect("alice", "p")
+	bearer.Bearer = "token"
+	for name, tc := range map[string]struct {
+		a    *auth.Attempt
+		want bool
+	}{
+		"CONNECT":                {connect("alice", "p"), true},
+		"CONNECT of another":     {connect("bob", "p"), false},
+		"CONNECT with a token":   {bearer, false},
+		"CONNECT with no login":  {connect("", ""), false},
+		"handshake":              {handshake("alice"), true},
+		"handshake with another": {handshake("bob"), false},
+	} {
+		if p, err := w.Authenticate(t.Context(), tc.a); err != nil || p.Name != "app:alice" || p.Passcode != tc.want {
+			t.Errorf("%s: %+v, %v, want Passcode %v", name, p, err, tc.want)
+		}
 	}
 }
 

@@ -5,10 +5,13 @@ package main
 import (
 	"encoding/base64"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
@@ -67,6 +70,64 @@ func TestStaticUsersGetTickets(t *testing.T) {
 	if _, err := dial(t, s.tcp, client.Options{Login: "ann", Passcode: "wrong"}); err == nil || !strings.Contains(err.Error(), "failed") {
 		t.Errorf("CONNECT after as many failures: %v", err)
 	}
+}
+
+// Ann logs out of a session that she opened with a ticket got by HTTP Basic, and
+// comes in again.
+func TestLogoutKeepsThePasscodeOfATicket(t *testing.T) {
+	users := "HOOFBEAT_AUTH_USERS_FILE=" + write(t, "users.yaml", user(t, "ann", "one"))
+	for name, env := range map[string][]string{
+		"random": nil,
+		"signed": {"HOOFBEAT_AUTH_TICKETS_SIGNED=true", "HOOFBEAT_AUTH_TICKETS_SECRET=0123456789abcdef0123456789abcdef"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, append(env, users))
+			ticket := mint(t, s, http.DefaultClient, basicHeader("ann", "one"))
+			logOut(t, s, ticket)
+			conn := connectAs(t, "ann", s.tcp, client.Options{Login: "ann", Passcode: "one"})
+			conn.Abort()
+			mint(t, s, http.DefaultClient, basicHeader("ann", "one"))
+		})
+	}
+}
+
+// logOut opens a session with a ticket and ends it by DISCONNECT with logout:true.
+func logOut(t *testing.T, s *server, ticket string) {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", strings.TrimPrefix(s.tcp, "tcp://"), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, "CONNECT\naccept-version:1.2\nhost:x\nticket:"+ticket+"\n\n\x00DISCONNECT\nlogout:true\nreceipt:bye\n\n\x00"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(c); err != nil || !strings.Contains(string(answer), "user-name:ann\n") || !strings.Contains(string(answer), "receipt-id:bye\n") {
+		t.Fatalf("the logout is answered with %q, %v", answer, err)
+	}
+}
+
+// Whoever has a ticket of his own does not make guesses of another's passcode
+// forgotten with it.
+func TestTicketBesideBasicForgivesNoGuesses(t *testing.T) {
+	file := write(t, "users.yaml", user(t, "ann", "one")+user(t, "bob", "two"))
+	s := serve(t, []string{"HOOFBEAT_AUTH_USERS_FILE=" + file, "HOOFBEAT_LIMITS_CONNECT_DEADLINE=2s", "HOOFBEAT_LIMITS_LOGIN_FAILURES=2"})
+	for range 12 { // the wait doubles with every failure, and one that is too long is refused
+		status, body := send(t, http.DefaultClient, "POST", s.web()+"/ws_ticket", basicHeader("ann", "wrong"), "")
+		if status == http.StatusTooManyRequests {
+			return
+		}
+		if status != 401 {
+			t.Fatalf("a guess: HTTP %d %s", status, body)
+		}
+		ticket := mint(t, s, http.DefaultClient, basicHeader("bob", "two"))
+		conn := connectAs(t, "bob", s.url+"?ticket="+ticket, client.Options{Header: basicHeader("ann", "x")})
+		conn.Abort()
+	}
+	t.Error("12 guesses were compared, and no limit came")
 }
 
 // Where there is nothing to exchange, the answer names the keys.
