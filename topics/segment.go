@@ -1,6 +1,7 @@
 package topics
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,7 +21,7 @@ const (
 type segment struct {
 	text string
 	form form
-	mask mask // of a masked segment
+	mask *mask // of a masked segment
 }
 
 func newSegment(text string) segment {
@@ -77,18 +78,27 @@ func matchStars(pattern, text string) bool {
 // mask matches ? and * by following all ways through the pattern at once: bit i of the state says that the first
 // i characters, stars left out, match what was read so far. The zero mask matches nothing.
 type mask struct {
-	equal  map[rune]uint64 // where each character stands
-	any    uint64          // where a ? stands
-	stars  uint64          // where a * stands, before that character
-	accept uint64          // behind the last character
+	equal  []standing // where each character stands, ordered by character
+	any    uint64     // where a ? stands
+	stars  uint64     // where a * stands, before that character
+	accept uint64     // behind the last character
+}
+
+// standing is a character of a mask and the places where it stands. There are at most MaxMasked in a mask: a map of
+// them would take four times the memory, and clients choose how many masks there are.
+type standing struct {
+	bits uint64
+	char rune
 }
 
 // newMask returns the zero mask for a text of more than MaxMasked characters, which Parse and Compile refuse.
-func newMask(text string) mask {
+func newMask(text string) *mask {
 	if utf8.RuneCountInString(text) > MaxMasked {
-		return mask{}
+		return &mask{}
 	}
-	m := mask{equal: make(map[rune]uint64), accept: 1}
+	m := &mask{accept: 1}
+	var room [MaxMasked]standing
+	equal := room[:0]
 	for _, r := range text {
 		switch r {
 		case '*':
@@ -97,17 +107,43 @@ func newMask(text string) mask {
 		case '?':
 			m.any |= m.accept
 		default:
-			m.equal[r] |= m.accept
+			i := search(equal, r)
+			if i == len(equal) || equal[i].char != r {
+				equal = slices.Insert(equal, i, standing{char: r})
+			}
+			equal[i].bits |= m.accept
 		}
 		m.accept <<= 1
 	}
+	m.equal = slices.Clone(equal)
 	return m
+}
+
+// search returns the index of the first character that is not less than r.
+func search(equal []standing, r rune) int {
+	low, high := 0, len(equal)
+	for low < high {
+		if middle := (low + high) / 2; equal[middle].char < r {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
+}
+
+// places returns where r stands.
+func (m *mask) places(r rune) uint64 {
+	if i := search(m.equal, r); i < len(m.equal) && m.equal[i].char == r {
+		return m.equal[i].bits
+	}
+	return 0
 }
 
 func (m *mask) match(text string) bool {
 	state := uint64(1)
 	for _, r := range text {
-		state = state&(m.any|m.equal[r])<<1 | state&m.stars
+		state = state&(m.any|m.places(r))<<1 | state&m.stars
 		if state == 0 {
 			return false
 		}

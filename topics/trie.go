@@ -23,9 +23,9 @@ type trie[S comparable] struct {
 
 // leaf is one pattern with its subscribers.
 type leaf[S comparable] struct {
-	bag     bag[S]
-	pattern *Pattern
-	at      *branch[S]
+	bag      bag[S]
+	at       *branch[S]
+	trailing bool // the pattern ends with a separator
 }
 
 // branch stands for a pattern's first segments.
@@ -34,11 +34,11 @@ type branch[S comparable] struct {
 	parent  *branch[S] // nil for the two roots
 	plain   bool       // no ** on the way here, so that a look-up comes by at most once
 
-	children elastic[string, *branch[S]] // by their segment's text
-	whole    *branch[S]                  // the child "*"
-	deep     *branch[S]                  // the child "**"
-	globs    []*branch[S]                // the children with other wildcards
-	place    int                         // of a glob among its siblings
+	children children[S]
+	whole    *branch[S]   // the child "*"
+	deep     *branch[S]   // the child "**"
+	globs    []*branch[S] // the children with other wildcards
+	place    int          // of a glob among its siblings
 
 	leaves []*leaf[S] // more than one only where patterns differ in nothing but empty segments
 }
@@ -67,7 +67,7 @@ func (t *trie[S]) add(pattern string, s S) {
 		for _, g := range p.segments {
 			at = at.grow(g)
 		}
-		l = &leaf[S]{pattern: p, at: at}
+		l = &leaf[S]{at: at, trailing: p.trailing}
 		at.leaves = append(at.leaves, l)
 		t.patterns.set(pattern, l)
 	}
@@ -130,9 +130,10 @@ func (t *trie[S]) counts() iter.Seq2[string, int] {
 
 // grow returns the child for a segment and makes it if need be.
 func (b *branch[S]) grow(g segment) *branch[S] {
-	if c := b.children.all[g.text]; c != nil {
+	if c := b.children.get(g.text); c != nil {
 		return c
 	}
+	g.text = strings.Clone(g.text) // others may need the branch longer than the pattern it is cut from
 	c := &branch[S]{segment: g, parent: b, plain: b.plain && g.form != deep}
 	switch g.form {
 	case whole:
@@ -143,13 +144,13 @@ func (b *branch[S]) grow(g segment) *branch[S] {
 		c.place = len(b.globs)
 		b.globs = append(b.globs, c)
 	}
-	b.children.set(g.text, c)
+	b.children.add(c)
 	return c
 }
 
 // prune removes the branch if nothing hangs on it, and then its parent likewise.
 func (b *branch[S]) prune() {
-	for b.parent != nil && len(b.leaves) == 0 && len(b.children.all) == 0 {
+	for b.parent != nil && len(b.leaves) == 0 && b.children.len() == 0 {
 		p := b.parent
 		p.children.delete(b.segment.text)
 		switch b.segment.form {

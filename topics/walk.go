@@ -45,7 +45,7 @@ func (w walk[S]) step(from []*branch[S], text string) walk[S] {
 
 // take enters the children of b that match text.
 func (w walk[S]) take(b *branch[S], text string) walk[S] {
-	if c := b.children.all[text]; c != nil && c.segment.form == literal {
+	if c := b.children.get(text); c != nil && c.segment.form == literal {
 		w = w.enter(c)
 	}
 	if b.whole != nil {
@@ -63,7 +63,7 @@ func (w walk[S]) take(b *branch[S], text string) walk[S] {
 func (w walk[S]) collect(trailing bool, found [][]S) [][]S {
 	for _, b := range w.reached {
 		for _, l := range b.leaves {
-			if l.pattern.trailing == trailing {
+			if l.trailing == trailing {
 				found = append(found, l.bag.snapshot())
 			}
 		}

@@ -25,8 +25,7 @@ func (c *compiler) condition(n ast.Node) (condition, error) {
 		return func(*broker.Message) bool { return v }, nil
 	case *ast.UnaryNode:
 		if n.Operator == "not" || n.Operator == "!" {
-			inner, err := c.condition(n.Node)
-			return negated(inner), err
+			return c.negation(n)
 		}
 	case *ast.BinaryNode:
 		switch n.Operator {
@@ -52,6 +51,24 @@ func (c *compiler) condition(n ast.Node) (condition, error) {
 		return nil, wrong(n, "only headers are known, as headers.name or headers['name']")
 	}
 	return nil, wrong(n, "this is neither a comparison nor true or false")
+}
+
+// negation compiles any number of negations into one or none.
+func (c *compiler) negation(n *ast.UnaryNode) (condition, error) {
+	odd := true
+	inner := n.Node
+	for {
+		u, ok := inner.(*ast.UnaryNode)
+		if !ok || u.Operator != "not" && u.Operator != "!" {
+			break
+		}
+		inner, odd = u.Node, !odd
+	}
+	found, err := c.condition(inner)
+	if err == nil && odd {
+		found = negated(found)
+	}
+	return found, err
 }
 
 func (c *compiler) both(n *ast.BinaryNode) (a, b condition, err error) {
