@@ -175,6 +175,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		s.b.router.Subscribe(s.id, d, sub)
 	}
 	s.subs = append(s.subs, sub)
+	s.footprint += sub.footprint()
 	s.subscribed.Add(1)
 	s.b.stats.subscriptions.Add(1)
 	s.out.open(sub, s.receiptFrame(f), bt)
@@ -205,8 +206,8 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 	if _, twice := s.find(id); twice != nil && ok {
 		return nil, failure(ReasonProtocolError, "subscription id %s is already in use", strconv.QuoteToASCII(id))
 	}
-	if len(s.subs) >= s.b.policy.Load().limits.Subscriptions {
-		return nil, failure(ReasonLimit, "more than %d subscriptions", s.b.policy.Load().limits.Subscriptions)
+	if fail := s.roomFor(id, d, f.Get(headerSelector)); fail != nil {
+		return nil, fail
 	}
 	// A header's string keeps the whole header block alive.
 	sub := &subscription{s: s, id: strings.Clone(id), dest: d.Clone()}

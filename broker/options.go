@@ -166,6 +166,7 @@ type Limits struct {
 	Headers                   int // headers of a frame, default 100 (20 before CONNECTED)
 	HeaderBytes               int // octets of all headers of a frame, default 8,192
 	Subscriptions             int // default 1,000
+	SubscriptionBytes         int // memory that all subscriptions take, their ids, patterns and selectors included, default 2 MiB
 	Transactions              int // open transactions, default 16
 	TransactionFrames         int // frames in one transaction, default 1,000
 	TransactionBytes          int // memory that all open transactions take, default 1 MiB
@@ -256,6 +257,7 @@ func (l *Limits) setDefaults() {
 	set(&l.Headers, 100, unlimited)
 	set(&l.HeaderBytes, 8<<10, unlimited)
 	set(&l.Subscriptions, 1000, unlimited)
+	set(&l.SubscriptionBytes, 2<<20, unlimited)
 	set(&l.Transactions, 16, unlimited)
 	set(&l.TransactionFrames, 1000, unlimited)
 	set(&l.TransactionBytes, 1<<20, unlimited)

@@ -17,6 +17,9 @@ import (
 // for which match returns true. Package broker/selector has one that understands
 // Spring's selectors.
 //
+// What the match function holds is counted against Limits.SubscriptionBytes by
+// the text: 32 bytes for each word, text in quotes or other character, and more.
+//
 // It is called once for each distinct expression in use, on the goroutine of the
 // session that brought it, and must not block. Its error ends that session, and
 // its text, cut to one line of 200 octets, is what the client is told.

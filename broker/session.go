@@ -49,6 +49,7 @@ type session struct {
 	grown     bool // this goroutine has handled one
 
 	version   frames.Version
+	footprint uint32                         // of subs, in footprintUnit; of the reading goroutine
 	principal atomic.Pointer[auth.Principal] // set before phaseOpen, replaced when renewed
 	peer      netip.AddrPort
 	admission *Admission    // until CONNECTED

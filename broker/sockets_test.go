@@ -102,7 +102,7 @@ func stompViolations() []violation {
 		breach("endless body", "SEND\ndestination:/topic/a\n\n"+strings.Repeat("x", 65536), 1009, tooBig),
 		breach("no destination", "SEND\n\n\x00", 1002, "SEND without a destination header"),
 		breach("selector gymnastics", "SUBSCRIBE\nid:1\ndestination:/topic/a\nselector:T(java.lang.Runtime).exec('x')\nack:never\n\n\x00", 1002, "ack must be auto, client or client-individual"),
-		breach("too many subscriptions", many(4, "SUBSCRIBE\nid:%d\ndestination:/topic/a\n\n\x00"), 4429, "more than 3 subscriptions"),
+		breach("too many subscriptions", many(4, "SUBSCRIBE\nid:%d\ndestination:/topic/a\n\n\x00"), 4429, "more than 3 subscriptions (limits.subscriptions)"),
 		breach("too many transactions", many(3, "BEGIN\ntransaction:%d\n\n\x00"), 4429, "more than 2 open transactions (limits.transactions)"),
 		breach("too long a transaction", "BEGIN\ntransaction:t\n\n\x00"+many(4, "SEND\ndestination:/topic/a\ntransaction:t\n\n%d\x00"), 4429, "more than 3 frames in a transaction (limits.transaction_frames)"),
 		breach("too large a transaction", "BEGIN\ntransaction:t\n\n\x00"+many(2, "SEND\ndestination:/topic/a\ntransaction:t\n\n"+strings.Repeat("x", 600)+"%d\x00"), 4429, "more than 1000 bytes in open transactions (limits.transaction_bytes)"),

@@ -210,6 +210,7 @@ func (s *session) drop(sub *subscription, bt *batch) {
 			s.settled(u.msg, Lost, bt)
 		}
 	}
+	s.footprint -= sub.footprint()
 	s.subscribed.Add(-1)
 	s.b.stats.subscriptions.Add(-1)
 	if len(pending) > 0 {

@@ -88,6 +88,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			Transactions:              l.Transactions,
 			TransactionFrames:         l.TransactionFrames,
 			TransactionBytes:          l.TransactionBytes,
+			SubscriptionBytes:         l.SubscriptionBytes,
 			Unacknowledged:            l.Unacknowledged,
 			Outbox:                    l.Outbox,
 			Unauthenticated:           l.Unauthenticated,

@@ -96,6 +96,7 @@ type Limits struct {
 	Transactions              int
 	TransactionFrames         int
 	TransactionBytes          int
+	SubscriptionBytes         int
 	Unacknowledged            int
 	Outbox                    int
 	ConnectDeadline           time.Duration

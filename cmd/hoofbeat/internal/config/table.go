@@ -63,6 +63,7 @@ func bind(c *Config) []Key {
 	t.count("limits.headers", &c.Limits.Headers, 100, 10_000, "Headers of one frame.")
 	t.size("limits.header_bytes", &c.Limits.HeaderBytes, 8*kib, 512, 16*mib, "All headers of one frame together.")
 	t.count("limits.subscriptions", &c.Limits.Subscriptions, 1000, 1_000_000, "Subscriptions of one session.")
+	t.size("limits.subscription_bytes", &c.Limits.SubscriptionBytes, 2*mib, kib, gib, "Memory that they take: ids, patterns, selectors.")
 	t.count("limits.transactions", &c.Limits.Transactions, 16, 10_000, "Open transactions of one session.")
 	t.count("limits.transaction_frames", &c.Limits.TransactionFrames, 1000, 1_000_000, "Frames in one transaction.")
 	t.size("limits.transaction_bytes", &c.Limits.TransactionBytes, mib, kib, gib, "All open transactions of one session together.")

@@ -1,0 +1,79 @@
+package broker
+
+import (
+	"unsafe"
+
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// What the broker holds for a selector besides its text: the entry by which it is found, and its compiled form.
+const (
+	selectorBase  = 192
+	selectorToken = 32
+)
+
+// footprintUnit keeps [session.footprint] within 32 bits for 64 GiB.
+const footprintUnit = 16
+
+// footprint estimates, from above, what a subscription makes the broker hold, in units of 16 bytes. It is worked out
+// again where a subscription ends, since most have no room to remember it.
+func footprint(id string, d topics.Destination, selector string) uint32 {
+	n := int(unsafe.Sizeof(subscription{})) + len(id) + d.Cost()
+	if selector != "" {
+		n += selectorBase + 2*len(selector) + selectorToken*tokens(selector)
+	}
+	return uint32((n + footprintUnit - 1) / footprintUnit)
+}
+
+func (sub *subscription) footprint() uint32 {
+	expression := ""
+	if sub.selector != nil {
+		expression = sub.selector.expression
+	}
+	return footprint(sub.id, sub.dest, expression)
+}
+
+// roomFor refuses a subscription that makes the session's too many or too large.
+func (s *session) roomFor(id string, d topics.Destination, selector string) *Error {
+	l := s.b.policy.Load().limits
+	if len(s.subs) >= l.Subscriptions {
+		return failure(ReasonLimit, "more than %d subscriptions (limits.subscriptions)", l.Subscriptions)
+	}
+	if (int(s.footprint)+int(footprint(id, d, selector)))*footprintUnit > l.SubscriptionBytes {
+		return failure(ReasonLimit, "more than %d bytes in subscriptions (limits.subscription_bytes)", l.SubscriptionBytes)
+	}
+	return nil
+}
+
+// tokens counts words, texts in quotes and other characters that are not blank. Whatever the language of the
+// selectors, what is compiled has a part for each at most.
+func tokens(expression string) int {
+	n := 0
+	var quote byte
+	word := false
+	for i := 0; i < len(expression); i++ {
+		c := expression[i]
+		switch {
+		case quote != 0:
+			if c == '\\' {
+				i++
+			} else if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote, word = c, false
+			n++
+		case c >= 0x80, c == '_', '0' <= c && c <= '9', 'a' <= c|0x20 && c|0x20 <= 'z':
+			if !word {
+				n++
+			}
+			word = true
+		default:
+			word = false
+			if c > ' ' {
+				n++
+			}
+		}
+	}
+	return n
+}
