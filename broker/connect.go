@@ -164,7 +164,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		}
 	}
 	s.b.stats.authFailures.Add(1)
-	s.b.log(slog.LevelInfo, "authentication refused", s.source()+" "+brief(refusalForLog(err)), "session", s.id, "login", brief(login), "remote", s.peer, "error", refusalForLog(err))
+	s.b.log(slog.LevelWarn, "authentication refused", s.source()+" "+brief(refusalForLog(err)), "session", s.id, "login", brief(login), "remote", s.peer, "error", refusalForLog(err))
 	return nil, refusedBy(err)
 }
 

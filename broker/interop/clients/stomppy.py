@@ -88,7 +88,7 @@ def connecting(version):
     with Session(version) as s:
         equal(s.headers["version"], version)
         equal(s.headers["user-name"], "alice")
-        equal(len(s.headers["session"]), 36, "the length of the session id")
+        equal(len(s.headers["session"]), 32, "the length of the session id")
         equal(s.headers["server"].startswith("hoofbeat"), True)
         equal("heart-beat" in s.headers, True)
     equal(s.ends.next(), "disconnected")

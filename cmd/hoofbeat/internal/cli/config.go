@@ -47,11 +47,11 @@ func (p *Program) configCheck() *cobra.Command {
 		Use:   "check [flags]",
 		Short: "Say what is wrong with the configuration",
 		Long: `Read the file, the HOOFBEAT_* variables and the flags as the broker would, and
-the users, certificates and keys that they name. Every mistake is printed with
-its place, and the exit code is then 2, as that of serve would be. If there is
-none, the exit code is 0: warnings are printed of what has no effect or is a
-risk, and what is in force and not a default, including what compatibility has
-set.`,
+the users, certificates and keys that they name. Mistakes are printed with their
+place, those in other files and in rules once the keys are right, and the exit
+code is then 2, as that of serve would be. If there is none, the exit code is 0:
+warnings are printed of what has no effect or is a risk, and what is in force
+and not a default, including what compatibility has set.`,
 		Example: `  hoofbeat config check -c hoofbeat.yaml
   HOOFBEAT_LIMITS_FRAME=1MiB hoofbeat config check -c hoofbeat.yaml --listen :8080`,
 	}

@@ -25,8 +25,9 @@ func (p *Program) serve() *cobra.Command {
 		Short: "Run the broker",
 		Long: `Run the broker until SIGTERM or Ctrl-C: it then takes no new sessions, writes
 what is waiting for the others, tells them to reconnect, and ends; a second
-signal ends it now. SIGHUP reads the users, certificates and log level again,
-SIGUSR1 writes all goroutines to the log.
+signal ends it now. SIGHUP puts rules, origins, limits, trusted proxies, users,
+certificates and the log in force again, and disconnects nobody. SIGUSR1 writes
+all goroutines to the log.
 
 Without any configuration it serves on this machine only, in development mode:
 everybody may connect, and a login is taken at its word. Clients come to
