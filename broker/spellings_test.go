@@ -162,8 +162,9 @@ func spell(destination, command, user string, how uint32) string {
 			destination = "/user/queue/" + rest
 		}
 	}
-	if bit() && strings.HasPrefix(destination, "/user/") && !strings.HasPrefix(destination, "/user/queue/") && !strings.HasPrefix(destination, "/user/topic/") { // elsewhere these are two destinations
-		destination = strings.ReplaceAll(destination, "%2F", "%2f")
+	if rest, ok := strings.CutPrefix(destination, "/user/"); bit() && ok { // only in a user's name, elsewhere these are two destinations
+		name, tail, _ := strings.Cut(rest, "/")
+		destination = "/user/" + strings.ReplaceAll(name, "%2F", "%2f") + "/" + tail
 	}
 	var b strings.Builder
 	for i, c := range destination {
@@ -189,6 +190,7 @@ func FuzzDenyHoldsForEverySpelling(f *testing.F) {
 		f.Add("/app/a", false, how)
 		f.Add("/user/acme%2Fboss/queue/x", false, how)
 		f.Add("/user/acme%2Fboss/quepe/x", true, how)
+		f.Add("/user/ann/a%2Fb/x", false, how)
 	}
 	f.Fuzz(func(t *testing.T, destination string, subscribe bool, how uint32) {
 		act, command := auth.Send, "SEND"

@@ -322,7 +322,14 @@ func (n *Names) Canonical(d Destination) string {
 			return Collapse(d.Name)
 		}
 		// What looks like a user's name is judged as one: rules write it with %2F.
-		return Collapse(strings.ReplaceAll(d.Name, "%2f", "%2F"))
+		name := Collapse(d.Name)
+		end := len(n.prefixes.User) + 1
+		if next := strings.IndexByte(name[end:], '/'); next >= 0 {
+			end += next
+		} else {
+			end = len(name)
+		}
+		return strings.ReplaceAll(name[:end], "%2f", "%2F") + name[end:]
 	default:
 		return Collapse(d.Name)
 	}
