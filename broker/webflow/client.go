@@ -60,6 +60,7 @@ func (f *Flow) release(op *operation) {
 	c.operations = slices.DeleteFunc(c.operations, func(o *operation) bool { return o == op })
 	op.at = nil
 	f.registered--
+	f.handedOut.Broadcast()
 	f.forget(c)
 }
 
@@ -156,6 +157,7 @@ func (f *Flow) disconnected(s broker.SessionInfo, why *broker.Error) {
 	operations := c.operations
 	c.operations = nil
 	f.registered -= len(operations)
+	f.handedOut.Broadcast()
 	for _, op := range operations {
 		f.lose(op, c)
 	}

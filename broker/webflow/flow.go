@@ -60,6 +60,7 @@ type Flow struct {
 	numbers       uint64
 	registered    int // operations that a connected session waits for
 	callbacks     callbacks
+	handedOut     sync.Cond // whoever handed out a result is done, or its page is gone
 }
 
 // meaning is what the configuration says of a result.
@@ -102,6 +103,7 @@ func New(b *broker.Broker, o Options) (*Flow, error) {
 		f.results[r] = meaning{r, false}
 	}
 	f.callbacks.room.L = &f.mu
+	f.handedOut.L = &f.mu
 	if err := b.Handle("/app/registration", broker.HandlerFunc(f.serve)); err != nil {
 		return nil, fmt.Errorf("webflow: %w", err)
 	}
@@ -129,6 +131,7 @@ func (f *Flow) Close() error {
 	clear(f.shares)
 	f.schedule, f.registered = nil, 0
 	f.callbacks.room.Broadcast()
+	f.handedOut.Broadcast()
 	f.mu.Unlock()
 	f.callbacks.running.Wait()
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
@@ -14,7 +15,9 @@ import (
 // soon as it has registered and subscribed. It grants nothing: the page has yet to
 // make the request that decides.
 //
-// delivered says whether the page was handed this result before Notify returned.
+// delivered says whether the page was handed this result before Notify returned. If
+// the page is being answered at that moment, its registration or an earlier result,
+// Notify waits for that, up to a second.
 // A terminal result may be reported any number of times; it is one result. After
 // it, another is ErrDecided. The other errors are ErrResult, ErrUnknown, ErrTooOften,
 // ErrClosed, ErrFull in the mode [Open], and that of ctx.
@@ -88,24 +91,54 @@ func (f *Flow) notify(ctx context.Context, text string, find func() (*operation,
 		f.mu.Unlock()
 		return false, fmt.Errorf("%w: more than %d interim results", ErrTooOften, f.o.MaxInterim)
 	}
+	defer f.mu.Unlock()
 	f.report(op, m)
 	number := r.number
-	f.mu.Unlock()
-	f.deliver(op, nil)
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.handOut(op, nil)
+	f.waitForOther(ctx, op, number)
 	f.waitForCallbacks()
 	return r.offered && r.number == number, nil
 }
 
-// deliver hands the result of op to the session that waits for it, if there is
-// both and it was not done. One goroutine at a time does so; another that comes
-// meanwhile leaves word that it shall look again, so that whatever changed while
-// it was with the broker, a SUBSCRIBE or a newer result, is not missed. r is the
-// request that is being handled, nil outside of one.
+// otherWait bounds how long Notify waits for another goroutine.
+const otherWait = time.Second
+
+// waitForOther waits while another goroutine is about to hand out the result with
+// that number: it answers a registration, which comes first, or is with the broker.
+// The caller has the lock.
+func (f *Flow) waitForOther(ctx context.Context, op *operation, number uint64) {
+	busy := func() bool {
+		return !f.closed && op.result.number == number && !op.result.offered && (op.delivering || op.registered() && !op.ready)
+	}
+	if !busy() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, otherWait)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.handedOut.Broadcast()
+	})
+	defer stop()
+	for busy() && ctx.Err() == nil {
+		f.handedOut.Wait()
+	}
+}
+
+// deliver is handOut for a caller that does not have the lock.
 func (f *Flow) deliver(op *operation, r *broker.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.handOut(op, r)
+}
+
+// handOut hands the result of op to the session that waits for it, if there is
+// both and it was not done. One goroutine at a time does so; another that comes
+// meanwhile leaves word that it shall look again, so that whatever changed while
+// it was with the broker, a SUBSCRIBE or a newer result, is not missed. r is the
+// request that is being handled, nil outside of one. The caller has the lock.
+func (f *Flow) handOut(op *operation, r *broker.Request) {
 	if op.delivering {
 		op.again = true
 		return
@@ -132,6 +165,7 @@ func (f *Flow) deliver(op *operation, r *broker.Request) {
 		}
 	}
 	op.delivering = false
+	f.handedOut.Broadcast()
 }
 
 // offered notes that a result was handed to a session. The caller has the lock.

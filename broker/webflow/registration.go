@@ -49,9 +49,9 @@ func (f *Flow) serve(_ context.Context, r *broker.Request) error {
 	}
 	f.flush(c, r)
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	op.ready = op.ready || op.at == c // a result does not come before the reply
-	f.mu.Unlock()
-	f.deliver(op, r)
+	f.handOut(op, r)
 	return nil
 }
 
