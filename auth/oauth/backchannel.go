@@ -100,7 +100,7 @@ func (p *provider) verifyLogout(ctx context.Context, raw string) (*oidc.LogoutTo
 	if err != nil {
 		return nil, err
 	}
-	t, err := m.verifier.VerifyLogout(ctx, raw) // signature, iss, aud, exp, jti, event, sub or sid, and no nonce
+	t, err := m.logouts.VerifyLogout(ctx, raw) // signature, iss, aud, exp, jti, event, sub or sid, and no nonce
 	if err != nil {
 		return nil, errors.New(shorten(err.Error()))
 	}

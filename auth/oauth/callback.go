@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"path"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
 const maxQueryBytes = 16 << 10 // bytes of a query
@@ -33,20 +35,16 @@ func parameters(query string) (map[string]string, bool) {
 
 // Callback is where the provider sends the browser back to. It exchanges the code for tokens, stores them, starts a
 // session under a new cookie and sends the browser to the login's return_to. A callback that belongs to no login of
-// this browser is answered with 400, and no request is made for it. (Steps 8 to 12 of the flow; RFC 6749 section
-// 4.1.2, RFC 9207.)
+// this browser is answered with 400, and no request is made for it. Requests to a provider are made for 64 callbacks
+// at one time, of which one network has at most 48. Who gets no turn within 10 s is answered with 503, and may load the
+// page again. (Steps 8 to 12 of the flow; RFC 6749 section 4.1.2, RFC 9207.)
 func (c *Client) Callback(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet { // a mux hands HEAD to GET handlers; link checkers must not use up a login
 		w.Header().Set("Allow", http.MethodGet)
 		c.fail(w, r, "callback", &failure{status: http.StatusMethodNotAllowed, text: textMalformed})
 		return
 	}
-	l, code, f := c.returned(r)
-	if f != nil {
-		c.fail(w, r, "callback", f)
-		return
-	}
-	cookie, f := c.complete(r, l, code)
+	l, cookie, f := c.signIn(r)
 	if f != nil {
 		c.fail(w, r, "callback", f)
 		return
@@ -61,8 +59,9 @@ func (c *Client) Callback(w http.ResponseWriter, r *http.Request) {
 	redirect(w, l.returnTo)
 }
 
-// returned finds the login that a callback belongs to and closes it.
-func (c *Client) returned(r *http.Request) (l *login, code string, f *failure) {
+// signIn finds the login that a callback belongs to, completes it when its network has a turn, and returns the
+// session's cookie. Without a turn the login stays open, and the same callback may come again.
+func (c *Client) signIn(r *http.Request) (l *login, cookie string, f *failure) {
 	q, ok := parameters(r.URL.RawQuery)
 	if !ok {
 		return nil, "", &failure{status: http.StatusBadRequest, text: textMalformed}
@@ -71,7 +70,31 @@ func (c *Client) returned(r *http.Request) (l *login, code string, f *failure) {
 	if browser == "" || len(q["state"]) != secretLength {
 		return nil, "", &failure{status: http.StatusBadRequest, text: textStale}
 	}
-	if l, ok = c.pending.take(q["state"], browser); !ok {
+	if l, ok = c.pending.find(q["state"], browser); !ok {
+		return nil, "", &failure{status: http.StatusBadRequest, text: textStale}
+	}
+	p, network := l.provider, turns.Network(c.o.ClientAddress(r))
+	patience, cancel := context.WithTimeout(r.Context(), callbackPatience)
+	served := p.turns.Take(patience, network)
+	cancel()
+	if !served {
+		return nil, "", &failure{http.StatusServiceUnavailable, textBusy, p.failed("token", errNoTurn)}
+	}
+	defer p.turns.Give(network)
+	l, code, f := c.returned(r, q, browser)
+	if f != nil {
+		return nil, "", f
+	}
+	cookie, f = c.complete(r, l, code)
+	return l, cookie, f
+}
+
+var errNoTurn = errors.New("64 callbacks are being served, or 48 of this network, and no turn came within 10s")
+
+// returned closes the login that a callback belongs to, and returns the code for it.
+func (c *Client) returned(r *http.Request, q map[string]string, browser string) (l *login, code string, f *failure) {
+	l, ok := c.pending.take(q["state"], browser)
+	if !ok {
 		return nil, "", &failure{status: http.StatusBadRequest, text: textStale}
 	}
 	if err := l.answeredBy(r.URL.Path, q); err != nil {

@@ -94,25 +94,33 @@ func TestIDTokenSignatures(t *testing.T) {
 	}
 }
 
-func TestKeysAreFetchedAgainAtMostOnceAMinute(t *testing.T) {
+// Logout tokens of strangers that name unknown keys cause a request for keys in five seconds, and none of them keeps a
+// login from a key that is new.
+func TestStrangersDoNotKeepLoginsFromNewKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStandin()
 		c := newClient(t, s, nil)
 		b := newBrowser(t, c)
 		b.signIn(s)
+		time.Sleep(time.Hour)
 		forged := sign(newKey(), "k9", jose.ES256, map[string]any{"iss": issuer})
-		for range 100 {
+		before := s.jwksRequests.Load()
+		for range 99 { // 9.9 s
 			b.post("/oauth/backchannel-logout", map[string][]string{"logout_token": {forged}})
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n := s.jwksRequests.Load(); n != 1 {
-			t.Errorf("%d requests for keys in ten seconds", n)
+		if n := s.jwksRequests.Load() - before; n != 2 {
+			t.Errorf("%d requests for keys in ten seconds, want 2", n)
 		}
-		s.set(func(s *standin) { s.key, s.kid = newKey(), "k2" })
-		time.Sleep(time.Minute)
-		b.signIn(s) // with the new key
-		if n := s.jwksRequests.Load(); n != 2 {
-			t.Errorf("%d requests for keys", n)
+		b.post("/oauth/backchannel-logout", map[string][]string{"logout_token": {forged}})
+		s.set(func(s *standin) { s.key, s.kid = newKey(), "k2" }) // just after the strangers' fetch
+		b.signIn(s)
+		if resp := tell(b, s.logoutToken(nil)); resp.StatusCode == http.StatusOK {
+			t.Error("the strangers have caused no fetch just now: the test tests nothing")
+		}
+		time.Sleep(keysFresh)
+		if resp := tell(b, s.logoutToken(nil)); resp.StatusCode != http.StatusOK || b.signedIn() != "" {
+			t.Errorf("a logout token of the new key after %v: %d", keysFresh, resp.StatusCode)
 		}
 	})
 }

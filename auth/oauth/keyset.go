@@ -13,7 +13,7 @@ import (
 )
 
 // newKeySet returns the keys at a JWKS address, read when they are first needed and again for a signature that none
-// of them made, though at most once a minute.
+// of them made, though at most once in keysFresh.
 func newKeySet(client *http.Client, address string) oidc.KeySet {
 	throttled := *client
 	throttled.Transport = &keyThrottle{base: client.Transport}
@@ -21,8 +21,8 @@ func newKeySet(client *http.Client, address string) oidc.KeySet {
 }
 
 const (
-	keysFresh = time.Minute // how long an answer is given again
-	keysPause = time.Second // how long a failure is
+	keysFresh = 5 * time.Second // how long an answer is given again
+	keysPause = time.Second     // how long a failure is
 )
 
 // keyThrottle answers from memory a request for the keys that comes too soon after another. Anybody can post logout

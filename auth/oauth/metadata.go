@@ -19,8 +19,10 @@ type metadata struct {
 	authorize, token, revocation, userinfo string
 	// namesItself says that every callback carries iss (RFC 9207).
 	namesItself bool
-	// verifier checks ID tokens and logout tokens; nil for a provider without them.
-	verifier *oidc.IDTokenVerifier
+	// verifier checks ID tokens, and logouts logout tokens; both are nil for a provider without them. Each has keys of
+	// its own: anybody can post logout tokens that name unknown keys, and the fetches that they cause must not keep
+	// logins from a key that is new.
+	verifier, logouts *oidc.IDTokenVerifier
 }
 
 // discoveryPause is how long a discovery that failed is not tried again, so that a flood of logins does not become
@@ -117,9 +119,9 @@ func (s *metadataSource) discover(ctx context.Context) (*metadata, error) {
 		if len(p.Algorithms) > 0 {
 			announced = p.Algorithms
 		}
-		m.verifier = oidc.NewVerifier(p.Issuer, newKeySet(s.client, jwks), &oidc.Config{
-			ClientID: p.ClientID, SupportedSigningAlgs: signatureAlgorithms(announced),
-		})
+		config := oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: signatureAlgorithms(announced)}
+		m.verifier = oidc.NewVerifier(p.Issuer, newKeySet(s.client, jwks), &config)
+		m.logouts = oidc.NewVerifier(p.Issuer, newKeySet(s.client, jwks), &config)
 	}
 	return m, nil
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
 // Options configure a [Client]. Only Providers is needed; the zero value of everything else is a sensible default.
@@ -34,8 +36,8 @@ type Options struct {
 	// takes the place of the oldest of the network (an IPv4 address, or the /64 of an IPv6 address) that has started
 	// the most. Each is dropped after 10 minutes.
 	MaxPending int
-	// ClientAddress says where a request comes from, for MaxPending and Logger: Request.RemoteAddr if nil. Set it behind a proxy,
-	// or all clients share the proxy's address.
+	// ClientAddress says where a request comes from, for MaxPending, Logger and the turns of callbacks:
+	// Request.RemoteAddr if nil. Set it behind a proxy, or all clients share the proxy's address.
 	ClientAddress func(*http.Request) netip.Addr
 
 	// Cookie is the session cookie's name, "hoofbeat" if empty. On https it is preceded by "__Host-", or by
@@ -142,7 +144,7 @@ func (o *Options) compile() (map[string]*provider, error) {
 	tails := make(map[string]*provider)
 	var first *provider
 	for i := range o.Providers {
-		p := &provider{Provider: o.Providers[i].clone()}
+		p := &provider{Provider: o.Providers[i].clone(), turns: turns.New[netip.Addr](turns.Fair(maxCallbacks))}
 		if err := p.validate(o.LocalUser == nil); err != nil {
 			return nil, fmt.Errorf("oauth: Options.Providers[%d].%w", i, err)
 		}

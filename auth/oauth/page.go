@@ -24,6 +24,7 @@ const (
 	textRefused     = "The sign-in provider could not sign you in. Please try again later."
 	textUnavailable = "The sign-in provider cannot be reached. Please try again later."
 	textIdentity    = "The sign-in provider's answer could not be accepted."
+	textBusy        = "Too many people are signing in at this moment. Please reload this page in a few seconds to go on."
 	textFull        = "Too many people are signed in. Please try again later."
 	textInternal    = "Your sign-in could not be stored. Please try again later."
 	textCrossOrigin = "This request came from another site."

@@ -37,18 +37,27 @@ func (p *pending) add(state string, l *login, from netip.Addr) {
 	p.logins.put(digestOf(state), l, turns.Network(from), time.Now())
 }
 
-// take returns the login of that state if this browser started it, and closes it, so that each state is good for
-// one callback. A callback in another browser leaves it as it is.
-func (p *pending) take(state, browser string) (*login, bool) {
+// find returns the login of that state if this browser started it.
+func (p *pending) find(state, browser string) (*login, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	key := digestOf(state)
-	l, ok := p.logins.get(key, time.Now())
+	l, ok := p.logins.get(digestOf(state), time.Now())
 	if !ok || l.browser != digestOf(browser) {
 		return nil, false
 	}
-	p.logins.remove(key)
 	return l, true
+}
+
+// take is find, and closes the login, so that each state is good for one callback. A callback in another browser
+// leaves it as it is.
+func (p *pending) take(state, browser string) (*login, bool) {
+	l, ok := p.find(state, browser)
+	if !ok {
+		return nil, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return l, p.logins.remove(digestOf(state))
 }
 
 // shared are logins that live for a fixed time and whose number is bounded. When it is full the oldest of the network
@@ -118,10 +127,11 @@ func (s *shared) get(key digest, now time.Time) (*login, bool) {
 	return e.login, true
 }
 
-func (s *shared) remove(key digest) {
+// remove reports whether the login was there.
+func (s *shared) remove(key digest) bool {
 	e := s.entries[key]
 	if e == nil {
-		return
+		return false
 	}
 	delete(s.entries, key)
 	s.order.Remove(e.inAll)
@@ -129,6 +139,7 @@ func (s *shared) remove(key digest) {
 	if of.Remove(e.inNetwork); of.Len() == 0 {
 		delete(s.networks, e.network)
 	}
+	return true
 }
 
 func (s *shared) len() int { return len(s.entries) }

@@ -3,10 +3,14 @@ package oauth
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"path"
 	"regexp"
 	"slices"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
 // AuthStyle is how this client proves itself to a provider's token and revocation endpoints (RFC 6749 section 2.3).
@@ -194,7 +198,17 @@ type provider struct {
 	// shared says that another provider's callback looks like this one's, so that only iss tells them apart.
 	shared bool
 	source *metadataSource
+	// turns are for the requests that callbacks cause, by the network of the browser.
+	turns *turns.Turns[netip.Addr]
 }
+
+// maxCallbacks is for how many callbacks at one time requests go to one provider; further ones wait for a turn, at
+// most for callbackPatience. Of those one network has at most three quarters, so that one that floods callbacks does
+// not keep others from signing in.
+const (
+	maxCallbacks     = 64
+	callbackPatience = 10 * time.Second
+)
 
 // callbackTail is the part of a callback's path that tells providers apart. It is the last segment, because what
 // goes before it may have been stripped by a proxy or a mux.
