@@ -33,9 +33,6 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	if fail != nil {
 		return fail
 	}
-	if phase(s.phase.Load()) == phaseEnding { // the deadline passed meanwhile
-		return nil
-	}
 	if s.b.revoked(p) {
 		return failure(ReasonRevoked, "session revoked")
 	}
@@ -49,7 +46,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.sendEvery, s.hearEvery = int64(send), int64(hear)
 	s.dec.SetVersion(version)
 	s.out.push(s.connected(), bt)
-	if !s.phase.CompareAndSwap(uint32(phaseNew), uint32(phaseOpen)) {
+	if !s.phase.CompareAndSwap(uint32(phaseNew), uint32(phaseOpen)) { // it was ended meanwhile
 		s.b.seats.leave(s.peer.Addr(), p.Name, s.id)
 		return nil
 	}

@@ -136,7 +136,7 @@ func TestEndedWhileItIsAuthenticated(t *testing.T) {
 	asked, answer := make(chan struct{}, 1), make(chan struct{})
 	x := newConnecting(t, Options{Authenticator: auth.AuthenticatorFunc(func(context.Context, *auth.Attempt) (*auth.Principal, error) {
 		asked <- struct{}{}
-		<-answer
+		testkit.Hold(t, answer)
 		return &auth.Principal{Name: "alice"}, nil
 	})})
 	testkit.Receive(t, asked)
@@ -169,7 +169,7 @@ func withCredential(_ context.Context, a *auth.Attempt) (*auth.Principal, error)
 func TestEndedWhileItConnects(t *testing.T) {
 	released := make(chan struct{})
 	x := newConnecting(t, Options{Authenticator: auth.AuthenticatorFunc(func(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
-		<-released
+		testkit.Hold(t, released)
 		return withCredential(ctx, a)
 	})})
 	x.b.credentials.mu.Lock()
@@ -183,7 +183,7 @@ func TestEndedWhileItConnects(t *testing.T) {
 func TestRevokedWhileItConnects(t *testing.T) {
 	store, released := auth.NewStore(), make(chan struct{})
 	x := newConnecting(t, Options{Store: store, Authenticator: auth.AuthenticatorFunc(func(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
-		<-released
+		testkit.Hold(t, released)
 		return withCredential(ctx, a)
 	})})
 	x.b.credentials.mu.Lock()

@@ -229,13 +229,13 @@ func pipelined() []byte {
 }
 
 // slowAuthenticator answers when it is told to.
-func slowAuthenticator(called chan<- struct{}, answer <-chan error) auth.Authenticator {
+func slowAuthenticator(t *testing.T, called chan<- struct{}, answer <-chan error) auth.Authenticator {
 	return auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 		if a.Login == "fast" {
 			return &auth.Principal{}, nil
 		}
 		called <- struct{}{}
-		if err := <-answer; err != nil {
+		if err := testkit.Hold(t, answer); err != nil {
 			return nil, err
 		}
 		return &auth.Principal{Name: "slow"}, nil
@@ -244,7 +244,7 @@ func slowAuthenticator(called chan<- struct{}, answer <-chan error) auth.Authent
 
 func TestPipelinedFramesWaitForTheAuthenticator(t *testing.T) { // trap 19
 	called, answer := make(chan struct{}), make(chan error)
-	b := brokertest.New(t, broker.Options{Authenticator: slowAuthenticator(called, answer), ConnectDeadline: -1})
+	b := brokertest.New(t, broker.Options{Authenticator: slowAuthenticator(t, called, answer), ConnectDeadline: -1})
 	other := brokertest.Connect(t, b, "login", "fast")
 	other.Subscribe(t, "s", "/topic/a")
 
@@ -268,7 +268,7 @@ func TestPipelinedFramesWaitForTheAuthenticator(t *testing.T) { // trap 19
 
 func TestPipelinedFramesNeverRunWhenRefused(t *testing.T) { // trap 19
 	called, answer := make(chan struct{}), make(chan error)
-	b := brokertest.New(t, broker.Options{Authenticator: slowAuthenticator(called, answer)})
+	b := brokertest.New(t, broker.Options{Authenticator: slowAuthenticator(t, called, answer)})
 	other := brokertest.Connect(t, b, "login", "fast")
 	other.Subscribe(t, "s", "/topic/a")
 

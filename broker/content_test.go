@@ -12,6 +12,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -193,7 +194,7 @@ func TestTextOnlyTransports(t *testing.T) {
 			t.Errorf("version %v: got %s %v %q", version, f.Command, f.Headers, f.Body)
 		}
 		close(c.in)
-		<-ended
+		testkit.Receive(t, ended)
 	}
 }
 

@@ -267,7 +267,7 @@ func TestSlowHandler(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	handle(t, b, "/slow", func(ctx context.Context, r *broker.Request) error {
 		close(entered)
-		<-leave
+		testkit.Hold(t, leave)
 		return nil
 	})
 	c, other := brokertest.Connect(t, b), brokertest.Connect(t, b)

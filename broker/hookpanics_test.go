@@ -11,6 +11,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // record is a log that can be read while it is written.
@@ -83,9 +84,9 @@ func TestEveryHookPanicIsLoggedWithItsStack(t *testing.T) {
 				t.Fatal(err)
 			}
 			publish(t, b, destination, "x")
-			<-called
+			testkit.Receive(t, called)
 			s.Cancel()
-			<-s.Done()
+			testkit.Receive(t, s.Done())
 		})
 	}
 	handler := func(command string) func(*testing.T, *slog.Logger) {

@@ -146,7 +146,7 @@ func blocked(t *testing.T, b *broker.Broker, destination string, buffer int) (s 
 	entered, leave = make(chan string, 10_000), make(chan struct{})
 	s = subscribe(t, b, destination, broker.SubscribeOptions{Buffer: buffer}, func(_ context.Context, m *broker.Message) error {
 		entered <- string(m.Body)
-		<-leave
+		testkit.Hold(t, leave)
 		return nil
 	})
 	return s, entered, leave
@@ -255,7 +255,7 @@ func TestLocalEndsFromItsOwnFunction(t *testing.T) {
 	var s *broker.Subscription
 	ready := make(chan struct{})
 	s = subscribe(t, b, "/topic/a", broker.SubscribeOptions{}, func(context.Context, *broker.Message) error {
-		<-ready
+		testkit.Hold(t, ready)
 		s.Cancel()
 		return nil
 	})

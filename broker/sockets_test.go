@@ -10,6 +10,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -51,7 +52,7 @@ func bystanders(t *testing.T, srv *brokertest.Server) (stop func()) {
 	return func() {
 		t.Helper()
 		close(quit)
-		if err := <-done; err != nil || n == 0 {
+		if err := testkit.Receive(t, done); err != nil || n == 0 {
 			t.Errorf("the bystanders were disturbed after %d messages: %v", n, err)
 		}
 	}

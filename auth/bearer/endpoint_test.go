@@ -187,7 +187,7 @@ func TestA21Claims(t *testing.T) {
 func TestA21ParallelQuestionsAreOne(t *testing.T) {
 	release := make(chan struct{})
 	srv := newServer(t, func(w http.ResponseWriter, r *http.Request) {
-		<-release
+		testkit.Hold(t, release)
 		active("")(w, r)
 	})
 	v, _ := introspector(t, srv, nil)

@@ -174,7 +174,7 @@ func TestA20ThunderingHerd(t *testing.T) {
 	good := keySetOf(t, s.public())
 	release := make(chan struct{})
 	srv := newServer(t, func(w http.ResponseWriter, r *http.Request) {
-		<-release
+		testkit.Hold(t, release)
 		good(w, r)
 	})
 	v, _ := issuerAt(t, srv, nil)

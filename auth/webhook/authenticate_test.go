@@ -251,7 +251,7 @@ func TestAuthenticateGivesUpWithItsContext(t *testing.T) {
 	release := sync.OnceFunc(func() { close(let) })
 	defer release()
 	b := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		<-let
+		testkit.Hold(t, let)
 		_, _ = w.Write([]byte(`{"allow":true}`))
 	})
 	w := newHook(t, Options{URL: b.URL, Timeout: time.Minute})

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -167,7 +168,7 @@ func TestA12RotationAtFosite(t *testing.T) {
 				seen[token] = true
 			})
 		}
-		wg.Wait()
+		testkit.Wait(t, &wg)
 	}
 	if n := s.provider.refreshes.Load(); n < 3 || int(n) != len(seen) {
 		t.Errorf("%d refreshes, %d tokens", n, len(seen))
@@ -195,7 +196,7 @@ func TestA12InvalidTokenAtFosite(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	if n := s.provider.refreshes.Load(); n != 1 {
 		t.Errorf("%d refreshes", n)
 	}

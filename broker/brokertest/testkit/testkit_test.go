@@ -85,3 +85,16 @@ func TestLoopback(t *testing.T) {
 	}
 	_ = l.Close()
 }
+
+func TestHoldEndsWithTheTest(t *testing.T) {
+	c := make(chan int, 1)
+	c <- 5
+	if got := Hold(t, c); got != 5 {
+		t.Errorf("got %d", got)
+	}
+	var held sync.WaitGroup
+	t.Run("fails before it lets go", func(t *testing.T) {
+		held.Go(func() { Hold(t, make(chan int)) })
+	})
+	Wait(t, &held)
+}

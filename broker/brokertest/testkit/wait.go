@@ -46,3 +46,16 @@ func Wait(t testing.TB, group *sync.WaitGroup) {
 	go func() { group.Wait(); close(done) }()
 	Receive(t, done)
 }
+
+// Hold waits until c brings something or is closed, or until the test is over. It is
+// for hooks and handlers that a test holds back: one that fails before it lets them
+// go must not wait for them in its cleanup. Any goroutine may call it.
+func Hold[T any](t testing.TB, c <-chan T) T {
+	select {
+	case v := <-c:
+		return v
+	case <-t.Context().Done():
+		var none T
+		return none
+	}
+}

@@ -283,7 +283,7 @@ func TestCloseWhileCallbackRuns(t *testing.T) {
 	go func() {
 		end <- ours.Receive(func([]byte) error {
 			inside <- struct{}{}
-			<-leave
+			testkit.Hold(t, leave)
 			return nil
 		})
 	}()

@@ -101,6 +101,7 @@ func (b *bridge) carry(ctx context.Context, near net.Conn) {
 	})
 	b.forward(ctx, near, far)
 	_ = far.CloseNow() // as abruptly as the client went
+	_ = near.Close()   // the other direction may be writing to it
 	back.Wait()
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/bench"
 )
 
@@ -63,7 +64,7 @@ func TestBenchInterrupted(t *testing.T) {
 	c := start(t, nil, []string{"HOOFBEAT_URL=" + s.URL}, "bench", "fanout", "--subscribers", "2", "--rate", "100", "--warmup", "0s", "--duration", "1h")
 	brokertest.Eventually(t, "it measures", func() bool { return strings.Contains(c.err.String(), "measuring\n") })
 	c.cancel()
-	code := <-c.done
+	code := testkit.Receive(t, c.done)
 	contains(t, "out", c.out.String(), "fanout PASS (interrupted)")
 	contains(t, "err", c.err.String(), "hoofbeat: interrupted\n")
 	if code != exitInterrupted {
