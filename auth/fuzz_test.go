@@ -34,7 +34,7 @@ func FuzzRules(f *testing.F) {
 		}
 		start := time.Now()
 		coverage := covers(t, r, who, pattern)
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > time.Minute {
 			t.Fatalf("took %v", d)
 		}
 		if wellFormed(pattern) && wellFormed(path) && naiveMatch(nil, pattern, path, false) {

@@ -189,7 +189,7 @@ func (d *deafPeer) send(t *testing.T, p []byte) bool {
 		return true
 	case <-d.closed:
 		return false
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the broker does not read")
 	}
 	return false
@@ -229,7 +229,7 @@ func TestDeafClientIsBounded(t *testing.T) {
 				_ = d.Close(0, "")
 				select {
 				case <-done:
-				case <-time.After(20 * time.Second):
+				case <-time.After(time.Minute):
 					t.Error("the session does not end")
 				}
 			}()
@@ -237,7 +237,7 @@ func TestDeafClientIsBounded(t *testing.T) {
 			for range 2 {
 				select {
 				case <-d.out:
-				case <-time.After(20 * time.Second):
+				case <-time.After(time.Minute):
 					t.Fatal("the client is not connected")
 				}
 			}
@@ -302,7 +302,7 @@ func TestSettledIsBounded(t *testing.T) {
 		select {
 		case o := <-outcomes:
 			got[o]++
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("outcomes are missing: %v", got)
 		}
 	}

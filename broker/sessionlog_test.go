@@ -63,7 +63,7 @@ func (j *journal) all(text string) (found []logged) {
 // await returns the nth record with this text.
 func (j *journal) await(t *testing.T, text string, nth int) logged {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		if found := j.all(text); len(found) >= nth {
 			return found[nth-1]

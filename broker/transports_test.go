@@ -161,7 +161,7 @@ func (c *socket) write(t *testing.T, p []byte) {
 // next reads one frame; over WebSocket it must be a message of its own.
 func (c *socket) next(t *testing.T) *frames.Frame {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if c.web != nil {
 		kind, p, err := c.web.Read(ctx)
@@ -189,7 +189,7 @@ func (c *socket) next(t *testing.T) *frames.Frame {
 		if ok {
 			return f.Clone()
 		}
-		if err := c.tcp.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.tcp.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := c.tcp.Read(buf)

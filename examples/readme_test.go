@@ -99,7 +99,7 @@ func startNode(t *testing.T, code string) <-chan string {
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	var complaints strings.Builder
 	node := exec.CommandContext(ctx, "node", file.Name())
 	node.Stderr = &complaints

@@ -135,12 +135,12 @@ func refusalOf(t testing.TB, err error) *auth.Refusal {
 	return r
 }
 
-// eventually fails the test unless ok becomes true within five seconds.
+// eventually fails the test unless ok becomes true within a minute.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(time.Minute)
 	for !ok() {
 		select {
 		case <-tick.C:

@@ -97,9 +97,9 @@ func (c *Client) Subscribe(t testing.TB, id, destination string, headers ...stri
 }
 
 // Receive returns the next frame, a copy that may be kept, or why there is none
-// within 10 s.
+// within a minute.
 func (c *Client) Receive() (*frames.Frame, error) {
-	timeout := time.NewTimer(10 * time.Second)
+	timeout := time.NewTimer(time.Minute)
 	defer timeout.Stop()
 	for {
 		f, ok, err := c.dec.Next()
@@ -126,7 +126,7 @@ func (c *Client) Receive() (*frames.Frame, error) {
 				return nil, io.EOF
 			}
 		case <-timeout.C:
-			return nil, errors.New("nothing received for 10 s")
+			return nil, errors.New("nothing received for a minute")
 		}
 	}
 }
@@ -178,8 +178,8 @@ func (c *Client) Ended(t testing.TB) error {
 	case err := <-c.ended:
 		c.ended <- err
 		return err
-	case <-time.After(10 * time.Second):
-		t.Fatal("the session did not end within 10 s")
+	case <-time.After(time.Minute):
+		t.Fatal("the session did not end within a minute")
 		return nil
 	}
 }

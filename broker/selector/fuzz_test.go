@@ -32,7 +32,7 @@ func FuzzCompile(f *testing.F) {
 		if match(m) != first {
 			t.Errorf("%q of %q is not one thing", expression, value)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%q of %q took %v", expression, value, took)
 		}
 	})

@@ -26,7 +26,7 @@ type browser struct {
 
 func dial(t *testing.T, srv *brokertest.Server, protocols ...string) *browser {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, srv.URL, &websocket.DialOptions{Subprotocols: protocols, HTTPHeader: http.Header{"Origin": {srv.HTTP.URL}}})
 	if err != nil {
@@ -49,7 +49,7 @@ func (b *browser) write(messages ...string) {
 // nothing else (C-8).
 func (b *browser) next(command string) *frames.Frame {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 	defer cancel()
 	_, p, err := b.c.Read(ctx)
 	if err != nil {

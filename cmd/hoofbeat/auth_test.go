@@ -28,7 +28,7 @@ import (
 // dial connects, or says why not.
 func dial(t *testing.T, url string, o client.Options) (*client.Conn, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn, err := client.Dial(ctx, url, o)
 	if err == nil {
@@ -65,7 +65,7 @@ func closed(t *testing.T, conn *client.Conn, code int) {
 	t.Helper()
 	select {
 	case <-conn.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the connection lives on")
 	}
 	var end *client.CloseError

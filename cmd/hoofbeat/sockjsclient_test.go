@@ -119,7 +119,7 @@ func (p *sockJS) receive(ctx context.Context, transport string) bool {
 // frame returns the next frame that is no heart-beat.
 func (p *sockJS) frame() string {
 	p.t.Helper()
-	late := time.After(15 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		select {
 		case f := <-p.frames:
@@ -165,7 +165,7 @@ func (p *sockJS) send(frames ...string) {
 		p.t.Fatal(err)
 	}
 	if p.ws != nil {
-		ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 		defer cancel()
 		if err := p.ws.Write(ctx, websocket.MessageText, body); err != nil {
 			p.t.Fatal(err)

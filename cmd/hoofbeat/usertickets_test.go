@@ -94,12 +94,12 @@ func TestLogoutKeepsThePasscodeOfATicket(t *testing.T) {
 // logOut opens a session with a ticket and ends it by DISCONNECT with logout:true.
 func logOut(t *testing.T, s *server, ticket string) {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", strings.TrimPrefix(s.tcp, "tcp://"), 10*time.Second)
+	c, err := net.DialTimeout("tcp", strings.TrimPrefix(s.tcp, "tcp://"), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, "CONNECT\naccept-version:1.2\nhost:x\nticket:"+ticket+"\n\n\x00DISCONNECT\nlogout:true\nreceipt:bye\n\n\x00"); err != nil {

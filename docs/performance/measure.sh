@@ -9,7 +9,7 @@ usage() {
   cat <<'END'
 Usage: measure.sh [--quick] [--rounds N] [--only PATTERN] [--out FILE]
 
-  --quick         small loads and half a second each, to see that it works
+  --quick         small loads and a moment each, to see that it works
   --rounds N      measure every row N times (default 1)
   --only PATTERN  only rows that the shell pattern matches, as --list shows them
   --out FILE      file to append to (default measured.jsonl)
@@ -71,7 +71,7 @@ idle_row() { # connections, other arguments
 }
 
 if [ -n "$quick" ]; then
-  short='--warmup 100ms --duration 500ms'
+  short='--warmup 50ms --duration 300ms'
   for n in 1 10 50; do row "fanout --subscribers $n --window 64 $short"; done
   row "fanout --subscribers 10 --rate 200 $short"
   row "fanout --subscribers 10 --window 64 --tls $short"
@@ -120,9 +120,9 @@ server='' bench=''
 stop_server() {
   [ -n "$server" ] || return 0
   kill "$server" 2>/dev/null || true
-  for _ in $(seq 50); do
+  for _ in $(seq 100); do
     kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
+    sleep 0.05
   done
   kill -KILL "$server" 2>/dev/null || true
   wait "$server" 2>/dev/null || true
@@ -159,15 +159,16 @@ if [[ ${rows[*]} == *--tls* ]]; then
 fi
 
 start_server() { # plain or tls; sets server and url
+  rm -f "$work/server.log" # the last server's says ready, too
   (cd "$work" && exec ./hoofbeat serve -c "$1.yaml" 2>server.log) &
   server=$!
-  for _ in $(seq 100); do
+  for _ in $(seq 1200); do
     if grep -q '"msg":"ready"' "$work/server.log" 2>/dev/null; then
       url=$(sed -n 's/.*"listener":"listen".*"url":"\([^"]*\)".*/\1/p' "$work/server.log")
       return
     fi
     kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
+    sleep 0.05
   done
   cat "$work/server.log" >&2
   die 1 "the server has not started"

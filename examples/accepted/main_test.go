@@ -19,7 +19,7 @@ func TestAccepted(t *testing.T) {
 	b := brokertest.New(t, broker.Options{})
 	srv := httptest.NewServer(handler(b))
 	defer srv.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(srv.URL, "http"), &websocket.DialOptions{Subprotocols: []string{"v12.stomp"}})
 	if err != nil {
@@ -57,7 +57,7 @@ func TestCloseCodeOfThePage(t *testing.T) {
 		b.Observe(broker.Observer{Disconnected: func(_ broker.SessionInfo, e *broker.Error) { ended <- e }})
 		srv := httptest.NewServer(handler(b))
 		defer srv.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(srv.URL, "http"), nil)
 		if err != nil {

@@ -35,7 +35,7 @@ func TestE1Story(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("the background job brings nothing")
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	s.nothingSecretLogged(t)
@@ -187,7 +187,7 @@ func TestE11Everywhere(t *testing.T) {
 	unused := other.appTicket()
 	one.do("POST", s.o.App+"/oauth/logout", url.Values{"all": {"true"}})
 	for _, w := range windows {
-		if err := w.ended(time.Second); err == nil || !strings.Contains(err.Error(), "session revoked") {
+		if err := w.ended(patience); err == nil || !strings.Contains(err.Error(), "session revoked") {
 			t.Errorf("%v", err)
 		}
 	}

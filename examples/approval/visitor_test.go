@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a test waits for what should come at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // visitor is a browser without scripts: the tests do what the pages' scripts do.
 type visitor struct {

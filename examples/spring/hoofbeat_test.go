@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long anything may take, on a busy machine too.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // token is that of the admin API.
 const token = "of-the-walk-through"

@@ -160,7 +160,7 @@ func TestUpgradeOnTheWire(t *testing.T) {
 }
 
 func readFull(nc net.Conn, p []byte) (int, error) {
-	nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	nc.SetReadDeadline(time.Now().Add(time.Minute))
 	defer nc.SetReadDeadline(time.Time{})
 	n := 0
 	for n < len(p) {
@@ -252,7 +252,7 @@ func TestUpgradeLeavesHTTPBehind(t *testing.T) {
 	h.onData = func([]byte) error { seen <- true; return nil }
 	go func() { end <- c.Receive(h) }()
 	wait(t, seen)
-	for deadline := time.Now().Add(10 * time.Second); request.Value() != nil || hj.reader.Value() != nil || hj.writer.Value() != nil; runtime.GC() {
+	for deadline := time.Now().Add(time.Minute); request.Value() != nil || hj.reader.Value() != nil || hj.writer.Value() != nil; runtime.GC() {
 		if time.Now().After(deadline) {
 			t.Fatalf("still alive: request %v, reader %v, writer %v", request.Value() != nil, hj.reader.Value() != nil, hj.writer.Value() != nil)
 		}

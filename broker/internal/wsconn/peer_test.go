@@ -81,7 +81,7 @@ func TestForeignClient(t *testing.T) {
 	bothWays(t, func(t *testing.T, c *Conn, peer *websocket.Conn) {
 		end := make(chan error, 1)
 		go func() { end <- c.Receive(&echo{c: c}) }()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		for _, s := range []string{"hello", "ä€😀", strings.Repeat("x", 300)} {
 			if err := peer.Write(ctx, websocket.MessageText, []byte(s)); err != nil {
@@ -111,7 +111,7 @@ func TestForeignClient(t *testing.T) {
 // sending.
 func TestGoodbye(t *testing.T) {
 	bothWays(t, func(t *testing.T, c *Conn, peer *websocket.Conn) {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		peer.Write(ctx, websocket.MessageText, make([]byte, 1000))
 		b := append(AppendHeader(nil, false, 5), "ERROR"...)
@@ -122,7 +122,7 @@ func TestGoodbye(t *testing.T) {
 		if err := c.CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(time.Minute))
 		end := make(chan error, 1)
 		go func() { end <- c.Conn.Receive(func([]byte) error { return nil }) }()
 		if _, got, err := peer.Read(ctx); err != nil || string(got) != "ERROR" {

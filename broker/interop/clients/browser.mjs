@@ -31,7 +31,7 @@ const log = (page) => page.evaluate(() => log);
 
 // logged waits until the page has noted something.
 const logged = (page, entry) =>
-  page.waitForFunction((e) => log.includes(e), entry, { polling: 20, timeout: 10000 });
+  page.waitForFunction((e) => log.includes(e), entry, { polling: 20, timeout: 60000 });
 
 test('two pages exchange messages', async () => {
   const [a, b] = [await load(target.home), await load(target.home)];
@@ -88,10 +88,10 @@ test('a page that sends no heart-beats stays, by the pings of the broker', async
   await page.evaluate(([u, t, i]) => promise(u, i, t), [target.quick, topic, target.beat]);
   // The broker's own heart-beats tell the time: twelve of them are far more than
   // the three intervals that a silent client is given.
-  await page.waitForFunction(() => log.filter((m) => m === '\n').length >= 12, null, { polling: 50, timeout: 10000 });
+  await page.waitForFunction(() => log.filter((m) => m === '\n').length >= 12, null, { polling: 50, timeout: 60000 });
   const controller = await open7(target.quick);
   await controller.send(topic, 'still here');
-  await page.waitForFunction(() => log.some((m) => m.endsWith('\n\nstill here\0')), null, { polling: 20, timeout: 10000 });
+  await page.waitForFunction(() => log.some((m) => m.endsWith('\n\nstill here\0')), null, { polling: 20, timeout: 60000 });
   assert.deepEqual((await log(page)).filter((m) => m.startsWith('close') || m.startsWith('ERROR')), []);
 });
 
@@ -120,7 +120,7 @@ test('a page that stands still stays, and gets its message when it goes on', asy
   await logged(page, 'good morning');
   assert.deepEqual(await log(page), ['good morning']);
   // It stood still at least while the other client heard most of its twelve beats.
-  await page.waitForFunction((least) => window.gap > least, 6 * target.beat, { polling: 20, timeout: 10000 });
+  await page.waitForFunction((least) => window.gap > least, 6 * target.beat, { polling: 20, timeout: 60000 });
 });
 
 await run();

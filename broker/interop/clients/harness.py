@@ -47,7 +47,7 @@ class Mailbox:
 
     def next(self):
         try:
-            return self.items.get(timeout=10)
+            return self.items.get(timeout=60)
         except queue.Empty:
             raise AssertionError("not within 10 s: " + self.what) from None
 

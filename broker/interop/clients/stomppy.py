@@ -19,7 +19,7 @@ class Session(stomp.ConnectionListener):
         self.ends = Mailbox("the end of the connection")
         self.beats = Mailbox("a heart-beat")
         self.timeouts = 0
-        self.conn = kind([(host, int(port))], reconnect_attempts_max=1, timeout=10, **config)
+        self.conn = kind([(host, int(port))], reconnect_attempts_max=1, timeout=60, **config)
         self.conn.set_listener("test", self)
         self.conn.connect(login, "secret", wait=True)
         self.headers = self.connected.next().headers

@@ -71,7 +71,7 @@ func (b *bridge) accept(ctx context.Context, l net.Listener) {
 // sees as the end of its connection and fails its test.
 func (b *bridge) carry(ctx context.Context, near net.Conn) {
 	defer func() { _ = near.Close() }() // twice in most cases
-	dialing, cancel := context.WithTimeout(ctx, 10*time.Second)
+	dialing, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	far, _, err := websocket.Dial(dialing, b.url, &websocket.DialOptions{
 		Subprotocols:    []string{"v10.stomp", "v11.stomp", "v12.stomp"},

@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // driverDeadline is for the driver as a whole.
-const driverDeadline = 100 * time.Second
+const driverDeadline = 4 * time.Minute
 
 // quick is the heart-beat interval where the driver waits for heart-beats:
 // short, but a Java program on a busy machine still keeps it.

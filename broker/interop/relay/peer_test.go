@@ -54,7 +54,7 @@ func start(t *testing.T, o broker.Options) *brokertest.Server {
 }
 
 // patience is how long a peer waits for anything.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // A peer is the other end of a connection of Spring's. It says octets and reads
 // frames.

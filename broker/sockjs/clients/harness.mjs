@@ -29,14 +29,14 @@ export async function run() {
     const started = Date.now();
     let error = '';
     try {
-      await within(fn(), 'the test to end', 60000); // the machine may be busy
+      await within(fn(), 'the test to end', 120000); // the machine may be busy
     } catch (e) {
       error = String(e?.stack ?? e);
       failed++;
     }
     while (cleanups.length > 0) {
       try {
-        await within(cleanups.pop()(), 'a connection to end', 5000);
+        await within(cleanups.pop()(), 'a connection to end', 60000);
       } catch (e) {
         error ||= String(e?.stack ?? e);
         failed++;
@@ -55,7 +55,7 @@ process.on('uncaughtException', (e) => {
 });
 
 // within resolves as the promise does, or rejects after a while.
-export function within(promise, what, ms = 10000) {
+export function within(promise, what, ms = 60000) {
   const late = new Error(`not within ${ms} ms: ${what}`); // made here for its stack
   let timer;
   const timeout = new Promise((_, reject) => {
@@ -65,7 +65,7 @@ export function within(promise, what, ms = 10000) {
 }
 
 // until resolves when ok() does not fail or return something false any more.
-export async function until(what, ok, ms = 10000) {
+export async function until(what, ok, ms = 60000) {
   const end = Date.now() + ms;
   while (!ok()) {
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);

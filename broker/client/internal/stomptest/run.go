@@ -17,7 +17,7 @@ func Run(m *testing.M, ignore ...goleak.Option) int {
 	if code != 0 {
 		return code
 	}
-	for late := time.Now().Add(15 * time.Second); ; {
+	for late := time.Now().Add(time.Minute); ; {
 		err := goleak.Find(ignore...)
 		if err == nil {
 			return 0

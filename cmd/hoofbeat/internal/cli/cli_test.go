@@ -55,7 +55,7 @@ func (c *command) wait(t *testing.T, code int) *command {
 		if got != code {
 			t.Errorf("exit code %d, want %d\nout: %s\nerr: %s", got, code, c.out.String(), c.err.String())
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("the command did not end\nout: %s\nerr: %s", c.out.String(), c.err.String())
 	}
 	return c

@@ -23,7 +23,7 @@ import (
 // go-stomp leaves a goroutine behind.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for late := time.Now().Add(15 * time.Second); code == 0; {
+	for late := time.Now().Add(time.Minute); code == 0; {
 		err := goleak.Find(goleak.IgnoreTopFunction("github.com/go-stomp/stomp/v3.sendError"))
 		if err == nil {
 			break
