@@ -83,14 +83,17 @@ func (t *Tickets) Handler(o HandlerOptions) (http.Handler, error) {
 	if o.ClientAddress == nil {
 		o.ClientAddress = peerAddress
 	}
-	return &ticketHandler{tickets: t, o: o, origins: origins}, nil
+	cors := httpsec.CORS{
+		Methods: "GET, POST", Headers: "Authorization, Content-Type", Expose: "Retry-After, WWW-Authenticate", Credentials: o.Session != nil,
+	}
+	return &ticketHandler{tickets: t, o: o, origins: origins, cors: cors}, nil
 }
 
 type ticketHandler struct {
 	tickets *Tickets
 	o       HandlerOptions
 	origins httpsec.List
-	own     http.CrossOriginProtection // of our own origin
+	cors    httpsec.CORS
 }
 
 // ticketReply is the body of a success.
@@ -116,7 +119,7 @@ func (h *ticketHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method == http.MethodOptions && origin != "" {
-		preflight(w)
+		h.cors.Preflight(w)
 		return
 	}
 	ticket, err := h.mint(w, r, origin)
@@ -221,7 +224,7 @@ func (h *ticketHandler) principal(header http.Header, r *http.Request, origin st
 		return nil, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "with a cookie the method must be POST"}
 	}
 	if origin == "" {
-		return nil, foreignOrigin(r) // what comes from a page of ours says so
+		return nil, ForeignOrigin(r) // what comes from a page of ours says so
 	}
 	p, ok := h.o.Session(r)
 	if !ok || p.Anonymous() {

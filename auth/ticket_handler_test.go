@@ -188,6 +188,7 @@ func TestT2A23TicketRequestsRefused(t *testing.T) {
 		{"T-11 localhost is a host as others", "POST", "/t", "", []string{cookie, "Origin: http://localhost"}, 403, ""},
 		{"allowed origin", "POST", "/t", "", []string{cookie, "Origin: " + app, "Sec-Fetch-Site: same-site"}, 200, "Access-Control-Allow-Origin: " + app},
 		{"allowed origin, refused", "POST", "/t", "", []string{"Origin: " + app}, 401, "Access-Control-Allow-Origin: " + app},
+		{"allowed origin, answer's headers", "POST", "/t", "", []string{"Origin: " + app}, 401, "Access-Control-Expose-Headers: Retry-After, WWW-Authenticate"},
 		{"allowed by pattern", "POST", "/t", "", []string{cookie, "Origin: https://a.b.shop.example.com"}, 200, "Access-Control-Allow-Credentials: true"},
 		{"pattern, other scheme", "POST", "/t", "", []string{cookie, "Origin: http://a.shop.example.com"}, 403, "Access-Control-Allow-Origin: "},
 		{"pattern, nothing before", "POST", "/t", "", []string{cookie, "Origin: https://shop.example.com"}, 403, ""},

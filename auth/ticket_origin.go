@@ -4,46 +4,17 @@ import (
 	"net/http"
 	"strings"
 	"unicode"
-
-	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // origin returns the origin that a request comes from, "" if no page has sent it, or an error if that origin may not
 // ask. It sets the CORS headers for those that may.
 func (h *ticketHandler) origin(header http.Header, r *http.Request) (string, error) {
-	header.Add("Vary", "Origin")
-	o, err := httpsec.RequestOrigin(r)
+	o, err := h.cors.Check(header, r, &h.origins, false)
 	if err != nil {
-		return "", foreignOrigin(r)
-	}
-	if o == (httpsec.Origin{}) {
-		if h.own.Check(r) != nil { // Sec-Fetch-Site says what Origin does not
-			return "", foreignOrigin(r)
-		}
-		return "", nil
-	}
-	if h.origins.Allow(o) {
-		header.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
-		if h.o.Session != nil {
-			header.Set("Access-Control-Allow-Credentials", "true")
-		}
-		return o.String(), nil
-	}
-	if !h.origins.AllowOrOwn(o, r) || h.own.Check(r) != nil {
-		return "", foreignOrigin(r)
+		return "", ForeignOrigin(r)
 	}
 	return o.String(), nil
 }
-
-// preflight answers a browser that asks on behalf of an allowed page (Fetch, CORS protocol).
-func preflight(w http.ResponseWriter) {
-	w.Header().Set("Access-Control-Allow-Methods", "GET, POST")
-	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-	w.Header().Set("Access-Control-Max-Age", "600")
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func foreignOrigin(r *http.Request) error { return ForeignOrigin(r) }
 
 // maxShownOrigin is how much of an Origin header is shown to people, in bytes.
 const maxShownOrigin = 200

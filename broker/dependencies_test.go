@@ -84,7 +84,7 @@ func TestDependencyRules(t *testing.T) {
 		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "auth/loglimit"},
 		"broker/brokertest":    {"broker", "frames", "auth"},
 		"broker/admin":         {"broker", "auth", "auth/httpsec", "broker/webflow", "auth/loglimit"},
-		"broker/webflow":       {"broker", "auth"},
+		"broker/webflow":       {"broker", "auth", "auth/httpsec"},
 		"broker/sockjs":        {"broker", "auth", "auth/httpsec"},
 		"broker/client":        {},
 		"broker/interop/java":  {},

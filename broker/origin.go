@@ -32,6 +32,23 @@ func (b *Broker) CheckHost(r *http.Request) error {
 	return b.refuseHost(r)
 }
 
+// CheckPage returns an [*auth.Refusal], and logs it, if a request comes from a
+// page that Options.Origins does not let connect, or fails [Broker.CheckHost]. It
+// is for endpoints that a program serves beside the broker, for the same pages: it
+// puts into the header of the answer what browsers want to see by CORS. It goes by
+// the [Policy] of the moment. A request without an Origin does not come from a
+// page of another origin and passes.
+func (b *Broker) CheckPage(header http.Header, r *http.Request, c httpsec.CORS) error {
+	p := b.policy.Load()
+	if !p.meant(r) {
+		return b.refuseHost(r)
+	}
+	if _, err := c.Check(header, r, &p.origins, p.loopback); err != nil {
+		return b.RefuseOrigin(r)
+	}
+	return nil
+}
+
 // meant reports whether the Host of a request is one that we go by.
 func (p *policy) meant(r *http.Request) bool {
 	return !p.loopback || httpsec.LoopbackHost(r.Host) || p.origins.NamesHost(r.Host)

@@ -5,5 +5,6 @@
 // server has to look (RFC 6455 section 10.2).
 //
 // Everything that takes requests of pages goes by this one implementation: the
-// broker, SockJS, the ticket endpoint and the check of the configuration.
+// broker, SockJS, the ticket endpoint, polling of a Web Flow and the check of the
+// configuration. [CORS] is what endpoints tell browsers about pages of other origins.
 package httpsec

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // HandlerOptions say how [Flow.PollHandler] knows who asks. The zero value knows
@@ -15,6 +16,10 @@ type HandlerOptions struct {
 	// Identify returns who makes a request, by a session cookie or bearer token, and
 	// nil for a caller whom it does not know. Nil means that nobody is known so.
 	Identify func(*http.Request) *auth.Principal
+	// Cookies says that Identify goes by cookies, and that pages of the origins of
+	// the broker's Options.Origins may send theirs along. It has no effect if one of
+	// these is *, null or file://, because pages of any site can have such an origin.
+	Cookies bool
 	// Ticket spends a ticket that a page of that origin ("" if the request has none)
 	// exchanges for a poll token: [auth.Tickets.Consume]. An error is answered with
 	// 401. Nil means that tickets are not taken.
@@ -41,17 +46,45 @@ func (f *Flow) Handler(identify func(*http.Request) *auth.Principal) http.Handle
 // Answers are 200, 401 for a ticket that is not good, 404 for operations that do not
 // exist and for others' alike, and 429 with Retry-After for more polls than
 // [Options.PollInterval] allows. None may be stored.
+//
+// The pages that may poll are those that may connect, by the broker's
+// Options.Origins and [broker.Policy]: they get the CORS headers that they need, and
+// others 403, which the broker logs. A request without an Origin, such as a back
+// end's, is answered as ever.
 func (f *Flow) PollHandler(o HandlerOptions) http.Handler {
-	h := &pollHandler{f, o}
+	h := &pollHandler{f: f, o: o}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /operations/{webSocketId}/result", h.result)
-	mux.HandleFunc("POST /operations/{webSocketId}/poll-token", h.pollToken)
+	mux.Handle("/operations/{webSocketId}/result", h.forPages(http.MethodGet, h.result))
+	mux.Handle("/operations/{webSocketId}/poll-token", h.forPages(http.MethodPost, h.pollToken))
 	return mux
 }
 
 type pollHandler struct {
 	f *Flow
 	o HandlerOptions
+}
+
+// forPages lets the pages that may connect use an endpoint with one method.
+func (h *pollHandler) forPages(method string, serve http.HandlerFunc) http.Handler {
+	cors := httpsec.CORS{
+		Methods: method, Headers: "Authorization, Content-Type, " + pollTokenHeader,
+		Expose:      pollTokenHeader + ", Retry-After, WWW-Authenticate",
+		Credentials: h.o.Cookies && h.o.Identify != nil,
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h.f.b.CheckPage(w.Header(), r, cors); err != nil {
+			auth.WriteRefusal(w, err)
+			return
+		}
+		switch {
+		case r.Method == method || method == http.MethodGet && r.Method == http.MethodHead:
+			serve(w, r)
+		case r.Method == http.MethodOptions && r.Header.Get("Origin") != "":
+			cors.Preflight(w)
+		default:
+			refuseMethod(w, method)
+		}
+	})
 }
 
 func (h *pollHandler) result(w http.ResponseWriter, r *http.Request) {
@@ -119,6 +152,16 @@ func refusePoll(w http.ResponseWriter, err error) {
 		return
 	}
 	answerPoll(w, http.StatusNotFound, []byte(`{"error":"not_found"}`))
+}
+
+// refuseMethod answers a method that the endpoint does not have.
+func refuseMethod(w http.ResponseWriter, method string) {
+	allow := method
+	if method == http.MethodGet {
+		allow = "GET, HEAD"
+	}
+	w.Header().Set("Allow", allow)
+	answerPoll(w, http.StatusMethodNotAllowed, []byte(`{"error":"method_not_allowed"}`))
 }
 
 func answerPoll(w http.ResponseWriter, status int, body []byte) {

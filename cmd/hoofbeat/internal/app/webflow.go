@@ -14,9 +14,12 @@ import (
 // pollPaths are where [webflow.Flow.PollHandler] answers, whatever the method.
 var pollPaths = []string{"/operations/{webSocketId}/result", "/operations/{webSocketId}/poll-token"}
 
-// pollHandler serves pages that wait without a WebSocket.
+// pollHandler serves pages that wait without a WebSocket. Which pages may is the
+// broker's to say, so a reload of websocket.origins reaches it.
 func (a *App) pollHandler() http.Handler {
-	return a.flow.PollHandler(webflow.HandlerOptions{Identify: a.who.identify, Ticket: a.who.spendTicket})
+	return a.flow.PollHandler(webflow.HandlerOptions{
+		Identify: a.who.identify, Cookies: a.who.login != nil, Ticket: a.who.spendTicket,
+	})
 }
 
 // makeFlow adds Web Flow to the broker, if it is asked for.
