@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -89,7 +91,7 @@ func (s *session) covers(pattern string, d topics.Destination, bt *batch) (auth.
 // authorize asks the hook whether the client may do this with d under the given
 // name.
 func (s *session) authorize(act auth.Action, d topics.Destination, name string, bt *batch) *Error {
-	if ownBusiness(act, d) {
+	if alwaysAllowed(act, d) {
 		return nil
 	}
 	var err error
@@ -103,4 +105,34 @@ func (s *session) authorize(act auth.Action, d topics.Destination, name string, 
 		})
 	}
 	return s.denied(err, act, d.Name)
+}
+
+// alwaysAllowed reports whether a destination concerns nobody but the session:
+// then no rule is asked.
+func alwaysAllowed(act auth.Action, d topics.Destination) bool {
+	switch d.Kind {
+	case topics.App:
+		return act == auth.Send && d.Path == sessionRefresh || act == auth.Subscribe && d.Path == bootstrap
+	case topics.UserPrivate, topics.UserNamed: // a SUBSCRIBE names one's own only
+		return act == auth.Subscribe && (d.Path == sessionNotices || d.Path == softErrors)
+	}
+	return false
+}
+
+func (s *session) denied(err error, act auth.Action, destination string) *Error {
+	if err == nil {
+		return nil
+	}
+	s.b.stats.denied.Add(1)
+	if !errors.Is(err, auth.ErrDenied) {
+		s.b.warn("the authorizer failed, so the request is denied", s.source(), "session", s.id, "action", act.String(), "error", err)
+	}
+	return failure(ReasonDenied, "not allowed to %s %s %s", act, preposition(act), strconv.QuoteToASCII(destination))
+}
+
+func preposition(act auth.Action) string {
+	if act == auth.Subscribe {
+		return "to"
+	}
+	return "a message to"
 }

@@ -138,7 +138,7 @@ func (s *session) send(f *frames.Frame, bt *batch) *Error {
 	p.reset()
 	p.prefix, p.seq = b.idPrefix, b.nextID()
 	p.destination, p.headers, p.body = d.Name, f.Headers, f.Body
-	if err := b.route(d, p, s, bt); err != nil {
+	if _, err := b.accept(d, p, s, bt); err != nil {
 		return refusedByQueue(err)
 	}
 	return nil
@@ -240,34 +240,6 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 	s.ordinal++
 	sub.ordinal = s.ordinal
 	return sub, nil
-}
-
-// consume makes sub a consumer of its queue. `prefetch-count`, RabbitMQ's name for
-// it, bounds what it holds unacknowledged; 0 means no bound of its own, as there.
-// Topics take the header and ignore it: they keep nothing for a subscriber, see
-// docs/decisions/topic-acks.md.
-func (s *session) consume(sub *subscription, f *frames.Frame) *Error {
-	prefetch := s.b.o.Queues.Prefetch
-	if v, ok := f.Lookup("prefetch-count"); ok {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 0 {
-			return failure(ReasonProtocolError, "prefetch-count must be a whole number, 0 for no limit but limits.unacknowledged")
-		}
-		prefetch = n
-	}
-	if prefetch >= unlimited || sub.mode == ackAuto {
-		prefetch = 0
-	}
-	if err := s.b.queueName(sub.dest.Path); err != nil {
-		return refusedByQueue(err)
-	}
-	k, err := s.b.queues.ConsumeFor(s.owner(), sub.dest.Path, sub, prefetch, sub.mode == ackAuto)
-	if err != nil {
-		return refusedByQueue(err)
-	}
-	sub.consumer = k
-	s.addConsumer(k)
-	return nil
 }
 
 // unsubscribe handles UNSUBSCRIBE. An id that does not exist is ignored: real

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -36,26 +35,6 @@ func (s *session) checkExpiry(now int64, bt *batch) int64 {
 		s.notify(sessionNotices, sessionEvent{Event: "auth-expiring", Expires: s.principal.Load().Expires.Unix()}, bt)
 	}
 	return at
-}
-
-// sessionEvent is the body of a message on /user/topic/session.
-type sessionEvent struct {
-	Event        string `json:"event"`
-	Expires      int64  `json:"expires,omitempty"` // Unix seconds
-	Subscription string `json:"subscription,omitempty"`
-	Destination  string `json:"destination,omitempty"`
-}
-
-// notify sends JSON to a private destination of this session.
-func (s *session) notify(path string, v any, bt *batch) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		s.b.o.Logger.Error("a notice could not be encoded", "error", err)
-		return
-	}
-	p := &publication{prefix: s.b.idPrefix, seq: s.b.nextID()}
-	p.set(&Message{Headers: jsonHeaders, Body: body}, s.b.userPrefix()+path)
-	s.b.deliverToSession(s.id, path, p, bt, new(Delivery), true)
 }
 
 // expiryNotice is how long before its end a session is told, by default.

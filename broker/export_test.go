@@ -41,7 +41,7 @@ func (b *Broker) EncodedForUser(user string, m *Message) int {
 	}
 	bt, p := b.begin(m, b.userPrefix()+path)
 	defer bt.flushLater()
-	b.deliverToUser(user, path, p, bt)
+	b.fanOutToUser(user, path, p, bt)
 	return len(p.cache)
 }
 

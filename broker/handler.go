@@ -92,9 +92,7 @@ func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 	bt, p := b.begin(&c, b.userPrefix()+path)
 	defer r.sent(bt)
 	p.redelivered = c.Redelivered
-	var out Delivery
-	b.deliverToSession(r.Session, path, p, bt, &out, true)
-	return out, nil
+	return b.deliverToSession(r.Session, path, p, bt), nil
 }
 
 func (r *Request) replyToSubscribe(m *Message) (Delivery, error) {

@@ -3,11 +3,8 @@ package broker
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
-	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
-	"github.com/hoofbeat/hoofbeat/frames"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -27,33 +24,23 @@ func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	}
 	bt, p := b.begin(m, d.Name)
 	defer bt.flushLater()
-	return b.route(d, p, nil, bt)
+	_, err = b.accept(d, p, nil, bt)
+	return err
 }
 
-// route delivers a publication to a topic, a queue or a named user. from is the
-// session whose share of the queues it counts for, nil for the program's.
-func (b *Broker) route(d topics.Destination, p *publication, from *session, bt *batch) error {
-	switch {
-	case d.Kind == topics.UserNamed:
-		p.destination = b.userPrefix() + d.Path
-		b.deliverToUser(d.User, d.Path, p, bt)
-	case b.workQueue(d):
-		if err := b.queueName(d.Path); err != nil {
-			return err
+// accept takes a publication to a topic, a queue or a user, wherever its
+// subscribers are: it is stored in its queue, or delivered. from is the session
+// whose share of the queues it counts for, nil for the program's.
+func (b *Broker) accept(d topics.Destination, p *publication, from *session, bt *batch) (out Delivery, _ error) {
+	if b.workQueue(d) {
+		if err := b.store(d.Path, p, from, bt); err != nil {
+			return out, err
 		}
-		var o *workqueue.Owner
-		if from != nil {
-			o = from.owner()
-		}
-		m := p.message()
-		if err := b.queues.PutFor(bt, o, d.Path, m, messageSize(m)); err != nil {
-			return fmt.Errorf("%w: %w", ErrQueueFull, err)
-		}
-	default:
-		b.fanOut(d, p, bt)
+	} else {
+		out = b.deliver(d, p, bt)
 	}
 	b.stats.published.Add(1)
-	return nil
+	return out, nil
 }
 
 // PublishToUser sends m to every session of a user that subscribed to
@@ -69,8 +56,7 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 	bt, p := b.begin(m, b.userPrefix()+path)
 	defer bt.flushLater()
 	p.redelivered = m.Redelivered
-	b.stats.published.Add(1)
-	return b.deliverToUser(user, path, p, bt), nil
+	return b.accept(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}, p, nil, bt)
 }
 
 // PublishToSession is PublishToUser for one session only. ErrNoSession says
@@ -87,9 +73,7 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 	defer bt.flushLater()
 	p.redelivered = m.Redelivered
 	b.stats.published.Add(1)
-	var out Delivery
-	b.deliverToSession(session, path, p, bt, &out, true)
-	return out, nil
+	return b.deliverToSession(session, path, p, bt), nil
 }
 
 func (b *Broker) publishable(ctx context.Context, m *Message, destination string) (topics.Destination, error) {
@@ -170,94 +154,4 @@ func (b *Broker) begin(m *Message, destination string) (*batch, *publication) {
 		p.msg = &c
 	}
 	return bt, p
-}
-
-// fanOut delivers to every subscription that matches a shared destination.
-func (b *Broker) fanOut(d topics.Destination, p *publication, bt *batch) {
-	n := int64(0)
-	subs := b.router.Match(d)
-	p.single = len(subs) == 1
-	for _, sub := range subs {
-		if sub.deliver(p, bt) {
-			n++
-		}
-	}
-	b.stats.delivered.Add(n)
-}
-
-// deliverToUser delivers to the sessions of a user.
-func (b *Broker) deliverToUser(user, path string, p *publication, bt *batch) (out Delivery) {
-	sessions := b.router.Sessions(user)
-	for _, session := range sessions {
-		b.deliverToSession(session, path, p, bt, &out, len(sessions) == 1)
-	}
-	return out
-}
-
-// deliverToSession delivers to one session; only says that no other gets p.
-func (b *Broker) deliverToSession(session, path string, p *publication, bt *batch, out *Delivery, only bool) {
-	subs := b.router.MatchSession(session, path)
-	p.single = only && len(subs) == 1
-	for _, sub := range subs {
-		if sub.deliver(p, bt) {
-			out.Subscriptions++
-			b.stats.delivered.Add(1)
-			if sub.mode != ackAuto {
-				out.Unacknowledged++
-			}
-		}
-	}
-}
-
-// maxQueueName is the longest name of a queue: that of its dead letters is longer
-// by "DLQ.", and must be one that somebody can subscribe to.
-const maxQueueName = topics.MaxLength - len("DLQ.")
-
-// queueName checks the name of a work queue.
-func (b *Broker) queueName(name string) error {
-	if _, dead := b.o.names.DeadLettersOf(name); len(name) > maxQueueName && !dead {
-		return fmt.Errorf("%w: the name of a queue is longer than %d bytes", ErrDestination, maxQueueName)
-	}
-	return nil
-}
-
-// Headers that a dead letter carries.
-const (
-	headerOriginal = "original-destination"
-	headerAttempts = "delivery-attempts"
-)
-
-// deadLetters returns what makes the messages for the dead-letter queues. What is
-// in such a queue stays there however often it is refused.
-func deadLetters(names *topics.Names) func(m *Message, queue string, attempts int) (string, *Message, int) {
-	return func(m *Message, queue string, attempts int) (string, *Message, int) {
-		name, ok := names.DeadLetters(queue)
-		if !ok {
-			return "", nil, 0
-		}
-		dead := deadLetter(m, name, attempts)
-		return name, dead, messageSize(dead)
-	}
-}
-
-func deadLetter(m *Message, queue string, attempts int) *Message {
-	c := *m
-	c.Destination = queue
-	c.Headers = []frames.Header{
-		{Name: headerOriginal, Value: m.Destination},
-		{Name: headerAttempts, Value: strconv.Itoa(attempts)},
-	}
-	for _, h := range m.Headers { // what the sender called so is not what we say
-		if h.Name != headerOriginal && h.Name != headerAttempts {
-			c.Headers = append(c.Headers, h)
-		}
-	}
-	return &c
-}
-
-func queueLimits(q Queues) workqueue.Limits {
-	return workqueue.Limits{
-		Messages: q.Messages, Bytes: q.Bytes, Queues: q.Queues, TotalBytes: q.TotalBytes,
-		OwnerQueues: q.QueuesPerUser, OwnerBytes: q.BytesPerUser, Attempts: q.Attempts,
-	}
 }

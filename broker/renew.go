@@ -8,28 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
-	"github.com/hoofbeat/hoofbeat/topics"
 )
-
-// The destinations that every session may use whatever the rules say: they
-// concern itself only.
-const (
-	sessionNotices = "/topic/session"   // behind the user prefix: what happens to its credential
-	softErrors     = "/queue/errors"    // behind the user prefix: what was denied, when denials are soft
-	sessionRefresh = "/session/refresh" // behind an application prefix: a new credential in place
-	bootstrap      = "/bootstrap"       // behind an application prefix: who am I, and which nodes are there
-)
-
-// ownBusiness reports whether a destination concerns nobody but the session.
-func ownBusiness(act auth.Action, d topics.Destination) bool {
-	switch d.Kind {
-	case topics.App:
-		return act == auth.Send && d.Path == sessionRefresh || act == auth.Subscribe && d.Path == bootstrap
-	case topics.UserPrivate, topics.UserNamed: // a SUBSCRIBE names one's own only
-		return act == auth.Subscribe && (d.Path == sessionNotices || d.Path == softErrors)
-	}
-	return false
-}
 
 // refresh handles SEND /app/session/refresh: a ticket in the JSON body
 // {"ticket":"…"}, or an Authorization header. The session goes on under the same

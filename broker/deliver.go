@@ -1,0 +1,129 @@
+package broker
+
+import "github.com/hoofbeat/hoofbeat/topics"
+
+// deliver gives a publication to the subscribers that are connected to this
+// broker: those of a topic, or of a queue whose messages are not kept, or the
+// sessions of a user.
+func (b *Broker) deliver(d topics.Destination, p *publication, bt *batch) Delivery {
+	if d.Kind == topics.UserNamed {
+		p.destination = b.userPrefix() + d.Path
+		return b.fanOutToUser(d.User, d.Path, p, bt)
+	}
+	b.fanOut(d, p, bt)
+	return Delivery{}
+}
+
+// fanOut delivers to every subscription that matches a shared destination.
+func (b *Broker) fanOut(d topics.Destination, p *publication, bt *batch) {
+	n := int64(0)
+	subs := b.router.Match(d)
+	p.single = len(subs) == 1
+	for _, sub := range subs {
+		if sub.offer(p, bt) {
+			n++
+		}
+	}
+	b.stats.delivered.Add(n)
+}
+
+// fanOutToUser delivers to the sessions of a user.
+func (b *Broker) fanOutToUser(user, path string, p *publication, bt *batch) (out Delivery) {
+	sessions := b.router.Sessions(user)
+	for _, session := range sessions {
+		b.fanOutToSession(session, path, p, bt, &out, len(sessions) == 1)
+	}
+	return out
+}
+
+// deliverToSession delivers to one session and no other.
+func (b *Broker) deliverToSession(session, path string, p *publication, bt *batch) (out Delivery) {
+	b.fanOutToSession(session, path, p, bt, &out, true)
+	return out
+}
+
+// fanOutToSession delivers to the subscriptions of one session; only says that no
+// other session gets p.
+func (b *Broker) fanOutToSession(session, path string, p *publication, bt *batch, out *Delivery, only bool) {
+	subs := b.router.MatchSession(session, path)
+	p.single = only && len(subs) == 1
+	for _, sub := range subs {
+		if sub.offer(p, bt) {
+			out.Subscriptions++
+			b.stats.delivered.Add(1)
+			if sub.mode != ackAuto {
+				out.Unacknowledged++
+			}
+		}
+	}
+}
+
+// offer gives p to the subscription and reports whether it took it.
+func (sub *subscription) offer(p *publication, bt *batch) bool {
+	switch {
+	case sub.filter != nil:
+		return sub.filter.deliver(p, bt)
+	case sub.local != nil:
+		return sub.local.offer(p.message())
+	}
+	return sub.pass(p, bt)
+}
+
+// pass delivers what may be seen to a session, if its selector wants it.
+func (sub *subscription) pass(p *publication, bt *batch) bool {
+	if sub.selector != nil && !sub.selector.selects(p, sub.s.b) {
+		return false
+	}
+	if sub.mode != ackAuto || p.single {
+		return sub.deliverAlone(p, nil, bt)
+	}
+	s := sub.s
+	return s.out.deliver(sub, p.frame(s.wire.framing(), s.version, sub), bt)
+}
+
+// deliverAlone hands out a MESSAGE that is for this subscription only, since it
+// is the only one or has an `ack` header. It is remembered only when somebody
+// waits for the answer: a queue, or a publisher who asked.
+func (sub *subscription) deliverAlone(p *publication, work *queueDelivery, bt *batch) bool {
+	s := sub.s
+	o := &s.out
+	track := work != nil || p.msg != nil && p.msg.Settled != nil
+	o.mu.Lock()
+	if work != nil && (!o.hasRoom() || sub.mode != ackAuto && !s.mayHold(o)) {
+		o.mu.Unlock()
+		return false
+	}
+	if sub.dead || work == nil && !o.room(len(p.body)+256, bt) || sub.dead {
+		o.mu.Unlock()
+		return false
+	}
+	if track && work == nil && sub.mode != ackAuto && int(s.unacked.Load()) >= s.b.policy.Load().limits.Unacknowledged {
+		o.mu.Unlock() // its publisher learns from the Delivery that it was not taken
+		return false
+	}
+	var n uint64
+	if sub.mode != ackAuto {
+		sub.acks++
+		n = sub.acks
+		if track {
+			sub.pending = append(sub.pending, unacknowledged{n, p.message().ID, work, p.msg})
+			s.unacked.Add(1)
+		}
+	}
+	wake := o.encode(p, sub, n)
+	o.mu.Unlock()
+	if wake {
+		bt.add(o)
+	}
+	return true
+}
+
+// mayHold reports whether the session may be given one more message to
+// acknowledge; if not, its consumers go on when it acknowledges some.
+func (s *session) mayHold(o *outbox) bool {
+	if int(s.unacked.Load()) < s.b.policy.Load().limits.Unacknowledged {
+		return true
+	}
+	o.starved = true
+	return false
+}

@@ -1,0 +1,54 @@
+package broker
+
+import (
+	"encoding/json"
+
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// The destinations that every session may use whatever the rules say: they
+// concern itself only.
+const (
+	sessionNotices = "/topic/session"   // behind the user prefix: what happens to its credential
+	softErrors     = "/queue/errors"    // behind the user prefix: what was denied, when denials are soft
+	sessionRefresh = "/session/refresh" // behind an application prefix: a new credential in place
+	bootstrap      = "/bootstrap"       // behind an application prefix: who am I, and which nodes are there
+)
+
+// sessionEvent is the body of a message on /user/topic/session.
+type sessionEvent struct {
+	Event        string `json:"event"`
+	Expires      int64  `json:"expires,omitempty"` // Unix seconds
+	Subscription string `json:"subscription,omitempty"`
+	Destination  string `json:"destination,omitempty"`
+}
+
+// notify sends JSON to a private destination of this session.
+func (s *session) notify(path string, v any, bt *batch) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		s.b.o.Logger.Error("a notice could not be encoded", "error", err)
+		return
+	}
+	p := &publication{prefix: s.b.idPrefix, seq: s.b.nextID()}
+	p.set(&Message{Headers: jsonHeaders, Body: body}, s.b.userPrefix()+path)
+	s.b.deliverToSession(s.id, path, p, bt)
+}
+
+// softly tells the client what was denied and lets the session live, if the
+// broker is so configured: one refused SUBSCRIBE should not end all others.
+func (s *session) softly(fail *Error, f *frames.Frame, bt *batch) bool {
+	if !s.b.o.SoftDenial || fail.Reason != ReasonDenied {
+		return false
+	}
+	s.b.warn("denied", s.source(), "session", s.id, "user", s.userName(), "remote", s.peer, "command", f.Command, "detail", fail.Message)
+	s.notify(softErrors, struct {
+		Error       string `json:"error"`
+		Message     string `json:"message"`
+		Command     string `json:"command"`
+		Destination string `json:"destination,omitempty"`
+		ID          string `json:"id,omitempty"`
+		Receipt     string `json:"receipt,omitempty"`
+	}{"denied", fail.Message, f.Command, f.Get(frames.HeaderDestination), f.Get(frames.HeaderID), f.Get(frames.HeaderReceipt)}, bt)
+	return true
+}
