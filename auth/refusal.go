@@ -28,9 +28,6 @@ type Refusal struct {
 
 const defaultReason = "authentication failed"
 
-// invalidTokenChallenge says that there is a credential, but not a good one.
-const invalidTokenChallenge = `Bearer error="invalid_token"`
-
 // Error returns the text that the client is told.
 func (r *Refusal) Error() string {
 	if r.Reason == "" {

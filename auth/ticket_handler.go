@@ -137,7 +137,7 @@ func (h *ticketHandler) mint(w http.ResponseWriter, r *http.Request, origin stri
 	}
 	if r.URL.Query().Has("access_token") {
 		return Ticket{}, &Refusal{
-			Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: `Bearer error="invalid_request"`,
+			Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: httpsec.InvalidRequest,
 		}
 	}
 	since := h.tickets.store.now()
@@ -206,7 +206,7 @@ func (h *ticketHandler) wrongMethod(header http.Header) error {
 
 // principal finds out who asks. A bearer token that is there decides, also against a cookie that is better.
 func (h *ticketHandler) principal(header http.Header, r *http.Request, origin string) (*Principal, error) {
-	if token, ok := bearerToken(r.Header); ok && h.o.Bearer != nil {
+	if token, ok := httpsec.RequestToken(r.Header); ok && h.o.Bearer != nil {
 		return h.bearer(r.Context(), token)
 	}
 	if login, passcode, ok := r.BasicAuth(); ok && h.o.Passcode != nil && r.Method == http.MethodPost {
@@ -265,7 +265,7 @@ func (h *ticketHandler) bearer(ctx context.Context, token string) (*Principal, e
 			return nil, refusal
 		}
 		withChallenge := *refusal
-		withChallenge.Challenge = invalidTokenChallenge
+		withChallenge.Challenge = httpsec.InvalidToken
 		return nil, &withChallenge
 	case errors.Is(err, ErrNotMine) || err == nil && p.Anonymous():
 		return nil, invalidToken()
@@ -276,23 +276,7 @@ func (h *ticketHandler) bearer(ctx context.Context, token string) (*Principal, e
 }
 
 func invalidToken() error {
-	return &Refusal{Status: http.StatusUnauthorized, Challenge: invalidTokenChallenge}
-}
-
-// bearerToken returns the token of the Authorization header. Two such headers are as bad as a wrong token.
-func bearerToken(h http.Header) (token string, ok bool) {
-	all := h.Values("Authorization")
-	if len(all) == 0 {
-		return "", false
-	}
-	scheme, token, _ := strings.Cut(all[0], " ")
-	if !strings.EqualFold(scheme, "bearer") {
-		return "", false
-	}
-	if len(all) > 1 {
-		return "", true
-	}
-	return strings.TrimSpace(token), true
+	return &Refusal{Status: http.StatusUnauthorized, Challenge: httpsec.InvalidToken}
 }
 
 // operation reads the body.

@@ -148,6 +148,7 @@ func TestT2A23TicketRequestsRefused(t *testing.T) {
 		{"another scheme", "POST", "/t", "", []string{"Authorization: Basic YTpi"}, 401, "WWW-Authenticate: Bearer"},
 		{"T-2 bad token", "POST", "/t", "", []string{"Authorization: Bearer wrong"}, 401, "WWW-Authenticate: " + bad},
 		{"no token", "POST", "/t", "", []string{"Authorization: Bearer"}, 401, "WWW-Authenticate: " + bad},
+		{"two schemes", "POST", "/t", "", []string{"Authorization: Basic YTpi", alice}, 401, "WWW-Authenticate: " + bad},
 		{"two tokens", "POST", "/t", "", []string{alice, alice}, 401, "WWW-Authenticate: " + bad},
 		{"a bad token beside a good cookie", "POST", "/t", "", []string{"Authorization: Bearer wrong", cookie, "Origin: " + ours}, 401, "WWW-Authenticate: " + bad},
 		{"scope too small", "POST", "/t", "", []string{"Authorization: Bearer narrow"}, 403, `WWW-Authenticate: Bearer error="insufficient_scope"`},

@@ -3,6 +3,8 @@ package auth
 import (
 	"net/http"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // put adds an opaque ticket unless its principal is refused by now or there are too many tickets.
@@ -39,7 +41,7 @@ func errWithdrawn() error {
 	return &Refusal{
 		Status:    http.StatusUnauthorized,
 		Reason:    "the credential has expired or was revoked",
-		Challenge: invalidTokenChallenge,
+		Challenge: httpsec.InvalidToken,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // Admission is the leave to open one session: the request's Origin is allowed,
@@ -67,11 +68,14 @@ func (b *Broker) Admit(r *http.Request) (Admission, error) {
 func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 	if r.URL.Query().Has("access_token") {
 		// RFC 9700 section 4.3.2: URLs end up in logs. Only tickets may travel in one.
-		return &auth.Refusal{Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: `Bearer error="invalid_request"`}
+		return &auth.Refusal{Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: httpsec.InvalidRequest}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), orHour(b.o.ConnectDeadline))
 	defer cancel()
-	ticket, bearer := presented(r)
+	ticket, bearer, err := presented(r)
+	if err != nil {
+		return b.refuseHandshake(a, "", nil, err)
+	}
 	login, _, basic := r.BasicAuth()
 	basic = basic && ticket == "" && bearer == "" // else they decide, and no passcode is tried
 	var try *try

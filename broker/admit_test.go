@@ -309,6 +309,30 @@ func TestSecretsOfTheHandshake(t *testing.T) {
 	}
 }
 
+// A request that means to carry a bearer token and has none, or two, of which a
+// proxy may have checked the other, is refused before any authenticator is asked.
+func TestAmbiguousAuthorizationIsRefused(t *testing.T) {
+	b := brokertest.New(t, broker.Options{
+		Authenticator: auth.AuthenticatorFunc(func(context.Context, *auth.Attempt) (*auth.Principal, error) {
+			t.Error("the authenticator was asked")
+			return &auth.Principal{Name: "alice"}, nil
+		}),
+	})
+	for name, headers := range map[string][]string{
+		"no token":       {"Authorization", "Bearer"},
+		"spaces":         {"Authorization", "bearer   "},
+		"the same twice": {"Authorization", "Bearer s3cret", "Authorization", "Bearer s3cret"},
+		"two schemes":    {"Authorization", "Basic YTpi", "Authorization", "Bearer s3cret"},
+		"beside ticket":  {"Authorization", "Bearer a", "Authorization", "Bearer b", "Sec-WebSocket-Protocol", "ticket.good"},
+	} {
+		w := httptest.NewRecorder()
+		b.ServeHTTP(w, request("GET", "/ws", "192.0.2.1:1", headers...))
+		if w.Code != 401 || w.Header().Get("WWW-Authenticate") != `Bearer error="invalid_token"` || !strings.Contains(w.Body.String(), "one Authorization header") {
+			t.Errorf("%s: %d %v %s", name, w.Code, w.Header(), w.Body)
+		}
+	}
+}
+
 // The ticket entry of the sub-protocols is never echoed (trap 41).
 func TestTicketSubprotocolIsNotEchoed(t *testing.T) {
 	srv := brokertest.Start(t, broker.Options{Authenticator: wallet()})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -100,7 +101,6 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		Session:   s.id,
 		Principal: s.admission.principal,
 		Ticket:    f.Get("ticket"),
-		Bearer:    bearerToken(authorization(f)),
 		Login:     login,
 		Passcode:  f.Get(frames.HeaderPasscode),
 		Host:      f.Get(frames.HeaderHost),
@@ -108,6 +108,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		Handshake: s.admission.handshake,
 		Remote:    s.peer,
 	}
+	a.Bearer, _ = httpsec.BearerToken(authorization(f))
 	if err := a.CheckLogin(); err != nil { // N-11: a credential is bound to its user
 		s.b.throttle.wrongToken(s.peer.Addr()) // no passcode was tried
 		s.b.stats.authFailures.Add(1)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // ticketProtocol begins a Sec-WebSocket-Protocol entry that carries a ticket,
@@ -17,8 +18,11 @@ const masked = "masked"
 // secretParameters never reach a hook in a URL.
 var secretParameters = []string{"ticket", "token", "access_token", "passcode"}
 
+// errNoToken refuses a handshake whose Authorization header cannot be read.
+var errNoToken = &auth.Refusal{Reason: "the request needs one Authorization header, with a token", Challenge: httpsec.InvalidToken}
+
 // presented is what a handshake carries to prove who the client is.
-func presented(r *http.Request) (ticket, bearer string) {
+func presented(r *http.Request) (ticket, bearer string, err error) {
 	ticket = r.URL.Query().Get("ticket")
 	if ticket == "" {
 		for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
@@ -29,16 +33,11 @@ func presented(r *http.Request) (ticket, bearer string) {
 			}
 		}
 	}
-	return ticket, bearerToken(r.Header.Get("Authorization"))
-}
-
-// bearerToken returns the token of an Authorization header of RFC 6750.
-func bearerToken(authorization string) string {
-	scheme, token, ok := strings.Cut(authorization, " ")
-	if !ok || !strings.EqualFold(scheme, "bearer") {
-		return ""
+	bearer, meant := httpsec.RequestToken(r.Header)
+	if meant && bearer == "" {
+		return "", "", errNoToken
 	}
-	return strings.TrimSpace(token)
+	return ticket, bearer, nil
 }
 
 // handshake is what the hooks may see of a request: no ticket in it.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // refresh handles SEND /app/session/refresh: a ticket in the JSON body
@@ -27,9 +28,9 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 	}
 	a := &auth.Attempt{
 		Stage: auth.StageRenew, Session: s.id, Principal: old, Ticket: body.Ticket,
-		Bearer: bearerToken(firstOf(r.Header("Authorization"), r.Header("authorization"))),
 		Header: r.Header, Remote: s.peer,
 	}
+	a.Bearer, _ = httpsec.BearerToken(firstOf(r.Header("Authorization"), r.Header("authorization")))
 	if a.Ticket == "" && a.Bearer == "" {
 		return failure(ReasonProtocolError, "no ticket and no bearer token to renew with")
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // What can be wrong with a token, for errors.Is with an error of [Verifier.Verify].
@@ -79,7 +80,7 @@ func invalid(rule error) error {
 	return &Error{auth.Refusal{
 		Status:    http.StatusUnauthorized,
 		Reason:    "the access token is not valid",
-		Challenge: `Bearer error="invalid_token"`,
+		Challenge: httpsec.InvalidToken,
 	}, rule}
 }
 

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // DefaultCacheSize is the number of tokens whose answers are remembered for each endpoint.
@@ -195,20 +195,8 @@ var errInsecure = errors.New("must be an absolute https URL, or http to loopback
 
 // secureURL returns nil if tokens and keys may travel to and from raw.
 func secureURL(raw string) error {
-	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+	if _, err := httpsec.SecureURL(raw); err != nil {
 		return errInsecure
 	}
-	if u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()) {
-		return nil
-	}
-	return errInsecure
-}
-
-func loopback(host string) bool {
-	if host = strings.ToLower(host); host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
+	return nil
 }

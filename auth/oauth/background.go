@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // HTTPClient returns a client whose requests carry the user's access token, as [Client.Token] returns it. A 401 with
@@ -24,7 +26,7 @@ func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if elsewhere(r) {
 		return b.client.o.Transport.RoundTrip(r)
 	}
-	if !secure(r.URL) {
+	if !httpsec.Secure(r.URL) {
 		closeBody(r)
 		return nil, errNotSecure
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // metadata is what has to be known of a provider to talk to it. It is read-only.
@@ -110,7 +112,7 @@ func (s *metadataSource) discover(ctx context.Context) (*metadata, error) {
 		if u.value == "" && !u.needed {
 			continue
 		}
-		if _, err := secureURL(u.value); err != nil {
+		if _, err := httpsec.SecureURL(u.value); err != nil {
 			return nil, p.failed("discovery", errors.New(u.name+" "+err.Error()))
 		}
 	}

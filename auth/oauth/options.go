@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
@@ -158,7 +159,7 @@ func (o *Options) compile() (map[string]*provider, error) {
 			}
 		}
 		var err error
-		if p.redirect, err = secureURL(p.RedirectURL); err != nil {
+		if p.redirect, err = httpsec.SecureURL(p.RedirectURL); err != nil {
 			return nil, fmt.Errorf("oauth: Options.Providers[%d].RedirectURL %w", i, err)
 		}
 		if first == nil {

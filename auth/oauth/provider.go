@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
@@ -173,11 +174,11 @@ func (p *Provider) validateURLs() error {
 		if f.value == "" {
 			continue
 		}
-		if _, err := secureURL(f.value); err != nil {
+		if _, err := httpsec.SecureURL(f.value); err != nil {
 			return fmt.Errorf("%s %w", f.name, err)
 		}
 	}
-	if _, err := secureURL(p.RedirectURL); err != nil {
+	if _, err := httpsec.SecureURL(p.RedirectURL); err != nil {
 		return fmt.Errorf("RedirectURL %w", err)
 	}
 	return nil

@@ -6,10 +6,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 const (
@@ -21,30 +20,6 @@ var (
 	errNotSecure     = errors.New("oauth: neither https nor loopback")
 	errReplyTooLarge = errors.New("oauth: the reply is longer than 1 MiB")
 )
-
-// secureURL parses an absolute URL that a secret may be sent to: https, or http to this machine.
-func secureURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return nil, errors.New("is not an absolute URL without user and fragment")
-	}
-	if !secure(u) {
-		return nil, errors.New("is neither https nor loopback")
-	}
-	return u, nil
-}
-
-func secure(u *url.URL) bool {
-	return u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())
-}
-
-func loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
-}
 
 // providerClient returns the HTTP client for all requests to providers. Nothing it does takes long, reads much, goes
 // over the network in clear or follows a redirect, which would carry a secret to where nobody configured it.
@@ -60,7 +35,7 @@ func providerClient(base http.RoundTripper) *http.Client {
 type bounded struct{ base http.RoundTripper }
 
 func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !secure(r.URL) {
+	if !httpsec.Secure(r.URL) {
 		closeBody(r)
 		return nil, errNotSecure
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
@@ -147,7 +148,7 @@ func (ans *answer) refusal(a *auth.Attempt) *auth.Refusal {
 		r.Challenge = `Bearer error="insufficient_scope"`
 	case r.StatusCode() != http.StatusUnauthorized:
 	case a.Bearer != "":
-		r.Challenge = `Bearer error="invalid_token"`
+		r.Challenge = httpsec.InvalidToken
 	default:
 		r.Challenge = "Bearer"
 	}

@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // Event is what a question is about, as its event member says it.
@@ -169,11 +168,11 @@ func field(name string, err error) error { return fmt.Errorf("webhook: %s: %w", 
 
 // endpoint returns the URL. It is never in the error, for there may be a secret in it.
 func (o *Options) endpoint() (*url.URL, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+	u, err := httpsec.AbsoluteURL(o.URL)
+	if err != nil {
 		return nil, field("URL", errURL)
 	}
-	if u.Scheme == "http" && !o.AllowHTTP && !loopback(u.Hostname()) {
+	if !o.AllowHTTP && !httpsec.Secure(u) {
 		return nil, field("URL", errInsecure)
 	}
 	return u, nil
@@ -183,12 +182,4 @@ func (o *Options) endpoint() (*url.URL, error) {
 func CheckURL(text string, allowHTTP bool) error {
 	_, err := (&Options{URL: text, AllowHTTP: allowHTTP}).endpoint()
 	return err
-}
-
-func loopback(host string) bool {
-	if host = strings.ToLower(host); host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }

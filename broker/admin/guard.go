@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 const (
@@ -37,11 +39,11 @@ func newGuard(token string, log *slog.Logger) *guard {
 
 // admit returns nil for a request that carries the token, else the answer.
 func (g *guard) admit(r *http.Request) *problem {
-	token, ok := bearer(r)
-	if !ok && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+	token, _ := httpsec.RequestToken(r.Header)
+	if token == "" && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		return problemf(http.StatusNotFound, "this is the admin API: WebSocket clients connect to the public listener")
 	}
-	if !ok {
+	if token == "" {
 		p := problemf(http.StatusUnauthorized, "this path needs the header Authorization: Bearer TOKEN"+whereToken)
 		p.challenge = "Bearer"
 		return p
@@ -62,18 +64,6 @@ func (g *guard) admit(r *http.Request) *problem {
 	g.log.Warn("admin: wrong token", "remote", r.RemoteAddr)
 	time.Sleep(penalty) // also for who hangs up: coming back is no way to try faster
 	p := problemf(http.StatusUnauthorized, "wrong token"+whereToken)
-	p.challenge = `Bearer error="invalid_token"` // RFC 6750 section 3.1
+	p.challenge = httpsec.InvalidToken
 	return p
-}
-
-// bearer returns the token of the only Authorization header. The name of the
-// scheme is compared without case (RFC 9110 section 11.1).
-func bearer(r *http.Request) (string, bool) {
-	all := r.Header.Values("Authorization")
-	if len(all) != 1 {
-		return "", false
-	}
-	scheme, token, _ := strings.Cut(all[0], " ")
-	token = strings.Trim(token, " ")
-	return token, strings.EqualFold(scheme, "Bearer") && token != ""
 }

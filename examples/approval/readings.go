@@ -8,10 +8,10 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/hub"
 )
@@ -25,7 +25,7 @@ type reading struct {
 
 // readings is the protected resource: who asks shows an access token.
 func (d *demo) readings(w http.ResponseWriter, r *http.Request) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	token, ok := httpsec.RequestToken(r.Header)
 	if !ok {
 		auth.WriteRefusal(w, &auth.Refusal{Challenge: "Bearer"})
 		return

@@ -3,9 +3,9 @@ package app
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // identify returns who makes a request that changes nothing, by the bearer token or
@@ -20,9 +20,8 @@ func (w *who) identify(r *http.Request) *auth.Principal {
 }
 
 func (w *who) holder(r *http.Request) *auth.Principal {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if w.bearer != nil && strings.EqualFold(scheme, "bearer") {
-		p, err := w.bearer.Verify(r.Context(), strings.TrimSpace(token))
+	if token, ok := httpsec.RequestToken(r.Header); ok && w.bearer != nil {
+		p, err := w.bearer.Verify(r.Context(), token)
 		if err != nil {
 			return nil
 		}

@@ -17,10 +17,11 @@ package config
 import (
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // Off is the value of a number, size or duration whose limit the operator
@@ -213,12 +214,5 @@ func loopback(address string) bool {
 		return true // off
 	}
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
+	return err == nil && httpsec.Loopback(host)
 }

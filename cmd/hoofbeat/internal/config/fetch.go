@@ -3,11 +3,10 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"net/url"
 	"regexp"
 	"strings"
 
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -26,16 +25,10 @@ func fetchName(s string) error {
 // grantedURL checks a URL that a user's token is sent to. The text is not in the
 // error: it may have a key in it.
 func grantedURL(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !thisMachine(u.Hostname())) {
+	if _, err := httpsec.SecureURL(s); err != nil {
 		return errors.New("is not accepted: want an https URL without user and fragment, or http to this machine (localhost, 127.0.0.1, [::1])")
 	}
 	return nil
-}
-
-func thisMachine(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
 // fetches reports whether there is any auth.oauth[].fetch.

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 //go:embed pages
@@ -84,9 +86,5 @@ func noCache(next http.Handler) http.Handler {
 // machine only.
 func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	return err == nil && httpsec.Loopback(host)
 }
