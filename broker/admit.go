@@ -118,7 +118,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 // refuseHandshake counts, logs and words the refusal of a credential.
 func (b *Broker) refuseHandshake(a *Admission, login string, try *try, err error) error {
 	b.stats.authFailures.Add(1)
-	b.log(slog.LevelWarn, "handshake refused", clientNetwork(a.remote.Addr()).String()+" "+brief(refusalForLog(err)), "remote", a.remote, "error", refusalForLog(err))
+	b.log(slog.LevelWarn, "handshake refused", sourceOf(a.remote.Addr(), login, brief(refusalForLog(err))), "remote", a.remote, "error", refusalForLog(err))
 	if guess(err) {
 		var e *exceeded
 		if try != nil {

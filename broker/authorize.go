@@ -125,7 +125,7 @@ func (s *session) denied(err error, act auth.Action, destination string) *Error 
 	}
 	s.b.stats.denied.Add(1)
 	if !errors.Is(err, auth.ErrDenied) {
-		s.b.warn("the authorizer failed, so the request is denied", s.source(), "session", s.id, "action", act.String(), "error", err)
+		s.b.warn("the authorizer failed, so the request is denied", s.source(""), "session", s.id, "action", act.String(), "error", err)
 	}
 	return failure(ReasonDenied, "not allowed to %s %s %s", act, preposition(act), strconv.QuoteToASCII(destination))
 }

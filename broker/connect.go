@@ -162,7 +162,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		}
 	}
 	s.b.stats.authFailures.Add(1)
-	s.b.log(slog.LevelWarn, "authentication refused", s.source()+" "+brief(refusalForLog(err)), "session", s.id, "login", brief(login), "remote", s.peer, "error", refusalForLog(err))
+	s.b.log(slog.LevelWarn, "authentication refused", sourceOf(s.peer.Addr(), login, brief(refusalForLog(err))), "session", s.id, "login", brief(login), "remote", s.peer, "error", refusalForLog(err))
 	return nil, refusedBy(err)
 }
 

@@ -17,7 +17,7 @@ func (p *hookPanic) Error() string { return fmt.Sprintf("hook panicked: %v", p.v
 func guard[T any](b *Broker, hook string, f func() (T, error)) (v T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			b.log(slog.LevelError, "a hook panicked", hook+" "+brief(fmt.Sprint(r)), "hook", hook, "panic", r, "stack", string(debug.Stack()))
+			b.log(slog.LevelError, "a hook panicked", source{what: hook + " " + brief(fmt.Sprint(r))}, "hook", hook, "panic", r, "stack", string(debug.Stack()))
 			err = &hookPanic{r}
 		}
 	}()

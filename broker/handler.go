@@ -243,6 +243,6 @@ func (s *session) serve(r *Request, d topics.Destination, bt *batch) *Error {
 	if errors.As(err, &public) {
 		return public
 	}
-	s.b.log(slog.LevelError, "a handler failed", s.source()+" "+d.Name, "session", s.id, "destination", d.Name, "error", err)
+	s.b.log(slog.LevelError, "a handler failed", s.source(d.Name), "session", s.id, "destination", d.Name, "error", err)
 	return &Error{Reason: ReasonInternalError, Message: "internal error"}
 }

@@ -194,7 +194,7 @@ func (j *judge) authorize(destination string) error {
 	if err != nil {
 		s.b.stats.denied.Add(1)
 		if !errors.Is(err, auth.ErrDenied) {
-			s.b.warn("the authorizer failed, so a message is withheld", s.source(), "session", s.id, "error", err)
+			s.b.warn("the authorizer failed, so a message is withheld", s.source(""), "session", s.id, "error", err)
 		}
 	}
 	return err

@@ -64,7 +64,7 @@ func (e *exceeded) failure() *Error { return &Error{Reason: ReasonLimit, Message
 // refuse counts and logs that a limit turned somebody away, and returns e.
 func (b *Broker) refuse(e *exceeded, remote netip.AddrPort, user string) *exceeded {
 	b.stats.limits[e.limit].Add(1)
-	b.warn("refused by a limit", limits[e.limit].key+" "+clientNetwork(remote.Addr()).String(),
+	b.warn("refused by a limit", sourceOf(remote.Addr(), user, limits[e.limit].key),
 		"limit", limits[e.limit].key, "value", e.value, "remote", remote, "user", brief(user))
 	return e
 }

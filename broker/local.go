@@ -153,7 +153,7 @@ func (l *Subscription) end(err error) {
 func (l *Subscription) offer(m *Message) bool {
 	taken, behind := l.put(localMessage{m: m})
 	if behind {
-		l.b.warn("an in-process subscription fell behind and was ended", l.sub.dest.Name, "destination", l.sub.dest.Name, "buffer", l.buffer)
+		l.b.warn("an in-process subscription fell behind and was ended", source{what: l.sub.dest.Name}, "destination", l.sub.dest.Name, "buffer", l.buffer)
 		l.end(ErrSlowConsumer)
 	}
 	return taken
@@ -223,7 +223,7 @@ func (l *Subscription) run() {
 
 		_, err := guard(l.b, "Subscribe function", func() (struct{}, error) { return struct{}{}, l.fn(l.ctx, next.m) })
 		if err != nil {
-			l.b.warn("an in-process subscription refused a message", l.sub.dest.Name, "destination", next.m.Destination, "error", err)
+			l.b.warn("an in-process subscription refused a message", source{what: l.sub.dest.Name}, "destination", next.m.Destination, "error", err)
 		}
 		bt := l.b.newBatch()
 		switch {

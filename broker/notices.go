@@ -41,7 +41,7 @@ func (s *session) softly(fail *Error, f *frames.Frame, bt *batch) bool {
 	if !s.b.o.SoftDenial || fail.Reason != ReasonDenied {
 		return false
 	}
-	s.b.warn("denied", s.source(), "session", s.id, "user", s.userName(), "remote", s.peer, "command", f.Command, "detail", fail.Message)
+	s.b.warn("denied", s.source(""), "session", s.id, "user", s.userName(), "remote", s.peer, "command", f.Command, "detail", fail.Message)
 	s.notify(softErrors, struct {
 		Error       string `json:"error"`
 		Message     string `json:"message"`

@@ -148,7 +148,7 @@ type Options struct {
 	// none. A [*slog.LevelVar] may change while the broker runs. A session that
 	// was ended because it was denied, exceeded a limit, read too slowly or met an
 	// internal error is logged as a warning at every setting, at most once a
-	// second for each reason and network.
+	// second for each reason and user of a network.
 	SessionLog slog.Leveler
 }
 

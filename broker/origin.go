@@ -77,13 +77,13 @@ func (p *policy) mayConnect(r *http.Request) bool {
 // origin.
 func (b *Broker) RefuseOrigin(r *http.Request) *auth.Refusal {
 	no := auth.ForeignOrigin(r)
-	b.warn("origin not allowed", no.Origin, "origin", no.Origin, "host", legible(r.Host), "remote", b.ClientAddress(r), "key", no.Key)
+	b.warn("origin not allowed", source{what: no.Origin}, "origin", no.Origin, "host", legible(r.Host), "remote", b.ClientAddress(r), "key", no.Key)
 	return no
 }
 
 func (b *Broker) refuseHost(r *http.Request) *auth.Refusal {
 	host := legible(r.Host)
-	b.warn("host not allowed", host, "host", host, "origin", legible(r.Header.Get("Origin")), "remote", b.ClientAddress(r),
+	b.warn("host not allowed", source{what: host}, "host", host, "origin", legible(r.Header.Get("Origin")), "remote", b.ClientAddress(r),
 		"reason", "in development mode only localhost is taken for this machine, so that no page of another site can pretend to be from here")
 	return &auth.Refusal{
 		Status: http.StatusForbidden,

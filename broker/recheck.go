@@ -145,7 +145,7 @@ func (b *Broker) recheckOne(s *session, r *recheck) {
 		s.endNow(failure(ReasonRevoked, "session revoked"))
 		return
 	default:
-		b.warn("a credential could not be checked again", "", "session", s.id, "user", s.userName(), "error", err)
+		b.warn("a credential could not be checked again", source{}, "session", s.id, "user", s.userName(), "error", err)
 	}
 	due := int64(asked) + r.interval()
 	r.due.Store(due)

@@ -242,7 +242,7 @@ func (s *session) data(p []byte) error {
 func (s *session) guarded(f *frames.Frame, bt *batch) (fail *Error) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.b.log(slog.LevelError, "a handler or hook panicked", brief(fmt.Sprint(v)), "session", s.id, "panic", v, "stack", string(debug.Stack()))
+			s.b.log(slog.LevelError, "a handler or hook panicked", source{what: brief(fmt.Sprint(v))}, "session", s.id, "panic", v, "stack", string(debug.Stack()))
 			fail = failure(ReasonInternalError, "internal error")
 		}
 	}()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -15,18 +16,22 @@ import (
 // start and the end of sessions.
 const LogOff = slog.Level(math.MinInt32)
 
+// source is whose fault an event is, for [Broker.log]: what the events of one
+// culprit have in common, such as a user or an origin, and the network that it
+// came from, if it is about one.
+type source struct{ what, network string }
+
 // warn logs an event that a client can cause as often as it likes. One record a
-// second is written for each kind of event and source, and a bounded number in
-// all; the next record says how many were suppressed. The kind is the text of
-// the record, and from is what the events of one culprit have in common: a
-// network, a user or an origin.
-func (b *Broker) warn(kind, from string, attrs ...any) {
+// second is written for each kind of event and source, and a bounded number for
+// each network and in all; the next record says how many were suppressed. The
+// kind is the text of the record.
+func (b *Broker) warn(kind string, from source, attrs ...any) {
 	b.log(slog.LevelWarn, kind, from, attrs...)
 }
 
 // log is warn for records of another level.
-func (b *Broker) log(level slog.Level, kind, from string, attrs ...any) {
-	suppressed, ok := b.quiet.Allow(time.Now(), loglimit.Key{Kind: kind, From: from})
+func (b *Broker) log(level slog.Level, kind string, from source, attrs ...any) {
+	suppressed, ok := b.quiet.Allow(time.Now(), loglimit.Key{Kind: kind, From: from.what, Network: from.network})
 	if !ok {
 		return
 	}
@@ -91,11 +96,19 @@ func (s *session) logEnded(f *Error) {
 		"duration", lived.Round(time.Millisecond).String(), "received", s.received, "sent", s.out.sent,
 	}
 	if warn {
-		s.b.warn("session ended", f.Reason.String()+" "+s.source(), attrs...)
+		s.b.warn("session ended", s.source(f.Reason.String()), attrs...)
 		return
 	}
 	s.b.o.Logger.Log(context.Background(), level, "session ended", attrs...)
 }
 
-// source names where a session comes from, for [Broker.warn].
-func (s *session) source() string { return clientNetwork(s.peer.Addr()).String() }
+// source is a session's user in its network, and more if several kinds of its
+// events are to be told apart. Another user behind the same address is another
+// source.
+func (s *session) source(more string) source { return sourceOf(s.peer.Addr(), s.userName(), more) }
+
+// sourceOf is a user in the network of an address. The user may be what a stranger
+// claims to be.
+func sourceOf(addr netip.Addr, user, more string) source {
+	return source{what: more + " " + brief(user), network: loglimit.Network(addr)}
+}

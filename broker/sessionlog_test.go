@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
@@ -162,9 +163,9 @@ func TestDenialsAreWarnedAboutWithACountOfWhatWasSuppressed(t *testing.T) {
 			b := brokertest.New(t, broker.Options{Logger: j.logger(), SessionLog: broker.LogOff, Authenticator: auth.TrustLogin, Authorizer: rules, SoftDenial: soft})
 			text := map[bool]string{false: "session ended", true: "denied"}[soft]
 			users := 0
-			deny := func() { // each time somebody else, who is not slowed down
+			deny := func() { // four users in turn, none of whom is slowed down at first
 				users++
-				c := brokertest.Connect(t, b, "login", fmt.Sprint("user", users))
+				c := brokertest.Connect(t, b, "login", fmt.Sprint("user", users%4))
 				c.Send("SUBSCRIBE", "", "id", "1", "destination", "/topic/secret")
 				if soft {
 					c.Sync(t)
@@ -213,5 +214,36 @@ func TestRejectedLoginIsLogged(t *testing.T) {
 		if strings.Contains(value, "s3cret") {
 			t.Errorf("%s has the passcode", name)
 		}
+	}
+}
+
+// Another user behind the same address has a line of its own, and one address with
+// many names does not fill the log.
+func TestWarningsTellUsersOfOneAddressApart(t *testing.T) {
+	log := newJournal()
+	// Nobody is slowed down here, so all of it happens in one second.
+	b := brokertest.Start(t, broker.Options{Logger: log.logger(), Authenticator: auth.TrustLogin, Authorizer: auth.Guarded(), SoftDenial: true})
+	denied := func(user string) {
+		c := dialTCP(t, b, "login", user)
+		c.send(t, frame("SUBSCRIBE", "", "id", "1", "destination", "/queue/jobs"))
+		c.send(t, frame("SUBSCRIBE", "", "id", "2", "destination", "/user/queue/errors", "receipt", "r"))
+		if f := c.next(t); f.Command != "RECEIPT" {
+			t.Fatalf("got %v", f)
+		}
+		_ = c.tcp.Close()
+	}
+	for _, user := range []string{"ann", "bob"} {
+		denied(user)
+	}
+	wantAttrs(t, log.await(t, "denied", 1), "user", "ann")
+	wantAttrs(t, log.await(t, "denied", 2), "user", "bob")
+	since := time.Now()
+	const names = 100
+	for i := range names {
+		denied(fmt.Sprintf("user-%d", i))
+	}
+	seconds := int(time.Since(since)/time.Second) + 2
+	if lines := len(log.all("denied")); lines > seconds*loglimit.PerNetwork {
+		t.Errorf("%d lines in %d seconds about one address, want at most %d a second", lines, seconds, loglimit.PerNetwork)
 	}
 }

@@ -105,7 +105,7 @@ type socket struct {
 	binary bool // the last WebSocket message was
 }
 
-func dialTCP(t *testing.T, srv *brokertest.Server) *socket {
+func dialTCP(t *testing.T, srv *brokertest.Server, headers ...string) *socket {
 	t.Helper()
 	conn, err := net.Dial("tcp", srv.TCP)
 	if err != nil {
@@ -113,7 +113,7 @@ func dialTCP(t *testing.T, srv *brokertest.Server) *socket {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	c := &socket{tcp: conn}
-	c.connect(t)
+	c.connect(t, headers...)
 	return c
 }
 
@@ -130,10 +130,10 @@ func dialWebSocket(t *testing.T, srv *brokertest.Server) *socket {
 	return c
 }
 
-func (c *socket) connect(t *testing.T) {
+func (c *socket) connect(t *testing.T, headers ...string) {
 	t.Helper()
 	c.dec.SetLimits(frames.Limits{Frame: -1, Headers: -1, HeaderBytes: -1})
-	c.send(t, frame("CONNECT", "", "accept-version", "1.2", "heart-beat", "0,0"))
+	c.send(t, frame("CONNECT", "", append([]string{"accept-version", "1.2", "heart-beat", "0,0"}, headers...)...))
 	if f := c.next(t); f.Command != "CONNECTED" {
 		t.Fatalf("got %v", f)
 	}

@@ -3,35 +3,44 @@
 package loglimit
 
 import (
+	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
 const (
 	// Every is the shortest time between two lines about one key.
 	Every = time.Second
+	// PerNetwork is the maximum number of lines a second about one network.
+	PerNetwork = 10
 	// PerSecond is the maximum number of lines a second for all keys together.
 	PerSecond = 50
-	// maxKeys is the number of keys that are remembered at one time. Further keys
-	// share one entry.
+	// maxKeys is the number of keys that are remembered at one time, and of
+	// networks. Further ones share one entry.
 	maxKeys = 1024
 )
 
-// A Limiter allows one line per key each second, and [PerSecond] lines a second
-// in all. A key is what the events of one culprit have in common, such as the
-// kind of the event and the network of the client. The zero value is ready. All
-// methods are safe for concurrent use.
+// A Limiter allows one line per key each second, [PerNetwork] lines a second about
+// one network, and [PerSecond] lines a second in all. A key is what the events of
+// one culprit have in common, such as the kind of the event, and the user. The
+// zero value is ready. All methods are safe for concurrent use.
 type Limiter struct {
-	mu     sync.Mutex
-	keys   map[Key]*entry
-	second time.Time // start of the second that lines are counted in
-	lines  int
+	mu       sync.Mutex
+	keys     map[Key]*entry
+	networks map[string]*network
+	all      lines
 }
 
 // Key identifies what is limited.
 type Key struct {
 	Kind string // of the event
-	From string // the network, origin or user that caused it
+	From string // what caused it: a network, an origin or a user
+	// Network is where it comes from, "" if that is not known. It is part of the
+	// key: two users behind one address are two keys, and so is one user behind
+	// two.
+	Network string
 }
 
 type entry struct {
@@ -39,21 +48,60 @@ type entry struct {
 	suppressed int
 }
 
+// network is what the lines about one network have used up.
+type network struct {
+	lines
+	suppressed int    // of keys that are not remembered
+	kind       string // of the last one
+}
+
+// lines counts the lines of one second.
+type lines struct {
+	second time.Time // its start
+	n      int
+}
+
+// full reports whether there were most lines in this second.
+func (l *lines) full(now time.Time, most int) bool {
+	if now.Sub(l.second) >= time.Second {
+		l.second, l.n = now, 0
+	}
+	return l.n >= most
+}
+
+// Network returns the [Key.Network] of a client: its IPv4 address, or the /64 of
+// its IPv6 address, and "" for the zero address.
+func Network(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return ""
+	}
+	return turns.Network(addr).String()
+}
+
 // Allow reports whether a line about key may be logged now, and how many lines
-// about it were suppressed since the last one.
+// about it were suppressed since the last one. Lines about its network that were
+// suppressed because there were too many keys are among them.
 func (l *Limiter) Allow(now time.Time, key Key) (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.entry(now, key)
-	if now.Sub(l.second) >= time.Second {
-		l.second, l.lines = now, 0
+	net := l.network(now, key)
+	busy := net != nil && net.full(now, PerNetwork)
+	if busy && l.keys[key] == nil {
+		// Who is behind one address and has many names takes no place among the keys.
+		net.suppressed, net.kind = net.suppressed+1, key.Kind
+		return 0, false
 	}
-	if now.Sub(e.last) < Every || l.lines >= PerSecond {
+	e := l.entry(now, key)
+	if busy || now.Sub(e.last) < Every || l.all.full(now, PerSecond) {
 		e.suppressed++
 		return 0, false
 	}
-	l.lines++
+	l.all.n++
 	suppressed, e.suppressed, e.last = e.suppressed, 0, now
+	if net != nil {
+		net.n++
+		suppressed, net.suppressed = suppressed+net.suppressed, 0
+	}
 	return suppressed, true
 }
 
@@ -69,13 +117,21 @@ func (l *Limiter) entry(now time.Time, key Key) *entry {
 		l.forget(now)
 	}
 	if len(l.keys) >= maxKeys {
-		key = Key{Kind: key.Kind} // one entry for all further keys of this kind
-		if e := l.keys[key]; e != nil {
-			return e
-		}
+		return l.shared(key.Kind)
 	}
 	e := new(entry)
 	l.keys[key] = e
+	return e
+}
+
+// shared returns the entry of all further keys of a kind. The caller holds the
+// lock.
+func (l *Limiter) shared(kind string) *entry {
+	e := l.keys[Key{Kind: kind}]
+	if e == nil {
+		e = new(entry)
+		l.keys[Key{Kind: kind}] = e
+	}
 	return e
 }
 
@@ -84,16 +140,48 @@ func (l *Limiter) entry(now time.Time, key Key) *entry {
 // caller holds the lock.
 func (l *Limiter) forget(now time.Time) {
 	for key, e := range l.keys {
-		if key.From == "" || now.Sub(e.last) < Every {
+		if key == (Key{Kind: key.Kind}) || now.Sub(e.last) < Every {
 			continue
 		}
 		delete(l.keys, key)
 		if e.suppressed > 0 {
-			shared := Key{Kind: key.Kind}
-			if l.keys[shared] == nil {
-				l.keys[shared] = new(entry)
-			}
-			l.keys[shared].suppressed += e.suppressed
+			l.shared(key.Kind).suppressed += e.suppressed
 		}
 	}
+}
+
+// network returns what a key's network has used up, nil for one that is not known.
+// When too many are remembered, those of the last second aside, further ones are
+// taken for one network. The caller holds the lock.
+func (l *Limiter) network(now time.Time, key Key) *network {
+	if key.Network == "" {
+		return nil
+	}
+	if n := l.networks[key.Network]; n != nil {
+		return n
+	}
+	if l.networks == nil {
+		l.networks = make(map[string]*network)
+	}
+	name := key.Network
+	if len(l.networks) >= maxKeys {
+		for other, n := range l.networks {
+			if now.Sub(n.second) < time.Second {
+				continue
+			}
+			delete(l.networks, other)
+			if n.suppressed > 0 {
+				l.shared(n.kind).suppressed += n.suppressed
+			}
+		}
+	}
+	if len(l.networks) >= maxKeys {
+		name = ""
+	}
+	n := l.networks[name]
+	if n == nil {
+		n = new(network)
+		l.networks[name] = n
+	}
+	return n
 }

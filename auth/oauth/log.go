@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
@@ -12,7 +11,7 @@ import (
 // text and network of clients, with the number of those that were left out, and 50 a second in all.
 func (c *Client) warn(r *http.Request, text string, err error) {
 	from := c.o.ClientAddress(r)
-	suppressed, ok := c.quiet.Allow(time.Now(), loglimit.Key{Kind: text, From: turns.Network(from).String()})
+	suppressed, ok := c.quiet.Allow(time.Now(), loglimit.Key{Kind: text, Network: loglimit.Network(from)})
 	if !ok {
 		return
 	}
