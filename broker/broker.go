@@ -70,6 +70,7 @@ type Broker struct {
 
 	credentials credentialIndex
 	quotas      quotas
+	slow        slowPatterns
 
 	spawnMu sync.Mutex
 	stopped bool // starts no goroutine

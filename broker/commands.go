@@ -171,8 +171,9 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		if fail := s.consume(sub, f); fail != nil {
 			return fail
 		}
-	} else {
-		s.b.router.Subscribe(s.id, d, sub)
+	} else if fail := s.route(sub); fail != nil {
+		s.unselect(sub)
+		return fail
 	}
 	s.subs = append(s.subs, sub)
 	s.footprint += sub.footprint()

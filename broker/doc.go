@@ -31,6 +31,7 @@
 //
 //	Broker.mu, sweeper.mu    registration and clock, never with another below them
 //	credentialIndex, quotas  alone
+//	slowPatterns             alone
 //	topics: users, index     inside package topics
 //	workqueue: one queue     Offer runs under it
 //	judge.mu, Subscription.mu

@@ -75,3 +75,17 @@ func (b *Broker) TailAfterReuse(m *Message) (before, after string) {
 func (b *Broker) Do(session string, f func()) {
 	b.session(session).do(func(*batch) { f() })
 }
+
+// SlowPatterns returns how many there are, and of how many users or addresses.
+func (b *Broker) SlowPatterns() (all, owners int) {
+	b.slow.mu.Lock()
+	defer b.slow.mu.Unlock()
+	return len(b.slow.all), len(b.slow.owners)
+}
+
+// Selectors returns how many are kept.
+func (b *Broker) Selectors() int {
+	b.selectors.mu.Lock()
+	defer b.selectors.mu.Unlock()
+	return len(b.selectors.inUse)
+}

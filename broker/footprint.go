@@ -18,7 +18,7 @@ const footprintUnit = 16
 // footprint estimates, from above, what a subscription makes the broker hold, in units of 16 bytes. It is worked out
 // again where a subscription ends, since most have no room to remember it.
 func footprint(id string, d topics.Destination, selector string) uint32 {
-	n := int(unsafe.Sizeof(subscription{})) + len(id) + d.Cost()
+	n := int(unsafe.Sizeof(subscription{})) + len(id) + cost(d)
 	if selector != "" {
 		n += selectorBase + 2*len(selector) + selectorToken*tokens(selector)
 	}

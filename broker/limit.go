@@ -9,7 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// limit names one bound on who may come in. Every refusal for such a bound goes
+// limit names one bound on who may come in, or on what all have a share of. Every refusal for such a bound goes
 // through [Broker.refuse].
 type limit uint8
 
@@ -21,6 +21,8 @@ const (
 	limitUnauthenticatedPerAddress
 	limitLoginFailures
 	limitAddressFailures
+	limitSlowPatterns
+	limitSlowPatternsPerUser
 	numLimits
 )
 
@@ -38,6 +40,8 @@ var limits = [numLimits]struct {
 	limitUnauthenticatedPerAddress: {"limits.unauthenticated_per_address", "too many unauthenticated connections from your address", http.StatusTooManyRequests},
 	limitLoginFailures:             {"limits.login_failures", "too many failed attempts, try again later", http.StatusTooManyRequests},
 	limitAddressFailures:           {"limits.address_failures", "too many failed attempts from your address, try again later", http.StatusTooManyRequests},
+	limitSlowPatterns:              {"limits.slow_patterns", "too many patterns that are slow to compare", http.StatusServiceUnavailable},
+	limitSlowPatternsPerUser:       {"limits.slow_patterns_per_user", "too many patterns that are slow to compare, of this user or address", http.StatusTooManyRequests},
 }
 
 // exceeded is one limit that somebody has met. It is an error only inside the

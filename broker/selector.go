@@ -158,6 +158,13 @@ func (s *session) selective(sub *subscription, f *frames.Frame, bt *batch) *Erro
 	return nil
 }
 
+// unselect gives back what selective has taken.
+func (s *session) unselect(sub *subscription) {
+	if sub.selector != nil {
+		s.b.selectors.release(sub.selector)
+	}
+}
+
 // oneLine makes a text fit for a header: no control characters, and at most n octets.
 func oneLine(text string, n int) string {
 	text = strings.Map(func(r rune) rune {

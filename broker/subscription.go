@@ -79,14 +79,12 @@ func (s *session) drop(sub *subscription, bt *batch) {
 		s.removeConsumer(sub.consumer)
 		sub.consumer.Close(bt)
 	} else {
-		s.b.router.Unsubscribe(s.id, sub.dest, sub)
+		s.unroute(sub)
 	}
 	if sub.filter != nil {
 		sub.filter.close()
 	}
-	if sub.selector != nil {
-		s.b.selectors.release(sub.selector)
-	}
+	s.unselect(sub)
 	for _, u := range pending {
 		if u.work == nil {
 			s.settled(u.msg, Lost, bt)

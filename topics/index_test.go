@@ -76,7 +76,7 @@ func (m *indexModel) clear() error {
 	}
 	t := m.x.patterns
 	if len(t.patterns.all) != 0 || t.absolute.children.len() != 0 || t.relative.children.len() != 0 ||
-		len(t.absolute.globs) != 0 || t.absolute.whole != nil || t.absolute.deep != nil {
+		t.absolute.globs != nil || t.absolute.whole != nil || t.absolute.deep != nil {
 		return fmt.Errorf("the trie of no patterns holds %+v", t)
 	}
 	for i := range m.x.literals.shards {

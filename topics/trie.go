@@ -35,10 +35,9 @@ type branch[S comparable] struct {
 	plain   bool       // no ** on the way here, so that a look-up comes by at most once
 
 	children children[S]
-	whole    *branch[S]   // the child "*"
-	deep     *branch[S]   // the child "**"
-	globs    []*branch[S] // the children with other wildcards
-	place    int          // of a glob among its siblings
+	whole    *branch[S] // the child "*"
+	deep     *branch[S] // the child "**"
+	globs    *globs[S]  // the children with other wildcards, nil if there are none
 
 	leaves []*leaf[S] // more than one only where patterns differ in nothing but empty segments
 }
@@ -141,8 +140,10 @@ func (b *branch[S]) grow(g segment) *branch[S] {
 	case deep:
 		b.deep = c
 	case starred, masked:
-		c.place = len(b.globs)
-		b.globs = append(b.globs, c)
+		if b.globs == nil {
+			b.globs = new(globs[S])
+		}
+		b.globs.add(c)
 	}
 	b.children.add(c)
 	return c
@@ -159,11 +160,9 @@ func (b *branch[S]) prune() {
 		case deep:
 			p.deep = nil
 		case starred, masked:
-			last := len(p.globs) - 1
-			p.globs[b.place] = p.globs[last]
-			p.globs[b.place].place = b.place
-			p.globs[last] = nil
-			p.globs = p.globs[:last]
+			if p.globs.remove(b); p.globs.empty() {
+				p.globs = nil
+			}
 		}
 		b = p
 	}

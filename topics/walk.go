@@ -51,10 +51,8 @@ func (w walk[S]) take(b *branch[S], text string) walk[S] {
 	if b.whole != nil {
 		w = w.enter(b.whole)
 	}
-	for _, c := range b.globs {
-		if c.segment.match(text) {
-			w = w.enter(c)
-		}
+	if b.globs != nil {
+		w = w.takeGlobs(b.globs, text)
 	}
 	return w
 }

@@ -89,6 +89,8 @@ func brokerOptions(c *config.Config) broker.Options {
 			TransactionFrames:         l.TransactionFrames,
 			TransactionBytes:          l.TransactionBytes,
 			SubscriptionBytes:         l.SubscriptionBytes,
+			SlowPatterns:              l.SlowPatterns,
+			SlowPatternsPerUser:       l.SlowPatternsPerUser,
 			Unacknowledged:            l.Unacknowledged,
 			Outbox:                    l.Outbox,
 			Unauthenticated:           l.Unauthenticated,

@@ -98,6 +98,8 @@ type Limits struct {
 	TransactionFrames         int
 	TransactionBytes          int
 	SubscriptionBytes         int
+	SlowPatterns              int
+	SlowPatternsPerUser       int
 	Unacknowledged            int
 	Outbox                    int
 	ConnectDeadline           time.Duration

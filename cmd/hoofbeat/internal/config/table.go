@@ -64,6 +64,10 @@ func bind(c *Config) []Key {
 	t.size("limits.header_bytes", &c.Limits.HeaderBytes, 8*kib, 512, 16*mib, "All headers of one frame together.")
 	t.count("limits.subscriptions", &c.Limits.Subscriptions, 1000, 1_000_000, "Subscriptions of one session.")
 	t.size("limits.subscription_bytes", &c.Limits.SubscriptionBytes, 2*mib, kib, gib, "Memory that they take: ids, patterns, selectors.")
+	t.count("limits.slow_patterns", &c.Limits.SlowPatterns, 2500, 10_000_000,
+		"Different patterns of all sessions that every message to a new destination is compared with one by one: those with a segment like a?, a*b or *a*, with two segments like a* or *a, or with more than three wildcard segments.")
+	t.count("limits.slow_patterns_per_user", &c.Limits.SlowPatternsPerUser, 250, 10_000_000,
+		"The same of one user, or of the anonymous sessions of one address.")
 	t.count("limits.transactions", &c.Limits.Transactions, 16, 10_000, "Open transactions of one session.")
 	t.count("limits.transaction_frames", &c.Limits.TransactionFrames, 1000, 1_000_000, "Frames in one transaction.")
 	t.size("limits.transaction_bytes", &c.Limits.TransactionBytes, mib, kib, gib, "All open transactions of one session together.")
