@@ -1,0 +1,149 @@
+package checker
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// handed is a delivery of a queue message to one of its consumers.
+type handed struct {
+	id ID
+	u  *Subscription
+	d  *delivery
+}
+
+// done is what became of a delivery.
+type done struct {
+	u  *Subscription
+	id ID
+}
+
+// settling is when a delivery was answered, 0 if never.
+type settling struct {
+	said      time.Duration
+	confirmed time.Duration // the RECEIPT of an ACK
+}
+
+// queues judges what concerns all consumers of a queue together.
+func (j *judge) queues() {
+	var all []handed
+	autos := make(map[uint32][]*Subscription)
+	for _, u := range j.c.subs {
+		if j.c.queue[u.dest] && u.mode == Auto {
+			autos[u.dest] = append(autos[u.dest], u)
+		}
+		for i := range u.got {
+			d := &u.got[i]
+			if _, m := j.sent(d.id); j.c.queue[m.dest] {
+				all = append(all, handed{d.id, u, d})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b handed) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.d.at, b.d.at)) })
+	answers := j.answers()
+	got := make(map[int]*set)
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].id == all[0].id {
+			n++
+		}
+		j.repeated(all[:n], answers)
+		j.dropped(all[:n], answers)
+		id := all[0].id
+		if got[id.session()] == nil {
+			got[id.session()] = new(set)
+		}
+		got[id.session()].add(id.seq())
+		all = all[n:]
+	}
+	j.undelivered(got, autos)
+}
+
+// answers finds for each delivery its ACK or NACK.
+func (j *judge) answers() map[done]settling {
+	all := make(map[done]settling)
+	next := make(map[*Subscription]int) // the first delivery that no cumulative ACK has covered
+	for _, s := range j.c.sessions {
+		for i := range s.acks {
+			a := &s.acks[i]
+			said, confirmed := s.effective(a)
+			if said == 0 {
+				continue
+			}
+			if a.nack {
+				confirmed = 0
+			}
+			if a.sub.mode != Client {
+				if k := (done{a.sub, a.id}); all[k].confirmed == 0 {
+					all[k] = settling{said, confirmed}
+				}
+				continue
+			}
+			from := next[a.sub]
+			n := slices.IndexFunc(a.sub.got[from:], func(d delivery) bool { return d.id == a.id })
+			for _, d := range a.sub.got[from : from+n+1] {
+				all[done{a.sub, d.id}] = settling{said, confirmed}
+			}
+			next[a.sub] = from + n + 1
+		}
+	}
+	return all
+}
+
+// repeated judges that a message was delivered more than once.
+func (j *judge) repeated(list []handed, answers map[done]settling) {
+	for i, h := range list[1:] {
+		for _, e := range list[:i+1] {
+			if c := answers[done{e.u, e.id}].confirmed; c != 0 && c < h.d.at {
+				j.violation(Duplicate, h.id, h.u, h.d.at, "its ACK by "+e.u.s.who.String()+" was receipted at "+c.String())
+				break
+			} else if dest := j.c.sessions[h.id.session()].sends[h.id.seq()].dest; !h.d.redelivered && h.u.dest == dest {
+				j.violation(Duplicate, h.id, h.u, h.d.at, "without redelivered:true, after "+e.u.s.who.String()+" got it at "+e.d.at.String())
+				break
+			}
+		}
+	}
+}
+
+// dropped judges that all who got a message ended without an answer, and
+// nobody got it again.
+func (j *judge) dropped(list []handed, answers map[done]settling) {
+	id := list[0].id
+	s, m := j.sent(id)
+	drained := j.drained(m.dest)
+	effective, receipted := s.settled(m)
+	if drained == 0 || receipted == 0 || receipted > drained || j.forgotten(s, effective) {
+		return
+	}
+	for _, h := range list {
+		if h.u.mode == Auto || h.u.end == 0 || h.u.end >= drained || answers[done{h.u, id}].said != 0 {
+			return
+		}
+	}
+	last := list[len(list)-1]
+	j.violation(Lost, id, last.u, 0, "the consumer ended without an ACK, and nobody got it again")
+}
+
+// undelivered finds what no consumer got.
+func (j *judge) undelivered(got map[int]*set, autos map[uint32][]*Subscription) {
+	for _, s := range j.c.sessions {
+		mine := got[s.number]
+		for seq := range s.sends {
+			m := &s.sends[seq]
+			if !j.c.queue[m.dest] || mine != nil && mine.has(seq) {
+				continue
+			}
+			drained := j.drained(m.dest)
+			effective, receipted := s.settled(m)
+			if drained == 0 || receipted == 0 || receipted > drained || j.forgotten(s, effective) {
+				continue
+			}
+			onItsWay := func(u *Subscription) bool { return u.end != 0 && u.end > effective && u.end < drained }
+			if slices.ContainsFunc(autos[m.dest], onItsWay) {
+				continue
+			}
+			j.violation(Lost, newID(s.number, seq), nil, 0, "no consumer of the queue got it")
+		}
+	}
+}
