@@ -1,0 +1,206 @@
+//go:build unix
+
+package process
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+)
+
+// Options say what to start.
+type Options struct {
+	// Binary is the program. Default: [Binary].
+	Binary string
+	// Args are its arguments.
+	Args []string
+	// Env is its environment. Nothing of the test's own comes along. HOME is a
+	// new folder unless it is given.
+	Env []string
+	// Dir is its working directory. Default: that of the test.
+	Dir string
+	// Restartable makes [Serve] listen on a loopback address that no other test
+	// uses, so that nobody takes its ports before [Server.Restart].
+	Restartable bool
+}
+
+// Process is a running or finished program. Its methods may be called from
+// several goroutines.
+type Process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+	out  Output
+
+	mu    sync.Mutex
+	lines []map[string]any // the log, from standard error
+	err   strings.Builder  // standard error as it came
+}
+
+// Output collects what a process writes while others read it.
+type Output struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+// Write implements io.Writer.
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+// String returns what was written so far.
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// Start starts a process. It is killed with its test; if that has failed, what
+// it wrote is logged.
+func Start(t testing.TB, o Options) *Process {
+	t.Helper()
+	if o.Binary == "" {
+		o.Binary = Binary(t)
+	}
+	p := &Process{cmd: exec.Command(o.Binary, o.Args...), done: make(chan struct{})}
+	p.cmd.Env = append([]string{"HOME=" + t.TempDir()}, o.Env...)
+	p.cmd.Dir = o.Dir
+	p.cmd.Stdout = &p.out
+	p.cmd.SysProcAttr = diesWithUs()
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error)
+	go p.run(stderr, started)
+	if err := testkit.Receive(t, started); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // it may have ended
+		testkit.Receive(t, p.done)
+		if t.Failed() {
+			t.Logf("hoofbeat %s\nout: %s\nerr: %s", strings.Join(o.Args, " "), p.Stdout(), p.Stderr())
+		}
+	})
+	return p
+}
+
+// run keeps the thread that starts the process as long as it lives, because the
+// kernel ends the one with the other.
+func (p *Process) run(stderr io.Reader, started chan<- error) {
+	runtime.LockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	defer close(p.done)
+	p.read(stderr)
+	_ = p.cmd.Wait() // the exit code is in ProcessState
+}
+
+func (p *Process) read(stderr io.Reader) {
+	lines := bufio.NewScanner(stderr)
+	lines.Buffer(nil, 32<<20) // a dump of all goroutines is one line
+	for lines.Scan() {
+		var entry map[string]any
+		err := json.Unmarshal(lines.Bytes(), &entry)
+		p.mu.Lock()
+		fmt.Fprintln(&p.err, lines.Text())
+		if err == nil {
+			p.lines = append(p.lines, entry)
+		}
+		p.mu.Unlock()
+	}
+}
+
+// Stdout returns what it has written to standard output.
+func (p *Process) Stdout() string { return p.out.String() }
+
+// Stderr returns what it has written to standard error.
+func (p *Process) Stderr() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err.String()
+}
+
+// Log returns the entries of its log with a message.
+func (p *Process) Log(message string) []map[string]any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(p.lines), func(e map[string]any) bool { return e["msg"] != message })
+}
+
+// Logged waits for the nth entry with a message in the log, and returns it.
+func (p *Process) Logged(t testing.TB, message string, n int) map[string]any {
+	t.Helper()
+	brokertest.Eventually(t, "the log says "+message, func() bool {
+		select {
+		case <-p.done:
+			if len(p.Log(message)) < n {
+				t.Fatalf("hoofbeat has ended with %d before it logged %q\n%s", p.cmd.ProcessState.ExitCode(), message, p.Stderr())
+			}
+		default:
+		}
+		return len(p.Log(message)) >= n
+	})
+	return p.Log(message)[n-1]
+}
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Pid is its process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Exit waits for the end and checks the exit code.
+func (p *Process) Exit(t testing.TB, want int) {
+	t.Helper()
+	testkit.Receive(t, p.done)
+	if got := p.cmd.ProcessState.ExitCode(); got != want {
+		t.Errorf("exit code %d, want %d\n%s", got, want, p.Stderr())
+	}
+}
+
+// Signal sends a signal.
+func (p *Process) Signal(t testing.TB, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Kill is kill -9. It returns when the process is gone, frozen or not.
+func (p *Process) Kill(t testing.TB) {
+	t.Helper()
+	p.Signal(t, syscall.SIGKILL)
+	testkit.Receive(t, p.done)
+}
+
+// Stop is SIGTERM. It returns when the process has ended, and checks that it has
+// ended well.
+func (p *Process) Stop(t testing.TB) {
+	t.Helper()
+	p.Signal(t, syscall.SIGTERM)
+	p.Exit(t, 0)
+}
+
+// Freeze stops all its threads. Its sockets stay open, and nobody answers.
+func (p *Process) Freeze(t testing.TB) { t.Helper(); p.Signal(t, syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (p *Process) Thaw(t testing.TB) { t.Helper(); p.Signal(t, syscall.SIGCONT) }

@@ -1,0 +1,79 @@
+//go:build unix
+
+package process
+
+import (
+	"net"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+)
+
+// Server is `hoofbeat serve` that is ready.
+type Server struct {
+	*Process
+	// URL is the WebSocket endpoint, ws://…; Admin the admin API, http://…; TCP the
+	// STOMP listener, as the log names it. One that is off is empty.
+	URL, Admin, TCP string
+	// Addresses are those of the listeners listen, admin and tcp, host:port.
+	Addresses map[string]string
+
+	o Options
+}
+
+// Serve starts a broker on ports of its own, unless o says which, and waits until
+// it is ready. The Args of o come after `serve`.
+func Serve(t testing.TB, o Options) *Server {
+	t.Helper()
+	host := "127.0.0.1"
+	if o.Restartable {
+		host = testkit.Loopback()
+	}
+	free := net.JoinHostPort(host, "0")
+	return serve(t, o, []string{"HOOFBEAT_LISTEN=" + free, "HOOFBEAT_ADMIN=" + free, "HOOFBEAT_TCP=" + free})
+}
+
+func serve(t testing.TB, o Options, listen []string) *Server {
+	t.Helper()
+	started := o
+	started.Env = append(listen, o.Env...)
+	started.Args = append([]string{"serve"}, o.Args...)
+	s := &Server{Process: Start(t, started), Addresses: make(map[string]string), o: o}
+	s.Logged(t, "ready", 1)
+	for _, e := range s.Log("listening") {
+		url, _ := e["url"].(string)
+		name, _ := e["listener"].(string)
+		s.Addresses[name], _ = e["address"].(string)
+		switch name {
+		case "listen":
+			s.URL = url
+		case "admin":
+			s.Admin = url
+		case "tcp":
+			s.TCP = url
+		}
+	}
+	return s
+}
+
+// Restart starts the broker again, which must have ended, with the same options
+// and at the same addresses. It must be Restartable: another program could take the
+// ports of 127.0.0.1 meanwhile.
+func (s *Server) Restart(t testing.TB) *Server {
+	t.Helper()
+	if !s.o.Restartable {
+		t.Fatal("the server was not started as Restartable")
+	}
+	select {
+	case <-s.Done():
+	default:
+		t.Fatal("the server is still running")
+	}
+	var listen []string
+	for name, variable := range map[string]string{"listen": "HOOFBEAT_LISTEN", "admin": "HOOFBEAT_ADMIN", "tcp": "HOOFBEAT_TCP"} {
+		if address := s.Addresses[name]; address != "" {
+			listen = append(listen, variable+"="+address)
+		}
+	}
+	return serve(t, s.o, listen)
+}
