@@ -317,22 +317,22 @@ func TestAdminTicketsAndRevocation(t *testing.T) {
 	file := write(t, "users.yaml", user(t, "ann", "one"))
 	s := serve(t, []string{"HOOFBEAT_AUTH_USERS_FILE=" + file, "HOOFBEAT_ADMIN_TOKEN=" + testToken})
 	env := []string{"HOOFBEAT_ADMIN_URL=" + s.admin, "HOOFBEAT_ADMIN_TOKEN=" + testToken}
-	ticket := strings.TrimSpace(run(t, 0, env, "ticket", "--user", "ann", "--role", "writer").out.String())
+	ticket := strings.TrimSpace(run(t, 0, env, "ticket", "--user", "ann", "--role", "writer").Stdout())
 	conn := connectAs(t, "ann", s.url+"?ticket="+ticket, client.Options{})
 	refused(t, 401, s.url+"?ticket="+ticket, client.Options{})
 	first := connectAs(t, "ann", s.url, client.Options{Login: "ann", Passcode: "one"})
 
 	// S-11: a changed passcode takes the unused tickets with it.
-	unused := strings.TrimSpace(run(t, 0, env, "ticket", "--user", "ann").out.String())
+	unused := strings.TrimSpace(run(t, 0, env, "ticket", "--user", "ann").Stdout())
 	if err := os.WriteFile(file, []byte(user(t, "ann", "two")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.signal(t, syscall.SIGHUP)
-	s.logged(t, "reloaded", 1)
+	s.Signal(t, syscall.SIGHUP)
+	s.Logged(t, "reloaded", 1)
 	refused(t, 401, s.url+"?ticket="+unused, client.Options{})
 
 	// A revocation ends what is open.
-	unused = strings.TrimSpace(run(t, 0, env, "ticket", "--user", "ann").out.String())
+	unused = strings.TrimSpace(run(t, 0, env, "ticket", "--user", "ann").Stdout())
 	if status := s.call(t, "POST", "/api/v1/revocations", `{"user":"ann"}`, nil); status/100 != 2 {
 		t.Fatalf("revocation: HTTP %d", status)
 	}
@@ -439,15 +439,15 @@ auth:
 	connectAs(t, "ann", s.url, client.Options{Header: page})
 	fails(s.url, client.Options{Header: http.Header{"Origin": {"https://evil.example"}, "Cookie": page["Cookie"]}})
 	got := run(t, 0, []string{"HOOFBEAT_ADMIN_URL=" + s.admin, "HOOFBEAT_ADMIN_TOKEN=" + secrets["admin token"]}, "ticket", "--user", "dora")
-	secrets["ticket of the admin API"] = strings.TrimSpace(got.out.String())
+	secrets["ticket of the admin API"] = strings.TrimSpace(got.Stdout())
 	connectAs(t, "dora", s.url+"?ticket="+secrets["ticket of the admin API"], client.Options{})
 	fails(s.url+"?ticket="+secrets["ticket of the admin API"], client.Options{})
-	s.signal(t, syscall.SIGHUP)
-	s.logged(t, "reloaded", 1)
-	s.signal(t, syscall.SIGUSR1)
-	s.logged(t, "goroutines", 1)
-	s.signal(t, syscall.SIGTERM)
-	s.exit(t, 0)
+	s.Signal(t, syscall.SIGHUP)
+	s.Logged(t, "reloaded", 1)
+	s.Signal(t, syscall.SIGUSR1)
+	s.Logged(t, "goroutines", 1)
+	s.Signal(t, syscall.SIGTERM)
+	s.Exit(t, 0)
 
 	p.mu.Lock()
 	for i, text := range p.secrets {
@@ -458,14 +458,14 @@ auth:
 		if len(text) < 16 {
 			t.Errorf("%s: %q is no secret to look for", name, text)
 		}
-		for place, seen := range map[string]string{"standard error": s.stderr(), "standard output": s.out.String(), "an answer": answers.String()} {
+		for place, seen := range map[string]string{"standard error": s.Stderr(), "standard output": s.Stdout(), "an answer": answers.String()} {
 			if strings.Contains(seen, text) {
 				t.Errorf("the %s is in %s", name, place)
 			}
 		}
 	}
-	if len(s.log("authentication refused")) < 3 || !strings.Contains(answers.String(), "invalid_ticket") {
-		t.Errorf("the log and the answers have nothing to hide secrets in:\n%s\n%s", s.stderr(), answers.String())
+	if len(s.Log("authentication refused")) < 3 || !strings.Contains(answers.String(), "invalid_ticket") {
+		t.Errorf("the log and the answers have nothing to hide secrets in:\n%s\n%s", s.Stderr(), answers.String())
 	}
 }
 

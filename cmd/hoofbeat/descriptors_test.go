@@ -15,18 +15,19 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/process"
 )
 
 // withFiles makes the processes of a test run with so few open files.
 func withFiles(t *testing.T, n int) {
 	t.Helper()
-	real, script := binary, filepath.Join(t.TempDir(), "limited")
+	real, script := process.Binary(t), filepath.Join(t.TempDir(), "limited")
 	text := fmt.Sprintf("#!/bin/sh\nulimit -n %d || exit 1\nexec '%s' \"$@\"\n", n, real)
 	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	binary = script
-	t.Cleanup(func() { binary = real })
+	program = script
+	t.Cleanup(func() { program = "" })
 }
 
 // dialFrom connects from one of the addresses of this machine.
@@ -111,7 +112,7 @@ func TestIdleConnectionsShutNobodyOut(t *testing.T) {
 			if st := s.stats(t); st.Sessions != 1 {
 				t.Errorf("%d sessions", st.Sessions)
 			}
-			if len(s.log("a default is lower here, since this process may open few files")) == 0 {
+			if len(s.Log("a default is lower here, since this process may open few files")) == 0 {
 				t.Error("the log does not tell of the lower limits")
 			}
 		})

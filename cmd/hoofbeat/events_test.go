@@ -136,9 +136,9 @@ func TestTheApplicationHearsOfTheWait(t *testing.T) {
 			t.Errorf("event %d: %+v, want %+v", i, got, want)
 		}
 	}
-	s.logged(t, "events of waits are not taken, and are sent again", 1)
-	s.logged(t, "events of waits are taken again", 1)
-	if strings.Contains(s.stderr(), webhookSecret) {
+	s.Logged(t, "events of waits are not taken, and are sent again", 1)
+	s.Logged(t, "events of waits are taken again", 1)
+	if strings.Contains(s.Stderr(), webhookSecret) {
 		t.Error("the secret is in the log")
 	}
 	// What is heard of nobody is no reason not to end.
@@ -146,9 +146,9 @@ func TestTheApplicationHearsOfTheWait(t *testing.T) {
 	if ok, _ := newWaiter(t, connectAs(t, "ann", s.url, client.Options{Login: "ann"})).register(t, id); !ok {
 		t.Error("not registered again")
 	}
-	s.signal(t, syscall.SIGTERM)
-	s.exit(t, 0)
-	if n := len(s.log("events of waits were not taken before the end and are lost")); n != 1 {
+	s.Signal(t, syscall.SIGTERM)
+	s.Exit(t, 0)
+	if n := len(s.Log("events of waits were not taken before the end and are lost")); n != 1 {
 		t.Errorf("the log says %d times that events are lost", n)
 	}
 }

@@ -259,8 +259,8 @@ auth:
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, text := range p.secrets {
-		if strings.Contains(s.stderr(), text) {
-			t.Errorf("a secret is in the log: %s", s.stderr())
+		if strings.Contains(s.Stderr(), text) {
+			t.Errorf("a secret is in the log: %s", s.Stderr())
 		}
 	}
 }
@@ -285,8 +285,8 @@ auth:
 	s := d.leadTo(serve(t, nil, "-c", conf))
 	_, ann := login(t, s)
 	becomes(t, s.web()+"/data/mail", ann, mail("ann", 0))
-	s.signal(t, syscall.SIGTERM)
-	s.exit(t, 0)
+	s.Signal(t, syscall.SIGTERM)
+	s.Exit(t, 0)
 	before := site.answered()
 	s = serve(t, nil, "-c", conf)
 	brokertest.Eventually(t, "the resource is asked again", func() bool { return site.answered() > before })

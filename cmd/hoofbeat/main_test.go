@@ -20,6 +20,6 @@ func TestExitCodes(t *testing.T) {
 	run(t, 3, env, "pub", "/topic/a", "hello")
 
 	sub := s.sub(t, env, "/topic/a")
-	sub.signal(t, os.Interrupt)
-	sub.exit(t, 0)
+	sub.Signal(t, os.Interrupt)
+	sub.Exit(t, 0)
 }

@@ -21,8 +21,8 @@ func TestIssuersShareNoNames(t *testing.T) {
 		return fmt.Sprintf("    - {issuer: %q, audience: hoofbeat%s}\n", p.URL, more)
 	}
 	ambiguous := write(t, "ambiguous.yaml", "auth:\n  jwt:\n"+jwt(one, "")+jwt(two, ""))
-	if check := run(t, 2, nil, "config", "check", "-c", ambiguous); !strings.Contains(check.stderr(), "auth.jwt[1]: its users and those of auth.jwt[0] could have the same names") {
-		t.Errorf("config check of two issuers: %s", check.stderr())
+	if check := run(t, 2, nil, "config", "check", "-c", ambiguous); !strings.Contains(check.Stderr(), "auth.jwt[1]: its users and those of auth.jwt[0] could have the same names") {
+		t.Errorf("config check of two issuers: %s", check.Stderr())
 	}
 	secret := strings.Repeat("k", 32)
 	s := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_SIGNED=true", "HOOFBEAT_AUTH_TICKETS_SECRET=" + secret}, "-c", write(t, "hoofbeat.yaml",

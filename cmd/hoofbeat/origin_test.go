@@ -73,13 +73,13 @@ func TestDNSRebindingIntoDevelopmentMode(t *testing.T) {
 	if status, _ := pretend(t, "GET", s.web()+"/livez", evil, ""); status != 200 {
 		t.Errorf("/livez: HTTP %d", status)
 	}
-	if record := s.logged(t, "host not allowed", 1); record["host"] != evil {
+	if record := s.Logged(t, "host not allowed", 1); record["host"] != evil {
 		t.Errorf("logged %v", record)
 	}
-	if record := s.logged(t, "origin not allowed", 1); record["origin"] != "http://"+evil || record["key"] != "websocket.origins" {
+	if record := s.Logged(t, "origin not allowed", 1); record["origin"] != "http://"+evil || record["key"] != "websocket.origins" {
 		t.Errorf("logged %v", record)
 	}
-	if record := s.logged(t, "ready", 1); !strings.Contains(record["origins"].(string), "localhost") {
+	if record := s.Logged(t, "ready", 1); !strings.Contains(record["origins"].(string), "localhost") {
 		t.Errorf("logged %v", record)
 	}
 
@@ -116,5 +116,5 @@ func TestOwnHostBesideOrigins(t *testing.T) {
 	if status, body := pretend(t, "GET", s.web()+"/ws", "broker.example", "http://broker.example", upgradeHeaders...); status != 101 {
 		t.Errorf("another name: HTTP %d %s", status, body)
 	}
-	s.logged(t, "origin not allowed", 1)
+	s.Logged(t, "origin not allowed", 1)
 }

@@ -62,12 +62,12 @@ func TestReloadChangesWhoMayPoll(t *testing.T) {
 		}
 	}
 	check("before the reload", old, next)
-	if record := s.logged(t, "origin not allowed", 1); record["origin"] != next || record["key"] != "websocket.origins" {
+	if record := s.Logged(t, "origin not allowed", 1); record["origin"] != next || record["key"] != "websocket.origins" {
 		t.Errorf("logged %v", record)
 	}
 	say(next)
-	s.signal(t, syscall.SIGHUP)
-	s.logged(t, "reloaded", 1)
+	s.Signal(t, syscall.SIGHUP)
+	s.Logged(t, "reloaded", 1)
 	check("after the reload", next, old)
 }
 
@@ -104,7 +104,7 @@ func TestChromiumPagePollsWithATicket(t *testing.T) {
 	if n := s.stats(t).Sessions; n != 0 {
 		t.Errorf("%d sessions were opened", n)
 	}
-	if record := s.logged(t, "origin not allowed", 1); record["origin"] != foreign {
+	if record := s.Logged(t, "origin not allowed", 1); record["origin"] != foreign {
 		t.Errorf("logged %v", record)
 	}
 	status, body := poll(t, s, id, nil)

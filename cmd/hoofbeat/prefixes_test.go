@@ -12,11 +12,12 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/process"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // pageOf runs testdata/prefixes.mjs, which ends with its test.
-func pageOf(t *testing.T, s *server, subscribe map[string]string, send ...string) *output {
+func pageOf(t *testing.T, s *server, subscribe map[string]string, send ...string) *process.Output {
 	t.Helper()
 	node := needs(t, "node", "apt-get install nodejs npm")
 	for _, module := range []string{"@stomp/stompjs", "ws"} {
@@ -28,7 +29,7 @@ func pageOf(t *testing.T, s *server, subscribe map[string]string, send ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := new(output)
+	out := new(process.Output)
 	cmd := exec.Command(node, "testdata/prefixes.mjs", string(argument))
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
@@ -47,7 +48,7 @@ func pageOf(t *testing.T, s *server, subscribe map[string]string, send ...string
 }
 
 // wantLines waits until these lines are there, in any order, and no others.
-func wantLines(t *testing.T, out *output, want ...string) {
+func wantLines(t *testing.T, out *process.Output, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	lines := func() []string { return slices.Sorted(strings.Lines(out.String())) }
@@ -107,8 +108,8 @@ func TestSpringTakesAnyPrefix(t *testing.T) {
 		"--destinations-app=/topic":        `prefix "/topic" is given twice`,
 		"--queues-transient=/jobs/*-user*": `"/jobs/*-user*" is not accepted`,
 	} {
-		if p := run(t, 2, nil, "config", "check", args); !strings.Contains(p.stderr(), want) {
-			t.Errorf("config check %s: %q, want %q", args, p.stderr(), want)
+		if p := run(t, 2, nil, "config", "check", args); !strings.Contains(p.Stderr(), want) {
+			t.Errorf("config check %s: %q, want %q", args, p.Stderr(), want)
 		}
 	}
 	run(t, 0, nil, "config", "check", "--destinations-queue=/queue,/jobs", "--queues-transient=/jobs/*-user*")

@@ -3,189 +3,48 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
-	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/process"
 )
 
-// binary is hoofbeat as it is built for this run of the tests.
-var binary string
+func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "hoofbeat")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "hoofbeat")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
-
-// process is a running or finished hoofbeat.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	out  output
-
-	mu    sync.Mutex
-	lines []map[string]any // the log, from standard error
-	err   strings.Builder  // standard error as it came
-}
-
-// output collects what a process writes while others read it.
-type output struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
+// program is what start and serve run, if it is not the built binary.
+var program string
 
 // start starts hoofbeat with nothing of this process's environment but HOME,
 // which is a new folder, and env. It is killed with its test.
-func start(t *testing.T, env []string, args ...string) *process {
+func start(t *testing.T, env []string, args ...string) *process.Process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, args...), done: make(chan struct{})}
-	p.cmd.Env = append([]string{"HOME=" + t.TempDir()}, env...)
-	p.cmd.Stdout = &p.out
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		p.read(stderr)
-		_ = p.cmd.Wait() // the exit code is in ProcessState
-	}()
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
-		testkit.Receive(t, p.done)
-		if t.Failed() {
-			t.Logf("hoofbeat %s\nout: %s\nerr: %s", strings.Join(args, " "), p.out.String(), p.stderr())
-		}
-	})
-	return p
-}
-
-func (p *process) read(stderr io.Reader) {
-	lines := bufio.NewScanner(stderr)
-	lines.Buffer(nil, 32<<20) // a dump of all goroutines is one line
-	for lines.Scan() {
-		var entry map[string]any
-		err := json.Unmarshal(lines.Bytes(), &entry)
-		p.mu.Lock()
-		fmt.Fprintln(&p.err, lines.Text())
-		if err == nil {
-			p.lines = append(p.lines, entry)
-		}
-		p.mu.Unlock()
-	}
-}
-
-func (p *process) stderr() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.err.String()
-}
-
-// log returns the entries with a message.
-func (p *process) log(message string) []map[string]any {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(p.lines), func(e map[string]any) bool { return e["msg"] != message })
-}
-
-// exit waits for the end and checks the exit code.
-func (p *process) exit(t *testing.T, want int) {
-	t.Helper()
-	select {
-	case <-p.done:
-	case <-time.After(time.Minute):
-		t.Fatalf("hoofbeat has not ended")
-	}
-	if got := p.cmd.ProcessState.ExitCode(); got != want {
-		t.Errorf("exit code %d, want %d\n%s", got, want, p.stderr())
-	}
-}
-
-func (p *process) signal(t *testing.T, s os.Signal) {
-	t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// logged waits for the nth entry with a message in the log, and returns it.
-func (p *process) logged(t *testing.T, message string, n int) map[string]any {
-	t.Helper()
-	brokertest.Eventually(t, "the log says "+message, func() bool {
-		select {
-		case <-p.done:
-			t.Fatalf("hoofbeat has ended with %d before it logged %q\n%s", p.cmd.ProcessState.ExitCode(), message, p.stderr())
-		default:
-		}
-		return len(p.log(message)) >= n
-	})
-	return p.log(message)[n-1]
+	return process.Start(t, process.Options{Binary: program, Env: env, Args: args})
 }
 
 // server is `hoofbeat serve` that is ready.
 type server struct {
-	*process
+	*process.Server
 	url, admin, tcp string
 }
 
 // serve starts a broker on ports of its own and waits until it is ready.
 func serve(t *testing.T, env []string, args ...string) *server {
 	t.Helper()
-	env = append([]string{"HOOFBEAT_LISTEN=127.0.0.1:0", "HOOFBEAT_ADMIN=127.0.0.1:0", "HOOFBEAT_TCP=127.0.0.1:0"}, env...)
-	s := &server{process: start(t, env, append([]string{"serve"}, args...)...)}
-	s.logged(t, "ready", 1)
-	for _, e := range s.log("listening") {
-		url, _ := e["url"].(string)
-		switch e["listener"] {
-		case "listen":
-			s.url = url
-		case "admin":
-			s.admin = url
-		case "tcp":
-			s.tcp = url
-		}
-	}
-	return s
+	return serveWith(t, process.Options{Binary: program, Env: env, Args: args})
+}
+
+func serveWith(t *testing.T, o process.Options) *server {
+	t.Helper()
+	s := process.Serve(t, o)
+	return &server{s, s.URL, s.Admin, s.TCP}
 }
 
 // web is the HTTP address of the public listener.
@@ -194,14 +53,14 @@ func (s *server) web() string {
 }
 
 // sub starts `hoofbeat sub` and waits until it is subscribed.
-func (s *server) sub(t *testing.T, env []string, args ...string) *process {
+func (s *server) sub(t *testing.T, env []string, args ...string) *process.Process {
 	t.Helper()
 	before := s.stats(t).Subscriptions
 	p := start(t, env, append([]string{"sub"}, args...)...)
 	brokertest.Eventually(t, "sub subscribes", func() bool {
 		select {
-		case <-p.done:
-			t.Fatalf("sub has ended: %s", p.stderr())
+		case <-p.Done():
+			t.Fatalf("sub has ended: %s", p.Stderr())
 		default:
 		}
 		return s.stats(t).Subscriptions > before
@@ -222,7 +81,7 @@ func (s *server) stats(t *testing.T) (st stats) {
 // token is the bearer token of the admin API.
 func (s *server) token(t *testing.T) string {
 	t.Helper()
-	for _, e := range s.log("listening") {
+	for _, e := range s.Log("listening") {
 		if path, ok := e["token_file"].(string); ok {
 			data, err := os.ReadFile(path)
 			if err != nil {
@@ -261,10 +120,10 @@ func (s *server) call(t *testing.T, method, path, body string, answer any) (stat
 }
 
 // run runs a client command to its end.
-func run(t *testing.T, code int, env []string, args ...string) *process {
+func run(t *testing.T, code int, env []string, args ...string) *process.Process {
 	t.Helper()
 	p := start(t, env, args...)
-	p.exit(t, code)
+	p.Exit(t, code)
 	return p
 }
 
@@ -281,7 +140,7 @@ func write(t *testing.T, name, text string) string {
 // user returns an entry for the users file, with the role writer.
 func user(t *testing.T, name, passcode string) string {
 	t.Helper()
-	cmd := exec.Command(binary, "passwd", name, "--role", "writer")
+	cmd := exec.Command(process.Binary(t), "passwd", name, "--role", "writer")
 	cmd.Stdin = strings.NewReader(passcode + "\n")
 	out, err := cmd.Output()
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
-	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/process"
 )
 
 // The first minute of a newcomer: serve, sub, pub.
@@ -30,14 +30,14 @@ func TestFirstMinute(t *testing.T) {
 	sub := s.sub(t, []string{"HOOFBEAT_URL=" + s.url}, "/topic/greetings")
 	run(t, 0, nil, "pub", "-u", s.url, "/topic/greetings", "hello")
 	run(t, 0, nil, "pub", "-u", s.tcp, "/topic/greetings", "world")
-	brokertest.Eventually(t, "both are printed", func() bool { return sub.out.String() == "hello\nworld\n" })
-	sub.signal(t, os.Interrupt)
-	sub.exit(t, 0)
+	brokertest.Eventually(t, "both are printed", func() bool { return sub.Stdout() == "hello\nworld\n" })
+	sub.Signal(t, os.Interrupt)
+	sub.Exit(t, 0)
 
-	if len(s.log("development mode: nothing says who may connect, so everybody on this machine may, and a login is taken at its word")) != 1 {
+	if len(s.Log("development mode: nothing says who may connect, so everybody on this machine may, and a login is taken at its word")) != 1 {
 		t.Error("development mode is not logged")
 	}
-	if v, _ := s.log("starting")[0]["version"].(string); !strings.HasPrefix(v, "hoofbeat ") {
+	if v, _ := s.Log("starting")[0]["version"].(string); !strings.HasPrefix(v, "hoofbeat ") {
 		t.Errorf("version %q in the start line", v)
 	}
 	// A login is taken at its word: ann gets what is for ann.
@@ -45,7 +45,7 @@ func TestFirstMinute(t *testing.T) {
 	if code := s.call(t, "POST", "/api/v1/users/ann/messages", `{"destination":"/queue/x","body":"for ann"}`, nil); code/100 != 2 {
 		t.Errorf("HTTP %d", code)
 	}
-	brokertest.Eventually(t, "ann gets it", func() bool { return ann.out.String() == "for ann\n" })
+	brokertest.Eventually(t, "ann gets it", func() bool { return ann.Stdout() == "for ann\n" })
 }
 
 func TestPublicListener(t *testing.T) {
@@ -71,7 +71,7 @@ func TestPublicListener(t *testing.T) {
 	if status, _ := get(t, s.admin+"/api/v1/stats"); status != http.StatusUnauthorized {
 		t.Errorf("the admin API without its token: HTTP %d", status)
 	}
-	if strings.Contains(s.stderr(), s.token(t)) {
+	if strings.Contains(s.Stderr(), s.token(t)) {
 		t.Error("the admin token is in the log")
 	}
 }
@@ -79,14 +79,14 @@ func TestPublicListener(t *testing.T) {
 func TestTerminationDrains(t *testing.T) {
 	s := serve(t, nil)
 	sub := s.sub(t, nil, "-u", s.url, "/topic/a")
-	s.signal(t, syscall.SIGTERM)
-	sub.exit(t, 1)
-	if text := sub.stderr(); !strings.Contains(text, "code 1012: draining") {
+	s.Signal(t, syscall.SIGTERM)
+	sub.Exit(t, 1)
+	if text := sub.Stderr(); !strings.Contains(text, "code 1012: draining") {
 		t.Errorf("the subscriber is told %q", text)
 	}
-	s.exit(t, 0)
-	if len(s.log("stopping")) != 1 || len(s.log("stopped")) != 1 {
-		t.Errorf("log\n%s", s.stderr())
+	s.Exit(t, 0)
+	if len(s.Log("stopping")) != 1 || len(s.Log("stopped")) != 1 {
+		t.Errorf("log\n%s", s.Stderr())
 	}
 }
 
@@ -103,28 +103,27 @@ func TestSecondSignalEndsNow(t *testing.T) {
 		defer nc.Close()
 	}
 	brokertest.Eventually(t, "all are in", func() bool { return s.stats(t).Sockets == clients })
-	s.signal(t, syscall.SIGTERM)
-	s.logged(t, "draining", 1)
+	s.Signal(t, syscall.SIGTERM)
+	s.Logged(t, "draining", 1)
 	if status, body := get(t, s.web()+"/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz while draining: HTTP %d %s", status, body)
 	}
 	select {
-	case <-s.done:
+	case <-s.Done():
 		t.Error("the first signal has ended it")
 	default:
 	}
-	s.signal(t, syscall.SIGTERM)
-	s.exit(t, 0)
+	s.Signal(t, syscall.SIGTERM)
+	s.Exit(t, 0)
 }
 
 func TestKilledAndStartedAgain(t *testing.T) {
-	s := serve(t, []string{"HOOFBEAT_LISTEN=" + net.JoinHostPort(testkit.Loopback(), "0")}) // nobody takes the port meanwhile
-	address := strings.TrimSuffix(strings.TrimPrefix(s.url, "ws://"), "/ws")
+	s := serveWith(t, process.Options{Restartable: true})
 	sub := s.sub(t, nil, "-u", s.url, "/topic/a")
-	s.signal(t, os.Kill)
-	sub.exit(t, 1)
-	again := serve(t, []string{"HOOFBEAT_LISTEN=" + address})
-	run(t, 0, nil, "pub", "-u", again.url, "/topic/a", "b")
+	s.Kill(t)
+	sub.Exit(t, 1)
+	again := s.Restart(t)
+	run(t, 0, nil, "pub", "-u", again.URL, "/topic/a", "b")
 }
 
 func TestStartErrors(t *testing.T) {
@@ -154,13 +153,13 @@ func TestStartErrors(t *testing.T) {
 		{2, nil, []string{"--bogus"}, "See hoofbeat serve --help"},
 	} {
 		p := run(t, c.code, c.env, append([]string{"serve"}, c.args...)...)
-		if !strings.Contains(p.stderr(), c.want) {
-			t.Errorf("serve %v %v: %q, want %q", c.env, c.args, p.stderr(), c.want)
+		if !strings.Contains(p.Stderr(), c.want) {
+			t.Errorf("serve %v %v: %q, want %q", c.env, c.args, p.Stderr(), c.want)
 		}
 	}
 	check := run(t, 2, nil, "config", "check", "-c", bad)
-	if !strings.Contains(check.stderr(), "bad.yaml:3: rules: ") {
-		t.Errorf("config check: %s", check.stderr())
+	if !strings.Contains(check.Stderr(), "bad.yaml:3: rules: ") {
+		t.Errorf("config check: %s", check.Stderr())
 	}
 }
 
@@ -175,8 +174,8 @@ func TestAnonymousBeyondLoopback(t *testing.T) {
 		t.Errorf("%d users, want none: a login without a check is nobody's", users.Total)
 	}
 	// And the guarded rules are in force.
-	if p := run(t, 3, nil, "pub", "-u", url, "/topic/a", "b"); !strings.Contains(p.stderr(), "not allowed to send") {
-		t.Errorf("pub: %s", p.stderr())
+	if p := run(t, 3, nil, "pub", "-u", url, "/topic/a", "b"); !strings.Contains(p.Stderr(), "not allowed to send") {
+		t.Errorf("pub: %s", p.Stderr())
 	}
 }
 
@@ -197,25 +196,25 @@ func TestUsersAndReload(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s.signal(t, syscall.SIGHUP)
-		s.logged(t, "reloaded", n)
+		s.Signal(t, syscall.SIGHUP)
+		s.Logged(t, "reloaded", n)
 	}
 	reload(1, user(t, "bob", "two"))
 	run(t, 3, login("ann", "one"), "pub", "/topic/a", "b")
 	run(t, 0, login("bob", "two"), "pub", "/topic/a", "b")
 	reload(2, "- nonsense")
-	s.logged(t, "reload: the old users stay", 1)
+	s.Logged(t, "reload: the old users stay", 1)
 	run(t, 0, login("bob", "two"), "pub", "/topic/a", "b")
 
 	// A key that needs a restart is named, one that does not is in force.
 	if err := os.WriteFile(conf, []byte("auth: {users: {file: "+file+"}}\nlimits: {subscriptions: 7}\nnode: other\nlog: {level: debug}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.signal(t, syscall.SIGHUP)
-	if keys := s.logged(t, "reload: some changes need a restart", 1)["keys"]; keys != "node" {
+	s.Signal(t, syscall.SIGHUP)
+	if keys := s.Logged(t, "reload: some changes need a restart", 1)["keys"]; keys != "node" {
 		t.Errorf("keys %q", keys)
 	}
-	if e := s.log("reloaded")[2]; e["log_level"] != "DEBUG" || e["changed"] != "limits.subscriptions log.level rules" {
+	if e := s.Log("reloaded")[2]; e["log_level"] != "DEBUG" || e["changed"] != "limits.subscriptions log.level rules" {
 		t.Errorf("reloaded: %v", e)
 	}
 	run(t, 3, login("bob", "two"), "pub", "/topic/a", "b") // the rule that allowed it is gone
@@ -223,17 +222,17 @@ func TestUsersAndReload(t *testing.T) {
 	if err := os.WriteFile(conf, []byte("listenn: x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.signal(t, syscall.SIGHUP)
-	s.logged(t, "reload: the configuration is wrong, everything stays as it is", 1)
-	if strings.Contains(s.stderr(), "$2a$") {
+	s.Signal(t, syscall.SIGHUP)
+	s.Logged(t, "reload: the configuration is wrong, everything stays as it is", 1)
+	if strings.Contains(s.Stderr(), "$2a$") {
 		t.Error("a hash is in the log")
 	}
 }
 
 func TestGoroutineDump(t *testing.T) {
 	s := serve(t, nil)
-	s.signal(t, syscall.SIGUSR1)
-	if stacks, _ := s.logged(t, "goroutines", 1)["stacks"].(string); !strings.Contains(stacks, "broker.(*sweeper).run") {
+	s.Signal(t, syscall.SIGUSR1)
+	if stacks, _ := s.Logged(t, "goroutines", 1)["stacks"].(string); !strings.Contains(stacks, "broker.(*sweeper).run") {
 		t.Errorf("stacks %.200q", stacks)
 	}
 }
@@ -250,20 +249,20 @@ func TestTLS(t *testing.T) {
 	sub := s.sub(t, trust, "-u", s.url, "/topic/a")
 	run(t, 0, trust, "pub", "-u", s.tcp, "/topic/a", "b")
 	run(t, 1, nil, "pub", "-u", s.url, "/topic/a", "untrusted")
-	brokertest.Eventually(t, "the message is printed", func() bool { return sub.out.String() == "b\n" })
+	brokertest.Eventually(t, "the message is printed", func() bool { return sub.Stdout() == "b\n" })
 
 	// A new certificate is in force after SIGHUP; who is connected stays.
 	second := newCertificate(t, cert, key)
 	if got := served(t, s); got != first {
 		t.Error("another certificate before SIGHUP")
 	}
-	s.signal(t, syscall.SIGHUP)
-	s.logged(t, "reloaded", 1)
+	s.Signal(t, syscall.SIGHUP)
+	s.Logged(t, "reloaded", 1)
 	if got := served(t, s); got != second {
 		t.Error("the old certificate after SIGHUP")
 	}
 	run(t, 0, trust, "pub", "-u", s.url, "/topic/a", "c")
-	brokertest.Eventually(t, "the session lives on", func() bool { return sub.out.String() == "b\nc\n" })
+	brokertest.Eventually(t, "the session lives on", func() bool { return sub.Stdout() == "b\nc\n" })
 }
 
 func TestClientCertificates(t *testing.T) {
@@ -351,9 +350,9 @@ func TestNotifySocket(t *testing.T) {
 		}
 	}
 	expect("READY=1")
-	s.signal(t, syscall.SIGTERM)
+	s.Signal(t, syscall.SIGTERM)
 	expect("STOPPING=1")
-	s.exit(t, 0)
+	s.Exit(t, 0)
 	if info, err := os.Stat(filepath.Join(state, "admin-token")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("token file: %v, %v", info, err)
 	}
@@ -397,8 +396,8 @@ func TestProfiles(t *testing.T) {
 func TestDrainDelayOfTheBinary(t *testing.T) {
 	s := serve(t, []string{"HOOFBEAT_DRAIN_DELAY=1h"})
 	sub := s.sub(t, nil, "-u", s.url, "/topic/a")
-	s.signal(t, syscall.SIGTERM)
-	s.logged(t, "no longer ready", 1)
+	s.Signal(t, syscall.SIGTERM)
+	s.Logged(t, "no longer ready", 1)
 	if status, body := get(t, s.web()+"/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz during the delay: HTTP %d %s", status, body)
 	}
@@ -406,21 +405,21 @@ func TestDrainDelayOfTheBinary(t *testing.T) {
 		t.Errorf("/livez during the delay: HTTP %d", status)
 	}
 	run(t, 0, nil, "pub", "-u", s.url, "/topic/a", "still here") // a new session
-	s.signal(t, syscall.SIGTERM)
-	sub.exit(t, 1)
-	if text := sub.out.String(); !strings.Contains(text, "still here") {
+	s.Signal(t, syscall.SIGTERM)
+	sub.Exit(t, 1)
+	if text := sub.Stdout(); !strings.Contains(text, "still here") {
 		t.Errorf("the subscriber received %q", text)
 	}
-	s.exit(t, 0)
+	s.Exit(t, 0)
 }
 
 func TestDiscardedQueuesAreLogged(t *testing.T) {
 	s := serve(t, nil)
 	run(t, 0, nil, "pub", "-u", s.url, "/queue/jobs", "lost")
-	s.signal(t, syscall.SIGTERM)
-	s.exit(t, 0)
-	if found := s.log("queue discarded: its messages were in memory only"); len(found) != 1 || !strings.Contains(s.stderr(), "/queue/jobs") {
-		t.Errorf("log\n%s", s.stderr())
+	s.Signal(t, syscall.SIGTERM)
+	s.Exit(t, 0)
+	if found := s.Log("queue discarded: its messages were in memory only"); len(found) != 1 || !strings.Contains(s.Stderr(), "/queue/jobs") {
+		t.Errorf("log\n%s", s.Stderr())
 	}
 }
 
@@ -457,12 +456,12 @@ func TestReloadChangesRulesOriginsAndLimits(t *testing.T) {
 		t.Errorf("before the reload: %d and %d", a, b)
 	}
 	say("websocket: {origins: [\"https://new.example.com\"]}\nlimits: {frame: 2KiB, unauthenticated_frame: 2KiB}\nrules:\n  - {deny: [subscribe], destination: /topic/b}\n  - {allow: [subscribe, send], destination: /topic/**}\n")
-	s.signal(t, syscall.SIGHUP)
-	if changed := s.logged(t, "reloaded", 1)["changed"]; changed != "websocket.origins limits.frame limits.unauthenticated_frame rules" {
+	s.Signal(t, syscall.SIGHUP)
+	if changed := s.Logged(t, "reloaded", 1)["changed"]; changed != "websocket.origins limits.frame limits.unauthenticated_frame rules" {
 		t.Errorf("changed %q", changed)
 	}
-	if n := len(s.log("reload: some changes need a restart")); n != 0 {
-		t.Errorf("a restart is asked for:\n%s", s.stderr())
+	if n := len(s.Log("reload: some changes need a restart")); n != 0 {
+		t.Errorf("a restart is asked for:\n%s", s.Stderr())
 	}
 	if a, b := page("https://old.example.com"), page("https://new.example.com"); a != 403 || b != 101 {
 		t.Errorf("after the reload: %d and %d", a, b)
@@ -472,8 +471,8 @@ func TestReloadChangesRulesOriginsAndLimits(t *testing.T) {
 	run(t, 1, nil, "pub", "-u", s.url, "/topic/a", strings.Repeat("x", 3000))
 	run(t, 0, nil, "pub", "-u", s.url, "/topic/b", "not for it")
 	run(t, 0, nil, "pub", "-u", s.url, "/topic/a", "still here")
-	brokertest.Eventually(t, "the session goes on", func() bool { return strings.Contains(stays.out.String(), "still here") })
-	if strings.Contains(stays.out.String(), "not for it") {
-		t.Errorf("received %q", stays.out.String())
+	brokertest.Eventually(t, "the session goes on", func() bool { return strings.Contains(stays.Stdout(), "still here") })
+	if strings.Contains(stays.Stdout(), "not for it") {
+		t.Errorf("received %q", stays.Stdout())
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/process"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
@@ -41,7 +42,7 @@ var webFlow = []string{
 // sockJSURL is what a page gives to new SockJS: what the log says.
 func (s *server) sockJSURL(t *testing.T) string {
 	t.Helper()
-	for _, e := range s.log("listening") {
+	for _, e := range s.Log("listening") {
 		if address, ok := e["sockjs"].(string); ok {
 			return address
 		}
@@ -87,7 +88,7 @@ func TestE2W11WebFlowOverSockJS(t *testing.T) {
 			p.send(strings.NewReplacer("12345678", id, "content-length:26\n", "").Replace(webFlow[2]))
 			p.next(1)
 			env := []string{"HOOFBEAT_ADMIN_URL=" + s.admin, "HOOFBEAT_ADMIN_TOKEN=" + s.token(t)}
-			if out := run(t, 0, env, "notify", "login-2", "DONE").out.String(); out != "delivered\n" {
+			if out := run(t, 0, env, "notify", "login-2", "DONE").Stdout(); out != "delivered\n" {
 				t.Errorf("notify prints %q", out)
 			}
 			if f := p.next(1)[0]; !strings.HasSuffix(f, "\n\n"+result(id, `"DONE"`)+"\x00") {
@@ -160,7 +161,7 @@ func TestT15TicketsOverSockJS(t *testing.T) {
 			}
 		})
 	}
-	if strings.Contains(s.stderr(), "ticket=") {
+	if strings.Contains(s.Stderr(), "ticket=") {
 		t.Error("a ticket is in the log") // T-12
 	}
 }
@@ -236,13 +237,13 @@ func TestTerminationDrainsSockJS(t *testing.T) {
 		all[transport] = openSockJS(t, http.DefaultClient, s.sockJSURL(t), transport, nil)
 		all[transport].connect()
 	}
-	s.signal(t, syscall.SIGTERM)
+	s.Signal(t, syscall.SIGTERM)
 	for transport, p := range all {
 		if f := p.frame(); f != `c[1012,"draining"]` {
 			t.Errorf("%s: got %q", transport, f)
 		}
 	}
-	s.exit(t, 0)
+	s.Exit(t, 0)
 }
 
 func TestSockJSOff(t *testing.T) {
@@ -253,8 +254,8 @@ func TestSockJSOff(t *testing.T) {
 		}
 	}
 	run(t, 0, nil, "pub", "-u", s.url, "/topic/a", "b")
-	if strings.Contains(s.stderr(), "sockjs") {
-		t.Errorf("the log speaks of SockJS\n%s", s.stderr())
+	if strings.Contains(s.Stderr(), "sockjs") {
+		t.Errorf("the log speaks of SockJS\n%s", s.Stderr())
 	}
 }
 
@@ -268,7 +269,7 @@ func TestSockJSPaths(t *testing.T) {
 			openSockJS(t, http.DefaultClient, endpoint, transport, nil).connect()
 		}
 		run(t, 0, nil, "pub", "-u", "ws"+strings.TrimPrefix(endpoint, "http")+"/websocket", "/topic/a", "b") // where Spring has it
-		if status, body := get(t, fmt.Sprintf("http://%s/livez", s.log("listening")[0]["address"])); status != 200 || body != "ok\n" {
+		if status, body := get(t, fmt.Sprintf("http://%s/livez", s.Log("listening")[0]["address"])); status != 200 || body != "ok\n" {
 			t.Errorf("%s: /livez: HTTP %d %s", path, status, body)
 		}
 	}
@@ -355,7 +356,7 @@ func TestNodeSockJS(t *testing.T) {
 	tickets := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_ENABLED=true", "HOOFBEAT_ADMIN_TOKEN=" + testToken})
 	clients(t, "sockjs.mjs", map[string]any{
 		"url": s.sockJSURL(t), "proxied": withoutWebSocket(t, s.web()) + "/ws",
-		"admin": s.admin, "token": s.token(t), "hoofbeat": binary,
+		"admin": s.admin, "token": s.token(t), "hoofbeat": process.Binary(t),
 		"tickets": tickets.sockJSURL(t), "ticketsAdmin": tickets.admin, "ticketsToken": tickets.token(t),
 	})
 }

@@ -256,7 +256,7 @@ func TestS3S5WhoseTickets(t *testing.T) {
 			}
 		}
 		env := []string{"HOOFBEAT_ADMIN_URL=" + s.admin, "HOOFBEAT_ADMIN_TOKEN=" + testToken}
-		ticket := strings.TrimSpace(run(t, 0, env, "ticket", "--user", "ann").out.String())
+		ticket := strings.TrimSpace(run(t, 0, env, "ticket", "--user", "ann").Stdout())
 		connectAs(t, "ann", s.url+"?ticket="+ticket, client.Options{})
 		refused(t, 401, s.url+"?ticket="+ticket, client.Options{}) // S-8
 		if _, err := dial(t, s.url, client.Options{Login: "ann"}); err == nil {

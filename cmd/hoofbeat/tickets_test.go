@@ -38,7 +38,7 @@ func TestTicketsSignedByOthers(t *testing.T) {
 	conf := write(t, "hoofbeat.yaml", "auth: {tickets: {signed: true, secret: "+secret+"}}\n")
 	s := serve(t, nil, "-c", conf)
 	for _, c := range []struct{ language, name, end, program string }{
-		{"js", "ticket.mjs", "console.log(ticket(process.argv[2], process.argv[3]));\n", "node"},
+		{"js", "ticket.mjs", "console.Log(ticket(process.argv[2], process.argv[3]));\n", "node"},
 		{"python", "ticket.py", "import sys\nprint(ticket(sys.argv[1], sys.argv[2]))\n", "python3"},
 		{"php", "ticket.php", "echo ticket($argv[1], $argv[2]), PHP_EOL;\n", "php"},
 	} {
@@ -62,7 +62,7 @@ func TestTicketsSignedByOthers(t *testing.T) {
 				url := s.url + "?ticket=" + strings.TrimSpace(string(out))
 				conn, err := dial(t, url, client.Options{})
 				if err != nil {
-					t.Fatalf("connecting as %s: %v\n%s", name, err, s.stderr())
+					t.Fatalf("connecting as %s: %v\n%s", name, err, s.Stderr())
 				}
 				if got := conn.Header().Get("user-name"); got != name {
 					t.Errorf("connected as %q, want %q", got, name)
@@ -106,7 +106,7 @@ func TestBackendTicket(t *testing.T) {
 		conf := write(t, "hoofbeat.yaml", "auth: {tickets: {"+signed+"}}\nrules: [{allow: [send], destination: \"/topic/**\", roles: [backend]}]\n")
 		s := serve(t, nil, "-c", conf)
 		env := []string{"HOOFBEAT_ADMIN_URL=" + s.admin, "HOOFBEAT_ADMIN_TOKEN=" + s.token(t)}
-		ticket := strings.TrimSpace(run(t, 0, env, "ticket", "--backend").out.String())
+		ticket := strings.TrimSpace(run(t, 0, env, "ticket", "--backend").Stdout())
 		run(t, 0, nil, "pub", "-u", s.url+"?ticket="+ticket, "/topic/a", "b")
 		run(t, 3, nil, "pub", "-u", s.url+"?ticket="+ticket, "/topic/a", "b") // once
 		run(t, 2, env, "ticket", "--backend", "--user", "ann")

@@ -145,11 +145,11 @@ func TestNoTicketsSaysWhatIsMissing(t *testing.T) {
 func TestTokenCommand(t *testing.T) {
 	home := t.TempDir()
 	env := []string{"HOME=" + home}
-	if p := run(t, 1, env, "token"); !strings.Contains(p.stderr(), "when it starts") {
-		t.Errorf("before the first start: %s", p.stderr())
+	if p := run(t, 1, env, "token"); !strings.Contains(p.Stderr(), "when it starts") {
+		t.Errorf("before the first start: %s", p.Stderr())
 	}
 	s := serve(t, env)
-	token := strings.TrimSpace(run(t, 0, env, "token").out.String())
+	token := strings.TrimSpace(run(t, 0, env, "token").Stdout())
 	if status, body := send(t, http.DefaultClient, "GET", s.admin+"/api/v1/stats", bearerHeader(token), ""); status != 200 {
 		t.Errorf("with the token: HTTP %d %s", status, body)
 	}
@@ -158,7 +158,7 @@ func TestTokenCommand(t *testing.T) {
 			t.Errorf("%s: HTTP %d %s", name, status, body)
 		}
 	}
-	if out := run(t, 0, []string{"HOOFBEAT_ADMIN_TOKEN=" + testToken}, "token").out.String(); out != testToken+"\n" {
+	if out := run(t, 0, []string{"HOOFBEAT_ADMIN_TOKEN=" + testToken}, "token").Stdout(); out != testToken+"\n" {
 		t.Errorf("from the environment: %q", out)
 	}
 }
@@ -180,8 +180,8 @@ const app = server(admin, token, (request) => request.headers.cookie === 'user=a
   const ask = (headers) => fetch('http://127.0.0.1:' + app.address().port, { method: 'POST', headers });
   const stranger = await ask({});
   const answer = await ask({ cookie: 'user=ann' });
-  console.log(JSON.stringify({ stranger: stranger.status, ...await answer.json() }));
-  process.exit();
+  console.Log(JSON.stringify({ stranger: stranger.status, ...await answer.json() }));
+  process.Exit();
 });
 `
 	out, err := exec.CommandContext(t.Context(), node, write(t, "recipe.mjs", script), s.admin, s.token(t)).Output()

@@ -164,12 +164,12 @@ auth: {jwt: [{issuer: "`+p.URL+`", audience: hoofbeat}]}
 rules: [{allow: [send], destination: "/user/*/**", any_user: true}]
 `)
 	check := run(t, 0, nil, "config", "check", "-c", conf)
-	if out := check.out.String(); !strings.Contains(out, "warning: ") || !strings.Contains(out, "hoofbeat.yaml:3: rules: ") {
+	if out := check.Stdout(); !strings.Contains(out, "warning: ") || !strings.Contains(out, "hoofbeat.yaml:3: rules: ") {
 		t.Errorf("config check: %s", out)
 	}
 	s := serve(t, nil, "-c", conf)
-	if !strings.Contains(s.stderr(), `"level":"WARN","msg":"hoofbeat.yaml:3: rules: `) {
-		t.Errorf("the log does not warn: %s", s.stderr())
+	if !strings.Contains(s.Stderr(), `"level":"WARN","msg":"hoofbeat.yaml:3: rules: `) {
+		t.Errorf("the log does not warn: %s", s.Stderr())
 	}
 	ann := newWaiter(t, connectAs(t, "ann", s.url, client.Options{Header: bearerHeader(p.token("ann"))}))
 	for _, destination := range []string{"/user/ann/topic/authorization", "/user/ann/topic/registration", "/user/ann/topic/session"} {

@@ -92,14 +92,14 @@ func TestWebFlowInDevelopmentMode(t *testing.T) {
 	if status, body := poll(t, s, id, nil); status != 404 {
 		t.Errorf("poll of nobody: HTTP %d %s", status, body)
 	}
-	if out := run(t, 0, env, "notify", "login-1", "CONFIRMED").out.String(); out != "delivered\n" {
+	if out := run(t, 0, env, "notify", "login-1", "CONFIRMED").Stdout(); out != "delivered\n" {
 		t.Errorf("notify prints %q", out)
 	}
 	if m := receive(t, p.results); string(m.Body) != result(id, `"CONFIRMED"`) {
 		t.Errorf("the page is told %s", m.Body)
 	}
 	// The result of a page that has yet to come waits for it.
-	if out := run(t, 0, env, "notify", "login/2", "CANCELED").out.String(); out != "held\n" {
+	if out := run(t, 0, env, "notify", "login/2", "CANCELED").Stdout(); out != "held\n" {
 		t.Errorf("notify prints %q", out)
 	}
 	id = webflow.WebSocketID("login/2")
@@ -115,7 +115,7 @@ func TestWebFlowInDevelopmentMode(t *testing.T) {
 		t.Error("not registered")
 	}
 	conn.Abort()
-	s.logged(t, "operation abandoned", 1)
+	s.Logged(t, "operation abandoned", 1)
 	run(t, 1, env, "notify", "login-1", "PERHAPS")
 	run(t, 2, env, "notify", "login-1")
 	run(t, 3, []string{"HOOFBEAT_ADMIN_URL=" + s.admin, "HOOFBEAT_ADMIN_TOKEN=wrong"}, "notify", "login-1", "CONFIRMED")
@@ -236,7 +236,7 @@ func TestWebFlowPollWithATicket(t *testing.T) {
 	if status, body := exchange(ticket); status != 401 || body != `{"error":"invalid_ticket"}` {
 		t.Errorf("a spent ticket: HTTP %d %s", status, body)
 	}
-	s.logged(t, "a ticket to poll with was not taken", 1)
+	s.Logged(t, "a ticket to poll with was not taken", 1)
 	if status, _ := exchange(mint("other")); status != 404 {
 		t.Errorf("the ticket of another operation: HTTP %d", status)
 	}

@@ -79,7 +79,7 @@ func TestDocumentNamesTests(t *testing.T) {
 // changed but the port.
 func TestDocumentPage(t *testing.T) {
 	e2e.Need(t, modules+"sockjs-client", "npm ci --prefix broker/sockjs")
-	h := run(t, nil, strings.Fields(block(t, document, "sh", "--compatibility"))[1:]...)
+	h := run(t, nil, strings.Fields(block(t, document, "sh", "--compatibility"))[2:]...) // hoofbeat serve …
 	dir := t.TempDir()
 	where, err := filepath.Abs(modules)
 	if err != nil {
@@ -124,7 +124,7 @@ func configured(t *testing.T, containing string) hoofbeat {
 			t.Fatal(err)
 		}
 	}
-	return run(t, nil, "serve", "-c", name)
+	return run(t, nil, "-c", name)
 }
 
 // The rules of the document, against clients: each is somebody with roles who

@@ -1,18 +1,13 @@
 package spring_test
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/process"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -22,24 +17,7 @@ const patience = time.Minute
 // token is that of the admin API.
 const token = "of-the-walk-through"
 
-var binary string
-
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "spring")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "hoofbeat")
-	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/hoofbeat").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
 
 // hoofbeat is a running broker.
 type hoofbeat struct {
@@ -52,62 +30,15 @@ type hoofbeat struct {
 // environment changes of it.
 func serve(t *testing.T, env ...string) hoofbeat {
 	t.Helper()
-	return run(t, env, "serve", "-c", "hoofbeat.yaml")
+	return run(t, env, "-c", "hoofbeat.yaml")
 }
 
-// run runs it on ports that are free.
+// run runs `serve` on ports of its own.
 func run(t *testing.T, env []string, args ...string) hoofbeat {
 	t.Helper()
-	cmd := exec.Command(binary, args...)
-	cmd.Env = append([]string{
-		"HOME=" + t.TempDir(), "HOOFBEAT_LISTEN=127.0.0.1:0", "HOOFBEAT_ADMIN=127.0.0.1:0", "HOOFBEAT_TCP=127.0.0.1:0",
-		"HOOFBEAT_ADMIN_TOKEN=" + token, "HOOFBEAT_LOG_FORMAT=json",
-	}, env...)
-	said, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines, done := make(chan string, 1000), make(chan struct{})
-	go func() {
-		defer close(done)
-		defer close(lines)
-		for in := bufio.NewScanner(said); in.Scan(); {
-			select {
-			case lines <- in.Text():
-			default: // nobody reads that much
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		testkit.Receive(t, done)
-		_ = cmd.Wait() // it was killed
-	})
-	var h hoofbeat
-	var log strings.Builder
-	for h.web == "" || h.tcp == "" || h.admin == "" {
-		line, ok := testkit.ReceiveOK(t, lines)
-		if !ok {
-			t.Fatalf("hoofbeat has ended:\n%s", log.String())
-		}
-		fmt.Fprintln(&log, line)
-		var entry struct{ Msg, Listener, Address string }
-		if json.Unmarshal([]byte(line), &entry) != nil || entry.Msg != "listening" {
-			continue
-		}
-		switch entry.Listener {
-		case "listen":
-			h.web = "http://" + entry.Address + "/ws"
-		case "tcp":
-			h.tcp = entry.Address
-		case "admin":
-			h.admin = "http://" + entry.Address
-		}
-	}
-	return h
+	s := process.Serve(t, process.Options{Env: append([]string{"HOOFBEAT_ADMIN_TOKEN=" + token}, env...), Args: args})
+	at := s.Addresses
+	return hoofbeat{web: "http://" + at["listen"] + "/ws", tcp: at["tcp"], admin: "http://" + at["admin"]}
 }
 
 // A connection is one over TCP, as Spring's relay opens them.
