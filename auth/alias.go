@@ -1,6 +1,10 @@
 package auth
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/pattern"
+)
 
 // ownName is what ownTwin finds out about the destination of a SUBSCRIBE.
 type ownName struct {
@@ -19,47 +23,47 @@ func (s *space) ownTwin(p *Principal, destination string) (own ownName) {
 		return own
 	}
 	if _, shared := s.cutShared(rest); !shared {
-		head, tail := cut(rest)
+		head, tail := pattern.Cut(rest)
 		switch _, named := s.cutShared(tail); {
 		case !named:
 			own.private = true
-		case !p.Anonymous() && equalEscaped(head, p.Name):
+		case !p.Anonymous() && pattern.EqualEscaped(head, p.Name):
 			return ownName{twin: s.user + tail}
 		default:
 			return own
 		}
 	}
 	if !p.Anonymous() {
-		own.twin = s.user + "/" + escaper.Replace(p.Name) + rest
+		own.twin = s.user + "/" + pattern.Escape(p.Name) + rest
 	}
 	return own
 }
 
 // handlerPattern returns the pattern of the handlers that a rule about SEND to a session's own destinations is about:
 // /app/x of /user/queue/x. It returns nil if the rule names no such destination, or names all of them.
-func (s *space) handlerPattern(p *pattern) *pattern {
-	rest, ok := cutPrefix(p.prefix, s.user)
+func (s *space) handlerPattern(p *pattern.Pattern) *pattern.Pattern {
+	rest, ok := cutPrefix(p.Prefix, s.user)
 	if !ok {
 		return nil
 	}
 	if path, ok := s.cutShared(rest); ok && path != "" {
-		return &pattern{prefix: s.app[0] + path, rest: p.rest}
+		return &pattern.Pattern{Prefix: s.app[0] + path, Rest: p.Rest}
 	}
 	return nil
 }
 
 // writeUser writes a user's name in a rule as the broker does, %2F and %25, and returns a problem if it has other
 // escapes: such a name would never be met, and a Deny rule that is never met denies nothing.
-func (s *segment) writeUser() (problem string) {
-	if s.kind != segLiteral && s.kind != segGlob {
+func writeUser(s *pattern.Segment) (problem string) {
+	if s.Kind != pattern.Literal && s.Kind != pattern.Glob {
 		return ""
 	}
 	var b strings.Builder
-	for text := s.text; ; {
+	for text := s.Text; ; {
 		plain, rest, found := strings.Cut(text, "%")
 		b.WriteString(plain)
 		if !found {
-			s.text = b.String()
+			s.Text = b.String()
 			return ""
 		}
 		switch {

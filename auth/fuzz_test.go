@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/pattern"
 )
 
 // FuzzRules: no rule, pattern or destination makes the package panic, a match is what the definition says, and a
@@ -14,9 +16,9 @@ func FuzzRules(f *testing.F) {
 	f.Add("/user/{claim.c}/**", "/user/?%2F*/**", "/user/a%2F%25/queue", "u", "a/%")
 	f.Add("/a//b", "//", "/", "\n", "\xff")
 	f.Add("/t/é?", "/t/??", "/t/éx", "é", "")
-	f.Fuzz(func(t *testing.T, rule, pattern, path, name, claim string) {
+	f.Fuzz(func(t *testing.T, rule, wildcards, path, name, claim string) {
 		// The naive matcher is exponential.
-		if len(rule) > 40 || len(pattern) > 40 || len(path) > 40 {
+		if len(rule) > 40 || len(wildcards) > 40 || len(path) > 40 {
 			return
 		}
 		// A subscription below /user has two names, and a user's name one spelling: alias_test.go.
@@ -29,17 +31,17 @@ func FuzzRules(f *testing.F) {
 			return
 		}
 		allowed := may(t, r, who, Send, path)
-		if want := wellFormed(path) && naiveMatch(who, rule, path, true); allowed != want {
+		if want := pattern.WellFormed(path) && naiveMatch(who, rule, path, true); allowed != want {
 			t.Fatalf("%q allows %q to send to %q: %v", rule, name, path, allowed)
 		}
 		start := time.Now()
-		coverage := covers(t, r, who, pattern)
+		coverage := covers(t, r, who, wildcards)
 		if d := time.Since(start); d > time.Minute {
 			t.Fatalf("took %v", d)
 		}
-		if wellFormed(pattern) && wellFormed(path) && naiveMatch(nil, pattern, path, false) {
+		if pattern.WellFormed(wildcards) && pattern.WellFormed(path) && naiveMatch(nil, wildcards, path, false) {
 			if coverage == All && !allowed || coverage == None && allowed {
-				t.Fatalf("%q by %q: %v, but %q is %v", pattern, rule, coverage, path, allowed)
+				t.Fatalf("%q by %q: %v, but %q is %v", wildcards, rule, coverage, path, allowed)
 			}
 		}
 		if may(t, r, who, Subscribe, path) && !allowed {

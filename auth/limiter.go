@@ -3,6 +3,8 @@ package auth
 import (
 	"sync"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/expiring"
 )
 
 // limiter lets a subject do something so often: a bucket of burst tokens, to which one is added every gap. It keeps
@@ -12,7 +14,7 @@ type limiter struct {
 	most time.Duration // how far from full a bucket may be
 
 	mu   sync.Mutex
-	full lapsing
+	full expiring.Set
 }
 
 // take returns 0, or for how long the subject has to wait.
@@ -22,10 +24,10 @@ func (l *limiter) take(subject string, now time.Time) (wait time.Duration) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	full := latest(now, l.full.until(subject)).Add(l.gap)
+	full := latest(now, l.full.Until(subject)).Add(l.gap)
 	if wait = full.Sub(now) - l.most; wait > 0 {
 		return wait
 	}
-	l.full.keep(subject, full, now)
+	l.full.Keep(subject, full, now)
 	return 0
 }

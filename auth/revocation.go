@@ -104,9 +104,9 @@ func (s *Store) revokeCredential(r Revocation, now time.Time) {
 		until = forever
 	}
 	key := strings.Clone(revocationKey(r.Credential)) // what it is part of may be large
-	until = latest(until, now.Add(MaxTicketTTL), s.credentials.until(key))
-	s.credentials.keep(key, until, now)
-	s.credentials.bound(MaxRevocations)
+	until = latest(until, now.Add(MaxTicketTTL), s.credentials.Until(key))
+	s.credentials.Keep(key, until, now)
+	s.credentials.Bound(MaxRevocations)
 }
 
 // revocationKey names a credential among those that are revoked: by its id, or by a digest of a long one.
@@ -141,7 +141,7 @@ func (s *Store) Revoked(p *Principal) bool {
 }
 
 func (s *Store) revoked(p *Principal, now time.Time) bool {
-	if p.CredentialID != "" && s.credentials.until(revocationKey(p.CredentialID)).After(now) {
+	if p.CredentialID != "" && s.credentials.Until(revocationKey(p.CredentialID)).After(now) {
 		return true
 	}
 	return p.Name != "" && !p.Issued.IsZero() && p.Issued.Before(s.users[p.Name].revoked)

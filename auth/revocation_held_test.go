@@ -34,7 +34,7 @@ func TestRevokedTicketIsForgotten(t *testing.T) {
 		for i := range 2000 {
 			revoke(fmt.Sprint("ticket:again", i))
 		}
-		if n := len(s.credentials.untils); n > 2001 {
+		if n := s.credentials.Len(); n > 2001 {
 			t.Errorf("%d revocations are kept, want at most 2,001", n)
 		}
 	})
@@ -65,7 +65,7 @@ func TestRevocationsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(s.credentials.untils); n > MaxRevocations || n < MaxRevocations/2 {
+	if n := s.credentials.Len(); n > MaxRevocations || n < MaxRevocations/2 {
 		t.Errorf("%d are kept, want at most %d", n, MaxRevocations)
 	}
 	if s.Revoked(&Principal{CredentialID: "soon"}) {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/pattern"
 )
 
 // Effect is what a [Rule] does to whatever it matches.
@@ -87,8 +89,8 @@ func (e *RuleError) Error() string {
 type rule struct {
 	allow         bool
 	actions       [Send + 1]bool
-	pattern       pattern
-	handler       *pattern // see handlerPattern
+	pattern       pattern.Pattern
+	handler       *pattern.Pattern // see handlerPattern
 	roles, scopes []string
 	claims        []claim
 	authenticated bool
@@ -133,72 +135,44 @@ func (s *space) compile(r *Rule) (c rule, problem string) {
 	if c.allow && !r.AnyUser && !r.private && s.reachesOthers(segments) {
 		return rule{}, strings.ReplaceAll("a wildcard would reach other users' destinations: write /user/{user}/**, /user/topic/** and /user/queue/**, or set AnyUser", "/user/", s.user+"/")
 	}
-	c.pattern = newPattern(segments)
+	c.pattern = pattern.New(segments)
 	if !c.allow && c.actions[Send] {
 		c.handler = s.handlerPattern(&c.pattern)
 	}
 	return c, ""
 }
 
-func (s *space) parseRule(destination string) (segments []segment, problem string) {
-	if !wellFormed(destination) {
-		return nil, "the destination must begin with /, have no empty segment, not end in / and be valid UTF-8"
-	}
-	for path := s.canonicalApp(destination); path != ""; {
-		var text string
-		text, path = cut(path)
-		one := wildcardSegment(text)
-		if strings.ContainsAny(text, "{}") {
-			if one, problem = variableSegment(text); problem != "" {
-				return nil, problem
-			}
-		}
-		segments = append(segments, one)
+func (s *space) parseRule(destination string) (segments []pattern.Segment, problem string) {
+	segments, problem = pattern.Parse(s.canonicalApp(destination))
+	if problem != "" {
+		return nil, problem
 	}
 	if behind, _ := s.behindUser(segments); len(behind) > 0 {
-		problem = behind[0].writeUser()
+		problem = writeUser(&behind[0])
 	}
 	return segments, problem
 }
 
 // behindUser returns the segments behind the user prefix if the pattern can have that prefix, and whether it is
 // written out there.
-func (s *space) behindUser(segments []segment) (behind []segment, literal bool) {
+func (s *space) behindUser(segments []pattern.Segment) (behind []pattern.Segment, literal bool) {
 	literal = true
 	for prefix := s.user; prefix != ""; {
 		var text string
-		text, prefix = cut(prefix)
-		if len(segments) == 0 || segments[0].kind == segDeep || !segments[0].canBe(text) {
+		text, prefix = pattern.Cut(prefix)
+		if len(segments) == 0 || segments[0].Kind == pattern.Deep || !segments[0].CanBe(text) {
 			return nil, false
 		}
-		literal = literal && segments[0].kind == segLiteral
+		literal = literal && segments[0].Kind == pattern.Literal
 		segments = segments[1:]
 	}
 	return segments, literal
 }
 
-func variableSegment(text string) (s segment, problem string) {
-	name, opened := strings.CutPrefix(text, "{")
-	name, closed := strings.CutSuffix(name, "}")
-	if !opened || !closed || name == "" || strings.ContainsAny(name, "{}*?:") {
-		return segment{}, "a variable is a whole segment, such as {user}, with nothing but its name in the braces"
-	}
-	if name == "user" {
-		return segment{kind: segUser}, ""
-	}
-	if claimName, ok := strings.CutPrefix(name, "claim."); ok && claimName != "" {
-		return segment{kind: segClaim, text: claimName}, ""
-	}
-	if lower := strings.ToLower(name); strings.HasPrefix(lower, "user") || strings.HasPrefix(lower, "claim") {
-		return segment{}, "an unknown variable: the principal's are {user} and {claim.NAME}, and any one segment is *"
-	}
-	return segment{kind: segAny}, ""
-}
-
 // reachesOthers reports whether a wildcard of the pattern can stand for a user's name behind the user prefix.
-func (s *space) reachesOthers(segments []segment) bool {
+func (s *space) reachesOthers(segments []pattern.Segment) bool {
 	for i, n := 0, strings.Count(s.user, "/"); i < n && i < len(segments); i++ {
-		if segments[i].kind == segDeep {
+		if segments[i].Kind == pattern.Deep {
 			first, _ := s.behindUser(append(slices.Clone(segments[:i]), userSegments(s.user)[i:]...))
 			return first != nil
 		}
@@ -207,42 +181,31 @@ func (s *space) reachesOthers(segments []segment) bool {
 	if len(behind) == 0 {
 		return false
 	}
-	switch name := behind[0]; name.kind {
-	case segUser, segClaim:
+	switch name := behind[0]; name.Kind {
+	case pattern.User, pattern.Claim:
 		return false
-	case segLiteral:
+	case pattern.Literal:
 		// Somebody who writes out /user/alice means it; somebody who writes /*/alice may not.
-		return !literal && !s.beginsShared(name.text)
+		return !literal && !s.beginsShared(name.Text)
 	default:
 		return true
 	}
 }
 
 // userSegments are the segments of a prefix, and one more for a name.
-func userSegments(prefix string) (all []segment) {
+func userSegments(prefix string) (all []pattern.Segment) {
 	for prefix != "" {
 		var text string
-		text, prefix = cut(prefix)
-		all = append(all, segment{kind: segLiteral, text: text})
+		text, prefix = pattern.Cut(prefix)
+		all = append(all, pattern.Segment{Kind: pattern.Literal, Text: text})
 	}
-	return append(all, segment{kind: segAny})
+	return append(all, pattern.Segment{Kind: pattern.Any})
 }
 
 // beginsShared reports whether a segment behind the user prefix is no user's name because topics or queues begin so.
 func (s *space) beginsShared(text string) bool {
 	_, ok := s.cutShared("/" + text)
 	return ok
-}
-
-func (s *segment) canBe(text string) bool {
-	switch s.kind {
-	case segLiteral:
-		return s.text == text
-	case segGlob:
-		return globMatch(s.text, text)
-	default:
-		return true
-	}
 }
 
 // concerns reports whether the rule is about act and p, whatever the destination.

@@ -1,6 +1,11 @@
 package auth
 
-import "context"
+import (
+	"context"
+	"iter"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/pattern"
+)
 
 // Rules is an [Authorizer] made of an ordered list of rules: the first rule that matches decides, and if none
 // does, the answer is no. It is also a [PatternAuthorizer]. Spring's counterpart is
@@ -63,14 +68,14 @@ func (r *Rules) Prepend(rules ...Rule) (*Rules, error) {
 //
 // To subscribe to a destination with a wildcard in it is allowed only if [Rules.AuthorizePattern] answers [All].
 func (r *Rules) Authorize(ctx context.Context, p *Principal, act Action, destination string) error {
-	if act == Subscribe && isPattern(destination) {
+	if act == Subscribe && pattern.IsPattern(destination) {
 		coverage, err := r.AuthorizePattern(ctx, p, destination)
 		if err == nil && coverage != All {
 			err = ErrDenied
 		}
 		return err
 	}
-	if p == nil || !wellFormed(destination) {
+	if p == nil || !pattern.WellFormed(destination) {
 		return ErrDenied
 	}
 	var own ownName
@@ -95,9 +100,10 @@ func (r *rule) matches(p *Principal, destination string, own ownName) bool {
 	if r.private && !own.private {
 		return false
 	}
-	return r.pattern.match(p, destination) ||
-		own.twin != "" && r.pattern.match(p, own.twin) ||
-		r.handler != nil && r.handler.match(p, destination)
+	who := (*values)(p)
+	return r.pattern.Match(who, destination) ||
+		own.twin != "" && r.pattern.Match(who, own.twin) ||
+		r.handler != nil && r.handler.Match(who, destination)
 }
 
 // AuthorizePattern says how much of what pattern matches p may subscribe to: [All] and [None] are proven for every
@@ -105,9 +111,37 @@ func (r *rule) matches(p *Principal, destination string, own ownName) bool {
 // deciding would take more than a few milliseconds, in which case it is Some as well. A few rules take some
 // 10 µs (amd64, 2026-11). It takes user destinations by the name they are asked about; a broker refuses patterns of
 // them anyway. The error is always nil.
-func (r *Rules) AuthorizePattern(_ context.Context, p *Principal, pattern string) (Coverage, error) {
-	if p == nil || !wellFormed(pattern) {
+func (r *Rules) AuthorizePattern(_ context.Context, p *Principal, wildcards string) (Coverage, error) {
+	if p == nil || !pattern.WellFormed(wildcards) {
 		return None, nil
 	}
-	return r.coverage(p, parseSubscription(pattern)), nil
+	switch pattern.Cover(pattern.ParseSubscription(wildcards), (*values)(p), r.subscribable(p)) {
+	case pattern.All:
+		return All, nil
+	case pattern.None:
+		return None, nil
+	}
+	return Some, nil
 }
+
+// subscribable returns the patterns of the rules that concern a SUBSCRIBE of p, and
+// whether they allow it.
+func (r *Rules) subscribable(p *Principal) iter.Seq2[*pattern.Pattern, bool] {
+	return func(yield func(*pattern.Pattern, bool) bool) {
+		for i := range r.rules {
+			rule := &r.rules[i]
+			if !rule.private && rule.concerns(p, Subscribe) && !yield(&rule.pattern, rule.allow) {
+				return
+			}
+		}
+	}
+}
+
+// values is a principal as patterns ask for it.
+type values Principal
+
+// User returns the name that {user} stands for.
+func (v *values) User() string { return v.Name }
+
+// Claim returns what {claim.NAME} stands for.
+func (v *values) Claim(name string) (string, bool) { return (*Principal)(v).Claim(name) }

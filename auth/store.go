@@ -3,6 +3,8 @@ package auth
 import (
 	"sync"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/internal/expiring"
 )
 
 // Store holds what everything in a process that lets clients in has to agree on: which tickets are unused and which
@@ -18,7 +20,7 @@ type Store struct {
 	born        int64 // the first one
 	tickets     shelf
 	users       map[string]mark
-	credentials lapsing // revoked CredentialIDs
+	credentials expiring.Set // revoked CredentialIDs
 	watchers    []*func(Revocation)
 }
 

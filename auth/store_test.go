@@ -104,7 +104,7 @@ func TestRevokedCredentialsAreForgotten(t *testing.T) {
 			revoke(t, s, Revocation{Credential: fmt.Sprint(i), Until: time.Now()})
 			pass(time.Minute)
 		}
-		if n := len(s.credentials.untils); n > 200 {
+		if n := s.credentials.Len(); n > 200 {
 			t.Errorf("%d are remembered, and 60 matter", n)
 		}
 	})

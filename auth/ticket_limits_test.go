@@ -129,7 +129,7 @@ func TestLimiterForgets(t *testing.T) {
 			t.Fatal(wait)
 		}
 	}
-	if n := len(l.full.untils); n > 1000 {
+	if n := l.full.Len(); n > 1000 {
 		t.Errorf("remembers %d of 100 that matter", n)
 	}
 }

@@ -54,6 +54,7 @@ func TestDependencyRules(t *testing.T) {
 	allowed := map[string][]string{
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
 		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "auth/loglimit": {},
+		"auth/internal/expiring": {}, "auth/internal/pattern": {},
 		"broker": {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
 	}
 	for dir, prefixes := range allowed {
@@ -74,7 +75,8 @@ func TestDependencyRules(t *testing.T) {
 
 	// Among ourselves: what each package of the core may import.
 	within := map[string][]string{
-		"frames": {}, "topics": {}, "auth": {"auth/httpsec"}, "auth/httpsec": {},
+		"frames": {}, "topics": {}, "auth": {"auth/httpsec", "auth/internal/expiring", "auth/internal/pattern"}, "auth/httpsec": {},
+		"auth/internal/expiring": {}, "auth/internal/pattern": {},
 		"auth/internal/turns":  {},
 		"auth/users":           {"auth", "auth/internal/turns"},
 		"auth/bearer":          {"auth", "auth/httpsec", "auth/internal/turns"},

@@ -1,7 +1,8 @@
-package auth
+package pattern
 
 import (
 	"encoding/binary"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -32,15 +33,26 @@ type situation struct {
 	slash bool    // the last character was a slash, so that a segment has to begin
 }
 
-func (r *Rules) coverage(who *Principal, p pattern) Coverage {
+// Coverage is how much of what a pattern matches is allowed.
+type Coverage uint8
+
+// [None] and [All] are proven for every destination, and everything else is [Some].
+const (
+	None Coverage = iota
+	Some
+	All
+)
+
+// Cover returns how much of what a pattern of a SUBSCRIBE matches is allowed to who
+// by rules, of which the first that matches a destination decides. Each is a pattern
+// and whether it allows.
+func Cover(p Pattern, who Values, rules iter.Seq2[*Pattern, bool]) Coverage {
 	s := search{budget: coverageBudget, visited: make(map[string]struct{})}
 	s.pattern.add(&p, who, false)
-	for i := range r.rules {
-		rule := &r.rules[i]
-		if rule.private || !samePath(rule.pattern.prefix, p.prefix) || !rule.concerns(who, Subscribe) {
-			continue
+	for rule, allow := range rules {
+		if samePath(rule.Prefix, p.Prefix) {
+			s.rules.add(rule, who, allow)
 		}
-		s.rules.add(&rule.pattern, who, rule.allow)
 	}
 
 	// Every destination begins with a slash. Each place of the pattern is followed on its own.

@@ -1,4 +1,4 @@
-package auth
+package pattern
 
 import "slices"
 
@@ -30,9 +30,9 @@ const (
 // other stands for all characters that no live item names; they all have the same effect.
 const other rune = -1
 
-// add appends a pattern, as it is for the principal who. Its variables become what they stand for; a variable that
+// add appends a pattern, as it is for who. Its variables become what they stand for; a variable that
 // stands for nothing leaves the pattern without a match, and it is not added.
-func (a *automaton) add(p *pattern, who *Principal, allow bool) {
+func (a *automaton) add(p *Pattern, who Values, allow bool) {
 	start := len(a.items)
 	put := func(op op, char rune) { a.items = append(a.items, item{op, char, allow}) }
 	text := func(s string) {
@@ -40,22 +40,22 @@ func (a *automaton) add(p *pattern, who *Principal, allow bool) {
 			put(opChar, char)
 		}
 	}
-	text(p.prefix)
-	for i := range p.rest {
-		s := &p.rest[i]
-		if s.kind == segDeep {
+	text(p.Prefix)
+	for i := range p.Rest {
+		s := &p.Rest[i]
+		if s.Kind == Deep {
 			put(opDeep, 0)
 			put(opRest, 0)
 			continue
 		}
 		put(opChar, '/')
-		switch s.kind {
-		case segLiteral:
-			text(s.text)
-		case segAny:
+		switch s.Kind {
+		case Literal:
+			text(s.Text)
+		case Any:
 			put(opMany, 0)
-		case segGlob:
-			for _, char := range s.text {
+		case Glob:
+			for _, char := range s.Text {
 				switch char {
 				case '?':
 					put(opOne, 0)
@@ -65,13 +65,13 @@ func (a *automaton) add(p *pattern, who *Principal, allow bool) {
 					put(opChar, char)
 				}
 			}
-		case segUser, segClaim:
+		case User, Claim:
 			value, ok := s.value(who)
 			if !ok {
 				a.items = a.items[:start]
 				return
 			}
-			text(escaper.Replace(value))
+			text(Escape(value))
 		}
 	}
 	put(opAccept, 0)
