@@ -129,6 +129,9 @@ func (a *api) notify(w http.ResponseWriter, r *http.Request) *problem {
 		return problemf(http.StatusBadRequest, "%v", err)
 	}
 	delivered, err := a.flow.Notify(r.Context(), r.PathValue("operationId"), result)
+	if errors.Is(err, webflow.ErrResult) {
+		return problemf(http.StatusBadRequest, `"result" is not one of the configured results: want one of %s (webflow.results)`, strings.Join(a.flow.Results(), ", "))
+	}
 	if err != nil {
 		return unflowed(err)
 	}
@@ -145,14 +148,12 @@ func unflowed(err error) *problem {
 	switch {
 	case errors.Is(err, webflow.ErrOperation):
 		return problemf(http.StatusBadRequest, "%s", detail)
-	case errors.Is(err, webflow.ErrResult):
-		return problemf(http.StatusBadRequest, `"result" is %s`, detail)
 	case errors.Is(err, webflow.ErrUnknown):
 		return problemf(http.StatusNotFound, "there is no such operation, or it has expired")
 	case errors.Is(err, webflow.ErrExists), errors.Is(err, webflow.ErrDecided):
 		return problemf(http.StatusConflict, "%s", detail)
 	case errors.Is(err, webflow.ErrFull):
-		p := problemf(http.StatusTooManyRequests, "%s", detail)
+		p := problemf(http.StatusTooManyRequests, "%s (webflow.max_operations)", detail)
 		p.retryAfter = time.Second
 		return p
 	case errors.Is(err, webflow.ErrTooOften): // for good: waiting does not help

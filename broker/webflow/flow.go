@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -282,6 +283,9 @@ func (f *Flow) remove(op *operation) {
 		f.release(op)
 	}
 }
+
+// Results returns the results that may be reported, Options.AuthResults.
+func (f *Flow) Results() []string { return slices.Clone(f.o.AuthResults) }
 
 // Stats are numbers of this moment.
 type Stats struct {

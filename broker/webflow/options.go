@@ -74,12 +74,12 @@ type Options struct {
 	HMACKey []byte
 
 	// AuthResults are the results that may be reported, 1 to 64 printable bytes
-	// each. Default CONFIRMED, CANCELED, AUTH_FAILED, AUTH_METHOD_FAILED,
+	// each. Default [DefaultResults]: CONFIRMED, CANCELED, AUTH_FAILED, AUTH_METHOD_FAILED,
 	// AUTH_METHOD_CHOSEN, AUTH_METHOD_DOWNGRADE, CONTINUE, FAILED and DONE: what
 	// Web Flow's AuthResult and AuthStepResult can be.
 	AuthResults []string
 	// Interim are those of them after which the page goes on waiting; all others
-	// are terminal. Default AUTH_FAILED, AUTH_METHOD_CHOSEN,
+	// are terminal. Default [DefaultInterim]: AUTH_FAILED, AUTH_METHOD_CHOSEN,
 	// AUTH_METHOD_DOWNGRADE and CONTINUE, as far as AuthResults has them. An
 	// empty list that is not nil makes all terminal.
 	Interim []string
@@ -124,13 +124,20 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-var (
-	authResults = []string{
+// DefaultResults returns what may be reported unless Options.AuthResults says
+// otherwise, to add one's own to it.
+func DefaultResults() []string {
+	return []string{
 		"CONFIRMED", "CANCELED", "AUTH_FAILED", "AUTH_METHOD_FAILED", "AUTH_METHOD_CHOSEN",
 		"AUTH_METHOD_DOWNGRADE", "CONTINUE", "FAILED", "DONE",
 	}
-	interimResults = []string{"AUTH_FAILED", "AUTH_METHOD_CHOSEN", "AUTH_METHOD_DOWNGRADE", "CONTINUE"}
-)
+}
+
+// DefaultInterim returns those of the DefaultResults after which the page goes on
+// waiting.
+func DefaultInterim() []string {
+	return []string{"AUTH_FAILED", "AUTH_METHOD_CHOSEN", "AUTH_METHOD_DOWNGRADE", "CONTINUE"}
+}
 
 const maxResultBytes = 64
 
@@ -161,11 +168,11 @@ func (o Options) withDefaults() (Options, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.AuthResults == nil {
-		o.AuthResults = authResults
+		o.AuthResults = DefaultResults()
 	}
 	o.AuthResults = slices.Clone(o.AuthResults)
 	if o.Interim == nil {
-		o.Interim = slices.DeleteFunc(slices.Clone(interimResults), func(r string) bool { return !slices.Contains(o.AuthResults, r) })
+		o.Interim = slices.DeleteFunc(DefaultInterim(), func(r string) bool { return !slices.Contains(o.AuthResults, r) })
 	}
 	o.Interim = slices.Clone(o.Interim)
 	o.HMACKey = slices.Clone(o.HMACKey)

@@ -367,3 +367,18 @@ func TestAnnouncingTakesFromSquatters(t *testing.T) {
 	notify(t, f, "2", "CONFIRMED", true)
 	want(t, alice, told("ws-op", "CONFIRMED"), accepted("ws-2"), told("ws-2", "CONFIRMED"))
 }
+
+// An operation id is for one wait: announced again, it is still the operation that
+// has its result.
+func TestOperationIDThatIsUsedAgain(t *testing.T) {
+	b, f := start(t, webflow.Options{})
+	open(t, f, "op", user("alice"))
+	notify(t, f, "op", "CONFIRMED", false)
+	open(t, f, "op", user("alice"))
+	if _, err := f.Notify(t.Context(), "op", "CANCELED"); err != webflow.ErrDecided {
+		t.Errorf("another result: %v, want %v", err, webflow.ErrDecided)
+	}
+	c := page(t, b, "alice", "auto")
+	c.register("ws-op")
+	want(t, c, accepted("ws-op"), told("ws-op", "CONFIRMED"))
+}

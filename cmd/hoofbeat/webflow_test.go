@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -243,5 +244,58 @@ func TestWebFlowPollWithATicket(t *testing.T) {
 	run(t, 0, env, "notify", "payment", "CONFIRMED")
 	if status, body := poll(t, s, opened.WebSocketID, http.Header{"Poll-Token": {got.PollToken}}); status != 200 || body != result(opened.WebSocketID, `"CONFIRMED"`) {
 		t.Errorf("poll: HTTP %d %s", status, body)
+	}
+}
+
+// The results are the operator's: his own are carried, in their meaning, and those of
+// the default that he has left out are refused by name.
+func TestWebFlowResults(t *testing.T) {
+	conf := write(t, "hoofbeat.yaml", "webflow: {results: [PAIRED, SCANNED, EXPIRED], interim: [SCANNED], expired_result: EXPIRED}\n")
+	s := serve(t, nil, "-c", conf)
+	env := []string{"HOOFBEAT_ADMIN_URL=" + s.admin, "HOOFBEAT_ADMIN_TOKEN=" + s.token(t)}
+	conn, err := dial(t, s.url, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newWaiter(t, conn)
+	id := webflow.WebSocketID("pairing")
+	if ok, _ := p.register(t, id); !ok {
+		t.Fatal("not registered")
+	}
+	report := func(result string) (int, string) {
+		t.Helper()
+		return send(t, http.DefaultClient, "POST", s.admin+"/api/v1/operations/pairing/result",
+			http.Header{"Authorization": {"Bearer " + s.token(t)}, "Content-Type": {"application/json"}}, `{"result":"`+result+`"}`)
+	}
+	for _, old := range []string{"CONFIRMED", "CONTINUE", "paired"} {
+		status, body := report(old)
+		if status != 400 || !strings.Contains(body, "want one of PAIRED, SCANNED, EXPIRED (webflow.results)") {
+			t.Errorf("%s: HTTP %d %s", old, status, body)
+		}
+	}
+	for _, told := range []string{"SCANNED", "PAIRED"} {
+		if status, body := report(told); status != 200 {
+			t.Errorf("%s: HTTP %d %s", told, status, body)
+		}
+		if m := receive(t, p.results); string(m.Body) != result(id, `"`+told+`"`) {
+			t.Errorf("the page is told %s", m.Body)
+		}
+	}
+	if status, body := report("SCANNED"); status != 409 {
+		t.Errorf("after the last result: HTTP %d %s", status, body)
+	}
+	if out := run(t, 0, env, "notify", "pairing-2", "PAIRED").out.String(); out != "held\n" {
+		t.Errorf("notify prints %q", out)
+	}
+	// What ends without a result is told the configured one.
+	if status := s.call(t, "PUT", "/api/v1/operations/pairing-3", `{"owner":{"anyone":true},"ttl":1}`, nil); status != http.StatusCreated {
+		t.Fatalf("HTTP %d", status)
+	}
+	id = webflow.WebSocketID("pairing-3")
+	if ok, _ := p.register(t, id); !ok {
+		t.Fatal("not registered")
+	}
+	if m := receive(t, p.results); string(m.Body) != result(id, `"EXPIRED"`) {
+		t.Errorf("the page is told %s", m.Body)
 	}
 }

@@ -90,6 +90,7 @@ func flowOptions(c *config.Config) (webflow.Options, error) {
 	const key = "webflow.hmac_key"
 	w := &c.WebFlow
 	o := webflow.Options{TTL: w.TTL, Grace: w.Grace, ExpiredResult: w.ExpiredResult, MaxOperations: w.MaxOperations, MaxPerUser: w.MaxOperationsPerUser}
+	o.AuthResults, o.Interim = w.Results, w.InterimResults()
 	if c.OpenRegistration() {
 		o.Registration = webflow.Open
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,8 +22,19 @@ auth: {anonymous: true}
 		string(o.HMACKey) != "0123456789abcdef0123456789abcdef" || o.ExpiredResult != "FAILED" || o.MaxOperations != 7 {
 		t.Errorf("%+v", o)
 	}
+	o, err = flowOptions(load(t, "webflow: {results: [PAIRED, CONTINUE]}"))
+	if err != nil || !slices.Equal(o.AuthResults, []string{"PAIRED", "CONTINUE"}) || !slices.Equal(o.Interim, []string{"CONTINUE"}) {
+		t.Errorf("results %q, interim %q, %v", o.AuthResults, o.Interim, err)
+	}
+	o, err = flowOptions(load(t, "webflow: {results: [CONTINUE], interim: []}"))
+	if err != nil || o.Interim == nil || len(o.Interim) != 0 {
+		t.Errorf("interim %q, %v", o.Interim, err)
+	}
 	o, err = flowOptions(load(t, ""))
-	if err != nil || o.Registration != webflow.Open || o.Reply != webflow.Full || o.Policy != webflow.FirstWins || o.HMACKey != nil {
+	if err != nil || !slices.Equal(o.AuthResults, webflow.DefaultResults()) || !slices.Equal(o.Interim, webflow.DefaultInterim()) {
+		t.Errorf("by default: results %q, interim %q, %v", o.AuthResults, o.Interim, err)
+	}
+	if o.Registration != webflow.Open || o.Reply != webflow.Full || o.Policy != webflow.FirstWins || o.HMACKey != nil {
 		t.Errorf("in development mode: %+v, %v", o, err)
 	}
 }

@@ -21,7 +21,7 @@ broker keeps it for a page that has yet to register or to subscribe.
 
 RESULT is CONFIRMED, CANCELED, AUTH_METHOD_FAILED, FAILED or DONE, which are final, or
 AUTH_FAILED, AUTH_METHOD_CHOSEN, AUTH_METHOD_DOWNGRADE or CONTINUE, after which the page
-goes on waiting.
+goes on waiting. webflow.results and webflow.interim of the broker replace them.
 
 ` + adminHelp + "\n\n" + exitHelp,
 		Example: `  hoofbeat notify 7d2a-login CONFIRMED

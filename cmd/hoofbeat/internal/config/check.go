@@ -79,6 +79,7 @@ func (c *Config) check() []error {
 	if c.WebFlow.Events.URL == "" && c.WebFlow.Events.Secret.Set() {
 		bad("webflow.events.secret", "has no effect without webflow.events.url")
 	}
+	c.WebFlow.checkResults(c.places["webflow.interim"] != "", bad)
 	if s := c.Auth.Sessions; (s.TokenStore != "") != s.TokenStoreKey.Set() {
 		bad("auth.sessions.token_store", "want both the file and its key, or neither")
 	}

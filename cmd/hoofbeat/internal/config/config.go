@@ -139,7 +139,8 @@ type Queues struct {
 }
 
 // WebFlow is the section webflow; Registration is "auto", "announced" or "open",
-// Reply "full" or "minimal", Policy "first_wins" or "last_wins".
+// Reply "full" or "minimal", Policy "first_wins" or "last_wins". InterimResults
+// returns what Interim means.
 type WebFlow struct {
 	Enabled       bool
 	Registration  string
@@ -148,6 +149,8 @@ type WebFlow struct {
 	TTL           time.Duration
 	Grace         time.Duration
 	HMACKey       Secret
+	Results       []string
+	Interim       []string
 	ExpiredResult string
 	MaxOperations int
 

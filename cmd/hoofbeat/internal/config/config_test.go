@@ -190,6 +190,8 @@ func TestEveryKeyHasItsField(t *testing.T) {
 			text = "minimal"
 		case "webflow.policy":
 			text = "last_wins"
+		case "webflow.results", "webflow.interim":
+			text = "PAIRED,CONTINUE"
 		case "webflow.expired_result":
 			text = "FAILED"
 		case "auth.sessions.ttl", "auth.sessions.idle":

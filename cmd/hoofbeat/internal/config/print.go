@@ -40,7 +40,7 @@ func WriteDefault(w io.Writer) error {
 		} else {
 			comment(b, indent, k.Doc)
 		}
-		fmt.Fprintf(b, "%s%s: %s\n", indent, leaf, scalar(k))
+		setting(b, indent, indent+leaf+": "+scalar(k))
 	}
 	b.WriteByte('\n')
 	comment(b, "", rulesDoc+" Such as:")
@@ -102,9 +102,25 @@ func scalar(k Key) string {
 	}
 }
 
-// comment writes text as comment lines of about 88 columns.
+// width is the length of a line of the default file, about.
+const width = 88
+
+// setting writes a key and its value; a list that is too long for one line goes on
+// in the next.
+func setting(b *bufio.Writer, indent, line string) {
+	for len(line) > width {
+		end := strings.LastIndex(line[:width], ", ")
+		if end < 0 {
+			break
+		}
+		b.WriteString(line[:end+1] + "\n")
+		line = indent + "  " + line[end+2:]
+	}
+	b.WriteString(line + "\n")
+}
+
+// comment writes text as comment lines.
 func comment(b *bufio.Writer, indent, text string) {
-	const width = 88
 	at := 0
 	for _, word := range strings.Fields(text) {
 		if at == 0 || at+1+len(word) > width {

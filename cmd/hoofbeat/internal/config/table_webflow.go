@@ -1,11 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
 // bindWebFlow is the part of the table about operations that pages wait for.
 func bindWebFlow(t *table, w *WebFlow) {
@@ -24,8 +19,7 @@ func bindWebFlow(t *table, w *WebFlow) {
 		"How long a page that has lost its connection may take to come back before the log says that its operation is abandoned.")
 	t.secret("webflow.hmac_key", &w.HMACKey,
 		"Key that webSocketIds are derived with, 32 characters or more. Empty: they are SHA-512, as Web Flow's are, and whoever sees the operation's id can compute them.")
-	t.add("webflow.expired_result", word{p: &w.ExpiredResult, kind: "text", want: "one of " + strings.Join(lastResults(), ", ") + ", or empty", check: lastResult},
-		"What a page is told when its operation ends without a result. Empty: nothing.")
+	bindResults(t, w)
 	t.count("webflow.max_operations", &w.MaxOperations, 1_000_000, 100_000_000, "Operations that are known at one time.")
 	t.count("webflow.max_operations_per_user", &w.MaxOperationsPerUser, 10_000, 100_000_000,
 		"Operations that one user, or the anonymous pages of one address together, have taken up without an announcement (registration: open).")
@@ -34,16 +28,4 @@ func bindWebFlow(t *table, w *WebFlow) {
 		"Your own application, which hears by a POST of each page that registers, is lost, is abandoned, gets its result and acknowledges it, and of each operation that expires. What it does not take with 2xx is sent again, up to 10 times within 5 minutes; 1,000 events wait at most, then the oldest is dropped.")
 	t.secret("webflow.events.secret", &e.Secret, "Key that signs the events, as auth.webhook.secret signs questions.")
 	t.flag("webflow.events.allow_http", &e.AllowHTTP, "Accept an http URL beyond this machine, though everybody on the way can read the events.")
-}
-
-// lastResults are the results after which no other follows.
-func lastResults() []string {
-	return []string{"CONFIRMED", "CANCELED", "AUTH_METHOD_FAILED", "FAILED", "DONE"}
-}
-
-func lastResult(s string) error {
-	if s == "" || slices.Contains(lastResults(), s) {
-		return nil
-	}
-	return fmt.Errorf("%q is not accepted: want one of %s, or empty", s, strings.Join(lastResults(), ", "))
 }

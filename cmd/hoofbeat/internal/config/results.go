@@ -1,0 +1,75 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// bindResults is the part of the table about what pages that wait are told.
+func bindResults(t *table, w *WebFlow) {
+	const want = "texts of 1 to 64 printable bytes, such as CONFIRMED"
+	w.Results = []string{
+		"CONFIRMED", "CANCELED", "AUTH_FAILED", "AUTH_METHOD_FAILED", "AUTH_METHOD_CHOSEN",
+		"AUTH_METHOD_DOWNGRADE", "CONTINUE", "FAILED", "DONE",
+	}
+	t.add("webflow.results", list{&w.Results, want, result},
+		"The results that an application may report. Any other is refused, so that a typing error reaches no page. After one that is not among webflow.interim no other follows. The default is what Web Flow's front end knows.")
+	w.Interim = []string{"AUTH_FAILED", "AUTH_METHOD_CHOSEN", "AUTH_METHOD_DOWNGRADE", "CONTINUE"}
+	t.add("webflow.interim", list{&w.Interim, want, result},
+		"Those of webflow.results after which the page goes on waiting. Left out, it is those of the default that webflow.results has.")
+	t.add("webflow.expired_result", word{p: &w.ExpiredResult, kind: "text", want: "one of webflow.results that is not in webflow.interim, or empty", check: anything},
+		"What a page is told when its operation ends without a result. Empty: nothing.")
+}
+
+// result accepts what webflow.Options do.
+func result(s string) error {
+	if s == "" || len(s) > 64 || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return fmt.Errorf("%q is not accepted: want 1 to 64 bytes of printable text", s)
+	}
+	return nil
+}
+
+// InterimResults returns the results after which a page goes on waiting: never nil,
+// and those of Interim only that Results has.
+func (w *WebFlow) InterimResults() []string {
+	interim := make([]string, 0, len(w.Interim))
+	for _, r := range w.Interim {
+		if slices.Contains(w.Results, r) {
+			interim = append(interim, r)
+		}
+	}
+	return interim
+}
+
+// finalResults returns the results after which no other follows.
+func (w *WebFlow) finalResults() []string {
+	return slices.DeleteFunc(slices.Clone(w.Results), func(r string) bool { return slices.Contains(w.Interim, r) })
+}
+
+// checkResults looks at what the keys of the results say of one another. interim
+// says that webflow.interim is not the default.
+func (w *WebFlow) checkResults(interim bool, bad func(key, format string, args ...any)) {
+	if len(w.Results) == 0 {
+		bad("webflow.results", "is empty: nothing could be reported")
+		return
+	}
+	if interim {
+		for _, r := range w.Interim {
+			if !slices.Contains(w.Results, r) {
+				bad("webflow.interim", "%q is not one of webflow.results, which are %s", r, strings.Join(w.Results, ", "))
+			}
+		}
+	}
+	final := w.finalResults()
+	switch r := w.ExpiredResult; {
+	case len(final) == 0 && interim:
+		bad("webflow.interim", "has all of webflow.results: no operation could come to an end")
+	case len(final) == 0:
+		bad("webflow.results", "has none but those of webflow.interim, which are %s: no operation could come to an end", strings.Join(w.Interim, ", "))
+	case r != "" && !slices.Contains(final, r):
+		bad("webflow.expired_result", "%q is not accepted: want one of %s, or empty", r, strings.Join(final, ", "))
+	}
+}
