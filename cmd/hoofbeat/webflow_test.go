@@ -284,7 +284,7 @@ func TestWebFlowResults(t *testing.T) {
 	if status, body := report("SCANNED"); status != 409 {
 		t.Errorf("after the last result: HTTP %d %s", status, body)
 	}
-	if out := run(t, 0, env, "notify", "pairing-2", "PAIRED").out.String(); out != "held\n" {
+	if out := run(t, 0, env, "notify", "pairing-2", "PAIRED").Stdout(); out != "held\n" {
 		t.Errorf("notify prints %q", out)
 	}
 	// What ends without a result is told the configured one.
