@@ -48,6 +48,7 @@ type Broker struct {
 	selectors selectors
 	reserved  reserved
 	quiet     loglimit.Limiter // of records that clients can cause
+	visits    loglimit.Limiter // of records about the start and end of anonymous sessions
 	denials   denials
 
 	idPrefix string

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
 // checkPage returns the refusal of a request that was meant for another host than
@@ -77,13 +78,16 @@ func (p *policy) mayConnect(r *http.Request) bool {
 // origin.
 func (b *Broker) RefuseOrigin(r *http.Request) *auth.Refusal {
 	no := auth.ForeignOrigin(r)
-	b.warn("origin not allowed", source{what: no.Origin}, "origin", no.Origin, "host", legible(r.Host), "remote", b.ClientAddress(r), "key", no.Key)
+	remote := b.ClientAddress(r)
+	b.warn("origin not allowed", source{no.Origin, loglimit.Network(remote.Addr()), true},
+		"origin", no.Origin, "host", legible(r.Host), "remote", remote, "key", no.Key)
 	return no
 }
 
 func (b *Broker) refuseHost(r *http.Request) *auth.Refusal {
-	host := legible(r.Host)
-	b.warn("host not allowed", source{what: host}, "host", host, "origin", legible(r.Header.Get("Origin")), "remote", b.ClientAddress(r),
+	host, remote := legible(r.Host), b.ClientAddress(r)
+	b.warn("host not allowed", source{host, loglimit.Network(remote.Addr()), true},
+		"host", host, "origin", legible(r.Header.Get("Origin")), "remote", remote,
 		"reason", "in development mode only localhost is taken for this machine, so that no page of another site can pretend to be from here")
 	return &auth.Refusal{
 		Status: http.StatusForbidden,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -40,11 +41,12 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 	}
 	if err != nil || p == nil {
 		b.stats.authFailures.Add(1)
-		b.o.Logger.Info("renewal refused", "session", s.id, "error", refusalForLog(err))
+		s.renewalRefused(refusalForLog(err))
 		return refusedBy(err)
 	}
 	if p.Name != old.Name {
 		b.stats.authFailures.Add(1)
+		s.renewalRefused("the credential belongs to another user")
 		return failure(ReasonRefused, "the credential belongs to another user")
 	}
 	s.principal.Store(p)
@@ -106,4 +108,8 @@ func (s *session) reconsider(bt *batch) error {
 		s.notify(sessionNotices, sessionEvent{Event: "subscription-ended", Subscription: sub.id, Destination: sub.dest.Name}, bt)
 	}
 	return nil
+}
+
+func (s *session) renewalRefused(why string) {
+	s.b.log(slog.LevelInfo, "renewal refused", s.source(""), "session", s.id, "user", s.userName(), "remote", s.peer, "error", why)
 }

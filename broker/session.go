@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -242,7 +243,7 @@ func (s *session) data(p []byte) error {
 func (s *session) guarded(f *frames.Frame, bt *batch) (fail *Error) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.b.log(slog.LevelError, "a handler or hook panicked", source{what: brief(fmt.Sprint(v))}, "session", s.id, "panic", v, "stack", string(debug.Stack()))
+			s.b.log(slog.LevelError, "a handler or hook panicked", source{brief(fmt.Sprint(v)), loglimit.Network(s.peer.Addr()), true}, "session", s.id, "panic", v, "stack", string(debug.Stack()))
 			fail = failure(ReasonInternalError, "internal error")
 		}
 	}()

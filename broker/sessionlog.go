@@ -19,7 +19,10 @@ const LogOff = slog.Level(math.MinInt32)
 // source is whose fault an event is, for [Broker.log]: what the events of one
 // culprit have in common, such as a user or an origin, and the network that it
 // came from, if it is about one.
-type source struct{ what, network string }
+type source struct {
+	what, network string
+	anywhere      bool // it is the same in all networks
+}
 
 // warn logs an event that a client can cause as often as it likes. One record a
 // second is written for each kind of event and source, and a bounded number for
@@ -31,14 +34,8 @@ func (b *Broker) warn(kind string, from source, attrs ...any) {
 
 // log is warn for records of another level.
 func (b *Broker) log(level slog.Level, kind string, from source, attrs ...any) {
-	suppressed, ok := b.quiet.Allow(time.Now(), loglimit.Key{Kind: kind, From: from.what, Network: from.network})
-	if !ok {
-		return
-	}
-	if suppressed > 0 {
-		attrs = append(attrs, "suppressed", suppressed)
-	}
-	b.o.Logger.Log(context.Background(), level, kind, attrs...)
+	key := loglimit.Key{Kind: kind, From: from.what, Network: from.network, Anywhere: from.anywhere}
+	b.quiet.Log(context.Background(), b.o.Logger, level, key, attrs...)
 }
 
 // logStarted records that a session is CONNECTED, and how its client was
@@ -55,7 +52,22 @@ func (s *session) logStarted(p *auth.Principal, h *auth.Handshake) {
 	if h != nil && h.Header != nil {
 		attrs = append(attrs, "origin", brief(h.Header.Get("Origin")), "user_agent", brief(h.Header.Get("User-Agent")))
 	}
-	s.b.o.Logger.Log(context.Background(), level, "session started", attrs...)
+	s.logVisit(level, "session started", p, attrs)
+}
+
+// anonymously is the Method of a principal that was let in without a credential.
+const anonymously = "anonymous"
+
+// logVisit records the start or the end of a session. Records about sessions that
+// were let in without a credential are limited, for each network and in all, since
+// anybody can come and go as often as he likes.
+func (s *session) logVisit(level slog.Level, kind string, p *auth.Principal, attrs []any) {
+	if !s.joined || !p.Anonymous() && p.Method != anonymously {
+		s.b.o.Logger.Log(context.Background(), level, kind, attrs...)
+		return
+	}
+	key := loglimit.Key{Kind: kind, From: s.id, Network: loglimit.Network(s.peer.Addr())}
+	s.b.visits.Log(context.Background(), s.b.o.Logger, level, key, attrs...)
 }
 
 // brief shortens a text of the client for the log.
@@ -99,7 +111,7 @@ func (s *session) logEnded(f *Error) {
 		s.b.warn("session ended", s.source(f.Reason.String()), attrs...)
 		return
 	}
-	s.b.o.Logger.Log(context.Background(), level, "session ended", attrs...)
+	s.logVisit(level, "session ended", s.principal.Load(), attrs)
 }
 
 // source is a session's user in its network, and more if several kinds of its

@@ -33,7 +33,7 @@ func (b *Broker) ServeTCP(l net.Listener) error {
 				return err
 			}
 			// Out of file descriptors, most likely: others will be closed.
-			b.o.Logger.Warn("accept failed", "error", err)
+			b.warn("accept failed", source{}, "error", err)
 			select {
 			case <-time.After(pause):
 				pause = min(2*pause, time.Second)

@@ -3,6 +3,8 @@
 package loglimit
 
 import (
+	"context"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
@@ -41,6 +43,10 @@ type Key struct {
 	// key: two users behind one address are two keys, and so is one user behind
 	// two.
 	Network string
+	// Anywhere says that the key is the same in all networks, such as an origin,
+	// whose page anybody may have open. The bound of one network holds all the
+	// same: whoever invents origins uses up no more lines than others.
+	Anywhere bool
 }
 
 type entry struct {
@@ -78,6 +84,20 @@ func Network(addr netip.Addr) string {
 	return turns.Network(addr).String()
 }
 
+// Log writes a record about an event, if [Limiter.Allow] lets it. Its text is the
+// Kind of the key, and its last attribute the number of those that were
+// suppressed, if there were any.
+func (l *Limiter) Log(ctx context.Context, to *slog.Logger, level slog.Level, key Key, attrs ...any) {
+	suppressed, ok := l.Allow(time.Now(), key)
+	if !ok {
+		return
+	}
+	if suppressed > 0 {
+		attrs = append(attrs, "suppressed", suppressed)
+	}
+	to.Log(ctx, level, key.Kind, attrs...)
+}
+
 // Allow reports whether a line about key may be logged now, and how many lines
 // about it were suppressed since the last one. Lines about its network that were
 // suppressed because there were too many keys are among them.
@@ -85,6 +105,9 @@ func (l *Limiter) Allow(now time.Time, key Key) (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	net := l.network(now, key)
+	if key.Anywhere {
+		key.Network = ""
+	}
 	busy := net != nil && net.full(now, PerNetwork)
 	if busy && l.keys[key] == nil {
 		// Who is behind one address and has many names takes no place among the keys.

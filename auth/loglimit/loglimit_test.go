@@ -1,8 +1,12 @@
 package loglimit
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -68,7 +72,7 @@ func TestLinesOfAllKeysAreBounded(t *testing.T) {
 func TestUsersOfOneNetwork(t *testing.T) {
 	var l Limiter
 	now := time.Unix(1000, 0)
-	ann, bob := Key{"denied", "ann", "192.0.2.1"}, Key{"denied", "bob", "192.0.2.1"}
+	ann, bob := Key{Kind: "denied", From: "ann", Network: "192.0.2.1"}, Key{Kind: "denied", From: "bob", Network: "192.0.2.1"}
 	for _, key := range []Key{ann, bob} {
 		if n, ok := l.Allow(now, key); !ok || n != 0 {
 			t.Fatalf("%v: %d, %v", key, n, ok)
@@ -77,7 +81,7 @@ func TestUsersOfOneNetwork(t *testing.T) {
 	allowed := 2
 	const names = 5000
 	for i := range names {
-		if _, ok := l.Allow(now, Key{"denied", fmt.Sprint(i), "192.0.2.1"}); ok {
+		if _, ok := l.Allow(now, Key{Kind: "denied", From: fmt.Sprint(i), Network: "192.0.2.1"}); ok {
 			allowed++
 		}
 	}
@@ -87,7 +91,7 @@ func TestUsersOfOneNetwork(t *testing.T) {
 	if len(l.keys) > PerNetwork {
 		t.Errorf("one network takes %d keys", len(l.keys))
 	}
-	if _, ok := l.Allow(now, Key{"denied", "ann", "192.0.2.2"}); !ok {
+	if _, ok := l.Allow(now, Key{Kind: "denied", From: "ann", Network: "192.0.2.2"}); !ok {
 		t.Error("another network is limited by the first")
 	}
 	if n, ok := l.Allow(now.Add(time.Second), bob); !ok || n != names+2-PerNetwork {
@@ -99,16 +103,60 @@ func TestNetworksAreBounded(t *testing.T) {
 	var l Limiter
 	now := time.Unix(1000, 0)
 	for i := range 10 * maxKeys {
-		l.Allow(now, Key{"denied", "ann", fmt.Sprint(i)})
+		l.Allow(now, Key{Kind: "denied", From: "ann", Network: fmt.Sprint(i)})
 	}
 	if len(l.networks) > maxKeys+1 || len(l.keys) > maxKeys+1 {
 		t.Errorf("%d networks and %d keys are remembered", len(l.networks), len(l.keys))
 	}
 	later := now.Add(time.Second)
-	if _, ok := l.Allow(later, Key{"denied", "ann", "new"}); !ok {
+	if _, ok := l.Allow(later, Key{Kind: "denied", From: "ann", Network: "new"}); !ok {
 		t.Error("nothing is logged any more")
 	}
 	if len(l.networks) > 2 {
 		t.Errorf("%d networks are remembered after a second", len(l.networks))
 	}
+}
+
+// Whoever invents keys that are the same in all networks uses up the lines of his
+// own network only, and such a key has one line a second whoever causes it.
+func TestKeysThatAreTheSameAnywhere(t *testing.T) {
+	var l Limiter
+	now := time.Unix(1000, 0)
+	count := func(tries int, key func(i int) Key) (n int) {
+		for i := range tries {
+			if _, ok := l.Allow(now, key(i)); ok {
+				n++
+			}
+		}
+		return n
+	}
+	invented := func(i int) Key { return Key{Kind: "origin", From: fmt.Sprint(i), Network: "192.0.2.1", Anywhere: true} }
+	if n := count(1000, invented); n != PerNetwork {
+		t.Errorf("%d lines of one network, want %d", n, PerNetwork)
+	}
+	page := func(i int) Key {
+		return Key{Kind: "origin", From: "page", Network: fmt.Sprintf("198.51.100.%d", i), Anywhere: true}
+	}
+	if n := count(200, page); n != 1 {
+		t.Errorf("%d lines about one page that 200 networks have open, want 1", n)
+	}
+}
+
+func TestLogSaysHowManyWereSuppressed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l Limiter
+		var out bytes.Buffer
+		to := slog.New(slog.NewTextHandler(&out, nil))
+		for range 1000 {
+			l.Log(t.Context(), to, slog.LevelWarn, Key{Kind: "wrong", Network: "192.0.2.1"}, "a", 1)
+		}
+		if n := strings.Count(out.String(), "\n"); n != 1 || !strings.Contains(out.String(), "level=WARN msg=wrong a=1\n") {
+			t.Errorf("%d lines: %s", n, &out)
+		}
+		time.Sleep(Every)
+		l.Log(t.Context(), to, slog.LevelWarn, Key{Kind: "wrong", Network: "192.0.2.1"}, "a", 1)
+		if !strings.HasSuffix(out.String(), "a=1 suppressed=999\n") {
+			t.Errorf("%s", &out)
+		}
+	})
 }

@@ -1,8 +1,8 @@
 package oauth
 
 import (
+	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
@@ -11,13 +11,6 @@ import (
 // text and network of clients, with the number of those that were left out, and 50 a second in all.
 func (c *Client) warn(r *http.Request, text string, err error) {
 	from := c.o.ClientAddress(r)
-	suppressed, ok := c.quiet.Allow(time.Now(), loglimit.Key{Kind: text, Network: loglimit.Network(from)})
-	if !ok {
-		return
-	}
-	attributes := []any{"error", err, "remote", from.String()}
-	if suppressed > 0 {
-		attributes = append(attributes, "suppressed", suppressed)
-	}
-	c.o.Logger.WarnContext(r.Context(), text, attributes...)
+	key := loglimit.Key{Kind: text, Network: loglimit.Network(from)}
+	c.quiet.Log(r.Context(), c.o.Logger, slog.LevelWarn, key, "error", err, "remote", from.String())
 }

@@ -52,8 +52,9 @@ type Options struct {
 	// this machine reaches: a page of another site can make a name of its own
 	// mean 127.0.0.1 (DNS rebinding). /livez and /readyz are not concerned.
 	LoopbackOnly bool
-	// Logger receives a warning for each wrong token, at most 32 a second. The
-	// token is not in it. Nil discards.
+	// Logger receives a warning for wrong tokens, once a second for each network
+	// they come from, with the number of those that were left out. No token is in
+	// it. Nil discards.
 	Logger *slog.Logger
 }
 

@@ -5,10 +5,12 @@ import (
 	"crypto/subtle"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
 const (
@@ -31,6 +33,7 @@ type guard struct {
 	hash  [sha256.Size]byte
 	slots chan struct{}
 	log   *slog.Logger
+	quiet loglimit.Limiter
 }
 
 func newGuard(token string, log *slog.Logger) *guard {
@@ -53,6 +56,7 @@ func (g *guard) admit(r *http.Request) *problem {
 	if subtle.ConstantTimeCompare(sum[:], g.hash[:]) == 1 {
 		return nil
 	}
+	g.warn(r)
 	select {
 	case g.slots <- struct{}{}:
 		defer func() { <-g.slots }()
@@ -61,9 +65,15 @@ func (g *guard) admit(r *http.Request) *problem {
 		p.retryAfter, p.hangUp = time.Second, true
 		return p
 	}
-	g.log.Warn("admin: wrong token", "remote", r.RemoteAddr)
 	time.Sleep(penalty) // also for who hangs up: coming back is no way to try faster
 	p := problemf(http.StatusUnauthorized, "wrong token"+whereToken)
 	p.challenge = httpsec.InvalidToken
 	return p
+}
+
+// warn logs a wrong token, once a second for each network of clients.
+func (g *guard) warn(r *http.Request) {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero for other networks
+	key := loglimit.Key{Kind: "admin: wrong token", Network: loglimit.Network(peer.Addr())}
+	g.quiet.Log(r.Context(), g.log, slog.LevelWarn, key, "remote", r.RemoteAddr)
 }

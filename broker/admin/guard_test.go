@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
@@ -94,12 +96,41 @@ func TestWrongTokensAreSlowed(t *testing.T) {
 		if d := time.Since(begin); d != penalty {
 			t.Errorf("the wrong tokens were answered after %v", d)
 		}
+		if n := strings.Count(log.String(), "remote=192.0.2.7:1234"); n != 1 {
+			t.Errorf("%d warnings, want 1", n)
+		}
+		time.Sleep(loglimit.Every)
 		try().problem(t, http.StatusUnauthorized, "wrong token")
-		if n := strings.Count(log.String(), "remote=192.0.2.7:1234"); n != maxPenalties+1 {
-			t.Errorf("%d warnings, want %d", n, maxPenalties+1)
+		if !strings.Contains(log.String(), "remote=192.0.2.7:1234 suppressed=16\n") {
+			t.Errorf("the suppressed warnings are not counted: %s", &log)
 		}
 		if strings.Contains(log.String(), wrong) || strings.Contains(log.String(), token) {
 			t.Error("the log has a token")
+		}
+	})
+}
+
+// A stranger cannot fill the log, neither with tokens that are answered late nor
+// with those beyond.
+func TestWrongTokensAreLoggedOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		h := newHandler(t, brokertest.New(t, broker.Options{}), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		var wg sync.WaitGroup
+		for i := range 1000 {
+			r := request(t, "GET", "http://localhost/api/v1/stats", "", "Authorization", "Bearer wrong")
+			r.RemoteAddr = fmt.Sprintf("192.0.2.7:%d", 1024+i)
+			wg.Go(func() { serve(h, r) })
+		}
+		wg.Wait()
+		if n := strings.Count(log.String(), "admin: wrong token"); n != 1 {
+			t.Errorf("%d lines about 1,000 wrong tokens, want 1", n)
+		}
+		other := request(t, "GET", "http://localhost/api/v1/stats", "", "Authorization", "Bearer wrong")
+		other.RemoteAddr = "198.51.100.1:4711"
+		serve(h, other)
+		if !strings.Contains(log.String(), "remote=198.51.100.1:4711") {
+			t.Errorf("the line about another address is suppressed: %s", &log)
 		}
 	})
 }

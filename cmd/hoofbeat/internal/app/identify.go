@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
 // identify returns who makes a request that changes nothing, by the bearer token or
@@ -40,7 +42,9 @@ func (w *who) holder(r *http.Request) *auth.Principal {
 func (w *who) spendTicket(ctx context.Context, ticket, origin string) (*auth.Principal, error) {
 	p, err := w.tickets.Consume(ctx, ticket, origin)
 	if err != nil {
-		w.log.Info("a ticket to poll with was not taken", "error", err)
+		remote := auth.RemoteOf(ctx)
+		key := loglimit.Key{Kind: "a ticket to poll with was not taken", Network: loglimit.Network(remote)}
+		w.quiet.Log(ctx, w.log, slog.LevelInfo, key, "remote", remote.String(), "error", err)
 	}
 	return p, err
 }

@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/events"
@@ -15,10 +17,15 @@ import (
 var pollPaths = []string{"/operations/{webSocketId}/result", "/operations/{webSocketId}/poll-token"}
 
 // pollHandler serves pages that wait without a WebSocket. Which pages may is the
-// broker's to say, so a reload of websocket.origins reaches it.
+// broker's to say, so a reload of websocket.origins reaches it. What credentials
+// cause, such as questions to an introspection endpoint, is shared out among the
+// addresses that they come from.
 func (a *App) pollHandler() http.Handler {
-	return a.flow.PollHandler(webflow.HandlerOptions{
+	polls := a.flow.PollHandler(webflow.HandlerOptions{
 		Identify: a.who.identify, Cookies: a.who.login != nil, Ticket: a.who.spendTicket,
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		polls.ServeHTTP(w, r.WithContext(auth.WithRemote(r.Context(), a.who.clientAddress(r))))
 	})
 }
 
@@ -42,7 +49,12 @@ func (a *App) makeFlow() error {
 
 // abandoned is called when a page has gone and not come back within webflow.grace.
 func (a *App) abandoned(e webflow.Event) {
-	a.o.Logger.Info("operation abandoned", "operation", e.OperationID, "user", e.User, "session", e.Session, "code", e.Code)
+	attrs := []any{"operation", e.OperationID, "user", e.User, "session", e.Session, "code", e.Code}
+	if e.User == "" { // anybody can register and leave as often as he likes
+		a.who.quiet.Log(context.Background(), a.o.Logger, slog.LevelInfo, loglimit.Key{Kind: "operation abandoned"}, attrs...)
+		return
+	}
+	a.o.Logger.Info("operation abandoned", attrs...)
 }
 
 // makeEvents has the application told what becomes of the pages that wait, if it

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/bearer"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
 	"github.com/hoofbeat/hoofbeat/auth/webhook"
 	"github.com/hoofbeat/hoofbeat/broker"
@@ -23,6 +24,7 @@ import (
 // does not ask for is nil.
 type who struct {
 	log     *slog.Logger
+	quiet   loglimit.Limiter // of lines that anybody can cause
 	store   *auth.Store
 	tickets *auth.Tickets
 	bearer  *bearer.Verifier
