@@ -61,10 +61,9 @@ func (s *session) mayObservePattern(sub *subscription, bt *batch) *Error {
 	_, quirk := strings.CutSuffix(pattern, "/*")
 	switch {
 	case coverage != auth.All:
-		sub.filter = newFilter(sub)
+		sub.filter.Store(newFilter(sub, false))
 	case quirk:
-		sub.filter = newFilter(sub)
-		sub.filter.proven = true
+		sub.filter.Store(newFilter(sub, true))
 	}
 	return nil
 }

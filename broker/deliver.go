@@ -60,10 +60,10 @@ func (b *Broker) fanOutToSession(session, path string, p *publication, bt *batch
 
 // offer gives p to the subscription and reports whether it took it.
 func (sub *subscription) offer(p *publication, bt *batch) bool {
-	switch {
-	case sub.filter != nil:
-		return sub.filter.deliver(p, bt)
-	case sub.local != nil:
+	if f := sub.filter.Load(); f != nil {
+		return f.deliver(p, bt)
+	}
+	if sub.local != nil {
 		return sub.local.offer(p.message())
 	}
 	return sub.pass(p, bt)

@@ -37,12 +37,12 @@ const (
 	refused
 )
 
-func newFilter(sub *subscription) *filter {
+func newFilter(sub *subscription, proven bool) *filter {
 	s := sub.s
 	if s.judge == nil {
 		s.judge = newJudge(s)
 	}
-	return &filter{sub: sub, j: s.judge}
+	return &filter{sub: sub, j: s.judge, proven: proven}
 }
 
 // known returns what is known of a destination. The caller has the lock.

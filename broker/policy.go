@@ -41,7 +41,8 @@ func newPolicy(o *Options) *policy {
 // connected. Nobody is disconnected for it:
 //
 //   - Subscriptions that the Authorizer denies from now on end, and their clients
-//     are told on /user/topic/session, as when a credential was renewed.
+//     are told on /user/topic/session, as when a credential was renewed. A pattern
+//     goes on with those of its destinations that are allowed.
 //   - A limit that a session exceeds already holds for what it does next.
 //   - Origins and the limits for unauthenticated sockets hold for new connections.
 //

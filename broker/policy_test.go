@@ -95,3 +95,59 @@ func TestPolicyIsChecked(t *testing.T) {
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "1", "/topic/a")
 }
+
+// A pattern of which the new rules allow only a part goes on with that part, as it
+// would if it was subscribed to now.
+func TestPolicyRulesNarrowAPattern(t *testing.T) {
+	before := rules(t, allow("/topic/**", auth.Subscribe, auth.Send), allow("/queue/**", auth.Subscribe), allow("/user/**", auth.Subscribe))
+	after := rules(t, deny("/topic/secret", auth.Subscribe), allow("/topic/**", auth.Subscribe, auth.Send), allow("/user/**", auth.Subscribe))
+	srv := brokertest.Start(t, broker.Options{Authorizer: before})
+	c := rawWebSocket(t, srv).connect(t, "heart-beat", "0,0")
+	c.subscribe(t, "n", "/user/topic/session")
+	c.subscribe(t, "p", "/topic/**")
+	c.subscribe(t, "q", "/queue/a") // the last one: its end says that all were judged
+	for _, destination := range []string{"/topic/a", "/topic/secret"} {
+		publish(t, srv.Broker, destination, "before")
+		if e := c.want(t, "MESSAGE"); string(e.f.Body) != "before" || e.f.Get("destination") != destination {
+			t.Fatalf("received %v", e)
+		}
+	}
+	setPolicy(t, srv.Broker, broker.Policy{Authorizer: after})
+	if e := c.want(t, "MESSAGE"); !strings.Contains(string(e.f.Body), `"subscription-ended"`) || !strings.Contains(string(e.f.Body), "/queue/a") {
+		t.Fatalf("the client is told %v", e)
+	}
+	for _, destination := range []string{"/topic/secret", "/topic/a", "/topic/secret", "/topic/a/b"} {
+		publish(t, srv.Broker, destination, destination)
+	}
+	for _, want := range []string{"/topic/a", "/topic/a/b"} {
+		if e := c.want(t, "MESSAGE"); string(e.f.Body) != want || e.f.Get("subscription") != "p" {
+			t.Fatalf("received %v, want %s", e, want)
+		}
+	}
+	c.send(t, "UNSUBSCRIBE", "", "id", "p", "receipt", "r")
+	c.want(t, "RECEIPT")
+}
+
+// What the old rules allowed is not remembered for a pattern that is subscribed to
+// after they have changed, also if there was none meanwhile.
+func TestPolicyRulesForgetAnswers(t *testing.T) {
+	before := rules(t, deny("/topic/other", auth.Subscribe), allow("/topic/**", auth.Subscribe), allow("/queue/**", auth.Subscribe), allow("/user/**", auth.Subscribe))
+	after := rules(t, deny("/topic/secret", auth.Subscribe), allow("/topic/**", auth.Subscribe), allow("/user/**", auth.Subscribe))
+	srv := brokertest.Start(t, broker.Options{Authorizer: before})
+	c := rawWebSocket(t, srv).connect(t, "heart-beat", "0,0")
+	c.subscribe(t, "n", "/user/topic/session")
+	c.subscribe(t, "q", "/queue/a")
+	c.subscribe(t, "p", "/topic/**")
+	publish(t, srv.Broker, "/topic/secret", "1")
+	c.want(t, "MESSAGE")
+	c.send(t, "UNSUBSCRIBE", "", "id", "p", "receipt", "r")
+	c.want(t, "RECEIPT")
+	setPolicy(t, srv.Broker, broker.Policy{Authorizer: after})
+	c.want(t, "MESSAGE") // that /queue/a has ended
+	c.subscribe(t, "p", "/topic/**")
+	publish(t, srv.Broker, "/topic/secret", "2")
+	publish(t, srv.Broker, "/topic/a", "3")
+	if e := c.want(t, "MESSAGE"); string(e.f.Body) != "3" {
+		t.Errorf("received %v", e)
+	}
+}

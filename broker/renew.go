@@ -88,18 +88,30 @@ func refusedBy(err error) *Error {
 	return f
 }
 
-// reconsider ends the subscriptions that the principal may not have any more.
+// reconsider judges all subscriptions as if they were made now. It ends those that
+// the principal may not have any more; a pattern of which it may see less than
+// before goes on with what it may see.
 func (s *session) reconsider(bt *batch) error {
+	if s.judge != nil { // a pattern that is subscribed to later must not find old answers
+		s.judge.mu.Lock()
+		s.judge.forget()
+		s.judge.mu.Unlock()
+	}
 	for _, sub := range slices.Clone(s.subs) {
 		again := &subscription{s: s, dest: sub.dest}
 		fail := s.mayObserve(again, bt)
 		if fail != nil && fail.Reason != ReasonDenied {
 			return fail
 		}
-		if sub.filter != nil {
-			sub.filter.forget(again.filter != nil && again.filter.proven, bt)
+		was, is := sub.filter.Load(), again.filter.Load()
+		switch {
+		case was != nil:
+			was.forget(is != nil && is.proven, bt)
+		case is != nil:
+			is.sub = sub
+			sub.filter.Store(is)
 		}
-		if fail == nil && (again.filter == nil || sub.filter != nil) {
+		if fail == nil {
 			continue
 		}
 		i := slices.Index(s.subs, sub)

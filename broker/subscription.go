@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"sync/atomic"
+
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -23,9 +25,9 @@ type subscription struct {
 	mode    ackMode
 	ordinal uint32 // names it in `ack` headers
 
-	consumer *queueConsumer // of a work queue
-	filter   *filter        // of a pattern that not every match of may be seen
-	selector *selector      // of a SUBSCRIBE with a `selector` header
+	consumer *queueConsumer         // of a work queue
+	filter   atomic.Pointer[filter] // of a pattern that not every match of may be seen; rules that change may put one in place
+	selector *selector              // of a SUBSCRIBE with a `selector` header
 
 	// Guarded by the lock of the session's outbox.
 	gated   bool     // its SUBSCRIBE is being answered
@@ -81,8 +83,8 @@ func (s *session) drop(sub *subscription, bt *batch) {
 	} else {
 		s.unroute(sub)
 	}
-	if sub.filter != nil {
-		sub.filter.close()
+	if f := sub.filter.Load(); f != nil {
+		f.close()
 	}
 	s.unselect(sub)
 	for _, u := range pending {
