@@ -11,7 +11,7 @@ import (
 )
 
 // admin is the listener of the JSON API.
-func (a *App) admin(l net.Listener) (*door, error) {
+func (a *App) admin(l net.Listener) (*listener, error) {
 	token, where, err := a.adminToken()
 	if err != nil {
 		return nil, err

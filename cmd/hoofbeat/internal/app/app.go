@@ -140,20 +140,20 @@ func (a *App) Run(ctx context.Context) error {
 	defer a.close()
 	log := a.o.Logger
 	log.Info("starting", "version", a.o.Version)
-	doors, err := a.open()
+	listeners, err := a.open()
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, len(doors))
+	failed := make(chan error, len(listeners))
 	var serving sync.WaitGroup
-	for _, d := range doors {
+	for _, d := range listeners {
 		serving.Go(func() {
 			if err := d.serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 				failed <- &config.KeyError{Key: d.key, Text: err.Error()}
 			}
 		})
 	}
-	for _, d := range doors {
+	for _, d := range listeners {
 		d.announce(log)
 	}
 	for _, text := range Warnings(a.o.Config) {
@@ -170,17 +170,17 @@ func (a *App) Run(ctx context.Context) error {
 		err = nil
 	case err = <-failed:
 	}
-	a.stop(doors)
+	a.stop(listeners)
 	serving.Wait()
 	log.Info("stopped")
 	return err
 }
 
-// farewell is how long the HTTP servers wait for requests that are being
+// httpShutdownTimeout is how long the HTTP servers wait for requests that are being
 // answered when the sessions have gone.
-const farewell = 2 * time.Second
+const httpShutdownTimeout = 2 * time.Second
 
-func (a *App) stop(doors []*door) {
+func (a *App) stop(listeners []*listener) {
 	log, drain := a.o.Logger, a.o.Config.Drain
 	log.Info("stopping", "delay", drain.Delay.String(), "spread", drain.Spread.String(), "timeout", drain.Timeout.String())
 	a.notify("STOPPING=1")
@@ -191,9 +191,9 @@ func (a *App) stop(doors []*door) {
 		log.Warn("drain timed out; closing the remaining sessions", "error", err)
 	}
 	a.close()
-	ctx, cancel = context.WithTimeout(context.Background(), farewell)
+	ctx, cancel = context.WithTimeout(context.Background(), httpShutdownTimeout)
 	defer cancel()
-	for _, d := range doors {
+	for _, d := range listeners {
 		d.close(ctx)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// door is one open listener and what is behind it.
-type door struct {
+// listener is an open listener and the server behind it.
+type listener struct {
 	key   string // of the configuration
 	url   string
 	note  []any // further attributes for the log
@@ -23,15 +23,15 @@ type door struct {
 	close func(context.Context)
 }
 
-func (d *door) announce(log *slog.Logger) {
+func (d *listener) announce(log *slog.Logger) {
 	log.Info("listening", append([]any{"listener", d.key, "address", d.l.Addr().String(), "url", d.url}, d.note...)...)
 }
 
 // open opens every listener of the configuration, or none.
-func (a *App) open() (doors []*door, err error) {
+func (a *App) open() (listeners []*listener, err error) {
 	defer func() {
 		if err != nil {
-			for _, d := range doors {
+			for _, d := range listeners {
 				_ = d.l.Close() // the error is the one of the listener that could not be opened
 			}
 		}
@@ -39,24 +39,24 @@ func (a *App) open() (doors []*door, err error) {
 	c := a.o.Config
 	for _, p := range []struct {
 		key, address string
-		door         func(net.Listener) (*door, error)
+		open         func(net.Listener) (*listener, error)
 	}{{"listen", c.Listen, a.public}, {"admin", c.Admin, a.admin}, {"tcp", c.TCP, a.plain}} {
 		if p.address == "" {
 			continue
 		}
 		l, err := net.Listen("tcp", p.address)
 		if err != nil {
-			return doors, listenError(p.key, p.address, err)
+			return listeners, listenError(p.key, p.address, err)
 		}
-		d, err := p.door(l)
+		d, err := p.open(l)
 		if err != nil {
 			_ = l.Close() // the error to report is the other one
-			return doors, err
+			return listeners, err
 		}
 		d.key, d.l = p.key, l
-		doors = append(doors, d)
+		listeners = append(listeners, d)
 	}
-	return doors, nil
+	return listeners, nil
 }
 
 // listenError says which key to change.
@@ -73,7 +73,7 @@ func listenError(key, address string, err error) error {
 }
 
 // public is the listener of the WebSocket endpoint.
-func (a *App) public(l net.Listener) (*door, error) {
+func (a *App) public(l net.Listener) (*listener, error) {
 	secure, inner := "", l
 	if a.tls != nil {
 		secure, inner = "s", a.tls.listen(l)
@@ -88,13 +88,13 @@ func (a *App) public(l net.Listener) (*door, error) {
 }
 
 // plain is the listener of STOMP without WebSocket.
-func (a *App) plain(l net.Listener) (*door, error) {
+func (a *App) plain(l net.Listener) (*listener, error) {
 	scheme := "tcp://"
 	inner := l
 	if a.tls != nil {
 		scheme, inner = "tcps://", a.tls.listen(l)
 	}
-	return &door{
+	return &listener{
 		url:   scheme + l.Addr().String(),
 		serve: func() error { return a.broker.ServeTCP(inner) },
 		close: func(context.Context) {}, // the broker has
@@ -103,7 +103,7 @@ func (a *App) plain(l net.Listener) (*door, error) {
 
 // web serves HTTP. The timeouts are for requests: a WebSocket has left them
 // behind when its session begins.
-func (a *App) web(l net.Listener, h http.Handler, watch func(net.Conn, http.ConnState)) *door {
+func (a *App) web(l net.Listener, h http.Handler, watch func(net.Conn, http.ConnState)) *listener {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -114,7 +114,7 @@ func (a *App) web(l net.Listener, h http.Handler, watch func(net.Conn, http.Conn
 		ConnState:         watch,
 		ErrorLog:          slog.NewLogLogger(a.o.Logger.Handler(), slog.LevelDebug), // strangers write there
 	}
-	return &door{
+	return &listener{
 		serve: func() error { return s.Serve(l) },
 		close: func(ctx context.Context) {
 			if s.Shutdown(ctx) != nil {
