@@ -252,7 +252,7 @@ rules:
 		{"/topic/c", true, true}, {"/topic/c/", false, false}, // not well formed
 	} {
 		o := new(others)
-		n := &named{guards: g, others: o}
+		n := &rulesFirst{sets: g, others: o}
 		if got := n.Authorize(t.Context(), p, auth.Subscribe, c.destination) == nil; got != c.want || len(o.asked) > 0 != c.asked {
 			t.Errorf("%s: allowed %v, asked %v", c.destination, got, o.asked)
 		}
@@ -266,7 +266,7 @@ rules:
 		{"/topic/a/*", false, auth.Some}, {"/topic/c/*", true, auth.All},
 	} {
 		o := &others{coverage: auth.All}
-		n := &named{guards: g, others: o}
+		n := &rulesFirst{sets: g, others: o}
 		got, err := n.AuthorizePattern(t.Context(), p, c.pattern)
 		if got != c.want || err != nil || len(o.asked) > 0 != c.asked {
 			t.Errorf("%s: %v, %v, asked %v, want %v", c.pattern, got, err, o.asked, c.want)

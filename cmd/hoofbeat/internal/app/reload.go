@@ -59,7 +59,7 @@ func (a *App) Reload() {
 // adopt puts a configuration in force in the running broker: all of it or, with
 // an error, nothing.
 func (a *App) adopt(c *config.Config) error {
-	guards, err := newRules(c)
+	sets, err := newRules(c)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (a *App) adopt(c *config.Config) error {
 	fitted := fit(c, a.o.Logger)
 	o := brokerOptions(fitted)
 	if err := a.broker.SetPolicy(broker.Policy{
-		Authorizer: a.who.judge(guards), Origins: o.Origins, TrustedProxies: o.TrustedProxies, Limits: o.Limits,
+		Authorizer: a.who.judge(sets), Origins: o.Origins, TrustedProxies: o.TrustedProxies, Limits: o.Limits,
 	}); err != nil {
 		return optionError(err)
 	}

@@ -15,9 +15,9 @@ import (
 // becomes: a rule of package auth has one value for each claim.
 const maxAlternatives = 1000
 
-// guards are the operator's rules and the built-in ones: open in development
+// ruleSets are the operator's rules and the built-in ones: open in development
 // mode, guarded otherwise.
-type guards struct {
+type ruleSets struct {
 	builtin *auth.Rules
 	all     *auth.Rules // the operator's, then the built-in ones
 	allow   *auth.Rules // the operator's, then no: what they allow
@@ -26,7 +26,7 @@ type guards struct {
 
 // newRules compiles the rules. The error joins one for each bad rule, with its
 // line.
-func newRules(c *config.Config) (*guards, error) {
+func newRules(c *config.Config) (*ruleSets, error) {
 	prefixes := auth.Prefixes(c.Prefixes())
 	var front []auth.Rule
 	var problems []error
@@ -44,7 +44,7 @@ func newRules(c *config.Config) (*guards, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	g := &guards{builtin: prefixes.Guarded()}
+	g := &ruleSets{builtin: prefixes.Guarded()}
 	if c.Development() {
 		g.builtin = prefixes.Open()
 	}

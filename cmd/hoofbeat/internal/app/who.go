@@ -43,7 +43,7 @@ func newWho(c *config.Config, log *slog.Logger) (*who, error) {
 	if err := checkNames(nameSpaces(c)...); err != nil {
 		return nil, err
 	}
-	guards, err := newRules(c)
+	sets, err := newRules(c)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func newWho(c *config.Config, log *slog.Logger) (*who, error) {
 			return nil, err
 		}
 	}
-	if err := w.makeWebhook(c, guards, log); err != nil {
+	if err := w.makeWebhook(c, sets, log); err != nil {
 		return nil, err
 	}
 	w.authenticator = w.chain(c)
@@ -235,10 +235,10 @@ func (w *who) mayWait(ctx context.Context, p *auth.Principal, operation string) 
 	return false, nil
 }
 
-func (w *who) makeWebhook(c *config.Config, guards *guards, log *slog.Logger) error {
+func (w *who) makeWebhook(c *config.Config, sets *ruleSets, log *slog.Logger) error {
 	k := &c.Auth.Webhook
 	if k.URL == "" {
-		w.authorizer = w.judge(guards)
+		w.authorizer = w.judge(sets)
 		return nil
 	}
 	secret, err := k.Secret.Read("auth.webhook.secret")
@@ -252,22 +252,22 @@ func (w *who) makeWebhook(c *config.Config, guards *guards, log *slog.Logger) er
 	w.webhook, err = webhook.New(webhook.Options{
 		URL: k.URL, AllowHTTP: k.AllowHTTP, Secret: secret, Events: events, Headers: k.Headers, FrameHeaders: k.FrameHeaders,
 		UserPrefix: k.UserPrefix, Recheck: max(k.Recheck, 0), RecheckGrace: c.Auth.RecheckGrace,
-		Timeout: k.Timeout, CacheTTL: k.Cache, Fallback: guards.builtin, Logger: log,
+		Timeout: k.Timeout, CacheTTL: k.Cache, Fallback: sets.builtin, Logger: log,
 	})
 	if err != nil {
 		return wrong("auth.webhook", err)
 	}
-	w.authorizer = w.judge(guards)
+	w.authorizer = w.judge(sets)
 	return nil
 }
 
 // judge returns what decides by these rules, and by the backend where there is
 // one.
-func (w *who) judge(guards *guards) auth.Authorizer {
+func (w *who) judge(sets *ruleSets) auth.Authorizer {
 	if w.webhook == nil {
-		return guards.all
+		return sets.all
 	}
-	return &named{guards: guards, others: w.webhook}
+	return &rulesFirst{sets: sets, others: w.webhook}
 }
 
 // close waits for what must not be lost.
