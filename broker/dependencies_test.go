@@ -92,6 +92,12 @@ func TestDependencyRules(t *testing.T) {
 		"broker/interop/java":  {},
 		"broker/interop/relay": {},
 		"broker/selector":      {"broker"},
+
+		"broker/brokertest/checker":    {"topics"},
+		"broker/brokertest/faultproxy": {},
+		"broker/brokertest/process":    {"broker/brokertest", "broker/brokertest/testkit"},
+		"broker/brokertest/drive":      {"frames", "broker/brokertest/checker"},
+		"broker/brokertest/mutant":     {"frames", "broker/brokertest/checker"},
 	}
 	for path, p := range deps {
 		if !ours(path) {

@@ -222,6 +222,39 @@ func TestStories(t *testing.T) {
 			s.ann.Ack(a, id, "").Receipted()
 			s.again(s.sub(s.ben, queue, Individual), id, true)
 		}, detail: "was receipted at", want: []Kind{Duplicate}},
+		"read late from a connection that was cut": {run: func(s *story) {
+			id := s.send(queue)
+			a, b := s.sub(s.ann, queue, Individual), s.sub(s.ben, queue, Individual)
+			s.again(b, id, true)
+			s.ben.Ack(b, id, "").Receipted()
+			s.get(a, id) // it was the first, but the broker knew of the cut before
+			s.ann.Cut()
+			s.c.Drained(queue)
+		}},
+		"written after the ACK to a connection that was cut": {run: func(s *story) {
+			one := s.send(queue)
+			a, b := s.sub(s.ann, queue, Individual), s.sub(s.ben, queue, Individual)
+			s.get(b, one)
+			s.ben.Ack(b, one, "").Receipted()
+			s.get(a, s.send(queue))
+			s.again(a, one, true)
+			s.ann.Cut()
+		}, detail: "was receipted at", want: []Kind{Duplicate}},
+		"again to the one who has acknowledged it": {run: func(s *story) {
+			id := s.send(queue)
+			a := s.sub(s.ann, queue, Individual)
+			s.get(a, id)
+			s.ann.Ack(a, id, "").Receipted()
+			s.again(a, id, true)
+			s.ann.Cut()
+		}, detail: "was receipted at", want: []Kind{Duplicate}},
+		"to two that were cut without redelivered": {run: func(s *story) {
+			id := s.send(queue)
+			s.get(s.sub(s.ann, queue, Individual), id)
+			s.get(s.sub(s.ben, queue, Individual), id)
+			s.ann.Cut()
+			s.ben.Cut()
+		}, detail: "without redelivered:true", want: []Kind{Duplicate}},
 		"a cumulative ACK is for all before": {run: func(s *story) {
 			a := s.sub(s.ann, queue, Client)
 			one, two, three := s.send(queue), s.send(queue), s.send(queue)

@@ -43,9 +43,13 @@
 // been on its way to it.
 //
 // [Duplicate], topics: a subscription got a SEND twice. Queues: a SEND was
-// delivered again without `redelivered:true`, or, with or without it, after the
-// RECEIPT of its ACK. A broker may set `redelivered:true` too often. A delivery from
-// another destination than that of the SEND (a dead letter) may be without it.
+// delivered more than once without `redelivered:true`, or, with or without it,
+// again after the RECEIPT of its ACK. A broker may set `redelivered:true` too often.
+// A delivery from another destination than that of the SEND (a dead letter) may be
+// without it. It is no violation if a MESSAGE is read after the RECEIPT of
+// another consumer's ACK from a connection that was cut, unless it was written
+// after it, which is known if the SUBSCRIBE or the SEND of an earlier MESSAGE
+// there came later: the broker may have noticed the cut long before the client.
 //
 // [OutOfOrder]: a subscription got two SENDs of one publisher to one destination
 // in another order than they were made. A publisher is a session: one who

@@ -15,6 +15,10 @@ func newID(session, seq int) ID { return ID(session)<<32 | ID(seq) }
 func (id ID) session() int { return int(id >> 32) }
 func (id ID) seq() int     { return int(id & 0xffffffff) }
 
+// Publisher returns the number of the session, from 0: SENDs with the same one
+// have an order.
+func (id ID) Publisher() int { return id.session() }
+
 // String returns the two numbers, such as 3/17.
 func (id ID) String() string {
 	return strconv.Itoa(id.session()) + "/" + strconv.Itoa(id.seq())

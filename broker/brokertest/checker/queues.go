@@ -91,19 +91,56 @@ func (j *judge) answers() map[done]settling {
 	return all
 }
 
-// repeated judges that a message was delivered more than once.
+// repeated judges that a message was delivered more than once. In which order a
+// broker handed it out is not known: a client may read from a connection that the
+// broker has given up long before.
 func (j *judge) repeated(list []handed, answers map[done]settling) {
-	for i, h := range list[1:] {
-		for _, e := range list[:i+1] {
-			if c := answers[done{e.u, e.id}].confirmed; c != 0 && c < h.d.at {
-				j.violation(Duplicate, h.id, h.u, h.d.at, "its ACK by "+e.u.s.who.String()+" was receipted at "+c.String())
-				break
-			} else if dest := j.c.sessions[h.id.session()].sends[h.id.seq()].dest; !h.d.redelivered && h.u.dest == dest {
-				j.violation(Duplicate, h.id, h.u, h.d.at, "without redelivered:true, after "+e.u.s.who.String()+" got it at "+e.d.at.String())
-				break
-			}
+	var plain *handed // the delivery without redelivered:true
+	for i := range list {
+		h := &list[i]
+		if e, at := confirmed(list, answers); e != nil && e.d != h.d && at < h.d.at && (e.u.s == h.u.s || j.handedAfter(h, at)) {
+			j.violation(Duplicate, h.id, h.u, h.d.at, "its ACK by "+e.u.s.who.String()+" was receipted at "+at.String())
+			continue
+		}
+		if _, m := j.sent(h.id); h.d.redelivered || h.u.dest != m.dest {
+			continue
+		}
+		if plain != nil {
+			j.violation(Duplicate, h.id, h.u, h.d.at, "without redelivered:true, as when "+plain.u.s.who.String()+" got it at "+plain.d.at.String())
+			continue
+		}
+		plain = h
+	}
+}
+
+// confirmed returns the delivery whose ACK was receipted first, and when.
+func confirmed(list []handed, answers map[done]settling) (first *handed, at time.Duration) {
+	for i := range list {
+		h := &list[i]
+		if c := answers[done{h.u, h.id}].confirmed; c != 0 && c > h.d.at && (first == nil || c < at) {
+			first, at = h, c
 		}
 	}
+	return first, at
+}
+
+// handedAfter reports whether it is a fault that a message was received after
+// the RECEIPT of its ACK by another consumer: the broker handed it out after that, or
+// while this consumer had it and was there.
+func (j *judge) handedAfter(h *handed, at time.Duration) bool {
+	if h.u.end == 0 || h.u.chosen && h.u.end > h.d.at || h.u.asked > at {
+		return true
+	}
+	for i := range h.u.got { // something younger came before it on that connection
+		d := &h.u.got[i]
+		if d.at >= h.d.at {
+			break
+		}
+		if _, m := j.sent(d.id); m.at > at {
+			return true
+		}
+	}
+	return false
 }
 
 // dropped judges that all who got a message ended without an answer, and
