@@ -146,14 +146,8 @@ func (s *session) finishSettled(settled []unacknowledged, ack bool, bt *batch) {
 		for _, u := range settled {
 			s.settled(u.msg, outcome, bt)
 		}
-	case ack && len(settled) == 1:
-		last.Ack(bt)
-	case ack:
-		last.AckThrough(bt)
-	case len(settled) == 1:
-		last.Nack(bt)
 	default:
-		last.NackThrough(bt)
+		last.Settle(bt, settlement{ack: ack, through: len(settled) > 1})
 	}
 	s.resumeStarved(bt)
 }

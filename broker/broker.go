@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
-	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -35,7 +34,7 @@ type Broker struct {
 	o         Options
 	policy    atomic.Pointer[policy]
 	router    *topics.Router[*subscription]
-	queues    *queueStore
+	queues    queues
 	mux       mux
 	flusher   flusher
 	sweeper   *sweeper
@@ -96,7 +95,7 @@ func New(o Options) (*Broker, error) {
 		listeners: make(map[*listener]struct{}),
 	}
 	b.policy.Store(newPolicy(&b.o))
-	b.queues = workqueue.New[*Message, *batch](queueLimits(o.Queues), deadLetters(o.names))
+	b.queues = newMemoryQueues(queueLimits(o.Queues), deadLetters(o.names))
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.caps.networks = make(map[netip.Addr]int)
 	b.seats.init(b.router)

@@ -138,7 +138,7 @@ func (s *session) send(f *frames.Frame, bt *batch) *Error {
 	p.reset()
 	p.prefix, p.seq = b.idPrefix, b.nextID()
 	p.destination, p.headers, p.body = d.Name, f.Headers, f.Body
-	if _, err := b.accept(d, p, s, bt); err != nil {
+	if _, _, err := b.accept(d, p, s, bt); err != nil {
 		return refusedByQueue(err)
 	}
 	return nil

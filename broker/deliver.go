@@ -84,7 +84,7 @@ func (sub *subscription) pass(p *publication, bt *batch) bool {
 // deliverAlone hands out a MESSAGE that is for this subscription only, since it
 // is the only one or has an `ack` header. It is remembered only when somebody
 // waits for the answer: a queue, or a publisher who asked.
-func (sub *subscription) deliverAlone(p *publication, work *queueDelivery, bt *batch) bool {
+func (sub *subscription) deliverAlone(p *publication, work delivery, bt *batch) bool {
 	s := sub.s
 	o := &s.out
 	track := work != nil || p.msg != nil && p.msg.Settled != nil

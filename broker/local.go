@@ -40,7 +40,7 @@ type Subscription struct {
 
 type localMessage struct {
 	m    *Message
-	work *queueDelivery
+	work delivery
 }
 
 // Subscribe calls fn for every message to a topic, an Ant pattern of topics, or
@@ -77,7 +77,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 			l.cancel()
 			return nil, fmt.Errorf("broker: subscribe: %w", err)
 		}
-		k, err := b.queues.Consume(d.Path, l.sub, o.Buffer, false)
+		k, err := b.queues.Consume(d.Path, l.sub, nil, o.Buffer, false)
 		if err != nil {
 			l.cancel()
 			return nil, fmt.Errorf("broker: subscribe: %w", err)
@@ -160,7 +160,7 @@ func (l *Subscription) offer(m *Message) bool {
 }
 
 // offerWork takes a queue message. The queue's lock is held.
-func (l *Subscription) offerWork(m *Message, d *queueDelivery) bool {
+func (l *Subscription) offerWork(m *Message, d delivery) bool {
 	if d.Redelivered() {
 		c := *m
 		c.Redelivered = true

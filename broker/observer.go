@@ -138,7 +138,7 @@ func (b *Broker) Destinations() iter.Seq[DestinationInfo] {
 				return
 			}
 		}
-		for q := range b.queues.Queues() {
+		for q := range b.queues.All() {
 			if !yield(DestinationInfo{Name: q.Name, Subscriptions: q.Consumers, Messages: q.Messages, Bytes: q.Bytes, Unacknowledged: q.Unsettled}) {
 				return
 			}

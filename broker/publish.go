@@ -24,23 +24,43 @@ func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	}
 	bt, p := b.begin(m, d.Name)
 	defer bt.flushLater()
-	_, err = b.accept(d, p, nil, bt)
-	return err
+	_, later, err := b.accept(d, p, nil, bt)
+	if err != nil || later == nil {
+		return err
+	}
+	return b.stored(ctx, later, bt)
+}
+
+// stored waits until a message is stored. What was touched is written first.
+func (b *Broker) stored(ctx context.Context, later *completion, bt *batch) error {
+	bt.flush()
+	select {
+	case err := <-later.wait():
+		if err != nil {
+			return queueFull(err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.ctx.Done():
+		return ErrClosed
+	}
 }
 
 // accept takes a publication to a topic, a queue or a user, wherever its
 // subscribers are: it is stored in its queue, or delivered. from is the session
-// whose share of the queues it counts for, nil for the program's.
-func (b *Broker) accept(d topics.Destination, p *publication, from *session, bt *batch) (out Delivery, _ error) {
+// whose share of the queues it counts for, nil for the program's. It may be stored
+// later than accept returns.
+func (b *Broker) accept(d topics.Destination, p *publication, from *session, bt *batch) (out Delivery, later *completion, err error) {
 	if b.workQueue(d) {
-		if err := b.store(d.Path, p, from, bt); err != nil {
-			return out, err
+		if later, err = b.store(d.Path, p, from, bt); err != nil {
+			return out, nil, err
 		}
 	} else {
 		out = b.deliver(d, p, bt)
 	}
 	b.stats.published.Add(1)
-	return out, nil
+	return out, later, nil
 }
 
 // PublishToUser sends m to every session of a user that subscribed to
@@ -56,7 +76,8 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 	bt, p := b.begin(m, b.userPrefix()+path)
 	defer bt.flushLater()
 	p.redelivered = m.Redelivered
-	return b.accept(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}, p, nil, bt)
+	out, _, err := b.accept(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}, p, nil, bt)
+	return out, err
 }
 
 // PublishToSession is PublishToUser for one session only. ErrNoSession says

@@ -2,22 +2,75 @@ package broker
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 	"github.com/hoofbeat/hoofbeat/frames"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// Instances of the bookkeeping of /queue destinations: messages are kept as
-// they were published, and what a hand-over touches goes into the batch.
-type (
-	queueStore    = workqueue.Store[*Message, *batch]
-	queueConsumer = workqueue.Consumer[*Message, *batch]
-	queueDelivery = workqueue.Delivery[*Message, *batch]
-)
+// queues is what the broker needs of that which keeps the messages of work
+// queues. [memoryQueues] answers everything at once. Another one may return a
+// [completion] where it takes something that it has not finished; nil means that
+// it is done. Puts of one session to one queue keep their order, and each
+// completion must end within bounded time. All methods are safe for concurrent
+// use; none blocks, none calls subscription.offerWork but with the batch that it
+// was given, and none is called with the lock of an outbox held.
+type queues interface {
+	// Put stores a message, or hands it to a consumer.
+	Put(bt *batch, p queuePut) (*completion, error)
+	// Commit stores all of them, in order, or none.
+	Commit(bt *batch, puts []queuePut) (*completion, error)
+	// Consume adds sub to the consumers of a queue, from its Start on. prefetch is
+	// how many messages it may hold unsettled, 0 for any number; with auto they
+	// are settled when they are taken.
+	Consume(queue string, sub *subscription, o *queueOwner, prefetch int, auto bool) (consumer, error)
+	// Purge removes what waits in a queue. found is false if there is none.
+	Purge(queue string) (removed int, found bool)
+	// All goes over the queues, in no order.
+	All() iter.Seq[queueInfo]
+}
+
+// A consumer is one subscription to a queue. Close may come at any time, and
+// after it the other two do nothing.
+type consumer interface {
+	Start(*batch)  // the first call: it takes part from now on
+	Resume(*batch) // it has refused a message and may be offered some again
+	Close(*batch)  // what it holds goes back
+}
+
+// A delivery is one message in the hands of one consumer.
+type delivery interface {
+	Message() *Message
+	Redelivered() bool
+	Attempt() int // counts its deliveries, from 1
+	// Settle ends the delivery: ack, or give it back. With through it covers all
+	// that the consumer was given before. Settled already, it does nothing. With
+	// confirm the caller wants to know when it is certain.
+	Settle(bt *batch, s settlement) *completion
+}
+
+// settlement is how a delivery ends.
+type settlement struct{ ack, through, confirm bool }
+
+// queuePut is a message for a queue.
+type queuePut struct {
+	queue   string
+	message *Message
+	size    int         // what it counts for
+	owner   *queueOwner // whose share it counts for, nil for nobody's
+}
+
+// queueInfo is what a queue holds at a moment.
+type queueInfo struct {
+	Name      string
+	Messages  int   // the unsettled ones included
+	Bytes     int64 // their sizes
+	Unsettled int   // that consumers hold
+	Consumers int
+}
 
 // maxQueueName is the longest name of a queue: that of its dead letters is longer
 // by "DLQ.", and must be one that somebody can subscribe to.
@@ -78,13 +131,6 @@ func compileTransient(list []string, names *topics.Names) ([]*topics.Pattern, er
 	return patterns, nil
 }
 
-func queueLimits(q Queues) workqueue.Limits {
-	return workqueue.Limits{
-		Messages: q.Messages, Bytes: q.Bytes, Queues: q.Queues, TotalBytes: q.TotalBytes,
-		OwnerQueues: q.QueuesPerUser, OwnerBytes: q.BytesPerUser, Attempts: q.Attempts,
-	}
-}
-
 // consume makes sub a consumer of its queue. `prefetch-count`, RabbitMQ's name for
 // it, bounds what it holds unacknowledged; 0 means no bound of its own, as there.
 // Topics take the header and ignore it: they keep nothing for a subscriber, see
@@ -104,7 +150,7 @@ func (s *session) consume(sub *subscription, f *frames.Frame) *Error {
 	if err := s.b.queueName(sub.dest.Path); err != nil {
 		return refusedByQueue(err)
 	}
-	k, err := s.b.queues.ConsumeFor(s.owner(), sub.dest.Path, sub, prefetch, sub.mode == ackAuto)
+	k, err := s.b.queues.Consume(sub.dest.Path, sub, s.owner(), prefetch, sub.mode == ackAuto)
 	if err != nil {
 		return refusedByQueue(err)
 	}
@@ -113,15 +159,15 @@ func (s *session) consume(sub *subscription, f *frames.Frame) *Error {
 	return nil
 }
 
-func (s *session) addConsumer(k *queueConsumer) {
+func (s *session) addConsumer(k consumer) {
 	s.out.mu.Lock()
 	s.consumers = append(slices.Clone(s.consumers), k)
 	s.out.mu.Unlock()
 }
 
-func (s *session) removeConsumer(k *queueConsumer) {
+func (s *session) removeConsumer(k consumer) {
 	s.out.mu.Lock()
-	s.consumers = slices.DeleteFunc(slices.Clone(s.consumers), func(c *queueConsumer) bool { return c == k })
+	s.consumers = slices.DeleteFunc(slices.Clone(s.consumers), func(c consumer) bool { return c == k })
 	s.out.mu.Unlock()
 }
 
@@ -148,53 +194,30 @@ func (s *session) resumeStarved(bt *batch) {
 	}
 }
 
-// Headers that a dead letter carries.
-const (
-	headerOriginal = "original-destination"
-	headerAttempts = "delivery-attempts"
-)
-
-// deadLetters returns what makes the messages for the dead-letter queues. What is
-// in such a queue stays there however often it is refused.
-func deadLetters(names *topics.Names) func(m *Message, queue string, attempts int) (string, *Message, int) {
-	return func(m *Message, queue string, attempts int) (string, *Message, int) {
-		name, ok := names.DeadLetters(queue)
-		if !ok {
-			return "", nil, 0
-		}
-		dead := deadLetter(m, name, attempts)
-		return name, dead, messageSize(dead)
-	}
-}
-
-func deadLetter(m *Message, queue string, attempts int) *Message {
-	c := *m
-	c.Destination = queue
-	c.Headers = []frames.Header{
-		{Name: headerOriginal, Value: m.Destination},
-		{Name: headerAttempts, Value: strconv.Itoa(attempts)},
-	}
-	for _, h := range m.Headers { // what the sender called so is not what we say
-		if h.Name != headerOriginal && h.Name != headerAttempts {
-			c.Headers = append(c.Headers, h)
-		}
-	}
-	return &c
-}
-
 // store puts a publication into its queue. It counts for the share of from, nil
 // for the program.
-func (b *Broker) store(queue string, p *publication, from *session, bt *batch) error {
-	if err := b.queueName(queue); err != nil {
-		return err
+func (b *Broker) store(queue string, p *publication, from *session, bt *batch) (*completion, error) {
+	put, err := b.queuePut(queue, p, from)
+	if err != nil {
+		return nil, err
 	}
-	var o *workqueue.Owner
-	if from != nil {
-		o = from.owner()
+	later, err := b.queues.Put(bt, put)
+	if err != nil {
+		return nil, queueFull(err)
+	}
+	return later, nil
+}
+
+func (b *Broker) queuePut(queue string, p *publication, from *session) (queuePut, error) {
+	if err := b.queueName(queue); err != nil {
+		return queuePut{}, err
 	}
 	m := p.message()
-	if err := b.queues.PutFor(bt, o, queue, m, messageSize(m)); err != nil {
-		return fmt.Errorf("%w: %w", ErrQueueFull, err)
+	put := queuePut{queue: queue, message: m, size: messageSize(m)}
+	if from != nil {
+		put.owner = from.owner()
 	}
-	return nil
+	return put, nil
 }
+
+func queueFull(err error) error { return fmt.Errorf("%w: %w", ErrQueueFull, err) }

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/hoofbeat/hoofbeat/auth"
-	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 )
 
 // quotas keep one client from filling the queues for everybody: what the sessions
@@ -25,7 +24,7 @@ type quotaKey struct {
 }
 
 type quota struct {
-	workqueue.Owner
+	queueOwner
 	sessions int // that use it; guarded by quotas.mu
 }
 
@@ -33,14 +32,14 @@ const minQuotas = 64
 
 // owner returns whose share what the session puts into queues counts for, nil for
 // nobody's. Only the session's own goroutine calls it.
-func (s *session) owner() *workqueue.Owner {
+func (s *session) owner() *queueOwner {
 	if s.quota == nil {
 		s.quota = s.b.quotas.acquire(s.principal.Load(), s.peer.Addr())
 	}
 	if s.quota == &s.b.quotas.backend {
 		return nil
 	}
-	return &s.quota.Owner
+	return &s.quota.queueOwner
 }
 
 func (h *quotas) acquire(p *auth.Principal, peer netip.Addr) *quota {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 )
 
 // Reason says why a session ended. Every session ends with exactly one: it is
@@ -81,26 +79,16 @@ func failure(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, Message: fmt.Sprintf(format, args...)}
 }
 
-// refusedByQueue is what a client is told of a refusal by the queues.
-func refusedByQueue(err error) *Error {
-	var full *workqueue.FullError
-	if errors.As(err, &full) {
-		return failure(ReasonLimit, "%s (%s)", full.Error(), queueLimitKeys[full.Limit])
-	}
-	if errors.Is(err, ErrDestination) {
+// refusedByStore is what a client is told of a message that could not be stored.
+func refusedByStore(err error) *Error {
+	var public *Error
+	switch {
+	case errors.As(err, &public):
+		return public
+	case errors.Is(err, ErrDestination):
 		return failure(ReasonProtocolError, "%s", strings.TrimPrefix(err.Error(), ErrDestination.Error()+": "))
 	}
 	return failure(ReasonLimit, "limit reached")
-}
-
-// queueLimitKeys are the keys of the configuration that the limits have.
-var queueLimitKeys = map[string]string{
-	workqueue.LimitMessages:    "queues.messages",
-	workqueue.LimitBytes:       "queues.bytes",
-	workqueue.LimitQueues:      "queues.queues",
-	workqueue.LimitTotalBytes:  "queues.total_bytes",
-	workqueue.LimitOwnerQueues: "queues.queues_per_user",
-	workqueue.LimitOwnerBytes:  "queues.bytes_per_user",
 }
 
 // Errors of the broker's methods.

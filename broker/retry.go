@@ -26,22 +26,22 @@ type retries struct {
 }
 
 type refusedMessage struct {
-	work *queueDelivery
+	work delivery
 	due  time.Time
 }
 
 // succeeded ends a row of failures.
-func (l *Subscription) succeeded(d *queueDelivery, bt *batch) {
+func (l *Subscription) succeeded(d delivery, bt *batch) {
 	l.mu.Lock()
 	l.retry.failures = 0
 	l.mu.Unlock()
-	d.Ack(bt)
+	d.Settle(bt, settlement{ack: true})
 }
 
 // refuse gives back a message that the function has failed at, after a while. One
 // bad message holds up no other, but from the second failure in a row on the
 // function itself is given a pause: what it depends on is probably down.
-func (l *Subscription) refuse(d *queueDelivery, bt *batch) {
+func (l *Subscription) refuse(d delivery, bt *batch) {
 	now := time.Now()
 	l.mu.Lock()
 	r := &l.retry
@@ -56,13 +56,13 @@ func (l *Subscription) refuse(d *queueDelivery, bt *batch) {
 	l.arm(now)
 	l.mu.Unlock()
 	if buried {
-		d.Nack(bt)
+		d.Settle(bt, settlement{})
 	}
 }
 
 // buries reports whether d was the last attempt, so that the message is a dead
 // letter now.
-func (l *Subscription) buries(d *queueDelivery) bool {
+func (l *Subscription) buries(d delivery) bool {
 	most := l.b.o.Queues.Attempts
 	if most <= 0 || d.Attempt() < most {
 		return false
@@ -101,7 +101,7 @@ func (l *Subscription) wake() {
 		return
 	}
 	r := &l.retry
-	var due []*queueDelivery
+	var due []delivery
 	left := r.later[:0]
 	for _, m := range r.later {
 		if m.due.After(now) {
@@ -117,7 +117,7 @@ func (l *Subscription) wake() {
 		l.b.spawn(func() { // after Close everything has been given back
 			bt := l.b.newBatch()
 			for _, d := range due {
-				d.Nack(bt)
+				d.Settle(bt, settlement{})
 			}
 			bt.flush()
 			bt.release()

@@ -74,9 +74,9 @@ type session struct {
 	endAt      atomic.Int64 // broker clock: when a goodbye that is not taken is cut short
 	subscribed atomic.Int32 // len(subs), for others
 	unacked    atomic.Int32
-	judge      *judge           // of pattern subscriptions, once there is one that needs it
-	quota      *quota           // of the queues, once it was needed; of the reading goroutine
-	consumers  []*queueConsumer // guarded by the outbox's lock, replaced and never changed
+	judge      *judge     // of pattern subscriptions, once there is one that needs it
+	quota      *quota     // of the queues, once it was needed; of the reading goroutine
+	consumers  []consumer // guarded by the outbox's lock, replaced and never changed
 	slot       wheelSlot
 	recheck    atomic.Pointer[recheck] // nil unless somebody else may withdraw its credential
 	mail       atomic.Pointer[mailbox] // nil until somebody else wants something of the reader

@@ -175,7 +175,7 @@ func (b *Broker) Close() error {
 func (b *Broker) logDiscarded() {
 	const named = 20 // queues that are named; the rest is counted
 	var queues, messages, more int
-	for q := range b.queues.Queues() {
+	for q := range b.queues.All() {
 		if q.Messages == 0 {
 			continue
 		}

@@ -54,7 +54,7 @@ func (b *Broker) Stats() Stats {
 	for range b.router.Users() {
 		st.Users++
 	}
-	for q := range b.queues.Queues() {
+	for q := range b.queues.All() {
 		st.QueueMessages += q.Messages
 		st.QueueBytes += q.Bytes
 	}

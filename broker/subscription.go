@@ -23,15 +23,15 @@ type subscription struct {
 	dest    topics.Destination
 	as      string // destination its MESSAGE frames carry, if not the publication's
 	mode    ackMode
+	gated   bool   // its SUBSCRIBE is being answered; guarded as below
+	dead    bool   // UNSUBSCRIBEd: nothing may follow; guarded as below
 	ordinal uint32 // names it in `ack` headers
 
-	consumer *queueConsumer         // of a work queue
+	consumer consumer               // of a work queue
 	filter   atomic.Pointer[filter] // of a pattern that not every match of may be seen; rules that change may put one in place
 	selector *selector              // of a SUBSCRIBE with a `selector` header
 
 	// Guarded by the lock of the session's outbox.
-	gated   bool     // its SUBSCRIBE is being answered
-	dead    bool     // UNSUBSCRIBEd: nothing may follow
 	held    [][]byte // what arrived while gated
 	acks    uint64   // deliveries numbered so far
 	pending []unacknowledged
@@ -41,12 +41,13 @@ type subscription struct {
 type unacknowledged struct {
 	n    uint64
 	id   string // message-id
-	work *queueDelivery
+	work delivery
 	msg  *Message // with Settled, when the publisher wants to know
 }
 
-// Offer implements workqueue.Receiver. The queue's lock is held.
-func (sub *subscription) Offer(bt *batch, d *queueDelivery) bool {
+// offerWork takes a message of a queue, or reports that there is no room for it
+// now. The queue may hold a lock: nothing here calls into it.
+func (sub *subscription) offerWork(d delivery, bt *batch) bool {
 	m := d.Message()
 	if sub.local != nil {
 		return sub.local.offerWork(m, d)

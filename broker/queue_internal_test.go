@@ -1,0 +1,56 @@
+package broker
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
+)
+
+// What keeps the messages of queues can be replaced: one file knows the one in
+// memory.
+func TestOneFileKnowsTheQueuesInMemory(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		if name == "queuememory.go" || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), `"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"`) {
+			t.Errorf("%s imports workqueue", name)
+		}
+	}
+}
+
+// The interface costs a queue in memory nothing.
+func TestQueueInterfaceAllocatesNothing(t *testing.T) {
+	m := &Message{Destination: "/queue/jobs", Body: []byte("x")}
+	cost := func(put func() error) float64 {
+		return testing.AllocsPerRun(1000, func() {
+			if err := put(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	direct := newMemoryQueues(workqueue.Limits{Messages: -1}, nil)
+	var q queues = newMemoryQueues(workqueue.Limits{Messages: -1}, nil)
+	want := cost(func() error { return direct.store().Put(nil, "/queue/jobs", m, 1) })
+	got := cost(func() error {
+		later, err := q.Put(nil, queuePut{queue: "/queue/jobs", message: m, size: 1})
+		if later != nil {
+			t.Fatal("a put in memory ends later")
+		}
+		return err
+	})
+	if got != want {
+		t.Errorf("a put costs %v allocations, %v without the interface", got, want)
+	}
+}

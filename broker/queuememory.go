@@ -1,0 +1,113 @@
+package broker
+
+import (
+	"errors"
+	"iter"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
+)
+
+// Instances of the bookkeeping of queues in memory: messages are kept as they
+// were published, and what a hand-over touches goes into the batch.
+type (
+	queueStore    = workqueue.Store[*Message, *batch]
+	queueConsumer = workqueue.Consumer[*Message, *batch]
+	queueDelivery = workqueue.Delivery[*Message, *batch]
+	queueOwner    = workqueue.Owner
+)
+
+// These give the instances the methods of the interfaces in queue.go. They are
+// other names for the same memory, so a conversion costs nothing.
+type (
+	memoryQueues   queueStore
+	memoryDelivery queueDelivery
+	memoryReceiver subscription
+)
+
+func newMemoryQueues(l workqueue.Limits, dead func(m *Message, queue string, attempts int) (string, *Message, int)) *memoryQueues {
+	return (*memoryQueues)(workqueue.New[*Message, *batch](l, dead))
+}
+
+func (q *memoryQueues) store() *queueStore { return (*queueStore)(q) }
+
+func (q *memoryQueues) Put(bt *batch, p queuePut) (*completion, error) {
+	return nil, q.store().PutFor(bt, p.owner, p.queue, p.message, p.size)
+}
+
+func (q *memoryQueues) Commit(bt *batch, puts []queuePut) (*completion, error) {
+	list := make([]workqueue.Put[*Message], len(puts))
+	for i, p := range puts {
+		list[i] = workqueue.Put[*Message]{Owner: p.owner, Queue: p.queue, Message: p.message, Size: p.size}
+	}
+	return nil, q.store().PutAll(bt, list)
+}
+
+func (q *memoryQueues) Consume(queue string, sub *subscription, o *queueOwner, prefetch int, auto bool) (consumer, error) {
+	k, err := q.store().ConsumeFor(o, queue, (*memoryReceiver)(sub), prefetch, auto)
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func (q *memoryQueues) Purge(queue string) (removed int, found bool) { return q.store().Purge(queue) }
+
+func (q *memoryQueues) All() iter.Seq[queueInfo] {
+	return func(yield func(queueInfo) bool) {
+		for st := range q.store().Queues() {
+			if !yield(queueInfo(st)) {
+				return
+			}
+		}
+	}
+}
+
+// Offer implements workqueue.Receiver. The queue's lock is held.
+func (r *memoryReceiver) Offer(bt *batch, d *queueDelivery) bool {
+	return (*subscription)(r).offerWork((*memoryDelivery)(d), bt)
+}
+
+func (d *memoryDelivery) work() *queueDelivery { return (*queueDelivery)(d) }
+func (d *memoryDelivery) Message() *Message    { return d.work().Message() }
+func (d *memoryDelivery) Redelivered() bool    { return d.work().Redelivered() }
+func (d *memoryDelivery) Attempt() int         { return d.work().Attempt() }
+
+func (d *memoryDelivery) Settle(bt *batch, s settlement) *completion {
+	switch w := d.work(); {
+	case s.ack && s.through:
+		w.AckThrough(bt)
+	case s.ack:
+		w.Ack(bt)
+	case s.through:
+		w.NackThrough(bt)
+	default:
+		w.Nack(bt)
+	}
+	return nil
+}
+
+func queueLimits(q Queues) workqueue.Limits {
+	return workqueue.Limits{
+		Messages: q.Messages, Bytes: q.Bytes, Queues: q.Queues, TotalBytes: q.TotalBytes,
+		OwnerQueues: q.QueuesPerUser, OwnerBytes: q.BytesPerUser, Attempts: q.Attempts,
+	}
+}
+
+// refusedByQueue is what a client is told of a refusal by the queues.
+func refusedByQueue(err error) *Error {
+	var full *workqueue.FullError
+	if errors.As(err, &full) {
+		return failure(ReasonLimit, "%s (%s)", full.Error(), queueLimitKeys[full.Limit])
+	}
+	return refusedByStore(err)
+}
+
+// queueLimitKeys are the keys of the configuration that the limits have.
+var queueLimitKeys = map[string]string{
+	workqueue.LimitMessages:    "queues.messages",
+	workqueue.LimitBytes:       "queues.bytes",
+	workqueue.LimitQueues:      "queues.queues",
+	workqueue.LimitTotalBytes:  "queues.total_bytes",
+	workqueue.LimitOwnerQueues: "queues.queues_per_user",
+	workqueue.LimitOwnerBytes:  "queues.bytes_per_user",
+}
