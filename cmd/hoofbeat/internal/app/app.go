@@ -49,7 +49,7 @@ type Options struct {
 type App struct {
 	o      Options
 	broker *broker.Broker
-	who    *who
+	access *access
 	tls    *certificates // nil without TLS
 	// sessions is the level of the records about sessions; a reload may change it.
 	sessions slog.LevelVar
@@ -97,10 +97,10 @@ func build(o Options) (*App, error) {
 	a.patience, a.abandon = context.WithCancel(context.Background())
 	a.serving, a.end = context.WithCancel(context.Background())
 	var err error
-	if a.who, err = newWho(o.Config, o.Logger); err != nil {
+	if a.access, err = newAccess(o.Config, o.Logger); err != nil {
 		return nil, err
 	}
-	tickets, err := a.who.ticketHandler(o.Config)
+	tickets, err := a.access.ticketHandler(o.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -111,16 +111,16 @@ func build(o Options) (*App, error) {
 	fitted := fit(o.Config, o.Logger)
 	a.crowd = newCrowd(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies, o.Logger)
 	options := brokerOptions(fitted)
-	options.Authenticator = a.who.authenticator
-	options.Authorizer = a.who.authorizer
-	options.Store = a.who.store
+	options.Authenticator = a.access.authenticator
+	options.Authorizer = a.access.authorizer
+	options.Store = a.access.store
 	options.Logger = o.Logger
 	a.sessions.Set(sessionLevel(o.Config))
 	options.SessionLog = &a.sessions
 	if a.broker, err = broker.New(options); err != nil {
 		return nil, optionError(err)
 	}
-	a.who.broker = a.broker
+	a.access.broker = a.broker
 	for _, step := range []func() error{a.makeFlow, a.makeFetcher} {
 		if err := step(); err != nil {
 			a.close()
@@ -136,7 +136,7 @@ func build(o Options) (*App, error) {
 // error at once if a listener cannot be opened or fails. An App runs once.
 func (a *App) Run(ctx context.Context) error {
 	defer a.abandon()
-	defer a.who.close()
+	defer a.access.close()
 	defer a.close()
 	log := a.o.Logger
 	log.Info("starting", "version", a.o.Version)
@@ -228,6 +228,6 @@ func Check(c *config.Config) error {
 		return err
 	}
 	a.close()
-	a.who.close()
+	a.access.close()
 	return nil
 }

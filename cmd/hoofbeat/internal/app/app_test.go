@@ -371,7 +371,7 @@ func TestCheckAndNewAgree(t *testing.T) {
 			var a *App
 			if a, served = New(Options{Config: c}); served == nil {
 				a.close()
-				a.who.close()
+				a.access.close()
 			}
 		}
 		if checked == nil || served == nil || !strings.HasPrefix(checked.Error(), want) || strings.Contains(checked.Error(), "Options.") {

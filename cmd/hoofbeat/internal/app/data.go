@@ -44,7 +44,7 @@ func (a *App) makeFetcher() error {
 		return nil
 	}
 	a.fetcher = fetch.New(fetch.Options{
-		Sources: sources, Grants: a.who.login, Publish: a.publishFetched, Logger: a.o.Logger,
+		Sources: sources, Grants: a.access.login, Publish: a.publishFetched, Logger: a.o.Logger,
 		MaxBody: int64(c.Limits.FetchedAnswer), MaxKept: c.Limits.FetchedAnswers,
 	})
 	return nil
@@ -81,7 +81,7 @@ func (a *App) data(w http.ResponseWriter, r *http.Request) {
 		fail(http.StatusMethodNotAllowed, "want GET")
 		return
 	}
-	p := a.who.signedIn(r)
+	p := a.access.signedIn(r)
 	if p == nil {
 		fail(http.StatusUnauthorized, "sign in first, at /oauth/login")
 		return
@@ -104,7 +104,7 @@ func (a *App) data(w http.ResponseWriter, r *http.Request) {
 }
 
 // signedIn returns who has the login session of a request's cookie, or nil.
-func (w *who) signedIn(r *http.Request) *auth.Principal {
+func (w *access) signedIn(r *http.Request) *auth.Principal {
 	p, ok := w.login.Session(r)
 	if !ok || p.Anonymous() || w.store.Revoked(p) {
 		return nil

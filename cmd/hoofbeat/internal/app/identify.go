@@ -13,7 +13,7 @@ import (
 // identify returns who makes a request that changes nothing, by the bearer token or
 // else the login session of its cookie, as at auth.tickets.path. Nil is nobody: what
 // is wrong with the credential does not matter here.
-func (w *who) identify(r *http.Request) *auth.Principal {
+func (w *access) identify(r *http.Request) *auth.Principal {
 	p := w.holder(r)
 	if p == nil || p.Anonymous() || w.store.Revoked(p) {
 		return nil
@@ -21,7 +21,7 @@ func (w *who) identify(r *http.Request) *auth.Principal {
 	return p
 }
 
-func (w *who) holder(r *http.Request) *auth.Principal {
+func (w *access) holder(r *http.Request) *auth.Principal {
 	if token, ok := httpsec.RequestToken(r.Header); ok && w.bearer != nil {
 		p, err := w.bearer.Verify(r.Context(), token)
 		if err != nil {
@@ -39,7 +39,7 @@ func (w *who) holder(r *http.Request) *auth.Principal {
 
 // spendTicket returns whom a ticket is for, which is exchanged for a poll token. Why
 // one is not taken is in the log only.
-func (w *who) spendTicket(ctx context.Context, ticket, origin string) (*auth.Principal, error) {
+func (w *access) spendTicket(ctx context.Context, ticket, origin string) (*auth.Principal, error) {
 	p, err := w.tickets.Consume(ctx, ticket, origin)
 	if err != nil {
 		remote := auth.RemoteOf(ctx)

@@ -19,7 +19,7 @@ func item(list string, i int, key string) string { return fmt.Sprintf("%s[%d].%s
 
 // makeLogin makes the client of auth.oauth. A session that ends takes the
 // sockets and tickets with it that it let in.
-func (w *who) makeLogin(c *config.Config, log *slog.Logger) error {
+func (w *access) makeLogin(c *config.Config, log *slog.Logger) error {
 	if len(c.Auth.OAuth) == 0 {
 		return nil
 	}

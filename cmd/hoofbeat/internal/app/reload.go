@@ -35,8 +35,8 @@ func (a *App) Reload() {
 			done = append(done, "changed", strings.Join(changed, " "))
 		}
 	}
-	if a.who.users != nil {
-		n, err := a.who.users.reload(a.who.store)
+	if a.access.users != nil {
+		n, err := a.access.users.reload(a.access.store)
 		if err != nil {
 			log.Error("reload: the old users stay", "error", oneLine(err))
 		} else {
@@ -63,14 +63,14 @@ func (a *App) adopt(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	tickets, err := a.who.ticketHandler(c)
+	tickets, err := a.access.ticketHandler(c)
 	if err != nil {
 		return err
 	}
 	fitted := fit(c, a.o.Logger)
 	o := brokerOptions(fitted)
 	if err := a.broker.SetPolicy(broker.Policy{
-		Authorizer: a.who.judge(sets), Origins: o.Origins, TrustedProxies: o.TrustedProxies, Limits: o.Limits,
+		Authorizer: a.access.judge(sets), Origins: o.Origins, TrustedProxies: o.TrustedProxies, Limits: o.Limits,
 	}); err != nil {
 		return optionError(err)
 	}

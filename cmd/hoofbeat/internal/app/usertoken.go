@@ -10,7 +10,7 @@ import (
 
 // accessToken is what the admin API hands out of the tokens of auth.oauth; nil
 // without that.
-func (w *who) accessToken() func(ctx context.Context, user, provider string) (admin.AccessToken, error) {
+func (w *access) accessToken() func(ctx context.Context, user, provider string) (admin.AccessToken, error) {
 	if w.login == nil {
 		return nil
 	}

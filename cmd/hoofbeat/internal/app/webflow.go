@@ -22,10 +22,10 @@ var pollPaths = []string{"/operations/{webSocketId}/result", "/operations/{webSo
 // addresses that they come from.
 func (a *App) pollHandler() http.Handler {
 	polls := a.flow.PollHandler(webflow.HandlerOptions{
-		Identify: a.who.identify, Cookies: a.who.login != nil, Ticket: a.who.spendTicket,
+		Identify: a.access.identify, Cookies: a.access.login != nil, Ticket: a.access.spendTicket,
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		polls.ServeHTTP(w, r.WithContext(auth.WithRemote(r.Context(), a.who.clientAddress(r))))
+		polls.ServeHTTP(w, r.WithContext(auth.WithRemote(r.Context(), a.access.clientAddress(r))))
 	})
 }
 
@@ -43,7 +43,7 @@ func (a *App) makeFlow() error {
 		return err
 	}
 	a.flow, err = webflow.New(a.broker, o)
-	a.who.flow = a.flow
+	a.access.flow = a.flow
 	return wrong("webflow", err)
 }
 
@@ -51,7 +51,7 @@ func (a *App) makeFlow() error {
 func (a *App) abandoned(e webflow.Event) {
 	attrs := []any{"operation", e.OperationID, "user", e.User, "session", e.Session, "code", e.Code}
 	if e.User == "" { // anybody can register and leave as often as he likes
-		a.who.quiet.Log(context.Background(), a.o.Logger, slog.LevelInfo, loglimit.Key{Kind: "operation abandoned"}, attrs...)
+		a.access.quiet.Log(context.Background(), a.o.Logger, slog.LevelInfo, loglimit.Key{Kind: "operation abandoned"}, attrs...)
 		return
 	}
 	a.o.Logger.Info("operation abandoned", attrs...)

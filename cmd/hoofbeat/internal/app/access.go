@@ -19,10 +19,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// who is everything that decides who may come in and what they may do. All of
+// access is everything that decides who may come in and what they may do. All of
 // it shares one Store, so a revocation reaches it all. What the configuration
 // does not ask for is nil.
-type who struct {
+type access struct {
 	log     *slog.Logger
 	quiet   loglimit.Limiter // of lines that anybody can cause
 	store   *auth.Store
@@ -38,8 +38,8 @@ type who struct {
 	flow          *webflow.Flow  // set when it runs, nil when webflow is not enabled
 }
 
-func newWho(c *config.Config, log *slog.Logger) (*who, error) {
-	w := &who{store: auth.NewStore(), log: log}
+func newAccess(c *config.Config, log *slog.Logger) (*access, error) {
+	w := &access{store: auth.NewStore(), log: log}
 	if err := checkNames(nameSpaces(c)...); err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func newWho(c *config.Config, log *slog.Logger) (*who, error) {
 
 // chain puts the credential that is given on purpose and checked fastest first,
 // and nobody at the end.
-func (w *who) chain(c *config.Config) auth.Authenticator {
+func (w *access) chain(c *config.Config) auth.Authenticator {
 	chain := []auth.Authenticator{w.tickets}
 	if w.bearer != nil {
 		chain = append(chain, w.bearer)
@@ -96,7 +96,7 @@ func handshakeOnly(_ context.Context, a *auth.Attempt) (*auth.Principal, error) 
 }
 
 // reconsent tells a user that a provider wants to see him again.
-func (w *who) reconsent(user, provider string, log *slog.Logger) {
+func (w *access) reconsent(user, provider string, log *slog.Logger) {
 	log.Warn("a user has to sign in again", "user", user, "provider", provider)
 	if w.broker == nil {
 		return
@@ -112,7 +112,7 @@ func (w *who) reconsent(user, provider string, log *slog.Logger) {
 	}
 }
 
-func (w *who) makeUsers(c *config.Config, log *slog.Logger) (err error) {
+func (w *access) makeUsers(c *config.Config, log *slog.Logger) (err error) {
 	if c.Auth.Users.File != "" {
 		w.users, err = openUserFile(c.Auth.Users.File, nameSpaces(c))
 		if exposed := config.Exposed(c.Auth.Users.File); exposed != nil {
@@ -122,7 +122,7 @@ func (w *who) makeUsers(c *config.Config, log *slog.Logger) (err error) {
 	return wrong("auth.users.file", err)
 }
 
-func (w *who) makeBearer(c *config.Config, _ *slog.Logger) error {
+func (w *access) makeBearer(c *config.Config, _ *slog.Logger) error {
 	if !c.Auth.Bearer() {
 		return nil
 	}
@@ -156,7 +156,7 @@ func (w *who) makeBearer(c *config.Config, _ *slog.Logger) error {
 	return nil
 }
 
-func (w *who) makeTickets(c *config.Config, _ *slog.Logger) error {
+func (w *access) makeTickets(c *config.Config, _ *slog.Logger) error {
 	k := &c.Auth.Tickets
 	secrets, err := ticketSecrets(k.Secret)
 	if err != nil {
@@ -180,7 +180,7 @@ func noTickets(w http.ResponseWriter, _ *http.Request) {
 
 // passcode checks a static user's at auth.tickets.path. Guessing there is the same
 // as at CONNECT.
-func (w *who) passcode(r *http.Request, login, passcode string, patience time.Duration) (*auth.Principal, error) {
+func (w *access) passcode(r *http.Request, login, passcode string, patience time.Duration) (*auth.Principal, error) {
 	if patience <= 0 { // off
 		patience = time.Minute
 	}
@@ -199,10 +199,10 @@ func (w *who) passcode(r *http.Request, login, passcode string, patience time.Du
 }
 
 // clientAddress is where a request comes from. None comes before there is a broker.
-func (w *who) clientAddress(r *http.Request) netip.Addr { return w.broker.ClientAddress(r).Addr() }
+func (w *access) clientAddress(r *http.Request) netip.Addr { return w.broker.ClientAddress(r).Addr() }
 
 // ticketHandler is the endpoint that mints tickets.
-func (w *who) ticketHandler(c *config.Config) (http.Handler, error) {
+func (w *access) ticketHandler(c *config.Config) (http.Handler, error) {
 	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: w.mayWait, ClientAddress: w.clientAddress}
 	o.OnForeignOrigin = func(r *http.Request) { w.broker.RefuseOrigin(r) } // no request comes before there is a broker
 	if w.bearer != nil {
@@ -225,7 +225,7 @@ func (w *who) ticketHandler(c *config.Config) (http.Handler, error) {
 
 // mayWait says who gets a ticket for an operation at auth.tickets.path: the user
 // who owns it, and whom the backend allows to.
-func (w *who) mayWait(ctx context.Context, p *auth.Principal, operation string) (bool, error) {
+func (w *access) mayWait(ctx context.Context, p *auth.Principal, operation string) (bool, error) {
 	if w.flow != nil && w.flow.MayWait(p, operation) {
 		return true, nil
 	}
@@ -235,7 +235,7 @@ func (w *who) mayWait(ctx context.Context, p *auth.Principal, operation string) 
 	return false, nil
 }
 
-func (w *who) makeWebhook(c *config.Config, sets *ruleSets, log *slog.Logger) error {
+func (w *access) makeWebhook(c *config.Config, sets *ruleSets, log *slog.Logger) error {
 	k := &c.Auth.Webhook
 	if k.URL == "" {
 		w.authorizer = w.judge(sets)
@@ -263,7 +263,7 @@ func (w *who) makeWebhook(c *config.Config, sets *ruleSets, log *slog.Logger) er
 
 // judge returns what decides by these rules, and by the backend where there is
 // one.
-func (w *who) judge(sets *ruleSets) auth.Authorizer {
+func (w *access) judge(sets *ruleSets) auth.Authorizer {
 	if w.webhook == nil {
 		return sets.all
 	}
@@ -271,7 +271,7 @@ func (w *who) judge(sets *ruleSets) auth.Authorizer {
 }
 
 // close waits for what must not be lost.
-func (w *who) close() {
+func (w *access) close() {
 	if w.login != nil {
 		w.login.Close()
 	}
@@ -281,7 +281,7 @@ func (w *who) close() {
 }
 
 // revoke ends what a login session let in.
-func (w *who) revoke(credential string, log *slog.Logger) {
+func (w *access) revoke(credential string, log *slog.Logger) {
 	if err := w.store.Revoke(auth.Revocation{Credential: credential}); err != nil {
 		log.Error("a session that has ended could not be revoked", "error", err)
 	}
