@@ -24,7 +24,7 @@ const (
 // passcode is compared, so that many at once are no way around the count.
 //
 // Failures of a login from one network slow down that login from that network,
-// and nothing else: after some of them one try at a time is compared, after a
+// whatever its case, and nothing else: after some of them one try at a time is compared, after a
 // wait that doubles with every failure. Tries that come meanwhile are held as
 // long as their deadline allows, and one of those is drawn, so that whoever has
 // the right passcode gets his turn beside somebody who guesses.
@@ -51,7 +51,7 @@ type throttleOptions struct {
 // throttleKey says what failures are counted for.
 type throttleKey struct {
 	network netip.Addr
-	login   uint64 // a hash: a client may send a long one
+	login   uint64 // see loginHash
 	kind    uint8
 }
 
@@ -65,9 +65,13 @@ type failures struct {
 	n      int       // failures, and for a login the tries under way
 	flying int       // tries under way
 	last   time.Time // of the last failure
-	next   time.Time // when one more try may begin
-	held   []*held
-	timer  *time.Timer
+	// spelling is the hash of the login as the failures had it, and mixed says that
+	// they had several: see [failures.forgivenBy].
+	spelling uint64
+	mixed    bool
+	next     time.Time // when one more try may begin
+	held     []*held
+	timer    *time.Timer
 }
 
 // held is a try that waits.
@@ -89,9 +93,10 @@ func (t *throttle) limit(o throttleOptions) {
 
 // try is one attempt with a passcode that was let through to be compared.
 type try struct {
-	t     *throttle
-	keys  [2]throttleKey // of the login and the network
-	ended bool
+	t        *throttle
+	keys     [2]throttleKey // of the login and the network
+	spelling uint64         // a hash of the login as it is
+	ended    bool
 }
 
 // begin reserves a try of a passcode for login from addr, or returns the limit
@@ -99,8 +104,8 @@ type try struct {
 // ctx is done. Every try must be ended.
 func (t *throttle) begin(ctx context.Context, addr netip.Addr, login string, hold time.Duration) (*try, *exceeded) {
 	network := clientNetwork(addr)
-	y := &try{t: t, keys: [2]throttleKey{
-		{network, maphash.String(t.seed, login), ofLogin}, {network, 0, ofNetwork},
+	y := &try{t: t, spelling: maphash.String(t.seed, login), keys: [2]throttleKey{
+		{network, loginHash(t.seed, login), ofLogin}, {network, 0, ofNetwork},
 	}}
 	deadline := time.Now().Add(hold)
 	if e := t.enter(ctx, y.keys[0], deadline); e != nil {
@@ -111,7 +116,7 @@ func (t *throttle) begin(ctx context.Context, addr netip.Addr, login string, hol
 	}
 	if e := t.enter(ctx, y.keys[1], deadline); e != nil {
 		t.mu.Lock()
-		t.leave(y.keys[0], time.Now(), nothing)
+		t.leave(y.keys[0], time.Now(), nothing, y.spelling)
 		t.mu.Unlock()
 		return nil, e
 	}
@@ -252,9 +257,9 @@ func (y *try) end(how outcome) *exceeded {
 	y.t.mu.Lock()
 	defer y.t.mu.Unlock()
 	if y.keys[1].network.IsValid() {
-		y.t.leave(y.keys[1], now, how)
+		y.t.leave(y.keys[1], now, how, 0)
 	}
-	f := y.t.leave(y.keys[0], now, how)
+	f := y.t.leave(y.keys[0], now, how, y.spelling)
 	if wait := f.next.Sub(now); how == failed && wait > 0 {
 		return y.t.exceeded(y.keys[0], wait)
 	}
@@ -263,15 +268,16 @@ func (y *try) end(how outcome) *exceeded {
 
 // leave ends a try at k. A success forgets the failures of the login; those of
 // its network stay: whoever tries many logins may have one of his own.
-func (t *throttle) leave(k throttleKey, now time.Time, how outcome) *failures {
+func (t *throttle) leave(k throttleKey, now time.Time, how outcome, spelling uint64) *failures {
 	f := t.get(k, now)
 	f.flying = max(f.flying-1, 0)
 	switch {
 	case how == failed && k.kind == ofLogin:
+		f.spell(spelling)
 		t.failed(k, f, now, f.flying)
 	case how == failed:
 		t.failed(k, f, now, 0)
-	case k.kind == ofLogin && how == succeeded:
+	case k.kind == ofLogin && how == succeeded && f.forgivenBy(spelling):
 		f.n, f.next = f.flying, time.Time{}
 	case k.kind == ofLogin:
 		f.n = max(f.n-1, 0)
@@ -282,6 +288,23 @@ func (t *throttle) leave(k throttleKey, now time.Time, how outcome) *failures {
 	}
 	return f
 }
+
+// spell notes how the login of a failure was spelled. The failure itself is
+// counted in n since its try began.
+func (f *failures) spell(spelling uint64) {
+	switch {
+	case f.n-1-f.flying <= 0: // the first
+		f.spelling, f.mixed = spelling, false
+	case f.spelling != spelling:
+		f.mixed = true
+	}
+}
+
+// forgivenBy reports whether a success of a login forgets the failures: only if
+// they were of the same spelling. Where the case of a login matters, "Ann" and
+// "ann" are two people, and the one must not forgive himself the guesses at the
+// other's passcode.
+func (f *failures) forgivenBy(spelling uint64) bool { return !f.mixed && f.spelling == spelling }
 
 func (t *throttle) free(k throttleKey) int {
 	if k.kind == ofLogin {

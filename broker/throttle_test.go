@@ -269,3 +269,77 @@ func TestThrottleIsBounded(t *testing.T) {
 		t.Errorf("%d counts are kept", n)
 	}
 }
+
+// A back end may ignore the case of logins: all spellings of one share the tries
+// that are free.
+func TestSpellingsOfALoginShareTheirFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := new(passcodes)
+		b := brokertest.New(t, broker.Options{Authenticator: p})
+		for _, login := range []string{"ann", "Ann", "aNN", "ANN", "anN", " ann"} {
+			began := time.Now()
+			if got := tryConnect(t, b, "192.0.2.1", "login", login, "passcode", "wrong"); got == "CONNECTED" || time.Since(began) != 0 {
+				t.Errorf("%s got %s after %v", login, got, time.Since(began))
+			}
+		}
+		for i, login := range []string{"AnN", "aNn", "ANn"} {
+			began := time.Now()
+			tryConnect(t, b, "192.0.2.1", "login", login, "passcode", "wrong")
+			if d := time.Since(began); i < 2 && d != time.Second<<i {
+				t.Errorf("%s was compared after %v, want %v", login, d, time.Second<<i)
+			}
+		}
+		if n := p.asked.Load(); n != 8 {
+			t.Errorf("%d tries were compared, want 8: the ninth would have to wait longer than it can", n)
+		}
+		// Another login, and the same from elsewhere, are not concerned.
+		for _, other := range [][2]string{{"192.0.2.1", "bob"}, {"198.51.100.1", "Ann"}} {
+			began := time.Now()
+			if got := tryConnect(t, b, other[0], "login", other[1], "passcode", "right"); got != "CONNECTED" || time.Since(began) != 0 {
+				t.Errorf("%s got %s after %v", other[1], got, time.Since(began))
+			}
+		}
+		// Nor is the right passcode turned away.
+		<-time.After(time.Minute)
+		if got := tryConnect(t, b, "192.0.2.1", "login", "Ann", "passcode", "right"); got != "CONNECTED" {
+			t.Errorf("Ann got %s", got)
+		}
+	})
+}
+
+// Where "Ann" and "ann" are two people, Ann's own passcode does not forgive her the
+// guesses at ann's.
+func TestASuccessForgivesItsOwnSpellingOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brokertest.New(t, broker.Options{Authenticator: new(passcodes)})
+		for range 4 {
+			tryConnect(t, b, "192.0.2.1", "login", "ann", "passcode", "wrong")
+		}
+		for range 3 {
+			if got := tryConnect(t, b, "192.0.2.1", "login", "Ann", "passcode", "right"); got != "CONNECTED" {
+				t.Errorf("Ann got %s", got)
+			}
+		}
+		for range 2 { // five are free, and the sixth is compared at once
+			tryConnect(t, b, "192.0.2.1", "login", "ann", "passcode", "wrong")
+		}
+		began := time.Now()
+		tryConnect(t, b, "192.0.2.1", "login", "ann", "passcode", "wrong")
+		if d := time.Since(began); d != time.Second {
+			t.Errorf("the seventh guess was compared after %v, want 1s", d)
+		}
+		<-time.After(time.Minute)
+		for range 2 { // the first forgives ann her own failures
+			if got := tryConnect(t, b, "192.0.2.1", "login", "ann", "passcode", "right"); got != "CONNECTED" {
+				t.Errorf("ann got %s", got)
+			}
+		}
+		for range 5 {
+			began := time.Now()
+			tryConnect(t, b, "192.0.2.1", "login", "ann", "passcode", "wrong")
+			if d := time.Since(began); d != 0 {
+				t.Errorf("a guess after a success waited %v", d)
+			}
+		}
+	})
+}
