@@ -18,7 +18,7 @@ type Store struct {
 	mu          sync.RWMutex
 	clock       int64 // the last stamp
 	born        int64 // the first one
-	tickets     shelf
+	tickets     ticketMemory
 	users       map[string]mark
 	credentials expiring.Set // revoked CredentialIDs
 	watchers    []*func(Revocation)
@@ -32,7 +32,7 @@ type mark struct {
 
 // NewStore returns an empty Store.
 func NewStore() *Store {
-	s := &Store{tickets: newShelf(), users: make(map[string]mark)}
+	s := &Store{tickets: newTicketMemory(), users: make(map[string]mark)}
 	s.born = s.stamp()
 	return s
 }

@@ -289,7 +289,7 @@ func TestStoreIsSafeForConcurrentUse(t *testing.T) {
 	for i := range 2 {
 		s.BumpEpoch(fmt.Sprint("u", i))
 	}
-	if shelf := &s.tickets; shelf.total != 0 || len(shelf.unused) != 0 || len(shelf.entries) != len(shelf.expiry) || len(shelf.entries) != shelf.dead {
-		t.Errorf("%d unused, %d entries, %d in the heap, %d dead", shelf.total, len(shelf.entries), len(shelf.expiry), shelf.dead)
+	if memory := &s.tickets; memory.total != 0 || len(memory.unused) != 0 || len(memory.entries) != len(memory.expiry) || len(memory.entries) != memory.dead {
+		t.Errorf("%d unused, %d entries, %d in the heap, %d dead", memory.total, len(memory.entries), len(memory.expiry), memory.dead)
 	}
 }

@@ -15,7 +15,7 @@ func (s *Store) put(e *entry, since int64, perSubject, total int) error {
 	if s.withdrawn(e.principal, since, now) {
 		return errWithdrawn()
 	}
-	if wait := s.tickets.room(e.subject, perSubject, total, now); wait > 0 {
+	if wait := s.tickets.makeRoom(e.subject, perSubject, total, now); wait > 0 {
 		return tooMany(wait, "too many unused tickets")
 	}
 	s.tickets.put(e)

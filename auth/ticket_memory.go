@@ -11,8 +11,8 @@ import (
 // tells nothing by its time, because nobody can choose its first bytes.
 type digest [sha256.Size]byte
 
-// shelf holds the tickets that are unused, and remembers dead ones until they would have expired. It does not lock.
-type shelf struct {
+// ticketMemory holds the tickets that are unused, and remembers dead ones until they would have expired. It does not lock.
+type ticketMemory struct {
 	entries map[digest]*entry
 	expiry  expiryHeap          // of all entries
 	unused  map[string][]*entry // by subject
@@ -42,12 +42,12 @@ const (
 	sweepStep = 8
 )
 
-func newShelf() shelf {
-	return shelf{entries: make(map[digest]*entry), unused: make(map[string][]*entry)}
+func newTicketMemory() ticketMemory {
+	return ticketMemory{entries: make(map[digest]*entry), unused: make(map[string][]*entry)}
 }
 
 // put adds an unused ticket, for which room has been made.
-func (s *shelf) put(e *entry) {
+func (s *ticketMemory) put(e *entry) {
 	s.entries[e.key] = e
 	heap.Push(&s.expiry, e)
 	e.slot = len(s.unused[e.subject])
@@ -56,7 +56,7 @@ func (s *shelf) put(e *entry) {
 }
 
 // spend remembers a signed ticket as dead for a cause. It returns 0, or why it was dead before.
-func (s *shelf) spend(key digest, cause TicketCause, expires, now time.Time, limit int) (before TicketCause) {
+func (s *ticketMemory) spend(key digest, cause TicketCause, expires, now time.Time, limit int) (before TicketCause) {
 	if e := s.entries[key]; e != nil {
 		return e.cause
 	}
@@ -71,7 +71,7 @@ func (s *shelf) spend(key digest, cause TicketCause, expires, now time.Time, lim
 }
 
 // kill makes an unused ticket dead for ever.
-func (s *shelf) kill(e *entry, cause TicketCause) {
+func (s *ticketMemory) kill(e *entry, cause TicketCause) {
 	s.retire(e)
 	e.principal, e.cause = nil, cause
 	if s.dead++; s.dead > maxDead {
@@ -80,14 +80,14 @@ func (s *shelf) kill(e *entry, cause TicketCause) {
 }
 
 // killAll makes all unused tickets of a subject dead.
-func (s *shelf) killAll(subject string, cause TicketCause) {
+func (s *ticketMemory) killAll(subject string, cause TicketCause) {
 	for list := s.unused[subject]; len(list) > 0; list = s.unused[subject] {
 		s.kill(list[len(list)-1], cause)
 	}
 }
 
 // retire takes a ticket from the unused ones.
-func (s *shelf) retire(e *entry) {
+func (s *ticketMemory) retire(e *entry) {
 	list := s.unused[e.subject]
 	last := list[len(list)-1]
 	list[e.slot], last.slot = last, e.slot
@@ -100,8 +100,8 @@ func (s *shelf) retire(e *entry) {
 	s.total--
 }
 
-// room makes sure of room for one more ticket of a subject. If there is none, it returns how long until there is.
-func (s *shelf) room(subject string, perSubject, total int, now time.Time) (wait time.Duration) {
+// makeRoom makes sure of room for one more ticket of a subject. If there is none, it returns how long until there is.
+func (s *ticketMemory) makeRoom(subject string, perSubject, total int, now time.Time) (wait time.Duration) {
 	s.sweep(now)
 	if list := s.unused[subject]; len(list) >= perSubject {
 		if wait = s.sweepSubject(list, now); wait > 0 {
@@ -115,7 +115,7 @@ func (s *shelf) room(subject string, perSubject, total int, now time.Time) (wait
 }
 
 // sweepSubject removes what has expired among list, or returns how long it takes until something does.
-func (s *shelf) sweepSubject(list []*entry, now time.Time) (wait time.Duration) {
+func (s *ticketMemory) sweepSubject(list []*entry, now time.Time) (wait time.Duration) {
 	first := list[0].expires
 	for _, e := range slices.Clone(list) {
 		if e.expires.Before(first) {
@@ -129,7 +129,7 @@ func (s *shelf) sweepSubject(list []*entry, now time.Time) (wait time.Duration) 
 }
 
 // sweep removes a few entries that have expired.
-func (s *shelf) sweep(now time.Time) {
+func (s *ticketMemory) sweep(now time.Time) {
 	for range sweepStep {
 		if len(s.expiry) == 0 || s.expiry[0].expires.After(now) {
 			return
@@ -139,7 +139,7 @@ func (s *shelf) sweep(now time.Time) {
 }
 
 // remove forgets an entry.
-func (s *shelf) remove(e *entry) {
+func (s *ticketMemory) remove(e *entry) {
 	switch {
 	case e.principal != nil:
 		s.retire(e)
