@@ -15,7 +15,6 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/drive"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/faultproxy"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/process"
-	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
@@ -123,21 +122,15 @@ func TestConnectionsAreCut(t *testing.T) {
 	}
 }
 
-// The broker is killed with -9 and started again while clients are at work. It
-// keeps everything in memory, so what it held is gone, but nothing is wrong
-// before and after.
-func TestBrokerIsKilled(t *testing.T) {
-	s := broker(t, process.Options{Restartable: true})
+// underWay runs a plan, and does something once 500 MESSAGEs have come. It wants
+// no violation.
+func underWay(t *testing.T, p drive.Plan, do func(c *checker.Checker)) {
+	t.Helper()
 	c := checker.New(checker.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() {
-		done <- drive.Run(ctx, c, drive.Plan{
-			URL: drive.At(s.URL), Name: "died", Topics: 2, Queues: 1,
-			Publishers: 2, Subscribers: 2, Consumers: 2, Sends: sends(1000), Quiet: 5 * time.Second,
-		})
-	}()
+	go func() { done <- drive.Run(ctx, c, p) }()
 	for c.Counts().Messages < 500 {
 		select {
 		case err := <-done:
@@ -147,15 +140,72 @@ func TestBrokerIsKilled(t *testing.T) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	s.Kill(t)
-	c.MemoryLost("node")
-	s.Restart(t)
-	if err := testkit.Receive(t, done); err != nil {
-		t.Fatal(err)
+	do(c)
+	select { // it has an end of its own
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(6 * time.Minute):
+		t.Fatal("the run does not end")
 	}
 	if r := c.Report(); r.Total != 0 {
 		t.Errorf("%d violations:\n%v", r.Total, r)
 	}
+}
+
+// The broker is killed with -9 and started again while clients are at work. It
+// keeps everything in memory, so what it held is gone, but nothing is wrong
+// before and after.
+func TestBrokerIsKilled(t *testing.T) {
+	s := broker(t, process.Options{Restartable: true})
+	plan := drive.Plan{
+		URL: drive.At(s.URL), Name: "died", Topics: 2, Queues: 1,
+		Publishers: 2, Subscribers: 2, Consumers: 2, Sends: sends(1000), Quiet: 5 * time.Second,
+	}
+	underWay(t, plan, func(c *checker.Checker) {
+		s.Kill(t)
+		c.MemoryLost("node")
+		s.Restart(t)
+	})
+}
+
+// The broker stands still for a moment, with all connections open.
+func TestBrokerIsFrozen(t *testing.T) {
+	s := broker(t, process.Options{})
+	plan := drive.Plan{
+		URL: drive.At(s.URL), Name: "frozen", Topics: 2, Queues: 1,
+		Publishers: 2, Subscribers: 2, Consumers: 2, Sends: sends(1000), TransactionEvery: 10,
+	}
+	underWay(t, plan, func(*checker.Checker) {
+		s.Freeze(t)
+		time.Sleep(200 * time.Millisecond) // for so long it does not answer
+		s.Thaw(t)
+	})
+}
+
+// The network is slow and uneven, and stands still for a moment.
+func TestNetworkIsSlow(t *testing.T) {
+	s := broker(t, process.Options{})
+	p, err := faultproxy.New(s.Addresses["listen"], faultproxy.Options{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p.Set(faultproxy.Both, faultproxy.Fault{Delay: time.Millisecond, Jitter: 4 * time.Millisecond, Rate: 1 << 20})
+	plan := drive.Plan{
+		URL: drive.At(strings.Replace(s.URL, s.Addresses["listen"], p.Addr(), 1)), Name: "slow", Topics: 2, Queues: 1,
+		Publishers: 2, Subscribers: 2, Consumers: 2, Sends: sends(400), TransactionEvery: 10,
+	}
+	underWay(t, plan, func(*checker.Checker) {
+		p.Set(faultproxy.ToClient, faultproxy.Fault{Frozen: true})
+		time.Sleep(100 * time.Millisecond) // for so long nothing passes
+		p.Heal()
+	})
 }
 
 func TestPlanIsRefused(t *testing.T) {

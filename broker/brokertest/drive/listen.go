@@ -35,9 +35,13 @@ func (r *run) dial(ctx context.Context, role Role, n int, user string) (*client,
 	}
 }
 
+// subscriber subscribes a client, which comes after another or nil, and returns
+// what is closed when all its RECEIPTs have come.
+type subscriber func(now, before *client) (<-chan struct{}, error)
+
 // keep has a client that receives until the run is over, over as many
 // connections as it takes. It says ready when it is subscribed for the first time.
-func (r *run) keep(ctx context.Context, role Role, n int, user string, subscribe func(now, before *client) (<-chan struct{}, error), ready chan<- error) error {
+func (r *run) keep(ctx context.Context, role Role, n int, user string, subscribe subscriber, ready chan<- struct{}) error {
 	var before *client
 	for first := true; !r.finished(); {
 		c, err := r.dial(ctx, role, n, user)
@@ -57,7 +61,7 @@ func (r *run) keep(ctx context.Context, role Role, n int, user string, subscribe
 				go func() {
 					select {
 					case <-subscribed:
-						ready <- nil
+						ready <- struct{}{}
 					case <-ctx.Done():
 					}
 				}()

@@ -39,8 +39,8 @@ func Run(ctx context.Context, c *checker.Checker, p Plan) error {
 	defer cancel(nil)
 
 	var listeners, publishers sync.WaitGroup
-	ready := make(chan error, p.Subscribers+p.Consumers)
-	listen := func(role Role, n int, user string, subscribe func(*client, *client) (<-chan struct{}, error)) {
+	ready := make(chan struct{}, p.Subscribers+p.Consumers)
+	listen := func(role Role, n int, user string, subscribe subscriber) {
 		listeners.Go(func() {
 			if err := r.keep(ctx, role, n, user, subscribe, ready); err != nil {
 				cancel(err)

@@ -161,6 +161,9 @@ func (c *Conn) write(p *pipe) {
 // connection goes on.
 func (c *Conn) pass(p *pipe, data []byte) bool {
 	for len(data) > 0 {
+		if !c.thawed(p) {
+			return false
+		}
 		f := p.now()
 		n := len(data)
 		if f.Rate > 0 {
