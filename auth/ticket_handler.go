@@ -35,6 +35,10 @@ type HandlerOptions struct {
 	// OnForeignOrigin, if set, is told of each request that is refused with 403 for its Origin, to log it, before it is
 	// answered. It is called concurrently.
 	OnForeignOrigin func(r *http.Request)
+	// OnRefused, if set, is told of each other request that is refused, to log it, before it is answered. [errors.As]
+	// finds the [*Refusal] that the client is told in err, whose text may say more; neither has a credential in it. It
+	// is called concurrently.
+	OnRefused func(r *http.Request, err error)
 	// MayWait reports whether p may have a ticket for an operation that somebody else announced, as
 	// broker/webflow.Flow.MayWait does. An error is answered with 503. It is asked at most as often as p gets tickets.
 	// Nil means nobody may: a request that names an operation is answered with 403, unless the principal that Bearer
@@ -124,11 +128,27 @@ func (h *ticketHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ticket, err := h.mint(w, r, origin)
 	if err != nil {
-		WriteRefusal(w, err)
+		h.refuse(w, r, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, ticketReply{ticket.Value, ticket.Expires.Unix()})
 }
+
+func (h *ticketHandler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if h.o.OnRefused != nil {
+		h.o.OnRefused(r, err)
+	}
+	WriteRefusal(w, err)
+}
+
+// judged is a refusal with what the operator may know of its cause.
+type judged struct {
+	*Refusal
+	cause error
+}
+
+func (j *judged) Error() string   { return j.cause.Error() }
+func (j *judged) Unwrap() []error { return []error{j.Refusal, j.cause} }
 
 // mint checks what costs least first.
 func (h *ticketHandler) mint(w http.ResponseWriter, r *http.Request, origin string) (Ticket, error) {
@@ -243,15 +263,15 @@ func (h *ticketHandler) passcode(r *http.Request, login, passcode string) (*Prin
 	switch {
 	case errors.As(err, &refusal):
 		if refusal.StatusCode() != http.StatusUnauthorized {
-			return nil, refusal
+			return nil, err
 		}
 		withChallenge := *refusal
 		withChallenge.Challenge = basicChallenge
-		return nil, &withChallenge
+		return nil, &judged{&withChallenge, err}
 	case errors.Is(err, ErrNotMine) || err == nil && p.Anonymous():
 		return nil, &Refusal{Status: http.StatusUnauthorized, Challenge: basicChallenge}
 	case err != nil:
-		return nil, &Refusal{Status: http.StatusServiceUnavailable, Reason: "the passcode cannot be checked at the moment"}
+		return nil, &judged{&Refusal{Status: http.StatusServiceUnavailable, Reason: "the passcode cannot be checked at the moment"}, err}
 	}
 	return p, nil
 }
@@ -262,15 +282,15 @@ func (h *ticketHandler) bearer(ctx context.Context, token string) (*Principal, e
 	switch {
 	case errors.As(err, &refusal):
 		if refusal.StatusCode() != http.StatusUnauthorized || refusal.Challenge != "" {
-			return nil, refusal
+			return nil, err
 		}
 		withChallenge := *refusal
 		withChallenge.Challenge = httpsec.InvalidToken
-		return nil, &withChallenge
+		return nil, &judged{&withChallenge, err}
 	case errors.Is(err, ErrNotMine) || err == nil && p.Anonymous():
 		return nil, invalidToken()
 	case err != nil:
-		return nil, &Refusal{Status: http.StatusServiceUnavailable, Reason: "the token cannot be checked at the moment"}
+		return nil, &judged{&Refusal{Status: http.StatusServiceUnavailable, Reason: "the token cannot be checked at the moment"}, err}
 	}
 	return p, nil
 }

@@ -80,7 +80,7 @@ func TestDependencyRules(t *testing.T) {
 		"auth/internal/turns":  {},
 		"auth/users":           {"auth", "auth/internal/turns"},
 		"auth/bearer":          {"auth", "auth/httpsec", "auth/internal/turns"},
-		"auth/webhook":         {"auth", "auth/httpsec", "auth/internal/turns"},
+		"auth/webhook":         {"auth", "auth/httpsec", "auth/internal/turns", "auth/loglimit"},
 		"auth/oauth":           {"auth", "auth/httpsec", "auth/internal/turns", "auth/loglimit"},
 		"auth/loglimit":        {"auth/internal/turns"},
 		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "auth/loglimit"},

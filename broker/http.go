@@ -16,6 +16,7 @@ import (
 func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := wsconn.Check(r); err != nil {
 		b.stats.refused.Add(1)
+		b.badHandshake(r, err)
 		var bad *wsconn.HandshakeError
 		if errors.As(err, &bad) {
 			for name, values := range bad.Header {
@@ -57,4 +58,15 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !b.spawn(s.run) {
 		s.abandon()
 	}
+}
+
+// badHandshake logs a request that is no WebSocket handshake, as a warning if it
+// seems to be meant for one: a proxy in between has probably spoilt it.
+func (b *Broker) badHandshake(r *http.Request, err error) {
+	if r.Header.Get("Upgrade") == "" && r.Header.Get("Sec-WebSocket-Key") == "" {
+		return
+	}
+	remote := b.ClientAddress(r)
+	b.warn("handshake refused", sourceOf(remote.Addr(), "", err.Error()), "remote", remote, "error", err,
+		"hint", "a proxy has to pass HTTP/1.1 with the headers Upgrade and Connection")
 }

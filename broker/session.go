@@ -216,7 +216,7 @@ func (s *session) data(p []byte) error {
 	for {
 		f, ok, err := s.dec.Next()
 		if err != nil {
-			s.unreadable(err)
+			s.unreadable(err, p)
 			return nil
 		}
 		if !ok {
@@ -254,7 +254,8 @@ func (s *session) guarded(f *frames.Frame, bt *batch) (fail *Error) {
 // of its own to keep the stack small that a heart-beat needs.
 //
 //go:noinline
-func (s *session) unreadable(err error) {
+func (s *session) unreadable(err error, p []byte) {
+	s.logForeign(p)
 	command, receipt := s.dec.Failed()
 	s.end(decodeFailure(err, command), receipt, s.work())
 }

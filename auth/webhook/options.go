@@ -101,7 +101,8 @@ type Options struct {
 	// Client makes the requests. It is copied: redirects are never followed, whatever it says. Nil means a client
 	// of its own, with the proxy of the environment.
 	Client *http.Client
-	// Logger is told when the circuit opens and when it closes, and nothing else. Nil discards that.
+	// Logger is told when the circuit opens and when it closes, and, once a second, that the backend answers with 401 or
+	// 403, which it does when it does not know the secret. Nil discards that.
 	Logger *slog.Logger
 }
 

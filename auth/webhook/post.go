@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
 // maxAnswer is the longest body of a response, in bytes.
@@ -66,6 +68,7 @@ func (w *Webhook) post(ctx context.Context, body []byte) (answer, error) {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch status := resp.StatusCode; {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		w.warnOfStatus(status)
 		return answer{decision: deny, status: status, maxAge: -1}, nil
 	case status >= 300 && status < 400:
 		return answer{}, errRedirect
@@ -98,4 +101,22 @@ func (w *Webhook) cause(err error) error {
 	default:
 		return errRequest
 	}
+}
+
+// warnOfStatus tells the operator of a no that may be about the broker and not about
+// its client.
+func (w *Webhook) warnOfStatus(status int) {
+	const text = "the webhook's backend answers as to a stranger, and the client is refused"
+	suppressed, ok := w.quiet.Allow(time.Now(), loglimit.Key{Kind: text})
+	if !ok {
+		return
+	}
+	attrs := []any{"url", w.place, "status", status, "key", "auth.webhook.secret", "hint", "is the secret the same on both sides?"}
+	if len(w.secret) == 0 {
+		attrs[len(attrs)-1] = "no secret is set, so the questions are not signed: does the backend want one?"
+	}
+	if suppressed > 0 {
+		attrs = append(attrs, "suppressed", suppressed)
+	}
+	w.logger.Warn(text, attrs...)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
 // Webhook asks a backend. It is an [auth.Authenticator] and an [auth.PatternAuthorizer], each of which may be used
@@ -21,6 +22,7 @@ type Webhook struct {
 	secret []byte
 	client *http.Client
 	logger *slog.Logger
+	quiet  loglimit.Limiter // of lines that clients cause
 
 	events       []Event
 	headers      []string

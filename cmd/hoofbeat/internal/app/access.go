@@ -25,6 +25,7 @@ import (
 type access struct {
 	log     *slog.Logger
 	quiet   loglimit.Limiter // of lines that anybody can cause
+	away    *turnedAway
 	store   *auth.Store
 	tickets *auth.Tickets
 	bearer  *bearer.Verifier
@@ -39,7 +40,7 @@ type access struct {
 }
 
 func newAccess(c *config.Config, log *slog.Logger) (*access, error) {
-	w := &access{store: auth.NewStore(), log: log}
+	w := &access{store: auth.NewStore(), log: log, away: &turnedAway{log: log}}
 	if err := checkNames(nameSpaces(c)...); err != nil {
 		return nil, err
 	}
@@ -171,11 +172,13 @@ func (w *access) makeTickets(c *config.Config, _ *slog.Logger) error {
 
 // noTickets answers where there is no credential that could be exchanged for a
 // ticket.
-func noTickets(w http.ResponseWriter, _ *http.Request) {
-	auth.WriteRefusal(w, &auth.Refusal{
+func (w *access) noTickets(rw http.ResponseWriter, r *http.Request) {
+	refusal := &auth.Refusal{
 		Status: http.StatusNotFound,
 		Reason: "nothing is configured that could be exchanged for a ticket: set auth.users.file, auth.jwt, auth.introspection, auth.userinfo or auth.oauth; the admin API mints tickets for an application",
-	})
+	}
+	w.ticketRefused(r, refusal)
+	auth.WriteRefusal(rw, refusal)
 }
 
 // passcode checks a static user's at auth.tickets.path. Guessing there is the same
@@ -205,6 +208,7 @@ func (w *access) clientAddress(r *http.Request) netip.Addr { return w.broker.Cli
 func (w *access) ticketHandler(c *config.Config) (http.Handler, error) {
 	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: w.mayWait, ClientAddress: w.clientAddress}
 	o.OnForeignOrigin = func(r *http.Request) { w.broker.RefuseOrigin(r) } // no request comes before there is a broker
+	o.OnRefused = w.ticketRefused
 	if w.bearer != nil {
 		o.Bearer = w.bearer.Verify
 	}
@@ -217,7 +221,7 @@ func (w *access) ticketHandler(c *config.Config) (http.Handler, error) {
 		}
 	}
 	if o.Bearer == nil && o.Session == nil && o.Passcode == nil {
-		return http.HandlerFunc(noTickets), nil
+		return http.HandlerFunc(w.noTickets), nil
 	}
 	h, err := w.tickets.Handler(o)
 	return h, wrong("websocket.origins", err)

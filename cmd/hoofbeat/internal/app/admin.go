@@ -20,7 +20,7 @@ func (a *App) admin(l net.Listener) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := a.web(l, h, nil)
+	d := a.web("admin", &plainText{Listener: l, key: "admin", away: a.away}, a.noSocket(h), nil)
 	d.url = "http://" + l.Addr().String()
 	d.note = where
 	return d, nil

@@ -62,6 +62,7 @@ type App struct {
 	end      context.CancelFunc
 
 	crowd   *crowd
+	away    *turnedAway
 	tickets replaceable // not present when nothing can be exchanged for a ticket
 
 	reloading sync.Mutex
@@ -100,6 +101,7 @@ func build(o Options) (*App, error) {
 	if a.access, err = newAccess(o.Config, o.Logger); err != nil {
 		return nil, err
 	}
+	a.away = a.access.away
 	tickets, err := a.access.ticketHandler(o.Config)
 	if err != nil {
 		return nil, err

@@ -74,11 +74,11 @@ func listenError(key, address string, err error) error {
 
 // public is the listener of the WebSocket endpoint.
 func (a *App) public(l net.Listener) (*listener, error) {
-	secure, inner := "", l
+	secure, inner := "", net.Listener(&plainText{Listener: l, key: "listen", away: a.away})
 	if a.tls != nil {
 		secure, inner = "s", a.tls.listen(l)
 	}
-	d := a.web(inner, a.publicHandler(), a.crowd.watch)
+	d := a.web("listen", inner, withoutSniffing(a.publicHandler()), a.crowd.watch)
 	at := secure + "://" + l.Addr().String() + a.o.Config.WebSocket.Path
 	d.url = "ws" + at
 	if a.o.Config.SockJS {
@@ -103,7 +103,7 @@ func (a *App) plain(l net.Listener) (*listener, error) {
 
 // web serves HTTP. The timeouts are for requests: a WebSocket has left them
 // behind when its session begins.
-func (a *App) web(l net.Listener, h http.Handler, watch func(net.Conn, http.ConnState)) *listener {
+func (a *App) web(key string, l net.Listener, h http.Handler, watch func(net.Conn, http.ConnState)) *listener {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -112,7 +112,7 @@ func (a *App) web(l net.Listener, h http.Handler, watch func(net.Conn, http.Conn
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ConnState:         watch,
-		ErrorLog:          slog.NewLogLogger(a.o.Logger.Handler(), slog.LevelDebug), // strangers write there
+		ErrorLog:          (&serverErrors{key: key, away: a.away}).logger(), // strangers write there
 	}
 	return &listener{
 		serve: func() error { return s.Serve(l) },

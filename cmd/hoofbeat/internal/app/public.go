@@ -59,6 +59,7 @@ func (a *App) withoutRedirects(mux *http.ServeMux) http.Handler {
 	below := strings.TrimRight(a.o.Config.WebSocket.Path, "/") + "/"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, below) && strings.Contains(r.URL.Path, "//") {
+			a.lost(r)
 			http.NotFound(w, r)
 			return
 		}
@@ -74,6 +75,7 @@ func (a *App) nothingHere() http.Handler {
 		text += "Clients of SockJS are served there, too.\n"
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.lost(r)
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.WriteHeader(http.StatusNotFound)

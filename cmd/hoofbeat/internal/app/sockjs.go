@@ -17,12 +17,27 @@ func (a *App) mountEndpoint(mux *http.ServeMux) {
 		mux.Handle(c.WebSocket.Path, a.broker)
 		return
 	}
-	h := sockjs.Handler(a.broker, sockJSOptions(c))
+	h := a.noteLost(sockjs.Handler(a.broker, sockJSOptions(c)))
 	below := strings.TrimRight(c.WebSocket.Path, "/") + "/"
 	mux.Handle(below, h)
 	if c.WebSocket.Path != below {
 		mux.Handle(c.WebSocket.Path, h)
 	}
+}
+
+// noteLost logs WebSocket handshakes that SockJS has no place for.
+func (a *App) noteLost(h http.Handler) http.Handler {
+	prefix := strings.TrimRight(a.o.Config.WebSocket.Path, "/")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rest := strings.TrimPrefix(r.URL.Path, prefix)
+		switch {
+		case r.Header.Get("Upgrade") == "" && r.Header.Get("Sec-WebSocket-Key") != "":
+			a.misplacedUpgrade(r)
+		case r.Header.Get("Upgrade") != "" && rest != "" && rest != "/" && !strings.HasSuffix(rest, "/websocket"):
+			a.lost(r)
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func sockJSOptions(c *config.Config) sockjs.Options {
