@@ -19,7 +19,7 @@ import (
 // wantEntry waits for a warning that has all of what an operator needs.
 func wantEntry(t *testing.T, s *server, message string, want map[string]any) {
 	t.Helper()
-	e := s.logged(t, message, 1)
+	e := s.Logged(t, message, 1)
 	if e["level"] != "WARN" {
 		t.Errorf("%q has level %v", message, e["level"])
 	}
@@ -99,7 +99,7 @@ func TestLogSaysWhoWasTurnedAwayAndWhy(t *testing.T) {
 			s := serve(t, nil, "-c", write(t, "hoofbeat.yaml", fmt.Sprintf("auth:\n  users: {file: %q}\n  %s\n", users, tc.config)))
 			tc.do(t, s)
 			wantEntry(t, s, tc.message, tc.want)
-			if strings.Contains(s.stderr(), secret) || strings.Contains(s.stderr(), base64.StdEncoding.EncodeToString([]byte("ann:"+secret))) {
+			if strings.Contains(s.Stderr(), secret) || strings.Contains(s.Stderr(), base64.StdEncoding.EncodeToString([]byte("ann:"+secret))) {
 				t.Error("the log has a credential in it")
 			}
 		})
@@ -143,7 +143,7 @@ func TestLogOfFailedTLSHandshakes(t *testing.T) {
 	}
 	say(t, address, []byte("GET /ws HTTP/1.1\r\nHost: a\r\n\r\n"))
 	wantEntry(t, s, "TLS handshake failed", map[string]any{"listener": "listen", "remote": "127.0.0.1", "hint": "use wss:// or https://"})
-	if n := len(s.log("TLS handshake failed")); n != 1 {
+	if n := len(s.Log("TLS handshake failed")); n != 1 {
 		t.Errorf("%d warnings, want 1", n)
 	}
 }
@@ -158,11 +158,11 @@ func TestLogOfWrongPathsIsLimited(t *testing.T) {
 		get(t, s.web()+"/sockjs/info")
 	}
 	const text = "a client asked for a path that is not served"
-	first := s.logged(t, text, 1)
+	first := s.Logged(t, text, 1)
 	if first["path"] != "/sockjs/info" {
 		t.Errorf("the first warning is about %v", first["path"])
 	}
-	if n, most := len(s.log(text)), int(time.Since(since)/time.Second)+2; n > most {
+	if n, most := len(s.Log(text)), int(time.Since(since)/time.Second)+2; n > most {
 		t.Errorf("%d lines for %d requests, want at most %d", n, tries, most)
 	}
 }
@@ -178,7 +178,7 @@ func TestLogSaysThatTheWebhookRefusesTheBroker(t *testing.T) {
 		}
 		wantEntry(t, s, "the webhook's backend answers as to a stranger, and the client is refused",
 			map[string]any{"status": status, "key": "auth.webhook.secret", "hint": "is the secret the same on both sides?", "url": b.URL})
-		if strings.Contains(s.stderr(), "secret-of-the-test") {
+		if strings.Contains(s.Stderr(), "secret-of-the-test") {
 			t.Error("the log has a secret in it")
 		}
 	}

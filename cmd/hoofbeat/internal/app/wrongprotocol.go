@@ -2,7 +2,7 @@ package app
 
 import (
 	"bufio"
-	"log"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -80,7 +80,7 @@ type serverErrors struct {
 	away *turnedAway
 }
 
-func (e *serverErrors) logger() *log.Logger { return log.New(e, "", 0) }
+func (e *serverErrors) logger() *stdlog.Logger { return stdlog.New(e, "", 0) }
 
 const handshakeError = "http: TLS handshake error from "
 
