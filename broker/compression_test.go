@@ -95,7 +95,7 @@ func TestCompressionIsOffByDefault(t *testing.T) {
 
 // A MESSAGE is compressed where that pays, and nothing else ever is.
 func TestOnlyMessagesAreCompressed(t *testing.T) {
-	srv := brokertest.Start(t, broker.Options{Compression: true})
+	srv := brokertest.Start(t, broker.Options{Compression: true, HeartBeat: heartBeat(50*time.Millisecond, -1)})
 	p := deflated(t, srv)
 	next := func(command string, want bool) *frames.Frame {
 		t.Helper()

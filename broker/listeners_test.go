@@ -32,7 +32,7 @@ func (c curious) Close() error {
 // and its Close may ask the broker, so no lock is held meanwhile.
 func TestListenersOfAnyType(t *testing.T) {
 	for _, drain := range []bool{false, true} {
-		b := brokertest.New(t, broker.Options{})
+		b := brokertest.New(t, broker.Options{LingerTimeout: 50 * time.Millisecond})
 		served := make(chan error, 2)
 		for i := range 2 {
 			l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -326,17 +327,14 @@ func TestSelectorRace(t *testing.T) {
 	o := broker.Options{Selector: selector.Compile}
 	o.Limits.Outbox = -1
 	b := brokertest.New(t, o)
-	stop := make(chan struct{})
+	p := newPace(3)
 	var publishers sync.WaitGroup
 	for range 2 {
 		publishers.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := b.Publish(context.Background(), &broker.Message{Destination: "/topic/race", Headers: []broker.Header{{Name: "n", Value: fmt.Sprint(n % 4)}}}); err != nil {
+			for n := p.publish(); n != 0; n = p.publish() {
+				if err := b.Publish(context.Background(), &broker.Message{Destination: "/topic/race", Headers: []broker.Header{
+					{Name: "n", Value: fmt.Sprint(n % 4)}, {Name: "number", Value: fmt.Sprint(n)},
+				}}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -347,20 +345,29 @@ func TestSelectorRace(t *testing.T) {
 		for i := range 3 {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
+				defer p.read(i, resting)
 				c := brokertest.Connect(t, b)
-				for round := range 40 {
+				for round := range 200 {
 					id, n := fmt.Sprint(round), fmt.Sprint(round%4)
 					c.Subscribe(t, id, "/topic/race", "selector", "headers.n == "+n)
+					p.read(i, p.last())
 					for range 3 {
-						wantHeaders(t, c.Expect(t, "MESSAGE"), "subscription", id, "n", n)
+						m := c.Expect(t, "MESSAGE")
+						wantHeaders(t, m, "subscription", id, "n", n)
+						number, err := strconv.ParseInt(m.Get("number"), 10, 64)
+						if err != nil {
+							t.Fatal(err)
+						}
+						p.read(i, number)
 					}
 					c.Send("UNSUBSCRIBE", "", "id", id)
 					c.Sync(t)
+					p.read(i, resting)
 				}
 			})
 		}
 	})
-	close(stop)
+	p.end()
 	testkit.Wait(t, &publishers)
 }
 

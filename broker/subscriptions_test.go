@@ -169,20 +169,15 @@ func TestSubscribeThenSendReachesItself(t *testing.T) {
 // RECEIPT of a SUBSCRIBE precedes its first MESSAGE, nothing published after it
 // is missed, and nothing follows the RECEIPT of the UNSUBSCRIBE.
 func TestSubscribeUnsubscribeRace(t *testing.T) {
-	const rounds = 150
+	const rounds = 500
 	o := broker.Options{}
 	o.Limits.Outbox = -1
 	b := brokertest.New(t, o)
 	var published atomic.Int64 // the last message that Publish has returned for
-	stop := make(chan struct{})
+	p := newPace(3)
 	var publisher sync.WaitGroup
 	publisher.Go(func() {
-		for n := int64(1); ; n++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
+		for n := p.publish(); n != 0; n = p.publish() {
 			if err := b.Publish(context.Background(), &broker.Message{Destination: "/topic/race", Body: strconv.AppendInt(nil, n, 10)}); err != nil {
 				t.Error(err)
 				return
@@ -191,28 +186,31 @@ func TestSubscribeUnsubscribeRace(t *testing.T) {
 		}
 	})
 	t.Run("subscribers", func(t *testing.T) {
-		for _, tc := range []struct{ destination, ack string }{
+		for i, tc := range []struct{ destination, ack string }{
 			{"/topic/race", "auto"}, {"/topic/*", "auto"}, {"/topic/race", "client-individual"},
 		} {
 			t.Run(tc.destination+" "+tc.ack, func(t *testing.T) {
 				t.Parallel()
+				defer p.read(i, resting)
 				c := brokertest.Connect(t, b)
 				for round := range rounds {
-					raceOnce(t, c, fmt.Sprint(round), tc.destination, tc.ack, &published)
+					raceOnce(t, c, fmt.Sprint(round), tc.destination, tc.ack, &published, func(n int64) { p.read(i, n) })
+					p.read(i, resting)
 				}
 				wantMessages(t, c)
 			})
 		}
 	})
-	close(stop)
+	p.end()
 	testkit.Wait(t, &publisher)
 }
 
 // raceOnce is one life of a subscription.
-func raceOnce(t *testing.T, c *brokertest.Client, id, destination, ack string, published *atomic.Int64) {
+func raceOnce(t *testing.T, c *brokertest.Client, id, destination, ack string, published *atomic.Int64, read func(int64)) {
 	c.Subscribe(t, id, destination, "ack", ack) // fails if a MESSAGE comes first
 	// One Publish may be under way; the one after it has certainly not begun.
 	latest := published.Load() + 2
+	read(latest)
 	last := int64(0)
 	for seen, ending := 0, false; ; seen++ {
 		if seen == 3 {
@@ -237,6 +235,7 @@ func raceOnce(t *testing.T, c *brokertest.Client, id, destination, ack string, p
 			t.Fatalf("subscription %s got %d after %d", id, n, last)
 		}
 		last = n
+		read(n)
 	}
 }
 

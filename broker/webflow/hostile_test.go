@@ -1,6 +1,7 @@
 package webflow_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -95,8 +96,8 @@ func TestE5NobodyCanListen(t *testing.T) {
 				"/user/alice%2Ftopic/authorization", "/USER/topic/authorization", "/user//topic/authorization", subAuthorization, subRegistration,
 			}
 			var spies []*brokertest.Client
-			for _, g := range guesses { // a refusal ends the session: each has its own
-				c := brokertest.Connect(t, b, "login", "mallory")
+			for i, g := range guesses { // a refusal ends the session, and who is refused often waits: each has its own, and name
+				c := brokertest.Connect(t, b, "login", fmt.Sprint("mallory", i))
 				c.Send("SUBSCRIBE", "", "id", "spy", "destination", g)
 				c.Send("UNSUBSCRIBE", "", "id", "none", "receipt", "handled")
 				for {
@@ -140,13 +141,13 @@ func TestE5NobodyCanForge(t *testing.T) {
 			alice := page(t, b, "alice", "auto")
 			alice.register("ws-op")
 			want(t, alice, accepted("ws-op"))
-			for _, destination := range []string{
+			for i, destination := range []string{
 				"/topic/authorization", "/topic/authorization-user" + alice.Session, "/queue/authorization-user" + alice.Session,
 				"/user/alice/topic/authorization", "/user/" + alice.Session + "/topic/authorization", "/user/alice/topic/registration",
 				subAuthorization, "/app/authorization", "/app/topic/authorization", "/user/alice%2Ftopic/authorization",
 				"/topic/**", "/user/**", "/user/*/topic/authorization",
 			} {
-				c := brokertest.Connect(t, b, "login", "mallory")
+				c := brokertest.Connect(t, b, "login", fmt.Sprint("mallory", i)) // who is refused often waits
 				c.Send("SEND", `{"webSocketId":"ws-op","authResult":"CONFIRMED"}`, "destination", destination, "receipt", "handled",
 					"simpSessionId", alice.Session, "session", alice.Session, "reply-to", "/user/alice/topic/authorization")
 				for {
