@@ -1,10 +1,14 @@
 // Drives the demo in Chromium: a window that signs in and a phone that answers.
-//   node browser.mjs http://127.0.0.1:8094 http://127.0.0.1:8095 approve [directory for screenshots]
+//   node browser.mjs '{"approve":{"app":"http://127.0.0.1:8094","provider":"http://127.0.0.1:8095"}}' [directory for screenshots]
+// Each scenario has a demo of its own; all share the browser. For each it prints a
+// line of JSON: {"scenario":"approve","error":""}.
 import { chromium } from 'playwright-core';
 import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import path from 'node:path';
 
-const [app, provider, scenario, pictures] = process.argv.slice(2);
+const [demos, pictures] = [JSON.parse(process.argv[2]), process.argv[3]];
+const here = new AsyncLocalStorage(); // what belongs to the scenario that runs: app, provider, errors, contexts
 const desktop = { width: 1100, height: 760 };
 const small = { width: 390, height: 780 };
 
@@ -14,12 +18,19 @@ const browser = await chromium.launch({
     '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
 
-const errors = [];
-async function open(url, options = { viewport: desktop }) {
-  const page = await (await browser.newContext(options)).newPage();
+async function newPage(options = { viewport: desktop }) {
+  const { contexts, errors } = here.getStore();
+  const context = await browser.newContext(options);
+  contexts.push(context);
+  const page = await context.newPage();
   page.setDefaultTimeout(60_000);
   page.on('pageerror', (e) => errors.push(e));
   page.on('console', (m) => { if (/Content Security Policy/.test(m.text())) errors.push(m.text()); });
+  return page;
+}
+
+async function open(url, options) {
+  const page = await newPage(options);
   await page.goto(url);
   return page;
 }
@@ -33,7 +44,7 @@ const focused = (page) => page.locator('a:focus, button:focus').waitFor();
 
 // signIn goes as far as the page that waits, with the keyboard alone.
 async function signIn(user = 'alice', options) {
-  const page = await open(app, options);
+  const page = await open(here.getStore().app, options);
   await picture(page, `welcome-${page.viewportSize().width}`);
   await focused(page); // “Sign in”
   await page.keyboard.press('Enter');
@@ -47,7 +58,7 @@ async function signIn(user = 'alice', options) {
 }
 
 const phone = async () => {
-  const page = await open(`${provider}/device`, { viewport: small });
+  const page = await open(`${here.getStore().provider}/device`, { viewport: small });
   await state(page, 'connected');
   return page;
 };
@@ -134,11 +145,11 @@ const scenarios = {
 
   // The page has no ticket, and so no socket, until the phone has answered.
   async early() {
-    const page = await browser.newContext({ viewport: desktop }).then((c) => c.newPage());
+    const page = await newPage();
     let release;
     const answered = new Promise((done) => { release = done; });
     await page.route('**/wait/*/ws_ticket', async (route) => { await answered; await route.continue(); });
-    await page.goto(app);
+    await page.goto(here.getStore().app);
     await page.getByRole('link', { name: 'Sign in' }).click();
     await page.getByLabel('Name').fill('alice');
     await page.getByLabel('Password').fill('hoofbeat');
@@ -218,10 +229,24 @@ const scenarios = {
   },
 };
 
+async function run(scenario) {
+  const state = { ...demos[scenario], errors: [], contexts: [] };
+  let error = '';
+  try {
+    await here.run(state, scenarios[scenario]);
+    assert.deepEqual(state.errors, []);
+  } catch (e) {
+    error = String(e?.stack ?? e);
+  }
+  console.log(JSON.stringify({ scenario, error }));
+  for (const context of state.contexts) await context.close().catch(() => {}); // some are closed already
+}
+
 try {
-  await scenarios[scenario]();
-  assert.deepEqual(errors, []);
-  console.log('ok');
+  const waiting = Object.keys(demos);
+  await Promise.all([0, 1, 2].map(async () => { // at a time
+    while (waiting.length) await run(waiting.shift());
+  }));
 } finally {
   await browser.close();
 }

@@ -28,14 +28,14 @@ func missing(t *testing.T, what, install string) {
 	t.Skipf("%s is missing: %s", what, install)
 }
 
-// Run runs a command for at most two minutes, enough for a browser on a busy
+// Run runs a command for at most five minutes, enough for a browser on a busy
 // machine, and returns what it printed; the test fails if the command does.
 func Run(t *testing.T, install, name string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		missing(t, name, install)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
 	if err != nil {
