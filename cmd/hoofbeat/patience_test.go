@@ -15,7 +15,7 @@ import (
 // the binary after heartbeat.patience.
 func TestPatienceOfTheBinary(t *testing.T) {
 	t.Parallel()
-	s := serve(t, []string{"HOOFBEAT_HEARTBEAT_PATIENCE=5s", "HOOFBEAT_HEARTBEAT_EXPECT=2s"})
+	s := serve(t, []string{"HOOFBEAT_HEARTBEAT_PATIENCE=7s", "HOOFBEAT_HEARTBEAT_EXPECT=2s"})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, s.url, &websocket.DialOptions{Subprotocols: []string{"v12.stomp"}})
@@ -33,7 +33,7 @@ func TestPatienceOfTheBinary(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.HasPrefix(string(p), "ERROR\n") {
-			if want := "message:no frame and no heart-beat was heard for 5s (heartbeat.patience)\n"; !strings.Contains(string(p), want) {
+			if want := "message:no frame and no heart-beat was heard for 7s (heartbeat.patience)\n"; !strings.Contains(string(p), want) {
 				t.Errorf("got %q, want %q", p, want)
 			}
 			break

@@ -27,8 +27,9 @@ func basicHeader(login, passcode string, more ...string) http.Header {
 // Static users get tickets by HTTP Basic, from pages that may ask, and guessing is
 // limited as it is at CONNECT.
 func TestStaticUsersGetTickets(t *testing.T) {
+	t.Parallel()
 	file := write(t, "users.yaml", user(t, "ann", "one"))
-	s := serve(t, []string{"HOOFBEAT_AUTH_USERS_FILE=" + file, "HOOFBEAT_WEBSOCKET_ORIGINS=https://app.example.com", "HOOFBEAT_LIMITS_CONNECT_DEADLINE=1s"})
+	s := serve(t, []string{"HOOFBEAT_AUTH_USERS_FILE=" + file, "HOOFBEAT_WEBSOCKET_ORIGINS=https://app.example.com", "HOOFBEAT_LIMITS_CONNECT_DEADLINE=5s"})
 	for name, origin := range map[string]string{"no page": "", "its own page": s.web(), "an allowed page": "https://app.example.com"} {
 		header := basicHeader("ann", "one")
 		if origin != "" {
@@ -113,8 +114,9 @@ func logOut(t *testing.T, s *server, ticket string) {
 // Whoever has a ticket of his own does not make guesses of another's passcode
 // forgotten with it.
 func TestTicketBesideBasicForgivesNoGuesses(t *testing.T) {
+	t.Parallel()
 	file := write(t, "users.yaml", user(t, "ann", "one")+user(t, "bob", "two"))
-	s := serve(t, []string{"HOOFBEAT_AUTH_USERS_FILE=" + file, "HOOFBEAT_LIMITS_CONNECT_DEADLINE=2s", "HOOFBEAT_LIMITS_LOGIN_FAILURES=2"})
+	s := serve(t, []string{"HOOFBEAT_AUTH_USERS_FILE=" + file, "HOOFBEAT_LIMITS_CONNECT_DEADLINE=5s", "HOOFBEAT_LIMITS_LOGIN_FAILURES=2"})
 	for range 12 { // the wait doubles with every failure, and one that is too long is refused
 		status, body := send(t, http.DefaultClient, "POST", s.web()+"/ws_ticket", basicHeader("ann", "wrong"), "")
 		if status == http.StatusTooManyRequests {

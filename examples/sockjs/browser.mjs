@@ -6,12 +6,14 @@ import { chromium } from 'playwright-core';
 const [url, transport] = process.argv.slice(2);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  timeout: 120_000, // a busy machine starts it late
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
 try {
   const open = async () => {
     const page = await (await browser.newContext()).newPage();
+    page.setDefaultTimeout(60_000);
     page.on('pageerror', (e) => { throw e; });
     await page.goto(url);
     await page.getByText(`connected over ${transport}`).waitFor();

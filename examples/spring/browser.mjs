@@ -5,11 +5,13 @@ import { chromium } from 'playwright-core';
 const [url, ...texts] = process.argv.slice(2);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  timeout: 120_000, // a busy machine starts it late
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
 try {
   const page = await browser.newPage();
+  page.setDefaultTimeout(60_000);
   page.on('pageerror', (e) => { throw e; });
   await page.goto(url);
   await page.getByText('connected', { exact: true }).waitFor();

@@ -7,6 +7,7 @@ import { ended, open as open7 } from './stompjs7.mjs';
 
 const browser = await chromium.launch({
   executablePath: target.chromium,
+  timeout: 120_000, // a busy machine starts it late
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync',
@@ -16,6 +17,7 @@ const browser = await chromium.launch({
 // load opens the page of an origin in a new tab.
 async function load(origin) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(60_000);
   cleanup(() => page.close());
   page.console = [];
   page.on('console', (m) => page.console.push(m.text()));

@@ -5,6 +5,7 @@ import { assert, cleanup, run, target, test, unique } from './harness.mjs';
 
 const browser = await chromium.launch({
   executablePath: target.chromium,
+  timeout: 120_000, // a busy machine starts it late
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync',
@@ -13,6 +14,7 @@ const browser = await chromium.launch({
 
 async function load(origin) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(60_000);
   cleanup(() => page.close());
   await page.goto(`${origin}/`);
   return page;

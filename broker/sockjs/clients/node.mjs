@@ -98,7 +98,7 @@ for (const transport of transports) {
   });
 
   test(`${transport}: a client that vanishes is noticed`, async () => {
-    const { client, headers } = await open7(target.url, options);
+    const { client, headers } = await open7(target.hasty, options);
     const other = await open7(target.url);
     const got = [];
     other.client.subscribe('/user/queue/gone', (m) => got.push(m.body));

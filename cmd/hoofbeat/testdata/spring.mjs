@@ -7,6 +7,7 @@ const { chromium } = require('playwright-core');
 
 const browser = await chromium.launch({
   executablePath: target.chromium,
+  timeout: 120_000, // a busy machine starts it late
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync',
@@ -18,6 +19,7 @@ async function visit(site, broker, login) {
   const context = await browser.newContext();
   cleanup(() => context.close());
   const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
   await page.goto(`${site}/${broker}/?login=${login}`);
   return page;
 }

@@ -69,6 +69,7 @@ func TestFaults(t *testing.T) {
 // What is meant for one topic and comes to another is misrouted there and lost
 // here.
 func TestMisrouted(t *testing.T) {
+	t.Parallel()
 	var wrong []byte
 	s := newStandIn(t, func(m, next []byte) [][]byte { return [][]byte{wrong, next} })
 	wrong = append([]byte("MESSAGE\ncontent-length:128\n\n"), make([]byte, stampSize)...)
@@ -85,6 +86,7 @@ func TestMisrouted(t *testing.T) {
 
 // A server that sends ERROR and stays is as clear as one that closes.
 func TestErrorWithoutClose(t *testing.T) {
+	t.Parallel()
 	s := newStandIn(t, nil)
 	s.deny = true
 	for _, scenario := range []Scenario{&Pairs{Pairs: 1}, &Receipts{Clients: 1}, &Connect{Cycle: true}} {
@@ -99,6 +101,7 @@ func TestErrorWithoutClose(t *testing.T) {
 
 // A queue whose message comes to two consumers.
 func TestQueueNoticesCopies(t *testing.T) {
+	t.Parallel()
 	s := newStandIn(t, func(m, next []byte) [][]byte { return [][]byte{m, next} })
 	r, err := Run(t.Context(), brief(s.url), &Queues{Producers: 1, Consumers: 2, Rate: 400, Ack: "auto"})
 	if err != nil {

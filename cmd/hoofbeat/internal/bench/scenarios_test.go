@@ -125,6 +125,7 @@ func TestTLS(t *testing.T) {
 // A server disconnects a stalled client when its buffers are full: the others go
 // on.
 func TestStalledIsDisconnected(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, broker.Options{})
 	c := brief(s.URL)
 	c.Size, c.Duration = 60_000, 3*time.Second // a hundred of them are more than sockets and outbox take
@@ -174,6 +175,7 @@ func TestRefusals(t *testing.T) {
 
 // A server that goes away in the middle makes a FAIL that says so, and soon.
 func TestServerGoesAway(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, broker.Options{})
 	s.Broker.Observe(broker.Observer{Subscribed: func(broker.SessionInfo, string, string) {
 		time.AfterFunc(500*time.Millisecond, func() { _ = s.Broker.Close() })
