@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ const (
 	// maxKeys is the number of keys that are remembered at one time, and of
 	// networks. Further ones share one entry.
 	maxKeys = 1024
+	// maxFrom is how many bytes of [Key.From] count: a client may have chosen it, and
+	// it is remembered.
+	maxFrom = 256
 )
 
 // A Limiter allows one line per key each second, [PerNetwork] lines a second about
@@ -38,7 +42,7 @@ type Limiter struct {
 // Key identifies what is limited.
 type Key struct {
 	Kind string // of the event
-	From string // what caused it: a network, an origin or a user
+	From string // what caused it: a network, an origin or a user; its first 256 bytes count
 	// Network is where it comes from, "" if that is not known. It is part of the
 	// key: two users behind one address are two keys, and so is one user behind
 	// two.
@@ -102,6 +106,7 @@ func (l *Limiter) Log(ctx context.Context, to *slog.Logger, level slog.Level, ke
 // about it were suppressed since the last one. Lines about its network that were
 // suppressed because there were too many keys are among them.
 func (l *Limiter) Allow(now time.Time, key Key) (suppressed int, ok bool) {
+	key.From = key.From[:min(len(key.From), maxFrom)]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	net := l.network(now, key)
@@ -143,6 +148,7 @@ func (l *Limiter) entry(now time.Time, key Key) *entry {
 		return l.shared(key.Kind)
 	}
 	e := new(entry)
+	key.From = strings.Clone(key.From) // it may be a part of a request
 	l.keys[key] = e
 	return e
 }

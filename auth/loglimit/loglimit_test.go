@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -159,4 +161,34 @@ func TestLogSaysHowManyWereSuppressed(t *testing.T) {
 			t.Errorf("%s", &out)
 		}
 	})
+}
+
+// What a client has chosen is remembered up to a length, and without what it was
+// cut from.
+func TestLimiterHoldsWhatIsDocumented(t *testing.T) {
+	var l Limiter
+	alive := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := alive()
+	now := time.Now()
+	for i := range maxKeys {
+		network := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		from := fmt.Sprintf("%08d", i) + strings.Repeat("x", 20_000)
+		if i%2 == 0 {
+			from = from[:40]
+		}
+		l.Allow(now, Key{Kind: "k", From: from, Network: Network(network)})
+	}
+	if held := alive() - before; held > 1<<20 {
+		t.Errorf("%d bytes are held, at most 1 MiB may be", held)
+	}
+	if n := len(l.keys); n != maxKeys {
+		t.Errorf("%d keys are remembered, want all %d", n, maxKeys)
+	}
+	runtime.KeepAlive(&l)
 }

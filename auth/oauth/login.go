@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -49,7 +50,7 @@ func (c *Client) begin(r *http.Request) (*login, *failure) {
 	if !localPath(returnTo) {
 		return nil, &failure{status: http.StatusBadRequest, text: textMalformed}
 	}
-	l := &login{provider: p, verifier: oauth2.GenerateVerifier(), returnTo: returnTo}
+	l := &login{provider: p, verifier: oauth2.GenerateVerifier(), returnTo: strings.Clone(returnTo)} // not with all of the query
 	if c.o.LocalUser != nil {
 		if l.localUser = c.o.LocalUser(r); l.localUser == "" {
 			return nil, &failure{status: http.StatusUnauthorized, text: textNobody}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -175,6 +176,7 @@ func (h *handler) open(w http.ResponseWriter, r *http.Request, id string, k *kin
 	}
 	s := newSession(h.ownerOf(r), k, r.Header.Get("Origin"), h.o.DisconnectDelay)
 	s.network = network
+	id = strings.Clone(id)      // it is a part of the URL, which may be long
 	woken, _ := s.attach()      // a new session refuses nobody
 	if !h.sessions.add(id, s) { // somebody was faster
 		a.Release()

@@ -59,3 +59,38 @@ func TestMemoryOfAWaitingOperation(t *testing.T) {
 	}
 	runtime.KeepAlive(sessions)
 }
+
+// Replies to a session that has not subscribed to them wait, so many that a session
+// holds no more than 16 KiB.
+func TestHeldRepliesAreBounded(t *testing.T) {
+	const n, most = 20, 16 << 10
+	b := brokertest.New(t, broker.Options{})
+	f, err := New(b, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var clients []*brokertest.Client
+	held := func(ids int) int64 {
+		before := octetsInUse()
+		for range n {
+			c := brokertest.Connect(t, b)
+			for i := range ids {
+				c.Send("SEND", fmt.Sprintf(`{"webSocketId":"ws-%0252d"}`, i), "destination", "/app/registration")
+			}
+			c.Sync(t)
+			clients = append(clients, c)
+		}
+		return (octetsInUse() - before) / n
+	}
+	held(0) // fills what is shared
+	none, many := held(0), held(100)
+	t.Logf("%d and %d octets", none, many)
+	if many-none > most {
+		t.Errorf("replies to a session that does not want them hold %d octets, want at most %d", many-none, most)
+	}
+	if many-none < 2<<10 {
+		t.Errorf("only %d octets are held: the test does not do what it says", many-none)
+	}
+	runtime.KeepAlive(clients)
+}

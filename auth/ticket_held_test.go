@@ -1,0 +1,50 @@
+package auth
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// An unused ticket takes what TicketOptions.MaxOutstanding says, and a used one less, be it opaque and remembered for
+// the log or signed and remembered so that it is not good again.
+func TestTicketsHoldWhatIsDocumented(t *testing.T) {
+	const n, most = 20_000, 600
+	alive := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for _, signed := range []bool{false, true} {
+		t.Run(fmt.Sprint("signed=", signed), func(t *testing.T) {
+			tickets := mustTickets(t, NewStore(), TicketOptions{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1, MaxOutstanding: -1})
+			values := make([]string, n)
+			for i := range values {
+				values[i] = fmt.Sprintf("user%08d", i)
+			}
+			before := alive()
+			for i, name := range values {
+				values[i] = mint(t, tickets, user(name)).Value
+			}
+			text := int64(len(values[0])) // of the test's own
+			held := (alive()-before)/n - text
+			if held > most {
+				t.Errorf("an unused ticket holds %d bytes, at most %d may be held", held, most)
+			}
+			for _, v := range values {
+				if _, err := tickets.Consume(t.Context(), v, ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			used := (alive()-before)/n - text
+			t.Logf("%d bytes, used %d", held, used)
+			if used > most {
+				t.Errorf("a used ticket holds %d bytes, at most %d may be held", used, most)
+			}
+			runtime.KeepAlive(tickets)
+			runtime.KeepAlive(values)
+		})
+	}
+}

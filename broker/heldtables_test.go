@@ -1,0 +1,84 @@
+package broker
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// alive returns the bytes that are alive.
+func alive() int64 {
+	runtime.GC()
+	runtime.GC() // empties the pools
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// address is one of 2³² networks.
+func address(i int) netip.Addr {
+	var ip [4]byte
+	binary.BigEndian.PutUint32(ip[:], uint32(i)+1<<24)
+	return netip.AddrFrom4(ip)
+}
+
+// What the broker remembers of clients that it has turned away, or that have no
+// session, is bounded however many they are, and so is its memory.
+func TestTablesHoldWhatIsDocumented(t *testing.T) {
+	b, err := New(Options{Authenticator: auth.Anonymous, Limits: Limits{Sessions: -1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, tc := range []struct {
+		name string
+		most int64
+		fill func() // far more than fit
+	}{
+		{"failures of logins and addresses", maxThrottled * 384, func() {
+			for i := range 2 * maxThrottled {
+				y, e := b.throttle.begin(context.Background(), address(i), strings.Repeat("l", 5000), time.Minute)
+				if e != nil {
+					t.Fatal(e)
+				}
+				y.end(failed)
+				b.throttle.wrongToken(address(i))
+			}
+		}},
+		{"denials", maxDenialKeys * 512, func() {
+			for i := range 3 * maxDenialKeys {
+				b.denials.count(time.Now(), denialKey{address(i), fmt.Sprintf("%0255d", i)})
+			}
+		}},
+		{"warnings", 1 << 20, func() {
+			for i := range 5000 {
+				b.warn("origin not allowed", source{fmt.Sprint(strings.Repeat("o", 50_000), i), address(i).String(), i%2 == 0})
+			}
+		}},
+		{"addresses of sessions", 100_000 * 32, func() {
+			for i := range 100_000 {
+				if _, e := b.seats.take(address(i), "", "s"); e != nil {
+					t.Fatal(e)
+				}
+			}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := alive()
+			tc.fill()
+			held := alive() - before
+			t.Logf("%d bytes are held, at most %d may be", held, tc.most)
+			if held > tc.most {
+				t.Errorf("%d bytes are held, at most %d may be", held, tc.most)
+			}
+		})
+	}
+	runtime.KeepAlive(b)
+}
