@@ -46,6 +46,7 @@ type Result struct {
 	Check                  *Check    `json:"check,omitempty"`
 	Stalled                *Stalled  `json:"stalled,omitempty"`
 	Idle                   *IdleCost `json:"idle,omitempty"`
+	Flood                  *Flooded  `json:"flood,omitempty"`
 }
 
 // Latency is a distribution of times, in milliseconds.
@@ -112,6 +113,16 @@ type IdleCost struct {
 	CPUPercent       float64 `json:"server_cpu_percent,omitempty"` // of one core, while idle
 	CPUPerConnect    float64 `json:"server_cpu_ms_per_connect,omitempty"`
 	RSSPerConnection float64 `json:"server_rss_bytes_per_connection,omitempty"`
+}
+
+// Flooded is what became of strangers, clients that never send CONNECT.
+type Flooded struct {
+	Strangers int     `json:"strangers"`
+	Admitted  int     `json:"admitted"`
+	Refused   int     `json:"refused"`         // with HTTP status 429
+	Failed    int     `json:"failed"`          // in any other way
+	Most      int     `json:"most_at_a_time"`  // of those admitted
+	Longest   float64 `json:"longest_seconds"` // that one of them stayed
 }
 
 // Passed reports whether the run found nothing wrong.

@@ -47,6 +47,9 @@ func (r *Result) Table(w io.Writer) error {
 		}
 		row("stalled", "%s", text)
 	}
+	if f := r.Flood; f != nil {
+		row("strangers", "%d: %d admitted, %d refused, %d failed; at most %d at a time, the longest for %s", f.Strangers, f.Admitted, f.Refused, f.Failed, f.Most, seconds(f.Longest))
+	}
 	if c := r.Check; c != nil {
 		row("check", "%s", c)
 	}

@@ -35,7 +35,7 @@ func (p *Program) bench() *cobra.Command {
   hoofbeat bench idle --connections 5000 --duration 30s --server-pid $(pidof hoofbeat)`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.benchFanout(), p.benchSlow(), p.benchPairs(), p.benchUsers(), p.benchQueues(), p.benchReceipts(), p.benchConnect(), p.benchIdle())
+	cmd.AddCommand(p.benchFanout(), p.benchSlow(), p.benchPairs(), p.benchUsers(), p.benchQueues(), p.benchReceipts(), p.benchConnect(), p.benchIdle(), p.benchFlood())
 	return cmd
 }
 
@@ -73,7 +73,8 @@ const benchJSONHelp = `--json prints one object. Times are in the unit that the 
   check: {expected, received, lost, doubled, reordered, corrupted, misrouted},
   stalled: {subscribers, ended, received, reason},
   idle: {connect_seconds, heartbeats_sent, bytes_received, server_cpu_percent,
-    server_cpu_ms_per_connect, server_rss_bytes_per_connection}
+    server_cpu_ms_per_connect, server_rss_bytes_per_connection},
+  flood: {strangers, admitted, refused, failed, most_at_a_time, longest_seconds}
 What does not apply is left out.`
 
 func (p *Program) benchFanout() *cobra.Command {
@@ -202,6 +203,25 @@ connections that have not said CONNECT yet, also for one address: see --parallel
 		}
 		return nil
 	}
+	return cmd
+}
+
+func (p *Program) benchFlood() *cobra.Command {
+	var s bench.Flood
+	cmd := p.benchCommand("flood", "Strangers that never send CONNECT", `Opens connections from 10,000 addresses of 127.0.0.0/8 that never send CONNECT, --parallel
+at a time, and meanwhile connects one good client after another. It counts the good
+clients, and latency is from dialling to CONNECTED. A run fails if a good client took longer
+than --limit, if more strangers than --most were connected at a time, or if one stayed for
+longer than --life. --warmup and --duration have no effect: it lasts until the last stranger
+has gone.
+
+The server must be on 127.0.0.0/8. Each stranger needs an open file (ulimit -n).`, `  hoofbeat bench flood
+  hoofbeat bench flood --strangers 1000 --limit 50ms --server-pid $(pidof hoofbeat)`, &s)
+	f := cmd.Flags()
+	f.IntVar(&s.Strangers, "strangers", 10_000, "connections without CONNECT")
+	f.DurationVar(&s.Limit, "limit", 100*time.Millisecond, "how long a good client may take")
+	f.IntVar(&s.Most, "most", 2048, "strangers that may be connected at a time")
+	f.DurationVar(&s.Life, "life", 6*time.Second, "how long a stranger may stay")
 	return cmd
 }
 

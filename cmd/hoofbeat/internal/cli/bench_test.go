@@ -104,7 +104,7 @@ func TestBenchHelp(t *testing.T) {
 	for _, want := range []string{"Examples:\n  hoofbeat bench fanout", defaultURL, "Exit codes:"} {
 		contains(t, "bench", text, want)
 	}
-	for _, name := range []string{"fanout", "slow", "pairs", "users", "queues", "receipts", "connect", "idle"} {
+	for _, name := range []string{"fanout", "slow", "pairs", "users", "queues", "receipts", "connect", "idle", "flood"} {
 		text := run(t, exitOK, "", "bench", name, "--help").out.String()
 		contains(t, name, text, "Examples:\n  hoofbeat bench "+name)
 		contains(t, name, text, benchExit)
