@@ -18,7 +18,7 @@ func subscribers(t testing.TB, b *broker.Broker, n int) []*brokertest.Client {
 		list[i].Subscribe(t, fmt.Sprint("sub-", i%3), "/topic/news")
 		list[i].Sync(t)
 	}
-	// Until the last octet was taken, somebody still looks after an outbox.
+	// Until the last byte was taken, somebody still looks after an outbox.
 	brokertest.Eventually(t, "everything is written", func() bool {
 		for s := range b.Sessions() {
 			if s.Pending > 0 {

@@ -20,7 +20,7 @@ func (w deflateWire) receive(s *session) error {
 
 // deflateInput holds what a compressed message may inflate to in step with the
 // session. The limits of STOMP are for frames; this is for what stands around
-// and between them, or a few octets could say a million things.
+// and between them, or a few bytes could say a million things.
 type deflateInput struct {
 	*webSocketInput
 	ws *wsconn.Conn
@@ -47,8 +47,8 @@ func (i *deflateInput) limit() {
 	}
 }
 
-// minDeflate is about how many octets the common part of a MESSAGE must have to
-// be compressed. Below it some 15 µs of work save 50 octets at best, and what goes
+// minDeflate is about how many bytes the common part of a MESSAGE must have to
+// be compressed. Below it some 15 µs of work save 50 bytes at best, and what goes
 // out is one packet either way.
 const minDeflate = 256
 
@@ -63,7 +63,7 @@ type deflatedTails [frames.V12 + 1]struct {
 // encodeDeflated makes the compressed MESSAGE for sub, nil if it had better go
 // out as it is. What is the subscriber's own comes first and is stored in it;
 // what follows is compressed once, however many subscriptions there are, whatever
-// their ids, and whether they acknowledge or not. The price is some 20 octets.
+// their ids, and whether they acknowledge or not. The price is some 20 bytes.
 func (p *publication) encodeDeflated(v frames.Version, sub *subscription, ack uint64) []byte {
 	if p.deflated == nil {
 		p.deflated = new(deflatedTails)

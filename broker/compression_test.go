@@ -23,7 +23,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// orders is JSON of about so many octets, with as much in common as such has.
+// orders is JSON of about so many bytes, with as much in common as such has.
 func orders(n int) string {
 	var b strings.Builder
 	r := rand.New(rand.NewPCG(1, 2))

@@ -16,7 +16,7 @@ import (
 var errVersion = &Error{Reason: ReasonProtocolError, Message: "supported versions are " + frames.SupportedVersions}
 
 // connect handles CONNECT and STOMP (STOMP 1.2, "Connecting"). Frames behind it
-// in the same octets wait in the decoder until the authenticator has decided.
+// in the same bytes wait in the decoder until the authenticator has decided.
 func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	accept, present := f.Lookup(frames.HeaderAcceptVersion)
 	version, err := frames.NegotiateVersion(accept, present)

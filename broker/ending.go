@@ -10,7 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// maxLinger is how many octets of a session that is ending are read and thrown
+// maxLinger is how many bytes of a session that is ending are read and thrown
 // away, so that its goodbye is not lost to a reset.
 const maxLinger = 1 << 20
 
@@ -206,7 +206,7 @@ func (s *session) cleanUp(bt *batch) {
 	s.logEnded(f)
 }
 
-// waitWritten lets the last octets out, within LingerTimeout: a client that
+// waitWritten lets the last bytes out, within LingerTimeout: a client that
 // half-closes its connection may still read.
 func (s *session) waitWritten(bt *batch) {
 	s.out.flush(bt)

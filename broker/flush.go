@@ -1,6 +1,6 @@
 package broker
 
-// A drain is one pass over an outbox: the list taken from it, and the octets
+// A drain is one pass over an outbox: the list taken from it, and the bytes
 // gathered from the list that the socket has not taken yet.
 type drain struct {
 	segs *segments
@@ -9,7 +9,7 @@ type drain struct {
 	out  []byte  // gathered, or one large or lonely segment as it lies
 }
 
-// chunk returns the octets to write next, at most maxBatch of them; nil when
+// chunk returns the bytes to write next, at most maxBatch of them; nil when
 // the list is through.
 func (d *drain) chunk() []byte {
 	if len(d.out) == 0 {

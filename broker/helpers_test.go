@@ -132,7 +132,7 @@ func handle(t testing.TB, b *broker.Broker, pattern string, f broker.HandlerFunc
 }
 
 // encode writes frames as a client that has not connected yet does, into one
-// chunk of octets.
+// chunk of bytes.
 func encode(list ...frames.Frame) []byte {
 	var p []byte
 	for i := range list {

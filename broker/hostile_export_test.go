@@ -36,7 +36,7 @@ func (b *Broker) Places() (all, addresses int) {
 	return b.caps.all, len(b.caps.networks)
 }
 
-// Held returns how many octets the outboxes of all sessions count, those of
+// Held returns how many bytes the outboxes of all sessions count, those of
 // sessions included that are ending.
 func (b *Broker) Held() (n int) {
 	b.mu.Lock()

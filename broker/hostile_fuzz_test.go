@@ -22,8 +22,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
-// FuzzSession gives a session any octets, before or after CONNECT, over STOMP
-// octets as they are (wire 0), WebSocket frames (1) or plain TCP (2), cut into
+// FuzzSession gives a session any bytes, before or after CONNECT, over STOMP
+// bytes as they are (wire 0), WebSocket frames (1) or plain TCP (2), cut into
 // pieces of any size. Nothing may panic, the other client must be undisturbed,
 // and nothing of the session may be left.
 func FuzzSession(f *testing.F) {

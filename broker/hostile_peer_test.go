@@ -32,7 +32,7 @@ const (
 	opPong         = 10
 )
 
-// A peer is a client down to its octets, over WebSocket or plain TCP, on a real
+// A peer is a client down to its bytes, over WebSocket or plain TCP, on a real
 // socket or a pipe. It reads when the test reads, answers nothing by itself,
 // and may break any rule.
 type peer struct {
@@ -182,7 +182,7 @@ func (p *peer) octets(t testing.TB, b []byte) {
 	p.raw(t, b)
 }
 
-// raw writes octets as they are.
+// raw writes bytes as they are.
 func (p *peer) raw(t testing.TB, b []byte) {
 	t.Helper()
 	_ = p.SetWriteDeadline(time.Now().Add(patience)) // a failure shows at the write

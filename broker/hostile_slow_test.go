@@ -241,8 +241,8 @@ func TestDeafSocketsAmongOthers(t *testing.T) {
 	}
 }
 
-// Octets that trickle in at one a time, through every state of the protocol,
-// give what the same octets give in one piece.
+// Bytes that trickle in at one a time, through every state of the protocol,
+// give what the same bytes give in one piece.
 func TestOctetByOctet(t *testing.T) {
 	srv := brokertest.Start(t, broker.Options{})
 	for _, ws := range []bool{true, false} {
@@ -251,7 +251,7 @@ func TestOctetByOctet(t *testing.T) {
 			"SUBSCRIBE\nid:1\ndestination:/topic/octets\nreceipt:1\n\n\x00" +
 			"SEND\ndestination:/topic/octets\ncontent-length:5\n\na\x00\xc3\xbcb\x00\nDISCONNECT\nreceipt:2\n\n\x00")
 		octets := stomp
-		if ws { // each octet of STOMP a message, each octet of that a segment
+		if ws { // each byte of STOMP a message, each byte of that a segment
 			octets = nil
 			for _, c := range stomp {
 				octets = append(octets, webSocketFrame(opBinary, []byte{c})...)

@@ -42,7 +42,7 @@ func (s *session) tooLate() *Error {
 // on reading, but too slowly for the writer to see it.
 const lingers = 5
 
-// checkGoodbye aborts a connection that neither takes its last octets nor ends.
+// checkGoodbye aborts a connection that neither takes its last bytes nor ends.
 // A writer that waits for a large socket buffer gets on only when a good part of
 // it is free, long after the client has begun to read, so the buffer is looked
 // at, too.
@@ -100,7 +100,7 @@ func (s *session) checkHeartBeat(now int64, bt *batch) int64 {
 }
 
 // checkSilence asks a silent client whether it lives, and ends the session when
-// there is no answer. Any octet is life. The timers of a page in a background
+// there is no answer. Any byte is life. The timers of a page in a background
 // tab run once a minute, so it may miss its own heart-beats; but a WebSocket
 // ping is answered by the browser's network stack.
 func (s *session) checkSilence(now int64, bt *batch) int64 {

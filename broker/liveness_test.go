@@ -29,7 +29,7 @@ func heartBeat(send, receive time.Duration) frames.HeartBeat {
 }
 
 // What is promised in the heart-beat header is kept to the millisecond: from one
-// octet to the next it never takes longer. And it is not sent twice as often.
+// byte to the next it never takes longer. And it is not sent twice as often.
 func TestHeartBeatIsNeverLate(t *testing.T) { // trap 23
 	for _, tc := range []struct{ offer, wish, every time.Duration }{
 		{time.Second, time.Second, time.Second},
@@ -129,7 +129,7 @@ func TestSilentPeerIsClosed(t *testing.T) {
 // about allows for the sweeper's tick.
 func about(got, want time.Duration) bool { return got >= want-time.Second && got <= want+time.Second }
 
-// Any octet is life: an EOL, half a frame, a pong nobody asked for.
+// Any byte is life: an EOL, half a frame, a pong nobody asked for.
 func TestAnyOctetIsLife(t *testing.T) { // trap 23
 	bubble(t, func(t *testing.T, ws bool) {
 		b := brokertest.New(t, broker.Options{HeartBeat: heartBeat(-1, 10*time.Second), HeartBeatPatience: -1})

@@ -76,7 +76,7 @@ type SessionInfo struct {
 	Version       string // STOMP version
 	Opened        time.Time
 	Subscriptions int
-	// Pending is the number of octets waiting to be written to it.
+	// Pending is the number of bytes waiting to be written to it.
 	Pending int
 	// Unacknowledged is the number of queue messages it was given and has not
 	// acknowledged, and of those whose publisher asked to hear of it.

@@ -161,10 +161,10 @@ type Node struct {
 // Limits bound what one session, or strangers together, may cost. Per session
 // unless said otherwise; zero is the default, negative is no limit.
 type Limits struct {
-	Frame                     int // octets of a frame, default 65,536
+	Frame                     int // bytes of a frame, default 65,536
 	UnauthenticatedFrame      int // the same before CONNECTED, default 8,192
 	Headers                   int // headers of a frame, default 100 (20 before CONNECTED)
-	HeaderBytes               int // octets of all headers of a frame, default 8,192
+	HeaderBytes               int // bytes of all headers of a frame, default 8,192
 	Subscriptions             int // default 1,000
 	SubscriptionBytes         int // memory that all subscriptions take, their ids, patterns and selectors included, default 2 MiB
 	SlowPatterns              int // different patterns that are slow to compare ([topics.Destination.Slow]), of all sessions, default 2,500
@@ -173,7 +173,7 @@ type Limits struct {
 	TransactionFrames         int // frames in one transaction, default 1,000
 	TransactionBytes          int // memory that all open transactions take, default 1 MiB
 	Unacknowledged            int // messages delivered and not acknowledged (of queues, and those with Message.Settled), default 1,000
-	Outbox                    int // octets waiting to be written, those in flight included, default 524,288
+	Outbox                    int // bytes waiting to be written, those in flight included, default 524,288
 	Unauthenticated           int // sockets before CONNECTED, in all, default 1,024
 	UnauthenticatedPerAddress int // sockets before CONNECTED, from one address, default 64
 
@@ -211,9 +211,9 @@ const (
 type Queues struct {
 	Mode       QueueMode
 	Messages   int   // messages in one queue, default 10,000
-	Bytes      int64 // octets in one queue, default 64 MiB
+	Bytes      int64 // bytes in one queue, default 64 MiB
 	Queues     int   // queues, default 1,000
-	TotalBytes int64 // octets in all queues together, default 1 GiB
+	TotalBytes int64 // bytes in all queues together, default 1 GiB
 
 	// QueuesPerUser and BytesPerUser are the share of Queues and TotalBytes that one
 	// user can take, or the anonymous sessions of one address (of one /64 for IPv6)

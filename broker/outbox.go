@@ -19,7 +19,7 @@ const (
 )
 
 // An outbox holds what waits to be written to one connection, in order, as
-// encoded frames that other outboxes share. It is bounded in octets, those in
+// encoded frames that other outboxes share. It is bounded in bytes, those in
 // flight included. Nobody ever waits for it: a publisher appends and notes the
 // outbox in its [batch]; at the end of the batch everything pending goes out in
 // one write call, made by the publisher itself as long as the socket takes it
@@ -44,7 +44,7 @@ type outbox struct {
 
 	idle chan struct{} // closed when writing ends, if somebody waits for it
 
-	lastWrite int64 // broker clock: when octets were last handed to the socket
+	lastWrite int64 // broker clock: when bytes were last handed to the socket
 	progress  int64 // broker clock: when the writer goroutine last got on
 }
 
@@ -149,7 +149,7 @@ func (o *outbox) push(seg []byte, bt *batch) {
 	}
 }
 
-// room reports whether n more octets may be added, ending the session as a
+// room reports whether n more bytes may be added, ending the session as a
 // slow consumer when not. Before that an outbox that only waits for the end of a
 // batch gets its turn, and so does a writer goroutine that is ready to go on and
 // has found no processor: that is our slowness and not the client's. The caller
@@ -265,7 +265,7 @@ func (o *outbox) answerPing(frame []byte, bt *batch) {
 	}
 }
 
-// beat sends a heart-beat, unless octets are on their way, which are as good.
+// beat sends a heart-beat, unless bytes are on their way, which are as good.
 // It takes the slot, since thousands of idle outboxes are due at once: a list
 // for each would be memory that their server needs for nothing else.
 func (o *outbox) beat(frame []byte, bt *batch) {
@@ -284,7 +284,7 @@ func (o *outbox) beat(frame []byte, bt *batch) {
 
 // close refuses everything from now on and lets the goodbye frames follow what
 // is pending. With discard, what is pending is dropped, and of what is in flight
-// everything behind the octets that the writer is about to hand to the socket:
+// everything behind the bytes that the writer is about to hand to the socket:
 // at most maxBatch of whole frames, or the rest of one frame that is larger.
 // What is still held counts until it is written or thrown away.
 func (o *outbox) close(goodbye [][]byte, discard bool, bt *batch) {

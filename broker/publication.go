@@ -11,7 +11,7 @@ import (
 // A publication is one message on its way to its subscribers. Their MESSAGE
 // frames differ only in `subscription` (and in `ack` for the client modes), and
 // clients number their subscriptions alike, so most subscribers share the same
-// octets, WebSocket header included: each distinct frame is encoded once.
+// bytes, WebSocket header included: each distinct frame is encoded once.
 type publication struct {
 	id          string // message-id; if empty it is prefix followed by seq
 	prefix      string
@@ -226,7 +226,7 @@ func (p *publication) set(m *Message, destination string) {
 	p.id, p.destination, p.headers, p.body, p.redelivered = m.ID, destination, m.Headers, m.Body, m.Redelivered
 }
 
-// heartBeats are the octets of a heart-beat in each framing.
+// heartBeats are the bytes of a heart-beat in each framing.
 var heartBeats = [...][]byte{
 	framingStream:    {'\n'},
 	framingMessage:   {'\n'},

@@ -22,7 +22,7 @@ import (
 //
 // It is called once for each distinct expression in use, on the goroutine of the
 // session that brought it, and must not block. Its error ends that session, and
-// its text, cut to one line of 200 octets, is what the client is told.
+// its text, cut to one line of 200 bytes, is what the client is told.
 //
 // match is called on publishers' goroutines, several at a time, and must be
 // quick: subscriptions that share an expression mostly share the call. It must
@@ -34,8 +34,8 @@ type SelectorFunc func(expression string) (match func(*Message) bool, err error)
 const headerSelector = "selector"
 
 const (
-	maxSelector     = 1024 // octets of an expression
-	maxSelectorText = 200  // octets of what a client is told about it
+	maxSelector     = 1024 // bytes of an expression
+	maxSelectorText = 200  // bytes of what a client is told about it
 	// maxJudged bounds the verdicts that a publication remembers: with more
 	// expressions than that, looking costs what it saves.
 	maxJudged = 8
@@ -165,7 +165,7 @@ func (s *session) unselect(sub *subscription) {
 	}
 }
 
-// oneLine makes a text fit for a header: no control characters, and at most n octets.
+// oneLine makes a text fit for a header: no control characters, and at most n bytes.
 func oneLine(text string, n int) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

@@ -38,7 +38,7 @@ type session struct {
 
 	// Of the reading goroutine.
 	dec       frames.Decoder
-	batch     *batch // while octets that came together are being handled
+	batch     *batch // while bytes that came together are being handled
 	subs      []*subscription
 	ordinal   uint32
 	received  uint32 // frames, modulo 2^32, for the log
@@ -70,7 +70,7 @@ type session struct {
 	leaving    atomic.Bool  // it revokes its own credential, and is not to be ended for that
 	busy       atomic.Bool  // in user code: not reading, so silence proves nothing
 	lastHeard  atomic.Int64 // broker clock
-	noticed    int64        // the sweeper's: broker clock when it last noticed silence; of an ending session the octets unsent
+	noticed    int64        // the sweeper's: broker clock when it last noticed silence; of an ending session the bytes unsent
 	endAt      atomic.Int64 // broker clock: when a goodbye that is not taken is cut short
 	subscribed atomic.Int32 // len(subs), for others
 	unacked    atomic.Int32
@@ -199,7 +199,7 @@ func (s *session) rested() error {
 	return nil
 }
 
-// data handles octets of STOMP, cut in any way.
+// data handles bytes of STOMP, cut in any way.
 func (s *session) data(p []byte) error {
 	if phase(s.phase.Load()) == phaseEnding {
 		return s.discard(len(p))

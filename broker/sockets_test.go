@@ -222,7 +222,7 @@ func TestWebSocketViolationsAreAnswered(t *testing.T) {
 }
 
 // A goodbye comes behind everything that was sent before, all of it readable,
-// also for a client that reads late and whose last octets nobody wanted.
+// also for a client that reads late and whose last bytes nobody wanted.
 func TestGoodbyeComesBehindPendingMessages(t *testing.T) {
 	more := make([]byte, 200_000)
 	for name, octets := range map[string][]byte{

@@ -15,7 +15,7 @@ type Stats struct {
 	Users         int // distinct users connected now
 	Subscriptions int
 	QueueMessages int   // held in work queues
-	QueueBytes    int64 // octets of them
+	QueueBytes    int64 // bytes of them
 
 	Opened       int64            // sockets accepted
 	Refused      int64            // handshakes refused
@@ -24,7 +24,7 @@ type Stats struct {
 	Ended        map[string]int64 // sessions ended, by [Reason]
 	Limited      map[string]int64 // refused or shed by a limit on who comes in, by its key, such as "limits.sessions"
 	FramesIn     int64            // frames received
-	BytesIn      int64            // octets of STOMP received
+	BytesIn      int64            // bytes of STOMP received
 	Published    int64            // messages accepted, from clients and the program
 	Delivered    int64            // hand-overs to subscriptions
 	UnknownAcks  int64            // ACK and NACK frames that named no delivery of their session

@@ -19,8 +19,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// BenchmarkTLSFanOut is the fan-out of messages of 128 octets to 100 WebSockets
-// over TLS on loopback, beside what crypto/tls alone does with the same octets in
+// BenchmarkTLSFanOut is the fan-out of messages of 128 bytes to 100 WebSockets
+// over TLS on loopback, beside what crypto/tls alone does with the same bytes in
 // the same batches: a goroutine for each connection that writes up to 64 KiB at
 // a time. The receiving ends, in this process, read frame after frame.
 func BenchmarkTLSFanOut(b *testing.B) {

@@ -98,7 +98,7 @@ func (b *Broker) Serve(ctx context.Context, t Transport, a Admission) error {
 type framing uint8
 
 const (
-	framingStream    framing = iota // octets of STOMP, one frame after another
+	framingStream    framing = iota // bytes of STOMP, one frame after another
 	framingMessage                  // each frame by itself, a message of a Transport
 	framingText                     // the same, of a Transport that carries only UTF-8
 	framingWebSocket                // each frame behind its WebSocket header
@@ -119,14 +119,14 @@ type wire interface {
 	canTry() bool
 	// tryWrite writes what the socket takes without blocking.
 	tryWrite(p []byte) (int, error)
-	// write writes the next part of d, blocking, and returns its octets; 0 when
+	// write writes the next part of d, blocking, and returns its bytes; 0 when
 	// d is through.
 	write(d *drain) (int, error)
 	// goodbye returns what goes out last, behind an ERROR: a close frame.
 	goodbye(code int, reason string) []byte
 	// ping returns a frame that the peer's network stack answers, or nil.
 	ping() []byte
-	// unsent returns how many octets the peer's system has not taken yet of those
+	// unsent returns how many bytes the peer's system has not taken yet of those
 	// that were written, if that is known.
 	unsent() (int, bool)
 	// finish is called when everything is written: half-close, and bound the

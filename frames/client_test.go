@@ -14,7 +14,7 @@ const recorded = "CONNECT\nX-CSRF-TOKEN:t\naccept-version:1.1,1.0\nheart-beat:10
 	"DISCONNECT\n\n\x00"
 
 // TestRecordedClient holds C-1 (no host), C-3 (a destination for an id), C-5 (DISCONNECT without receipt), C-6 (no ack
-// header), C-7 (X-CSRF-TOKEN) and C-9 (1.1,1.0), in whatever messages the octets come.
+// header), C-7 (X-CSRF-TOKEN) and C-9 (1.1,1.0), in whatever messages the bytes come.
 func TestRecordedClient(t *testing.T) {
 	want := []*Frame{
 		frame(CommandConnect, "", "X-CSRF-TOKEN", "t", HeaderAcceptVersion, "1.1,1.0", HeaderHeartBeat, "10000,10000"),

@@ -2,7 +2,7 @@ package frames
 
 import "bytes"
 
-// Decoder turns octets, cut up in any way, into frames. It is a push parser: whoever reads the connection gives it what
+// Decoder turns bytes, cut up in any way, into frames. It is a push parser: whoever reads the connection gives it what
 // came with [Decoder.Feed] and then takes frames with [Decoder.Next] until there are no more; it has no reader, no
 // goroutine and no lock, and is for one goroutine at a time. The zero value is ready for use; a Decoder must not be copied.
 //
@@ -15,7 +15,7 @@ import "bytes"
 // hold on to.
 type Decoder struct {
 	in     []byte     // fed and not yet taken
-	cur    []byte     // taken: command and header block, then the body; the octets before in, or ws.buf
+	cur    []byte     // taken: command and header block, then the body; the bytes before in, or ws.buf
 	ws     *workspace // what the current frame needs; nil between frames
 	failed *failure   // what ended decoding
 	limits Limits
@@ -23,7 +23,7 @@ type Decoder struct {
 	line   int // where the current header line begins in cur
 	lines  int // header lines so far
 	start  int // where the header block begins in cur
-	head   int // octets of command and header block, once they are read
+	head   int // bytes of command and header block, once they are read
 	length int // content-length, -1 if there is none
 
 	version Version
@@ -50,7 +50,7 @@ func (d *Decoder) SetVersion(v Version) { d.version = v }
 // allows less before CONNECTED.
 func (d *Decoder) SetLimits(l Limits) { d.limits = l }
 
-// Feed gives the Decoder the octets that came next. p is kept, not copied, until Next returns ok == false, and must not
+// Feed gives the Decoder the bytes that came next. p is kept, not copied, until Next returns ok == false, and must not
 // change until then. If the caller stopped before that (say, because the frames behind a CONNECT must wait for the
 // authentication), another Feed joins the rest and p in a copy, unlimited; better not to read on meanwhile.
 func (d *Decoder) Feed(p []byte) {
@@ -63,7 +63,7 @@ func (d *Decoder) Feed(p []byte) {
 	}
 }
 
-// Next returns the next frame, or ok == false if more octets are needed. The frame, its Headers slice and its Body are
+// Next returns the next frame, or ok == false if more bytes are needed. The frame, its Headers slice and its Body are
 // valid until the next call of Next, Feed or Release; the strings in it for ever, though each header keeps the whole header
 // block of its frame in memory, so clone what is kept for long. Heart-beats, ends of line between frames, are skipped.
 //
@@ -101,7 +101,7 @@ func (d *Decoder) Next() (f *Frame, ok bool, err error) {
 	return nil, false, nil
 }
 
-// Buffered returns how many octets of an unfinished frame the Decoder holds, once Next has returned ok == false. It is
+// Buffered returns how many bytes of an unfinished frame the Decoder holds, once Next has returned ok == false. It is
 // never more than the limits allow.
 func (d *Decoder) Buffered() int {
 	switch d.state {
@@ -151,7 +151,7 @@ func (d *Decoder) restart() {
 	d.cur, d.owned = d.in[:0], false
 }
 
-// take moves n octets from in to cur. No more than the limits allow: the caller has checked.
+// take moves n bytes from in to cur. No more than the limits allow: the caller has checked.
 func (d *Decoder) take(n int) {
 	if d.owned {
 		d.ws.append(d.in[:n], d.limits.frame())
@@ -162,7 +162,7 @@ func (d *Decoder) take(n int) {
 	d.in = d.in[n:]
 }
 
-// settle ends a round of Next: the fed octets are let go, so those of an unfinished frame move to a buffer of our own, and
+// settle ends a round of Next: the fed bytes are let go, so those of an unfinished frame move to a buffer of our own, and
 // between two frames that buffer goes back to the pool.
 func (d *Decoder) settle() {
 	d.in = nil
@@ -215,7 +215,7 @@ func trimEOL(line []byte) []byte {
 }
 
 // readHeaderLine takes what there is of one header line. It looks only for the end of the block, the limits and NUL, in
-// the order of the octets, so that the same octets give the same error however they are cut.
+// the order of the bytes, so that the same bytes give the same error however they are cut.
 func (d *Decoder) readHeaderLine() error {
 	if d.in[0] == 0 && len(d.cur) == d.line {
 		if err := d.endHeaders(); err != nil {
@@ -262,7 +262,7 @@ func (d *Decoder) overrun() error {
 
 func (d *Decoder) frameTooLarge() error { return &LimitError{LimitFrame, d.limits.frame()} }
 
-// endHeaders parses the header block, after which its octets are not needed any more.
+// endHeaders parses the header block, after which its bytes are not needed any more.
 func (d *Decoder) endHeaders() (err error) {
 	d.length, err = d.ws.parseHeaders(d.cur[d.start:d.line], d.version)
 	if err != nil {
@@ -293,10 +293,10 @@ func onlyEOLs(p []byte) bool {
 	return true
 }
 
-// readBody takes what there is of the body, as many octets as content-length says or up to the first NUL, and ends the
+// readBody takes what there is of the body, as many bytes as content-length says or up to the first NUL, and ends the
 // frame at its NUL.
 func (d *Decoder) readBody() error {
-	var n int // octets of the body in in
+	var n int // bytes of the body in in
 	var ends bool
 	if d.length >= 0 {
 		n = min(d.length-len(d.cur), len(d.in))

@@ -14,8 +14,8 @@
 //		handle(f) // valid until the next call of Next
 //	}
 //
-// The octets come from strangers. A [Decoder] holds no more of an unfinished frame than its [Limits] allow and refuses what
-// goes beyond as soon as that can be known: an unknown command at its first wrong octet, a content-length with the end of
+// The bytes come from strangers. A [Decoder] holds no more of an unfinished frame than its [Limits] allow and refuses what
+// goes beyond as soon as that can be known: an unknown command at its first wrong byte, a content-length with the end of
 // the headers. An ordinary frame costs it one allocation, a heart-beat none, and between frames it holds no buffer.
 //
 // [Append] writes frames for one receiver. What its version cannot express is left out, so no value, whoever chose it, can

@@ -2,12 +2,12 @@ package frames
 
 import "strings"
 
-// special marks the octets that cannot stand for themselves in a header of 1.1 and 1.2. Escaping looks each octet up here
+// special marks the bytes that cannot stand for themselves in a header of 1.1 and 1.2. Escaping looks each byte up here
 // instead of searching for each of the five, because a value made of colons would be searched to its end over and over.
 var special = [256]bool{0: true, '\n': true, '\r': true, ':': true, '\\': true}
 
 // appendEscaped appends s with the escape sequences of 1.1 or 1.2. It returns false, and dst half written, if v has none
-// for an octet of s: for NUL, and in 1.1 for a carriage return.
+// for a byte of s: for NUL, and in 1.1 for a carriage return.
 func appendEscaped(dst []byte, v Version, s string) ([]byte, bool) {
 	plain := 0
 	for i := range len(s) {

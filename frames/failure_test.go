@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestFailed holds what is known of a frame that cannot be read, wherever the octets are cut.
+// TestFailed holds what is known of a frame that cannot be read, wherever the bytes are cut.
 func TestFailed(t *testing.T) {
 	small := Limits{Frame: 100, Headers: 3, HeaderBytes: 60}
 	for _, tc := range []struct {

@@ -140,7 +140,7 @@ func intern(command []byte) string {
 func isCommand(command string) bool { return slices.Contains(commands[:], command) }
 
 // isCommandPrefix tells whether a line that begins with p can still become a known command. It lets the decoder refuse an
-// HTTP request, a TLS hello or random octets at once, and not only when a line feed comes along.
+// HTTP request, a TLS hello or random bytes at once, and not only when a line feed comes along.
 func isCommandPrefix(p []byte) bool {
 	for _, c := range commands {
 		if len(p) <= len(c) && string(p) == c[:len(p)] {

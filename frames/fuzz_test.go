@@ -52,7 +52,7 @@ func decodeCut(d *Decoder, v Version, in, cuts []byte, check func()) (got []*Fra
 	return got, nil
 }
 
-// FuzzDecode holds that no octets make a Decoder panic or hold more than its limits, and that no frame is larger.
+// FuzzDecode holds that no bytes make a Decoder panic or hold more than its limits, and that no frame is larger.
 func FuzzDecode(f *testing.F) {
 	for _, s := range fuzzSeeds {
 		f.Add([]byte(s), []byte{1, 3, 20}, byte(V12))
@@ -86,7 +86,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzSplit holds that the same octets give the same frames and the same error, wherever they are cut.
+// FuzzSplit holds that the same bytes give the same frames and the same error, wherever they are cut.
 func FuzzSplit(f *testing.F) {
 	for _, s := range fuzzSeeds {
 		f.Add([]byte(s), []byte{7, 0, 1, 1, 30}, byte(V11))
@@ -113,7 +113,7 @@ func FuzzSplit(f *testing.F) {
 }
 
 // roundTrip holds that decoding what Append wrote gives the frame again: all headers that the version can express, no
-// other, and the body to the octet.
+// other, and the body to the byte.
 func roundTrip(t *rapid.T) {
 	v := rapid.SampledFrom([]Version{Unnegotiated, V10, V11, V12}).Draw(t, "version")
 	text := rapid.StringOf(rapid.SampledFrom([]rune(":\\\n\r\x00 ncré/-\uFFFD")))
@@ -146,7 +146,7 @@ func roundTrip(t *rapid.T) {
 	}
 }
 
-// canExpress says it once more, octet by octet and by the words of the specification.
+// canExpress says it once more, byte by byte and by the words of the specification.
 func canExpress(v Version, command string, h Header) bool {
 	raw := v == Unnegotiated || v == V10 || command == CommandConnect || command == CommandStomp || command == CommandConnected
 	for _, c := range []byte(h.Name + h.Value) {

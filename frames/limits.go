@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Defaults of [Limits]: octets, header lines, octets.
+// Defaults of [Limits]: bytes, header lines, bytes.
 const (
 	DefaultFrame       = 64 << 10
 	DefaultHeaders     = 100
@@ -13,14 +13,14 @@ const (
 )
 
 // Limits bounds what a [Decoder] takes from a peer. In each field zero is the default and a negative value no limit. All
-// of them hold for one frame, however many chunks it comes in, and are checked before the octets in question are kept.
+// of them hold for one frame, however many chunks it comes in, and are checked before the bytes in question are kept.
 type Limits struct {
-	// Frame is the largest frame in octets: command line, header lines, blank line and body as they are on the wire,
+	// Frame is the largest frame in bytes: command line, header lines, blank line and body as they are on the wire,
 	// without the NUL. Default 64 KiB.
 	Frame int
 	// Headers is the largest number of header lines, repeated ones included. Default 100.
 	Headers int
-	// HeaderBytes is the largest header block in octets: all header lines and the blank line, with their ends of line.
+	// HeaderBytes is the largest header block in bytes: all header lines and the blank line, with their ends of line.
 	// Default 8 KiB.
 	HeaderBytes int
 }

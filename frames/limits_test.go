@@ -70,7 +70,7 @@ func TestLimitErrorNamesTheLimit(t *testing.T) {
 	wantError(t, &LimitError{LimitHeaderBytes, 8192}, "headers larger than 8192 bytes")
 }
 
-// TestAnnouncedBodyIsNotAllocated holds that a content-length costs nothing before its octets come.
+// TestAnnouncedBodyIsNotAllocated holds that a content-length costs nothing before its bytes come.
 func TestAnnouncedBodyIsNotAllocated(t *testing.T) {
 	var d Decoder
 	d.SetLimits(Limits{Frame: 1 << 30})

@@ -1,6 +1,6 @@
 package frames
 
-// SyntaxError says that the octets are no STOMP. A server answers it with ERROR and closes with 1002.
+// SyntaxError says that the bytes are no STOMP. A server answers it with ERROR and closes with 1002.
 type SyntaxError struct{ reason string }
 
 // Error says in one constant line what is wrong. It repeats nothing of what the peer sent and may be sent to the client.

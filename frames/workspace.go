@@ -5,7 +5,7 @@ import "sync"
 // workspace is what a Decoder needs only while it has work: thousands of idle connections share a few.
 type workspace struct {
 	frame Frame
-	buf   []byte // the octets of an unfinished frame
+	buf   []byte // the bytes of an unfinished frame
 }
 
 // The first sizes of a workspace, and the largest that go back to the pool.

@@ -24,7 +24,7 @@ type Options struct {
 	// /readyz must carry. Required, of 16 to 4,096 visible ASCII characters;
 	// [LoadOrCreateToken] makes one. Only its SHA-256 is kept.
 	Token string
-	// MaxBody bounds the body of a request, in octets; it is read into memory.
+	// MaxBody bounds the body of a request, in bytes; it is read into memory.
 	// Default 262,144, negative is no limit.
 	MaxBody int64
 	// Store takes the revocations. It must be the one in [broker.Options], or

@@ -36,7 +36,7 @@
 //
 // Every path but /livez and /readyz wants the bearer token. Field names are
 // snake_case, times are RFC 3339 but for the end of a ticket, which is in
-// seconds since 1970 as clients get it from /ws_ticket, sizes are octets.
+// seconds since 1970 as clients get it from /ws_ticket, sizes are bytes.
 // Requests are read strictly: a field or parameter that is not known, or is
 // given twice, is refused by its name. Errors are RFC 9457 problems,
 // application/problem+json, with type, title, status and detail. The description

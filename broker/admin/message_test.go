@@ -70,7 +70,7 @@ func TestPublishToUser(t *testing.T) {
 	}
 }
 
-// escape escapes every octet, dots included, which a path would not keep.
+// escape escapes every byte, dots included, which a path would not keep.
 func escape(s string) string {
 	var b strings.Builder
 	for i := range len(s) {

@@ -19,7 +19,7 @@ const (
 )
 
 // LoadOrCreateToken returns the token in the file at path. If there is no such
-// file it makes one, with mode 0600, that holds a new token of 32 random octets
+// file it makes one, with mode 0600, that holds a new token of 32 random bytes
 // in base64url, and created is true; its directory must exist. The token is the
 // first line of the file.
 //

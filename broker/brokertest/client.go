@@ -15,7 +15,7 @@ import (
 )
 
 // Client is a STOMP client in memory: what it sends reaches the broker through
-// a broker.Transport, octet for octet, so a test may send anything. Its methods
+// a broker.Transport, byte for byte, so a test may send anything. Its methods
 // are for one goroutine.
 type Client struct {
 	// Session is the session id from CONNECTED.
@@ -81,7 +81,7 @@ func (c *Client) Send(command, body string, headers ...string) {
 	c.Write(frames.Append(nil, c.version, &f))
 }
 
-// Write sends octets as they are.
+// Write sends bytes as they are.
 func (c *Client) Write(p []byte) {
 	select {
 	case c.t.in <- append([]byte(nil), p...):

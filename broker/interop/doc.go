@@ -4,7 +4,7 @@
 //	clients/stompjs.mjs      @stomp/stompjs 7, the browser library of today
 //	clients/stompjs-ack.mjs  its acknowledgements and transactions
 //	clients/stompjs2.mjs     stompjs 2.3.3, the browser library of old pages,
-//	                         with every octet of it recorded on the wire
+//	                         with every byte of it recorded on the wire
 //	clients/webstomp.mjs     webstomp-client
 //	clients/rxstomp.mjs      @stomp/rx-stomp, what Angular programs use
 //	clients/stomppy.py       stomp.py, over TCP

@@ -14,7 +14,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// webFlow is what Web Flow's page sends with stompjs 2.3.3, octet for octet.
+// webFlow is what Web Flow's page sends with stompjs 2.3.3, byte for byte.
 var webFlow = []string{
 	"CONNECT\nX-CSRF-TOKEN:t\naccept-version:1.1,1.0\nheart-beat:10000,10000\n\n\x00",
 	"SUBSCRIBE\nid:sub-0\ndestination:/user/topic/registration\n\n\x00",

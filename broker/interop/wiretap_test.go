@@ -20,7 +20,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
-// A wiretap stands between clients and a broker and keeps every octet that
+// A wiretap stands between clients and a broker and keeps every byte that
 // passes, so that a test can say what really was on the wire. Clients tell
 // their connections apart by the query of their address.
 type wiretap struct {
@@ -89,7 +89,7 @@ func (w *wiretap) accept(l net.Listener, host string) {
 }
 
 // relay copies one direction until it ends, and then ends it on the other side.
-// What broke is what the two sides see; the test reads the octets up to there.
+// What broke is what the two sides see; the test reads the bytes up to there.
 func relay(to, from net.Conn, keep *bytes.Buffer) {
 	_, _ = io.Copy(io.MultiWriter(keep, to), from)
 	_ = to.(*net.TCPConn).CloseWrite()

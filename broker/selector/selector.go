@@ -19,11 +19,11 @@
 // is the destination of the message. There are no functions, and what is not
 // listed here does not compile.
 //
-//	headers.a == 'x'    != < <= > >=              by the octets of the text
+//	headers.a == 'x'    != < <= > >=              by the bytes of the text
 //	headers.a == 3      != < <= > >=              as numbers
 //	headers.a == true   !=                        the text is "true"
 //	headers.a == null   !=                        there is no such header (also nil)
-//	headers.a == headers.b   != < <= > >=         by the octets of the text
+//	headers.a == headers.b   != < <= > >=         by the bytes of the text
 //	headers.a in ['x', 'y', 3]    not in          it equals one of them
 //	headers.a contains 'x'   startsWith  endsWith, with not before them
 //	and or not ( ) true false                     also && || !

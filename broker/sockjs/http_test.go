@@ -129,107 +129,6 @@ func TestOneReceiverAtATime(t *testing.T) {
 	})
 }
 
-// What a response carried that broke may be lost, so the session is over.
-func TestInterrupted(t *testing.T) {
-	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
-		for _, path := range []string{"/000/a/xhr_streaming", "/000/b/xhr"} {
-			id := strings.Split(path, "/")[2]
-			w.connected(id)
-			cut := w.start("POST", path)
-			synctest.Wait()
-			cut()
-			synctest.Wait()
-			// A DISCONNECT that was on its way still makes it a clean end.
-			if id == "b" {
-				w.send(id, `["DISCONNECT\n\n\u0000"]`)
-				if e := w.ended(); e["disconnect"] != 1 {
-					t.Errorf("ended %v", e)
-				}
-				continue
-			}
-			w.poll(id, `c[1002,"Connection interrupted"]`)
-			if e := w.ended(); e["connection-lost"] != 1 {
-				t.Errorf("ended %v", e)
-			}
-		}
-	})
-}
-
-func TestExpiry(t *testing.T) {
-	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
-		w.connected("a")
-		pass(4900 * time.Millisecond)
-		w.send("a", `["UNSUBSCRIBE\nid:x\nreceipt:1\n\n\u0000"]`)
-		w.poll("a", `a["RECEIPT\nreceipt-id:1\n\n\u0000"]`)
-		pass(4900 * time.Millisecond)
-		w.send("a", `["\n"]`) // is no receiver
-		if e := w.ended(); len(e) != 0 {
-			t.Fatalf("ended %v", e)
-		}
-		pass(200 * time.Millisecond)
-		if e := w.ended(); e["connection-lost"] != 1 {
-			t.Errorf("ended %v", e)
-		}
-		if n := w.b.Stats().Sockets; n != 0 {
-			t.Errorf("%d sockets are left", n)
-		}
-	})
-}
-
-func TestExpiryEndsASendNobodyFetches(t *testing.T) {
-	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
-		w.subscribed("a")
-		w.publish([]byte("for nobody"))
-		pass(5 * time.Second)
-		if e := w.ended(); e["connection-lost"] != 1 || w.b.Stats().Sockets != 0 {
-			t.Errorf("ended %v", e)
-		}
-	})
-}
-
-// A client that does not fetch what was sent to it is ended. When it comes in time
-// it is told why, in STOMP and in SockJS; when it stays away it is gone after the
-// time that a session without a receiver has to live.
-func TestSlowConsumer(t *testing.T) {
-	o := broker.Options{Limits: broker.Limits{Outbox: 8192, Frame: 2048}}
-	flooded := func(t *testing.T, w *world) {
-		w.subscribed("a")
-		for range 20 {
-			w.publish([]byte(strings.Repeat("x", 1000)))
-			synctest.Wait()
-		}
-		if e := w.ended(); e["slow-consumer"] != 1 {
-			t.Fatalf("ended %v", e)
-		}
-	}
-	over := func(t *testing.T, w *world) {
-		if e := w.ended(); e["slow-consumer"] != 1 || len(e) != 1 || w.b.Stats().Sockets != 0 {
-			t.Errorf("ended %v, %d sockets are left", e, w.b.Stats().Sockets)
-		}
-	}
-	t.Run("returns", func(t *testing.T) {
-		bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
-			flooded(t, w)
-			if f := w.frame("a"); !strings.HasPrefix(f, `a["MESSAGE\n`) { // was on its way already
-				t.Errorf("got %q", f)
-			}
-			const reason = `more than 8192 bytes are waiting to be read by you`
-			if f := w.frame("a"); !strings.HasPrefix(f, `a["ERROR\nmessage:`+reason+`\n`) {
-				t.Errorf("got %q", f)
-			}
-			w.poll("a", `c[4500,"slow-consumer"]`)
-			over(t, w)
-		})
-	})
-	t.Run("stays away", func(t *testing.T) {
-		bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
-			flooded(t, w)
-			pass(5 * time.Second)
-			over(t, w)
-		})
-	})
-}
-
 // Without heart-beats of STOMP, SockJS's own keep the connections open.
 func TestHeartBeat(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
@@ -285,87 +184,6 @@ func TestHeartBeatOfStomp(t *testing.T) {
 	})
 }
 
-func TestSendBodies(t *testing.T) {
-	bubble(t, broker.Options{}, sockjs.Options{BodyLimit: 1000}, func(t *testing.T, w *world) {
-		w.connected("a")
-		const path = "/000/a/xhr_send"
-		for body, want := range map[string]string{
-			"": "Payload expected.\n", `["a`: "Broken JSON encoding.\n", `"a"`: "Broken JSON encoding.\n", `{}`: "Broken JSON encoding.\n",
-			`[1]`: "Broken JSON encoding.\n", `["a",]`: "Broken JSON encoding.\n", `["a"]x`: "Broken JSON encoding.\n", "[\"\xff\"]": "Broken JSON encoding.\n",
-			`["a" "b"]`: "Broken JSON encoding.\n", `[null]`: "Broken JSON encoding.\n", "[]\x00": "Broken JSON encoding.\n",
-		} {
-			w.want("POST", path, body, 500, want)
-		}
-		w.want("POST", path, `["`+strings.Repeat("x", 1000)+`"]`, 413, "{\"error\":\"the body is too large\"}\n")
-		for _, body := range []string{"[]", ` [ ] `, `[""]`, ` [ "\n" , "\r\n" ] `} {
-			r := w.want("POST", path, body, 204, "")
-			if ct := r.Header.Get("Content-Type"); ct != "text/plain; charset=UTF-8" {
-				t.Errorf("Content-Type %q", ct)
-			}
-		}
-		if e := w.ended(); len(e) != 0 {
-			t.Errorf("ended %v", e)
-		}
-	})
-}
-
-// C-11: STOMP for CONNECT, and lines that end with CR LF.
-func TestC11OneParser(t *testing.T) {
-	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
-		w.poll("a", "o")
-		w.send("a", `["STOMP\r\naccept-version:1.2\r\n\r\n\u0000"]`)
-		if f := w.frame("a"); !strings.HasPrefix(f, `a["CONNECTED\nversion:1.2\n`) {
-			t.Errorf("got %q", f)
-		}
-	})
-}
-
-// Clients cut frames between UTF-16 units: the halves meet again.
-func TestHalvesOfCharacters(t *testing.T) {
-	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
-		w.subscribed("a")
-		w.send("a", `["SEND\ndestination:/topic/a\ncontent-length:8\n\n\ud83d\udc0e\ud83d"]`)
-		w.send("a", `["\udc0e\u0000"]`)
-		if f := w.frame("a"); !strings.Contains(f, "\\n\\n🐎🐎\\u0000") {
-			t.Errorf("got %q", f)
-		}
-	})
-}
-
-// What is not UTF-8 cannot travel: it is replaced, and the session lives.
-func TestInvalidUTF8IsReplaced(t *testing.T) {
-	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
-		w.subscribed("a")
-		w.publish([]byte{'a', 0xff, 0xfe, 'b'})
-		if f := w.frame("a"); !strings.HasSuffix(f, `content-length:5\n\na\ufffdb\u0000"]`) {
-			t.Errorf("got %q", f)
-		}
-		w.publish([]byte("next"))
-		if f := w.frame("a"); !strings.HasSuffix(f, `\n\nnext\u0000"]`) {
-			t.Errorf("got %q", f)
-		}
-	})
-}
-
-// Characters that Spring escapes for the sake of browsers are escaped.
-func TestFragileCharactersAreEscaped(t *testing.T) {
-	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
-		w.subscribed("a")
-		for _, tc := range []struct{ body, want string }{
-			{"\u200b\u200c\u200f\u2010", "\u200b" + `\u200c\u200f` + "\u2010"},
-			{"\u2027\u2028\u202f\u2030", "\u2027" + `\u2028\u202f` + "\u2030"},
-			{"\u205f\u2060\u206f\u2070", "\u205f" + `\u2060\u206f` + "\u2070"},
-			{"\uffef\ufff0\uffff\U00010000", "\uffef" + `\ufff0\uffff` + "\U00010000"},
-			{"€ﬀ\u2029", "€ﬀ" + `\u2029`},
-		} {
-			w.publish([]byte(tc.body))
-			if f := w.frame("a"); !strings.HasSuffix(f, `\n\n`+tc.want+`\u0000"]`) {
-				t.Errorf("got %q, want %q", f, tc.want)
-			}
-		}
-	})
-}
-
 func TestMaxSessions(t *testing.T) {
 	tk := &tickets{left: map[string]bool{"one": true}}
 	bubble(t, broker.Options{Authenticator: tk}, sockjs.Options{Sessions: 4}, func(t *testing.T, w *world) {
@@ -375,22 +193,6 @@ func TestMaxSessions(t *testing.T) {
 		w.want("POST", "/0/c/xhr?ticket=one", "", 503, "{\"error\":\"too many sessions, try again: limits.sockjs_sessions is 4, and one address has at most half of them\"}\n")
 		pass(15 * time.Second) // they expire, and are forgotten
 		w.want("POST", "/0/c/xhr?ticket=one", "", 200, "o\n")
-	})
-}
-
-func TestDrain(t *testing.T) {
-	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
-		w.connected("a")
-		got := make(chan string)
-		go func() { got <- w.frame("a") }()
-		synctest.Wait()
-		if err := w.b.Drain(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if f := testkit.Receive(t, got); f != `c[1012,"draining"]` {
-			t.Errorf("got %q", f)
-		}
-		w.want("POST", "/000/b/xhr", "", 503, "{\"error\":\"draining\"}\n")
 	})
 }
 
@@ -477,34 +279,6 @@ func TestOwnCookieWithEveryRequest(t *testing.T) {
 		}
 		if r := w.open("POST", "/000/none/xhr_send", "[]"); r.StatusCode != 404 || len(r.Cookies()) != 0 {
 			t.Errorf("no such session: %d, cookies %v", r.StatusCode, r.Cookies())
-		}
-	})
-}
-
-// Whatever request was broken off, and in whatever state, the next one is told so
-// in the words of the protocol, as often as it asks.
-func TestAbortedRequests(t *testing.T) {
-	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
-		for i, kind := range []string{"xhr_streaming", "xhr", "eventsource"} {
-			for _, connected := range []bool{true, false} {
-				id := fmt.Sprintf("%d%v", i, connected)
-				if connected {
-					w.subscribed(id)
-				} else {
-					w.poll(id, "o")
-				}
-				method := "POST"
-				if kind == "eventsource" {
-					method = "GET"
-				}
-				cut := w.start(method, "/000/"+id+"/"+kind)
-				synctest.Wait()
-				cut()
-				synctest.Wait()
-				for range 2 {
-					w.poll(id, `c[1002,"Connection interrupted"]`)
-				}
-			}
 		}
 	})
 }

@@ -44,11 +44,11 @@ type Options struct {
 	// Default 5 s.
 	DisconnectDelay time.Duration
 
-	// ResponseLimit is the octets after which a streaming response ends, to free
+	// ResponseLimit is the bytes after which a streaming response ends, to free
 	// the browser's memory. Default 131,072; negative is no limit.
 	ResponseLimit int
 
-	// BodyLimit is the octets of one xhr_send request or WebSocket message. JSON
+	// BodyLimit is the bytes of one xhr_send request or WebSocket message. JSON
 	// makes STOMP larger, and clients put several frames in one request. Default
 	// 262,144; negative is no limit.
 	BodyLimit int

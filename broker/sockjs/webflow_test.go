@@ -10,7 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 )
 
-// webFlow is what Web Flow's page sends with stompjs 2.3.3, octet for octet.
+// webFlow is what Web Flow's page sends with stompjs 2.3.3, byte for byte.
 var webFlow = []string{
 	"CONNECT\nX-CSRF-TOKEN:t\naccept-version:1.1,1.0\nheart-beat:10000,10000\n\n\x00",
 	"SUBSCRIBE\nid:sub-0\ndestination:/user/topic/registration\n\n\x00",
@@ -20,7 +20,7 @@ var webFlow = []string{
 	"DISCONNECT\n\n\x00",
 }
 
-// E-2, W-11, C-1 to C-3 and C-5 to C-9: the recorded octets, as SockJS carries
+// E-2, W-11, C-1 to C-3 and C-5 to C-9: the recorded bytes, as SockJS carries
 // them, cut in three ways.
 func TestE2RecordedWebFlow(t *testing.T) {
 	all := strings.Join(webFlow[:5], "")

@@ -16,7 +16,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// browser is a WebSocket whose octets are given as they were recorded from the
+// browser is a WebSocket whose bytes are given as they were recorded from the
 // real client.
 type browser struct {
 	t       *testing.T
@@ -79,7 +79,7 @@ func startServer(t *testing.T, o webflow.Options) (*brokertest.Server, *webflow.
 }
 
 // C-1, C-2, C-3, C-5, C-6, C-7, C-8, C-9: what stompjs 2.3.3 sends when it does
-// what Web Flow's page does, octet for octet.
+// what Web Flow's page does, byte for byte.
 func TestRecordedWebFlowClient(t *testing.T) {
 	for _, protocols := range [][]string{{"v10.stomp", "v11.stomp"}, nil} { // Stomp.client, and over a socket of the page
 		var d diary

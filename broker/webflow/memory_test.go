@@ -12,7 +12,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// octetsInUse returns the octets in use.
+// octetsInUse returns the bytes in use.
 func octetsInUse() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -21,7 +21,7 @@ func octetsInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// An operation that a session waits for takes at most 600 octets, with its ids, its
+// An operation that a session waits for takes at most 600 bytes, with its ids, its
 // places in the maps and in the schedule, and what is known of the session.
 func TestMemoryOfAWaitingOperation(t *testing.T) {
 	const n = 25_000

@@ -29,7 +29,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// webFlow is what Web Flow's page sends with stompjs 2.3.3, octet for octet.
+// webFlow is what Web Flow's page sends with stompjs 2.3.3, byte for byte.
 var webFlow = []string{
 	"CONNECT\nX-CSRF-TOKEN:t\naccept-version:1.1,1.0\nheart-beat:10000,10000\n\n\x00",
 	"SUBSCRIBE\nid:sub-0\ndestination:/user/topic/registration\n\n\x00",
@@ -51,7 +51,7 @@ func (s *server) sockJSURL(t *testing.T) string {
 	return ""
 }
 
-// E-2, W-1, W-5, W-11, C-1 to C-3, C-5 to C-9: the recorded octets over each transport,
+// E-2, W-1, W-5, W-11, C-1 to C-3, C-5 to C-9: the recorded bytes over each transport,
 // against the operations of the binary.
 func TestE2W11WebFlowOverSockJS(t *testing.T) {
 	for _, transport := range sockJSTransports {

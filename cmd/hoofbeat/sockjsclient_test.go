@@ -21,7 +21,7 @@ import (
 // sockJSTransports are the four, by the names that sockjs-client has for them.
 var sockJSTransports = []string{"websocket", "xhr-streaming", "eventsource", "xhr-polling"}
 
-// sockJS is one session of the protocol as octets, for what no library lets out.
+// sockJS is one session of the protocol as bytes, for what no library lets out.
 type sockJS struct {
 	t      *testing.T
 	c      *http.Client

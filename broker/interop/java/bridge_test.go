@@ -118,7 +118,7 @@ func (b *bridge) forward(ctx context.Context, near net.Conn, far *websocket.Conn
 			p = p[len(piece):]
 			b.count(piece)
 			kind := websocket.MessageText
-			if !utf8.Valid(piece) { // cut inside a character, or a body of octets
+			if !utf8.Valid(piece) { // cut inside a character, or a body of bytes
 				kind = websocket.MessageBinary
 			}
 			if err := far.Write(ctx, kind, piece); err != nil {

@@ -3,7 +3,7 @@
 //
 // Driver.java, with Session.java and Report.java, is our program around that
 // client. The test compiles it, starts it with the address of a broker's TCP listener, and once more with that of a
-// bridge which carries its octets in WebSocket messages, cut anywhere. For each
+// bridge which carries its bytes in WebSocket messages, cut anywhere. For each
 // of its tests the driver prints a line of JSON, which becomes a subtest, and
 // at its end how many there were, so that one that dies fails.
 //

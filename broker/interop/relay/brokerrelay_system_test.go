@@ -79,7 +79,7 @@ func TestStompBrokerRelayMessageHandlerSystemSession(t *testing.T) {
 }
 
 // TestStompBrokerRelayMessageHandlerOrder: one session, one order, however the
-// octets are cut.
+// bytes are cut.
 func TestStompBrokerRelayMessageHandlerOrder(t *testing.T) {
 	t.Parallel()
 	srv := start(t, broker.Options{})
@@ -92,7 +92,7 @@ func TestStompBrokerRelayMessageHandlerOrder(t *testing.T) {
 		all.WriteString(fill("SEND\ndestination:/topic/order\ncontent-type:text/plain;charset=UTF-8\ncontent-length:1\n\n{c}\x00", "c", string(rune('a'+i%26))))
 	}
 	for p := all.Bytes(); len(p) > 0; {
-		n := min(97, len(p)) // a frame has 84 octets
+		n := min(97, len(p)) // a frame has 84 bytes
 		app.say(t, string(p[:n]))
 		p = p[n:]
 	}

@@ -1,4 +1,4 @@
 // Package relay holds no code, only tests: a broker behind Spring's
 // StompBrokerRelayMessageHandler and as the server of its WebSocketStompClient,
-// held to the very octets that these classes send.
+// held to the very bytes that these classes send.
 package relay

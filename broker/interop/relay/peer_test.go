@@ -56,7 +56,7 @@ func start(t *testing.T, o broker.Options) *brokertest.Server {
 // patience is how long a peer waits for anything.
 const patience = time.Minute
 
-// A peer is the other end of a connection of Spring's. It says octets and reads
+// A peer is the other end of a connection of Spring's. It says bytes and reads
 // frames.
 type peer struct {
 	write func(p []byte) error
@@ -124,7 +124,7 @@ func newPeer(p *peer) *peer {
 	return p
 }
 
-// say sends octets.
+// say sends bytes.
 func (p *peer) say(t *testing.T, octets string) {
 	t.Helper()
 	if err := p.write([]byte(octets)); err != nil {
@@ -206,7 +206,7 @@ func (p *peer) wantEnd(t *testing.T, code websocket.StatusCode) {
 	_ = p.close() // the other end has told all there is to tell
 }
 
-// fill replaces {name} in recorded octets, given as name, value, name, value.
+// fill replaces {name} in recorded bytes, given as name, value, name, value.
 func fill(octets string, pairs ...string) string {
 	for i := 0; i < len(pairs); i += 2 {
 		octets = strings.ReplaceAll(octets, "{"+pairs[i]+"}", pairs[i+1])

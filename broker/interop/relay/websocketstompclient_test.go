@@ -52,7 +52,7 @@ func TestWebSocketStompClientSession(t *testing.T) {
 	wantNames(t, m, "subscription", "destination", "content-type", "content-length", "message-id")
 	p.want(t, "RECEIPT", "receipt-id", "2")
 
-	// send(headers, payload) with a payload of octets: no content type. Values are
+	// send(headers, payload) with a payload of bytes: no content type. Values are
 	// escaped whatever the version.
 	p.say(t, "SEND\ndestination:/topic/other\nurl:http\\c//host/a\\\\b\nreceipt:3\ncontent-length:2\n\n\x00\x01\x00")
 	p.wantMessage(t, "\x00\x01", "subscription", "1", "url", `http://host/a\b`, "content-type", "-")
@@ -155,7 +155,7 @@ func TestWebSocketStompClientReceiptTimeLimit(t *testing.T) {
 }
 
 // TestWebSocketStompClientSplits: setOutboundMessageSizeLimit makes
-// SplittingStompEncoder cut a frame into messages of so many octets. (In text a
+// SplittingStompEncoder cut a frame into messages of so many bytes. (In text a
 // cut inside a character is lost already in Spring, whose TextMessage decodes
 // each piece by itself.)
 func TestWebSocketStompClientSplits(t *testing.T) {

@@ -1,0 +1,158 @@
+package sockjs_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/sockjs"
+)
+
+// What a response carried that broke may be lost, so the session is over.
+func TestInterrupted(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		for _, path := range []string{"/000/a/xhr_streaming", "/000/b/xhr"} {
+			id := strings.Split(path, "/")[2]
+			w.connected(id)
+			cut := w.start("POST", path)
+			synctest.Wait()
+			cut()
+			synctest.Wait()
+			// A DISCONNECT that was on its way still makes it a clean end.
+			if id == "b" {
+				w.send(id, `["DISCONNECT\n\n\u0000"]`)
+				if e := w.ended(); e["disconnect"] != 1 {
+					t.Errorf("ended %v", e)
+				}
+				continue
+			}
+			w.poll(id, `c[1002,"Connection interrupted"]`)
+			if e := w.ended(); e["connection-lost"] != 1 {
+				t.Errorf("ended %v", e)
+			}
+		}
+	})
+}
+
+func TestExpiry(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.connected("a")
+		pass(4900 * time.Millisecond)
+		w.send("a", `["UNSUBSCRIBE\nid:x\nreceipt:1\n\n\u0000"]`)
+		w.poll("a", `a["RECEIPT\nreceipt-id:1\n\n\u0000"]`)
+		pass(4900 * time.Millisecond)
+		w.send("a", `["\n"]`) // is no receiver
+		if e := w.ended(); len(e) != 0 {
+			t.Fatalf("ended %v", e)
+		}
+		pass(200 * time.Millisecond)
+		if e := w.ended(); e["connection-lost"] != 1 {
+			t.Errorf("ended %v", e)
+		}
+		if n := w.b.Stats().Sockets; n != 0 {
+			t.Errorf("%d sockets are left", n)
+		}
+	})
+}
+
+func TestExpiryEndsASendNobodyFetches(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.subscribed("a")
+		w.publish([]byte("for nobody"))
+		pass(5 * time.Second)
+		if e := w.ended(); e["connection-lost"] != 1 || w.b.Stats().Sockets != 0 {
+			t.Errorf("ended %v", e)
+		}
+	})
+}
+
+// A client that does not fetch what was sent to it is ended. When it comes in time
+// it is told why, in STOMP and in SockJS; when it stays away it is gone after the
+// time that a session without a receiver has to live.
+func TestSlowConsumer(t *testing.T) {
+	o := broker.Options{Limits: broker.Limits{Outbox: 8192, Frame: 2048}}
+	flooded := func(t *testing.T, w *world) {
+		w.subscribed("a")
+		for range 20 {
+			w.publish([]byte(strings.Repeat("x", 1000)))
+			synctest.Wait()
+		}
+		if e := w.ended(); e["slow-consumer"] != 1 {
+			t.Fatalf("ended %v", e)
+		}
+	}
+	over := func(t *testing.T, w *world) {
+		if e := w.ended(); e["slow-consumer"] != 1 || len(e) != 1 || w.b.Stats().Sockets != 0 {
+			t.Errorf("ended %v, %d sockets are left", e, w.b.Stats().Sockets)
+		}
+	}
+	t.Run("returns", func(t *testing.T) {
+		bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
+			flooded(t, w)
+			if f := w.frame("a"); !strings.HasPrefix(f, `a["MESSAGE\n`) { // was on its way already
+				t.Errorf("got %q", f)
+			}
+			const reason = `more than 8192 bytes are waiting to be read by you`
+			if f := w.frame("a"); !strings.HasPrefix(f, `a["ERROR\nmessage:`+reason+`\n`) {
+				t.Errorf("got %q", f)
+			}
+			w.poll("a", `c[4500,"slow-consumer"]`)
+			over(t, w)
+		})
+	})
+	t.Run("stays away", func(t *testing.T) {
+		bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
+			flooded(t, w)
+			pass(5 * time.Second)
+			over(t, w)
+		})
+	})
+}
+
+func TestDrain(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.connected("a")
+		got := make(chan string)
+		go func() { got <- w.frame("a") }()
+		synctest.Wait()
+		if err := w.b.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if f := testkit.Receive(t, got); f != `c[1012,"draining"]` {
+			t.Errorf("got %q", f)
+		}
+		w.want("POST", "/000/b/xhr", "", 503, "{\"error\":\"draining\"}\n")
+	})
+}
+
+// Whatever request was broken off, and in whatever state, the next one is told so
+// in the words of the protocol, as often as it asks.
+func TestAbortedRequests(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		for i, kind := range []string{"xhr_streaming", "xhr", "eventsource"} {
+			for _, connected := range []bool{true, false} {
+				id := fmt.Sprintf("%d%v", i, connected)
+				if connected {
+					w.subscribed(id)
+				} else {
+					w.poll(id, "o")
+				}
+				method := "POST"
+				if kind == "eventsource" {
+					method = "GET"
+				}
+				cut := w.start(method, "/000/"+id+"/"+kind)
+				synctest.Wait()
+				cut()
+				synctest.Wait()
+				for range 2 {
+					w.poll(id, `c[1002,"Connection interrupted"]`)
+				}
+			}
+		}
+	})
+}
