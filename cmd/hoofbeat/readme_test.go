@@ -44,7 +44,7 @@ func TestChromiumREADMEPages(t *testing.T) {
 	sockJS := readmeBlock(t, "Spring and SockJS", "html")
 	const around = `<!DOCTYPE html><script src="/scripts/sockjs-client/dist/sockjs.min.js"></script><script src="/scripts/stompjs/lib/stomp.min.js"></script>`
 	const then = `<script>client.connect({login: 'ann'}, () => {
-		client.subscribe('/topic/greetings', (message) => console.Log('for all:', message.body));
+		client.subscribe('/topic/greetings', (message) => console.log('for all:', message.body));
 		client.send('/topic/greetings', {}, 'hello');
 	});</script>`
 	pages := http.NewServeMux()

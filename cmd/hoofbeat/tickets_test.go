@@ -38,7 +38,7 @@ func TestTicketsSignedByOthers(t *testing.T) {
 	conf := write(t, "hoofbeat.yaml", "auth: {tickets: {signed: true, secret: "+secret+"}}\n")
 	s := serve(t, nil, "-c", conf)
 	for _, c := range []struct{ language, name, end, program string }{
-		{"js", "ticket.mjs", "console.Log(ticket(process.argv[2], process.argv[3]));\n", "node"},
+		{"js", "ticket.mjs", "console.log(ticket(process.argv[2], process.argv[3]));\n", "node"},
 		{"python", "ticket.py", "import sys\nprint(ticket(sys.argv[1], sys.argv[2]))\n", "python3"},
 		{"php", "ticket.php", "echo ticket($argv[1], $argv[2]), PHP_EOL;\n", "php"},
 	} {

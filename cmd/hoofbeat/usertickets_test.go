@@ -182,8 +182,8 @@ const app = server(admin, token, (request) => request.headers.cookie === 'user=a
   const ask = (headers) => fetch('http://127.0.0.1:' + app.address().port, { method: 'POST', headers });
   const stranger = await ask({});
   const answer = await ask({ cookie: 'user=ann' });
-  console.Log(JSON.stringify({ stranger: stranger.status, ...await answer.json() }));
-  process.Exit();
+  console.log(JSON.stringify({ stranger: stranger.status, ...await answer.json() }));
+  process.exit();
 });
 `
 	out, err := exec.CommandContext(t.Context(), node, write(t, "recipe.mjs", script), s.admin, s.token(t)).Output()
