@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -9,6 +10,23 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/admin"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
+
+// maxAdminConnections bounds the connections of the admin listener, of which one
+// address has at most three quarters.
+const maxAdminConnections = 512
+
+// newAdminCrowd bounds the connections of the admin listener, so that whoever
+// reaches it and has no token cannot use up the files that this process may open,
+// 0 for no limit. Half of those in reserve are for it.
+func newAdminCrowd(files int, log *slog.Logger) *crowd {
+	most := maxAdminConnections
+	if files > 0 {
+		most = min(most, max(files/16, 8))
+	}
+	c := newCrowd(most, most-most/4, nil, log)
+	c.admin = true
+	return c
+}
 
 // admin is the listener of the JSON API.
 func (a *App) admin(l net.Listener) (*listener, error) {
@@ -20,7 +38,7 @@ func (a *App) admin(l net.Listener) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := a.web("admin", &plainText{Listener: l, key: "admin", away: a.away}, a.noSocket(h), nil)
+	d := a.web("admin", &plainText{Listener: l, key: "admin", away: a.away}, a.noSocket(h), newAdminCrowd(openFiles(), a.o.Logger).watch)
 	d.url = "http://" + l.Addr().String()
 	d.note = where
 	return d, nil

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// crowd bounds the HTTP connections of the public listener that are not
-// WebSockets, in all and from one address (IPv6: one /64), before anything is
+// crowd bounds the HTTP connections of a listener that are not WebSockets, in all and from one address (IPv6: one /64), before anything is
 // read from them. Over a limit the connection that has been idle longest is
 // closed for the newcomer, one of the newcomer's own address if it is that
 // address's limit, so that a flood pushes out itself; a newcomer for whom none
 // is idle is closed. It watches the server's connections from outside and adds
 // nothing to a connection that has become a WebSocket.
 type crowd struct {
-	log *slog.Logger
+	log   *slog.Logger
+	admin bool // it is that of the admin listener, whose limits are fixed
 
 	mu              sync.Mutex
 	max, maxAddress int
@@ -109,8 +109,11 @@ func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 		_ = underlying(old).Close() // the server learns of it by itself
 	}
 	if line > 0 {
-		c.log.Warn("connections were closed: too many that are not WebSockets", "connections", line, "remote", conn.RemoteAddr().String(),
-			"limits.connections", limit, "limits.connections_per_address", perAddress)
+		text, most, mostOfOne := "connections were closed: too many that are not WebSockets", "limits.connections", "limits.connections_per_address"
+		if c.admin {
+			text, most, mostOfOne = "connections to the admin API were closed: too many", "most", "most_of_one_address"
+		}
+		c.log.Warn(text, "connections", line, "remote", conn.RemoteAddr().String(), most, limit, mostOfOne, perAddress)
 	}
 }
 

@@ -1,15 +1,18 @@
 package app
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
@@ -111,5 +114,56 @@ func TestLimitsFitTheFiles(t *testing.T) {
 	}
 	if !strings.Contains(l.String(), "limit=limits.sessions value=512") {
 		t.Errorf("the log says %s", l)
+	}
+}
+
+// Connections to the admin API that do nothing give way to others, and the limits
+// fit the files that the process may open.
+func TestAdminConnectionsAreBounded(t *testing.T) {
+	for files, want := range map[int]int{0: 512, 1 << 20: 512, 1024: 64, 32: 8} {
+		if c := newAdminCrowd(files, slog.New(slog.DiscardHandler)); c.max != want || c.maxAddress != want*3/4 {
+			t.Errorf("%d files: %d connections, %d of one address, want %d", files, c.max, c.maxAddress, want)
+		}
+	}
+	l := new(log)
+	a, err := New(Options{Config: load(t, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nadmin_token_file: "+filepath.Join(t.TempDir(), "token")+"\n"), Logger: slog.New(slog.NewTextHandler(l, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := a.admin(inner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- d.serve() }()
+	most := newAdminCrowd(openFiles(), slog.New(slog.DiscardHandler)).maxAddress
+	ended := make(chan error, most+5)
+	for range most + 5 {
+		c, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			ended <- err
+		}()
+	}
+	for range 5 {
+		if testkit.Receive(t, ended) == nil {
+			t.Error("a connection got an answer to nothing")
+		}
+	}
+	if !strings.Contains(l.String(), "connections to the admin API were closed") {
+		t.Errorf("connections over the limit of %d were not closed for that: %s", most, l)
+	}
+	d.close(t.Context())
+	if err := testkit.Receive(t, served); !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
 	}
 }
