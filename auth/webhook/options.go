@@ -93,7 +93,7 @@ type Options struct {
 	// [DefaultCacheTTL]; if it is negative, none is remembered at all. At most [MaxAge].
 	CacheTTL time.Duration
 	// CacheSize is how many answers are remembered; the one that was not needed for longest makes room. One takes
-	// some 200 bytes. Zero means [DefaultCacheSize]; if it is negative, none is remembered.
+	// at most 320 bytes. Zero means [DefaultCacheSize]; if it is negative, none is remembered.
 	CacheSize int
 
 	// Fallback decides about a subscribe or send that the backend passes on, or is not asked about. Nil denies it.
