@@ -9,7 +9,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// Skew is how far the clocks of a token's issuer and of this machine may be apart.
+// Skew is how far the clocks of a token's issuer and of this machine may be apart,
+// unless [JWT.Leeway] says otherwise.
 const Skew = 60 * time.Second
 
 // rules are what the claims about a token have to satisfy, and which of them make the principal.
@@ -19,14 +20,15 @@ type rules struct {
 	user, roles string
 	prefix      string // goes before the name
 	scopes      []string
-	selfMade    bool // the claims are the token's own: it must say whose it is and until when
+	leeway      time.Duration // between the clocks
+	selfMade    bool          // the claims are the token's own: it must say whose it is and until when
 }
 
 func newRules(user, prefix, roles string, scopes []string) rules {
 	if roles == "" {
 		roles = "roles"
 	}
-	return rules{user: userClaim(user), prefix: prefix, roles: roles, scopes: slices.Clone(scopes)}
+	return rules{leeway: Skew, user: userClaim(user), prefix: prefix, roles: roles, scopes: slices.Clone(scopes)}
 }
 
 // userClaim returns the claim that a UserClaim option names.
@@ -92,7 +94,7 @@ func (r *rules) granted(p *auth.Principal) error {
 	return nil
 }
 
-// times checks exp, nbf and iat. A token is good until Skew after its exp, and so is its principal.
+// times checks exp, nbf and iat. A token is good until the leeway after its exp, and so is its principal.
 func (r *rules) times(claims map[string]any, now time.Time) (expires, issued time.Time, err error) {
 	exp, okExp := instant(claims["exp"])
 	nbf, okNbf := instant(claims["nbf"])
@@ -100,15 +102,15 @@ func (r *rules) times(claims map[string]any, now time.Time) (expires, issued tim
 	switch {
 	case !okExp || !okNbf || !okIat || r.selfMade && exp.IsZero():
 		return expires, issued, errTime
-	case !exp.IsZero() && !now.Before(exp.Add(Skew)):
+	case !exp.IsZero() && !now.Before(exp.Add(r.leeway)):
 		return expires, issued, errExpired
-	case now.Add(Skew).Before(nbf), now.Add(Skew).Before(iat):
+	case now.Add(r.leeway).Before(nbf), now.Add(r.leeway).Before(iat):
 		return expires, issued, errNotYet
 	}
 	if !exp.IsZero() {
-		expires = exp.Add(Skew)
+		expires = exp.Add(r.leeway)
 	}
-	if iat.After(now) { // by the Skew at most, and yet it must not outlive the revocations until then
+	if iat.After(now) { // by the leeway at most, and yet it must not outlive the revocations until then
 		iat = now
 	}
 	return expires, iat, nil

@@ -36,6 +36,9 @@ func newIssuer(o *JWT, c *http.Client, now func() time.Time) (*issuer, error) {
 		requireType: o.RequireType,
 		now:         now,
 	}
+	if o.Leeway != 0 {
+		i.rules.leeway = max(o.Leeway, 0)
+	}
 	i.rules.issuer, i.rules.audience, i.rules.selfMade = o.Issuer, o.Audience, true
 	i.keys.fetch, i.keys.now = fetchFrom(c, o.Issuer, o.JWKS), now
 	return i, nil

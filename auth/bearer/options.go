@@ -13,6 +13,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
+// MaxLeeway is the most that [JWT.Leeway] can be.
+const MaxLeeway = 5 * time.Minute
+
 // DefaultCacheSize is the number of tokens whose answers are remembered for each endpoint.
 const DefaultCacheSize = 10_000
 
@@ -65,6 +68,11 @@ type JWT struct {
 	// RequireType accepts only tokens whose header says typ at+jwt, as RFC 9068 demands. Set it if the issuer
 	// writes it: an ID token can then never pass for an access token.
 	RequireType bool
+
+	// Leeway is how far the clocks of the issuer and of this machine may be apart: a token, and the session that it lets
+	// in, ends so long after its exp, and one with an nbf or iat that is further ahead is refused. Zero is [Skew],
+	// negative none; at most [MaxLeeway].
+	Leeway time.Duration
 
 	// UserClaim names the claim that becomes the principal's name: "sub" if empty.
 	UserClaim string
@@ -151,6 +159,8 @@ func (o *JWT) validate() error {
 		return field("Issuer", errRequired)
 	case o.Audience == "":
 		return field("Audience", errRequired)
+	case o.Leeway > MaxLeeway:
+		return field("Leeway", fmt.Errorf("%v is more than %v", o.Leeway, MaxLeeway))
 	}
 	if o.JWKS == "" {
 		if err := secureURL(o.Issuer); err != nil {

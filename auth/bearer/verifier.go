@@ -97,7 +97,7 @@ func (v *Verifier) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Pri
 }
 
 // Verify returns the principal of a token. An error is an [*Error] with an [*auth.Refusal] in it, and no token is
-// ever accepted because a server did not answer. The principal is read-only; its Expires is Skew after the token's
+// ever accepted because a server did not answer. The principal is read-only; its Expires is the leeway after the token's
 // exp, and zero if an endpoint does not say how long the token lives.
 //
 // A token in the form of a signed JWT whose iss is in [Options.JWT] is verified by that issuer's rules, and nobody

@@ -112,7 +112,7 @@ func TestIdleConnectionsShutNobodyOut(t *testing.T) {
 			if st := s.stats(t); st.Sessions != 1 {
 				t.Errorf("%d sessions", st.Sessions)
 			}
-			if len(s.Log("a default is lower here, since this process may open few files")) == 0 {
+			if len(s.Log("defaults are lower here, since this process may open few files")) == 0 {
 				t.Error("the log does not tell of the lower limits")
 			}
 		})

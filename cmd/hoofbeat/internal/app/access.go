@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -130,7 +131,7 @@ func (w *access) makeBearer(c *config.Config, _ *slog.Logger) error {
 	o := bearer.Options{SharedNames: c.Auth.SharedNames, RecheckGrace: c.Auth.RecheckGrace}
 	for _, j := range c.Auth.JWT {
 		o.JWT = append(o.JWT, bearer.JWT{
-			Issuer: j.Issuer, Audience: j.Audience, JWKS: j.JWKS, Algorithms: j.Algorithms, RequireType: j.RequireType,
+			Issuer: j.Issuer, Audience: j.Audience, JWKS: j.JWKS, Algorithms: j.Algorithms, RequireType: j.RequireType, Leeway: cmp.Or(j.Leeway, -1),
 			UserClaim: j.User, UserPrefix: j.UserPrefix, RolesClaim: j.Roles, Scopes: j.Scopes,
 		})
 	}

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
@@ -22,12 +24,13 @@ func fitLimits(l config.Limits, files int, log *slog.Logger) config.Limits {
 		return l
 	}
 	def := config.Default().Limits
+	var lower []string
 	fit := func(key string, v *int, def, most int) {
 		if *v != def || def <= most {
 			return
 		}
 		*v = max(most, 1)
-		log.Info("a default is lower here, since this process may open few files", "limit", key, "value", *v, "default", def, "files", files)
+		lower = append(lower, fmt.Sprintf("%s=%d", key, *v))
 	}
 	connections, waiting := files/4, files/8
 	sessions := files - files/8 - connections - waiting
@@ -37,5 +40,8 @@ func fitLimits(l config.Limits, files int, log *slog.Logger) config.Limits {
 	fit("limits.unauthenticated_per_address", &l.UnauthenticatedPerAddress, def.UnauthenticatedPerAddress, waiting/2)
 	fit("limits.sessions", &l.Sessions, def.Sessions, sessions)
 	fit("limits.sessions_per_address", &l.SessionsPerAddress, def.SessionsPerAddress, sessions/2)
+	if len(lower) > 0 {
+		log.Info("defaults are lower here, since this process may open few files", "limits", strings.Join(lower, " "), "files", files)
+	}
 	return l
 }

@@ -1,10 +1,13 @@
 package app
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
 // What the configuration says of who may come in reaches the broker.
@@ -24,5 +27,20 @@ limits:
 		got.LoginFailures != want.LoginFailures || got.AddressFailures != want.AddressFailures ||
 		o.FailureWait != 15*time.Second || o.FailureDecay != 16*time.Minute {
 		t.Errorf("got %+v, %v, %v", got, o.FailureWait, o.FailureDecay)
+	}
+}
+
+// Lower defaults are one line of the log, and none if nothing is lower.
+func TestLowerDefaultsAreOneLine(t *testing.T) {
+	l := new(log)
+	logger := slog.New(slog.NewTextHandler(l, nil))
+	limits := config.Default().Limits
+	fitLimits(limits, 1<<30, logger)
+	if l.String() != "" {
+		t.Errorf("nothing is lower: %s", l)
+	}
+	fitLimits(limits, 1024, logger)
+	if text := l.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "limits.connections=256") || !strings.Contains(text, "limits.sessions=512") {
+		t.Errorf("logged %s", text)
 	}
 }

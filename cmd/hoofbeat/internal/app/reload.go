@@ -1,6 +1,7 @@
 package app
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -67,7 +68,11 @@ func (a *App) adopt(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	fitted := fit(c, a.o.Logger)
+	log := a.o.Logger
+	if c.Limits == a.live.Limits { // it was logged at the start
+		log = slog.New(slog.DiscardHandler)
+	}
+	fitted := fit(c, log)
 	o := brokerOptions(fitted)
 	if err := a.broker.SetPolicy(broker.Policy{
 		Authorizer: a.access.judge(sets), Origins: o.Origins, TrustedProxies: o.TrustedProxies, Limits: o.Limits,

@@ -46,6 +46,7 @@ type JWT struct {
 	Issuer, Audience, JWKS string
 	Algorithms             []string
 	RequireType            bool
+	Leeway                 time.Duration
 	User, UserPrefix       string
 	Roles                  string
 	Scopes                 []string

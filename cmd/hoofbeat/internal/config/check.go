@@ -64,6 +64,14 @@ func (c *Config) check() []error {
 			}
 		}
 	}
+	issuers := make(map[string]int)
+	for i, j := range c.Auth.JWT {
+		if first, taken := issuers[j.Issuer]; taken {
+			bad(fmt.Sprintf("auth.jwt[%d].issuer", i), "%s is the issuer of auth.jwt[%d] too: want one entry for each issuer", j.Issuer, first)
+			continue
+		}
+		issuers[j.Issuer] = i
+	}
 	c.checkFetch(bad)
 	if origins, err := httpsec.NewList(c.WebSocket.Origins); err != nil {
 		bad("websocket.origins", "%s", err)

@@ -28,6 +28,8 @@ func bindJWT(j *JWT) []Key {
 	t.url("jwks", &j.JWKS, "The issuer's keys. Empty: found by OpenID Connect discovery.")
 	t.texts("algorithms", &j.Algorithms, "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 and EdDSA", "Signatures that are accepted. Empty: RS256.")
 	t.flag("require_type", &j.RequireType, "Accept only tokens that call themselves at+jwt (RFC 9068). Set it if the issuer writes that.")
+	t.duration("leeway", &j.Leeway, time.Minute, 0, 5*time.Minute, false,
+		"How far the clocks of the issuer and of this machine may be apart: a token, and the session that it lets in, ends so long after its exp.")
 	t.text("user", &j.User, claim, userDoc)
 	t.text("user_prefix", &j.UserPrefix, "a text", prefixDoc)
 	t.text("roles", &j.Roles, claim, rolesDoc+" Empty: roles.")
