@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
@@ -59,6 +60,7 @@ func (w *access) ticketRefused(r *http.Request, err error) {
 
 // ticketHint says what to do, where the error does not.
 func ticketHint(r *http.Request, w *access, status int) string {
+	_, bearer := httpsec.RequestToken(r.Header)
 	switch {
 	case r.URL.Query().Has("access_token"):
 		return "the place of an access token is the header Authorization: Bearer"
@@ -66,7 +68,7 @@ func ticketHint(r *http.Request, w *access, status int) string {
 		return ""
 	case r.Header.Get("Authorization") == "" && r.Header.Get("Cookie") == "":
 		return "the request has no credential: it wants a bearer token, a login cookie, or by POST the login and passcode of HTTP Basic, whichever auth has"
-	case credentialOf(r) == "bearer" && w.bearer == nil:
+	case bearer && w.bearer == nil:
 		return "auth.jwt, auth.introspection and auth.userinfo are not set, so no bearer token is known"
 	case credentialOf(r) == "basic" && w.users == nil:
 		return "auth.users.file is not set, so no passcode is known"
@@ -76,10 +78,13 @@ func ticketHint(r *http.Request, w *access, status int) string {
 
 // credentialOf names the kind of credential of a request.
 func credentialOf(r *http.Request) string {
+	_, bearer := httpsec.RequestToken(r.Header)
 	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	switch {
-	case strings.EqualFold(scheme, "bearer"), strings.EqualFold(scheme, "basic"):
-		return strings.ToLower(scheme)
+	case bearer:
+		return "bearer"
+	case strings.EqualFold(scheme, "basic"):
+		return "basic"
 	case scheme != "":
 		return "of another scheme"
 	case r.Header.Get("Cookie") != "":
