@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
@@ -95,6 +96,14 @@ func TestRejectedOriginIsLogged(t *testing.T) {
 	last := found[len(found)-1].attrs
 	if last["origin"] != "https://two.example\ufffd" || last["host"] != "localhost" || last["remote"] != "192.0.2.1:1" || last["key"] != "websocket.origins" {
 		t.Errorf("logged %v", last)
+	}
+	r := request("POST", "/operations", "192.0.2.1:1", "Origin", "https://three.example")
+	r.Host = "localhost"
+	if err := b.CheckPage(make(http.Header), r, httpsec.CORS{}); err == nil || err.Error() != "origin not allowed" {
+		t.Errorf("beside the broker: %v", err)
+	}
+	if found := j.all("origin not allowed"); found[len(found)-1].attrs["origin"] != "https://three.example" {
+		t.Errorf("logged %v", found)
 	}
 	if got := ask("evil.example", "http://evil.example"); !strings.Contains(got, "localhost") || !strings.Contains(got, "websocket.origins") {
 		t.Errorf("answered %s", got)

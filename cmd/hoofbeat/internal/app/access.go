@@ -12,6 +12,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/bearer"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
 	"github.com/hoofbeat/hoofbeat/auth/webhook"
@@ -172,8 +173,17 @@ func (w *access) makeTickets(c *config.Config, _ *slog.Logger) error {
 }
 
 // noTickets answers where there is no credential that could be exchanged for a
-// ticket.
+// ticket, and lets the pages that may connect read why.
 func (w *access) noTickets(rw http.ResponseWriter, r *http.Request) {
+	cors := httpsec.CORS{Methods: "GET, POST", Headers: "Authorization, Content-Type"}
+	if err := w.broker.CheckPage(rw.Header(), r, cors); err != nil {
+		auth.WriteRefusal(rw, err)
+		return
+	}
+	if r.Method == http.MethodOptions && r.Header.Get("Origin") != "" {
+		cors.Preflight(rw)
+		return
+	}
 	refusal := &auth.Refusal{
 		Status: http.StatusNotFound,
 		Reason: "nothing is configured that could be exchanged for a ticket: set auth.users.file, auth.jwt, auth.introspection, auth.userinfo or auth.oauth; the admin API mints tickets for an application",

@@ -2,6 +2,7 @@ package app
 
 import (
 	"net/http/httptest"
+	"strings"
 	"testing"
 )
 
@@ -22,6 +23,34 @@ func TestEmptySegmentsAreNotFound(t *testing.T) {
 		a.publicHandler().ServeHTTP(w, r)
 		if w.Code != want {
 			t.Errorf("%s answered %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
+// A page that may connect can read that nothing here mints tickets, and why.
+func TestNoTicketsIsReadByPages(t *testing.T) {
+	a, err := New(Options{Config: load(t, quiet)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
+	const page = "http://localhost:5173"
+	for _, x := range []struct {
+		method, origin  string
+		status          int
+		allowed, within string
+	}{
+		{"OPTIONS", page, 204, page, ""}, {"POST", page, 404, page, "auth.users.file"}, {"POST", "", 404, "", "auth.users.file"},
+		{"POST", "https://evil.example", 403, "", "websocket.origins"},
+	} {
+		r := httptest.NewRequest(x.method, "http://localhost/ws_ticket", nil)
+		if x.origin != "" {
+			r.Header.Set("Origin", x.origin)
+		}
+		w := httptest.NewRecorder()
+		a.publicHandler().ServeHTTP(w, r)
+		if got := w.Header().Get("Access-Control-Allow-Origin"); w.Code != x.status || got != x.allowed || !strings.Contains(w.Body.String(), x.within) {
+			t.Errorf("%s from %q: HTTP %d, allowed %q, %s", x.method, x.origin, w.Code, got, w.Body)
 		}
 	}
 }

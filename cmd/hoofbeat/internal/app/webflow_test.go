@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +53,21 @@ func TestWebFlowRegistration(t *testing.T) {
 		if o, err := flowOptions(load(t, yaml)); err != nil || o.Registration != want {
 			t.Errorf("%q: registration %v, %v, want %v", yaml, o.Registration, err, want)
 		}
+	}
+}
+
+// Every list of results that the configuration accepts is one that webflow does.
+func TestWebFlowResultLists(t *testing.T) {
+	for _, keys := range []string{
+		"results: [PAIRED]", "results: [" + strings.Repeat("x", 64) + ", é, \"a b\"]", "results: [A, B], interim: [A], expired_result: B",
+		"results: [A, A], interim: []", "interim: []", "interim: [], expired_result: CONTINUE",
+	} {
+		a, err := New(Options{Config: load(t, quiet+"webflow: {"+keys+"}\n")})
+		if err != nil {
+			t.Errorf("%s: %v", keys, err)
+			continue
+		}
+		a.close()
 	}
 }
 
