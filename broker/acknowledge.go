@@ -11,13 +11,15 @@ import (
 // acknowledge handles ACK and NACK. What was settled before, or was given to a
 // subscription that has ended, is ignored: a late ACK is a normal race. What never
 // was a delivery of this session is not, see docs/decisions/unknown-acks.md.
-func (s *session) acknowledge(f *frames.Frame, bt *batch) *Error {
+//
+// With confirm the caller waits until a queue is certain of it.
+func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*completion, *Error) {
 	var settled []unacknowledged
 	switch s.version {
 	case frames.V12:
 		id, ok := f.Lookup(frames.HeaderID)
 		if !ok {
-			return failure(ReasonProtocolError, "%s without an id header", f.Command)
+			return nil, failure(ReasonProtocolError, "%s without an id header", f.Command)
 		}
 		ordinal, n, ours := parseAckID(id)
 		given := false
@@ -35,24 +37,67 @@ func (s *session) acknowledge(f *frames.Frame, bt *batch) *Error {
 		if settled == nil && !given && !strings.HasPrefix(id, s.b.idPrefix) {
 			s.unknownAck(f, id)
 			if ours && ordinal < likeMessageID {
-				return failure(ReasonProtocolError, "%s of %s, which this session was never given", f.Command, strconv.QuoteToASCII(id))
+				return nil, failure(ReasonProtocolError, "%s of %s, which this session was never given", f.Command, strconv.QuoteToASCII(id))
 			}
 		}
 	default:
 		id, ok := f.Lookup(frames.HeaderMessageID)
 		if !ok {
-			return failure(ReasonProtocolError, "%s without a message-id header", f.Command)
+			return nil, failure(ReasonProtocolError, "%s without a message-id header", f.Command)
 		}
 		if _, named := f.Lookup(frames.HeaderSubscription); !named && s.version == frames.V11 {
-			return failure(ReasonProtocolError, "%s without a subscription header", f.Command)
+			return nil, failure(ReasonProtocolError, "%s without a subscription header", f.Command)
 		}
 		settled = s.settleMessageID(id, f)
 		if settled == nil && !strings.HasPrefix(id, s.b.idPrefix) {
 			s.unknownAck(f, id)
 		}
 	}
-	s.finishSettled(settled, f.Command == frames.CommandAck, bt)
-	return nil
+	return s.finishSettled(settled, settlement{ack: f.Command == frames.CommandAck, confirm: confirm}, bt), nil
+}
+
+// ackFault says what acknowledge will refuse an ACK or NACK for, without doing
+// anything: a COMMIT is carried out as a whole or not at all.
+func (s *session) ackFault(f *frames.Frame) *Error {
+	if s.version != frames.V12 {
+		if _, ok := f.Lookup(frames.HeaderMessageID); !ok {
+			return failure(ReasonProtocolError, "%s without a message-id header", f.Command)
+		}
+		if _, named := f.Lookup(frames.HeaderSubscription); !named && s.version == frames.V11 {
+			return failure(ReasonProtocolError, "%s without a subscription header", f.Command)
+		}
+		return nil
+	}
+	id, ok := f.Lookup(frames.HeaderID)
+	if !ok {
+		return failure(ReasonProtocolError, "%s without an id header", f.Command)
+	}
+	ordinal, n, ours := parseAckID(id)
+	if !ours || ordinal >= likeMessageID || strings.HasPrefix(id, s.b.idPrefix) || s.wasGiven(ordinal, n, id) {
+		return nil
+	}
+	s.unknownAck(f, id)
+	return failure(ReasonProtocolError, "%s of %s, which this session was never given", f.Command, strconv.QuoteToASCII(id))
+}
+
+// wasGiven reports whether an id names a delivery of this session, by the value
+// of its `ack` header or as a message-id.
+func (s *session) wasGiven(ordinal uint32, n uint64, id string) bool {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	ended := ordinal <= s.ordinal
+	for _, sub := range s.subs {
+		if sub.ordinal == ordinal {
+			ended = false
+			if n <= sub.acks {
+				return true
+			}
+		}
+		if slices.ContainsFunc(sub.pending, func(u unacknowledged) bool { return u.id == id }) {
+			return true
+		}
+	}
+	return ended
 }
 
 // likeMessageID is the smallest ordinal with as many digits as the prefix of a
@@ -131,23 +176,25 @@ func (s *session) settle(sub *subscription, match func(*unacknowledged) bool) []
 
 // finishSettled tells queues and publishers. What a cumulative answer covers in
 // a queue is settled there in one go.
-func (s *session) finishSettled(settled []unacknowledged, ack bool, bt *batch) {
+func (s *session) finishSettled(settled []unacknowledged, how settlement, bt *batch) (later *completion) {
 	if len(settled) == 0 {
-		return
+		return nil
 	}
 	s.unacked.Add(-int32(len(settled)))
 	last := settled[len(settled)-1].work
 	switch {
 	case last == nil:
 		outcome := Acknowledged
-		if !ack {
+		if !how.ack {
 			outcome = Refused
 		}
 		for _, u := range settled {
 			s.settled(u.msg, outcome, bt)
 		}
 	default:
-		last.Settle(bt, settlement{ack: ack, through: len(settled) > 1})
+		how.through = len(settled) > 1
+		later = last.Settle(bt, how)
 	}
 	s.resumeStarved(bt)
+	return later
 }

@@ -23,27 +23,26 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 	}
 	switch f.Command {
 	case frames.CommandSend, frames.CommandAck, frames.CommandNack:
-		if id, ok := f.Lookup(frames.HeaderTransaction); ok {
-			return s.inTransaction(id, f, bt)
+		if _, ok := f.Lookup(frames.HeaderTransaction); ok {
+			return s.inTransaction(f, bt)
 		}
 	}
+	var later *completion
+	var fail *Error
 	switch f.Command {
 	case frames.CommandSend:
-		if fail := s.send(f, bt); fail != nil {
-			return fail
-		}
+		later, fail = s.send(f, bt)
 	case frames.CommandSubscribe:
 		return s.subscribe(f, bt) // its receipt goes out before its first message
 	case frames.CommandUnsubscribe:
 		return s.unsubscribe(f, bt) // its receipt goes out after its last
 	case frames.CommandAck, frames.CommandNack:
-		if fail := s.acknowledge(f, bt); fail != nil {
-			return fail
-		}
-	case frames.CommandBegin, frames.CommandCommit, frames.CommandAbort:
-		if fail := s.transact(f, bt); fail != nil {
-			return fail
-		}
+		_, confirm := f.Lookup(frames.HeaderReceipt)
+		later, fail = s.acknowledge(f, confirm, bt)
+	case frames.CommandBegin, frames.CommandAbort:
+		fail = s.transact(f)
+	case frames.CommandCommit:
+		return s.commit(f, bt) // its receipt may have to wait in its place
 	case frames.CommandDisconnect:
 		if f.Get("logout") == "true" {
 			if fail := s.logOut(); fail != nil {
@@ -57,8 +56,10 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 	default:
 		return failure(ReasonProtocolError, "%s is not a client command", f.Command)
 	}
-	s.receipt(f, bt)
-	return nil
+	if fail == nil {
+		s.receiptLater(f, later, bt)
+	}
+	return fail
 }
 
 // parse reads the destination header of a SEND or SUBSCRIBE.
@@ -120,28 +121,40 @@ func (s *session) mayBeSent(f *frames.Frame, bt *batch) (topics.Destination, *Er
 	return d, fail
 }
 
-// send handles SEND.
-func (s *session) send(f *frames.Frame, bt *batch) *Error {
+// send handles SEND. A message may be stored later.
+func (s *session) send(f *frames.Frame, bt *batch) (later *completion, fail *Error) {
 	d, fail := s.sendable(f, bt)
 	if fail != nil {
-		return fail
+		return nil, fail
 	}
-	b := s.b
-	switch d.Kind {
-	case topics.App:
-		return s.handle(d.Path, d, f, bt)
-	case topics.UserPrivate:
-		// Behind /topic or /queue stands what the handler was registered for.
-		return s.handle(s.b.o.names.Handler(d.Path), d, f, bt)
+	if handled(d) {
+		return nil, s.handleSend(d, f, bt)
 	}
+	_, later, err := s.b.accept(d, s.publication(d, f, bt), s, bt)
+	if err != nil {
+		return nil, refusedByQueue(err)
+	}
+	return later, nil
+}
+
+// handled reports whether a SEND to d is for a handler.
+func handled(d topics.Destination) bool { return d.Kind == topics.App || d.Kind == topics.UserPrivate }
+
+func (s *session) handleSend(d topics.Destination, f *frames.Frame, bt *batch) *Error {
+	path := d.Path
+	if d.Kind == topics.UserPrivate { // behind /topic or /queue stands what the handler was registered for
+		path = s.b.o.names.Handler(path)
+	}
+	return s.handle(path, d, f, bt)
+}
+
+// publication makes one of a SEND, valid until the next.
+func (s *session) publication(d topics.Destination, f *frames.Frame, bt *batch) *publication {
 	p := &bt.pub
 	p.reset()
-	p.prefix, p.seq = b.idPrefix, b.nextID()
+	p.prefix, p.seq = s.b.idPrefix, s.b.nextID()
 	p.destination, p.headers, p.body = d.Name, f.Headers, f.Body
-	if _, _, err := b.accept(d, p, s, bt); err != nil {
-		return refusedByQueue(err)
-	}
-	return nil
+	return p
 }
 
 // subscribe handles SUBSCRIBE. From the moment the subscription is in the index
@@ -179,8 +192,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	s.footprint += sub.footprint()
 	s.subscribed.Add(1)
 	s.b.stats.subscriptions.Add(1)
-	s.out.open(sub, s.receiptFrame(f), bt)
-	if sub.consumer != nil {
+	if opened := s.out.open(sub, s.receiptFrame(f), bt); opened && sub.consumer != nil {
 		sub.consumer.Start(bt)
 	}
 	if d.Kind != topics.Topic && d.Path == sessionNotices { // what it missed is said again

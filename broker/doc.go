@@ -33,9 +33,10 @@
 //	credentialIndex, quotas  alone
 //	slowPatterns             alone
 //	topics: users, index     inside package topics
+//	completion.mu            alone, and not while it calls what follows
 //	workqueue: one queue     Offer runs under it
 //	judge.mu, Subscription.mu
-//	outbox.mu                also guards its subscriptions' gates and unacknowledged
+//	outbox.mu                also guards its receipts, and its subscriptions' gates and unacknowledged
 //	Broker.spawnMu           last, under any of the others: counts a goroutine and no more
 //	session.endMu            alone
 //	selectors.mu             alone

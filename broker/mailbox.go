@@ -12,13 +12,11 @@ import (
 type mailbox struct {
 	mu   sync.Mutex
 	work []func(*batch)
+	bell chan struct{} // rung for new work while the reader waits for something else
 }
 
-// do runs f in the reader of the session, after what is being handled now. A
-// reader that waits for its client is woken; over a [Transport] from outside,
-// which cannot be woken, f runs when the client is heard next. f does not run if
-// the session ends first. Anybody may call do.
-func (s *session) do(f func(bt *batch)) {
+// mailbox returns the mailbox of the session, which is made if need be.
+func (s *session) mailbox() *mailbox {
 	m := s.mail.Load()
 	if m == nil {
 		m = new(mailbox)
@@ -26,8 +24,37 @@ func (s *session) do(f func(bt *batch)) {
 			m = s.mail.Load()
 		}
 	}
+	return m
+}
+
+// listen returns a channel that gets something when there is new work, until
+// ignore is called.
+func (m *mailbox) listen() <-chan struct{} {
+	bell := make(chan struct{}, 1)
+	m.mu.Lock()
+	m.bell = bell
+	m.mu.Unlock()
+	return bell
+}
+
+func (m *mailbox) ignore() {
+	m.mu.Lock()
+	m.bell = nil
+	m.mu.Unlock()
+}
+
+// do runs f in the reader of the session, after what is being handled now. A
+// reader that waits for its client is woken; over a [Transport] from outside,
+// which cannot be woken, f runs when the client is heard next. f does not run if
+// the session ends first. Anybody may call do.
+func (s *session) do(f func(bt *batch)) {
+	m := s.mailbox()
 	m.mu.Lock()
 	m.work = append(m.work, f)
+	select {
+	case m.bell <- struct{}{}:
+	default:
+	}
 	m.mu.Unlock()
 	s.wire.readUntil(time.Unix(1, 0))
 }

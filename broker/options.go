@@ -172,6 +172,8 @@ type Limits struct {
 	Transactions              int // open transactions, default 16
 	TransactionFrames         int // frames in one transaction, default 1,000
 	TransactionBytes          int // memory that all open transactions take, default 1 MiB
+	InFlight                  int // frames that wait for a store, or for the receipts of those before them, until nothing more is read, default 1,000
+	InFlightBytes             int // memory that these take, default 1 MiB
 	Unacknowledged            int // messages delivered and not acknowledged (of queues, and those with Message.Settled), default 1,000
 	Outbox                    int // bytes waiting to be written, those in flight included, default 524,288
 	Unauthenticated           int // sockets before CONNECTED, in all, default 1,024
@@ -265,6 +267,8 @@ func (l *Limits) setDefaults() {
 	set(&l.Transactions, 16, unlimited)
 	set(&l.TransactionFrames, 1000, unlimited)
 	set(&l.TransactionBytes, 1<<20, unlimited)
+	set(&l.InFlight, 1000, unlimited)
+	set(&l.InFlightBytes, 1<<20, unlimited)
 	set(&l.Unacknowledged, 1000, unlimited)
 	set(&l.Outbox, 512<<10, unlimited)
 	set(&l.Unauthenticated, 1024, unlimited)

@@ -29,10 +29,11 @@ type outbox struct {
 	s    *session
 	wire wire
 
-	pending *segments
-	sent    uint32 // frames appended, modulo 2^32, for the log
-	bytes   int    // pending, held behind a gate, and in flight
-	control []byte // a heart-beat, or the answer to the latest ping: one slot, whatever comes
+	pending  *segments
+	receipts *receipts // nil while no answer waits
+	sent     uint32    // frames appended, modulo 2^32, for the log
+	bytes    int       // pending, held behind a gate, and in flight
+	control  []byte    // a heart-beat, or the answer to the latest ping: one slot, whatever comes
 
 	queued  bool // in somebody's batch, who will call flush
 	writing bool // somebody is in flush, or the writer goroutine runs
@@ -137,6 +138,11 @@ func (o *outbox) wake() bool {
 // as any other.
 func (o *outbox) push(seg []byte, bt *batch) {
 	o.mu.Lock()
+	o.pushLocked(seg, bt)
+}
+
+// pushLocked is push for a caller that holds the lock; it releases it.
+func (o *outbox) pushLocked(seg []byte, bt *batch) {
 	if !o.room(len(seg), bt) {
 		o.mu.Unlock()
 		return
@@ -212,27 +218,39 @@ func (o *outbox) enqueue(sub *subscription, seg []byte) (wake bool) {
 	return o.wake()
 }
 
-// open ends the gate of sub: the receipt first, then what arrived meanwhile.
-func (o *outbox) open(sub *subscription, receipt []byte, bt *batch) {
+// open ends the gate of sub: the receipt first, then what arrived meanwhile. It
+// reports false if the receipt has to wait for others, and the gate with it.
+func (o *outbox) open(sub *subscription, receipt []byte, bt *batch) bool {
 	o.mu.Lock()
+	if receipt != nil && o.receipts != nil {
+		o.enlist(&response{receipt: receipt, sub: sub})
+		o.mu.Unlock()
+		return false
+	}
 	if o.closed || receipt != nil && !o.room(len(receipt), bt) {
 		o.mu.Unlock()
-		return
+		return true
 	}
-	sub.gated = false // not before: room may have let go of the lock
 	if receipt != nil {
 		o.append(receipt)
 	}
-	for _, seg := range sub.held {
-		o.bytes -= len(seg)
-		o.append(seg)
-	}
-	sub.held = nil
+	o.openGate(sub) // not before: room may have let go of the lock
 	wake := o.pending != nil && o.wake()
 	o.mu.Unlock()
 	if wake {
 		bt.add(o)
 	}
+	return true
+}
+
+// openGate appends what was held for sub. The caller holds the lock.
+func (o *outbox) openGate(sub *subscription) {
+	sub.gated = false
+	for _, seg := range sub.held {
+		o.bytes -= len(seg)
+		o.append(seg)
+	}
+	sub.held = nil
 }
 
 // discard ends sub and throws away what is held behind its gate. What the client
@@ -305,6 +323,7 @@ func (o *outbox) close(goodbye [][]byte, discard bool, bt *batch) {
 		o.append(seg)
 	}
 	o.closed, o.final = true, true
+	o.forget()
 	wake := o.wake()
 	o.mu.Unlock()
 	if wake {
@@ -324,6 +343,7 @@ func (o *outbox) progressed() (at int64, blocked bool) {
 func (o *outbox) drop() {
 	o.mu.Lock()
 	o.closed, o.final = true, false
+	o.forget()
 	if o.pending != nil {
 		o.pending.release()
 		o.pending = nil

@@ -88,7 +88,7 @@ func refusedByStore(err error) *Error {
 	case errors.Is(err, ErrDestination):
 		return failure(ReasonProtocolError, "%s", strings.TrimPrefix(err.Error(), ErrDestination.Error()+": "))
 	}
-	return failure(ReasonLimit, "limit reached")
+	return &Error{Reason: ReasonInternalError, Message: "what was sent could not be stored"}
 }
 
 // Errors of the broker's methods.

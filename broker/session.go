@@ -43,8 +43,7 @@ type session struct {
 	ordinal   uint32
 	received  uint32 // frames, modulo 2^32, for the log
 	target    *target
-	tx        map[string]*transaction
-	txBytes   int
+	tx        *transactions // nil until the first BEGIN
 	discarded int
 	framed    bool // the current read brought a frame
 	grown     bool // this goroutine has handled one
@@ -57,6 +56,7 @@ type session struct {
 	passcode  bool          // it was let in by login and passcode
 	joined    bool          // CONNECTED: in the user registry
 	announced bool          // observers were told that it has connected
+	deferred  bool          // of the reading goroutine: an answer may be waiting in out.receipts
 	spoke     atomic.Uint32 // broker clock, in spokeUnit rounded up: when STOMP last came from the client
 	opened    int64         // broker clock
 	deadline  int64         // broker clock: CONNECTED before this
@@ -214,6 +214,11 @@ func (s *session) data(p []byte) error {
 	s.b.stats.bytesIn.Add(int64(len(p)))
 	s.dec.Feed(p)
 	for {
+		if s.deferred {
+			if s.hold(s.work()); phase(s.phase.Load()) == phaseEnding {
+				return nil
+			}
+		}
 		f, ok, err := s.dec.Next()
 		if err != nil {
 			s.unreadable(err, p)
@@ -230,7 +235,7 @@ func (s *session) data(p []byte) error {
 			if fail.Reason == ReasonDenied {
 				s.slowDenial(bt)
 			}
-			s.end(fail, f.Get(frames.HeaderReceipt), bt)
+			s.fail(fail, f.Get(frames.HeaderReceipt), bt)
 		}
 		if phase(s.phase.Load()) == phaseEnding {
 			return nil
@@ -257,7 +262,7 @@ func (s *session) guarded(f *frames.Frame, bt *batch) (fail *Error) {
 func (s *session) unreadable(err error, p []byte) {
 	s.logForeign(p)
 	command, receipt := s.dec.Failed()
-	s.end(decodeFailure(err, command), receipt, s.work())
+	s.fail(decodeFailure(err, command), receipt, s.work())
 }
 
 // decodeFailure is what the client is told of a frame that cannot be read.

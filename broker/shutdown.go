@@ -95,7 +95,7 @@ func endSpread(ctx context.Context, all []*session, window time.Duration) error 
 				return ctx.Err()
 			}
 		}
-		s.endNow(&Error{Reason: ReasonDraining, Message: "the broker is going away, reconnect"})
+		s.retire(&Error{Reason: ReasonDraining, Message: "the broker is going away, reconnect"})
 	}
 	return nil
 }

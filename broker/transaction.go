@@ -12,73 +12,82 @@ import (
 // (STOMP 1.2, "BEGIN"). Receipts for them confirm that they were taken into the
 // transaction; the receipt of the COMMIT confirms that they were carried out.
 // What is open when the session ends is dropped. Whether a SEND is allowed is
-// decided when it is taken, and once more at COMMIT; a COMMIT that meets a full
-// queue or a handler that fails ends there, and what it had done stays done.
+// decided when it is taken, and once more at COMMIT.
 type transaction struct {
 	frames []frames.Frame
 	bytes  int
 }
 
-// transact handles BEGIN, COMMIT and ABORT.
-func (s *session) transact(f *frames.Frame, bt *batch) *Error {
+// transactions are the open ones of a session.
+type transactions struct {
+	open  map[string]*transaction
+	bytes int
+}
+
+// transaction returns the one that f names, which must be open.
+func (s *session) transaction(f *frames.Frame) (string, *transaction, *Error) {
+	id, ok := f.Lookup(frames.HeaderTransaction)
+	if !ok {
+		return "", nil, failure(ReasonProtocolError, "%s without a transaction header", f.Command)
+	}
+	if s.tx == nil || s.tx.open[id] == nil {
+		return "", nil, failure(ReasonProtocolError, "no open transaction %s", strconv.QuoteToASCII(id))
+	}
+	return id, s.tx.open[id], nil
+}
+
+// transact handles BEGIN and ABORT.
+func (s *session) transact(f *frames.Frame) *Error {
+	if f.Command == frames.CommandAbort {
+		_, fail := s.takeTransaction(f)
+		return fail
+	}
 	id, ok := f.Lookup(frames.HeaderTransaction)
 	if !ok {
 		return failure(ReasonProtocolError, "%s without a transaction header", f.Command)
 	}
-	tx := s.tx[id]
-	if f.Command == frames.CommandBegin {
-		if tx != nil {
-			return failure(ReasonProtocolError, "transaction %s has begun already", strconv.QuoteToASCII(id))
-		}
-		if len(s.tx) >= s.b.policy.Load().limits.Transactions {
-			return failure(ReasonLimit, "more than %d open transactions (limits.transactions)", s.b.policy.Load().limits.Transactions)
-		}
-		size := transactionOverhead + len(id)
-		if s.txBytes+size > s.b.policy.Load().limits.TransactionBytes {
-			return tooManyTransactionBytes(s.b.policy.Load().limits)
-		}
-		if s.tx == nil {
-			s.tx = make(map[string]*transaction)
-		}
-		s.txBytes += size
-		s.tx[strings.Clone(id)] = &transaction{bytes: size}
-		return nil
+	if s.tx == nil {
+		s.tx = &transactions{open: make(map[string]*transaction)}
 	}
-	if tx == nil {
-		return unknownTransaction(id)
+	if s.tx.open[id] != nil {
+		return failure(ReasonProtocolError, "transaction %s has begun already", strconv.QuoteToASCII(id))
 	}
-	delete(s.tx, id)
-	s.txBytes -= tx.bytes
-	if f.Command == frames.CommandAbort {
-		return nil
+	l := s.b.policy.Load().limits
+	if len(s.tx.open) >= l.Transactions {
+		return failure(ReasonLimit, "more than %d open transactions (limits.transactions)", l.Transactions)
 	}
-	for i := range tx.frames {
-		var fail *Error
-		if fr := &tx.frames[i]; fr.Command == frames.CommandSend {
-			fail = s.send(fr, bt)
-		} else {
-			fail = s.acknowledge(fr, bt)
-		}
-		if fail != nil {
-			return fail
-		}
+	size := transactionOverhead + len(id)
+	if s.tx.bytes+size > l.TransactionBytes {
+		return tooManyTransactionBytes(l)
 	}
+	s.tx.bytes += size
+	s.tx.open[strings.Clone(id)] = &transaction{bytes: size}
 	return nil
+}
+
+// takeTransaction ends the transaction that f names.
+func (s *session) takeTransaction(f *frames.Frame) (*transaction, *Error) {
+	id, tx, fail := s.transaction(f)
+	if fail != nil {
+		return nil, fail
+	}
+	delete(s.tx.open, id)
+	s.tx.bytes -= tx.bytes
+	if len(s.tx.open) == 0 {
+		s.tx = nil
+	}
+	return tx, nil
 }
 
 func tooManyTransactionBytes(l Limits) *Error {
 	return failure(ReasonLimit, "more than %d bytes in open transactions (limits.transaction_bytes)", l.TransactionBytes)
 }
 
-func unknownTransaction(id string) *Error {
-	return failure(ReasonProtocolError, "no open transaction %s", strconv.QuoteToASCII(id))
-}
-
 // inTransaction keeps a frame until COMMIT.
-func (s *session) inTransaction(id string, f *frames.Frame, bt *batch) *Error {
-	tx := s.tx[id]
-	if tx == nil {
-		return unknownTransaction(id)
+func (s *session) inTransaction(f *frames.Frame, bt *batch) *Error {
+	_, tx, fail := s.transaction(f)
+	if fail != nil {
+		return fail
 	}
 	l := s.b.policy.Load().limits
 	if len(tx.frames) >= l.TransactionFrames {
@@ -93,11 +102,11 @@ func (s *session) inTransaction(id string, f *frames.Frame, bt *batch) *Error {
 		kind = d.Kind
 	}
 	kept, size := keepFrame(f, kind)
-	if s.txBytes+size > l.TransactionBytes {
+	if s.tx.bytes+size > l.TransactionBytes {
 		return tooManyTransactionBytes(l)
 	}
 	tx.bytes += size
-	s.txBytes += size
+	s.tx.bytes += size
 	tx.frames = append(tx.frames, kept)
 	s.receipt(f, bt)
 	return nil

@@ -131,6 +131,9 @@ func (c *Client) Receive() (*frames.Frame, error) {
 	}
 }
 
+// Pending returns how many writes of the broker were not received yet.
+func (c *Client) Pending() int { return len(c.t.out) + min(c.dec.Buffered(), 1) }
+
 // Expect returns the next frame and fails the test if it is another command.
 func (c *Client) Expect(t testing.TB, command string) *frames.Frame {
 	t.Helper()

@@ -91,6 +91,8 @@ func brokerOptions(c *config.Config) broker.Options {
 			SubscriptionBytes:         l.SubscriptionBytes,
 			SlowPatterns:              l.SlowPatterns,
 			SlowPatternsPerUser:       l.SlowPatternsPerUser,
+			InFlight:                  l.InFlight,
+			InFlightBytes:             l.InFlightBytes,
 			Unacknowledged:            l.Unacknowledged,
 			Outbox:                    l.Outbox,
 			Unauthenticated:           l.Unauthenticated,

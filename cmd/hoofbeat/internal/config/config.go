@@ -100,6 +100,8 @@ type Limits struct {
 	SubscriptionBytes         int
 	SlowPatterns              int
 	SlowPatternsPerUser       int
+	InFlight                  int
+	InFlightBytes             int
 	Unacknowledged            int
 	Outbox                    int
 	ConnectDeadline           time.Duration

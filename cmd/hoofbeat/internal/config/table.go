@@ -71,6 +71,9 @@ func bind(c *Config) []Key {
 	t.count("limits.transactions", &c.Limits.Transactions, 16, 10_000, "Open transactions of one session.")
 	t.count("limits.transaction_frames", &c.Limits.TransactionFrames, 1000, 1_000_000, "Frames in one transaction.")
 	t.size("limits.transaction_bytes", &c.Limits.TransactionBytes, mib, kib, gib, "All open transactions of one session together.")
+	t.count("limits.in_flight", &c.Limits.InFlight, 1000, 1_000_000,
+		"Frames of one session that wait for a store, or for the receipts of those before them. Then nothing more is read from it until half are done. Queues in memory never wait.")
+	t.size("limits.in_flight_bytes", &c.Limits.InFlightBytes, mib, kib, gib, "Memory that they take.")
 	t.count("limits.unacknowledged", &c.Limits.Unacknowledged, 1000, 1_000_000, "Messages delivered to one session and not yet acknowledged.")
 	t.size("limits.outbox", &c.Limits.Outbox, 512*kib, 4*kib, gib,
 		"Bytes waiting to be written to one session. A client that reads too slowly for it is disconnected.")
