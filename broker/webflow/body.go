@@ -7,7 +7,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// message makes a JSON message to a user destination.
+// message builds a JSON message to a user destination.
 func message(destination string, body []byte) *broker.Message {
 	return &broker.Message{
 		Destination: destination,
@@ -16,8 +16,8 @@ func message(destination string, body []byte) *broker.Message {
 	}
 }
 
-// success is the reply to a registration. The bodies are written by hand, because
-// their fields have an order.
+// success is the body of the reply to a successful registration. This file
+// writes JSON by hand because the order of the fields is fixed.
 func success(webSocketID string, r Reply) []byte {
 	b := appendID(nil, webSocketID)
 	if r == Full {
@@ -26,8 +26,8 @@ func success(webSocketID string, r Reply) []byte {
 	return append(b, '}')
 }
 
-// refusal is the reply to a registration that failed. webSocketID and reason may
-// be "".
+// refusal is the body of the reply to a failed registration. webSocketID and
+// reason may be "".
 func refusal(webSocketID, reason string) []byte {
 	b := []byte{'{'}
 	if webSocketID != "" {
@@ -41,18 +41,18 @@ func refusal(webSocketID, reason string) []byte {
 	return append(b, '}')
 }
 
-// notification is what the owner is told of a result.
+// notification is the body that carries a result.
 func notification(webSocketID, authResult string) []byte {
 	b := append(appendID(nil, webSocketID), `,"authResult":`...)
 	return append(appendString(b, authResult), '}')
 }
 
-// waiting is a poll's answer while there is no result.
+// waiting is the body of a poll's answer while there is no result.
 func waiting(webSocketID string) []byte {
 	return append(appendID(nil, webSocketID), `,"authResult":null}`...)
 }
 
-// polling is the answer to who exchanges a ticket for a poll token.
+// polling is the body of the answer to a ticket exchange.
 func polling(webSocketID, pollToken string) []byte {
 	b := append(appendID(nil, webSocketID), `,"pollToken":`...)
 	return append(appendString(b, pollToken), '}')
@@ -62,7 +62,7 @@ func appendID(b []byte, webSocketID string) []byte {
 	return appendString(append(b, `{"webSocketId":`...), webSocketID)
 }
 
-// appendString writes s in quotes. Most are plain and are copied.
+// appendString appends s in quotes. It copies plain strings, which most are.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
@@ -78,6 +78,6 @@ func appendQuoted(b []byte, s string) []byte {
 	buf := bytes.NewBuffer(b)
 	e := json.NewEncoder(buf)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string can always be encoded, and a Buffer written
+	_ = e.Encode(s) // encoding a string into a Buffer cannot fail
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }

@@ -5,12 +5,13 @@ import (
 	"sync"
 )
 
-// maxCallbacks is how many callbacks may wait for their turn before those who
-// cause them wait too.
+// maxCallbacks is how many callbacks may queue before the goroutines that cause
+// them must wait.
 const maxCallbacks = 1024
 
-// callbacks wait to be called, one after another and in the order of what they
-// tell, by a goroutine that lives while there are any. It is guarded by Flow.mu.
+// callbacks is a queue of pending callbacks. One goroutine calls them one at a
+// time, in the order of their events; it exits when the queue is empty. Flow.mu
+// guards everything.
 type callbacks struct {
 	queue   []callback
 	active  bool
@@ -23,7 +24,7 @@ type callback struct {
 	event Event
 }
 
-// post has a callback called. The caller has the lock.
+// post queues a callback. The caller has the lock.
 func (f *Flow) post(call func(Event), e Event) {
 	c := &f.callbacks
 	if call == nil || f.closed {
@@ -36,8 +37,9 @@ func (f *Flow) post(call func(Event), e Event) {
 	}
 }
 
-// waitForCallbacks slows down who causes more callbacks than the program takes.
-// The caller has the lock, and nothing half done: it is let go meanwhile.
+// waitForCallbacks blocks while the queue is too long, so that events do not
+// outrun the program. The caller has the lock and must have left the state
+// consistent, because Wait releases the lock.
 func (f *Flow) waitForCallbacks() {
 	for len(f.callbacks.queue) > maxCallbacks && !f.closed {
 		f.callbacks.room.Wait()
@@ -61,7 +63,8 @@ func (f *Flow) callBack() {
 	c.active = false
 }
 
-// call runs one callback. A panic is logged: what it was told has happened anyway.
+// call runs one callback. It logs a panic and goes on: the event has happened
+// anyway.
 func (f *Flow) call(c *callback) {
 	defer func() {
 		if v := recover(); v != nil {

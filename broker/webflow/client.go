@@ -13,29 +13,30 @@ const (
 	authorizationDestination = "/topic/authorization"
 )
 
-// Close codes (RFC 6455 section 7.4.1) of a DISCONNECT, and of a connection that
-// ended without a close frame.
+// Close codes (RFC 6455 section 7.4.1) for a DISCONNECT and for a connection
+// that ended without a close frame.
 const (
 	codeNormal = 1000
 	codeLost   = 1006
 )
 
-// A client is a session that has registered operations, or has replies to come.
-// Everything is guarded by Flow.mu.
+// A client is a session that has registered operations or has held replies.
+// Flow.mu guards everything.
 type client struct {
 	session    string
-	principal  *auth.Principal // as of its latest registration
+	principal  *auth.Principal // as of the latest registration
 	operations []*operation
-	held       []*broker.Message // replies that it has not subscribed to yet
-	flushing   bool              // somebody is sending what is held
-	again      bool              // and shall look once more when he has
+	held       []*broker.Message // replies to send once the session has subscribed
+	flushing   bool              // a goroutine is sending the held replies
+	again      bool              // that goroutine must check once more when it is done
 
-	gone   bool // it has ended, and this is how
+	gone   bool // the session ended, with reason and code
 	reason broker.Reason
 	code   uint16
 }
 
-// client returns what is known of a session. The caller has the lock.
+// client returns the state of the session that sent r, creating it if needed.
+// The caller has the lock.
 func (f *Flow) client(r *broker.Request) *client {
 	c := f.clients[r.Session]
 	if c == nil {
@@ -46,15 +47,14 @@ func (f *Flow) client(r *broker.Request) *client {
 	return c
 }
 
-// forget lets go of a client that nothing is known of any more. The caller has
-// the lock.
+// forget drops a client that has no state left. The caller has the lock.
 func (f *Flow) forget(c *client) {
 	if len(c.operations) == 0 && len(c.held) == 0 && !c.flushing && f.clients[c.session] == c {
 		delete(f.clients, c.session)
 	}
 }
 
-// release takes op from the session that has it. The caller has the lock.
+// release detaches op from its session. The caller has the lock.
 func (f *Flow) release(op *operation) {
 	c := op.at
 	c.operations = slices.DeleteFunc(c.operations, func(o *operation) bool { return o == op })
@@ -64,17 +64,17 @@ func (f *Flow) release(op *operation) {
 	f.forget(c)
 }
 
-// supersede takes op from the session that has it and prepares to say so; the
-// caller has the lock, and flushes that session when it has not.
+// supersede detaches op from its session and queues the "superseded" notice.
+// The caller has the lock, and must flush the session after releasing it.
 func (f *Flow) supersede(op *operation) {
 	op.at.hold(message(registrationDestination, refusal(op.webSocketID, "superseded")), f.o.MaxPerSession)
 	f.release(op)
 	op.result.outstanding = 0
-	op.registration++ // what the other still acknowledges does not count
+	op.registration++ // ignore acknowledgements from the superseded session
 }
 
-// hold adds a reply. Of too many the oldest is lost: the client has asked for all
-// of them without listening.
+// hold queues a reply. When the queue is full it drops the oldest: the client
+// sent that many registrations without subscribing.
 func (c *client) hold(m *broker.Message, most int) {
 	if len(c.held) >= most {
 		c.held = slices.Delete(c.held, 0, 1)
@@ -82,8 +82,8 @@ func (c *client) hold(m *broker.Message, most int) {
 	c.held = append(c.held, m)
 }
 
-// flush sends the replies that are held for c, as far as it has subscribed. r is
-// the request that is being handled, nil outside of one.
+// flush sends the held replies of c for which it has subscribed. r is the
+// request being handled, nil outside of one.
 func (f *Flow) flush(c *client, r *broker.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,9 +112,10 @@ func (f *Flow) flush(c *client, r *broker.Request) {
 	f.forget(c)
 }
 
-// subscribed is told of every SUBSCRIBE. A destination may carry the user's name,
-// /user/alice/topic/authorization; the look at its end takes in others, to which
-// nothing is then sent.
+// subscribed runs on every SUBSCRIBE. It compares only the end of the
+// destination, because that may include the user's name
+// (/user/alice/topic/authorization). An unrelated destination that also matches
+// is harmless: nothing is sent to it.
 func (f *Flow) subscribed(s broker.SessionInfo, destination, _ string) {
 	replies := strings.HasSuffix(destination, registrationDestination)
 	if !replies && !strings.HasSuffix(destination, authorizationDestination) {
@@ -137,7 +138,7 @@ func (f *Flow) subscribed(s broker.SessionInfo, destination, _ string) {
 	}
 }
 
-// disconnected is told of every session's end.
+// disconnected runs at the end of every session.
 func (f *Flow) disconnected(s broker.SessionInfo, why *broker.Error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -164,7 +165,8 @@ func (f *Flow) disconnected(s broker.SessionInfo, why *broker.Error) {
 	f.waitForCallbacks()
 }
 
-// lose says that the session that waited for op has ended. The caller has the lock.
+// lose handles the end of the session that waited for op. The caller has the
+// lock.
 func (f *Flow) lose(op *operation, c *client) {
 	f.post(f.o.Lost, f.event(op, c))
 	switch {
@@ -177,8 +179,9 @@ func (f *Flow) lose(op *operation, c *client) {
 	}
 }
 
-// abandon says that the owner has not come back. What nobody announced is
-// forgotten with the only one who asked for it. The caller has the lock.
+// abandon handles an owner that did not return in time. It removes an
+// unannounced operation, since nobody else asked for it. The caller has the
+// lock.
 func (f *Flow) abandon(op *operation) {
 	op.grace = 0
 	f.post(f.o.Abandoned, f.event(op, op.at))

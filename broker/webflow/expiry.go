@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// maxBurst is how many operations end under one hold of the lock.
+// maxBurst is the maximum number of operations to handle while holding the lock
+// once.
 const maxBurst = 256
 
-// schedule is a heap of all operations, the next to be looked at first.
+// schedule is a heap of all operations, the next due first.
 type schedule []*operation
 
 func (s schedule) Len() int           { return len(s) }
@@ -41,7 +42,7 @@ func (op *operation) setDue() {
 	}
 }
 
-// enter, reschedule and leave keep the schedule. The caller has the lock.
+// enter, reschedule and leave maintain the schedule. The caller has the lock.
 func (f *Flow) enter(op *operation) {
 	op.setDue()
 	heap.Push(&f.schedule, op)
@@ -58,8 +59,8 @@ func (f *Flow) reschedule(op *operation) {
 
 func (f *Flow) leave(op *operation) { heap.Remove(&f.schedule, int(op.index)) }
 
-// arm sets the one timer to the next operation. If that has moved to later, the
-// timer is left alone and fires for nothing.
+// arm sets the timer for the next operation due. If that operation has moved to
+// a later time, arm leaves the timer as it is; one tick then finds nothing due.
 func (f *Flow) arm() {
 	if len(f.schedule) == 0 || f.closed {
 		return
@@ -77,7 +78,7 @@ func (f *Flow) arm() {
 	f.timer.Reset(d)
 }
 
-// tick ends what is due.
+// tick abandons and expires the operations that are due.
 func (f *Flow) tick() {
 	f.mu.Lock()
 	f.armed = 0
@@ -100,8 +101,8 @@ func (f *Flow) tick() {
 	}
 }
 
-// expire ends an operation, and reports whether that gave it a result. The caller
-// has the lock.
+// expire ends an operation, and reports whether it set a result to deliver. The
+// caller has the lock.
 func (f *Flow) expire(op *operation) bool {
 	if !op.result.terminal {
 		f.post(f.o.Expired, f.event(op, op.at))

@@ -14,66 +14,67 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// Errors of a Flow's methods. Which operation they are about the caller knows:
-// no text holds an id.
+// Errors of a Flow's methods. The caller knows which operation it asked about,
+// so no error text contains an id.
 var (
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("webflow: closed")
-	// ErrOperation says that an Operation is malformed; the text says how.
+	// ErrOperation is returned for a malformed Operation; the text says how.
 	ErrOperation = errors.New("webflow: operation")
-	// ErrExists says that there is another operation with this ID or this
-	// WebSocketID, or the same one with another owner.
+	// ErrExists is returned if another operation has this ID or this
+	// WebSocketID, or if the same operation has another owner.
 	ErrExists = errors.New("webflow: the operation exists already and differs")
-	// ErrUnknown says that there is no such operation, or that it has expired,
-	// or that it is not the caller's.
+	// ErrUnknown is returned if the operation does not exist, has expired, or
+	// is not the caller's.
 	ErrUnknown = errors.New("webflow: no such operation")
-	// ErrFull says that there are Options.MaxOperations.
+	// ErrFull is returned if there are Options.MaxOperations already.
 	ErrFull = errors.New("webflow: too many operations")
-	// ErrResult says that a result is not one of Options.AuthResults.
+	// ErrResult is returned for a result that is not in Options.AuthResults.
 	ErrResult = errors.New("webflow: not one of the configured results")
-	// ErrDecided says that the operation has another terminal result already.
+	// ErrDecided is returned if the operation already has a different terminal
+	// result.
 	ErrDecided = errors.New("webflow: the operation has its result already")
-	// ErrTooOften says that an operation had Options.MaxInterim interim results,
-	// or is polled again before Options.PollInterval is over.
+	// ErrTooOften is returned if an operation has had Options.MaxInterim
+	// interim results, or is polled again before Options.PollInterval is over.
 	ErrTooOften = errors.New("webflow: too often")
 )
 
-// Flow keeps the operations of one broker. Its methods are safe for concurrent
-// use. Operations live in memory.
+// Flow manages the operations of one broker, in memory. Its methods are safe
+// for concurrent use.
 type Flow struct {
 	b         *broker.Broker
 	o         Options
 	derive    func(operationID string) string
 	results   map[string]meaning
-	messages  string // begins the message-ids of this run
+	messages  string // prefix of the message-ids of this run
 	start     time.Time
 	unobserve func()
 
-	mu            sync.Mutex // never held while the broker or the program is called
+	mu            sync.Mutex // never held during calls to the broker or the program
 	closed        bool
 	byWebSocketID map[string]*operation
-	byID          map[string]*operation // those whose webSocketId is not derived from their id
-	clients       map[string]*client    // by session
+	byID          map[string]*operation // operations whose webSocketId is not derived from their id
+	clients       map[string]*client    // by session id
 	shares        map[shareKey]*share
 	schedule      schedule
 	timer         *time.Timer
-	armed         int64 // when the timer fires, 0 if it does not
+	armed         int64 // when the timer fires, 0 = not armed
 	numbers       uint64
 	registered    int // operations that a connected session waits for
 	callbacks     callbacks
-	handedOut     sync.Cond // whoever handed out a result is done, or its page is gone
+	handedOut     sync.Cond // signalled when a result was handed out or its session is gone
 }
 
-// meaning is what the configuration says of a result.
+// meaning is a configured result and whether it is terminal.
 type meaning struct {
 	text     string
 	terminal bool
 }
 
-// New adds registration and authorization to b: the handler for
-// /app/registration, which also gets what is sent to /user/topic/registration,
-// and an observer of its sessions. End it with [Flow.Close]. The error names the
-// field of Options that is wrong, or says that b has such a handler already.
+// New adds the Web Flow destinations to b: a handler for /app/registration,
+// which also gets each SEND to /user/topic/registration, and an observer of the
+// sessions. Stop it with [Flow.Close]. The error names the invalid field of
+// Options, or says that b already has such a handler.
 func New(b *broker.Broker, o Options) (*Flow, error) {
 	if b == nil {
 		return nil, errors.New("webflow: New needs a Broker")
@@ -96,7 +97,7 @@ func New(b *broker.Broker, o Options) (*Flow, error) {
 		clients:       make(map[string]*client),
 		shares:        make(map[shareKey]*share),
 	}
-	f.o.HMACKey = nil // it is in derive
+	f.o.HMACKey = nil // only the derive function holds the key
 	for _, r := range o.AuthResults {
 		f.results[r] = meaning{r, true}
 	}
@@ -115,9 +116,9 @@ func New(b *broker.Broker, o Options) (*Flow, error) {
 	return f, nil
 }
 
-// Close ends the Flow: registrations are refused, operations forgotten, and no
-// callback runs any more when it returns; those that were due have run. Call it
-// before the Close of the broker, or every session is reported as lost, and not
+// Close stops the Flow: it refuses registrations and forgets all operations.
+// When it returns, all callbacks that were due have run and no more will. Call
+// it before Broker.Close, or every session is reported as lost. Do not call it
 // from a callback. It always returns nil.
 func (f *Flow) Close() error {
 	f.unobserve()
@@ -138,13 +139,14 @@ func (f *Flow) Close() error {
 	return nil
 }
 
-// now is the time since New in nanoseconds, never 0.
+// now returns the nanoseconds since New, never 0.
 func (f *Flow) now() int64 { return int64(time.Since(f.start)) + 1 }
 
-// Open announces an operation and returns its webSocketId. To open it again with
-// the same owner is no error: its end is put off to the new TTL, if that is later,
-// and nothing else changes. An operation that the mode [Open] has taken up unannounced
-// gets the owner it should have, and a session that is not his loses it.
+// Open announces an operation and returns its webSocketId. Opening it again
+// with the same owner is not an error: the operation then ends at the later of
+// its old and new TTL, and nothing else changes. If the mode [Open] already
+// created the operation unannounced, it gets the announced owner, and a session
+// owned by someone else is detached.
 //
 // The error is ErrOperation, ErrExists, ErrFull, ErrClosed or that of ctx.
 func (f *Flow) Open(ctx context.Context, o Operation) (webSocketID string, err error) {
@@ -174,8 +176,8 @@ func (f *Flow) Open(ctx context.Context, o Operation) (webSocketID string, err e
 	return o.WebSocketID, err
 }
 
-// complete checks o and fills in what it leaves out. It returns the webSocketId
-// derived from its ID, which may be another than o's.
+// complete validates o and fills in its defaults. It returns the webSocketId
+// derived from o.ID, which may differ from o.WebSocketID.
 func (f *Flow) complete(o *Operation) (derived string, err error) {
 	if !validText(o.ID, auth.MaxOperationBytes) {
 		return "", fmt.Errorf("%w: its ID is not 1 to %d bytes of printable text", ErrOperation, auth.MaxOperationBytes)
@@ -188,7 +190,7 @@ func (f *Flow) complete(o *Operation) (derived string, err error) {
 		return "", fmt.Errorf("%w: its WebSocketID is not 1 to %d bytes of printable text", ErrOperation, f.o.MaxIDBytes)
 	}
 	if o.Owner.Anyone && o.Owner.User != "" {
-		return "", fmt.Errorf("%w: its Owner is a user and anyone", ErrOperation)
+		return "", fmt.Errorf("%w: its Owner sets both User and Anyone", ErrOperation)
 	}
 	if o.TTL == 0 {
 		o.TTL = f.o.TTL
@@ -199,7 +201,8 @@ func (f *Flow) complete(o *Operation) (derived string, err error) {
 	return derived, nil
 }
 
-// open returns the operation that o announces, new or known. The caller has the lock.
+// open finds or creates the operation that o announces. The caller has the
+// lock.
 func (f *Flow) open(o *Operation, derived string) (*operation, error) {
 	if known := f.find(o.ID, derived); known != nil && known.webSocketID != o.WebSocketID {
 		return nil, ErrExists
@@ -215,7 +218,7 @@ func (f *Flow) open(o *Operation, derived string) (*operation, error) {
 	return op, nil
 }
 
-// add makes an operation known. The caller has the lock.
+// add indexes and schedules a new operation. The caller has the lock.
 func (f *Flow) add(op *operation, derived string) error {
 	if len(f.byWebSocketID) >= f.o.MaxOperations {
 		return ErrFull
@@ -226,15 +229,16 @@ func (f *Flow) add(op *operation, derived string) error {
 	return nil
 }
 
-// name makes op known by its id, if that is not to be seen from its webSocketId.
+// name indexes op by its id, unless its webSocketId is derived from the id.
 func (f *Flow) name(op *operation, derived string) {
 	if op.id != "" && op.webSocketID != derived {
 		f.byID[op.id] = op
 	}
 }
 
-// adopt gives an operation that was taken up unannounced what o says of it. The
-// session that is not the owner's is returned: it was told so. The caller has the lock.
+// adopt turns an unannounced operation into the one that o announces. If the
+// registered session is not the new owner's, adopt detaches and returns it; the
+// caller must flush the notice. The caller has the lock.
 func (f *Flow) adopt(op *operation, o *Operation, derived string) (evicted *client) {
 	if !op.unannounced {
 		return nil
@@ -246,8 +250,8 @@ func (f *Flow) adopt(op *operation, o *Operation, derived string) (evicted *clie
 	if op.registered() && f.mayRegister(op, c.principal, c.session, "") {
 		return nil
 	}
-	// Whoever had it cannot poll it any more, and the owner still gets what the
-	// other has acknowledged.
+	// The previous owner must not poll any more, and the new owner still gets a
+	// result that the previous one acknowledged.
 	_, _ = rand.Read(op.token[:]) // never fails
 	op.result.acked = false
 	if !op.registered() {
@@ -257,9 +261,9 @@ func (f *Flow) adopt(op *operation, o *Operation, derived string) (evicted *clie
 	return c
 }
 
-// find returns the operation with that id, from which derived is derived: not
-// under the lock, which that takes longer than everything else. The caller has
-// the lock.
+// find returns the operation with this id, or nil. Callers compute derived
+// before they take the lock, because hashing takes longer than all else. The
+// caller has the lock.
 func (f *Flow) find(id, derived string) *operation {
 	if op := f.byID[id]; op != nil {
 		return op
@@ -284,17 +288,18 @@ func (f *Flow) remove(op *operation) {
 	}
 }
 
-// Results returns the results that may be reported, Options.AuthResults.
+// Results returns a copy of Options.AuthResults, the results that may be
+// reported.
 func (f *Flow) Results() []string { return slices.Clone(f.o.AuthResults) }
 
-// Stats are numbers of this moment.
+// Stats is a snapshot of a Flow's counts.
 type Stats struct {
-	Operations int // known, registered or not
-	Registered int // of them, those that a connected session waits for
-	Sessions   int // with a registered operation or a reply that is held
+	Operations int // all operations, registered or not
+	Registered int // operations that a connected session waits for
+	Sessions   int // sessions with a registered operation or a held reply
 }
 
-// Stats returns how much the Flow holds.
+// Stats returns the current counts.
 func (f *Flow) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()

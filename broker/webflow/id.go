@@ -7,21 +7,21 @@ import (
 	"encoding/hex"
 )
 
-// WebSocketID returns the webSocketId that Web Flow derives from an operation's
-// id: its SHA-512 in lower-case hex. Whoever sees the one can compute the other;
-// see [Options.HMACKey].
+// WebSocketID returns the webSocketId that Web Flow derives from an operation
+// id: its SHA-512 in lower-case hex. Anyone who knows the operation id can
+// compute it; see [Options.HMACKey].
 func WebSocketID(operationID string) string {
 	sum := sha512.Sum512([]byte(operationID))
 	return hex.EncodeToString(sum[:])
 }
 
-// WebSocketID returns the webSocketId that [Flow.Open] derives for an operation:
-// that of the function of this name, or the HMAC-SHA-256 in lower-case hex if
-// [Options.HMACKey] is set.
+// WebSocketID returns the webSocketId that [Flow.Open] derives for an
+// operation: the result of the function [WebSocketID], or the HMAC-SHA-256 in
+// lower-case hex if [Options.HMACKey] is set.
 func (f *Flow) WebSocketID(operationID string) string { return f.derive(operationID) }
 
-// derivation returns the function that derives webSocketIds. The key is in the
-// closure, where printing a Flow does not show it.
+// derivation returns the function that derives webSocketIds. The closure holds
+// the key so that printing a Flow does not show it.
 func derivation(key []byte) func(string) string {
 	if key == nil {
 		return WebSocketID

@@ -8,21 +8,21 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// Info is an operation at one moment.
+// Info is a snapshot of an operation.
 type Info struct {
-	ID          string // "" in the mode Open, while only the page has named it
+	ID          string // "" in the mode Open, while only the page has named the operation
 	WebSocketID string
 	Owner       Owner
 	Registered  bool      // a connected session waits for it
-	Session     string    // that session, or the last one that did; "" if none ever did
-	Result      string    // the latest result, "" while there is none
-	Terminal    bool      // no other will follow
-	Delivered   bool      // the result was handed to a session
-	Acked       bool      // and the page has acknowledged it
-	Expires     time.Time // when it is forgotten
+	Session     string    // the session that registered last, connected or not; "" if there was none
+	Result      string    // latest result, "" while there is none
+	Terminal    bool      // Result is final
+	Delivered   bool      // Result was handed to a session
+	Acked       bool      // the page acknowledged Result
+	Expires     time.Time // when the Flow forgets the operation
 }
 
-// Lookup returns the operation with that id, and whether there is one.
+// Lookup returns the operation with this id, and whether it exists.
 func (f *Flow) Lookup(operationID string) (Info, bool) {
 	if !validText(operationID, auth.MaxOperationBytes) {
 		return Info{}, false
@@ -39,8 +39,9 @@ func (f *Flow) Lookup(operationID string) (Info, bool) {
 	return i, true
 }
 
-// Operations returns all operations in no order. Each is shown as it is when the
-// loop comes to it; one that is announced meanwhile is left out.
+// Operations iterates over all operations, in no particular order. Each Info is
+// current when the loop reaches it; operations announced after the start are
+// not included.
 func (f *Flow) Operations() iter.Seq[Info] {
 	return func(yield func(Info) bool) {
 		f.mu.Lock()
@@ -56,7 +57,7 @@ func (f *Flow) Operations() iter.Seq[Info] {
 	}
 }
 
-// infos leaves out what has ended.
+// infos returns the state of those operations that still exist.
 func (f *Flow) infos(some []*operation) []Info {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,7 +70,7 @@ func (f *Flow) infos(some []*operation) []Info {
 	return list
 }
 
-// info shows an operation. The caller has the lock.
+// info returns the state of an operation. The caller has the lock.
 func (f *Flow) info(op *operation) Info {
 	i := Info{
 		ID: op.id, WebSocketID: op.webSocketID, Owner: op.owner, Registered: op.registered(),

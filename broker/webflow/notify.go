@@ -10,17 +10,20 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// Notify reports a result of an operation: the page that waits for it gets
-// {"webSocketId":"…","authResult":"…"} on /user/topic/authorization, at once or as
-// soon as it has registered and subscribed. It grants nothing: the page has yet to
-// make the request that decides.
+// Notify reports a result of an operation. The page that waits for it gets
+// {"webSocketId":"…","authResult":"…"} on /user/topic/authorization, at once or
+// as soon as it has registered and subscribed. Notify grants nothing: the page
+// must still make the request that decides.
 //
-// delivered says whether the page was handed this result before Notify returned. If
-// the page is being answered at that moment, its registration or an earlier result,
-// Notify waits for that, up to a second.
-// A terminal result may be reported any number of times; it is one result. After
-// it, another is ErrDecided. The other errors are ErrResult, ErrUnknown, ErrTooOften,
-// ErrClosed, ErrFull in the mode [Open], and that of ctx.
+// delivered reports whether this result was handed to the page before Notify
+// returned. If another goroutine is sending to the page at that moment (the
+// reply to its registration or an earlier result), Notify waits for it, for up
+// to a second.
+//
+// A terminal result may be reported any number of times; it remains one result.
+// A different result after it gives ErrDecided. The other errors are ErrResult,
+// ErrUnknown, ErrTooOften, ErrClosed, ErrFull in the mode [Open], and that of
+// ctx.
 func (f *Flow) Notify(ctx context.Context, operationID, result string) (delivered bool, err error) {
 	derived := f.derive(operationID)
 	return f.notify(ctx, result, func() (*operation, error) {
@@ -31,12 +34,13 @@ func (f *Flow) Notify(ctx context.Context, operationID, result string) (delivere
 		if op == nil {
 			return f.takeUp(operationID, derived, derived)
 		}
-		op.id = operationID // which a page in the mode Open does not know
+		op.id = operationID // unknown so far if a page registered in the mode Open
 		return op, nil
 	})
 }
 
-// NotifyWebSocketID is [Flow.Notify] by the page's name for the operation.
+// NotifyWebSocketID is like [Flow.Notify], but names the operation by its
+// webSocketId.
 func (f *Flow) NotifyWebSocketID(ctx context.Context, webSocketID, result string) (delivered bool, err error) {
 	return f.notify(ctx, result, func() (*operation, error) {
 		if op := f.byWebSocketID[webSocketID]; op != nil {
@@ -49,8 +53,8 @@ func (f *Flow) NotifyWebSocketID(ctx context.Context, webSocketID, result string
 	})
 }
 
-// takeUp keeps a result for an operation that nobody announced, if the mode
-// allows it. The caller has the lock.
+// takeUp creates an unannounced operation to hold a result, if the mode allows
+// it. The caller has the lock.
 func (f *Flow) takeUp(id, webSocketID, derived string) (*operation, error) {
 	if f.o.Registration != Open {
 		return nil, ErrUnknown
@@ -80,7 +84,7 @@ func (f *Flow) notify(ctx context.Context, text string, find func() (*operation,
 	}
 	r := &op.result
 	switch {
-	case r.terminal && r.text == m.text: // said before
+	case r.terminal && r.text == m.text: // reported before
 		delivered := r.offered
 		f.mu.Unlock()
 		return delivered, nil
@@ -100,12 +104,12 @@ func (f *Flow) notify(ctx context.Context, text string, find func() (*operation,
 	return r.offered && r.number == number, nil
 }
 
-// otherWait bounds how long Notify waits for another goroutine.
+// otherWait limits how long Notify waits for another goroutine.
 const otherWait = time.Second
 
-// waitForOther waits while another goroutine is about to hand out the result with
-// that number: it answers a registration, which comes first, or is with the broker.
-// The caller has the lock.
+// waitForOther waits while another goroutine is about to hand out the result
+// with this number: it is either answering the registration, which must come
+// first, or sending through the broker. The caller has the lock.
 func (f *Flow) waitForOther(ctx context.Context, op *operation, number uint64) {
 	busy := func() bool {
 		return !f.closed && op.result.number == number && !op.result.offered && (op.delivering || op.registered() && !op.ready)
@@ -126,18 +130,19 @@ func (f *Flow) waitForOther(ctx context.Context, op *operation, number uint64) {
 	}
 }
 
-// deliver is handOut for a caller that does not have the lock.
+// deliver is handOut for callers without the lock.
 func (f *Flow) deliver(op *operation, r *broker.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.handOut(op, r)
 }
 
-// handOut hands the result of op to the session that waits for it, if there is
-// both and it was not done. One goroutine at a time does so; another that comes
-// meanwhile leaves word that it shall look again, so that whatever changed while
-// it was with the broker, a SUBSCRIBE or a newer result, is not missed. r is the
-// request that is being handled, nil outside of one. The caller has the lock.
+// handOut sends the pending result of op, if there is one, to the registered
+// session, if there is one. Only one goroutine at a time does so for an
+// operation. A second one sets op.again and leaves; the first then looks again,
+// so that it does not miss a SUBSCRIBE or a newer result that came while it was
+// sending. r is the request being handled, nil outside of one. The caller has
+// the lock.
 func (f *Flow) handOut(op *operation, r *broker.Request) {
 	if op.delivering {
 		op.again = true
@@ -168,18 +173,19 @@ func (f *Flow) handOut(op *operation, r *broker.Request) {
 	f.handedOut.Broadcast()
 }
 
-// offered notes that a result was handed to a session. The caller has the lock.
+// offered records that a result was handed to a session. The caller has the
+// lock.
 func (f *Flow) offered(op *operation, c *client, r *result) {
 	if r.offered {
 		return
 	}
 	r.offered = true
 	e := f.event(op, c)
-	e.Result = r.text // there may be a newer one
+	e.Result = r.text // op may hold a newer result
 	f.post(f.o.Delivered, e)
 }
 
-// delivery is the message that carries a result.
+// delivery builds the message that carries a result.
 func (f *Flow) delivery(op *operation, registration uint32, r result) *broker.Message {
 	m := message(authorizationDestination, notification(op.webSocketID, r.text))
 	m.ID = f.messages + strconv.FormatUint(r.number, 10)
@@ -188,8 +194,8 @@ func (f *Flow) delivery(op *operation, registration uint32, r result) *broker.Me
 	return m
 }
 
-// delivered notes what became of a delivery to the registered session. Its
-// answers may have come before.
+// delivered records the outcome of a delivery to the registered session. Its
+// acknowledgements may have come first.
 func (r *result) delivered(d broker.Delivery) {
 	if d.Subscriptions == 0 {
 		r.pending = true
@@ -201,9 +207,8 @@ func (r *result) delivered(d broker.Delivery) {
 	}
 }
 
-// settled is called for each answer of a page that acknowledges. That of a
-// session which is not the registered one any more, or to an older result, says
-// nothing.
+// settled handles each acknowledgement of a result. It ignores those from an
+// earlier registration and those of an older result.
 func (f *Flow) settled(op *operation, registration uint32, number uint64, o broker.Outcome) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -214,7 +219,7 @@ func (f *Flow) settled(op *operation, registration uint32, number uint64, o brok
 	r.outstanding--
 	switch o {
 	case broker.Acknowledged:
-		f.offered(op, op.at, r) // its answer may come before the broker says so
+		f.offered(op, op.at, r) // the ACK may arrive before send returns
 		if !r.acked {
 			f.post(f.o.Acknowledged, f.event(op, op.at))
 		}
@@ -225,16 +230,17 @@ func (f *Flow) settled(op *operation, registration uint32, number uint64, o brok
 	r.reoffer()
 }
 
-// reoffer has the result delivered to the next subscription if those it was given
-// to ended without an answer.
+// reoffer makes the result pending again if every subscription that got it
+// ended without an ACK or NACK.
 func (r *result) reoffer() {
 	if r.outstanding == 0 && !r.acked && !r.refused {
 		r.pending = true
 	}
 }
 
-// send gives a message to a session: as a reply, if it is the one whose request is
-// being handled. Whatever the error, nobody has got it, and that it says so.
+// send sends a message to a session: as a reply, if that session made the
+// request being handled. Any error means that nobody got the message, which the
+// empty Delivery says.
 func (f *Flow) send(session string, m *broker.Message, r *broker.Request) broker.Delivery {
 	var d broker.Delivery
 	var err error

@@ -11,35 +11,39 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// Operation is something that a page waits for.
+// Operation describes something that a page waits for.
 type Operation struct {
-	// ID is the program's name for it: 1 to 256 bytes of printable text.
+	// ID is the program's name for the operation: 1 to 256 bytes of printable
+	// text.
 	ID string
-	// WebSocketID is the page's name for it, compared byte for byte. Empty means
-	// [Flow.WebSocketID] of ID.
+	// WebSocketID is the page's name for the operation, compared byte for byte.
+	// If it is empty, [Flow.Open] uses [Flow.WebSocketID] of ID.
 	WebSocketID string
-	// Owner says who may wait for it.
+	// Owner says who may wait for the operation.
 	Owner Owner
-	// TTL is how long it waits. Default [Options.TTL], at most [MaxTTL].
+	// TTL is how long the operation waits. Default [Options.TTL], at most
+	// [MaxTTL].
 	TTL time.Duration
 }
 
-// Owner says whose an operation is. The zero Owner is whoever has a ticket that
-// was minted for the operation ([auth.Grant].Operation): its scope is "operation:"
-// followed by the operation's ID. That works on a login page, where there is no
-// user yet. Only the program gives such a ticket away, by [auth.Tickets.Mint], the
-// admin API or [auth.HandlerOptions].MayWait: [auth.Foreign] strips the scope from
-// the tokens of others.
+// Owner says who may wait for an operation. The zero Owner admits each session
+// with a ticket minted for the operation ([auth.Grant].Operation); the scope of
+// such a ticket is "operation:" followed by the operation's ID. This suits
+// login pages, where there is no user yet. Only the program issues such
+// tickets, through [auth.Tickets.Mint], the admin API or
+// [auth.HandlerOptions].MayWait; [auth.Foreign] strips the scope from other
+// issuers' tokens.
 type Owner struct {
-	// User is the name of the principal that owns it.
+	// User is the name of the owning principal.
 	User string
-	// Anyone leaves it to who registers it first, for as long as he is
-	// connected. Whoever knows the webSocketId can be that.
+	// Anyone gives the operation to the first session that registers it, for as
+	// long as that session is connected. Any client that knows the webSocketId
+	// can claim it.
 	Anyone bool
 }
 
-// operationScope begins the scope that binds a session to one operation, as
-// package auth writes it.
+// operationScope is the prefix of the scope that binds a session to one
+// operation. Package auth writes the same prefix.
 const operationScope = "operation:"
 
 // token is a poll token.
@@ -47,54 +51,54 @@ type token [16]byte
 
 func (t *token) String() string { return base64.RawURLEncoding.EncodeToString(t[:]) }
 
-// An operation is what is kept of an Operation. Everything is guarded by Flow.mu.
-// There may be a million, so the fields are packed.
+// An operation is the state of an Operation. Flow.mu guards everything. There
+// may be a million operations, so the fields are packed.
 type operation struct {
-	id          string // "" while it is not known
+	id          string // "" while unknown
 	webSocketID string
 	owner       Owner
 
-	at    *client // the session that registered it last, gone or not
-	token token   // of that registration, or of who polls and has never registered
+	at    *client // the session that registered last, connected or not
+	token token   // of the latest registration, or of a caller that polls without one
 
-	expires int64 // when it ends, as Flow.now counts
-	grace   int64 // when it is abandoned, 0 if it is not about to be
-	due     int64 // the earlier of the two
-	polled  int64 // when its owner polled last
-	index   int32 // in the schedule
+	expires int64 // when the operation ends, on the clock of Flow.now
+	grace   int64 // when the operation counts as abandoned, 0 = no session was lost
+	due     int64 // the earlier of expires and grace
+	polled  int64 // when the owner last polled
+	index   int32 // position in the schedule
 
-	registration uint32 // numbers the registrations
+	registration uint32 // number of the current registration
 	result       result
 
-	share       *share // of who took it up unannounced
-	unannounced bool   // taken up by the mode Open
-	ready       bool   // the reply to the registration is out, or held
-	delivering  bool   // somebody is handing out the result
-	again       bool   // and shall look once more when he has
+	share       *share // that the operation counts against, if it is unannounced
+	unannounced bool   // created by the mode Open
+	ready       bool   // the reply to the registration was sent or is held
+	delivering  bool   // a goroutine is handing out the result
+	again       bool   // that goroutine must check once more when it is done
 }
 
 // result is the latest result of an operation.
 type result struct {
-	text        string // "" while there is none
-	number      uint64 // names it in its message-id
-	interims    int32  // how many there have been
-	outstanding int32  // deliveries of this registration that wait for an ACK
+	text        string // "" = no result yet
+	number      uint64 // identifies the result in its message-id
+	interims    int32  // interim results so far
+	outstanding int32  // deliveries of this registration that await an ACK
 	terminal    bool
-	pending     bool // to be handed to the registered session
-	offered     bool // handed out before, in this registration or another
-	acked       bool // by the owner: no more deliveries
-	refused     bool // by a NACK: offered again when he registers again
+	pending     bool // must be handed to the registered session
+	offered     bool // was handed out, in this registration or an earlier one
+	acked       bool // the owner acknowledged it: no more deliveries
+	refused     bool // the owner sent NACK: deliver again after the next registration
 }
 
 // registered reports whether a connected session waits for the operation.
 func (op *operation) registered() bool { return op.at != nil && !op.at.gone }
 
-// unannounced returns an operation as the mode Open takes it up.
+// unannounced returns a new operation for the mode Open.
 func (f *Flow) unannounced(webSocketID string) *operation {
 	return &operation{webSocketID: webSocketID, owner: Owner{Anyone: true}, expires: f.now() + int64(f.o.TTL), unannounced: true}
 }
 
-// is reports whether id is the operation's.
+// is reports whether op has this id.
 func (f *Flow) is(op *operation, id string) bool {
 	if op.id != "" {
 		return op.id == id
@@ -102,7 +106,8 @@ func (f *Flow) is(op *operation, id string) bool {
 	return f.derive(id) == op.webSocketID
 }
 
-// scope says whether p is bound to operations, and whether op is one of them.
+// scope reports whether p is bound to operations, and whether op is one of
+// them.
 func (f *Flow) scope(p *auth.Principal, op *operation) (bound, includes bool) {
 	if p == nil {
 		return false, false
@@ -118,8 +123,8 @@ func (f *Flow) scope(p *auth.Principal, op *operation) (bound, includes bool) {
 	return bound, false
 }
 
-// mayRegister says whether op is, or may become, p's. It is the one rule for
-// registrations and polls.
+// mayRegister reports whether p may register op. Registrations and polls share
+// this rule.
 func (f *Flow) mayRegister(op *operation, p *auth.Principal, session, pollToken string) bool {
 	bound, mine := f.scope(p, op)
 	switch {
@@ -137,11 +142,11 @@ func (f *Flow) mayRegister(op *operation, p *auth.Principal, session, pollToken 
 		op.knows(pollToken)
 }
 
-// MayWait reports whether the owner of an announced operation is the user p, so
-// that p may be given a ticket which is bound to it: it is for
-// [auth.HandlerOptions].MayWait. It is false for an operation that does not exist
-// or has expired, for one of another user, and for one whose [Owner] is not a user:
-// then the ticket itself would be what makes somebody the owner.
+// MayWait reports whether the user p owns an announced operation and may
+// therefore get a ticket bound to it. It is meant for
+// [auth.HandlerOptions].MayWait. It returns false if the operation does not
+// exist, has expired, belongs to another user, or has an [Owner] that is not a
+// user: in the last case the ticket itself would make its holder the owner.
 func (f *Flow) MayWait(p *auth.Principal, operationID string) bool {
 	if p.Anonymous() || !validText(operationID, auth.MaxOperationBytes) {
 		return false
@@ -153,14 +158,15 @@ func (f *Flow) MayWait(p *auth.Principal, operationID string) bool {
 	return op != nil && op.id == operationID && op.owner.User == p.Name
 }
 
-// knows reports whether s is the poll token, which an operation does not have before
-// it was registered or a ticket exchanged.
+// knows reports whether s is the poll token of op. An operation has none before
+// its first registration or ticket exchange.
 func (op *operation) knows(s string) bool {
 	return s != "" && op.token != (token{}) && subtle.ConstantTimeCompare([]byte(s), []byte(op.token.String())) == 1
 }
 
-// register makes c the session that waits for op. The session that did so before
-// is returned, to be told. The caller has the lock.
+// register makes c the session that waits for op. It returns the session that
+// waited before, for which the caller must flush the notice. The caller has the
+// lock.
 func (f *Flow) register(op *operation, c *client) (before *client) {
 	r := &op.result
 	if op.at == c {
@@ -194,7 +200,7 @@ func (f *Flow) report(op *operation, m meaning) {
 		interims++
 	}
 	op.result = result{text: m.text, terminal: m.terminal, number: f.numbers, interims: interims, pending: true}
-	if m.terminal { // nothing is left to abandon, and the page gets its time to fetch it
+	if m.terminal { // nothing is left to abandon; give the page time to fetch it
 		op.grace = 0
 		op.expires = max(op.expires, f.now()+int64(f.o.TTL))
 		f.reschedule(op)
@@ -212,21 +218,23 @@ func (f *Flow) event(op *operation, c *client) Event {
 	return e
 }
 
-// Event is what a callback of [Options] is told.
+// Event is the argument of each callback in [Options].
 type Event struct {
-	OperationID string // "" in the mode Open, while only the page has named it
+	OperationID string // "" in the mode Open, while only the page has named the operation
 	WebSocketID string
-	Session     string // that registered, or had; "" if none ever did
-	User        string // its principal's name, "" if anonymous
-	Result      string // the latest result, "" if there is none
+	Session     string // session that registered last; "" if there was none
+	User        string // name of the session's principal, "" if anonymous
+	Result      string // latest result, "" if there is none
 
-	// How the session ended, for Lost, Abandoned and an Expired after them.
+	// Reason is why the session ended. It is set for Lost and Abandoned, and
+	// for an Expired after them.
 	Reason broker.Reason
-	// Code is the WebSocket close code that the client sent, 1005 if it gave
-	// none, 1000 for DISCONNECT, and 1006 if it left without a word or the
-	// broker ended the session: then Reason says more.
+	// Code is the WebSocket close code that the client sent: 1005 if it gave
+	// none, 1000 for DISCONNECT, and 1006 if the client vanished or the broker
+	// ended the session. Reason then says more.
 	Code int
-	// Clean is set if the client said goodbye: every code but 1006. A reload is
-	// clean (1001), a phone that fell asleep is not.
+	// Clean is true if the client closed the session itself, that is, for every
+	// Code but 1006. A reload is clean (1001); a phone that falls asleep is
+	// not.
 	Clean bool
 }

@@ -14,118 +14,128 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// MaxTTL is the longest that an operation may wait.
+// MaxTTL is the longest time that an operation may wait.
 const MaxTTL = 24 * time.Hour
 
-// Registration says which ids a page may register.
+// Registration selects which webSocketIds a page may register.
 type Registration uint8
 
 const (
-	// Announced admits only operations that [Flow.Open] has announced.
+	// Announced accepts only operations that [Flow.Open] has announced.
 	Announced Registration = iota
-	// Open admits every id: an operation that nobody announced belongs to who
-	// registers it first, and a result for one that nobody registered is held.
-	// This is what the original Web Flow does. Anybody who sees the id can
-	// claim it.
+	// Open accepts every id. An unannounced operation belongs to the first
+	// session that registers it, and a result for an operation that no session
+	// has registered yet is held. The original Web Flow works this way. Any
+	// client that sees the id can claim the operation.
 	Open
 )
 
-// Reply says what a page is told when it has registered.
+// Reply selects the body of the reply to a successful registration.
 type Reply uint8
 
 const (
 	// Full is {"webSocketId":"…","registrationSucceeded":true}, which the real
 	// Web Flow front end needs.
 	Full Reply = iota
-	// Minimal is {"webSocketId":"…"}, as the protocol's document has it. The
-	// document knows no failure: a refusal is always the full form.
+	// Minimal is {"webSocketId":"…"}, as the protocol document specifies. That
+	// document defines no failure, so a refusal always has the full form.
 	Minimal
 )
 
-// Policy says what happens to an operation of [Owner] Anyone when a stranger
-// registers it while the session that did so before is still connected. The same
-// user, and whoever presents the poll token, may always move a registration.
+// Policy selects what happens when a different user registers an operation of
+// [Owner] Anyone while the session that registered it is still connected. The
+// same user, and any session that presents the poll token, may always take over
+// the registration.
 type Policy uint8
 
 const (
-	// FirstWins refuses the stranger.
+	// FirstWins refuses the second user.
 	FirstWins Policy = iota
-	// LastWins lets him supersede the other, and so poll as well.
+	// LastWins lets the second user supersede the first, and therefore also
+	// poll.
 	LastWins
 )
 
-// Options configure a Flow. The zero value works: for numbers and durations zero
-// is the default; a negative number is no limit.
+// Options configures a Flow. The zero value works. For numbers and durations
+// zero means the default. A negative number means no limit, except for
+// MaxIDBytes and TTL, which must not be negative.
 type Options struct {
 	Registration Registration
 	Reply        Reply
 	Policy       Policy
 
 	// TTL is how long an operation waits unless [Operation.TTL] says otherwise,
-	// and how long a terminal result is held from when it was reported. Default
-	// 5 min, at most [MaxTTL].
+	// and how long a terminal result is held after it was reported. Default 5
+	// min, at most [MaxTTL].
 	TTL time.Duration
-	// Grace is the time between Lost and Abandoned. Default 30 s; negative is
-	// none, so that both come at once.
+	// Grace is the time between Lost and Abandoned. Default 30 s, at most
+	// [MaxTTL]. If it is negative there is none, and both are called at once.
 	Grace time.Duration
-	// HMACKey, when set, derives webSocketIds as HMAC-SHA-256 with this key, at
-	// least 32 bytes, instead of SHA-512: nobody can compute the webSocketId from
-	// an operation id that he has seen in a URL.
+	// HMACKey, when set, derives webSocketIds with HMAC-SHA-256 instead of
+	// SHA-512. Then nobody can compute the webSocketId from an operation id
+	// seen in a URL. At least 32 bytes.
 	HMACKey []byte
 
-	// AuthResults are the results that may be reported, 1 to 64 printable bytes
-	// each. Default [DefaultResults]: CONFIRMED, CANCELED, AUTH_FAILED, AUTH_METHOD_FAILED,
-	// AUTH_METHOD_CHOSEN, AUTH_METHOD_DOWNGRADE, CONTINUE, FAILED and DONE: what
-	// Web Flow's AuthResult and AuthStepResult can be.
+	// AuthResults lists the results that may be reported, 1 to 64 bytes of
+	// printable text each. Default [DefaultResults]: CONFIRMED, CANCELED,
+	// AUTH_FAILED, AUTH_METHOD_FAILED, AUTH_METHOD_CHOSEN,
+	// AUTH_METHOD_DOWNGRADE, CONTINUE, FAILED and DONE, which are the values of
+	// Web Flow's AuthResult and AuthStepResult.
 	AuthResults []string
-	// Interim are those of them after which the page goes on waiting; all others
-	// are terminal. Default [DefaultInterim]: AUTH_FAILED, AUTH_METHOD_CHOSEN,
-	// AUTH_METHOD_DOWNGRADE and CONTINUE, as far as AuthResults has them. An
-	// empty list that is not nil makes all terminal.
+	// Interim lists the AuthResults after which the page continues to wait; all
+	// others are terminal. Default [DefaultInterim]: AUTH_FAILED,
+	// AUTH_METHOD_CHOSEN, AUTH_METHOD_DOWNGRADE and CONTINUE, as far as
+	// AuthResults includes them. An empty list that is not nil makes every
+	// result terminal.
 	Interim []string
 	// ExpiredResult, when set, is reported for an operation whose TTL ends
-	// without a terminal result. It is one of the terminal AuthResults.
+	// without a terminal result. It must be one of the terminal AuthResults.
 	ExpiredResult string
 
-	// MaxOperations bounds the operations, registered or not. Default 1,000,000.
+	// MaxOperations limits the operations, registered or not. Default
+	// 1,000,000.
 	MaxOperations int
-	// MaxPerUser bounds the operations that one user, or the anonymous sessions of one
-	// address (of one /64 for IPv6) together, have taken up in the mode [Open] without
-	// an announcement. Sessions with [auth.RoleBackend] are not bound. Default 10,000.
+	// MaxPerUser limits how many unannounced operations one user can hold in
+	// the mode [Open]. All anonymous sessions from one address (one /64 for
+	// IPv6) count as one user. Sessions with [auth.RoleBackend] are exempt.
+	// Default 10,000.
 	MaxPerUser int
-	// MaxPerSession bounds the operations one session has registered, and the
-	// replies held for it. Default 16.
+	// MaxPerSession limits the operations that one session has registered, and
+	// the replies held for it. Default 16.
 	MaxPerSession int
-	// MaxIDBytes bounds a webSocketId. Default 256.
+	// MaxIDBytes limits the length of a webSocketId. Default 256, at most 4096.
 	MaxIDBytes int
-	// MaxInterim bounds the interim results of one operation. Default 100.
+	// MaxInterim limits the interim results of one operation. Default 100.
 	MaxInterim int
-	// PollInterval is the least time between two polls of one operation by its
-	// owner. Default 100 ms; negative is none.
+	// PollInterval is the minimum time between two polls of one operation by
+	// its owner. Default 100 ms; a negative value means none.
 	PollInterval time.Duration
 
-	// Registered is called when a session has registered an operation.
+	// Registered is called when a session registers an operation that it does
+	// not hold already.
 	Registered func(Event)
-	// Lost is called when the session that had registered has ended, whether
-	// there is a result or not. What was superseded is not lost.
+	// Lost is called when the session that registered an operation ends,
+	// whether or not there is a result. It is not called for a superseded
+	// session.
 	Lost func(Event)
-	// Abandoned is called Grace after Lost, unless there is a terminal result or
-	// the owner has registered again. The event is that of the loss.
+	// Abandoned is called Grace after Lost, unless there is a terminal result
+	// or the owner has registered again. Its event is that of the loss.
 	Abandoned func(Event)
 	// Expired is called when the TTL ends without a terminal result.
 	Expired func(Event)
-	// Delivered is called when a result is handed to a session for the first time.
+	// Delivered is called when a result is handed to a session for the first
+	// time.
 	Delivered func(Event)
-	// Acknowledged is called when a page has acknowledged a result, once. Pages that
-	// subscribe with ack:auto never do.
+	// Acknowledged is called once, when a page acknowledges a result. It is
+	// never called for pages that subscribe with ack:auto.
 	Acknowledged func(Event)
 
-	// Logger hears of callbacks that panic. Nil discards.
+	// Logger logs callbacks that panic. Nil discards.
 	Logger *slog.Logger
 }
 
-// DefaultResults returns what may be reported unless Options.AuthResults says
-// otherwise, to add one's own to it.
+// DefaultResults returns a copy of the default of Options.AuthResults. Append
+// to it to add results.
 func DefaultResults() []string {
 	return []string{
 		"CONFIRMED", "CANCELED", "AUTH_FAILED", "AUTH_METHOD_FAILED", "AUTH_METHOD_CHOSEN",
@@ -133,8 +143,8 @@ func DefaultResults() []string {
 	}
 }
 
-// DefaultInterim returns those of the DefaultResults after which the page goes on
-// waiting.
+// DefaultInterim returns the DefaultResults after which the page continues to
+// wait.
 func DefaultInterim() []string {
 	return []string{"AUTH_FAILED", "AUTH_METHOD_CHOSEN", "AUTH_METHOD_DOWNGRADE", "CONTINUE"}
 }
@@ -196,7 +206,7 @@ func (o *Options) validate() error {
 	case o.MaxIDBytes < 0 || o.MaxIDBytes > 4096:
 		return fmt.Errorf("webflow: Options.MaxIDBytes %d is not between 1 and 4096", o.MaxIDBytes)
 	case len(o.AuthResults) == 0:
-		return errors.New("webflow: Options.AuthResults is empty, so nothing could be reported")
+		return errors.New("webflow: Options.AuthResults is empty: there is no result to report")
 	}
 	for _, r := range o.AuthResults {
 		if !validText(r, maxResultBytes) {
@@ -214,7 +224,8 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// validText reports whether s is 1 to most bytes of UTF-8 without control characters.
+// validText reports whether s is 1 to most bytes of UTF-8 without control
+// characters.
 func validText(s string, most int) bool {
 	return s != "" && len(s) <= most && utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }

@@ -6,28 +6,30 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// Caller is who polls.
+// Caller identifies the client that polls.
 type Caller struct {
-	// Principal is who he is, by the same rules as for a registration. Nil is
-	// nobody, who needs the token.
+	// Principal is the caller's identity, subject to the same rules as a
+	// registration. Nil: the caller is unknown and needs the token.
 	Principal *auth.Principal
 	// PollToken is the `poll-token` header of the reply to the latest
-	// registration of the operation, or what [Flow.PollToken] has returned.
+	// registration of the operation, or the result of [Flow.PollToken].
 	PollToken string
 }
 
-// State is what a poll is told.
+// State is the answer to a poll.
 type State struct {
 	WebSocketID string
-	Result      string // the latest result, "" while there is none
-	Terminal    bool   // no other will follow
+	Result      string // latest result, "" while there is none
+	Terminal    bool   // Result is final
 }
 
-// Result returns what a page that cannot have a WebSocket would have been told. It
-// changes nothing: a result that is polled is still delivered.
+// Result returns the latest result of an operation, for pages that cannot open
+// a WebSocket. Polling does not count as delivery: the registered session still
+// gets the result.
 //
-// ErrUnknown is the answer about an operation that does not exist and about one
-// that is somebody else's; ErrTooOften to an owner who polls too often.
+// The error is ErrUnknown if the operation does not exist or is not the
+// caller's, and ErrTooOften if the owner polls more often than
+// Options.PollInterval allows.
 func (f *Flow) Result(webSocketID string, caller Caller) (State, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -47,14 +49,14 @@ func (f *Flow) mayPoll(op *operation, caller Caller) bool {
 	return op.knows(caller.PollToken) || caller.Principal != nil && f.mayRegister(op, caller.Principal, "", "")
 }
 
-// PollToken returns a token with which the caller may poll the operation until it
-// ends or a session registers it: what a page without a WebSocket exchanges its
-// ticket for. All who may poll an operation of a known owner get the same token, as
-// does who has registered it; one that is anyone's has a new token for each
-// stranger, and what the others have is void.
+// PollToken returns a token with which the caller may poll the operation until
+// it ends or a session registers it. A page without a WebSocket exchanges its
+// ticket for it. If the operation has a specific owner, every caller that may
+// poll, and the registered session, share one token. If its owner is Anyone,
+// each new caller gets a new token, which invalidates the previous one.
 //
-// ErrUnknown is the answer about an operation that does not exist and about one
-// that is somebody else's.
+// The error is ErrUnknown if the operation does not exist or is not the
+// caller's.
 func (f *Flow) PollToken(webSocketID string, caller Caller) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -68,7 +70,8 @@ func (f *Flow) PollToken(webSocketID string, caller Caller) (string, error) {
 	return op.token.String(), nil
 }
 
-// shares reports whether the token that op has is also the caller's, who may poll.
+// shares reports whether the current token of op may be given to a caller that
+// may poll.
 func (op *operation) shares(caller Caller) bool {
 	if !op.owner.Anyone || op.knows(caller.PollToken) {
 		return true

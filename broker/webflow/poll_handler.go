@@ -10,47 +10,49 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// HandlerOptions say how [Flow.PollHandler] knows who asks. The zero value knows
-// callers by their poll token only.
+// HandlerOptions configures how [Flow.PollHandler] identifies its callers. With
+// the zero value it accepts poll tokens only.
 type HandlerOptions struct {
-	// Identify returns who makes a request, by a session cookie or bearer token, and
-	// nil for a caller whom it does not know. Nil means that nobody is known so.
+	// Identify returns the principal of a request, from a session cookie or
+	// bearer token, or nil if it does not know the caller. Nil: no caller is
+	// identified this way.
 	Identify func(*http.Request) *auth.Principal
-	// Cookies says that Identify goes by cookies, and that pages of the origins of
-	// the broker's Options.Origins may send theirs along. It has no effect if one of
-	// these is *, null or file://, because pages of any site can have such an origin.
+	// Cookies says that Identify uses cookies, so that pages of the broker's
+	// Options.Origins may send credentials. It has no effect if one of these is
+	// *, null or file://, because pages of any site can have such an origin.
 	Cookies bool
-	// Ticket spends a ticket that a page of that origin ("" if the request has none)
-	// exchanges for a poll token: [auth.Tickets.Consume]. An error is answered with
-	// 401. Nil means that tickets are not taken.
+	// Ticket redeems a ticket that a page exchanges for a poll token: use
+	// [auth.Tickets.Consume]. origin is the request's Origin, "" if it has
+	// none. An error is answered with 401. Nil: tickets are not accepted.
 	Ticket func(ctx context.Context, ticket, origin string) (*auth.Principal, error)
 }
 
-// Handler is [Flow.PollHandler] with Identify alone, which may be nil.
+// Handler is [Flow.PollHandler] with only Identify set, which may be nil.
 func (f *Flow) Handler(identify func(*http.Request) *auth.Principal) http.Handler {
 	return f.PollHandler(HandlerOptions{Identify: identify})
 }
 
-// PollHandler serves pages that cannot have a WebSocket.
+// PollHandler serves pages that cannot open a WebSocket.
 //
-// GET /operations/{webSocketId}/result answers {"webSocketId":"…","authResult":"…"},
-// null while there is no result. A caller shows a `poll-token` header, or Identify
-// says who he is.
+// GET /operations/{webSocketId}/result answers
+// {"webSocketId":"…","authResult":"…"}, with null while there is no result. The
+// caller must send a `poll-token` header, or Identify must return its
+// principal.
 //
 // POST /operations/{webSocketId}/poll-token answers
-// {"webSocketId":"…","pollToken":"…"} to whoever may poll. It is how a page that has
-// nothing but a ticket begins: it sends "Authorization: Ticket …" once. The ticket
-// is spent whatever the answer is. GET takes no ticket, because a browser or a proxy
+// {"webSocketId":"…","pollToken":"…"} to a caller that may poll. A page that
+// has only a ticket starts here: it sends "Authorization: Ticket …" once. Any
+// answer spends the ticket. GET accepts no ticket, because a browser or proxy
 // may repeat a GET.
 //
-// Answers are 200, 401 for a ticket that is not good, 404 for operations that do not
-// exist and for others' alike, and 429 with Retry-After for more polls than
-// [Options.PollInterval] allows. None may be stored.
+// The answers are 200, 401 for a rejected ticket, 404 for an operation that
+// does not exist or is not the caller's, and 429 with Retry-After for polls
+// more frequent than [Options.PollInterval] allows. None may be cached.
 //
-// The pages that may poll are those that may connect, by the broker's
-// Options.Origins and [broker.Policy]: they get the CORS headers that they need, and
-// others 403, which the broker logs. A request without an Origin, such as a back
-// end's, is answered as ever.
+// The pages that may connect may also poll, according to the broker's
+// Options.Origins and [broker.Policy]: they get the CORS headers they need.
+// Others get 403, which the broker logs. A request without an Origin, such as
+// one from a back end, is not subject to this check.
 func (f *Flow) PollHandler(o HandlerOptions) http.Handler {
 	h := &pollHandler{f: f, o: o}
 	mux := http.NewServeMux()
@@ -64,7 +66,8 @@ type pollHandler struct {
 	o HandlerOptions
 }
 
-// forPages lets the pages that may connect use an endpoint with one method.
+// forPages wraps an endpoint of one method with the check of the Origin and the
+// CORS headers.
 func (h *pollHandler) forPages(method string, serve http.HandlerFunc) http.Handler {
 	cors := httpsec.CORS{
 		Methods: method, Headers: "Authorization, Content-Type, " + pollTokenHeader,
@@ -128,8 +131,8 @@ func (h *pollHandler) caller(r *http.Request) Caller {
 	return caller
 }
 
-// ticketOf returns the ticket of the Authorization header. Two such headers are as
-// bad as a wrong ticket.
+// ticketOf returns the ticket in the Authorization header. It treats several
+// such headers as an invalid ticket.
 func ticketOf(r *http.Request) (ticket string, ok bool) {
 	all := r.Header.Values("Authorization")
 	if len(all) == 0 {
@@ -154,7 +157,7 @@ func refusePoll(w http.ResponseWriter, err error) {
 	answerPoll(w, http.StatusNotFound, []byte(`{"error":"not_found"}`))
 }
 
-// refuseMethod answers a method that the endpoint does not have.
+// refuseMethod answers a method that the endpoint does not support.
 func refuseMethod(w http.ResponseWriter, method string) {
 	allow := method
 	if method == http.MethodGet {
@@ -168,5 +171,5 @@ func answerPoll(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // who does not read the answer polls again
+	_, _ = w.Write(body) // a client that missed the answer polls again
 }

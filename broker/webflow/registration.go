@@ -8,14 +8,15 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// pollTokenHeader is in the reply to a registration, and in a poll. In a
-// registration it proves that it comes from whom the last one came from.
+// pollTokenHeader carries the poll token in the reply to a registration and in
+// a poll. In a SEND that registers, it proves that the sender also made the
+// last registration.
 const pollTokenHeader = "poll-token"
 
-// serve is the handler of /app/registration. Whatever is wrong with a
-// registration, the answer is the same, and the socket stays open.
+// serve handles /app/registration. Every failed registration gets the same
+// answer, and the connection stays open.
 func (f *Flow) serve(_ context.Context, r *broker.Request) error {
-	if r.Subscribe { // one answer is what it wants, and there is nothing to tell
+	if r.Subscribe { // it expects exactly one answer, and there is no result to give
 		f.send(r.Session, message(registrationDestination, refusal("", "")), r)
 		return nil
 	}
@@ -50,13 +51,13 @@ func (f *Flow) serve(_ context.Context, r *broker.Request) error {
 	f.flush(c, r)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	op.ready = op.ready || op.at == c // a result does not come before the reply
+	op.ready = op.ready || op.at == c // the reply goes out before any result
 	f.handOut(op, r)
 	return nil
 }
 
-// claim returns the operation that the client of r may register, nil if there is
-// none. The caller has the lock.
+// claim returns the operation that the client of r may register, or nil. The
+// caller has the lock.
 func (f *Flow) claim(id string, c *client, r *broker.Request) *operation {
 	op := f.byWebSocketID[id]
 	unknown := op == nil
@@ -72,16 +73,17 @@ func (f *Flow) claim(id string, c *client, r *broker.Request) *operation {
 	if op.at != c && len(c.operations) >= f.o.MaxPerSession {
 		return nil
 	}
-	if unknown && !f.takeUpFor(op, r) { // full: to a client that is a refusal like any other
+	if unknown && !f.takeUpFor(op, r) { // too many: answered like any other refusal
 		return nil
 	}
 	return op
 }
 
-// parseRegistration reads {"webSocketId":"…"}. The name is compared exactly, and
-// other fields are let pass. The id is "" unless it is one that may be echoed.
+// parseRegistration reads {"webSocketId":"…"}. It compares the field name
+// exactly and ignores other fields. The returned id is "" unless it may be
+// echoed.
 func parseRegistration(body []byte, most int) (id string, ok bool) {
-	// An id in escapes, \u0041, takes six times its size.
+	// An id written in escapes (\u0041) takes six times its size.
 	if len(body) > 6*most+1024 || !utf8.Valid(body) {
 		return "", false
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// A share is how many of the unannounced operations one user has taken up, or the
-// anonymous sessions of one address, so that one cannot take all there may be.
+// A share counts the unannounced operations of one user, or of all anonymous
+// sessions of one address, so that one client cannot use up MaxOperations.
 type share struct {
 	key        shareKey
 	operations int
@@ -19,8 +19,8 @@ type shareKey struct {
 	network netip.Addr
 }
 
-// takeUpFor makes an unannounced operation known, which counts for the client of r.
-// It reports false if there are too many. The caller has the lock.
+// takeUpFor adds an unannounced operation and counts it against the client of
+// r. It returns false if a limit is reached. The caller has the lock.
 func (f *Flow) takeUpFor(op *operation, r *broker.Request) bool {
 	p := r.Principal
 	if p.HasRole(auth.RoleBackend) {
@@ -42,7 +42,8 @@ func (f *Flow) takeUpFor(op *operation, r *broker.Request) bool {
 	return true
 }
 
-// giveBack ends that an operation counts for who took it up. The caller has the lock.
+// giveBack stops counting an operation against its share. The caller has the
+// lock.
 func (f *Flow) giveBack(op *operation) {
 	s := op.share
 	if s == nil {
@@ -54,12 +55,12 @@ func (f *Flow) giveBack(op *operation) {
 	}
 }
 
-// network is what one client has to itself: an IPv4 address, or the /64 of an IPv6
-// address.
+// network returns the address range that a single client controls: an IPv4
+// address, or the /64 of an IPv6 address.
 func network(a netip.Addr) netip.Addr {
 	a = a.Unmap()
 	if a.Is6() {
-		p, _ := a.WithZone("").Prefix(64) // 64 is in range
+		p, _ := a.WithZone("").Prefix(64) // cannot fail: 64 is in range
 		return p.Addr()
 	}
 	return a
