@@ -6,17 +6,20 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/internal/pattern"
 )
 
-// ownName is what ownTwin finds out about the destination of a SUBSCRIBE.
+// ownName is the result of ownTwin for the destination of a SUBSCRIBE.
 type ownName struct {
-	// twin is the other name of the same subscription, "" if there is none.
+	// twin is the other name of the same subscription, or "" if there is none.
 	twin string
-	// private says that the destination is the session's own and neither a topic nor a queue: /user/events.
+	// private reports whether the destination belongs to the session and is
+	// neither a topic nor a queue, such as /user/events.
 	private bool
 }
 
-// ownTwin reads a destination as a broker reads that of a SUBSCRIBE. The principal's own /user/queue/x is also
-// /user/{user}/queue/x, and the other way round; /user/events is /user/{user}/events. Somebody without a name has
-// no twin, and another user's destination, /user/bob/queue/x, is nobody's own.
+// ownTwin interprets the destination of a SUBSCRIBE as a broker does. The
+// principal's own /user/queue/x has the twin /user/{user}/queue/x, and vice
+// versa; /user/events has the twin /user/{user}/events. There is no twin for an
+// anonymous principal or for another user's destination, such as
+// /user/bob/queue/x.
 func (s *space) ownTwin(p *Principal, destination string) (own ownName) {
 	rest, ok := cutPrefix(destination, s.user)
 	if !ok || rest == "" {
@@ -39,8 +42,9 @@ func (s *space) ownTwin(p *Principal, destination string) (own ownName) {
 	return own
 }
 
-// handlerPattern returns the pattern of the handlers that a rule about SEND to a session's own destinations is about:
-// /app/x of /user/queue/x. It returns nil if the rule names no such destination, or names all of them.
+// handlerPattern returns the pattern of the handlers that a SEND to the
+// session's own destinations in p reaches: /app/x for /user/queue/x. It returns
+// nil if the rule names no such destination, or names all of them.
 func (s *space) handlerPattern(p *pattern.Pattern) *pattern.Pattern {
 	rest, ok := cutPrefix(p.Prefix, s.user)
 	if !ok {
@@ -52,8 +56,9 @@ func (s *space) handlerPattern(p *pattern.Pattern) *pattern.Pattern {
 	return nil
 }
 
-// writeUser writes a user's name in a rule as the broker does, %2F and %25, and returns a problem if it has other
-// escapes: such a name would never be met, and a Deny rule that is never met denies nothing.
+// writeUser rewrites a user's name in a rule with the broker's escapes, %2F and
+// %25. It returns a problem if the name has other escapes: such a name would
+// never match, and a Deny rule that never matches denies nothing.
 func writeUser(s *pattern.Segment) (problem string) {
 	if s.Kind != pattern.Literal && s.Kind != pattern.Glob {
 		return ""
@@ -76,7 +81,7 @@ func writeUser(s *pattern.Segment) (problem string) {
 		case strings.ContainsAny(rest[:min(2, len(rest))], "*?"):
 			b.WriteByte('%')
 		default:
-			return "in a user's name / is written %2F and % is written %25, and there are no other escapes"
+			return "in a user's name, write / as %2F and % as %25; other escapes are not supported"
 		}
 		text = rest
 	}

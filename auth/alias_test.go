@@ -24,14 +24,16 @@ func TestOwnNamesAreOne(t *testing.T) {
 			}
 		}
 	}
-	// To send to one's own name is to send to all one's sessions, and not to a handler.
+	// To send to one's own name is to send to all one's sessions, and not to a
+	// handler.
 	r := mustRules(t, allow("/user/{user}/queue/x", Send))
 	if may(t, r, ann, Send, "/user/queue/x") || !may(t, r, ann, Send, "/user/a%2Fn%25n/queue/x") {
 		t.Error("the two names of a subscription are one for SEND")
 	}
 }
 
-// What is one's own and neither a topic nor a queue is open to everybody, and to be denied by either name.
+// What is one's own and neither a topic nor a queue is open to everybody, and
+// to be denied by either name.
 func TestOwnDestinationsOfAnyName(t *testing.T) {
 	for name, r := range map[string]*Rules{"open": Open(), "guarded": Guarded()} {
 		for _, p := range []*Principal{{}, {Name: "ann"}} {
@@ -58,7 +60,8 @@ func TestOwnDestinationsOfAnyName(t *testing.T) {
 	}
 }
 
-// A user's name in a rule has the spelling that names have in destinations, or the rule is refused.
+// A user's name in a rule has the spelling that names have in destinations, or
+// the rule is refused.
 func TestUserNamesInRules(t *testing.T) {
 	p := &Principal{}
 	for rule, destination := range map[string]string{

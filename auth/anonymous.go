@@ -2,9 +2,10 @@ package auth
 
 import "context"
 
-// Anonymous lets every client in at CONNECT as a principal without a name, whatever login and passcode it sends.
-// A principal that the handshake has established stays. It belongs at the end of a [Chain], or alone where
-// everybody may come and the [Authorizer] says what for.
+// Anonymous accepts every client at CONNECT as a principal without a name and
+// ignores its login and passcode. It keeps a principal that the handshake
+// established. Put it at the end of a [Chain], or use it alone if anyone may
+// connect and the [Authorizer] decides what each client may do.
 var Anonymous Authenticator = anonymous{}
 
 type anonymous struct{}
@@ -16,12 +17,13 @@ func (anonymous) Authenticate(_ context.Context, a *Attempt) (*Principal, error)
 	return &Principal{Method: "anonymous"}, nil
 }
 
-// TrustLogin takes CONNECT's login at its word as the name of the user and never looks at the passcode; without a
-// login the client is anonymous. It refuses a login that is no [ValidName], and one that names another user than
-// the handshake has established.
+// TrustLogin uses CONNECT's login as the user's name and ignores the passcode.
+// Without a login the client is anonymous. It rejects a login that is not a
+// [ValidName], and a login that differs from the user that the handshake
+// established.
 //
-// It is for development on one machine. Anybody who can reach the broker can be anybody: never use it beyond
-// loopback.
+// It is for development on one machine: anyone who can reach the broker can
+// connect as anyone. Use it on loopback only.
 var TrustLogin Authenticator = trustLogin{}
 
 type trustLogin struct{}

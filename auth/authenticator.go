@@ -5,29 +5,36 @@ import (
 	"errors"
 )
 
-// ErrNotMine is an [Authenticator]'s answer to an attempt without a credential of the kind it knows. In a [Chain]
-// the next one is asked. At the handshake it leaves the decision to CONNECT; at CONNECT it leaves the principal of
-// the handshake in place, and refuses the client if there is none.
+// ErrNotMine is an [Authenticator]'s answer to an attempt without a credential
+// of its kind. A [Chain] then asks its next member. As the final answer at the
+// handshake, ErrNotMine leaves the decision to CONNECT. At CONNECT it keeps the
+// handshake's principal, and rejects the client if there is none.
 var ErrNotMine = errors.New("auth: no credential of this kind")
 
-// Authenticator decides who a client is. It is called once at the handshake and once at CONNECT of every session,
-// and whenever the session presents a new credential; Spring's counterparts are HandshakeInterceptor and a
+// Authenticator identifies clients. The broker calls it for every session once
+// at the handshake, once at CONNECT, and each time the session presents a new
+// credential. Spring's counterparts are HandshakeInterceptor and a
 // ChannelInterceptor for CONNECT.
 //
-// Exactly these answers are possible:
+// The possible answers are:
 //
-//   - a principal and nil: the client is let in as that principal
-//   - nil and [ErrNotMine]: the attempt carries nothing this Authenticator knows
-//   - nil and a [*Refusal]: the client is refused and told the refusal's text
-//   - anything else, nil and nil included, or a panic: the client is refused and told a constant text
+//   - a principal and nil: the client is accepted as that principal
+//   - nil and [ErrNotMine]: the attempt has no credential that this
+//     Authenticator recognises
+//   - nil and a [*Refusal]: the client is rejected and gets the refusal's
+//     text
+//   - anything else, including nil and nil, or a panic: the client is
+//     rejected and gets a constant text
 //
-// An Authenticator that knows the kind of a credential answers for it: a wrong one is a refusal, not ErrNotMine.
-// It must be safe for concurrent use and return soon after ctx is done, which the deadline for CONNECT sees to.
+// An Authenticator that recognises the kind of a credential decides: if the
+// credential is invalid it returns a refusal, not ErrNotMine. It must be safe
+// for concurrent use and return soon after ctx is done; ctx ends at the
+// deadline for CONNECT.
 type Authenticator interface {
 	Authenticate(ctx context.Context, a *Attempt) (*Principal, error)
 }
 
-// AuthenticatorFunc is a function used as an [Authenticator].
+// AuthenticatorFunc adapts a function to an [Authenticator].
 type AuthenticatorFunc func(ctx context.Context, a *Attempt) (*Principal, error)
 
 // Authenticate calls f.
@@ -35,14 +42,19 @@ func (f AuthenticatorFunc) Authenticate(ctx context.Context, a *Attempt) (*Princ
 	return f(ctx, a)
 }
 
-// Chain returns an Authenticator that asks each of as in turn. The first whose answer is not [ErrNotMine] decides,
-// also when it denies; if there is none, the chain's own answer is ErrNotMine. Chain panics if one of as is nil,
-// because a chain with a forgotten member would let in or keep out the wrong clients.
+// Chain returns an Authenticator that asks each of as in turn. The first answer
+// other than [ErrNotMine] decides, even if it rejects the client. If every
+// member answers ErrNotMine, so does the chain. Chain panics if one of as is
+// nil, because a chain with a missing member would accept or reject the wrong
+// clients.
 //
-// The members share one name space of users: where two of them know different people by one name, the second reads
-// the first's messages. Call [CheckNames] with the [NameSpaces] of the chain before it is used. CredentialIDs share
-// one space as well: an Authenticator of your own begins its ids with a word of its own and, if others choose the
-// rest, with who they are, as those of this module do, or one source could revoke what another has issued.
+// The members share one name space of users: if two members give different
+// people the same name, they can read each other's messages. Call [CheckNames]
+// with the [NameSpaces] of the chain before you use it. CredentialIDs share one
+// name space as well. Begin the ids of your own Authenticator with a word of
+// its own, followed by the issuer if others choose the rest, as the
+// Authenticators of this module do. Otherwise one source could revoke another's
+// credentials.
 func Chain(as ...Authenticator) Authenticator {
 	c := make(chain, len(as))
 	for i, a := range as {

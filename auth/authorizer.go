@@ -6,13 +6,14 @@ import (
 	"fmt"
 )
 
-// Action is what a client asks to do with a destination.
+// Action is an operation that a client requests on a destination.
 type Action uint8
 
 const (
-	// Subscribe is to receive what is sent to a destination: the SUBSCRIBE frame.
+	// Subscribe is the SUBSCRIBE frame: receive the messages sent to a
+	// destination.
 	Subscribe Action = iota + 1
-	// Send is to send to a destination: the SEND frame.
+	// Send is the SEND frame: send to a destination.
 	Send
 )
 
@@ -28,21 +29,30 @@ func (a Action) String() string {
 	}
 }
 
-// ErrDenied says that a principal may not do what it asks. The client is told no more than this text.
+// ErrDenied reports that the principal lacks permission. The client gets only
+// this text.
 var ErrDenied = errors.New("access to this destination is denied")
 
-// Authorizer decides what a client may do; Spring Security's counterpart is AuthorizationManager<Message<?>>.
+// Authorizer decides what a client may do. Spring Security's counterpart is
+// AuthorizationManager<Message<?>>.
 //
-// Authorize returns nil if p may do act at destination. That is the canonical name: without empty segments, with %2F for
-// a slash in a user's name, and /user/queue/x for what a client subscribes to as /user/{name}/queue/x. For a SEND to
-// /user/queue/x it is asked about the handler, /app/x, as well, and for a SUBSCRIBE to the dead letters /queue/DLQ.x
-// about /queue/x; every answer must be nil. [ErrDenied] and every other error, and a panic, are a no. It is called before the frame has had any effect, on the session's own
-// goroutine, so what it waits for the session waits for; it must be safe for concurrent use.
+// Authorize returns nil if p may do act at destination. [ErrDenied], any other
+// error, or a panic denies it. The destination is canonical: it has no empty
+// segments, a slash in a user's name is written as %2F, and a client's own
+// /user/{name}/queue/x is /user/queue/x.
+//
+// Some frames need several permissions; every answer must be nil. For a SEND to
+// /user/queue/x the broker also asks about the handler, /app/x. For a SUBSCRIBE
+// to the dead letters /queue/DLQ.x it also asks about /queue/x.
+//
+// The broker calls Authorize before the frame takes effect, on the session's
+// own goroutine, so a slow answer delays that session. Authorize must be safe
+// for concurrent use.
 type Authorizer interface {
 	Authorize(ctx context.Context, p *Principal, act Action, destination string) error
 }
 
-// AuthorizerFunc is a function used as an [Authorizer].
+// AuthorizerFunc adapts a function to an [Authorizer].
 type AuthorizerFunc func(ctx context.Context, p *Principal, act Action, destination string) error
 
 // Authorize calls f.
@@ -50,15 +60,18 @@ func (f AuthorizerFunc) Authorize(ctx context.Context, p *Principal, act Action,
 	return f(ctx, p, act, destination)
 }
 
-// Coverage says how much of what a pattern matches a principal may subscribe to.
+// Coverage is the part of a pattern's destinations that a principal may
+// subscribe to.
 type Coverage uint8
 
 const (
-	// None: nothing that the pattern matches. The SUBSCRIBE is refused at once.
+	// None means no destination that the pattern matches. The SUBSCRIBE is
+	// denied at once.
 	None Coverage = iota
-	// Some: possibly a part. Each destination has to be authorized before a message from it is delivered.
+	// Some means possibly a part. Each destination must be authorized before
+	// one of its messages is delivered.
 	Some
-	// All: everything, proven. Nothing has to be checked later.
+	// All means every destination, proven. No later check is needed.
 	All
 )
 
@@ -76,11 +89,13 @@ func (c Coverage) String() string {
 	}
 }
 
-// PatternAuthorizer is an [Authorizer] that can judge a SUBSCRIBE to an Ant pattern (?, * and **) as a whole. It is
-// optional. For one that cannot, every pattern counts as [Some].
+// PatternAuthorizer is an [Authorizer] that can judge a SUBSCRIBE to an Ant
+// pattern (?, * and **) as a whole. It is optional: without it, every pattern
+// counts as [Some].
 //
-// AuthorizePattern must never answer [All] if a destination that the pattern matches would be refused, nor [None]
-// if one would be allowed; when in doubt the answer is Some. An error refuses the SUBSCRIBE.
+// AuthorizePattern must not answer [All] if any destination that the pattern
+// matches would be denied, or [None] if any would be allowed. When in doubt,
+// answer Some. An error denies the SUBSCRIBE.
 type PatternAuthorizer interface {
 	Authorizer
 	AuthorizePattern(ctx context.Context, p *Principal, pattern string) (Coverage, error)

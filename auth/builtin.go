@@ -2,13 +2,18 @@ package auth
 
 import "slices"
 
-// Open returns the rules of development mode, for a broker that only its developer can reach. A client may
+// Open returns the rules of development mode, for a broker that only its
+// developer can reach. A client may
 //
-//   - subscribe to its own /user/topic/**, /user/queue/**, /user/{user}/** and whatever else is its own below /user, such
-//     as /user/events, and to /topic/**, /queue/** and /app/**
-//   - send to /topic/**, /queue/** and /app/**, and to /user/topic/** and /user/queue/**, which go to handlers
+//   - subscribe to its own destinations: /user/topic/**, /user/queue/**,
+//     /user/{user}/** and anything else of its own below /user, such as
+//     /user/events
+//   - subscribe to /topic/**, /queue/** and /app/**
+//   - send to /topic/**, /queue/** and /app/**, and to /user/topic/** and
+//     /user/queue/**, which go to handlers
 //
-// and nothing else: it can neither listen nor send to another user.
+// Everything else is denied: a client can neither subscribe as another user nor
+// send to one.
 func Open() *Rules { return standard.open() }
 
 func (s *space) open() *Rules {
@@ -23,15 +28,18 @@ func (s *space) open() *Rules {
 	return s.builtin(append(rules, s.others(Subscribe, Send)...))
 }
 
-// Guarded returns the rules to start from when clients have to authenticate. A client may
+// Guarded returns the basic rules for clients that must authenticate. A client
+// may
 //
-//   - subscribe to its own /user/topic/**, /user/queue/**, /user/{user}/** and whatever else is its own below /user, such
-//     as /user/events, and to /topic/** and /app/**
+//   - subscribe to its own destinations: /user/topic/**, /user/queue/**,
+//     /user/{user}/** and anything else of its own below /user, such as
+//     /user/events
+//   - subscribe to /topic/** and /app/**
 //   - send to /app/** and to /user/topic/registration
 //
-// and nothing else. A back end without a name, as [Tickets.MintBackend] lets in, may subscribe to nothing below /user:
-// what it has to say there is for others. Everything further is for the operator to allow or deny with
-// [Rules.Prepend].
+// Everything else is denied. A back end without a name, as accepted by
+// [Tickets.MintBackend], may subscribe to nothing below /user, because it only
+// publishes for others. Add further rules with [Rules.Prepend].
 func Guarded() *Rules { return standard.guarded() }
 
 func (s *space) guarded() *Rules {
@@ -47,7 +55,8 @@ func (s *space) guarded() *Rules {
 	return s.builtin(append(rules, s.others(Subscribe)...))
 }
 
-// own are the rules for what is a session's own, besides topics and queues.
+// own returns the rules for a session's own destinations other than topics and
+// queues.
 func (s *space) own() []Rule {
 	return []Rule{
 		allow(s.user+"/{user}/**", Subscribe),
@@ -55,7 +64,8 @@ func (s *space) own() []Rule {
 	}
 }
 
-// others are the rules for topics without a prefix, if there are any: whatever is nothing else.
+// others returns the rules for topics without a prefix, if the broker has such
+// topics: any destination that no other prefix claims.
 func (s *space) others(actions ...Action) []Rule {
 	if !s.rest {
 		return nil
@@ -71,7 +81,8 @@ func allow(destination string, actions ...Action) Rule {
 	return Rule{Effect: Allow, Actions: actions, Destination: destination}
 }
 
-// builtin compiles rules that are constants of this package, so an error is a mistake in this file.
+// builtin compiles rules that are constants of this package. It panics on an
+// error, which is a mistake in this file.
 func (s *space) builtin(rules []Rule) *Rules {
 	r, err := s.newRules(rules)
 	if err != nil {

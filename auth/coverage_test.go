@@ -138,7 +138,8 @@ func TestHostilePatternsAreDecidedWithinTheBudget(t *testing.T) {
 			t.Errorf("%.20s… is covered", pattern)
 		}
 	}
-	// Without a budget this one takes 2^30 cases. No destination of it is allowed, but None is not proven.
+	// Without a budget this one takes 2^30 cases. No destination of it is
+	// allowed, but None is not proven.
 	deep := mustRules(t, deny("/a/*b"+strings.Repeat("?", 30), Subscribe), allow("/a/*c"+strings.Repeat("?", 30)+"d", Subscribe))
 	if got := covers(t, deep, &Principal{}, "/a/*b"+strings.Repeat("?", 30)); got != Some {
 		t.Errorf("over the budget: %v", got)

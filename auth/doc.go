@@ -1,9 +1,11 @@
-// Package auth decides who a client is and what it may do: the hooks that a broker calls at the handshake, at
-// CONNECT and for every SUBSCRIBE and SEND, and ready-made implementations of them.
+// Package auth identifies clients and decides what they may do. It has the
+// hooks that a broker calls at the handshake, at CONNECT and for every
+// SUBSCRIBE and SEND, and ready-made implementations of them.
 //
-// An [Authenticator] turns the credential of an [Attempt] into a [Principal]; several are joined with [Chain].
-// An [Authorizer] answers whether a principal may subscribe or send to a destination; [Rules] is the one to start
-// with, an ordered list in which the first match wins and no match means no.
+// An [Authenticator] turns the credential of an [Attempt] into a [Principal];
+// [Chain] joins several. An [Authorizer] decides whether a principal may
+// subscribe or send to a destination. Start with [Rules], an ordered list in
+// which the first matching rule decides and no match denies.
 //
 //	rules, err := auth.Guarded().Prepend(
 //		auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe}, Destination: "/topic/reminder/{user}"},
@@ -17,8 +19,9 @@
 //	rules.Authorize(ctx, alice, auth.Subscribe, "/topic/reminder/alice") // nil
 //	rules.Authorize(ctx, alice, auth.Subscribe, "/topic/reminder/bob")   // ErrDenied
 //
-// [Tickets] let a browser, which cannot send a token with a WebSocket's handshake, exchange it by HTTP for a ticket
-// that is good for one connection within a few minutes:
+// A browser cannot send a token with a WebSocket handshake. With [Tickets] it
+// exchanges the token by HTTP for a ticket that is valid for one connection
+// within a few minutes:
 //
 //	store := auth.NewStore() // shared with the broker, which ends the sessions that store.Revoke names
 //	tickets, err := auth.NewTickets(store, auth.TicketOptions{})
@@ -32,7 +35,8 @@
 //	mux.Handle("/ws_ticket", endpoint)
 //	authenticator := auth.Chain(tickets, auth.Anonymous)
 //
-// Everything fails closed: a nil principal without an error, an error that nobody knows and a panic in a hook all
-// mean no, and the client is told a constant text. The package uses nothing but the standard library, keeps no
-// state outside a [Store] and the rate limits of Tickets, starts no goroutine and logs nothing.
+// Everything fails closed: a nil principal without an error, an unknown error
+// and a panic in a hook all reject the client, which gets a constant text. The
+// package uses only the standard library, keeps no state outside a [Store] and
+// the rate limits of Tickets, starts no goroutine and logs nothing.
 package auth

@@ -8,8 +8,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/internal/pattern"
 )
 
-// FuzzRules: no rule, pattern or destination makes the package panic, a match is what the definition says, and a
-// coverage does not contradict it.
+// FuzzRules: no rule, pattern or destination makes the package panic, a match
+// is what the definition says, and a coverage does not contradict it.
 func FuzzRules(f *testing.F) {
 	f.Add("/topic/{user}", "/topic/*", "/topic/a", "a", "b")
 	f.Add("/**/a/**/*b?c*", "/a/**/b", "/x/a/b/abxc", "alice", "/%")
@@ -21,7 +21,8 @@ func FuzzRules(f *testing.F) {
 		if len(rule) > 40 || len(wildcards) > 40 || len(path) > 40 {
 			return
 		}
-		// A subscription below /user has two names, and a user's name one spelling: alias_test.go.
+		// A subscription below /user has two names, and a user's name one
+		// spelling: alias_test.go.
 		if strings.HasPrefix(path, "/user/") || strings.Contains(rule, "%2f") {
 			return
 		}

@@ -7,17 +7,18 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/internal/expiring"
 )
 
-// limiter lets a subject do something so often: a bucket of burst tokens, to which one is added every gap. It keeps
-// when the bucket will be full again, and nothing of a subject whose bucket is.
+// limiter limits the rate per subject with token buckets: a bucket holds burst
+// tokens and gains one every gap. For each bucket it keeps only the time at
+// which the bucket will be full again; a full bucket needs no memory.
 type limiter struct {
 	gap  time.Duration // 0: no limit
-	most time.Duration // how far from full a bucket may be
+	most time.Duration // the longest time a bucket may need to fill up
 
 	mu   sync.Mutex
 	full expiring.Set
 }
 
-// take returns 0, or for how long the subject has to wait.
+// take returns 0 if the subject may proceed, or how long it has to wait.
 func (l *limiter) take(subject string, now time.Time) (wait time.Duration) {
 	if l.gap == 0 {
 		return 0

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// naiveMatch is the definition of a match, written for clarity and exponential in the worst case.
+// naiveMatch is the definition of a match, written for clarity and exponential
+// in the worst case.
 func naiveMatch(who *Principal, pattern, path string, variables bool) bool {
 	if !strings.HasPrefix(path, "/") || slices.Contains(strings.Split(path[1:], "/"), "") {
 		return false

@@ -6,11 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// MaxNameBytes is the longest name a principal may have, in bytes. It leaves ample room for an e-mail address or
-// an OpenID Connect subject (255) and keeps CONNECTED far below the smallest header limit.
+// MaxNameBytes is the maximum length of a principal's name in bytes. It is
+// ample for an e-mail address or an OpenID Connect subject (255), and keeps
+// CONNECTED far below the smallest header limit.
 const MaxNameBytes = 1024
 
-// Errors of [ValidName]. Their texts are constant and may be shown to the client.
+// Errors of [ValidName]. Their texts are constant and may be shown to the
+// client.
 var (
 	ErrNameBlank    = errors.New("the user name is blank")
 	ErrNameTooLong  = errors.New("the user name is longer than 1024 bytes")
@@ -18,11 +20,14 @@ var (
 	ErrNameEncoding = errors.New("the user name is not valid UTF-8")
 )
 
-// ValidName returns nil if name can be the name of a principal, and otherwise one of [ErrNameBlank],
-// [ErrNameTooLong], [ErrNameIllegal] and [ErrNameEncoding].
+// ValidName returns nil if name is a valid name for a principal, and otherwise
+// one of [ErrNameBlank], [ErrNameTooLong], [ErrNameIllegal] and
+// [ErrNameEncoding].
 //
-// A name travels in CONNECTED's user-name, which no STOMP version escapes, so a CR, LF or NUL in it would inject a
-// header or end the frame. A name of white space only looks like none and becomes none where headers are trimmed.
+// CONNECTED sends the name in its user-name header, which no STOMP version
+// escapes, so a CR, LF or NUL in a name would inject a header or end the frame.
+// A name of white space looks empty, and becomes empty where headers are
+// trimmed.
 func ValidName(name string) error {
 	switch {
 	case len(name) > MaxNameBytes:

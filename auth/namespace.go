@@ -6,56 +6,61 @@ import (
 	"strings"
 )
 
-// NameSpace says which user names one source of principals can give: an issuer
-// of tokens, a login provider, a list of users, a back end. A user name decides
-// whose messages a session reads, so two sources that could give two people the
-// same name must not be used together by accident; [CheckNames] finds them.
+// NameSpace describes the user names that one source of principals can give. A
+// source is a token issuer, a login provider, a list of users or a back end. A
+// user's name decides which messages a session can read, so two sources that
+// could give the same name to two people must not be combined by accident.
+// [CheckNames] finds such sources.
 type NameSpace struct {
-	// Source is what error texts call the source, for example "bearer.Options.JWT[0]".
+	// Source names the source in error texts, for example
+	// "bearer.Options.JWT[0]".
 	Source string
-	// Issuer is who knows the users: the iss of tokens. Two sources with the same
-	// Issuer, Claim and Prefix are about the same people. Empty means that the
-	// source knows users that no other source knows.
+	// Issuer identifies the authority that knows the users: the iss of tokens.
+	// Two sources with the same Issuer, Claim and Prefix know the same people.
+	// Empty means that no other source knows these users.
 	Issuer string
-	// Claim is the claim that becomes the name. Together with Issuer it says
-	// whether equal names are the same person.
+	// Claim is the claim that becomes the name. With Issuer, it decides whether
+	// equal names mean the same person.
 	Claim string
-	// Prefix begins every name of the source.
+	// Prefix begins every name from the source.
 	Prefix string
-	// Names, if not nil, are all the names that the source can give; Prefix is not
-	// looked at then.
+	// Names, if not nil, lists every name that the source can give; Prefix is
+	// then ignored.
 	Names []string
 }
 
-// NameSource is an optional ability of an [Authenticator]: it says which names
-// it can give. [Chain] has it if one of its members does. All ready-made
-// Authenticators that name users have it; [Tickets] has not, because whoever
-// mints a ticket for another source's user states the full name on purpose.
+// NameSource is an optional interface of an [Authenticator]: it reports which
+// names the Authenticator can give. A [Chain] implements it by joining the
+// answers of its members. All ready-made Authenticators that name users
+// implement it, except [Tickets]: the program that mints a ticket chooses the
+// full name on purpose.
 type NameSource interface {
-	// NameSpaces returns one entry for each source. It is safe for concurrent use.
+	// NameSpaces returns one entry for each source. It is safe for concurrent
+	// use.
 	NameSpaces() []NameSpace
 }
 
-// NameError says that two sources can give two people the same user name.
+// NameError reports that two sources can give the same user name to two people.
 type NameError struct {
 	First, Second NameSpace
-	// Name is a name that both can give, or "" if nearly any would be one.
+	// Name is a name that both can give, or "" if almost any name is.
 	Name string
 }
 
-// Error names both sources and how to mend it.
+// Error names both sources and the remedy.
 func (e *NameError) Error() string {
 	example := ""
 	if e.Name != "" {
 		example = fmt.Sprintf(" (such as %q)", e.Name)
 	}
-	return fmt.Sprintf("auth: %s and %s can give two people the same user name%s: give each a UserPrefix with which no other begins, or set SharedNames if equal names are the same person",
+	return fmt.Sprintf("auth: %s and %s can give two people the same user name%s: give each a UserPrefix that no other UserPrefix begins with, or set SharedNames if equal names are the same person",
 		e.First.Source, e.Second.Source, example)
 }
 
-// CheckNames returns a [*NameError] if two of the sources could give two people
-// the same user name, and nil if they cannot. Call it with the NameSpaces of a
-// [Chain] before it is used, unless a name means the same person everywhere.
+// CheckNames returns a [*NameError] if two of the sources could give the same
+// user name to two people, and nil otherwise. Call it with the NameSpaces of a
+// [Chain] before you use the chain, unless a name means the same person in
+// every source.
 //
 //	chain := auth.Chain(tokens, passcodes)
 //	if err := auth.CheckNames(auth.NameSpaces(chain)...); err != nil {
@@ -72,8 +77,7 @@ func CheckNames(spaces ...NameSpace) error {
 	return nil
 }
 
-// NameSpaces returns what a knows about the names that it gives, nil if it is
-// no [NameSource].
+// NameSpaces returns the name spaces of a, or nil if a is not a [NameSource].
 func NameSpaces(a Authenticator) []NameSpace {
 	if s, ok := a.(NameSource); ok {
 		return s.NameSpaces()
@@ -81,7 +85,8 @@ func NameSpaces(a Authenticator) []NameSpace {
 	return nil
 }
 
-// meets reports whether both could give a name to different people.
+// meets reports whether both sources could give one name to different people,
+// with an example if there is one.
 func (n *NameSpace) meets(o *NameSpace) (name string, ok bool) {
 	switch {
 	case n.Issuer != "" && n.Issuer == o.Issuer && n.Claim == o.Claim && n.Prefix == o.Prefix:
@@ -101,7 +106,7 @@ func first(names []string, can func(string) bool) (string, bool) {
 	return "", false
 }
 
-// can reports whether the source can give that name.
+// can reports whether the source can give the name.
 func (n *NameSpace) can(name string) bool {
 	if n.Names != nil {
 		return slices.Contains(n.Names, name)
@@ -109,7 +114,7 @@ func (n *NameSpace) can(name string) bool {
 	return strings.HasPrefix(name, n.Prefix)
 }
 
-// NameSpaces joins those of the members.
+// NameSpaces joins the name spaces of the members.
 func (c chain) NameSpaces() []NameSpace {
 	var all []NameSpace
 	for _, a := range c {

@@ -6,13 +6,15 @@ import (
 	"strings"
 )
 
-// Prefixes say how destinations begin, to rules for a broker with other prefixes than /topic, /queue, /app and /user.
-// What is left out is one of these. A broker checks them; here they must be right, without a slash at the end.
+// Prefixes make rules for a broker with other prefixes than /topic, /queue,
+// /app and /user. An empty field keeps its default. The broker validates its
+// own prefixes; here they must be valid and must not end in a slash.
 //
-// Rules are written with these prefixes. Those about an application destination may use any of the App prefixes and
-// mean all of them.
+// Write rules with these prefixes. A rule about an application destination may
+// use any of the App prefixes and applies to all of them.
 type Prefixes struct {
-	// Topic are the prefixes of topics; "/" among them is whatever no other prefix claims.
+	// Topic are the prefixes of topics. "/" claims every destination that no
+	// other prefix claims.
 	Topic []string
 	// Queue are the prefixes of queues.
 	Queue []string
@@ -22,12 +24,14 @@ type Prefixes struct {
 	User string
 }
 
-// space is Prefixes as rules need them.
+// space is Prefixes in the form that rules need.
 type space struct {
 	topic, queue, app []string
 	user              string
-	rest              bool     // topics are whatever no prefix claims
-	shared            []string // what begins a topic or queue, and is no user's name behind the user prefix
+	rest              bool // topics are all destinations that no prefix claims
+	// shared are the prefixes of topics and queues. Behind the user prefix they
+	// are not users' names.
+	shared []string
 }
 
 var standard = newSpace(Prefixes{})
@@ -55,13 +59,13 @@ func prefixesOr(list []string, def string) []string {
 	return all
 }
 
-// cutPrefix takes whole segments off the beginning of a path.
+// cutPrefix cuts whole segments off the beginning of a path.
 func cutPrefix(path, prefix string) (rest string, ok bool) {
 	rest, ok = strings.CutPrefix(path, prefix)
 	return rest, ok && (rest == "" || rest[0] == '/')
 }
 
-// cutShared takes off what begins a topic or queue.
+// cutShared cuts the prefix of a topic or queue off a path.
 func (s *space) cutShared(path string) (rest string, ok bool) {
 	for _, prefix := range s.shared {
 		if rest, ok = cutPrefix(path, prefix); ok {
@@ -71,7 +75,8 @@ func (s *space) cutShared(path string) (rest string, ok bool) {
 	return "", false
 }
 
-// canonicalApp writes the literal beginning of a rule with the first of the application prefixes.
+// canonicalApp replaces the application prefix of a rule's destination by the
+// first application prefix.
 func (s *space) canonicalApp(destination string) string {
 	for _, prefix := range s.app[1:] {
 		if rest, ok := cutPrefix(destination, prefix); ok {

@@ -8,60 +8,75 @@ import (
 	"time"
 )
 
-// Principal is who a session acts for. Spring's counterpart is java.security.Principal with its Authentication.
+// Principal is the identity of a session. Spring's counterpart is
+// java.security.Principal with its Authentication.
 //
-// A principal is read-only from the moment an [Authenticator] has returned it: the broker, its hooks and every
-// rule read it from many goroutines at once without a lock. A renewed credential makes a new Principal.
-// All methods may be called on a nil *Principal, which stands for nobody: it has no name, role, scope or claim.
+// A principal is read-only once an [Authenticator] has returned it: the broker,
+// its hooks and the rules read it from many goroutines without a lock. A
+// renewed credential makes a new Principal. All methods accept a nil
+// *Principal, which has no name, role, scope or claim.
 type Principal struct {
-	// Name is the user's name, the {name} of /user/{name}/** and CONNECTED's user-name. Empty means anonymous.
-	// A name that is not empty satisfies [ValidName]; the broker refuses a principal whose name does not.
+	// Name is the user's name: the {name} of /user/{name}/** and CONNECTED's
+	// user-name. Empty means anonymous. A name that is not empty must satisfy
+	// [ValidName]; otherwise the broker rejects the principal.
 	Name string
-	// Roles are what a [Rule] can ask for. Their order has no meaning.
+	// Roles are compared with [Rule].Roles. Their order has no meaning.
 	Roles []string
-	// Claims are further facts about the user as the credential states them, for example those of a JWT as
-	// encoding/json decodes them. [Rule.Claims] and the {claim.NAME} variable read them.
+	// Claims are further facts about the user from the credential, for example
+	// the claims of a JWT as encoding/json decodes them. [Rule.Claims] and the
+	// {claim.NAME} variable read them.
 	Claims map[string]any
-	// Expires is when the session must have been renewed or ends; the zero time means never.
+	// Expires is when the session ends unless it is renewed. The zero time
+	// means never.
 	Expires time.Time
-	// Issued is when the credential was issued; the zero time means that it is not known. Revoking a user refuses
-	// what was issued before.
+	// Issued is when the credential was issued; the zero time means unknown.
+	// Revoking a user rejects credentials that were issued before the
+	// revocation.
 	Issued time.Time
-	// CredentialID names the credential this principal was made from, so that it can be revoked by that name.
-	// It is not secret: it is no credential, and none can be computed from it. Empty means not revocable alone.
-	// It says which source it is from, so that no two sources ever choose the same.
+	// CredentialID identifies the credential that this principal was made from,
+	// so that it can be revoked by id. It is not secret: it is not a
+	// credential, and none can be computed from it. Empty means that the
+	// credential cannot be revoked by itself. The id includes its source, so
+	// that two sources never choose the same id.
 	CredentialID string
-	// Method names the kind of credential that was verified, for logs and lists of sessions: "ticket", "jwt",
-	// "introspection", "userinfo", "oauth", "users", "webhook" or "anonymous" for the authenticators of Hoofbeat.
-	// It grants nothing. Empty means that the authenticator did not say.
+	// Method names the kind of credential that was verified, for logs and lists
+	// of sessions. The authenticators of Hoofbeat set "ticket", "jwt",
+	// "introspection", "userinfo", "oauth", "users", "webhook" or "anonymous".
+	// It grants nothing. Empty means that the authenticator did not set it.
 	Method string
-	// Scopes are what the credential was issued for, as OAuth 2.0 means them; a [Rule] can ask for them.
+	// Scopes are the credential's scopes in the sense of OAuth 2.0. A [Rule]
+	// can require them.
 	Scopes []string
-	// Recheck says how the credential is looked at again while the session lives. Nil means that it is not: it
-	// ends when it expires or is revoked here.
+	// Recheck says how to check the credential again while the session lives.
+	// Nil means no recheck: the session ends when the credential expires or is
+	// revoked at this broker.
 	Recheck *Recheck
-	// Passcode says that the credential is the passcode of a person's account, by which she comes in again and again:
-	// to log out ends the session and does not revoke CredentialID, which would lock her out. It is true for a ticket
-	// that was made from such a principal as well. An [Authenticator] sets it when it has compared the passcode.
+	// Passcode reports that the credential is a reusable passcode of a user
+	// account. A logout then ends the session without revoking CredentialID,
+	// which would lock the user out. It is also true for a ticket made from
+	// such a principal. An [Authenticator] sets it after it has verified a
+	// passcode.
 	Passcode bool
 }
 
-// Anonymous reports whether p is without a name: let in, but nobody in particular. A nil p is anonymous too.
+// Anonymous reports whether p has no name. A nil p is anonymous too.
 func (p *Principal) Anonymous() bool { return p == nil || p.Name == "" }
 
-// HasRole reports whether role is one of p's roles, compared byte by byte.
+// HasRole reports whether role is one of p's roles. It compares bytes.
 func (p *Principal) HasRole(role string) bool { return p != nil && slices.Contains(p.Roles, role) }
 
-// HasScope reports whether scope is one of p's scopes, compared byte by byte.
+// HasScope reports whether scope is one of p's scopes. It compares bytes.
 func (p *Principal) HasScope(scope string) bool { return p != nil && slices.Contains(p.Scopes, scope) }
 
-// Expired reports whether p's credential has run out at now. At the very instant of Expires it has.
+// Expired reports whether p's credential has expired at now. At the instant of
+// Expires it has.
 func (p *Principal) Expired(now time.Time) bool {
 	return p != nil && !p.Expires.IsZero() && !now.Before(p.Expires)
 }
 
-// Claim returns the claim of that name as text. Strings are returned as they are, booleans as true or false and
-// whole numbers in decimal digits; a claim that is missing or of any other type gives "" and false.
+// Claim returns the named claim as text: strings unchanged, booleans as true or
+// false, whole numbers in decimal digits. For a missing claim or any other type
+// it returns "" and false.
 func (p *Principal) Claim(name string) (string, bool) {
 	if p == nil {
 		return "", false
@@ -69,8 +84,8 @@ func (p *Principal) Claim(name string) (string, bool) {
 	return claimText(p.Claims[name])
 }
 
-// HasClaim reports whether the claim of that name is value, or is a list that contains value. Items are compared
-// as [Principal.Claim] writes them.
+// HasClaim reports whether the named claim equals value or is a list that
+// contains value. It compares the texts that [Principal.Claim] returns.
 func (p *Principal) HasClaim(name, value string) bool {
 	if p == nil {
 		return false
@@ -89,8 +104,8 @@ func (p *Principal) HasClaim(name, value string) bool {
 	}
 }
 
-// legible reports whether the claim of that name, if there is one, is a text, a
-// boolean, a whole number or a list of such: whatever HasClaim can compare.
+// legible reports whether HasClaim can compare the named claim: it is missing,
+// or a text, a boolean, a whole number or a list of these.
 func (p *Principal) legible(name string) bool {
 	if p == nil {
 		return true
@@ -106,8 +121,9 @@ func (p *Principal) legible(name string) bool {
 	}
 }
 
-// maxExact is the largest float64 below which every whole number is exact. A larger one may stand for several
-// numbers, and an identity must not.
+// maxExact is the limit below which every whole number has an exact float64. A
+// larger float64 may stand for several numbers, which is not acceptable for an
+// identity.
 const maxExact = 1 << 53
 
 func claimText(claim any) (string, bool) {

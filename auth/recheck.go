@@ -7,47 +7,50 @@ import (
 	"time"
 )
 
-// Defaults of rechecks, for Authenticators that offer them.
+// Defaults of rechecks, for Authenticators that support them.
 const (
-	// DefaultRecheck is how long a session goes on at most before its credential is
-	// looked at again.
+	// DefaultRecheck is the maximum time between two checks of a session's
+	// credential.
 	DefaultRecheck = time.Minute
-	// DefaultRecheckGrace is how long it goes on while nobody can tell.
+	// DefaultRecheckGrace is how long a session may continue while its
+	// credential cannot be checked.
 	DefaultRecheckGrace = 10 * time.Minute
 )
 
-// Recheck says how a principal's credential is looked at again while its session
-// lives: for a credential that somebody else can withdraw at any time without
-// telling us, such as an opaque token that only its issuer knows. It is read-only.
+// Recheck says how to check a principal's credential again while its session
+// lives. It is for credentials that another party can withdraw at any time
+// without notice, such as an opaque token that only its issuer knows. It is
+// read-only.
 //
-// The broker calls Check from goroutines of its own, for a bounded number of
-// sessions at a time and at a jittered time, so that the sessions of a moment do
-// not all ask at once, and no later than Every after the last good answer. A
-// session ends
+// The broker calls Check from its own goroutines, for a bounded number of
+// sessions at a time and at jittered times, so that sessions opened together do
+// not all ask together. It calls Check no later than Every after the last good
+// answer. A session ends
 //
-//   - with "session revoked" when the answer is no
-//   - with "the credential could not be checked again" when there has been no answer
-//     for Grace, because from then on nobody vouches for it
+//   - with "session revoked" when Check rejects the credential
+//   - with "the credential could not be checked again" when Check has had
+//     no answer for Grace
 //
-// A ticket that is not signed hands the Recheck of its principal on. A signed one
-// cannot: its session ends, unless it is renewed, after Grace.
+// An opaque ticket passes on the Recheck of its principal. A signed ticket
+// cannot: its session ends after Grace, unless it is renewed.
 type Recheck struct {
-	// Every is how old a good answer may be. Positive.
+	// Every is the maximum age of a good answer. It must be positive.
 	Every time.Duration
-	// Grace is how long after the last good answer a session ends that gets no other.
-	// Zero means no such end: until the principal expires.
+	// Grace is how long a session may continue after its last good answer if no
+	// other answer arrives. Zero means until the principal expires.
 	Grace time.Duration
-	// Asked is when the answer was given that let the principal in.
+	// Asked is the time of the answer that accepted the principal.
 	Asked time.Time
-	// Check asks again, for an answer that is at most maxAge old. Nil means that the
-	// credential is good; a [*Refusal] with status 401 or 403 that it is not; any
-	// other error, or a panic, that nobody can tell now. It returns soon after ctx is
-	// done, is safe for concurrent use and keeps the credential to itself.
+	// Check asks again for an answer that is at most maxAge old. It returns nil
+	// if the credential is good, a [*Refusal] with status 401 or 403 if it is
+	// rejected, and any other error if the answer is unknown; a panic also
+	// means unknown. It must return soon after ctx is done, be safe for
+	// concurrent use, and not disclose the credential.
 	Check func(ctx context.Context, maxAge time.Duration) error
 }
 
-// Withdrawn reports whether an error of Check means that the credential is not good
-// any more, and not only that nobody can tell.
+// Withdrawn reports whether an error from Check means that the credential is no
+// longer good, rather than that the answer is unknown.
 func Withdrawn(err error) bool {
 	var no *Refusal
 	if !errors.As(err, &no) {
@@ -57,7 +60,7 @@ func Withdrawn(err error) bool {
 	return status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
-// unchecked returns when a session that cannot be rechecked ends.
+// unchecked returns when a session ends that cannot be rechecked.
 func (r *Recheck) unchecked() time.Time {
 	grace := r.Grace
 	if grace <= 0 {

@@ -8,27 +8,33 @@ import (
 	"time"
 )
 
-// Refusal is an [Authenticator]'s no, with what the client is to be told. Any other error refuses as well, but then
-// the client hears a constant text of the broker's. Every field may be zero.
+// Refusal is an [Authenticator]'s error with a text for the client. Any other
+// error also rejects the client, but then the client gets a constant text from
+// the broker. Every field may be zero.
 type Refusal struct {
-	// Status is the HTTP status of a refusal at the handshake, 401 if zero. At CONNECT it has no meaning.
+	// Status is the HTTP status of a rejected handshake; 0 means 401. It has no
+	// meaning at CONNECT.
 	Status int
-	// RetryAfter, if positive, tells the client when to try again: the Retry-After header at the handshake,
-	// rounded up to seconds.
+	// RetryAfter, if positive, tells the client when to try again. At the
+	// handshake it is the Retry-After header, rounded up to seconds.
 	RetryAfter time.Duration
-	// Reason is what the client is told, "authentication failed" if empty. It is constant text on one line: no
-	// credential, nothing that tells an unknown user from a wrong passcode, nothing internal.
+	// Reason is the text for the client; "" means "authentication failed". It
+	// must be constant text on one line. It must contain no credential and
+	// nothing internal, and must not distinguish an unknown user from a wrong
+	// passcode.
 	Reason string
-	// Challenge is the WWW-Authenticate header of a refusal at the handshake, none if empty (RFC 6750 section 3).
+	// Challenge is the WWW-Authenticate header of a rejected handshake. Empty
+	// means no header (RFC 6750 section 3).
 	Challenge string
-	// Origin, if set, is the Origin of the page that was refused, and Key the key of the configuration, as the binary
-	// calls it, that lets it in. They are in the answer at the handshake, for whoever debugs the page.
+	// Origin, if set, is the rejected Origin of the page, and Key is the
+	// configuration key of the binary that allows it. The answer to the
+	// handshake includes both, to help debug the page.
 	Origin, Key string
 }
 
 const defaultReason = "authentication failed"
 
-// Error returns the text that the client is told.
+// Error returns the text for the client.
 func (r *Refusal) Error() string {
 	if r.Reason == "" {
 		return defaultReason
@@ -36,7 +42,8 @@ func (r *Refusal) Error() string {
 	return r.Reason
 }
 
-// StatusCode returns the HTTP status to answer the handshake with: Status, or 401 Unauthorized if it is zero.
+// StatusCode returns the HTTP status for a rejected handshake: Status, or 401
+// Unauthorized if it is zero.
 func (r *Refusal) StatusCode() int {
 	if r.Status == 0 {
 		return http.StatusUnauthorized
@@ -44,10 +51,10 @@ func (r *Refusal) StatusCode() int {
 	return r.Status
 }
 
-// WriteRefusal answers an HTTP request that was refused with {"error":"…"}, the text of the [*Refusal] in err,
-// with "origin" and "key" beside it if there are such, its status, and the Retry-After and WWW-Authenticate headers that
-// belong to it. Any other err, nil included, is answered
-// as an empty Refusal would be.
+// WriteRefusal answers a rejected HTTP request with {"error":"…"}. The text,
+// the status and the Retry-After and WWW-Authenticate headers come from the
+// [*Refusal] in err; its Origin and Key, if set, become "origin" and "key". Any
+// other err, including nil, is answered like an empty Refusal.
 func WriteRefusal(w http.ResponseWriter, err error) {
 	var r *Refusal
 	if !errors.As(err, &r) {
@@ -66,7 +73,7 @@ func WriteRefusal(w http.ResponseWriter, err error) {
 	}{r.Error(), r.Origin, r.Key})
 }
 
-// writeJSON answers with what must not be kept by anybody in between.
+// writeJSON answers with JSON that caches must not store.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Whoever checks a bearer token at the ticket endpoint knows which address it came from.
+// Whoever checks a bearer token at the ticket endpoint knows which address it
+// came from.
 func TestTicketEndpointSaysWhereACredentialComesFrom(t *testing.T) {
 	proxied := netip.MustParseAddr("198.51.100.7")
 	for name, test := range map[string]struct {

@@ -8,26 +8,30 @@ import (
 	"time"
 )
 
-// MaxClockSkew is how far ahead of ours another machine's clock may be: a revocation whose moment is further in the
-// future is refused.
+// MaxClockSkew is the maximum lead of another machine's clock over ours. A
+// revocation with a time further in the future is rejected.
 const MaxClockSkew = 30 * time.Second
 
-// Revocation takes back what was granted. Exactly one of User, Session and Credential is set.
+// Revocation withdraws access. Set exactly one of User, Session and Credential.
 type Revocation struct {
-	// User is a user's name: the user's credentials that were issued before At are refused, those whose time of
-	// issue is not known excepted; all its unused tickets are dead, whatever At is, and its sessions end.
+	// User is a user's name. The user's credentials issued before At are
+	// rejected, except those with an unknown time of issue. All of the user's
+	// unused tickets become invalid, whatever At is, and the user's sessions
+	// end.
 	User string
-	// Session is the id of a session, which ends. Its credential stays good.
+	// Session is a session id. That session ends; its credential remains valid.
 	Session string
-	// Credential is a [Principal.CredentialID]: that credential is refused, the unused tickets minted with it are
-	// dead, and its sessions end.
+	// Credential is a [Principal.CredentialID]. That credential is rejected,
+	// unused tickets minted with it become invalid, and its sessions end.
 	Credential string
-	// At is the moment of the revocation; the zero time means now. It may not be more than [MaxClockSkew] in the
-	// future.
+	// At is the time of the revocation; the zero time means now. It may be at
+	// most [MaxClockSkew] in the future.
 	At time.Time
-	// Until is when a revoked Credential runs out by itself, so that its revocation can be forgotten. The zero time
-	// means that nobody knows, and it is kept, but for that of a ticket, which is used up and needs no more than
-	// [MaxTicketTTL]. A Store keeps [MaxRevocations]; over that it forgets those that end first.
+	// Until is when a revoked Credential expires by itself, so that the Store
+	// can forget the revocation. The zero time means unknown: the Store keeps
+	// the revocation, except that of a ticket, which is single-use and is kept
+	// for [MaxTicketTTL]. A Store keeps [MaxRevocations]; beyond that it
+	// forgets those that end first.
 	Until time.Time
 }
 
@@ -37,22 +41,26 @@ var (
 	ErrRevocationTime = errors.New("auth: a revocation's time is more than 30 s in the future")
 )
 
-// MaxRevocations is how many revoked credentials a Store remembers, in some 150 bytes each. A program that revokes more
-// than that needs credentials that expire, and says so in [Revocation].Until.
+// MaxRevocations is the maximum number of revoked credentials in a Store, at
+// some 150 bytes each. A program that revokes more needs credentials that
+// expire, and must set [Revocation].Until.
 const MaxRevocations = 1 << 17
 
-// longestKept is how long a credential's id may be to be kept as it is; of a longer one its hash is kept.
+// longestKept is the maximum length in bytes of a credential's id that is kept
+// as it is. A longer id is kept as its hash.
 const longestKept = 64
 
-// ticketCredential begins the id of what a ticket stands for when its principal had no credential.
+// ticketCredential begins the CredentialID of a ticket whose principal had
+// none.
 const ticketCredential = "ticket:"
 
-// forever is later than every credential's end.
+// forever is later than the end of every credential.
 var forever = time.Unix(1<<40, 0)
 
-// Revoke takes effect at once: when it returns, credentials and unused tickets of the subject are refused, and
-// everybody who watches has been told. Revoking again what is revoked already tells the watchers again. The error is
-// [ErrRevocation] or [ErrRevocationTime], and then nothing has happened.
+// Revoke takes effect at once: when it returns, the subject's credentials and
+// unused tickets are rejected, and all watchers have been called. Revoking
+// again calls the watchers again. The error is [ErrRevocation] or
+// [ErrRevocationTime]; nothing has changed then.
 func (s *Store) Revoke(r Revocation) error {
 	now := time.Now()
 	if r.At.IsZero() {
@@ -96,20 +104,22 @@ func (r *Revocation) check(now time.Time) error {
 	return nil
 }
 
-// revokeCredential leaves the unused tickets where they are: they are compared when they are consumed, so the
-// revocation is kept for as long as one of them can live.
+// revokeCredential leaves the unused tickets in place: consuming a ticket
+// checks its credential. It therefore keeps the revocation for at least the
+// lifetime of a ticket.
 func (s *Store) revokeCredential(r Revocation, now time.Time) {
 	until := r.Until
 	if until.IsZero() && !strings.HasPrefix(r.Credential, ticketCredential) {
 		until = forever
 	}
-	key := strings.Clone(revocationKey(r.Credential)) // what it is part of may be large
+	key := strings.Clone(revocationKey(r.Credential)) // the id may be part of a large string
 	until = latest(until, now.Add(MaxTicketTTL), s.credentials.Until(key))
 	s.credentials.Keep(key, until, now)
 	s.credentials.Bound(MaxRevocations)
 }
 
-// revocationKey names a credential among those that are revoked: by its id, or by a digest of a long one.
+// revocationKey returns the key of a revoked credential: its id, or a digest of
+// a long id.
 func revocationKey(credential string) string {
 	if len(credential) <= longestKept {
 		return credential
@@ -127,10 +137,12 @@ func latest(first time.Time, others ...time.Time) time.Time {
 	return first
 }
 
-// Revoked reports whether p's credential has been revoked by its id, or its user has been at a time after p was
-// issued. A principal whose time of issue is not known is not refused for its user, and a nil one is not at all.
-// Times of issue often are whole seconds, rounded down, so a credential of the very second of its user's revocation
-// may be refused though it is younger.
+// Revoked reports whether p's credential was revoked by its id, or its user was
+// revoked at a time after p was issued. Revoking a user does not affect a
+// principal with an unknown time of issue, and a nil principal is never
+// revoked. Times of issue are often rounded down to seconds, so a credential
+// issued in the same second as its user's revocation may be rejected although
+// it is newer.
 func (s *Store) Revoked(p *Principal) bool {
 	if p == nil {
 		return false
@@ -147,10 +159,11 @@ func (s *Store) revoked(p *Principal, now time.Time) bool {
 	return p.Name != "" && !p.Issued.IsZero() && p.Issued.Before(s.users[p.Name].revoked)
 }
 
-// Watch has fn called with every revocation from now on, its At filled in, after it has taken effect and before
-// [Store.Revoke] returns. fn runs on the goroutine of the one who revokes, several calls may run at once, and it may
-// call the Store. After cancel has returned no call of fn begins, unless its revocation had begun before; cancel may
-// be called twice.
+// Watch registers fn for every later revocation, with At filled in. fn runs
+// after the revocation has taken effect and before [Store.Revoke] returns, on
+// the goroutine of Revoke's caller. Several calls may run at once, and fn may
+// call the Store. After cancel has returned, fn is called only for revocations
+// that had already begun. cancel may be called more than once.
 func (s *Store) Watch(fn func(Revocation)) (cancel func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,7 +171,7 @@ func (s *Store) Watch(fn func(Revocation)) (cancel func()) {
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		// A copy, because Revoke reads the slice without the lock.
+		// Make a copy, because Revoke reads the slice without the lock.
 		s.watchers = slices.DeleteFunc(slices.Clone(s.watchers), func(w *func(Revocation)) bool { return w == &fn })
 	}
 }

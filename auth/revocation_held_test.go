@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// A ticket is used up, so its revocation need not outlive those that were minted with it.
+// A ticket is used up, so its revocation need not outlive those that were
+// minted with it.
 func TestRevokedTicketIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewStore()
@@ -40,8 +41,8 @@ func TestRevokedTicketIsForgotten(t *testing.T) {
 	})
 }
 
-// However many credentials without an end are revoked, and however long their ids are, what is kept is bounded, and
-// what ends first goes first.
+// However many credentials without an end are revoked, and however long their
+// ids are, what is kept is bounded, and what ends first goes first.
 func TestRevocationsAreBounded(t *testing.T) {
 	s := NewStore()
 	heap := func() int64 {

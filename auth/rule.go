@@ -8,13 +8,13 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/internal/pattern"
 )
 
-// Effect is what a [Rule] does to whatever it matches.
+// Effect is the result of a matching [Rule].
 type Effect uint8
 
 const (
-	// Allow lets the principal do it.
+	// Allow permits the action.
 	Allow Effect = iota + 1
-	// Deny refuses it.
+	// Deny forbids it.
 	Deny
 )
 
@@ -30,53 +30,64 @@ func (e Effect) String() string {
 	}
 }
 
-// Rule allows or denies actions at the destinations of a pattern to some principals. It is one entry of [Rules];
-// the counterpart of simpSubscribeDestMatchers and simpMessageDestMatchers in Spring Security's messaging.
+// Rule allows or denies actions at the destinations of a pattern for some
+// principals. It is one entry of [Rules]. Spring Security's counterparts are
+// simpSubscribeDestMatchers and simpMessageDestMatchers.
 //
-// All conditions of a rule must hold for it to match. The zero value of each condition asks nothing, except that
-// Effect, Actions and Destination must be given.
+// A rule matches if all its conditions hold. The zero value of a condition
+// always holds; Effect, Actions and Destination are required.
 type Rule struct {
 	Effect Effect
-	// Actions are what the rule is about: Subscribe, Send or both.
+	// Actions lists the actions that the rule applies to: Subscribe, Send or
+	// both.
 	Actions []Action
-	// Destination is an Ant pattern: ? is one character, * any number of them within a segment, and ** as a whole
-	// segment any number of segments, so that /a/** matches /a as well. A whole segment may also be a variable:
+	// Destination is an Ant pattern: ? matches one character, * any number of
+	// characters within a segment, and ** as a whole segment any number of
+	// segments, so /a/** also matches /a. A whole segment may also be a
+	// variable:
 	//
-	//   {user}        the principal's own name, with / written as %2F and % as %25; nothing for an anonymous one
-	//   {claim.NAME}  the text of the principal's claim NAME, written likewise; nothing if there is no such text
-	//   {other}       any one segment, as *; the name is for the reader. To be safe from a slip of the pen, it
-	//                 must not begin with user or claim in any case.
+	//	{user}        the principal's own name, with / written as %2F and % as
+	//	              %25; matches nothing for an anonymous principal
+	//	{claim.NAME}  the text of the principal's claim NAME, escaped likewise;
+	//	              matches nothing if there is no such text
+	//	{other}       any one segment, like *; the name is for the reader. To
+	//	              guard against typing errors it must not begin with "user"
+	//	              or "claim", in upper or lower case.
 	Destination string
-	// Roles: the principal has at least one of them.
+	// Roles, if any, requires at least one of these roles.
 	Roles []string
-	// Scopes: the principal has at least one of them.
+	// Scopes, if any, requires at least one of these scopes.
 	Scopes []string
-	// Claims: the principal has all of these, each equal to the value or a list that contains it. A claim that cannot
-	// be compared with a text, such as an object or a fraction, is any value for a Deny rule and none for an Allow
-	// rule.
+	// Claims requires all these claims. Each must equal the value or be a list
+	// that contains it. A claim that cannot be compared with a text, such as an
+	// object or a fraction, matches any value in a Deny rule and none in an
+	// Allow rule.
 	Claims map[string]string
-	// Authenticated: the principal is not anonymous.
+	// Authenticated requires a principal that is not anonymous.
 	Authenticated bool
-	// Anonymous: the principal is anonymous. A rule cannot ask for both.
+	// Anonymous requires an anonymous principal. A rule cannot require both.
 	Anonymous bool
-	// AnyUser permits an Allow rule to reach other people's destinations with a wildcard. The segment after /user/
-	// is a user's name unless it is literally topic or queue, so "allow /user/**" would open everybody's
-	// destinations to everybody, and so would "allow /**" or "allow /user/*/queue/x". Such a rule is an error
-	// unless AnyUser says that it is meant so. One's own destinations are /user/topic/**, /user/queue/** and
-	// /user/{user}/**. A Deny rule never needs it.
+	// AnyUser permits an Allow rule to reach other users' destinations with a
+	// wildcard. The segment after /user/ is a user's name unless it is
+	// literally topic or queue. "allow /user/**", "allow /**" and "allow
+	// /user/*/queue/x" would therefore give every user access to every other
+	// user's destinations. Such a rule is an error unless AnyUser is set. A
+	// user's own destinations are /user/topic/**, /user/queue/** and
+	// /user/{user}/**. A Deny rule never needs AnyUser.
 	AnyUser bool
 
-	// private restricts the rule to what is a session's own and neither a topic nor a queue, /user/events.
+	// private limits the rule to the session's own destinations that are
+	// neither topics nor queues, such as /user/events.
 	private bool
 }
 
-// RuleError is what is wrong with one of the rules given to [NewRules] or [Rules.Prepend].
+// RuleError describes an invalid rule given to [NewRules] or [Rules.Prepend].
 type RuleError struct {
 	// Index is the rule's position among those given, from 0.
 	Index int
-	// Destination is the rule's.
+	// Destination is the rule's destination.
 	Destination string
-	// Problem says what is wrong and how to mend it.
+	// Problem says what is wrong and how to correct it.
 	Problem string
 }
 
@@ -100,13 +111,14 @@ type rule struct {
 
 type claim struct{ name, value string }
 
-// compile returns the problem of r instead of an error, because only its caller knows its index.
+// compile returns a problem instead of an error, because only its caller knows
+// the rule's index.
 func (s *space) compile(r *Rule) (c rule, problem string) {
 	if r.Effect != Allow && r.Effect != Deny {
 		return rule{}, "the effect must be Allow or Deny"
 	}
 	if len(r.Actions) == 0 {
-		return rule{}, "the actions must be named: Subscribe, Send or both"
+		return rule{}, "the actions are missing: name Subscribe, Send or both"
 	}
 	c = rule{
 		allow:         r.Effect == Allow,
@@ -117,7 +129,7 @@ func (s *space) compile(r *Rule) (c rule, problem string) {
 		private:       r.private,
 	}
 	if r.Authenticated && r.Anonymous {
-		return rule{}, "nobody is both Authenticated and Anonymous"
+		return rule{}, "a rule cannot require both Authenticated and Anonymous"
 	}
 	for _, act := range r.Actions {
 		if act != Subscribe && act != Send {
@@ -153,8 +165,8 @@ func (s *space) parseRule(destination string) (segments []pattern.Segment, probl
 	return segments, problem
 }
 
-// behindUser returns the segments behind the user prefix if the pattern can have that prefix, and whether it is
-// written out there.
+// behindUser returns the segments after the user prefix if the pattern can
+// match that prefix, and whether the pattern spells the prefix out.
 func (s *space) behindUser(segments []pattern.Segment) (behind []pattern.Segment, literal bool) {
 	literal = true
 	for prefix := s.user; prefix != ""; {
@@ -169,7 +181,8 @@ func (s *space) behindUser(segments []pattern.Segment) (behind []pattern.Segment
 	return segments, literal
 }
 
-// reachesOthers reports whether a wildcard of the pattern can stand for a user's name behind the user prefix.
+// reachesOthers reports whether a wildcard of the pattern can match a user's
+// name after the user prefix.
 func (s *space) reachesOthers(segments []pattern.Segment) bool {
 	for i, n := 0, strings.Count(s.user, "/"); i < n && i < len(segments); i++ {
 		if segments[i].Kind == pattern.Deep {
@@ -185,14 +198,14 @@ func (s *space) reachesOthers(segments []pattern.Segment) bool {
 	case pattern.User, pattern.Claim:
 		return false
 	case pattern.Literal:
-		// Somebody who writes out /user/alice means it; somebody who writes /*/alice may not.
+		// /user/alice is intentional; /*/alice may not be.
 		return !literal && !s.beginsShared(name.Text)
 	default:
 		return true
 	}
 }
 
-// userSegments are the segments of a prefix, and one more for a name.
+// userSegments returns the segments of a prefix, and one more for a name.
 func userSegments(prefix string) (all []pattern.Segment) {
 	for prefix != "" {
 		var text string
@@ -202,13 +215,15 @@ func userSegments(prefix string) (all []pattern.Segment) {
 	return append(all, pattern.Segment{Kind: pattern.Any})
 }
 
-// beginsShared reports whether a segment behind the user prefix is no user's name because topics or queues begin so.
+// beginsShared reports whether a segment after the user prefix begins a topic
+// or queue and so is not a user's name.
 func (s *space) beginsShared(text string) bool {
 	_, ok := s.cutShared("/" + text)
 	return ok
 }
 
-// concerns reports whether the rule is about act and p, whatever the destination.
+// concerns reports whether the rule applies to act and p, whatever the
+// destination.
 func (r *rule) concerns(p *Principal, act Action) bool {
 	return int(act) < len(r.actions) && r.actions[act] && r.admits(p)
 }
@@ -225,7 +240,8 @@ func (r *rule) admits(p *Principal) bool {
 	}
 	for _, c := range r.claims {
 		if !p.HasClaim(c.name, c.value) && (r.allow || p.legible(c.name)) {
-			return false // a Deny rule concerns a claim also if nobody can tell what it says
+			// A Deny rule also applies if the claim cannot be compared.
+			return false
 		}
 	}
 	return true

@@ -7,24 +7,29 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/internal/pattern"
 )
 
-// Rules is an [Authorizer] made of an ordered list of rules: the first rule that matches decides, and if none
-// does, the answer is no. It is also a [PatternAuthorizer]. Spring's counterpart is
-// MessageMatcherDelegatingAuthorizationManager.
+// Rules is an [Authorizer] with an ordered list of rules: the first matching
+// rule decides, and no match denies. It is also a [PatternAuthorizer]. Spring's
+// counterpart is MessageMatcherDelegatingAuthorizationManager.
 //
-// Rules is immutable and safe for concurrent use. The zero value has no rule and denies everything.
+// Rules is immutable and safe for concurrent use. The zero value has no rules
+// and denies everything.
 //
-// Rules are read for canonical names: the broker drops empty segments ("/topic//a/" is judged as "/topic/a") and
-// writes the / of a user's name as %2F. A destination that does not begin with a slash, has an empty segment or is
-// not valid UTF-8 is denied before any rule is read, so that no spelling of a name slips past a Deny rule. A nil
-// principal is denied everything.
+// Rules expect canonical names: the broker drops empty segments, so
+// "/topic//a/" is judged as "/topic/a", and writes the / of a user's name as
+// %2F. A destination that does not begin with a slash, has an empty segment or
+// is not valid UTF-8 is denied before any rule is read, so no spelling of a
+// name evades a Deny rule. A nil principal is denied everything.
 //
-// What has two names has one answer, whichever of them is asked about:
+// A destination with two names gets the same answer under both:
 //
-//   - To subscribe to /user/queue/x and to /user/{user}/queue/x is the same for the user of that name. The first rule
-//     that matches either name decides.
-//   - A client's SEND to /user/queue/x or /user/topic/x goes to the handler of /app/x. The broker asks about both
-//     names, and both must be allowed. A Deny rule for the SEND that spells out /user/topic/x or /user/queue/x holds
-//     for /app/x as well; one that names no handler, such as /user/queue/**, does not.
+//   - Subscribing to /user/queue/x and to /user/{user}/queue/x is the same
+//     for the user of that name. The first rule that matches either name
+//     decides.
+//   - A client's SEND to /user/queue/x or /user/topic/x goes to the handler
+//     of /app/x. The broker asks about both names, and both must be
+//     allowed. A Deny rule for the SEND that spells out /user/topic/x or
+//     /user/queue/x also denies /app/x; one that names no handler, such as
+//     /user/queue/**, does not.
 type Rules struct {
 	rules []rule
 	space *space // nil in the zero value
@@ -32,8 +37,8 @@ type Rules struct {
 
 var _ PatternAuthorizer = (*Rules)(nil)
 
-// NewRules returns the rules in the order given. The error is a [*RuleError]. The rules given may be changed
-// afterwards without effect.
+// NewRules returns the rules in the order given. The error is a [*RuleError].
+// Later changes to the arguments have no effect.
 func NewRules(rules ...Rule) (*Rules, error) { return standard.newRules(rules) }
 
 func (s *space) newRules(rules []Rule) (*Rules, error) {
@@ -48,8 +53,9 @@ func (s *space) newRules(rules []Rule) (*Rules, error) {
 	return &Rules{rules: compiled, space: s}, nil
 }
 
-// Prepend returns new Rules that ask the given rules first and then those of r, which stays as it is. It is how an
-// operator's rules are put in front of [Open] or [Guarded]. The error is a [*RuleError] about the given rules.
+// Prepend returns new Rules that ask the given rules first and then those of r.
+// It does not change r. Use it to put your own rules before [Open] or
+// [Guarded]. The error is a [*RuleError] about the given rules.
 func (r *Rules) Prepend(rules ...Rule) (*Rules, error) {
 	space := r.space
 	if space == nil {
@@ -62,11 +68,14 @@ func (r *Rules) Prepend(rules ...Rule) (*Rules, error) {
 	return &Rules{rules: append(front.rules, r.rules...), space: space}, nil
 }
 
-// Authorize returns nil if the first rule that matches allows it and [ErrDenied] otherwise. It takes time in
-// proportion to the length of the rules times that of the destination at worst, some 100 ns for a few rules (amd64,
-// 2026-11), and allocates nothing unless a rule reads a number from a claim, or it is about a subscription below /user.
+// Authorize returns nil if the first matching rule allows the action, and
+// [ErrDenied] otherwise. Its worst-case time is proportional to the length of
+// the rules times that of the destination; a few rules take some 100 ns (amd64,
+// 2026-11). It allocates nothing unless a rule reads a number from a claim, or
+// the action is a SUBSCRIBE below /user.
 //
-// To subscribe to a destination with a wildcard in it is allowed only if [Rules.AuthorizePattern] answers [All].
+// Subscribing to a destination with a wildcard is allowed only if
+// [Rules.AuthorizePattern] answers [All].
 func (r *Rules) Authorize(ctx context.Context, p *Principal, act Action, destination string) error {
 	if act == Subscribe && pattern.IsPattern(destination) {
 		coverage, err := r.AuthorizePattern(ctx, p, destination)
@@ -94,8 +103,8 @@ func (r *Rules) Authorize(ctx context.Context, p *Principal, act Action, destina
 	return ErrDenied
 }
 
-// matches reports whether the rule matches a destination under the name that was asked about, under its twin if there
-// is one, or as the handler that a SEND to a user destination reaches.
+// matches reports whether the rule matches the destination, its twin if there
+// is one, or the handler that a SEND to a user destination reaches.
 func (r *rule) matches(p *Principal, destination string, own ownName) bool {
 	if r.private && !own.private {
 		return false
@@ -106,11 +115,13 @@ func (r *rule) matches(p *Principal, destination string, own ownName) bool {
 		r.handler != nil && r.handler.Match(who, destination)
 }
 
-// AuthorizePattern says how much of what pattern matches p may subscribe to: [All] and [None] are proven for every
-// destination, and everything else is [Some]. It is exact unless the rules and the pattern are so entangled that
-// deciding would take more than a few milliseconds, in which case it is Some as well. A few rules take some
-// 10 µs (amd64, 2026-11). It takes user destinations by the name they are asked about; a broker refuses patterns of
-// them anyway. The error is always nil.
+// AuthorizePattern reports which of the pattern's destinations p may subscribe
+// to. [All] and [None] are proven for every destination; any other result is
+// [Some]. The result is exact unless the rules and the pattern are so complex
+// that a decision would take more than a few milliseconds; then it is Some. A
+// few rules take some 10 µs (amd64, 2026-11). It judges user destinations by
+// the given name only; a broker rejects patterns of user destinations anyway.
+// The error is always nil.
 func (r *Rules) AuthorizePattern(_ context.Context, p *Principal, wildcards string) (Coverage, error) {
 	if p == nil || !pattern.WellFormed(wildcards) {
 		return None, nil
@@ -124,8 +135,8 @@ func (r *Rules) AuthorizePattern(_ context.Context, p *Principal, wildcards stri
 	return Some, nil
 }
 
-// subscribable returns the patterns of the rules that concern a SUBSCRIBE of p, and
-// whether they allow it.
+// subscribable returns the patterns of the rules that apply to a SUBSCRIBE of
+// p, and whether each allows it.
 func (r *Rules) subscribable(p *Principal) iter.Seq2[*pattern.Pattern, bool] {
 	return func(yield func(*pattern.Pattern, bool) bool) {
 		for i := range r.rules {
@@ -137,11 +148,11 @@ func (r *Rules) subscribable(p *Principal) iter.Seq2[*pattern.Pattern, bool] {
 	}
 }
 
-// values is a principal as patterns ask for it.
+// values provides a principal's values for the variables of a pattern.
 type values Principal
 
-// User returns the name that {user} stands for.
+// User returns the value of {user}.
 func (v *values) User() string { return v.Name }
 
-// Claim returns what {claim.NAME} stands for.
+// Claim returns the value of {claim.NAME}.
 func (v *values) Claim(name string) (string, bool) { return (*Principal)(v).Claim(name) }

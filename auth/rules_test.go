@@ -119,7 +119,8 @@ func TestVariables(t *testing.T) {
 			t.Errorf("%s: coverage %v", d, got)
 		}
 	}
-	// Nobody's name is no name: an anonymous client has no reminders, whatever it asks for.
+	// Nobody's name is no name: an anonymous client has no reminders, whatever
+	// it asks for.
 	for _, d := range []string{"/topic/reminder/{user}", "/topic/reminder/%20", "/topic/reminder", "/topic/{claim.tenant}/x/news"} {
 		if may(t, r, &Principal{}, Subscribe, d) || covers(t, r, &Principal{}, d) != None {
 			t.Errorf("anonymous may subscribe %s", d)
@@ -275,7 +276,8 @@ func TestBuiltinSets(t *testing.T) {
 	}
 }
 
-// S-14: a browser client that sends to the maintenance topic is refused; the back end is not.
+// S-14: a browser client that sends to the maintenance topic is refused; the
+// back end is not.
 func TestS14MaintenanceBroadcast(t *testing.T) {
 	r, err := Guarded().Prepend(Rule{Effect: Allow, Actions: []Action{Send}, Destination: "/topic/**", Roles: []string{"service"}})
 	if err != nil {

@@ -144,7 +144,8 @@ func TestT4PlusUnusedTicketsDieInTheSameCall(t *testing.T) {
 	}
 }
 
-// The other order: what the revocation refuses is the credential behind the ticket.
+// The other order: what the revocation refuses is the credential behind the
+// ticket.
 func TestTicketOfARevokedCredentialIsRefusedLater(t *testing.T) {
 	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
 		pass(time.Hour)
@@ -183,7 +184,8 @@ func TestS11BumpKillsUnusedTickets(t *testing.T) {
 	})
 }
 
-// Whoever had his passcode checked before it was changed is not to get a ticket for it afterwards.
+// Whoever had his passcode checked before it was changed is not to get a ticket
+// for it afterwards.
 func TestS11BumpWhileATicketIsBeingMinted(t *testing.T) {
 	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
 		since := tickets.store.now()

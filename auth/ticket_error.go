@@ -5,29 +5,39 @@ import (
 	"net/http"
 )
 
-// TicketCause is why a ticket was refused. It is for the log: the client is told the same whatever it is.
+// TicketCause is the reason why a ticket was rejected. It is for the log: the
+// client gets the same answer for every cause.
 type TicketCause uint8
 
 const (
-	// TicketMalformed: it cannot be one of ours, or its signature is wrong or made with an unknown key.
+	// TicketMalformed: the text cannot be a ticket of ours, or its signature is
+	// wrong or made with an unknown key.
 	TicketMalformed TicketCause = iota + 1
-	// TicketUnknown: nobody minted it, or it was dead so long or so many have been since that it is forgotten.
+	// TicketUnknown: the ticket was never minted, or was used up so long ago,
+	// or so many tickets ago, that it is forgotten.
 	TicketUnknown
-	// TicketUsed: it was used before. Somebody may have got hold of it.
+	// TicketUsed: the ticket was used before. It may have been stolen.
 	TicketUsed
-	// TicketExpired: it, or the credential that it was minted with, has expired.
+	// TicketExpired: the ticket, or the credential that it was minted with, has
+	// expired.
 	TicketExpired
-	// TicketRevoked: its user or credential was revoked, or its user's credential changed.
+	// TicketRevoked: the user or the credential was revoked, or the user's
+	// credential changed.
 	TicketRevoked
-	// TicketWrongOrigin: it is bound to another origin, and is dead for that.
+	// TicketWrongOrigin: the ticket is bound to another origin. The attempt
+	// makes it invalid.
 	TicketWrongOrigin
-	// TicketWrongUser: it is good, but the connection or the login is another user's. It is dead for that.
+	// TicketWrongUser: the ticket is good, but the connection or the login
+	// belongs to another user. The attempt makes it invalid.
 	TicketWrongUser
-	// TicketFromFuture: it is signed, and was created more than [MaxTicketAhead] in the future.
+	// TicketFromFuture: the signed ticket was created more than
+	// [MaxTicketAhead] in the future.
 	TicketFromFuture
-	// TicketTooOld: it is signed, and was created before the Store, which cannot know whether it has been used.
+	// TicketTooOld: the signed ticket was created before the Store, which
+	// cannot know whether it has been used.
 	TicketTooOld
-	// TicketNoRoom: it is signed and good, but so many have been used that one more cannot be remembered.
+	// TicketNoRoom: the signed ticket is good, but the limit of remembered used
+	// tickets is reached.
 	TicketNoRoom
 )
 
@@ -52,9 +62,10 @@ func (c TicketCause) String() string {
 	return ticketCauses[c]
 }
 
-// TicketError is what [Tickets.Consume] returns for a ticket that lets nobody in. Its own text, for the log, has the
-// cause and never the ticket; it unwraps to one and the same [*Refusal] for every cause, 401 with the reason
-// "invalid_ticket", so that whoever guesses or steals tickets learns nothing from the answer.
+// TicketError is the error of [Tickets.Consume] for a rejected ticket. Its own
+// text, for the log, has the cause and never the ticket. It unwraps to the same
+// [*Refusal] for every cause, 401 with the reason "invalid_ticket", so that an
+// attacker who guesses or steals tickets learns nothing from the answer.
 type TicketError struct {
 	Cause TicketCause
 }
@@ -62,7 +73,7 @@ type TicketError struct {
 // Error returns the text for the log.
 func (e *TicketError) Error() string { return "auth: ticket refused: " + e.Cause.String() }
 
-// Unwrap returns the [*Refusal] that the client is told.
+// Unwrap returns the [*Refusal] for the client.
 func (e *TicketError) Unwrap() error {
 	return &Refusal{Status: http.StatusUnauthorized, Reason: "invalid_ticket"}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// FuzzConsume: of everything that anybody can present only what was minted lets in, and that once.
+// FuzzConsume: of everything that anybody can present only what was minted lets
+// in, and that once.
 func FuzzConsume(f *testing.F) {
 	f.Add("", "")
 	f.Add(strings.Repeat("A", 43), app)
@@ -45,8 +46,9 @@ func FuzzConsume(f *testing.F) {
 	})
 }
 
-// FuzzTicketRequest: whatever is asked, the answer is JSON that fits its status, and a ticket is somebody's who has
-// proved it, from an origin that may ask.
+// FuzzTicketRequest: whatever is asked, the answer is JSON that fits its
+// status, and a ticket is somebody's who has proved it, from an origin that may
+// ask.
 func FuzzTicketRequest(f *testing.F) {
 	f.Add("POST", "/ws_ticket", "Bearer alice", "", "", "", `{"operation":"x"}`, "application/json")
 	f.Add("GET", "/ws_ticket?access_token=x", "bearer  alice", "", app, "cross-site", "", "")

@@ -15,63 +15,82 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// HandlerOptions say who may ask [Tickets.Handler] for a ticket. With none of Bearer, Passcode and Session nobody may.
+// HandlerOptions configure [Tickets.Handler]: who may request a ticket. Without
+// Bearer, Passcode and Session, no request is accepted.
 type HandlerOptions struct {
-	// Bearer checks the token of an "Authorization: Bearer" header. A [*Refusal] tells the client what is wrong with
-	// the token; any other error is answered with 503, because it says nothing about the token; a nil principal is
-	// a no. Nil means that bearer tokens are not accepted. [RemoteOf] its context is the client's address.
+	// Bearer verifies the token of an "Authorization: Bearer" header. A
+	// [*Refusal] is sent to the client; any other error is answered with 503,
+	// because it says nothing about the token; a nil principal rejects the
+	// token. [RemoteOf] its context is the client's address. Nil means that
+	// bearer tokens are not accepted.
 	Bearer func(ctx context.Context, token string) (*Principal, error)
-	// Passcode checks the name and passcode of HTTP Basic authentication, in a POST. Errors are as for Bearer; whoever
-	// implements it limits guessing. Nil means that they are not accepted.
+	// Passcode verifies the name and passcode of HTTP Basic authentication in a
+	// POST. Errors are handled as for Bearer. The function itself must limit
+	// guessing. Nil means that passcodes are not accepted.
 	Passcode func(r *http.Request, login, passcode string) (*Principal, error)
-	// Session returns who is logged in by the request's cookies, if anybody is. Nil means that cookies are not
-	// looked at. Only POST, and only from an allowed origin, gets a ticket by a cookie.
+	// Session returns the principal that the request's cookies identify, if
+	// any. Only a POST from an allowed origin gets a ticket by a cookie. Nil
+	// means that cookies are ignored.
 	Session func(r *http.Request) (*Principal, bool)
-	// Origins are web origins whose pages may ask besides the handler's own: https://app.example.com, or
-	// https://*.example.com for all below, see [httpsec.NewList]. They get the CORS headers that they need. "*" allows
-	// all and is an error with Session, as "null" and "file://" are, because then any page could get tickets in the
-	// name of its visitors.
+	// Origins are the web origins, besides the handler's own, whose pages may
+	// request tickets: https://app.example.com, or https://*.example.com for
+	// all subdomains; see [httpsec.NewList]. Their answers get CORS headers.
+	// "*" allows all origins. With Session, "*", "null" and "file://" are
+	// errors, because any page could then get tickets in the name of its
+	// visitors.
 	Origins []string
-	// OnForeignOrigin, if set, is told of each request that is refused with 403 for its Origin, to log it, before it is
-	// answered. It is called concurrently.
+	// OnForeignOrigin, if set, is called for each request that is rejected with
+	// 403 for its Origin, before the answer is sent. Use it to log. It is
+	// called concurrently.
 	OnForeignOrigin func(r *http.Request)
-	// OnRefused, if set, is told of each other request that is refused, to log it, before it is answered. [errors.As]
-	// finds the [*Refusal] that the client is told in err, whose text may say more; neither has a credential in it. It
-	// is called concurrently.
+	// OnRefused, if set, is called for each other rejected request, before the
+	// answer is sent. Use it to log. [errors.As] finds the [*Refusal] for the
+	// client in err; the text of err may say more. Neither contains a
+	// credential. It is called concurrently.
 	OnRefused func(r *http.Request, err error)
-	// MayWait reports whether p may have a ticket for an operation that somebody else announced, as
-	// broker/webflow.Flow.MayWait does. An error is answered with 503. It is asked at most as often as p gets tickets.
-	// Nil means nobody may: a request that names an operation is answered with 403, unless the principal that Bearer
-	// or Session returned is bound to that operation by its scope already.
+	// MayWait reports whether p may have a ticket for an operation that another
+	// program announced, as broker/webflow.Flow.MayWait does. An error is
+	// answered with 503. The rate limit for p's tickets also limits these
+	// calls. Nil means never: a request that names an operation is answered
+	// with 403, unless the principal from Bearer or Session is already bound to
+	// that operation by its scope.
 	MayWait func(ctx context.Context, p *Principal, operation string) (bool, error)
-	// ClientAddress says where a request comes from: Request.RemoteAddr if nil. Set it behind a proxy, as
-	// broker.Broker.ClientAddress does, or all clients share what one may ask servers of others about its tokens.
+	// ClientAddress returns the client address of a request. Nil means
+	// Request.RemoteAddr. Behind a proxy set it to broker.Broker.ClientAddress
+	// or similar; otherwise all clients share the request allowance of one
+	// address when their tokens are verified at another server.
 	ClientAddress func(*http.Request) netip.Addr
-	// BindOrigin binds tickets to the Origin of the page that asks. It needs pages that open the WebSocket from the
-	// same origin; a client that sends no Origin gets tickets that are not bound.
+	// BindOrigin binds tickets to the Origin of the requesting page. The page
+	// must open the WebSocket from the same origin. A client that sends no
+	// Origin gets unbound tickets.
 	BindOrigin bool
 }
 
-// maxTicketRequest is the longest body of a request for a ticket, in bytes.
+// maxTicketRequest is the maximum length of a ticket request's body in bytes.
 const maxTicketRequest = 4096
 
-// Handler returns the endpoint that exchanges a credential for a ticket, usually at /ws_ticket:
+// Handler returns the endpoint that exchanges a credential for a ticket,
+// usually at /ws_ticket:
 //
 //	POST /ws_ticket                          200 OK
 //	Authorization: Bearer …                  Cache-Control: no-store
 //
 //	{"operation":"…"}                        {"ticket":"…","expires":1767225600}
 //
-// The body may be left out; expires is in seconds since 1970. GET works with a bearer token too. Instead of the token
-// a POST may have HTTP Basic authentication, or a login cookie, and then it has to come from the handler's own origin or one of o.Origins. Requests
-// are refused with {"error":"…"} and
+// The body is optional; expires is in seconds since 1970. GET also works with a
+// bearer token. Instead of the token, a POST may have HTTP Basic
+// authentication, or a login cookie. With a cookie it must come from the
+// handler's own origin or one of o.Origins. Requests are rejected with
+// {"error":"…"} and
 //
-//   - 400 for a token in the URL, where it must not be (RFC 9700 section 4.3.2), or a body that is no such JSON;
-//     413 and 415 for one that is too long or is not called application/json
-//   - 401 with WWW-Authenticate (RFC 6750 section 3) without a credential, or with one that is wrong, has expired, was
-//     revoked or is nobody's: no ticket is minted for nobody
-//   - 403 for a page of another origin, and for an operation that o.MayWait does not allow
-//   - 405 for another method, and for GET with a cookie alone
+//   - 400 for a token in the URL, which RFC 9700 section 4.3.2 forbids, or
+//     a body that is not such JSON; 413 for a body that is too long, and
+//     415 for one of another type than application/json
+//   - 401 with WWW-Authenticate (RFC 6750 section 3) for a missing, wrong,
+//     expired, revoked or anonymous credential
+//   - 403 for a page of another origin, and for an operation that o.MayWait
+//     does not allow
+//   - 405 for another method, and for GET with only a cookie
 //   - 429 with Retry-After for too many tickets
 //   - 503 if the credential cannot be checked
 //
@@ -100,13 +119,13 @@ type ticketHandler struct {
 	cors    httpsec.CORS
 }
 
-// ticketReply is the body of a success.
+// ticketReply is the body of a successful answer.
 type ticketReply struct {
 	Ticket  string `json:"ticket"`
 	Expires int64  `json:"expires"`
 }
 
-// peerAddress is the address of a request without a proxy in between.
+// peerAddress returns the address of a request without a proxy.
 func peerAddress(r *http.Request) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero for other networks
 	return peer.Addr()
@@ -141,7 +160,7 @@ func (h *ticketHandler) refuse(w http.ResponseWriter, r *http.Request, err error
 	WriteRefusal(w, err)
 }
 
-// judged is a refusal with what the operator may know of its cause.
+// judged is a refusal for the client with the cause for the operator.
 type judged struct {
 	*Refusal
 	cause error
@@ -150,7 +169,7 @@ type judged struct {
 func (j *judged) Error() string   { return j.cause.Error() }
 func (j *judged) Unwrap() []error { return []error{j.Refusal, j.cause} }
 
-// mint checks what costs least first.
+// mint runs the cheapest checks first.
 func (h *ticketHandler) mint(w http.ResponseWriter, r *http.Request, origin string) (Ticket, error) {
 	if r.Method != http.MethodPost && (r.Method != http.MethodGet || h.o.Bearer == nil) {
 		return Ticket{}, h.wrongMethod(w.Header())
@@ -181,8 +200,8 @@ func (h *ticketHandler) mint(w http.ResponseWriter, r *http.Request, origin stri
 	return ticket, httpRefusal(err)
 }
 
-// mayWait returns nil if p may have a ticket for the operation. The refusal is the same for an operation that does not
-// exist and for one that is somebody else's.
+// mayWait returns nil if p may have a ticket for the operation. The refusal is
+// the same for an operation that does not exist and for one of another user.
 func (h *ticketHandler) mayWait(ctx context.Context, p *Principal, operation string) error {
 	if operation == "" || p.HasScope(operationScope+operation) {
 		return nil
@@ -202,7 +221,8 @@ func (h *ticketHandler) mayWait(ctx context.Context, p *Principal, operation str
 	return &Refusal{Status: http.StatusForbidden, Reason: "the operation is not this user's"}
 }
 
-// httpRefusal gives the errors of Mint that the client can cause a status.
+// httpRefusal adds an HTTP status to the errors of Mint that a client can
+// cause.
 func httpRefusal(err error) error {
 	switch {
 	case errors.Is(err, ErrOperation):
@@ -224,7 +244,8 @@ func (h *ticketHandler) wrongMethod(header http.Header) error {
 	return &Refusal{Status: http.StatusMethodNotAllowed, Reason: "the method must be " + strings.ReplaceAll(allow, ",", " or")}
 }
 
-// principal finds out who asks. A bearer token that is there decides, also against a cookie that is better.
+// principal returns the principal that requests a ticket. A bearer token, if
+// present, decides, even beside a valid cookie.
 func (h *ticketHandler) principal(header http.Header, r *http.Request, origin string) (*Principal, error) {
 	if token, ok := httpsec.RequestToken(r.Header); ok && h.o.Bearer != nil {
 		return h.bearer(r.Context(), token)
@@ -244,7 +265,7 @@ func (h *ticketHandler) principal(header http.Header, r *http.Request, origin st
 		return nil, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "with a cookie the method must be POST"}
 	}
 	if origin == "" {
-		return nil, ForeignOrigin(r) // what comes from a page of ours says so
+		return nil, ForeignOrigin(r) // browsers send an Origin with every POST
 	}
 	p, ok := h.o.Session(r)
 	if !ok || p.Anonymous() {
@@ -255,8 +276,8 @@ func (h *ticketHandler) principal(header http.Header, r *http.Request, origin st
 
 const basicChallenge = `Basic realm="hoofbeat", charset="UTF-8"`
 
-// passcode finds out who asks by HTTP Basic authentication. A page of another origin, for which a browser could add
-// what it has stored, has been refused by then.
+// passcode authenticates by HTTP Basic authentication. Pages of other origins,
+// for which a browser could add stored passcodes, have already been rejected.
 func (h *ticketHandler) passcode(r *http.Request, login, passcode string) (*Principal, error) {
 	p, err := h.o.Passcode(r, login, passcode)
 	var refusal *Refusal
@@ -299,7 +320,7 @@ func invalidToken() error {
 	return &Refusal{Status: http.StatusUnauthorized, Challenge: httpsec.InvalidToken}
 }
 
-// operation reads the body.
+// operation reads the name of the operation from the body.
 func operation(w http.ResponseWriter, r *http.Request) (string, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTicketRequest))
 	var tooLong *http.MaxBytesError
@@ -311,7 +332,7 @@ func operation(w http.ResponseWriter, r *http.Request) (string, error) {
 	case len(body) == 0:
 		return "", nil
 	}
-	// Only this type makes a browser ask first whether another origin may send it.
+	// This type makes browsers send a preflight request from another origin.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return "", &Refusal{Status: http.StatusUnsupportedMediaType, Reason: "the body's type must be application/json"}
 	}

@@ -21,7 +21,8 @@ const (
 	evil = "https://evil.example.net"
 )
 
-// bearers is a stand-in for a token verifier: the token is the name, and a few are special.
+// bearers is a stand-in for a token verifier: the token is the name, and a few
+// are special.
 func bearers(_ context.Context, token string) (*Principal, error) {
 	switch token {
 	case "", "wrong":
@@ -82,7 +83,8 @@ func ask(h http.Handler, method, target, body string, headers ...string) *httpte
 	return w
 }
 
-// reply returns the ticket of a 200 and the error of everything else, having checked that nobody may keep either.
+// reply returns the ticket of a 200 and the error of everything else, having
+// checked that nobody may keep either.
 func reply(t testing.TB, w *httptest.ResponseRecorder) (ticket, problem string) {
 	t.Helper()
 	var body struct {
@@ -249,8 +251,8 @@ func TestT13OperationByHTTP(t *testing.T) {
 	}
 }
 
-// Without MayWait nobody gets a ticket for an operation, except who is bound to it
-// already by what the program itself says.
+// Without MayWait nobody gets a ticket for an operation, except who is bound to
+// it already by what the program itself says.
 func TestOperationByHTTPWithoutMayWait(t *testing.T) {
 	bound := func(context.Context, string) (*Principal, error) {
 		return &Principal{Name: "alice", Scopes: []string{"operation:op"}}, nil

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// An unused ticket takes what TicketOptions.MaxOutstanding says, and a used one less, be it opaque and remembered for
-// the log or signed and remembered so that it is not good again.
+// An unused ticket takes what TicketOptions.MaxOutstanding says, and a used one
+// less, be it opaque and remembered for the log or signed and remembered so
+// that it is not good again.
 func TestTicketsHoldWhatIsDocumented(t *testing.T) {
 	const n, most = 20_000, 600
 	alive := func() int64 {

@@ -23,7 +23,8 @@ func mustTickets(t testing.TB, s *Store, o TicketOptions) *Tickets {
 	return tickets
 }
 
-// bothForms runs a test in a bubble for opaque tickets and in one for signed ones.
+// bothForms runs a test in a bubble for opaque tickets and in one for signed
+// ones.
 func bothForms(t *testing.T, o TicketOptions, test func(t *testing.T, tickets *Tickets)) {
 	for _, signed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
@@ -49,7 +50,8 @@ func mint(t testing.TB, tickets *Tickets, g Grant) Ticket {
 
 func user(name string) Grant { return Grant{Principal: &Principal{Name: name}} }
 
-// consumed says who was let in, or why nobody was, having checked that the client is told nothing more.
+// consumed says who was let in, or why nobody was, having checked that the
+// client is told nothing more.
 func consumed(t testing.TB, tickets *Tickets, value, origin string) string {
 	t.Helper()
 	p, err := tickets.Consume(t.Context(), value, origin)

@@ -7,38 +7,42 @@ import (
 	"time"
 )
 
-// digest is what is kept of a ticket instead of itself: whoever reads the memory cannot use it, and comparing it
-// tells nothing by its time, because nobody can choose its first bytes.
+// digest is kept instead of the ticket. Anyone who reads the memory cannot use
+// it, and the time of a comparison reveals nothing, because nobody can choose
+// its first bytes.
 type digest [sha256.Size]byte
 
-// ticketMemory holds the tickets that are unused, and remembers dead ones until they would have expired. It does not lock.
+// ticketMemory holds unused tickets, and remembers dead ones until they would
+// have expired. It does no locking.
 type ticketMemory struct {
 	entries map[digest]*entry
 	expiry  expiryHeap          // of all entries
 	unused  map[string][]*entry // by subject
 	total   int                 // number of unused entries
-	dead    int                 // number of dead entries that need not be remembered
+	dead    int                 // number of dead entries that may be forgotten
 }
 
-// entry is a ticket, unused as long as it has a principal.
+// entry is a ticket. It is unused while it has a principal.
 type entry struct {
 	key       digest
 	subject   string
 	origin    string
 	principal *Principal
 	expires   time.Time
-	cause     TicketCause // why it is dead
-	signed    bool        // it must be remembered until it expires
+	cause     TicketCause // why the ticket is dead
+	signed    bool        // must be remembered until it expires
 	index     int         // in the heap
-	slot      int         // among the unused of its subject
+	slot      int         // in the subject's list of unused tickets
 }
 
 const (
-	// maxDead bounds the opaque tickets that are remembered only so that the log can tell a second use from an
-	// invention. Spent signed tickets do not count: forgetting one would make it good again.
+	// maxDead limits the opaque tickets that are remembered only so that the
+	// log can distinguish a second use from an invented ticket. Used signed
+	// tickets do not count: forgetting one would make it valid again.
 	maxDead = 1 << 16
-	// sweepStep is how many expired entries go with each new one. More than one, so that they get fewer, and few,
-	// so that nobody waits for the tickets of a rush that is over.
+	// sweepStep is how many expired entries each new entry removes. More than
+	// one makes their number fall; a small number keeps each call short after a
+	// burst of tickets.
 	sweepStep = 8
 )
 
@@ -46,7 +50,7 @@ func newTicketMemory() ticketMemory {
 	return ticketMemory{entries: make(map[digest]*entry), unused: make(map[string][]*entry)}
 }
 
-// put adds an unused ticket, for which room has been made.
+// put adds an unused ticket. The caller has made room for it.
 func (s *ticketMemory) put(e *entry) {
 	s.entries[e.key] = e
 	heap.Push(&s.expiry, e)
@@ -55,7 +59,8 @@ func (s *ticketMemory) put(e *entry) {
 	s.total++
 }
 
-// spend remembers a signed ticket as dead for a cause. It returns 0, or why it was dead before.
+// spend remembers a signed ticket as dead with the given cause. It returns 0,
+// or the cause if the ticket was already dead.
 func (s *ticketMemory) spend(key digest, cause TicketCause, expires, now time.Time, limit int) (before TicketCause) {
 	if e := s.entries[key]; e != nil {
 		return e.cause
@@ -70,7 +75,7 @@ func (s *ticketMemory) spend(key digest, cause TicketCause, expires, now time.Ti
 	return 0
 }
 
-// kill makes an unused ticket dead for ever.
+// kill makes an unused ticket permanently invalid.
 func (s *ticketMemory) kill(e *entry, cause TicketCause) {
 	s.retire(e)
 	e.principal, e.cause = nil, cause
@@ -79,14 +84,14 @@ func (s *ticketMemory) kill(e *entry, cause TicketCause) {
 	}
 }
 
-// killAll makes all unused tickets of a subject dead.
+// killAll makes all unused tickets of a subject invalid.
 func (s *ticketMemory) killAll(subject string, cause TicketCause) {
 	for list := s.unused[subject]; len(list) > 0; list = s.unused[subject] {
 		s.kill(list[len(list)-1], cause)
 	}
 }
 
-// retire takes a ticket from the unused ones.
+// retire removes a ticket from the unused ones.
 func (s *ticketMemory) retire(e *entry) {
 	list := s.unused[e.subject]
 	last := list[len(list)-1]
@@ -100,7 +105,8 @@ func (s *ticketMemory) retire(e *entry) {
 	s.total--
 }
 
-// makeRoom makes sure of room for one more ticket of a subject. If there is none, it returns how long until there is.
+// makeRoom makes room for one more ticket of a subject. If it cannot, it
+// returns how long the caller must wait.
 func (s *ticketMemory) makeRoom(subject string, perSubject, total int, now time.Time) (wait time.Duration) {
 	s.sweep(now)
 	if list := s.unused[subject]; len(list) >= perSubject {
@@ -114,7 +120,8 @@ func (s *ticketMemory) makeRoom(subject string, perSubject, total int, now time.
 	return max(s.expiry[0].expires.Sub(now), time.Second)
 }
 
-// sweepSubject removes what has expired among list, or returns how long it takes until something does.
+// sweepSubject removes the expired entries of list. It returns how long to wait
+// for the first of the others to expire, or 0 if it removed any.
 func (s *ticketMemory) sweepSubject(list []*entry, now time.Time) (wait time.Duration) {
 	first := list[0].expires
 	for _, e := range slices.Clone(list) {
@@ -150,7 +157,7 @@ func (s *ticketMemory) remove(e *entry) {
 	delete(s.entries, e.key)
 }
 
-// expiryHeap is a [heap.Interface] with what expires first in front.
+// expiryHeap is a [heap.Interface] ordered by expiry, earliest first.
 type expiryHeap []*entry
 
 func (h expiryHeap) Len() int           { return len(h) }
@@ -168,7 +175,7 @@ func (h *expiryHeap) Push(x any) {
 	*h = append(*h, e)
 }
 
-// Pop removes the last one.
+// Pop removes and returns the last entry.
 func (h *expiryHeap) Pop() any {
 	last := len(*h) - 1
 	e := (*h)[last]

@@ -11,44 +11,59 @@ import (
 	"time"
 )
 
-// MinSecretBytes is the shortest key of a [Secret]: as long as the hash it is used with.
+// MinSecretBytes is the minimum length of a [Secret]'s key: the length of the
+// hash used with it.
 const MinSecretBytes = 32
 
-// Secret is a key that the operator shares with his back ends: it signs tickets and entitles to anonymous ones.
-// Whoever knows it can sign a ticket for anybody. Formatting it with fmt, slog or encoding/json does not show the key.
+// Secret is a key that the operator shares with the back ends. It signs
+// tickets, and a back end presents it to get an anonymous ticket. Anyone who
+// knows it can sign a ticket for any user. Formatting it with fmt, slog or
+// encoding/json does not show the key.
 type Secret struct {
-	// ID names the key, in signed tickets too: 1 to 32 letters, digits, - and _. It is not secret.
+	// ID names the key, also in signed tickets: 1 to 32 letters, digits, - and
+	// _. It is not secret.
 	ID string
-	// Key is at least [MinSecretBytes] of random.
+	// Key has at least [MinSecretBytes] random bytes.
 	Key []byte `json:"-"`
 }
 
-// Format writes s for fmt, whatever the verb, without Key.
+// Format writes s without Key for every fmt verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "secret "+s.ID) }
 
-// TicketOptions say what tickets are like and how many there may be. Zero values are the defaults.
+// TicketOptions set the kind and the limits of tickets. Zero values mean the
+// defaults.
 type TicketOptions struct {
-	// TTL is how long a ticket lives, at most [MaxTicketTTL]; 300 s if zero. Clients use a ticket at once, so 30 s
-	// do where clocks and networks are good.
+	// TTL is the lifetime of a ticket, at most [MaxTicketTTL]; 0 means 300 s.
+	// Clients use a ticket at once, so 30 s suffice where clocks and networks
+	// are good.
 	TTL time.Duration
-	// Signed makes tickets that carry their principal, signed with HMAC-SHA-256, instead of random names for what is
-	// in the Store: "v1.", the secret's ID, ".", the payload, ".", the signature. Any program that knows the secret
-	// can mint them. They are as single-use as the others, but anybody who sees one can read its claims, they are
-	// not counted by PerSubject, and those that are older than the process are refused, because it cannot know
-	// whether they were used. For the same reason a ticket is taken by each of several brokers with the same secret.
-	// TTL bounds them from when they were created, whatever they say of their end. docs/tickets.md has the format.
+	// Signed makes tickets that contain their principal, signed with
+	// HMAC-SHA-256, instead of opaque random keys for entries of the Store. The
+	// format is "v1.", the secret's ID, ".", the payload, ".", the signature;
+	// see docs/tickets.md. Any program that knows the secret can mint them.
+	//
+	// Signed tickets are single-use, with these differences: anyone who sees
+	// one can read its claims; PerSubject does not count them; and a ticket
+	// older than the process is rejected, because the process cannot know
+	// whether it was used. For the same reason each of several brokers with the
+	// same secret accepts the ticket once. TTL limits their life from the time
+	// of creation, whatever expiry they state.
 	Signed bool
-	// Secrets are needed for signed and for anonymous tickets. The first one signs, all are accepted: to rotate, put
-	// the new one last everywhere, then first, then take the old one away.
+	// Secrets are required for signed and for anonymous tickets. The first one
+	// signs; all are accepted. To rotate, add the new secret last on every
+	// broker, then move it to the front, then remove the old one.
 	Secrets []Secret
-	// PerSubject is how many unused tickets a user may have; 100 if zero, no limit if negative.
+	// PerSubject is the maximum number of unused tickets of a user; 0 means
+	// 100, negative means no limit.
 	PerSubject int
-	// Rate is how many tickets a second a user gets, at least one an hour, after Burst at once; 5 and 50 if zero. A
-	// negative Rate is no limit.
+	// Rate is how many tickets a user may get per second, after an initial
+	// Burst. The minimum Rate is one an hour. A Rate of 0 means 5, a Burst of 0
+	// means 50. A negative Rate means no limit.
 	Rate  float64
 	Burst int
-	// MaxOutstanding is how many unused tickets, or used signed ones, there may be in all; 100,000 if zero, no limit
-	// if negative. One costs some 500 bytes (amd64, 2026-11) and what is in its principal.
+	// MaxOutstanding is the maximum number of unused tickets, or used signed
+	// ones, in all; 0 means 100,000, negative means no limit. Each costs some
+	// 500 bytes (amd64, 2026-11) plus its principal.
 	MaxOutstanding int
 }
 
@@ -57,15 +72,18 @@ const (
 	maxBurst = 100_000
 )
 
-// secret is a Secret as it is used. The key is in a function, where fmt does not get at it: in a field it would be
-// printed with whatever struct has a pointer to a Tickets, because fmt calls no method of a field that is not exported.
+// secret is the internal form of a Secret. The key is inside a function, where
+// fmt cannot reach it: a key in a field would be printed with any struct that
+// has a pointer to a Tickets, because fmt calls no methods of unexported
+// fields.
 type secret struct {
 	id  string
-	sum digest                   // of the key, to compare with what a back end presents
+	sum digest                   // of the key, to compare with the secret that a back end presents
 	mac func(text string) string // signs with the key
 }
 
-// NewTickets returns Tickets that keep theirs in store. The error names the option that is wrong.
+// NewTickets returns Tickets that keep their state in store. The error names
+// the invalid option.
 func NewTickets(store *Store, o TicketOptions) (*Tickets, error) {
 	if store == nil {
 		return nil, errors.New("auth: NewTickets needs a Store")

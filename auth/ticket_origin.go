@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// origin returns the origin that a request comes from, "" if no page has sent it, or an error if that origin may not
-// ask. It sets the CORS headers for those that may.
+// origin returns the origin of a request, "" if no page sent it, or an error if
+// that origin is not allowed. For an allowed origin it sets the CORS headers.
 func (h *ticketHandler) origin(header http.Header, r *http.Request) (string, error) {
 	o, err := h.cors.Check(header, r, &h.origins, false)
 	if err != nil {
@@ -16,11 +16,12 @@ func (h *ticketHandler) origin(header http.Header, r *http.Request) (string, err
 	return o.String(), nil
 }
 
-// maxShownOrigin is how much of an Origin header is shown to people, in bytes.
+// maxShownOrigin limits the Origin header in logs and answers, in bytes.
 const maxShownOrigin = 200
 
-// ForeignOrigin returns the refusal of a request whose page may not make it: 403, with the Origin header in the answer,
-// shortened and without what is not printable.
+// ForeignOrigin returns the refusal for a request from a page of another
+// origin: 403, with the Origin header in the answer, shortened and without
+// unprintable characters.
 func ForeignOrigin(r *http.Request) *Refusal {
 	origin := strings.ToValidUTF8(strings.Join(r.Header.Values("Origin"), ", "), string(unicode.ReplacementChar))
 	if len(origin) > maxShownOrigin {

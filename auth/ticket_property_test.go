@@ -9,7 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// ticketModel is what a store of tickets is by definition: everything that ever happened, in order.
+// ticketModel is what a store of tickets is by definition: everything that ever
+// happened, in order.
 type ticketModel struct {
 	tickets []*modelTicket
 	revoked map[string]bool      // credentials
@@ -39,7 +40,8 @@ func (m *ticketModel) good(t *modelTicket) bool {
 	return !t.used && !t.epoch && time.Now().Before(t.expires) && !m.refused(t.p)
 }
 
-// outstanding counts what the limit counts: a ticket that a revoked credential has obtained is there until it expires.
+// outstanding counts what the limit counts: a ticket that a revoked credential
+// has obtained is there until it expires.
 func (m *ticketModel) outstanding(user string) (n int) {
 	for _, t := range m.tickets {
 		if t.p.Name == user && !t.used && !t.epoch && time.Now().Before(t.expires) {
@@ -55,7 +57,8 @@ func TestPropertyTicketsAreAsTheModel(t *testing.T) {
 		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				lets, refuses, full := 0, 0, 0
-				// As a mere TB, because rapid asks a T for its deadline, which is outside the bubble.
+				// As a mere TB, because rapid asks a T for its deadline, which
+				// is outside the bubble.
 				rapid.Check(struct{ rapid.TB }{t}, func(t *rapid.T) {
 					start := time.Now()
 					store := NewStore()
@@ -118,8 +121,8 @@ func TestPropertyTicketsAreAsTheModel(t *testing.T) {
 							t.Fatalf("%+v came back as %+v", ticket.p, p)
 						}
 					}
-					// Every run begins with the limit, a ticket that lets in and a
-					// used one; chance alone meets the limit too rarely.
+					// Every run begins with the limit, a ticket that lets in
+					// and a used one; chance alone meets the limit too rarely.
 					for range perSubject + 1 {
 						mint(t, &Principal{Name: "a"}, 0)
 					}

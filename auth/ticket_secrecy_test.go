@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// T-12: whatever of the package is printed, in whatever way, shows no ticket and no key.
+// T-12: whatever of the package is printed, in whatever way, shows no ticket
+// and no key.
 func TestT12NothingShowsATicket(t *testing.T) {
 	secret := Secret{ID: "id", Key: []byte("correct-horse-battery-staple-0123456789")}
 	for _, signed := range []bool{false, true} {

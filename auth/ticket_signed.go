@@ -17,10 +17,12 @@ import (
 // signedPrefix is the version of the signed form.
 const signedPrefix = "v1."
 
-// minNonceBytes is what tells two tickets of one user apart.
+// minNonceBytes is the minimum length of the nonce, which makes each ticket
+// unique.
 const minNonceBytes = 16
 
-// signedTicket is the payload of a signed ticket: base64url of this as JSON. Signed is the text before the last dot.
+// signedTicket is the payload of a signed ticket: base64url of this as JSON.
+// The signature covers the text before the last dot.
 type signedTicket struct {
 	Nonce      []byte         `json:"nonce"`   // base64 of at least 16 random bytes
 	Created    int64          `json:"created"` // nanoseconds since 1970
@@ -31,7 +33,7 @@ type signedTicket struct {
 	Scopes     []string       `json:"scopes,omitempty"`
 	Claims     map[string]any `json:"claims,omitempty"`
 	Issued     time.Time      `json:"issued,omitzero"`
-	Until      time.Time      `json:"until,omitzero"` // the credential's end
+	Until      time.Time      `json:"until,omitzero"` // when the credential expires
 	Credential string         `json:"credential,omitempty"`
 	Passcode   bool           `json:"passcode,omitempty"` // Principal.Passcode
 }
@@ -49,7 +51,8 @@ func (m *signedTicket) principal() *Principal {
 
 func (t *Tickets) mintSigned(p *Principal, origin string, expires time.Time, since int64) (Ticket, error) {
 	if !utf8.ValidString(p.CredentialID) {
-		return Ticket{}, ErrTicketContent // it would come back as another one, which nobody has revoked
+		// JSON would change the id, and revocations would no longer match it.
+		return Ticket{}, ErrTicketContent
 	}
 	created, err := t.store.date(p, since)
 	if err != nil {
@@ -60,7 +63,7 @@ func (t *Tickets) mintSigned(p *Principal, origin string, expires time.Time, sin
 		User: p.Name, Roles: p.Roles, Scopes: p.Scopes, Claims: p.Claims, Issued: p.Issued.UTC(), Until: p.Expires.UTC(),
 		Passcode: p.Passcode,
 	}
-	if p.Recheck != nil { // which the ticket cannot carry
+	if p.Recheck != nil { // a signed ticket cannot carry it
 		if end := p.Recheck.unchecked().UTC(); m.Until.IsZero() || end.Before(m.Until) {
 			m.Until = end
 		}
@@ -95,7 +98,8 @@ func (t *Tickets) consumeSigned(ctx context.Context, value string, origin *strin
 		return nil, &TicketError{TicketMalformed}
 	}
 	if end := m.created().Add(t.ttl + time.Second - 1).Unix(); end < m.Expires {
-		m.Expires = end // whoever signed it does not give it a longer life than the broker does
+		// The signer cannot exceed the broker's limit.
+		m.Expires = end
 	}
 	if err := t.awaitCreation(ctx, m); err != nil {
 		return nil, err
@@ -106,9 +110,11 @@ func (t *Tickets) consumeSigned(ctx context.Context, value string, origin *strin
 	return m.principal(), nil
 }
 
-// awaitCreation waits for a ticket that was created a little in the future, by a clock that is ahead of ours. None is
-// taken before its time has come: the next process takes what was created after its own start, and must not take what
-// this one has taken already; and a revocation reaches what was created before it.
+// awaitCreation waits for a ticket that was created a little in the future, by
+// a clock ahead of ours. No ticket is accepted before its creation time.
+// Otherwise the next process, which accepts tickets created after its start,
+// could accept a ticket again that this process has accepted, and a revocation
+// could miss a ticket that was already used.
 func (t *Tickets) awaitCreation(ctx context.Context, m *signedTicket) error {
 	ahead := t.store.ahead(m.Created)
 	switch {
@@ -127,7 +133,7 @@ func (t *Tickets) awaitCreation(ctx context.Context, m *signedTicket) error {
 	}
 }
 
-// verify checks the signature first, so that nothing that strangers have written is decoded.
+// verify checks the signature first, so that it never decodes untrusted text.
 func (t *Tickets) verify(value string) (m *signedTicket, ok bool) {
 	end := strings.LastIndexByte(value, '.')
 	rest, ok := strings.CutPrefix(value, signedPrefix)
@@ -146,14 +152,14 @@ func (t *Tickets) verify(value string) (m *signedTicket, ok bool) {
 	}
 	m = new(signedTicket)
 	d := json.NewDecoder(bytes.NewReader(payload))
-	d.UseNumber() // a claim that is a large number stays exact
+	d.UseNumber() // keep large numbers in claims exact
 	if d.Decode(m) != nil || !m.sound() {
 		return nil, false
 	}
 	return m, true
 }
 
-// sound reports whether somebody who knows the secret has also kept the rules.
+// sound reports whether a correctly signed ticket also follows the rules.
 func (m *signedTicket) sound() bool {
 	life := m.expires().Sub(m.created())
 	return len(m.Nonce) >= minNonceBytes && life <= MaxTicketTTL+time.Second &&

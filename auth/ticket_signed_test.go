@@ -162,8 +162,8 @@ func TestSignedTicketHasALimit(t *testing.T) {
 	}
 }
 
-// A ticket is taken once, also if its signer's clock is ahead and the process ends
-// and starts again in between: it is not taken before its time.
+// A ticket is taken once, also if its signer's clock is ahead and the process
+// ends and starts again in between: it is not taken before its time.
 func TestSignedTicketAheadIsNotTakenAgainAfterARestart(t *testing.T) {
 	for _, ahead := range []time.Duration{0, 1, time.Millisecond, MaxTicketAhead, MaxTicketAhead + 1, 20 * time.Second, MaxClockSkew} {
 		synctest.Test(t, func(t *testing.T) {
@@ -188,7 +188,8 @@ func TestSignedTicketAheadIsNotTakenAgainAfterARestart(t *testing.T) {
 	}
 }
 
-// While a ticket's time is awaited its user can be revoked, and who waits can go.
+// While a ticket's time is awaited its user can be revoked, and who waits can
+// go.
 func TestSignedTicketAheadIsRevocable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := NewStore()

@@ -7,7 +7,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// put adds an opaque ticket unless its principal is refused by now or there are too many tickets.
+// put adds an opaque ticket, unless its principal has been rejected meanwhile
+// or there are too many tickets.
 func (s *Store) put(e *entry, since int64, perSubject, total int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -22,7 +23,8 @@ func (s *Store) put(e *entry, since int64, perSubject, total int) error {
 	return nil
 }
 
-// date returns the stamp that a signed ticket was created at, unless its principal is refused by now.
+// date returns the creation stamp of a signed ticket, unless its principal has
+// been rejected meanwhile.
 func (s *Store) date(p *Principal, since int64) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,7 +34,8 @@ func (s *Store) date(p *Principal, since int64) (int64, error) {
 	return s.stamp(), nil
 }
 
-// withdrawn reports whether a credential that was found to be good after since is not good any more.
+// withdrawn reports whether a credential that was valid after since is no
+// longer valid.
 func (s *Store) withdrawn(p *Principal, since int64, now time.Time) bool {
 	return p.Expired(now) || s.revoked(p, now) || s.users[p.Name].epoch > since
 }
@@ -45,8 +48,8 @@ func errWithdrawn() error {
 	}
 }
 
-// take makes an unused opaque ticket dead, whether it lets somebody in or not, and returns whom it lets in or why it
-// does not.
+// take makes an unused opaque ticket invalid and returns its principal, or the
+// cause if it must be rejected.
 func (s *Store) take(key digest, origin *string) (*Principal, TicketCause) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +69,7 @@ func (s *Store) take(key digest, origin *string) (*Principal, TicketCause) {
 	return p, 0
 }
 
-// verdict returns what speaks against a ticket that has not been used.
+// verdict reports why an unused ticket must be rejected, or 0.
 func (s *Store) verdict(p *Principal, expires time.Time, bound string, origin *string, now time.Time) TicketCause {
 	switch {
 	case !now.Before(expires) || p.Expired(now):
@@ -79,21 +82,21 @@ func (s *Store) verdict(p *Principal, expires time.Time, bound string, origin *s
 	return 0
 }
 
-// ahead returns how long it takes until a stamp is not in the future any more.
+// ahead returns how long a stamp remains in the future.
 func (s *Store) ahead(stamp int64) time.Duration {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return time.Duration(stamp - max(time.Now().UnixNano(), s.clock))
 }
 
-// spend is take for a signed ticket whose signature is right.
+// spend is take for a signed ticket with a valid signature.
 func (s *Store) spend(key digest, m *signedTicket, origin *string, limit int) TicketCause {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	switch {
 	case m.Created > max(now.UnixNano(), s.clock):
-		return TicketFromFuture // the clock was put back meanwhile
+		return TicketFromFuture // the clock was set back meanwhile
 	case m.Created < s.born:
 		return TicketTooOld
 	case m.Created <= s.users[m.User].epoch:
@@ -101,7 +104,7 @@ func (s *Store) spend(key digest, m *signedTicket, origin *string, limit int) Ti
 	}
 	cause := s.verdict(m.principal(), m.expires(), m.Origin, origin, now)
 	if cause == TicketExpired {
-		return cause // and will be for ever, so there is nothing to remember
+		return cause // it stays expired, so nothing needs to be remembered
 	}
 	mark := cause
 	if mark == 0 {

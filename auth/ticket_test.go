@@ -160,12 +160,14 @@ func TestT7OneOfAThousand(t *testing.T) {
 }
 
 // Several take the same tickets in the same order, so that they meet at each of
-// them: a ticket that is looked at and killed in two steps lets two in somewhere.
+// them: a ticket that is looked at and killed in two steps lets two in
+// somewhere.
 func TestT7ManyTicketsAtTheSameMoment(t *testing.T) {
 	for _, signed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
 			const n, rivals = 2000, 4
-			// About a hundred rounds, and few on a slow machine or with the race detector.
+			// About a hundred rounds, and few on a slow machine or with the
+			// race detector.
 			for end, round := time.Now().Add(time.Second), 0; round < 3 || time.Now().Before(end); round++ {
 				tickets := mustTickets(t, NewStore(), TicketOptions{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1})
 				values := make([]string, n)
@@ -239,7 +241,8 @@ func TestS7Lifetime(t *testing.T) {
 	})
 }
 
-// A credential's end is the session's, not the ticket's, and no ticket outlives it.
+// A credential's end is the session's, not the ticket's, and no ticket outlives
+// it.
 func TestTicketDiesWithTheCredential(t *testing.T) {
 	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
 		p := &Principal{Name: "alice", Expires: time.Now().Add(10 * time.Second)}
@@ -286,7 +289,8 @@ func TestT9TicketIsRandom(t *testing.T) {
 	}
 }
 
-// Everything in a ticket may stand in a URL's query and is a token (RFC 9110 section 5.6.2).
+// Everything in a ticket may stand in a URL's query and is a token (RFC 9110
+// section 5.6.2).
 func TestT9TicketNeedsNoEscaping(t *testing.T) {
 	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
 		value := mint(t, tickets, user("Ünï/?&=")).Value

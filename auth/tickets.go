@@ -11,12 +11,15 @@ import (
 	"time"
 )
 
-// Tickets mints and consumes tickets: names of 256 random bits, each of which lets one client in once, within a few
-// minutes. A page that has a credential it can send by HTTP, but not with a WebSocket's handshake, exchanges it for a
-// ticket and puts that into the WebSocket's URL, where a secret of longer life must not be.
+// Tickets mints and consumes tickets: 256 random bits, each of which lets one
+// client connect once, within a few minutes. A page has a credential that it
+// can send by HTTP but not with a WebSocket handshake. It exchanges the
+// credential for a ticket and puts the ticket into the WebSocket's URL, where a
+// long-lived secret must not be.
 //
-// It is an [Authenticator] at every stage. [Tickets.Handler] is the HTTP endpoint that clients ask for tickets. A
-// Tickets is safe for concurrent use and starts no goroutine.
+// It is an [Authenticator] at every stage. [Tickets.Handler] is the HTTP
+// endpoint from which clients request tickets. A Tickets is safe for concurrent
+// use and starts no goroutine.
 type Tickets struct {
 	store       *Store
 	ttl         time.Duration
@@ -31,18 +34,21 @@ var _ Authenticator = (*Tickets)(nil)
 
 // Mint makes a ticket for g.Principal. The error is
 //
-//   - [ErrNobody], [ErrOperation], [ErrTicketTTL], [ErrOrigin] or [ErrTicketContent] for a grant that cannot be
-//   - a [*Refusal], 401, if the principal's credential has expired or was revoked, also while Mint was running
-//   - a [*Refusal], 429 with RetryAfter, if the user has too many unused tickets or gets them too fast, or there are
-//     too many in all
-//   - ctx's if it is done
+//   - [ErrNobody], [ErrOperation], [ErrTicketTTL], [ErrOrigin] or
+//     [ErrTicketContent] for an invalid grant
+//   - a [*Refusal], 401, if the principal's credential has expired or was
+//     revoked, even while Mint was running
+//   - a [*Refusal], 429 with RetryAfter, if the user has too many unused
+//     tickets or requests them too fast, or there are too many in all
+//   - ctx's error if ctx is done
 //
-// and then there is no ticket.
+// If there is an error, there is no ticket.
 func (t *Tickets) Mint(ctx context.Context, g Grant) (Ticket, error) {
 	return t.mintFor(ctx, g, t.store.now(), nil)
 }
 
-// mintFor is Mint with a stamp from before the principal's credential was checked. permit, if set, has the last word.
+// mintFor is Mint with a stamp from before the principal's credential was
+// checked. permit, if set, is called last and can prevent the ticket.
 func (t *Tickets) mintFor(ctx context.Context, g Grant, since int64, permit func(context.Context) error) (Ticket, error) {
 	if g.Principal.Anonymous() || ValidName(g.Principal.Name) != nil {
 		return Ticket{}, ErrNobody
@@ -50,12 +56,15 @@ func (t *Tickets) mintFor(ctx context.Context, g Grant, since int64, permit func
 	return t.mint(ctx, g, g.Principal.Name, since, permit)
 }
 
-// MintBackend makes a ticket for an anonymous principal with the role [RoleBackend], for whoever knows one of
-// [TicketOptions.Secrets]: a back end that publishes. The principal's CredentialID is "backend:" and the secret's ID,
-// so that all that came in by a secret can be revoked. g.Principal is not looked at; all back ends with the same
-// secret count as one user for the limits.
+// MintBackend makes a ticket for an anonymous principal with the role
+// [RoleBackend]: a back end that publishes. The back end authenticates with one
+// of [TicketOptions.Secrets]. The principal's CredentialID is "backend:" and
+// the secret's ID, so that all sessions of a secret can be revoked. g.Principal
+// is ignored. For the limits, all back ends with the same secret count as one
+// user.
 //
-// The errors are those of Mint, [ErrNoSecret] if no secret is configured, and a [*Refusal], 401, for a wrong one.
+// The errors are those of Mint, [ErrNoSecret] if no secret is configured, and a
+// [*Refusal], 401, for a wrong one.
 func (t *Tickets) MintBackend(ctx context.Context, secret string, g Grant) (Ticket, error) {
 	if len(t.secrets) == 0 {
 		return Ticket{}, ErrNoSecret
@@ -72,9 +81,11 @@ func (t *Tickets) MintBackend(ctx context.Context, secret string, g Grant) (Tick
 	return t.backend(ctx, id, g)
 }
 
-// MintBackendFor is MintBackend without a secret, for a caller that the program trusts as much, such as one with the
-// token of the admin API. The principal's CredentialID is "backend:" and name, and all with the same name count as one
-// user for the limits. Take a name that no [Secret] can have, such as "@admin". The errors are those of Mint.
+// MintBackendFor is MintBackend without a secret, for a caller that the program
+// trusts equally, such as one with the token of the admin API. The principal's
+// CredentialID is "backend:" and name, and all callers with the same name count
+// as one user for the limits. Choose a name that no [Secret] can have, such as
+// "@admin". The errors are those of Mint.
 func (t *Tickets) MintBackendFor(ctx context.Context, name string, g Grant) (Ticket, error) {
 	return t.backend(ctx, name, g)
 }
@@ -82,7 +93,7 @@ func (t *Tickets) MintBackendFor(ctx context.Context, name string, g Grant) (Tic
 func (t *Tickets) backend(ctx context.Context, id string, g Grant) (Ticket, error) {
 	since := t.store.now()
 	g.Principal = &Principal{Roles: []string{RoleBackend}, Issued: time.Now(), CredentialID: "backend:" + id}
-	return t.mint(ctx, g, "\x00"+id, since, nil) // no user's name has a NUL
+	return t.mint(ctx, g, "\x00"+id, since, nil) // no user's name contains a NUL
 }
 
 func (t *Tickets) mint(ctx context.Context, g Grant, subject string, since int64, permit func(context.Context) error) (Ticket, error) {
@@ -107,13 +118,15 @@ func (t *Tickets) mint(ctx context.Context, g Grant, subject string, since int64
 	if wait := t.rate.take(subject, now); wait > 0 {
 		return Ticket{}, tooMany(wait, "too many tickets at once")
 	}
-	if permit != nil { // after the rate, for it may ask others
+	if permit != nil { // after the rate limit, because it may query another service
 		if err := permit(ctx); err != nil {
 			return Ticket{}, err
 		}
 	}
 	if p.Issued.IsZero() {
-		p.Issued = now // so that a revocation of the user finds the session also while it is being opened
+		// A revocation of the user then also finds a session that is being
+		// opened.
+		p.Issued = now
 	}
 	if t.signed {
 		return t.mintSigned(p, origin, expires, since)
@@ -129,7 +142,8 @@ func (t *Tickets) mint(ctx context.Context, g Grant, subject string, since int64
 	return Ticket{Value: value, Expires: expires}, nil
 }
 
-// ticketExpiry returns the whole second at which a ticket of p expires, and whether that is after now.
+// ticketExpiry returns the whole second at which a ticket of p expires, and
+// whether that is after now.
 func (p *Principal) ticketExpiry(now time.Time, ttl time.Duration) (expires time.Time, ok bool) {
 	expires = now.Add(ttl + time.Second - 1).Truncate(time.Second)
 	if !p.Expires.IsZero() && p.Expires.Before(expires) {
@@ -138,7 +152,8 @@ func (p *Principal) ticketExpiry(now time.Time, ttl time.Duration) (expires time
 	return expires, now.Before(expires)
 }
 
-// nameAfter makes sure that the sessions of a ticket can be revoked together, if its credential had no id.
+// nameAfter sets the CredentialID if the credential had none, so that the
+// sessions of a ticket can be revoked together.
 func (p *Principal) nameAfter(ticket digest) {
 	if p.CredentialID == "" {
 		p.CredentialID = ticketCredential + hex.EncodeToString(ticket[:16])
@@ -149,15 +164,17 @@ func tooMany(wait time.Duration, reason string) error {
 	return &Refusal{Status: http.StatusTooManyRequests, RetryAfter: wait, Reason: reason}
 }
 
-// Consume takes a ticket out of the world and returns whom it lets in. Of any number of calls with the same ticket
-// one at most succeeds. origin is that of the page that presents it, "" if none does.
+// Consume redeems a ticket and returns its principal. Among any number of calls
+// with the same ticket, at most one succeeds. origin is that of the page that
+// presents the ticket, or "" without a page.
 //
-// The principal is the one the ticket was minted for, with the expiry of its credential and not the ticket's, with
-// the scope "operation:…" if the ticket is for one, and with the ticket's own CredentialID and time of issue if the
-// credential had none. It is shared and must not be changed.
+// The principal is the one that the ticket was minted for, and expires with its
+// credential, not with the ticket. It has the scope "operation:…" if the ticket
+// is for an operation. If the credential had no CredentialID or time of issue,
+// it has the ticket's. It is shared and must not be changed.
 //
-// Whatever is wrong with the ticket, the error is a [*TicketError]. If ctx is done, it is ctx's and the ticket is
-// as good as before.
+// The error for an invalid ticket is a [*TicketError]. If ctx is done, the
+// error is ctx's and the ticket remains valid.
 func (t *Tickets) Consume(ctx context.Context, value, origin string) (*Principal, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -182,13 +199,16 @@ func (t *Tickets) consume(ctx context.Context, value string, origin *string) (*P
 	return p, nil
 }
 
-// Authenticate consumes the attempt's ticket; without one the answer is [ErrNotMine]. A CONNECT whose login names
-// another user than the handshake has established is refused and leaves the ticket as good as before. A ticket of
-// another user than the handshake or the login says is refused and dead.
+// Authenticate consumes the attempt's ticket; without a ticket it returns
+// [ErrNotMine]. If CONNECT's login names another user than the handshake
+// established, it rejects the attempt and the ticket remains valid. If the
+// ticket belongs to another user than the handshake or the login names, it
+// rejects the attempt and the ticket becomes invalid.
 //
-// The origin that a bound ticket is compared with is the handshake's at all stages, and none on plain TCP. A renewal
-// is not compared, because no page could have brought it but the one that opened the session; that the user is the
-// session's is for the broker to compare.
+// It compares the origin of a bound ticket with that of the handshake, also at
+// CONNECT; plain TCP has no origin. It does not compare the origin at a
+// renewal, because only the page that opened the session can send one. The
+// broker checks that the renewed principal is the session's user.
 func (t *Tickets) Authenticate(ctx context.Context, a *Attempt) (*Principal, error) {
 	if a.Ticket == "" {
 		return nil, ErrNotMine
