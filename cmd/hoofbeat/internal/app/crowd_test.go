@@ -112,7 +112,7 @@ func TestLimitsFitTheFiles(t *testing.T) {
 	if got := fitLimits(def, 1024, logger); got.Sessions != 512 || got.SessionsPerAddress != 256 {
 		t.Errorf("with 1,024 files: %+v", got)
 	}
-	if !strings.Contains(l.String(), "limit=limits.sessions value=512") {
+	if !strings.Contains(l.String(), "limits.sessions=512 limits.sessions_per_address=256") {
 		t.Errorf("the log says %s", l)
 	}
 }

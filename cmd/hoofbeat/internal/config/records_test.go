@@ -41,8 +41,8 @@ auth:
 	}
 	want := Auth{
 		JWT: []JWT{
-			{Issuer: "https://login.example", Audience: "broker", Algorithms: []string{"ES256", "RS256"}, User: "email", Roles: "realm_access.roles", Scopes: []string{"chat"}, RequireType: true},
-			{Issuer: "https://other.example", Audience: "broker", JWKS: "https://other.example/keys", User: "upn"},
+			{Issuer: "https://login.example", Audience: "broker", Algorithms: []string{"ES256", "RS256"}, User: "email", Roles: "realm_access.roles", Scopes: []string{"chat"}, RequireType: true, Leeway: time.Minute},
+			{Issuer: "https://other.example", Audience: "broker", JWKS: "https://other.example/keys", User: "upn", Leeway: time.Minute},
 		},
 		Introspection: []Introspection{{URL: "https://login.example/introspect", Recheck: time.Minute, ClientID: "me", ClientSecret: Secret{File: filepath.Join(filepath.Dir(path), "secret")}, Audience: "broker"}},
 		UserInfo:      []UserInfo{{URL: "https://login.example/userinfo", Recheck: time.Minute}, {URL: "https://more.example/me", Recheck: time.Minute, Scopes: []string{"a", "b"}}},
