@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// allowOrigin lets the page that asked read the answer (CORS), with its cookies.
-// Whether it may ask is decided by whoever calls.
+// allowOrigin sets the CORS headers that let the requesting page read the
+// answer and send cookies. The caller must have checked the origin.
 func allowOrigin(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Add("Vary", "Origin")
@@ -16,8 +16,8 @@ func allowOrigin(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// preflight answers the OPTIONS request by which a browser asks whether it may
-// ask. The answer is yes to everybody: it is the request itself that is checked.
+// preflight answers an OPTIONS preflight. It allows every origin, because the
+// request that follows is checked itself.
 func preflight(w http.ResponseWriter, r *http.Request, method string) {
 	allowOrigin(w, r)
 	h := w.Header()
@@ -31,8 +31,8 @@ func preflight(w http.ResponseWriter, r *http.Request, method string) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// cacheForAYear is what the protocol asks for where the answer never changes. Old
-// caches know only Expires.
+// cacheForAYear sets the headers that the protocol requires for answers that
+// never change. Expires is for old caches.
 func cacheForAYear(h http.Header) {
 	h.Set("Cache-Control", "public, max-age=31536000")
 	h.Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
@@ -42,8 +42,8 @@ func noStore(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store, no-cache, no-transform, must-revalidate, max-age=0")
 }
 
-// allowed reports whether r has the method; if not, it was answered: OPTIONS as a
-// preflight, and others with 405.
+// allowed reports whether r has the method. If not, allowed answers it: OPTIONS
+// as a preflight, everything else with 405.
 func allowed(w http.ResponseWriter, r *http.Request, method string) bool {
 	switch r.Method {
 	case method:

@@ -12,14 +12,14 @@ import (
 
 var errJSON = errors.New("not a JSON array of strings")
 
-// A decoder reads the arrays of strings that clients send, and joins the strings:
-// the boundaries of messages mean nothing to STOMP. Clients cut long frames
-// between UTF-16 units, so half a character may end one string and its other
-// half begin the next, in another request even.
-type decoder struct{ high rune } // the first half, 0 if there is none
+// A decoder reads the arrays of strings that clients send, and joins the
+// strings: STOMP ignores message boundaries. Clients cut long frames between
+// UTF-16 units, so a string may end with the first half of a surrogate pair,
+// and the next string, even in a later request, begin with the second.
+type decoder struct{ high rune } // pending high surrogate, 0 = none
 
-// decode appends the text of a JSON array of strings to dst. On an error nothing
-// of it counts.
+// decode appends the text of a JSON array of strings to dst. On an error the
+// decoder is unchanged.
 func (d *decoder) decode(dst, body []byte) ([]byte, error) {
 	if !utf8.Valid(body) {
 		return nil, errJSON
@@ -37,7 +37,8 @@ type parser struct {
 	high      rune
 }
 
-// next skips white space and takes c if it is what follows.
+// next skips white space and then consumes c. It reports false if another byte
+// follows.
 func (p *parser) next(c byte) bool {
 	p.rest = bytes.TrimLeft(p.rest, " \t\r\n")
 	if len(p.rest) == 0 || p.rest[0] != c {
@@ -65,7 +66,7 @@ func (p *parser) array() error {
 	return nil
 }
 
-// text takes a string whose opening quote is gone.
+// text parses a string after its opening quote.
 func (p *parser) text() error {
 	for {
 		n := 0
@@ -93,14 +94,14 @@ func (p *parser) text() error {
 	}
 }
 
-// half replaces a first half of a character whose second did not come.
+// half writes U+FFFD for a high surrogate whose low one did not follow.
 func (p *parser) half() {
 	if p.high != 0 {
 		p.out, p.high = utf8.AppendRune(p.out, utf8.RuneError), 0
 	}
 }
 
-// escape takes what follows a backslash.
+// escape parses an escape sequence after its backslash.
 func (p *parser) escape() error {
 	if len(p.rest) == 0 {
 		return errJSON
@@ -129,7 +130,7 @@ func (p *parser) escape() error {
 	return nil
 }
 
-// unit takes the four digits of a UTF-16 unit.
+// unit parses the four digits of a \u escape.
 func (p *parser) unit() error {
 	if len(p.rest) < 4 {
 		return errJSON
@@ -149,10 +150,10 @@ func (p *parser) unit() error {
 		p.high = r
 		return nil
 	}
-	p.out = utf8.AppendRune(p.out, r) // a second half without the first is replaced
+	p.out = utf8.AppendRune(p.out, r) // a low surrogate without a high one becomes U+FFFD
 	return nil
 }
 
-// errNotText ends a session that would have to carry a binary message. The broker
-// makes none for a transport that is TextOnly, whatever others have sent.
+// errNotText ends a session that would have to carry a binary message. It
+// should not occur: the broker sends only text to a transport that is TextOnly.
 var errNotText = &broker.Error{Reason: broker.ReasonInvalidText, Message: "a message for you is not UTF-8, which SockJS cannot carry; use a WebSocket"}

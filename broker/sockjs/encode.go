@@ -7,10 +7,10 @@ import (
 
 const hex = "0123456789abcdef"
 
-// appendString appends p, which is valid UTF-8, as a JSON string. NUL, which
-// ends every STOMP frame, becomes \u0000. Characters that browsers have been seen
-// to lose or change on their way are escaped too, as Spring does
-// (AbstractSockJsMessageCodec): U+200C–200F, U+2028–202F, U+2060–206F, U+FFF0–FFFF.
+// appendString appends p, which must be valid UTF-8, as a JSON string. NUL,
+// which ends every STOMP frame, becomes \u0000. It also escapes characters that
+// some browsers lose or change, as Spring does (AbstractSockJsMessageCodec):
+// U+200C–200F, U+2028–202F, U+2060–206F, U+FFF0–FFFF.
 func appendString(dst, p []byte) []byte {
 	dst = append(dst, '"')
 	start := 0
@@ -41,8 +41,8 @@ func appendString(dst, p []byte) []byte {
 	return append(append(dst, p[start:]...), '"')
 }
 
-// fragile reports whether p, whose first byte is 0xe2 or 0xef, begins with a
-// character that has to be escaped.
+// fragile reports whether the first character of p must be escaped. The first
+// byte of p is 0xe2 or 0xef.
 func fragile(p []byte) bool {
 	r, _ := utf8.DecodeRune(p)
 	switch {
@@ -52,9 +52,10 @@ func fragile(p []byte) bool {
 	return false
 }
 
-// appendMessages appends an array frame of messages, at least one and more as
-// long as the frame has room below limit, and returns how many it took. Messages
-// that are not UTF-8 are taken and left out; valid says whether there was none.
+// appendMessages appends an array frame of messages and returns how many it
+// took: at least one, and more while the frame stays within limit bytes. It
+// skips messages that are not UTF-8, which count as taken; valid is false if
+// there were any.
 func appendMessages(dst []byte, messages [][]byte, limit int) (_ []byte, taken int, valid bool) {
 	from := len(dst)
 	dst, valid = append(dst, 'a', '['), true
@@ -80,7 +81,8 @@ func appendMessages(dst []byte, messages [][]byte, limit int) (_ []byte, taken i
 	return append(dst, ']'), taken, valid
 }
 
-// closeFrame returns c[code,"reason"]. A normal end is SockJS's own.
+// closeFrame returns c[code,"reason"]. A normal end uses SockJS's own code
+// 3000.
 func closeFrame(code int, reason string) []byte {
 	switch code {
 	case 1000, 1005:

@@ -7,10 +7,11 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// Handler returns what serves b at Options.Prefix and below it. Mount it twice,
-// at the prefix and at the prefix with a slash; WebSocket upgrades of the prefix
-// itself reach [broker.Broker.ServeHTTP] unchanged. It mirrors Spring's
-// TransportHandlingSockJsService. All its sessions end with the broker's.
+// Handler returns a handler that serves b at Options.Prefix and below. Mount it
+// twice: at the prefix, and at the prefix with a trailing slash. It passes
+// WebSocket upgrades of the prefix itself to [broker.Broker.ServeHTTP]
+// unchanged. It mirrors Spring's TransportHandlingSockJsService. When the
+// broker ends, so do all the handler's sessions.
 func Handler(b *broker.Broker, o Options) http.Handler {
 	o = o.withDefaults()
 	return &handler{b: b, o: o, iframe: newIframe(o.IframeScript), sessions: sessions{byID: make(map[string]*session), max: o.Sessions}}
@@ -23,7 +24,7 @@ type handler struct {
 	sessions sessions
 }
 
-// ServeHTTP routes by what follows the prefix.
+// ServeHTTP routes by the path after the prefix.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rest, ok := strings.CutPrefix(r.URL.Path, h.o.Prefix)
 	switch {
@@ -49,11 +50,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// maxSegment is far above what any client chooses for its ids.
+// maxSegment limits the ids in the URL, in bytes. Real clients use far fewer.
 const maxSegment = 128
 
-// split takes "/server/session/transport" apart. The server's part is for load
-// balancers and means nothing here.
+// split parses "/server/session/transport". It ignores the server part, which
+// is for load balancers.
 func split(path string) (id, transport string, ok bool) {
 	parts := strings.Split(path, "/")
 	if len(parts) != 4 || parts[0] != "" {

@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// An inbox is the half of a [broker.Transport] that the broker reads from. What
-// is put waits until the broker takes it, so nothing is buffered.
+// An inbox is the receiving half of a [broker.Transport]. put blocks until the
+// broker takes the data, so an inbox buffers nothing.
 type inbox struct {
 	data   chan []byte
-	life   chan struct{} // one slot: the client has shown that it lives
-	failed chan error    // one slot: why the session must end
+	life   chan struct{} // one slot: the client has shown that it is alive
+	failed chan error    // one slot: the reason to end the session
 	done   chan struct{}
 	once   sync.Once
 }
@@ -23,8 +23,8 @@ func newInbox() inbox {
 	}
 }
 
-// Receive implements [broker.Transport]. It returns nothing at a sign of life
-// that brought no data, from which the broker learns of it.
+// Receive implements [broker.Transport]. It returns no data after a sign of
+// life without data, so that the broker records it.
 func (i *inbox) Receive() ([]byte, error) {
 	select {
 	case p := <-i.data:
@@ -38,8 +38,8 @@ func (i *inbox) Receive() ([]byte, error) {
 	}
 }
 
-// put hands p to the broker. It reports false when the session ended, or the
-// request, before it was taken.
+// put hands p to the broker. It returns false if the session or the request
+// ended first.
 func (i *inbox) put(ctx context.Context, p []byte) bool {
 	select {
 	case i.data <- p:
@@ -54,11 +54,11 @@ func (i *inbox) put(ctx context.Context, p []byte) bool {
 func (i *inbox) alive() {
 	select {
 	case i.life <- struct{}{}:
-	default: // the broker learns of it anyway
+	default: // a sign of life is pending already
 	}
 }
 
-// fail ends the session for a reason; the first one counts.
+// fail ends the session with an error; only the first call counts.
 func (i *inbox) fail(err error) {
 	select {
 	case i.failed <- err:
@@ -66,7 +66,7 @@ func (i *inbox) fail(err error) {
 	}
 }
 
-// end makes Receive and everybody else return.
+// end makes Receive and put return.
 func (i *inbox) end() { i.once.Do(func() { close(i.done) }) }
 
 func (i *inbox) ended() bool {

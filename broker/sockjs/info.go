@@ -10,7 +10,7 @@ import (
 	"net/http"
 )
 
-// greeting is what a person sees who opens the endpoint in a browser.
+// greeting answers people who open the endpoint in a browser.
 func greeting(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -18,11 +18,11 @@ func greeting(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
-	_, _ = io.WriteString(w, "Welcome to SockJS!\n") // whoever asked may be gone
+	_, _ = io.WriteString(w, "Welcome to SockJS!\n") // the browser may be gone
 }
 
-// info tells the client what there is. It holds nothing that a page of another
-// site may not know.
+// info describes the endpoint to the client. The answer contains nothing that
+// pages of other sites must not know.
 func (h *handler) info(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodGet) {
 		return
@@ -41,11 +41,12 @@ func (h *handler) info(w http.ResponseWriter, r *http.Request) {
 	noStore(w)
 	h.o.issue(w, r)
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	_, _ = w.Write(body) // the client asks again
+	_, _ = w.Write(body) // on an error the client asks again
 }
 
-// iframe is the page by which a browser without CORS talks to us. Requests made
-// from it carry our own origin whoever frames it, so only our own pages may.
+// iframe is the page through which a browser without CORS uses the broker.
+// Requests made from it have the broker's own origin no matter which page
+// frames it, so it may be framed by the broker's own pages only.
 type iframe struct {
 	page []byte
 	tag  string

@@ -5,57 +5,63 @@ import (
 	"time"
 )
 
-// Options configure [Handler]. Zero fields have the defaults of their comments.
+// Options configures [Handler]. Zero fields have the defaults that their
+// comments give.
 type Options struct {
-	// Prefix is the path that the handler is mounted at, as it is in the URL of the
-	// request. Default "/ws".
+	// Prefix is the path at which the handler is mounted, as it appears in the
+	// URL of the request. Default "/ws".
 	Prefix string
 
-	// Cookie names the cookie of your login, if users have one: it then ties the
-	// requests of a session together, better than OwnCookie. Default none.
+	// Cookie is the name of your login cookie, if there is one. It then ties
+	// the requests of a session together, more reliably than OwnCookie. Default
+	// none.
 	Cookie string
 
-	// OwnCookie names a cookie that is set in answer to /info and to every request
-	// of a session over HTTP that has none, with a random value. It
-	// ties the requests of a session together, as JSESSIONID does in Spring,
-	// also for a load balancer that sends a client to one server by its cookie.
-	// With it or Cookie /info says cookie_needed. Default none.
+	// OwnCookie is the name of a cookie with a random value that the handler
+	// sets. It sets the cookie in its answers to /info and to every HTTP
+	// request of a session that lacks it. The cookie ties the requests of a
+	// session together, as JSESSIONID does in Spring, and lets a load balancer
+	// route a client to one server. With OwnCookie or Cookie set, /info reports
+	// cookie_needed. Default none.
 	//
-	// Name one when clients come through a proxy that is not among the broker's
-	// TrustedProxies: their remote address is the proxy's, and proves nothing.
+	// Set one of the two when clients connect through a proxy that is not in
+	// the broker's TrustedProxies: their remote address is then the proxy's and
+	// proves nothing.
 	OwnCookie string
 
-	// NoWebSocket says in /info that there is no WebSocket, for servers behind a
-	// proxy that breaks it, and refuses the SockJS websocket transport.
+	// NoWebSocket makes /info report that there is no WebSocket, for servers
+	// behind a proxy that breaks it, and answers the SockJS websocket transport
+	// with 404. The raw WebSocket still works.
 	NoWebSocket bool
 
-	// IframeScript is the URL of sockjs-client for the page at iframe*.html. The
-	// page is for browsers without CORS and is framed by pages of our own origin
-	// only. Default none, and the page is not found.
+	// IframeScript is the URL of sockjs-client for the page at iframe*.html.
+	// Browsers without CORS use that page; only pages of the broker's own
+	// origin may frame it. Default none: the page is answered with 404.
 	IframeScript string
 
-	// HeartBeat is how long a session may be silent in either direction, see the
-	// package comment. Keep it below three times the broker's
-	// Options.HeartBeat.Receive, after which a silent client is given up.
-	// Default 25 s; negative switches it off.
+	// HeartBeat is how long either direction of a session may be silent; see
+	// the package comment. Keep it below three times the broker's
+	// Options.HeartBeat.Receive, after which the broker ends a silent session.
+	// Default 25 s; a negative value disables it.
 	HeartBeat time.Duration
 
-	// DisconnectDelay is how long a session outlives its last receiving request.
-	// Default 5 s.
+	// DisconnectDelay is how long a session outlives its last receiving
+	// request. Default 5 s.
 	DisconnectDelay time.Duration
 
-	// ResponseLimit is the bytes after which a streaming response ends, to free
-	// the browser's memory. Default 131,072; negative is no limit.
+	// ResponseLimit is the number of bytes after which a streaming response
+	// ends, so that the browser can free its memory. Default 131,072; negative
+	// means no limit.
 	ResponseLimit int
 
-	// BodyLimit is the bytes of one xhr_send request or WebSocket message. JSON
-	// makes STOMP larger, and clients put several frames in one request. Default
-	// 262,144; negative is no limit.
+	// BodyLimit limits the bytes of one xhr_send request or WebSocket message.
+	// JSON makes STOMP frames larger, and clients put several frames in one
+	// request. Default 262,144; negative means no limit.
 	BodyLimit int
 
-	// Sessions is how many sessions over HTTP there may be at a time; beyond it
-	// requests are answered with 503, and one address has at most half of them.
-	// Default 10,000; negative is no limit.
+	// Sessions limits the HTTP sessions open at one time. Further ones are
+	// answered with 503. One address can have at most half of them. Default
+	// 10,000; negative means no limit.
 	Sessions int
 }
 
@@ -65,7 +71,7 @@ func (o Options) withDefaults() Options {
 	if o.Prefix == "" {
 		o.Prefix = "/ws"
 	}
-	o.Prefix = strings.TrimRight(o.Prefix, "/") // the root is empty
+	o.Prefix = strings.TrimRight(o.Prefix, "/") // "/" becomes ""
 	if o.HeartBeat == 0 {
 		o.HeartBeat = 25 * time.Second
 	}

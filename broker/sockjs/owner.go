@@ -10,7 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// A proof is what a request shows of who sends it; empty is nothing.
+// A proof extracts a value from a request that identifies its sender, or "".
 type proof func(*http.Request) string
 
 func byTicket(r *http.Request) string        { return r.URL.Query().Get("ticket") }
@@ -26,8 +26,8 @@ func byCookie(name string) proof {
 	}
 }
 
-// byAddress is what a client proves that shows nothing: its own address, and not
-// that of a proxy which the broker trusts.
+// byAddress identifies a client that offers no other proof by its own address,
+// not that of a trusted proxy.
 func (h *handler) byAddress(r *http.Request) string {
 	if a := h.b.ClientAddress(r).Addr(); a.IsValid() {
 		return a.Unmap().String()
@@ -35,10 +35,10 @@ func (h *handler) byAddress(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// owner is who a session belongs to: a hash of the best proof that its first
-// request has shown. Later requests must show the same one; what they show
-// beside it does not matter, as browsers send cookies with one transport and not
-// with another.
+// owner identifies the client that owns a session, by a hash of the best proof
+// in its first request. Later requests must repeat that proof. Other proofs do
+// not matter, because browsers send cookies with some transports and not with
+// others.
 type owner struct {
 	proof proof
 	hash  [sha256.Size]byte
@@ -59,11 +59,11 @@ func (h *handler) ownerOf(r *http.Request) owner {
 	return owner{h.byAddress, sha256.Sum256([]byte(h.byAddress(r)))}
 }
 
-// sent reports whether r comes from the owner.
+// sent reports whether the owner sent r.
 func (o owner) sent(r *http.Request) bool { return sha256.Sum256([]byte(o.proof(r))) == o.hash }
 
-// issue gives a browser that has none the cookie that ties its requests together.
-// It says nothing about its user, and lives as long as the browser.
+// issue sets OwnCookie for a browser that lacks it. The cookie contains nothing
+// about the user and lasts for the browser session.
 func (o *Options) issue(w http.ResponseWriter, r *http.Request) {
 	if o.OwnCookie == "" || byCookie(o.OwnCookie)(r) != "" {
 		return
@@ -74,10 +74,11 @@ func (o *Options) issue(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// overTLS reports whether the browser's own connection is encrypted, as far as we
-// can tell: it is ours, a proxy says so, or the page that asks is from https and of
-// our host. A client that writes the header itself gets no more than a cookie that
-// its browser sends over TLS only, so it does not matter who sends it.
+// overTLS reports whether the browser's own connection is encrypted, as far as
+// the request shows: the broker's connection uses TLS, a proxy says so, or the
+// page is an https page of the same host. X-Forwarded-Proto is trusted from
+// anyone: a client that forges it only gets a cookie that its browser sends
+// over TLS alone.
 func overTLS(r *http.Request) bool {
 	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
 	if r.TLS != nil || strings.EqualFold(strings.TrimSpace(first), "https") {
@@ -91,7 +92,7 @@ func overTLS(r *http.Request) bool {
 	return false
 }
 
-// referrer returns the origin of the page that the Referer header names.
+// referrer returns the origin in the Referer header.
 func referrer(r *http.Request) string {
 	u, err := url.Parse(r.Header.Get("Referer"))
 	if err != nil {
@@ -100,8 +101,8 @@ func referrer(r *http.Request) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// sameOrigin reports whether a later request of a session comes from a page that
-// may: one of the origin that Admit let in, one of our own host, or none.
+// sameOrigin reports whether a later request of a session has an acceptable
+// origin: the one that Admit accepted, the broker's own host, or none.
 func sameOrigin(r *http.Request, admitted string) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" || origin == admitted || r.Header.Get("Sec-Fetch-Site") == "same-origin" {

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// A kind is a way to receive over HTTP.
+// A kind is one way to receive over HTTP.
 type kind struct {
-	name                 string // that sockjs-client has for it
+	name                 string // as sockjs-client names it
 	method, contentType  string
-	prelude              string // gets a streaming response through buffers on the way
-	before, after        string // around each frame
+	prelude              string // makes intermediate buffers pass on a streaming response
+	before, after        string // written around each frame
 	streaming, uriEscape bool
 }
 
@@ -28,7 +28,7 @@ var (
 		method: http.MethodPost, contentType: "application/javascript; charset=UTF-8",
 		prelude: strings.Repeat("h", 2048) + "\n", after: "\n", streaming: true,
 	}
-	// sockjs-client runs decodeURI over what an EventSource delivers.
+	// sockjs-client applies decodeURI to the data of an EventSource.
 	eventSource = kind{
 		name:   "eventsource",
 		method: http.MethodGet, contentType: "text/event-stream",
@@ -36,7 +36,7 @@ var (
 	}
 )
 
-// kindOf returns the kind by its name in the URL, nil if there is no such.
+// kindOf returns the kind for a transport name in the URL, or nil.
 func kindOf(transport string) *kind {
 	switch transport {
 	case "xhr":
@@ -50,14 +50,16 @@ func kindOf(transport string) *kind {
 }
 
 const (
-	// maxIgnored is how much of a body is read that says nothing. It has to be
-	// read for net/http to notice that the client goes away.
+	// maxIgnored is the limit in bytes of a request body that is read and
+	// ignored. It must be read, or net/http does not notice that the client
+	// disconnected.
 	maxIgnored = 4 << 10
-	// writeTimeout is how long a client may take none of a frame.
+	// writeTimeout is how long a write to a client may block.
 	writeTimeout = 10 * time.Second
 )
 
-// receive answers a request that receives, opening its session if there is none.
+// receive handles a request that receives. If its session does not exist,
+// receive opens it.
 func (h *handler) receive(w http.ResponseWriter, r *http.Request, id string, k *kind) {
 	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxIgnored)); err != nil {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
@@ -84,17 +86,17 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request, id string, k *
 	noStore(w)
 	h.o.issue(w, r)
 	w.Header().Set("Content-Type", k.contentType)
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would wait for the end
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would buffer until the end
 	p := &response{w: w, rc: http.NewResponseController(w), k: k}
 	defer p.end()
 	if woken == nil {
-		_ = p.begin(refusal) // the session is not ours to end
+		_ = p.begin(refusal) // does not end the session, which another request owns
 		return
 	}
 	s.detach(p.run(r, s, woken, h.o, opening) != nil)
 }
 
-// response is one response that receives.
+// response is the response to one receiving request.
 type response struct {
 	w     http.ResponseWriter
 	rc    *http.ResponseController
@@ -103,7 +105,7 @@ type response struct {
 	wrote time.Time
 }
 
-// begin writes the prelude and, if there is one, a frame.
+// begin writes the prelude and, unless it is nil, a frame.
 func (p *response) begin(frame []byte) error {
 	p.wrote = time.Now()
 	if p.k.prelude != "" {
@@ -117,8 +119,8 @@ func (p *response) begin(frame []byte) error {
 	return p.frame(frame)
 }
 
-// run is the life of the response. An error says that the client may have missed
-// something.
+// run writes frames until the response must end. An error means that the client
+// may have missed a frame.
 func (p *response) run(r *http.Request, s *session, woken <-chan struct{}, o Options, opening bool) error {
 	var open []byte
 	if opening {
@@ -147,7 +149,7 @@ func (p *response) run(r *http.Request, s *session, woken <-chan struct{}, o Opt
 		if wait <= 0 {
 			err := p.frame([]byte("h"))
 			if err != nil || !p.k.streaming || time.Since(heard) >= o.HeartBeat {
-				return err // the client shows that it lives by coming again
+				return err // the client shows that it is alive by its next request
 			}
 			continue
 		}
@@ -176,14 +178,14 @@ func earlier(a, b time.Time) time.Time {
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// recycle keeps a buffer for the next, unless a huge frame has grown it.
+// recycle returns a buffer to the pool, unless a huge frame has grown it.
 func recycle(buf *[]byte) {
 	if cap(*buf) <= 2*maxFrame {
 		buffers.Put(buf)
 	}
 }
 
-// next writes what the session has for the client.
+// next writes the session's next frame, if there is one.
 func (p *response) next(s *session, room int) (wrote, last bool, err error) {
 	buf := buffers.Get().(*[]byte)
 	defer recycle(buf)
@@ -216,12 +218,13 @@ func (p *response) frame(frame []byte) error {
 }
 
 func (p *response) put(part []byte) error {
-	_ = p.rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every server has one
+	_ = p.rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every server supports deadlines
 	_, err := p.w.Write(part)
 	return err
 }
 
-// flush sends a part of a streaming response on its way; others go as a whole.
+// flush sends the written part of a streaming response. Other responses are
+// sent as a whole.
 func (p *response) flush() error {
 	if !p.k.streaming {
 		return nil
@@ -229,5 +232,5 @@ func (p *response) flush() error {
 	return p.rc.Flush()
 }
 
-// end leaves the connection as it was, for the next request.
+// end clears the write deadline before the connection's next request.
 func (p *response) end() { _ = p.rc.SetWriteDeadline(time.Time{}) }

@@ -8,9 +8,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// send answers xhr_send: it is over when the broker has taken what it brought, so
-// a client cannot send faster than the broker reads. The texts of the failures
-// are those of the protocol.
+// send handles xhr_send. It answers when the broker has taken the data, so a
+// client cannot send faster than the broker reads. The protocol defines the
+// error texts.
 func (h *handler) send(w http.ResponseWriter, r *http.Request, id string) {
 	s := h.find(w, r, id)
 	if s == nil {
@@ -20,7 +20,7 @@ func (h *handler) send(w http.ResponseWriter, r *http.Request, id string) {
 	noStore(w)
 	h.o.issue(w, r)
 	select {
-	case s.sender <- struct{}{}: // one request at a time, so that their order is clear
+	case s.sender <- struct{}{}: // one request at a time keeps the frames in order
 		defer func() { <-s.sender }()
 	case <-s.done:
 	case <-r.Context().Done():

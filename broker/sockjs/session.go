@@ -7,31 +7,32 @@ import (
 	"time"
 )
 
-// maxFrame is where an array frame is cut: what is encoded at a time.
+// maxFrame is the size in bytes at which an array frame is cut, and so the
+// amount encoded at once.
 const maxFrame = 64 << 10
 
-// A session is a [broker.Transport] over any number of HTTP requests: at most one
-// at a time that receives, and one that sends. Nothing is buffered. Send waits
-// until a receiver has written its frames, and the broker's outbox, which is
-// bounded, behind it.
+// A session is a [broker.Transport] over a series of HTTP requests: at any time
+// at most one that receives and one that sends. It buffers nothing: Send blocks
+// until a receiver has written its frames, while further ones wait in the
+// broker's outbox, which is bounded.
 type session struct {
 	inbox
 	owner   owner
-	network netip.Addr    // it comes from
-	kind    *kind         // of the request that opened it
-	origin  string        // and its Origin
+	network netip.Addr    // the network of the client
+	kind    *kind         // of the request that opened the session
+	origin  string        // Origin of that request
 	sender  chan struct{} // one slot: taken while a request sends
-	dec     decoder       // of the request that sends
+	dec     decoder       // used by the request that sends
 	delay   time.Duration
 
 	mu          sync.Mutex
-	pending     [][]byte      // of the Send under way, those not written yet
-	written     chan struct{} // one slot: nothing is pending any more
-	receiver    chan struct{} // one slot, wakes the receiving request; nil if there is none
-	interrupted bool          // a receiving request broke, and what it carried may be lost
+	pending     [][]byte      // frames of the current Send that are not written yet
+	written     chan struct{} // one slot: signals that nothing is pending
+	receiver    chan struct{} // one slot: wakes the receiving request; nil if there is none
+	interrupted bool          // a receiving request broke, and its data may be lost
 	left        time.Time     // when the last receiver left
-	heard       time.Time     // the last request
-	closed      []byte        // the close frame, when it is known
+	heard       time.Time     // when the last request came
+	closed      []byte        // the close frame, once known
 	expiry      *time.Timer
 }
 
@@ -69,15 +70,15 @@ func (s *session) Send(frames [][]byte) error {
 	}
 }
 
-// Close implements [broker.Transport]. The client learns why from the receiver,
-// or from its next request.
+// Close implements [broker.Transport]. The client learns the reason from its
+// receiving request, or from its next one.
 func (s *session) Close(code int, reason string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended() {
 		return nil
 	}
-	if code != 1006 { // else Serve will say why
+	if code != 1006 { // for 1006, Serve's error gives the reason
 		s.closed = closeFrame(code, reason)
 	}
 	s.end()
@@ -85,7 +86,7 @@ func (s *session) Close(code int, reason string) error {
 	return nil
 }
 
-// gone notes the close frame of a session that Serve has left.
+// gone stores the close frame after Serve has returned.
 func (s *session) gone(frame []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,18 +100,18 @@ func (s *session) gone(frame []byte) {
 	}
 }
 
-// wake tells the receiver to look. The caller has the lock.
+// wake makes the receiver check for work. The caller has the lock.
 func (s *session) wake() {
 	if s.receiver != nil {
 		select {
 		case s.receiver <- struct{}{}:
-		default: // it was told already
+		default: // already signalled
 		}
 	}
 }
 
-// attach makes a request the receiver. When it cannot be, refusal is the frame to
-// answer it with.
+// attach makes a request the receiver. If it cannot, refusal is the frame to
+// answer with.
 func (s *session) attach() (woken <-chan struct{}, refusal []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +121,7 @@ func (s *session) attach() (woken <-chan struct{}, refusal []byte) {
 	case s.receiver != nil:
 		return nil, closeFrame(2010, "Another connection still open")
 	case s.interrupted:
-		s.end() // what it has missed will not come again
+		s.end() // the missed frames cannot be sent again
 		return nil, closeFrame(1006, "")
 	}
 	s.receiver = make(chan struct{}, 1)
@@ -132,8 +133,9 @@ func (s *session) attach() (woken <-chan struct{}, refusal []byte) {
 	return s.receiver, nil
 }
 
-// detach ends the receiver, after which the session has delay to live until the
-// next. A request that broke is the last.
+// detach ends the receiver. The session then lives for delay, until the next
+// receiver comes. If the request broke, the session accepts no further
+// receiver.
 func (s *session) detach(broken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +144,7 @@ func (s *session) detach(broken bool) {
 	if broken {
 		s.interrupted = true
 		if s.pending != nil {
-			s.end() // Send must not wait for nobody
+			s.end() // no receiver will come for Send
 		}
 	}
 	if s.ended() {
@@ -155,7 +157,7 @@ func (s *session) detach(broken bool) {
 	}
 }
 
-// expire ends a session that no request has received from for too long.
+// expire ends a session that has had no receiver for delay.
 func (s *session) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,9 +166,10 @@ func (s *session) expire() {
 	}
 }
 
-// take returns the next frame for the receiver, in buf: an array of what is
-// pending, or the close frame at the end, which last tells. Nil says that there
-// is nothing, and with last that there will be nothing more.
+// take returns the next frame for the receiver, in buf: an array of pending
+// messages, or at the end of the session the close frame, with last set. Nil
+// means that there is nothing to write, and with last, that nothing will
+// follow.
 func (s *session) take(buf []byte, room int) (frame []byte, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,7 +181,7 @@ func (s *session) take(buf []byte, room int) (frame []byte, last bool) {
 		var n int
 		var valid bool
 		frame, n, valid = appendMessages(frame, s.pending, min(room, maxFrame))
-		s.pending = s.pending[n:] // not nil before it is written
+		s.pending = s.pending[n:] // non-nil until it is written
 		if !valid {
 			s.fail(errNotText)
 		}
@@ -189,22 +192,23 @@ func (s *session) take(buf []byte, room int) (frame []byte, last bool) {
 	return frame, false
 }
 
-// wrote follows the writing of what take returned.
+// wrote is called after the frame from take was written.
 func (s *session) wrote() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
 }
 
-// settle lets Send return when its frames are written. The caller has the lock.
+// settle lets Send return when all its frames are written. The caller has the
+// lock.
 func (s *session) settle() {
 	if s.pending != nil && len(s.pending) == 0 {
 		s.pending = nil
-		s.written <- struct{}{} // empty, because Send is waiting for it
+		s.written <- struct{}{} // the slot is empty, because Send is waiting for it
 	}
 }
 
-// sent notes a request that has sent something.
+// sent records that a request has sent data.
 func (s *session) sent() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

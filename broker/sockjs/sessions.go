@@ -15,11 +15,11 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// sessions are those over HTTP, by the ids that the clients have chosen. One
-// that has ended stays for DisconnectDelay, to tell its client why, but of one
-// network only so many, and none where there is no room for a new one. One
-// network (an IPv4 address, or the /64 of an IPv6 address) has at most half of
-// the places.
+// sessions is the set of HTTP sessions, by the ids that the clients chose. An
+// ended session stays for DisconnectDelay, so that its client learns the
+// reason. But each network keeps at most maxEnded ended sessions, and a new
+// session may evict an ended one when places are short. One network (an IPv4
+// address, or the /64 of an IPv6 address) gets at most half of the places.
 type sessions struct {
 	mu       sync.Mutex
 	byID     map[string]*session
@@ -27,13 +27,13 @@ type sessions struct {
 	max      int
 }
 
-// share is what one network has of the sessions.
+// share is one network's part of the sessions.
 type share struct {
 	n     int
-	ended []string // ids of those that have ended, oldest first
+	ended []string // ids of the ended sessions, oldest first
 }
 
-// maxEnded is how many sessions of one network are kept that have ended.
+// maxEnded is how many ended sessions of one network are kept.
 const maxEnded = 64
 
 func (l *sessions) get(id string) *session {
@@ -42,15 +42,15 @@ func (l *sessions) get(id string) *session {
 	return l.byID[id]
 }
 
-// full reports whether there is no place for one more session of a network.
+// full reports whether there is no room for another session of a network.
 func (l *sessions) full(network netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.room(network)
 }
 
-// room makes room for a session of a network, at the cost of one that has
-// ended, and reports whether there is any. The caller has the lock.
+// room makes room for a session of a network, evicting an ended session if
+// necessary. It reports whether there is room. The caller has the lock.
 func (l *sessions) room(network netip.Addr) bool {
 	own := l.networks[network]
 	if own != nil && network.IsValid() && l.max != unlimited && own.n >= (l.max+1)/2 && !l.forget(own) {
@@ -67,8 +67,8 @@ func (l *sessions) room(network netip.Addr) bool {
 	return false
 }
 
-// forget removes the session of a network that has ended first. The caller has
-// the lock.
+// forget removes the network's session that ended first. It reports false if
+// none has ended. The caller has the lock.
 func (l *sessions) forget(of *share) bool {
 	if len(of.ended) == 0 {
 		return false
@@ -78,7 +78,7 @@ func (l *sessions) forget(of *share) bool {
 	return true
 }
 
-// add adds s, unless its id is taken, or there are too many.
+// add adds s and reports true, unless the id is taken or there is no room.
 func (l *sessions) add(id string, s *session) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,7 +96,7 @@ func (l *sessions) add(id string, s *session) bool {
 	return true
 }
 
-// end notes that s has ended.
+// end records that s has ended.
 func (l *sessions) end(id string, s *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,7 +113,7 @@ func (l *sessions) remove(id string, s *session) {
 	l.drop(id, s)
 }
 
-// drop removes s, if it is still there. The caller has the lock.
+// drop removes s if it is still present. The caller has the lock.
 func (l *sessions) drop(id string, s *session) {
 	if s == nil || l.byID[id] != s {
 		return
@@ -128,18 +128,19 @@ func (l *sessions) drop(id string, s *session) {
 	}
 }
 
-// networkOf is what the client of a request has to itself.
+// networkOf returns the address range that a single client controls: an IPv4
+// address, or the /64 of an IPv6 address.
 func (h *handler) networkOf(r *http.Request) netip.Addr {
 	a := h.b.ClientAddress(r).Addr().Unmap()
 	if a.Is6() {
-		p, _ := a.WithZone("").Prefix(64) // 64 is in range
+		p, _ := a.WithZone("").Prefix(64) // cannot fail: 64 is in range
 		return p.Addr()
 	}
 	return a
 }
 
-// find returns the session of a request: nil, answered with 404 or 403, if there
-// is none or it is not this client's.
+// find returns the session of a request. If there is none, or if it is not this
+// client's, find answers with 404 or 403 and returns nil.
 func (h *handler) find(w http.ResponseWriter, r *http.Request, id string) *session {
 	s := h.sessions.get(id)
 	if s == nil || !s.owner.sent(r) {
@@ -153,7 +154,7 @@ func (h *handler) find(w http.ResponseWriter, r *http.Request, id string) *sessi
 	return s
 }
 
-// full is the refusal of a session for which there is no place.
+// full returns the refusal for a session when there is no room.
 func (h *handler) full() error {
 	return &auth.Refusal{
 		Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
@@ -161,11 +162,11 @@ func (h *handler) full() error {
 	}
 }
 
-// open lets a new session in, with the request as its first receiver; nil says
-// that the request was answered.
+// open opens a new session with this request as its first receiver. It returns
+// nil if it has refused the request, and has then answered it.
 func (h *handler) open(w http.ResponseWriter, r *http.Request, id string, k *kind) (*session, <-chan struct{}) {
 	network := h.networkOf(r)
-	if h.sessions.full(network) { // before it costs a ticket
+	if h.sessions.full(network) { // check first: a refusal must not use up the ticket
 		auth.WriteRefusal(w, h.full())
 		return nil, nil
 	}
@@ -176,9 +177,9 @@ func (h *handler) open(w http.ResponseWriter, r *http.Request, id string, k *kin
 	}
 	s := newSession(h.ownerOf(r), k, r.Header.Get("Origin"), h.o.DisconnectDelay)
 	s.network = network
-	id = strings.Clone(id)      // it is a part of the URL, which may be long
-	woken, _ := s.attach()      // a new session refuses nobody
-	if !h.sessions.add(id, s) { // somebody was faster
+	id = strings.Clone(id)      // do not keep the URL, which may be long
+	woken, _ := s.attach()      // cannot refuse: the session is new
+	if !h.sessions.add(id, s) { // another request took the id or the place
 		a.Release()
 		auth.WriteRefusal(w, h.full())
 		return nil, nil
@@ -187,7 +188,7 @@ func (h *handler) open(w http.ResponseWriter, r *http.Request, id string, k *kin
 	return s, woken
 }
 
-// serve is the life of a session.
+// serve runs the broker's side of a session until the session ends.
 func (h *handler) serve(s *session, id string, a broker.Admission) {
 	code, reason := ending(h.b.Serve(context.Background(), s, a))
 	s.gone(closeFrame(code, reason))
@@ -195,8 +196,8 @@ func (h *handler) serve(s *session, id string, a broker.Admission) {
 	time.AfterFunc(h.o.DisconnectDelay, func() { h.sessions.remove(id, s) })
 }
 
-// ending is what a client is told of the error that Serve returned. 1000 stands
-// for the ends that Close has been told of.
+// ending returns the close code and reason for the error that Serve returned.
+// 1000 means that Close already has the code.
 func ending(err error) (code int, reason string) {
 	var f *broker.Error
 	switch {

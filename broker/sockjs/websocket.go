@@ -22,15 +22,15 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// webSocket opens a session over a WebSocket that carries SockJS frames. It is
-// complete in itself: its id in the URL means nothing.
+// webSocket opens a session over a WebSocket that carries SockJS frames. The
+// session lives on that one connection; the id in its URL has no meaning.
 func (h *handler) webSocket(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	if problem := badUpgrade(r); problem != "" { // before it costs a ticket
+	if problem := badUpgrade(r); problem != "" { // check first: a bad request must not use up the ticket
 		http.Error(w, problem, http.StatusBadRequest)
 		return
 	}
@@ -47,14 +47,14 @@ func (h *handler) webSocket(w http.ResponseWriter, r *http.Request) {
 	})
 	if err != nil {
 		a.Release()
-		return // Accept has answered
+		return // Accept has written the answer
 	}
 	s.raw = kept.conn
-	s.conn.SetReadLimit(-1) // the limit is ours
-	go s.serve(h.b, a)      // and not here, so that net/http's buffers and the request are free
+	s.conn.SetReadLimit(-1) // read checks BodyLimit itself
+	go s.serve(h.b, a)      // in its own goroutine, so that net/http can free its buffers and the request
 }
 
-// hijacked keeps the connection under a WebSocket.
+// hijacked remembers the connection under a WebSocket.
 type hijacked struct {
 	http.ResponseWriter
 	conn net.Conn
@@ -66,8 +66,8 @@ func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, rw, err
 }
 
-// badUpgrade says what is wrong with an upgrade, in the protocol's words where it
-// has some.
+// badUpgrade returns the problem with an upgrade request, or "". It uses the
+// protocol's texts where they exist.
 func badUpgrade(r *http.Request) string {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
 	switch {
@@ -87,24 +87,25 @@ func hasToken(lines []string, token string) bool {
 	})
 }
 
-// A socket is a [broker.Transport] over one WebSocket. Beside the goroutines of
-// [broker.Broker.Serve] it needs one that reads, for only the arrival of data or
-// of a pong can end a read, and the broker must learn of both.
+// A socket is a [broker.Transport] over one WebSocket. In addition to the
+// goroutines of [broker.Broker.Serve] it needs one that reads: the connection
+// handles pongs only during a read, and the broker must learn of both data and
+// pongs.
 type socket struct {
 	inbox
 	conn    *websocket.Conn
-	raw     net.Conn // below conn
+	raw     net.Conn // the connection under conn
 	o       Options
-	dec     decoder // of the goroutine that reads
+	dec     decoder // used by the reading goroutine
 	timer   *time.Timer
 	wrote   atomic.Int64 // Unix nanoseconds
 	heard   atomic.Int64
-	reading atomic.Bool // and not waiting for the broker
+	reading atomic.Bool // reading from the connection, not waiting for the broker
 
 	sending atomic.Bool // Send may be blocked
 
 	mu     sync.Mutex
-	code   int // why it was closed, 0 if only Serve knows
+	code   int // close code, 0 if only Serve knows it
 	reason string
 }
 
@@ -112,10 +113,10 @@ func (s *socket) serve(b *broker.Broker, a broker.Admission) {
 	s.heard.Store(time.Now().UnixNano())
 	if s.writeWithin(writeTimeout, []byte("o")) != nil {
 		a.Release()
-		_ = s.conn.CloseNow() // the client has gone already
+		_ = s.conn.CloseNow() // the client is gone already
 		return
 	}
-	s.timer = time.AfterFunc(1<<62, s.beat) // set before beat may run
+	s.timer = time.AfterFunc(1<<62, s.beat) // assigned before beat can run
 	s.timer.Reset(s.o.HeartBeat)
 	go s.read()
 	code, reason := ending(b.Serve(context.Background(), s, a))
@@ -123,7 +124,7 @@ func (s *socket) serve(b *broker.Broker, a broker.Admission) {
 	s.goodbye(code, reason)
 }
 
-// goodbye closes the connection, with the code that Close was given, if any.
+// goodbye closes the connection, with the code given to Close if there was one.
 func (s *socket) goodbye(code int, reason string) {
 	s.end()
 	s.mu.Lock()
@@ -131,16 +132,17 @@ func (s *socket) goodbye(code int, reason string) {
 		code, reason = s.code, s.reason
 	}
 	s.mu.Unlock()
-	// A client that stops in the middle of a message would hold up the handshake.
+	// A client that stops in the middle of a message would block the closing
+	// handshake.
 	defer time.AfterFunc(lingerTimeout, func() { _ = s.raw.Close() }).Stop()
 	if code == 1005 || code == 1006 || s.writeWithin(writeTimeout, closeFrame(code, reason)) != nil {
-		_ = s.conn.CloseNow() // nobody is left to tell
+		_ = s.conn.CloseNow() // there is no client to notify
 		return
 	}
-	_ = s.conn.Close(websocket.StatusCode(code), reason) // closed either way
+	_ = s.conn.Close(websocket.StatusCode(code), reason) // the connection is closed even on error
 }
 
-// read hands what comes to Receive.
+// read passes received messages to Receive, until an error.
 func (s *socket) read() {
 	for {
 		s.reading.Store(true)
@@ -172,7 +174,7 @@ func (s *socket) read() {
 	}
 }
 
-// take passes on one message. It reports false when nothing more may follow.
+// take passes on one message. It returns false if reading must stop.
 func (s *socket) take(kind websocket.MessageType, body []byte) bool {
 	switch {
 	case kind != websocket.MessageText:
@@ -192,7 +194,7 @@ func (s *socket) take(kind websocket.MessageType, body []byte) bool {
 	return len(data) == 0 || s.put(context.Background(), data)
 }
 
-// lost is the end of reading.
+// lost handles the end of the connection.
 func (s *socket) lost(err error) {
 	code := websocket.CloseStatus(err)
 	if code == -1 {
@@ -202,13 +204,14 @@ func (s *socket) lost(err error) {
 	s.fail(&broker.CloseError{Code: int(code)})
 }
 
-// hear notes a sign of life, and lets the broker know.
+// hear records a sign of life and reports it to the broker.
 func (s *socket) hear() {
 	s.heard.Store(time.Now().UnixNano())
 	s.alive()
 }
 
-// beat runs when one direction may have been silent for the heart-beat interval.
+// beat runs when one direction may have been silent for HeartBeat. It sends a
+// heart-beat or a ping if so.
 func (s *socket) beat() {
 	every := s.o.HeartBeat
 	if silent(&s.wrote) >= every && s.writeWithin(writeTimeout, []byte("h")) != nil {
@@ -223,8 +226,9 @@ func (s *socket) beat() {
 	}
 }
 
-// ping reports whether the client lives, as far as can be known: while the broker
-// is busy with what it sent nobody reads its answer.
+// ping reports whether the client seems alive. While the broker is still busy
+// with an earlier message, nothing reads the pong; the client then counts as
+// alive.
 func (s *socket) ping() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
 	defer cancel()
@@ -234,7 +238,7 @@ func (s *socket) ping() bool {
 const (
 	// pingTimeout is how long the answer to a ping may take.
 	pingTimeout = 5 * time.Second
-	// lingerTimeout is how long a goodbye may take.
+	// lingerTimeout is how long the closing handshake may take.
 	lingerTimeout = 2 * time.Second
 )
 
@@ -283,8 +287,9 @@ func (s *socket) writeWithin(d time.Duration, frame []byte) error {
 	return s.write(ctx, frame)
 }
 
-// Close implements [broker.Transport]. What can block is left to goodbye, which
-// follows: an end without a word only frees a Send that the client does not take.
+// Close implements [broker.Transport]. It leaves everything that can block to
+// goodbye, which follows. For code 1006 it only frees a Send that the client is
+// blocking.
 func (s *socket) Close(code int, reason string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
