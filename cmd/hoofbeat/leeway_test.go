@@ -33,7 +33,7 @@ func TestE10RenewalByToken(t *testing.T) {
 	if err := conn.Send("/app/session/refresh", "", nil, stomp.SendOpt.Header("Authorization", "Bearer "+token(second))); err != nil {
 		t.Fatal(err)
 	}
-	for !strings.Contains(next(t, notices), `"auth-renewed"`) {
+	for !strings.Contains(next(t, notices), "auth-renewed") {
 	}
 	select {
 	case <-conn.Done():
