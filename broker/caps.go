@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // caps bound the sockets that have not authenticated, per network and in all.
@@ -41,20 +43,9 @@ func (c *caps) limit(l Limits) {
 	c.maxAll, c.maxNetwork = l.Unauthenticated, l.UnauthenticatedPerAddress
 }
 
-// clientNetwork is what one client has to itself: an IPv4 address, or the /64 of
-// an IPv6 address.
-func clientNetwork(a netip.Addr) netip.Addr {
-	a = a.Unmap()
-	if a.Is6() {
-		p, _ := a.WithZone("").Prefix(64) // 64 is in range
-		return p.Addr()
-	}
-	return a
-}
-
 // enter takes a place, or returns the limit that forbids it.
 func (c *caps) enter(addr netip.Addr) (*place, *exceeded) {
-	p := &place{c: c, network: clientNetwork(addr), entered: time.Now()}
+	p := &place{c: c, network: httpsec.Network(addr), entered: time.Now()}
 	c.mu.Lock()
 	if p.network.IsValid() && c.networks[p.network] >= c.maxNetwork {
 		c.mu.Unlock()

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // A client that is denied a destination is ended, as STOMP has it, and most
@@ -81,7 +83,7 @@ func (d *denials) makeRoom(now time.Time) {
 // user was denied something several times just before. Meanwhile nothing is read
 // from the client, and what others send to it goes on.
 func (s *session) slowDenial(bt *batch) {
-	wait := s.b.denials.count(time.Now(), denialKey{clientNetwork(s.peer.Addr()), s.userName()})
+	wait := s.b.denials.count(time.Now(), denialKey{httpsec.Network(s.peer.Addr()), s.userName()})
 	if wait == 0 {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // quotas keep one client from filling the queues for everybody: what the sessions
@@ -48,7 +49,7 @@ func (h *quotas) acquire(p *auth.Principal, peer netip.Addr) *quota {
 	}
 	key := quotaKey{user: p.Name}
 	if p.Anonymous() {
-		key.network = clientNetwork(peer)
+		key.network = httpsec.Network(peer)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -3,6 +3,7 @@ package broker
 import (
 	"sync"
 
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -25,7 +26,7 @@ const slowPatternBytes = 160
 func (s *session) ownerKey() quotaKey {
 	key := quotaKey{user: s.userName()}
 	if key.user == "" {
-		key.network = clientNetwork(s.peer.Addr())
+		key.network = httpsec.Network(s.peer.Addr())
 	}
 	return key
 }

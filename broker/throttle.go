@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 const (
@@ -103,7 +104,7 @@ type try struct {
 // that forbids it. It blocks while the try is held, at most for hold and until
 // ctx is done. Every try must be ended.
 func (t *throttle) begin(ctx context.Context, addr netip.Addr, login string, hold time.Duration) (*try, *exceeded) {
-	network := clientNetwork(addr)
+	network := httpsec.Network(addr)
 	y := &try{t: t, spelling: maphash.String(t.seed, login), keys: [2]throttleKey{
 		{network, loginHash(t.seed, login), ofLogin}, {network, 0, ofNetwork},
 	}}
@@ -353,7 +354,7 @@ func (t *throttle) wrongToken(addr netip.Addr) *exceeded {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	k := throttleKey{clientNetwork(addr), 0, ofTokens}
+	k := throttleKey{httpsec.Network(addr), 0, ofTokens}
 	f := t.get(k, now)
 	t.failed(k, f, now, 0)
 	if f.n <= t.o.network {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
@@ -119,7 +120,7 @@ func (e *endpoint) verdict(ctx context.Context, token string, maxAge time.Durati
 func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verdict] {
 	var asked time.Time
 	work := func(ctx context.Context) (verdict, error) {
-		network := turns.Network(auth.RemoteOf(ctx))
+		network := httpsec.Network(auth.RemoteOf(ctx))
 		if !e.turns.Take(ctx, network) {
 			return verdict{}, errQueue
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/hoofbeat/hoofbeat/auth"
-	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 const (
@@ -120,7 +120,7 @@ func (s *keySet) refresh(ctx context.Context) *call[[]jose.JSONWebKey] {
 	if s.pending != nil {
 		return s.pending
 	}
-	now, network := s.now(), turns.Network(auth.RemoteOf(ctx))
+	now, network := s.now(), httpsec.Network(auth.RemoteOf(ctx))
 	if !s.asked.IsZero() && now.Sub(s.asked) < emptyInterval {
 		return nil
 	}

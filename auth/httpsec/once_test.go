@@ -12,7 +12,8 @@ import (
 )
 
 // TestWrittenOnce looks through the module for a second parser of Authorization
-// headers, and a second opinion about which hosts are loopback.
+// headers, and a second opinion about which hosts are loopback or which addresses
+// are one client's.
 func TestWrittenOnce(t *testing.T) {
 	const root = "../.."
 	elsewhere := map[string]string{ // what looks like one and is none
@@ -60,8 +61,8 @@ func TestWrittenOnce(t *testing.T) {
 	}
 }
 
-// dialects returns the places of a file that read an Authorization header or judge
-// a host by themselves.
+// dialects returns the places of a file that read an Authorization header, judge a
+// host or mask an address by themselves.
 func dialects(f *ast.File) map[token.Pos]string {
 	found := make(map[token.Pos]string)
 	ast.Inspect(f, func(n ast.Node) bool {
@@ -73,6 +74,9 @@ func dialects(f *ast.File) map[token.Pos]string {
 			}
 			if called.Sel.Name == "IsLoopback" {
 				found[n.Pos()] = "calls IsLoopback"
+			}
+			if called.Sel.Name == "Prefix" && len(n.Args) == 1 {
+				found[n.Pos()] = "masks an address"
 			}
 			if pkg, ok := called.X.(*ast.Ident); ok && (pkg.Name == "strings" || pkg.Name == "bytes") {
 				for _, arg := range n.Args {

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 const (
@@ -85,7 +85,7 @@ func Network(addr netip.Addr) string {
 	if !addr.IsValid() {
 		return ""
 	}
-	return turns.Network(addr).String()
+	return httpsec.Network(addr).String()
 }
 
 // Log writes a record about an event, if [Limiter.Allow] lets it. Its text is the

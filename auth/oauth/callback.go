@@ -8,7 +8,7 @@ import (
 	"path"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 const maxQueryBytes = 16 << 10 // bytes of a query
@@ -73,7 +73,7 @@ func (c *Client) signIn(r *http.Request) (l *login, cookie string, f *failure) {
 	if l, ok = c.pending.find(q["state"], browser); !ok {
 		return nil, "", &failure{status: http.StatusBadRequest, text: textStale}
 	}
-	p, network := l.provider, turns.Network(c.o.ClientAddress(r))
+	p, network := l.provider, httpsec.Network(c.o.ClientAddress(r))
 	patience, cancel := context.WithTimeout(r.Context(), callbackPatience)
 	served := p.turns.Take(patience, network)
 	cancel()

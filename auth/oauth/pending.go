@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // login is a login between its redirect to the provider and its callback.
@@ -34,7 +34,7 @@ func newPending(limit int) *pending {
 func (p *pending) add(state string, l *login, from netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.logins.put(digestOf(state), l, turns.Network(from), time.Now())
+	p.logins.put(digestOf(state), l, httpsec.Network(from), time.Now())
 }
 
 // find returns the login of that state if this browser started it.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
@@ -155,7 +156,7 @@ func (s *Store) login(ctx context.Context, from netip.Addr, name, passcode strin
 	if user, ok := s.right(name, passcode); ok {
 		return user.principal(name), nil
 	}
-	network := turns.Network(from)
+	network := httpsec.Network(from)
 	if err := s.wait(ctx, network); err != nil {
 		return nil, err
 	}

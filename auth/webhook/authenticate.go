@@ -12,7 +12,6 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
-	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
 // Authenticate asks the backend who a client is. The error is an [*auth.Refusal] with the backend's reason if it says
@@ -39,7 +38,7 @@ func (w *Webhook) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Prin
 	if err != nil {
 		return nil, refused(err)
 	}
-	ans, err := begin(ctx, w, w.identities, turns.Network(a.Remote.Addr()), body, nil).wait(ctx)
+	ans, err := begin(ctx, w, w.identities, httpsec.Network(a.Remote.Addr()), body, nil).wait(ctx)
 	if err != nil {
 		return nil, refusedForNow(err)
 	}

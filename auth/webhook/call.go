@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
@@ -83,7 +84,7 @@ func askerOf(ctx context.Context, p *auth.Principal) asker {
 	if p.Name != "" {
 		return asker{user: p.Name}
 	}
-	return asker{network: turns.Network(auth.RemoteOf(ctx))}
+	return asker{network: httpsec.Network(auth.RemoteOf(ctx))}
 }
 
 // report tells the circuit how a question went, and the operator how the circuit is.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
@@ -128,15 +129,9 @@ func (l *sessions) drop(id string, s *session) {
 	}
 }
 
-// networkOf returns the address range that a single client controls: an IPv4
-// address, or the /64 of an IPv6 address.
+// networkOf returns the address range that the client of a request controls.
 func (h *handler) networkOf(r *http.Request) netip.Addr {
-	a := h.b.ClientAddress(r).Addr().Unmap()
-	if a.Is6() {
-		p, _ := a.WithZone("").Prefix(64) // cannot fail: 64 is in range
-		return p.Addr()
-	}
-	return a
+	return httpsec.Network(h.b.ClientAddress(r).Addr())
 }
 
 // find returns the session of a request. If there is none, or if it is not this

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
@@ -28,7 +29,7 @@ func (f *Flow) takeUpFor(op *operation, r *broker.Request) bool {
 	}
 	key := shareKey{user: p.Name}
 	if p.Anonymous() {
-		key.network = network(r.Remote.Addr())
+		key.network = httpsec.Network(r.Remote.Addr())
 	}
 	s := f.shares[key]
 	if s == nil {
@@ -53,15 +54,4 @@ func (f *Flow) giveBack(op *operation) {
 	if s.operations--; s.operations == 0 {
 		delete(f.shares, s.key)
 	}
-}
-
-// network returns the address range that a single client controls: an IPv4
-// address, or the /64 of an IPv6 address.
-func network(a netip.Addr) netip.Addr {
-	a = a.Unmap()
-	if a.Is6() {
-		p, _ := a.WithZone("").Prefix(64) // cannot fail: 64 is in range
-		return p.Addr()
-	}
-	return a
 }

@@ -6,7 +6,6 @@ package turns
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"sync"
 )
@@ -53,17 +52,6 @@ type line[K comparable] struct {
 // New returns Turns within limits, each of which must be positive.
 func New[K comparable](l Limits) *Turns[K] {
 	return &Turns[K]{limits: l, free: l.Turns, running: make(map[K]int), lines: make(map[K]*line[K])}
-}
-
-// Network is the key for the address of a client: what one client has to itself,
-// an IPv4 address, or the /64 of an IPv6 address.
-func Network(a netip.Addr) netip.Addr {
-	a = a.Unmap()
-	if a.Is6() {
-		p, _ := a.WithZone("").Prefix(64) // 64 is in range
-		return p.Addr()
-	}
-	return a
 }
 
 // Take waits for a turn, which [Turns.Give] ends. It reports false when ctx is

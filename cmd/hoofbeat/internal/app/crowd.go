@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // crowd bounds the HTTP connections of a listener that are not WebSockets, in all and from one address (IPv6: one /64), before anything is
@@ -186,10 +188,9 @@ func (c *crowd) largest() *group {
 func (c *crowd) groupOf(conn net.Conn) *group {
 	remote, _ := netip.ParseAddrPort(conn.RemoteAddr().String()) // zero for other networks
 	addr := remote.Addr().Unmap()
-	network := addr
-	if addr.Is6() && !c.isProxy(addr) { // a proxy is one address
-		p, _ := addr.WithZone("").Prefix(64) // 64 is in range
-		network = p.Addr()
+	network := httpsec.Network(addr)
+	if c.isProxy(addr) { // a proxy is one address
+		network = addr
 	}
 	g := c.networks[network]
 	if g == nil {
