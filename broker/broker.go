@@ -70,7 +70,7 @@ type Broker struct {
 
 	credentials credentialIndex
 	quotas      quotas
-	slow        slowPatterns
+	slow        distinct // patterns
 
 	spawnMu sync.Mutex
 	stopped bool // starts no goroutine

@@ -31,7 +31,7 @@
 //
 //	Broker.mu, sweeper.mu    registration and clock, never with another below them
 //	credentialIndex, quotas  alone
-//	slowPatterns             alone
+//	distinct                 alone
 //	topics: users, index     inside package topics
 //	completion.mu            alone, and not while it calls what follows
 //	workqueue: one queue     Offer runs under it

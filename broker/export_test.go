@@ -83,6 +83,13 @@ func (b *Broker) SlowPatterns() (all, owners int) {
 	return len(b.slow.all), len(b.slow.owners)
 }
 
+// SelectorOwners returns how many users or addresses selectors are counted for.
+func (b *Broker) SelectorOwners() int {
+	b.selectors.owned.mu.Lock()
+	defer b.selectors.owned.mu.Unlock()
+	return len(b.selectors.owned.owners)
+}
+
 // Selectors returns how many are kept.
 func (b *Broker) Selectors() int {
 	b.selectors.mu.Lock()

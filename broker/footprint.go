@@ -6,9 +6,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// What the broker holds for a selector besides its text: the entry by which it is found, and its compiled form.
+// What the broker holds for a selector besides its text: the entries by which it is found and counted, and its compiled form.
 const (
-	selectorBase  = 192
+	selectorBase  = 192 + distinctBytes
 	selectorToken = 32
 )
 

@@ -86,7 +86,7 @@ func TestSubscriptionsHoldWhatTheyCount(t *testing.T) {
 		{"simple selectors", true, selecting(func(n int) string { return fmt.Sprintf("headers.user == 'u%d'", n) })},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{Selector: selector.Compile, Limits: broker.Limits{SubscriptionBytes: limit, SlowPatterns: -1, SlowPatternsPerUser: -1}})
+			b := brokertest.New(t, broker.Options{Selector: selector.Compile, Limits: broker.Limits{SubscriptionBytes: limit, SlowPatterns: -1, SlowPatternsPerUser: -1, SelectorsPerUser: -1}})
 			fill := func(c *brokertest.Client, most int) (taken int) {
 				for taken < most {
 					c.Send("SUBSCRIBE", "", append(tc.headers(taken), "receipt", "r")...)

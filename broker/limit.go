@@ -23,6 +23,7 @@ const (
 	limitAddressFailures
 	limitSlowPatterns
 	limitSlowPatternsPerUser
+	limitSelectorsPerUser
 	numLimits
 )
 
@@ -42,6 +43,7 @@ var limits = [numLimits]struct {
 	limitAddressFailures:           {"limits.address_failures", "too many failed attempts from your address, try again later", http.StatusTooManyRequests},
 	limitSlowPatterns:              {"limits.slow_patterns", "too many patterns that are slow to compare", http.StatusServiceUnavailable},
 	limitSlowPatternsPerUser:       {"limits.slow_patterns_per_user", "too many patterns that are slow to compare, of this user or address", http.StatusTooManyRequests},
+	limitSelectorsPerUser:          {"limits.selectors_per_user", "too many different selectors of this user or address", http.StatusTooManyRequests},
 }
 
 // exceeded is one limit that somebody has met. It is an error only inside the

@@ -169,6 +169,7 @@ type Limits struct {
 	SubscriptionBytes         int // memory that all subscriptions take, their ids, patterns and selectors included, default 2 MiB
 	SlowPatterns              int // different patterns that are slow to compare ([topics.Destination.Slow]), of all sessions, default 2,500
 	SlowPatternsPerUser       int // the same, of the sessions of a user or the anonymous ones of an address, default 250
+	SelectorsPerUser          int // different selectors of the sessions of a user or the anonymous ones of an address, default 100
 	Transactions              int // open transactions, default 16
 	TransactionFrames         int // frames in one transaction, default 1,000
 	TransactionBytes          int // memory that all open transactions take, default 1 MiB
@@ -264,6 +265,7 @@ func (l *Limits) setDefaults() {
 	set(&l.SubscriptionBytes, 2<<20, unlimited)
 	set(&l.SlowPatterns, 2500, unlimited)
 	set(&l.SlowPatternsPerUser, 250, unlimited)
+	set(&l.SelectorsPerUser, 100, unlimited)
 	set(&l.Transactions, 16, unlimited)
 	set(&l.TransactionFrames, 1000, unlimited)
 	set(&l.TransactionBytes, 1<<20, unlimited)

@@ -30,7 +30,8 @@ type publication struct {
 	cache    []encoded
 	msg      *Message // made when something has to keep it
 
-	judged []judgement // by the first selectors that asked
+	judged     []judgement        // by the first selectors that asked
+	judgedMore map[*selector]bool // by further ones
 }
 
 // encoded is one distinct frame of a publication.

@@ -36,8 +36,8 @@ const headerSelector = "selector"
 const (
 	maxSelector     = 1024 // bytes of an expression
 	maxSelectorText = 200  // bytes of what a client is told about it
-	// maxJudged bounds the verdicts that a publication remembers: with more
-	// expressions than that, looking costs what it saves.
+	// maxJudged bounds the verdicts of a publication that are looked through one
+	// by one: more are in a map.
 	maxJudged = 8
 )
 
@@ -46,8 +46,8 @@ const (
 type selector struct {
 	expression string
 	match      func(*Message) bool
-	users      int         // subscriptions; guarded by selectors.mu
-	panicked   atomic.Bool // and the log has it
+	users      atomic.Int32 // subscriptions; changed under selectors.mu
+	panicked   atomic.Bool  // and the log has it
 }
 
 // judgement is the verdict of a selector about a publication.
@@ -63,9 +63,19 @@ func (l *selector) selects(p *publication, b *Broker) bool {
 			return p.judged[i].match
 		}
 	}
+	if match, ok := p.judgedMore[l]; ok {
+		return match
+	}
 	match := l.judge(p.message(), b)
-	if len(p.judged) < maxJudged {
+	switch {
+	case l.users.Load() == 1: // nobody else asks
+	case len(p.judged) < maxJudged:
 		p.judged = append(p.judged, judgement{l, match})
+	default:
+		if p.judgedMore == nil {
+			p.judgedMore = make(map[*selector]bool)
+		}
+		p.judgedMore[l] = match
 	}
 	return match
 }
@@ -82,10 +92,12 @@ func (l *selector) judge(m *Message, b *Broker) (match bool) {
 	return l.match(m)
 }
 
-// selectors are those in use, by their expressions.
+// selectors are those in use, by their expressions. Every message to a topic is
+// judged by each different one there, so the different ones of a user are bounded.
 type selectors struct {
 	mu    sync.Mutex
 	inUse map[string]*selector
+	owned distinct
 }
 
 // acquire returns the selector of an expression; release gives it back.
@@ -108,7 +120,7 @@ func (t *selectors) acquire(expression string, compile SelectorFunc) (*selector,
 		}
 		t.inUse[expression] = l
 	}
-	l.users++
+	l.users.Add(1)
 	return l, nil
 }
 
@@ -117,7 +129,7 @@ func (t *selectors) find(expression string) *selector {
 	defer t.mu.Unlock()
 	l := t.inUse[expression]
 	if l != nil {
-		l.users++
+		l.users.Add(1)
 	}
 	return l
 }
@@ -125,7 +137,7 @@ func (t *selectors) find(expression string) *selector {
 func (t *selectors) release(l *selector) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l.users--; l.users == 0 {
+	if l.users.Add(-1) == 0 {
 		delete(t.inUse, l.expression)
 	}
 }
@@ -154,6 +166,11 @@ func (s *session) selective(sub *subscription, f *frames.Frame, bt *batch) *Erro
 	if err != nil {
 		return failure(ReasonProtocolError, "selector header: %s", oneLine(err.Error(), maxSelectorText))
 	}
+	each := exceeded{limit: limitSelectorsPerUser, value: s.b.policy.Load().limits.SelectorsPerUser}
+	if e := s.b.selectors.owned.take(s.ownerKey(), l.expression, each, exceeded{value: unlimited}); e != nil {
+		s.b.selectors.release(l)
+		return s.b.refuse(e, s.peer, s.userName()).failure()
+	}
 	sub.selector = l
 	return nil
 }
@@ -161,6 +178,7 @@ func (s *session) selective(sub *subscription, f *frames.Frame, bt *batch) *Erro
 // unselect gives back what selective has taken.
 func (s *session) unselect(sub *subscription) {
 	if sub.selector != nil {
+		s.b.selectors.owned.give(s.ownerKey(), sub.selector.expression)
 		s.b.selectors.release(sub.selector)
 	}
 }

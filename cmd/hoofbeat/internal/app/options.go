@@ -91,6 +91,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			SubscriptionBytes:         l.SubscriptionBytes,
 			SlowPatterns:              l.SlowPatterns,
 			SlowPatternsPerUser:       l.SlowPatternsPerUser,
+			SelectorsPerUser:          l.SelectorsPerUser,
 			InFlight:                  l.InFlight,
 			InFlightBytes:             l.InFlightBytes,
 			Unacknowledged:            l.Unacknowledged,

@@ -100,6 +100,7 @@ type Limits struct {
 	SubscriptionBytes         int
 	SlowPatterns              int
 	SlowPatternsPerUser       int
+	SelectorsPerUser          int
 	InFlight                  int
 	InFlightBytes             int
 	Unacknowledged            int

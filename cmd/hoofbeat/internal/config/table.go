@@ -68,6 +68,8 @@ func bind(c *Config) []Key {
 		"Different patterns of all sessions that every message to a new destination is compared with one by one: those with a segment like a?, a*b or *a*, with two segments like a* or *a, or with more than three wildcard segments.")
 	t.count("limits.slow_patterns_per_user", &c.Limits.SlowPatternsPerUser, 250, 10_000_000,
 		"The same of one user, or of the anonymous sessions of one address.")
+	t.count("limits.selectors_per_user", &c.Limits.SelectorsPerUser, 100, 10_000_000,
+		"Different selectors of one user, or of the anonymous sessions of one address, each of which judges every message to its topic.")
 	t.count("limits.transactions", &c.Limits.Transactions, 16, 10_000, "Open transactions of one session.")
 	t.count("limits.transaction_frames", &c.Limits.TransactionFrames, 1000, 1_000_000, "Frames in one transaction.")
 	t.size("limits.transaction_bytes", &c.Limits.TransactionBytes, mib, kib, gib, "All open transactions of one session together.")
