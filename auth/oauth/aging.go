@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// aging is a map whose entries live for a fixed time and whose size is bounded: when it is full the oldest gives way.
-// It is not safe for concurrent use.
+// aging is a map with a fixed lifetime for its entries and a maximum size. When
+// it is full, a new entry replaces the oldest. It is not safe for concurrent
+// use.
 type aging[K comparable, V any] struct {
 	ttl     time.Duration
 	max     int
@@ -37,7 +38,7 @@ func (a *aging[K, V]) put(k K, v V, now time.Time) {
 	a.entries[k] = a.order.PushBack(aged[K, V]{k, v, now})
 }
 
-// get returns an entry that is not too old.
+// get returns an entry that has not expired.
 func (a *aging[K, V]) get(k K, now time.Time) (v V, ok bool) {
 	element := a.entries[k]
 	if element == nil {

@@ -12,9 +12,9 @@ var (
 	_ auth.NameSource    = (*Client)(nil)
 )
 
-// NameSpaces returns what each provider can call its users, for
-// [auth.CheckNames]. With [Options.LocalUser] the names are the embedding
-// program's, which has to see to it itself, and there are none here.
+// NameSpaces returns the user names that each provider can give, for
+// [auth.CheckNames]. With [Options.LocalUser] the embedding program chooses the
+// names and is responsible for them; NameSpaces then returns nil.
 func (c *Client) NameSpaces() []auth.NameSpace {
 	if c.o.LocalUser != nil {
 		return nil
@@ -26,11 +26,13 @@ func (c *Client) NameSpaces() []auth.NameSpace {
 	return all
 }
 
-// Session returns who is signed in with the request's cookie. It counts as a use of the session. The principal's
-// Expires is the session's, its Issued the time of the login, and its CredentialID is what [Options.OnLogout] will
-// name when the session ends.
+// Session returns the principal that the request's session cookie identifies,
+// and counts as a use of the session. The principal's Expires is the session's,
+// Issued is the time of the login, and CredentialID is the id that
+// [Options.OnLogout] gets when the session ends.
 //
-// A cookie is sent by the browser whoever made the request: a handler that changes anything checks the origin too.
+// A browser sends the cookie whichever site made the request. A handler that
+// changes anything must also check the origin.
 func (c *Client) Session(r *http.Request) (*auth.Principal, bool) { return c.principal(r.Header) }
 
 func (c *Client) principal(h http.Header) (*auth.Principal, bool) {
@@ -41,11 +43,16 @@ func (c *Client) principal(h http.Header) (*auth.Principal, bool) {
 	return c.sessions.use(digestOf(cookie))
 }
 
-// Authenticate lets a browser in at the handshake by its session cookie. The broker has checked the Origin header by
-// then; a cookie without one is refused with 403, because a page of any site can make a browser send it (RFC 6455
-// section 10.2). Only a request whose Sec-Fetch-Site is same-origin needs none: browsers send no Origin with the GET of a
-// same-origin EventSource, and no page can set that header. A ticket or a bearer token was given on purpose and goes first: then, and without the cookie, and at
-// every other stage, the answer is [auth.ErrNotMine].
+// Authenticate accepts a browser at the handshake by its session cookie. The
+// broker has already checked the Origin header. A cookie without an Origin is
+// rejected with 403, because a page of any site can make a browser send the
+// cookie (RFC 6455 section 10.2). The exception is a request with
+// Sec-Fetch-Site: same-origin: browsers send no Origin with the GET of a
+// same-origin EventSource, and no page can set that header.
+//
+// Authenticate returns [auth.ErrNotMine] without the cookie, at every other
+// stage, and if the client sent a ticket or a bearer token: these are explicit
+// and take precedence.
 func (c *Client) Authenticate(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 	if a.Stage != auth.StageHandshake || a.Handshake == nil || a.Ticket != "" || a.Bearer != "" {
 		return nil, auth.ErrNotMine
@@ -63,8 +70,9 @@ func (c *Client) Authenticate(_ context.Context, a *auth.Attempt) (*auth.Princip
 	return p, nil
 }
 
-// fromKnownOrigin reports whether the page that made a request is known: by its Origin, which the broker has checked, or
-// because the browser says that it is ours.
+// fromKnownOrigin reports whether the page that made a request is known: the
+// request has an Origin, which the broker has checked, or the browser reports
+// the same origin.
 func fromKnownOrigin(h http.Header) bool {
 	switch origin := h.Values("Origin"); len(origin) {
 	case 0:

@@ -19,16 +19,19 @@ import (
 
 const (
 	maxLogoutToken = 64 << 10         // bytes of a back-channel logout request
-	logoutAge      = 5 * time.Minute  // how old a logout token may be
-	clockSkew      = time.Minute      // how far a provider's clock may be ahead of ours
+	logoutAge      = 5 * time.Minute  // maximum age of a logout token
+	clockSkew      = time.Minute      // maximum lead of a provider's clock over ours
 	replayMemory   = 10 * time.Minute // more than logoutAge and clockSkew
 	maxReplays     = 10_000
-	maxIDBytes     = 1 << 10 // bytes of a provider's name for a user, session or token
+	maxIDBytes     = 1 << 10 // bytes of a provider's id for a user, session or token
 )
 
-// BackchannelLogout is where a provider tells that a user has signed out there: POST logout_token= (OpenID Connect
-// Back-Channel Logout 1.0). It ends the sessions that began there, whose sockets [Options.OnLogout] closes, and
-// forgets the tokens unless they were granted for offline access. A token is good once and for 5 minutes.
+// BackchannelLogout is the endpoint through which a provider reports that a
+// user has signed out: POST logout_token= (OpenID Connect Back-Channel Logout
+// 1.0). It ends the sessions that began at the provider, calls
+// [Options.OnLogout] for each so that its sockets are closed, and deletes the
+// tokens unless they were granted for offline access. A logout token is valid
+// once, for 5 minutes.
 func (c *Client) BackchannelLogout(w http.ResponseWriter, r *http.Request) {
 	secureHeaders(w.Header())
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogoutToken)
@@ -56,7 +59,7 @@ func (c *Client) BackchannelLogout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// refuseLogout answers as section 2.8 has it.
+// refuseLogout sends the error answer of section 2.8.
 func refuseLogout(w http.ResponseWriter, status int) {
 	code := "invalid_request"
 	if status == http.StatusInternalServerError {
@@ -68,14 +71,15 @@ func refuseLogout(w http.ResponseWriter, status int) {
 }
 
 var (
-	errLogoutIssuer = errors.New("the logout token is of no provider of ours")
+	errLogoutIssuer = errors.New("the logout token's issuer is not a configured provider")
 	errLogoutEvent  = errors.New("the logout token's event is not an object")
 	errLogoutAge    = errors.New("the logout token is older than 5m, from the future or without iat")
 	errLogoutReplay = errors.New("the logout token has been used")
 	errLogoutLong   = errors.New("the logout token's jti, sid or sub is longer than 1024 bytes")
 )
 
-// verifyLogout does what section 2.6 asks for. The issuer is read before it is verified, to know whose keys to take.
+// verifyLogout validates a logout token according to section 2.6. It reads the
+// issuer before verification to choose the keys.
 func (c *Client) verifyLogout(ctx context.Context, raw string) (*provider, *oidc.LogoutToken, error) {
 	issuer := unverifiedIssuer(raw)
 	failed := errLogoutIssuer
@@ -123,7 +127,7 @@ func (p *provider) verifyLogout(ctx context.Context, raw string) (*oidc.LogoutTo
 	return t, nil
 }
 
-// unverifiedIssuer returns the iss of a JWT, or "" for what is none.
+// unverifiedIssuer returns the iss of a JWT, or "" if raw is not a JWT.
 func unverifiedIssuer(raw string) string {
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {
@@ -142,7 +146,8 @@ func unverifiedIssuer(raw string) string {
 	return claims.Issuer
 }
 
-// endAt ends the sessions that a logout token names, and forgets tokens of users who have no other.
+// endAt ends the sessions that a logout token names, and deletes the provider's
+// tokens of users without another session there.
 func (c *Client) endAt(ctx context.Context, p *provider, t *oidc.LogoutToken) error {
 	ended := c.sessions.endAt(p.Name, t.SessionID, t.Subject, t.IssuedAt)
 	c.ended(ended...)
@@ -163,7 +168,7 @@ func (c *Client) endAt(ctx context.Context, p *provider, t *oidc.LogoutToken) er
 	return errors.Join(errs...)
 }
 
-// replays remembers the logout tokens that have been used.
+// replays remembers used logout tokens.
 type replays struct {
 	mu   sync.Mutex
 	seen *aging[[2]string, struct{}]
@@ -173,7 +178,7 @@ func newReplays() *replays {
 	return &replays{seen: newAging[[2]string, struct{}](replayMemory, maxReplays)}
 }
 
-// first reports whether a provider's token id is seen for the first time.
+// first reports whether this is the first use of a provider's token id.
 func (r *replays) first(provider, id string) bool {
 	now := time.Now()
 	r.mu.Lock()

@@ -12,7 +12,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// tell posts a logout token as a provider does: without cookies and from no origin.
+// tell posts a logout token as a provider does: without cookies and from no
+// origin.
 func tell(b *browser, token string) *http.Response {
 	r := newBrowser(b.t, b.client).request(http.MethodPost, "/oauth/backchannel-logout", url.Values{"logout_token": {token}})
 	r.Header.Del("Origin")
@@ -157,7 +158,8 @@ func TestBackchannelLogoutTokenIsGoodOnce(t *testing.T) {
 	})
 }
 
-// A provider may end its session after it has issued the code and before we have made a session of it.
+// A provider may end its session after it has issued the code and before we
+// have made a session of it.
 func TestBackchannelLogoutDuringALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, change := range map[string]map[string]any{"sid": {"sub": nil}, "sub": {"sid": nil}} {

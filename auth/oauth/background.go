@@ -8,11 +8,14 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// HTTPClient returns a client whose requests carry the user's access token, as [Client.Token] returns it. A 401 with
-// invalid_token is answered with one refresh, shared by all who meet it, and one more attempt, if the body can be
-// sent again. The token goes over https or to loopback only, and not along with a redirect to another host.
+// HTTPClient returns a client whose requests carry the user's access token, as
+// [Client.Token] returns it. On a 401 with invalid_token it refreshes the
+// token, once for all concurrent requests, and sends the request again if its
+// body can be repeated. It sends the token only over https or to loopback, and
+// not to another host after a redirect.
 //
-// Requests have no time limit but their context's. Errors are those of [Client.Token] inside a [*url.Error].
+// Only the context limits the time of a request. Errors are those of
+// [Client.Token] inside a [*url.Error].
 func (c *Client) HTTPClient(user, provider string) *http.Client {
 	return &http.Client{Transport: &bearer{client: c, key: Key{user, provider}}}
 }
@@ -57,7 +60,8 @@ func (b *bearer) send(r *http.Request, t *Token) (*http.Response, error) {
 	return b.client.o.Transport.RoundTrip(r)
 }
 
-// elsewhere reports whether a redirect has led to another origin than the program asked for.
+// elsewhere reports whether a redirect has led to another origin than the first
+// request's.
 func elsewhere(r *http.Request) bool {
 	first := r
 	for first.Response != nil && first.Response.Request != nil {
@@ -66,7 +70,8 @@ func elsewhere(r *http.Request) bool {
 	return origin(first.URL) != origin(r.URL)
 }
 
-// refusesToken reports whether a resource says that the token is no good (RFC 6750 section 3.1).
+// refusesToken reports whether a resource rejected the token (RFC 6750 section
+// 3.1).
 func refusesToken(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusUnauthorized {
 		return false
@@ -79,7 +84,7 @@ func refusesToken(resp *http.Response) bool {
 	return false
 }
 
-// repeat returns r to be sent once more, if its body allows that.
+// repeat returns a copy of r to send again, if its body can be repeated.
 func repeat(r *http.Request) (*http.Request, bool) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return r, true
@@ -96,8 +101,8 @@ func repeat(r *http.Request) (*http.Request, bool) {
 	return &again, true
 }
 
-// drain lets the connection be used again if the rest of the reply is short.
+// drain makes the connection reusable if the rest of the reply is short.
 func drain(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // what cannot be read need not be
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // best effort
 	resp.Body.Close()
 }

@@ -37,7 +37,8 @@ func newResource(want string) *resource {
 	return s
 }
 
-// api serves the resource at https://api.example and the stand-in everywhere else.
+// api serves the resource at https://api.example and the stand-in everywhere
+// else.
 func api(s *standin, res http.Handler) func(*Options) {
 	return func(o *Options) {
 		o.Transport = direct{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,10 +11,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-const maxQueryBytes = 16 << 10 // bytes of a query
+const maxQueryBytes = 16 << 10
 
-// parameters parses a query in which nothing occurs twice (RFC 6749 section 3.1), so that nobody reads another value
-// than we do.
+// parameters parses a query. It rejects repeated parameters (RFC 6749 section
+// 3.1), so that another component cannot read a different value.
 func parameters(query string) (map[string]string, bool) {
 	if len(query) > maxQueryBytes {
 		return nil, false
@@ -33,13 +33,17 @@ func parameters(query string) (map[string]string, bool) {
 	return q, true
 }
 
-// Callback is where the provider sends the browser back to. It exchanges the code for tokens, stores them, starts a
-// session under a new cookie and sends the browser to the login's return_to. A callback that belongs to no login of
-// this browser is answered with 400, and no request is made for it. Requests to a provider are made for 64 callbacks
-// at one time, of which one network has at most 48. Who gets no turn within 10 s is answered with 503, and may load the
-// page again. (Steps 8 to 12 of the flow; RFC 6749 section 4.1.2, RFC 9207.)
+// Callback is the endpoint to which the provider redirects the browser. It
+// exchanges the code for tokens, stores them, starts a session under a new
+// cookie and redirects the browser to the login's return_to. A callback that
+// does not belong to a login of this browser gets 400 and causes no request. At
+// most 64 callbacks at a time make requests to a provider, and at most 48 of
+// them come from one network. A callback that waits 10 s for its turn gets 503;
+// reloading the page repeats it. (Steps 8 to 12 of the flow; RFC 6749 section
+// 4.1.2, RFC 9207.)
 func (c *Client) Callback(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet { // a mux hands HEAD to GET handlers; link checkers must not use up a login
+	// A mux passes HEAD to GET handlers. Link checkers must not use up a login.
+	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
 		c.fail(w, r, "callback", &failure{status: http.StatusMethodNotAllowed, text: textMalformed})
 		return
@@ -49,7 +53,8 @@ func (c *Client) Callback(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, "callback", f)
 		return
 	}
-	// The cookie is always a new one: whoever planted an old one in this browser gains nothing.
+	// The cookie is always new, so an attacker gains nothing by planting an old
+	// one in this browser.
 	if old, _ := readCookie(r.Header, c.cookies.session.Name); old != "" {
 		if s := c.sessions.end(digestOf(old)); s != nil {
 			c.ended(s)
@@ -59,8 +64,9 @@ func (c *Client) Callback(w http.ResponseWriter, r *http.Request) {
 	redirect(w, l.returnTo)
 }
 
-// signIn finds the login that a callback belongs to, completes it when its network has a turn, and returns the
-// session's cookie. Without a turn the login stays open, and the same callback may come again.
+// signIn finds the login of a callback, completes it when its network gets a
+// turn, and returns the session's cookie. Without a turn the login stays open
+// and the callback may be repeated.
 func (c *Client) signIn(r *http.Request) (l *login, cookie string, f *failure) {
 	q, ok := parameters(r.URL.RawQuery)
 	if !ok {
@@ -89,9 +95,9 @@ func (c *Client) signIn(r *http.Request) (l *login, cookie string, f *failure) {
 	return l, cookie, f
 }
 
-var errNoTurn = errors.New("64 callbacks are being served, or 48 of this network, and no turn came within 10s")
+var errNoTurn = errors.New("the limit of 64 callbacks at a time, or 48 from this network, was reached for 10s")
 
-// returned closes the login that a callback belongs to, and returns the code for it.
+// returned closes the login of a callback and returns the authorization code.
 func (c *Client) returned(r *http.Request, q map[string]string, browser string) (l *login, code string, f *failure) {
 	l, ok := c.pending.take(q["state"], browser)
 	if !ok {
@@ -112,12 +118,13 @@ func (c *Client) returned(r *http.Request, q map[string]string, browser string) 
 	return l, q["code"], nil
 }
 
-// answeredBy returns an error if the callback is another provider's than the login went to: the mix-up attack of RFC
-// 9700 section 4.4, in which our code for an honest provider would be sent to a dishonest one.
+// answeredBy returns an error if the callback comes from another provider than
+// the login's. This prevents the mix-up attack of RFC 9700 section 4.4, in
+// which our code for an honest provider would be sent to a dishonest one.
 func (l *login) answeredBy(callbackPath string, q map[string]string) error {
 	p := l.provider
 	if path.Base(callbackPath) != callbackTail(p.redirect) {
-		return errors.New("the callback is another provider's")
+		return errors.New("the callback belongs to another provider")
 	}
 	issuer, named := q["iss"]
 	switch {
@@ -139,9 +146,10 @@ func refusedAuthorization(p *provider, code string) *failure {
 	return &failure{http.StatusBadGateway, textRefused, err}
 }
 
-// complete makes tokens of the code and a session of the tokens, and returns the session's cookie.
+// complete exchanges the code for tokens, starts a session and returns the
+// session's cookie.
 func (c *Client) complete(r *http.Request, l *login, code string) (cookie string, f *failure) {
-	// The code is used up by now: a browser that gives up does not leave half a login behind.
+	// The code is used up, so finish the login even if the browser disconnects.
 	ctx := context.WithoutCancel(r.Context())
 	p, asked := l.provider, time.Now()
 	got, err := p.exchange(ctx, c.http, l.metadata, code, l.verifier)
@@ -153,7 +161,7 @@ func (c *Client) complete(r *http.Request, l *login, code string) (cookie string
 	}
 	cookie, token, f := c.admit(ctx, l, got, asked)
 	if f != nil {
-		// The tokens are nobody's: the provider need not honour them.
+		// Nobody owns the tokens now, so revoke them.
 		if err := p.revoke(ctx, c.http, l.metadata, token); err != nil {
 			c.warn(r, "revocation failed", err)
 		}
@@ -162,7 +170,8 @@ func (c *Client) complete(r *http.Request, l *login, code string) (cookie string
 	return cookie, nil
 }
 
-// admit finds out whose the tokens are, starts the session and stores them.
+// admit identifies the user of the tokens, starts the session and stores the
+// tokens.
 func (c *Client) admit(ctx context.Context, l *login, got *reply, asked time.Time) (cookie string, token *Token, f *failure) {
 	p := l.provider
 	token = got.token(asked, "", p.Scopes)
@@ -189,13 +198,14 @@ func (c *Client) admit(ctx context.Context, l *login, got *reply, asked time.Tim
 		c.sessions.end(s.id)
 		return "", token, &failure{http.StatusInternalServerError, textInternal, err}
 	}
-	if _, live := c.sessions.use(s.id); !live { // a logout came between, and found no token to delete
+	// A logout happened meanwhile and found no token to delete.
+	if _, live := c.sessions.use(s.id); !live {
 		return "", token, c.retract(ctx, Key{id.user, p.Name}, token)
 	}
 	return cookie, token, nil
 }
 
-// retract deletes a token that has just been stored.
+// retract deletes a token that was just stored.
 func (c *Client) retract(ctx context.Context, k Key, token *Token) *failure {
 	err := c.o.Store.Update(ctx, k, func(present *Token) *Token {
 		if present != nil && present.Access == token.Access {
@@ -206,8 +216,9 @@ func (c *Client) retract(ctx context.Context, k Key, token *Token) *failure {
 	return &failure{http.StatusBadRequest, textStale, err}
 }
 
-// inheriting returns t, with the refresh token of old if the provider gave none this time, which several do for a
-// user who has consented before. It has to be the same user there.
+// inheriting returns t, with the refresh token of old if t has none and the
+// provider's subject is the same. Several providers send no new refresh token
+// for a user who has consented before.
 func (t *Token) inheriting(old *Token) *Token {
 	if t.Refresh != "" || old == nil || old.Refresh == "" || t.Subject == "" || t.Subject != old.Subject {
 		return t

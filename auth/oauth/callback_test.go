@@ -209,7 +209,8 @@ func TestMixUpIsRefused(t *testing.T) {
 				p.Name, p.Issuer, p.UserPrefix, p.RedirectURL = "evil", "https://evil.example", "evil:", redirect
 				o.Providers, o.Transport = append(o.Providers, p), transport
 			}))
-			// The user chose evil, which sent the browser on to the honest provider, which sends it back with a code.
+			// The user chose evil, which sent the browser on to the honest
+			// provider, which sends it back with a code.
 			q := b.login("?provider=evil")
 			for _, iss := range []string{"", "&iss=" + url.QueryEscape(issuer)} {
 				resp := b.get("/oauth/callback?code=c&state=" + q.Get("state") + iss)

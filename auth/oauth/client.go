@@ -7,9 +7,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
-// Client signs users in at OAuth 2.0 and OpenID Connect providers, keeps their sessions and tokens, and lets
-// background work use the tokens. It is safe for concurrent use. Goroutines last
-// as long as a refresh or a request for keys, and there is none otherwise.
+// Client signs users in at OAuth 2.0 and OpenID Connect providers, keeps their
+// sessions and tokens, and provides the tokens to background work. It is safe
+// for concurrent use. It runs goroutines only during a refresh or a request for
+// keys.
 type Client struct {
 	o           Options
 	providers   map[string]*provider
@@ -20,11 +21,11 @@ type Client struct {
 	logoutIDs   *replays
 	flights     flights
 	crossOrigin *http.CrossOriginProtection
-	quiet       loglimit.Limiter // of lines that anybody can cause
+	quiet       loglimit.Limiter // for lines that any client can cause
 }
 
-// New returns a Client. It validates o, copies it and sends nothing: providers are discovered when they are first
-// needed. The error names the bad field.
+// New returns a Client. It validates and copies o and sends nothing: providers
+// are discovered when first needed. The error names the invalid field.
 func New(o Options) (*Client, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -47,7 +48,7 @@ func New(o Options) (*Client, error) {
 	for _, p := range providers {
 		p.source = newMetadataSource(p, c.http)
 	}
-	// All redirect URLs are of one origin, which is this site's.
+	// All redirect URLs have one origin, the origin of this site.
 	site := providers[o.Providers[0].Name].redirect
 	c.cookies = newCookies(&o, site.Scheme == "https")
 	if err := c.crossOrigin.AddTrustedOrigin(origin(site)); err != nil {
@@ -56,18 +57,20 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close waits for the refreshes that are underway, which take a few seconds at most, so that no rotated token is
-// lost. Afterwards [Client.Token] makes no new ones. It may be called more than once.
+// Close waits for running refreshes, which take a few seconds at most, so that
+// no rotated token is lost. Afterwards [Client.Token] starts no refresh. Close
+// may be called more than once.
 func (c *Client) Close() { c.flights.close() }
 
-// Handler serves [Client.Login], [Client.Callback], [Client.Logout] and [Client.BackchannelLogout] at
+// Handler serves [Client.Login], [Client.Callback], [Client.Logout] and
+// [Client.BackchannelLogout] at
 //
 //	GET  /oauth/login
 //	GET  /oauth/callback and /oauth/callback/{anything}
 //	POST /oauth/logout
 //	POST /oauth/backchannel-logout
 //
-// They can be mounted elsewhere one by one instead.
+// To use other paths, mount the methods one by one.
 func (c *Client) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /oauth/login", c.Login)
@@ -78,7 +81,7 @@ func (c *Client) Handler() http.Handler {
 	return mux
 }
 
-// ended tells the program that sessions have ended. No lock is held.
+// ended calls OnLogout for sessions that have ended. The caller holds no lock.
 func (c *Client) ended(list ...*session) {
 	for _, s := range list {
 		c.o.OnLogout(s.credential, s.user)

@@ -5,10 +5,12 @@ import (
 	"time"
 )
 
-// cookies are the two cookies of a [Client]. Both are HttpOnly, SameSite=Lax (the callback is a navigation from the
-// provider's site, which Strict would leave without them) and Secure, except for a site on loopback http.
+// cookies are the two cookies of a [Client]. Both are HttpOnly and
+// SameSite=Lax; the callback is a navigation from the provider's site, to which
+// browsers send no Strict cookies. Both are Secure, except for a site on
+// loopback http.
 type cookies struct {
-	session http.Cookie // names the session
+	session http.Cookie // identifies the session
 	browser http.Cookie // ties pending logins to the browser that started them
 }
 
@@ -28,7 +30,7 @@ func newCookies(o *Options, https bool) cookies {
 	return c
 }
 
-// setCookie sends a cookie with a value, or deletes it if the value is empty.
+// setCookie sets a cookie, or deletes it if value is empty.
 func setCookie(w http.ResponseWriter, template http.Cookie, value string) {
 	template.Value = value
 	if value == "" {
@@ -37,8 +39,9 @@ func setCookie(w http.ResponseWriter, template http.Cookie, value string) {
 	http.SetCookie(w, &template)
 }
 
-// readCookie returns the one well-formed value of a cookie. Two cookies of one name are none: one of them was set by
-// somebody else. present says whether the browser sent any.
+// readCookie returns the well-formed value of a cookie. If the browser sends
+// two cookies of that name it returns neither, because another site set one of
+// them. present reports whether the browser sent any.
 func readCookie(h http.Header, name string) (value string, present bool) {
 	r := http.Request{Header: h}
 	found := r.CookiesNamed(name)

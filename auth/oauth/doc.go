@@ -1,5 +1,6 @@
-// Package oauth signs users in at OAuth 2.0 and OpenID Connect providers, with the authorization code flow: it serves
-// the login, callback and logout pages, keeps the login sessions on the server, and keeps the users' tokens for
+// Package oauth signs users in at OAuth 2.0 and OpenID Connect providers, with
+// the authorization code flow. It serves the login, callback and logout pages,
+// keeps the login sessions on the server, and keeps the users' tokens for
 // background work. It is the client (the relying party), never the provider.
 //
 //	client, err := oauth.New(oauth.Options{
@@ -11,7 +12,7 @@
 //		OnLogout: func(credentialID, user string) { /* close the sockets of this credential */ },
 //	})
 //	mux.Handle("/oauth/", client.Handler())
-//	principal, ok := client.Session(r)                    // in a handler of yours: who is signed in?
+//	principal, ok := client.Session(r)                    // in your handler: the signed-in user
 //	reply, err := client.HTTPClient("alice", "example").Get(api) // in the background: with alice's token
 //
 // # The flow
@@ -37,17 +38,21 @@
 //	   │ ────────────────────────────▶│                                      │
 //	   │                              │ ◀── POST /oauth/backchannel-logout   │
 //
-// The browser gets two random cookies and nothing else: no token, code verifier or user name. Of cookies and states
-// this side keeps only the SHA-256. No error, log record or page of this package contains a secret; pages repeat
-// nothing of a request.
+// The browser gets two random cookies and nothing else: no token, code verifier
+// or user name. The Client keeps only the SHA-256 of cookies and states. No
+// error, log record or page of this package contains a secret, and pages repeat
+// nothing from a request.
 //
 // # Sessions
 //
-// A [Client] is an [auth.Authenticator] for the session cookie at the handshake, and [Client.Session] serves handlers
-// such as the one that mints tickets. A session ends at its logout, at the provider's, when it is not used, and at
-// the latest after [Options.SessionTTL]; its principals expire with it. Each login makes a session with a cookie and
-// a CredentialID of its own, "oidc:" and 32 random hex digits, so that revoking one never stands in the way of the
-// next login, and ends the one that the browser had before.
+// A [Client] is an [auth.Authenticator] for the session cookie at the
+// handshake. [Client.Session] serves handlers, such as the one that mints
+// tickets. A session ends when the user signs out here or at the provider, when
+// it is idle for too long, and at the latest after [Options.SessionTTL]; its
+// principals expire with it. Each login ends the browser's previous session and
+// makes a session with its own cookie and CredentialID, "oidc:" and 32 random
+// hex digits, so revoking one credential never blocks the next login.
 //
-// Sessions and logins underway are in this process's memory, and bounded. Tokens are in a [TokenStore].
+// Sessions and unfinished logins are in this process's memory, and bounded.
+// Tokens are in a [TokenStore].
 package oauth

@@ -14,7 +14,7 @@ import (
 
 var errMalformedReply = errors.New("the reply is malformed")
 
-// failed wraps what went wrong between us and p. It returns nil for nil.
+// failed wraps an error of a request to p. It returns nil for nil.
 func (p *provider) failed(op string, err error) error {
 	if err == nil {
 		return nil
@@ -22,8 +22,9 @@ func (p *provider) failed(op string, err error) error {
 	return fmt.Errorf("oauth: provider %s: %s request: %w", p.Name, op, err)
 }
 
-// post sends a form to one of p's endpoints, with the client's credentials as AuthStyle says, and returns the body
-// of the reply. A refusal is a [*ProviderError].
+// post sends a form to one of p's endpoints, with the client's credentials
+// according to AuthStyle, and returns the body of the reply. If the provider
+// rejects the request the error is a [*ProviderError].
 func (p *provider) post(ctx context.Context, client *http.Client, op, address string, form url.Values) ([]byte, error) {
 	switch p.AuthStyle {
 	case AuthPost:
@@ -57,12 +58,13 @@ func (p *provider) post(ctx context.Context, client *http.Client, op, address st
 	return body, nil
 }
 
-// refusal tells whether a reply is a no, and its code if it is a known one. Some providers say no with status 200.
+// refusal reports whether a reply is an error, and its code if the code is
+// known. Some providers send errors with status 200.
 func refusal(status int, body []byte) (code string, refused bool) {
 	var reply struct {
 		Error json.RawMessage `json:"error"`
 	}
-	// A body that is no JSON has no code; whether it is a no, the status tells.
+	// A body that is not JSON has no code; its status decides.
 	if json.Unmarshal(body, &reply) == nil && len(reply.Error) > 0 && !bytes.Equal(reply.Error, []byte("null")) {
 		refused = true
 		if json.Unmarshal(reply.Error, &code) != nil {
@@ -72,7 +74,8 @@ func refusal(status int, body []byte) (code string, refused bool) {
 	return knownCode(code), refused || status < 200 || status > 299
 }
 
-// exchange turns an authorization code into tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+// exchange exchanges an authorization code for tokens (RFC 6749 section 4.1.3,
+// RFC 7636 section 4.5).
 func (p *provider) exchange(ctx context.Context, client *http.Client, m *metadata, code, verifier string) (*reply, error) {
 	return p.requestToken(ctx, client, m, url.Values{
 		"grant_type":    {"authorization_code"},
@@ -83,7 +86,7 @@ func (p *provider) exchange(ctx context.Context, client *http.Client, m *metadat
 	})
 }
 
-// refresh turns a refresh token into new tokens (RFC 6749 section 6).
+// refresh exchanges a refresh token for new tokens (RFC 6749 section 6).
 func (p *provider) refresh(ctx context.Context, client *http.Client, m *metadata, token string) (*reply, error) {
 	return p.requestToken(ctx, client, m, url.Values{
 		"grant_type":    {"refresh_token"},
@@ -100,7 +103,8 @@ func (p *provider) requestToken(ctx context.Context, client *http.Client, m *met
 	return r, p.failed("token", err)
 }
 
-// revoke withdraws a token of the provider's (RFC 7009). It does nothing for a provider that has no such endpoint.
+// revoke revokes a token at the provider (RFC 7009). It does nothing if the
+// provider has no revocation endpoint.
 func (p *provider) revoke(ctx context.Context, client *http.Client, m *metadata, t *Token) error {
 	if m.revocation == "" {
 		return nil

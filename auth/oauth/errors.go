@@ -6,32 +6,38 @@ import (
 	"slices"
 )
 
-// Errors that a caller can decide on. They are found with [errors.Is].
+// Errors for callers to test with [errors.Is].
 var (
-	// ErrNoToken means that nothing is stored for the user and provider: the user has never signed in there, or
-	// has signed out.
+	// ErrNoToken reports that no token is stored for the user and provider: the
+	// user has never signed in there, or has signed out.
 	ErrNoToken = errors.New("oauth: no token is stored for this user and provider")
-	// ErrReconsent means that the provider no longer honours what it granted: the user has to sign in again.
+	// ErrReconsent reports that the provider no longer accepts its grant. The
+	// user must sign in again.
 	ErrReconsent = errors.New("oauth: the user has to sign in at the provider again")
-	// ErrUnknownProvider means that [Options.Providers] has none of that name.
+	// ErrUnknownProvider reports that [Options.Providers] has no provider with
+	// that name.
 	ErrUnknownProvider = errors.New("oauth: no provider of this name")
-	// ErrClosed is what [Client.Token] returns after [Client.Close] when a refresh would be needed.
+	// ErrClosed is returned by [Client.Token] after [Client.Close] if a refresh
+	// is needed.
 	ErrClosed = errors.New("oauth: the client is closed")
 )
 
-// ProviderError is a provider's refusal of a request of ours. It holds nothing but what is in this struct: no
-// token, no code and no free text of the provider's.
+// ProviderError reports that a provider rejected one of our requests. It
+// contains only the fields of this struct: no token, no code and no free text
+// from the provider.
 type ProviderError struct {
-	// Provider is the [Provider.Name], Op what was asked of it: "authorization", "token", "revocation",
-	// "userinfo" or "discovery".
+	// Provider is the [Provider.Name]. Op is the request: "authorization",
+	// "token", "revocation", "userinfo" or "discovery".
 	Provider, Op string
-	// Status is the HTTP status of the reply; 302 for a refusal that the browser brought.
+	// Status is the HTTP status of the reply, or 302 for an error that came
+	// through the browser.
 	Status int
-	// Code is the error code of RFC 6749 section 5.2 if the reply had a known one, else empty.
+	// Code is the error code of RFC 6749 section 5.2, or empty if the reply had
+	// no known one.
 	Code string
 }
 
-// Error describes the refusal on one line.
+// Error describes the rejected request on one line.
 func (e *ProviderError) Error() string {
 	if e.Code == "" {
 		return fmt.Sprintf("oauth: provider %s refused the %s request with HTTP status %d", e.Provider, e.Op, e.Status)
@@ -39,8 +45,9 @@ func (e *ProviderError) Error() string {
 	return fmt.Sprintf("oauth: provider %s refused the %s request with HTTP status %d: %s", e.Provider, e.Op, e.Status, e.Code)
 }
 
-// knownCodes are the error codes of RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750, RFC 7009 and OpenID Connect.
-// Whatever else a provider calls an error is not repeated anywhere: it could be anything.
+// knownCodes are the error codes of RFC 6749 sections 4.1.2.1 and 5.2, RFC
+// 6750, RFC 7009 and OpenID Connect. Other codes are never repeated, because
+// they could contain anything.
 var knownCodes = []string{
 	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
 	"invalid_scope", "access_denied", "unsupported_response_type", "server_error", "temporarily_unavailable",

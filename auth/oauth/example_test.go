@@ -11,8 +11,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
 )
 
-// Mounting a Client: the pages of the flow, a page of one's own that knows who is signed in, and a call to the
-// provider's API with the user's token.
+// Mounting a Client: the pages of the flow, a page of one's own that knows who
+// is signed in, and a call to the provider's API with the user's token.
 func Example() {
 	provider := httptest.NewServer(http.HandlerFunc(tinyProvider))
 	defer provider.Close()

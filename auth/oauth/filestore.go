@@ -16,21 +16,24 @@ import (
 	"sync"
 )
 
-// Errors of [OpenFileStore] that name a decision of the operator's.
+// Errors of [OpenFileStore] that the operator must resolve.
 var (
-	// ErrStoreKey means that the key is not 32 bytes long, or is not the one the file was written with, or the file
-	// has been damaged.
+	// ErrStoreKey reports that the key is not 32 bytes long or is not the
+	// file's key, or that the file is damaged.
 	ErrStoreKey = errors.New("oauth: the token file cannot be decrypted with this key")
-	// ErrStoreMode means that others than the file's owner may read or write it.
+	// ErrStoreMode reports that other accounts than the file's owner can read
+	// or write the file.
 	ErrStoreMode = errors.New("oauth: the token file is accessible to others than its owner; its mode has to be 0600")
 )
 
-// fileMagic starts the file, so that a later format can be told apart. It is authenticated with the content.
+// fileMagic begins the file and identifies its format version. It is
+// authenticated with the content.
 const fileMagic = "hoofbeat-tokens-1\n"
 
-// FileStore is a [TokenStore] in one file that is encrypted with AES-256-GCM. Each change writes the whole file anew
-// and renames it into place, so that a crash leaves either the old or the new one; it suits some thousands of
-// users. The file belongs to one process at a time.
+// FileStore is a [TokenStore] in one file, encrypted with AES-256-GCM. Each
+// change rewrites the whole file and renames it into place, so that a crash
+// leaves either the old or the new file. It suits some thousands of users. Only
+// one process may use the file at a time.
 type FileStore struct {
 	path string
 	aead cipher.AEAD
@@ -41,8 +44,9 @@ type FileStore struct {
 
 var _ TokenStore = (*FileStore)(nil)
 
-// OpenFileStore reads the file, which need not exist yet; its directory has to. The key is 32 random bytes that the
-// caller keeps elsewhere. The error is [ErrStoreKey], [ErrStoreMode] or the file system's.
+// OpenFileStore reads the file, which need not exist yet; its directory must
+// exist. The key is 32 random bytes; keep it somewhere else. The error is
+// [ErrStoreKey], [ErrStoreMode] or the file system's.
 func OpenFileStore(path string, key []byte) (*FileStore, error) {
 	if len(key) != 32 {
 		return nil, ErrStoreKey
@@ -59,7 +63,7 @@ func OpenFileStore(path string, key []byte) (*FileStore, error) {
 	return s, s.read()
 }
 
-// fileEntry is one entry as it is written.
+// fileEntry is one entry in the file.
 type fileEntry struct {
 	Key
 	*Token
@@ -110,7 +114,8 @@ func (s *FileStore) Load(_ context.Context, k Key) (*Token, error) {
 	return nil, ErrNoToken
 }
 
-// Update replaces the entry of k and writes the file. If that fails the entry stays as it was.
+// Update replaces the entry of k and writes the file. If writing fails, the
+// entry does not change.
 func (s *FileStore) Update(_ context.Context, k Key, change func(*Token) *Token) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +149,7 @@ func (s *FileStore) write(tokens map[Key]*Token) error {
 	return replaceFile(s.path, s.aead.Seal([]byte(fileMagic), nil, plain, []byte(fileMagic)))
 }
 
-// replaceFile puts content in the place of the file at path, durably and all at once, with mode 0600.
+// replaceFile atomically and durably replaces the file at path, with mode 0600.
 func replaceFile(path string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // CreateTemp's mode is 0600
 	if err != nil {
@@ -163,7 +168,7 @@ func replaceFile(path string, content []byte) error {
 	return syncDirectory(filepath.Dir(path))
 }
 
-// syncDirectory makes a rename durable. Windows can do that to no directory and needs it for none.
+// syncDirectory makes a rename durable. Windows neither supports nor needs it.
 func syncDirectory(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// FuzzCallback sends arbitrary queries and cookies while a login of another browser is pending: nothing of that may
-// reach the provider, sign anybody in or come back in the page.
+// FuzzCallback sends arbitrary queries and cookies while a login of another
+// browser is pending: nothing of that may reach the provider, sign anybody in
+// or come back in the page.
 func FuzzCallback(f *testing.F) {
 	for _, query := range []string{
 		"", "code=XYZ789", "code=a&state=b", "error=access_denied&state=x", "state=" + strings.Repeat("A", 43) + "&code=a",
@@ -37,7 +38,8 @@ func FuzzCallback(f *testing.F) {
 	})
 }
 
-// FuzzLogoutToken posts arbitrary logout tokens, none of which the provider has signed.
+// FuzzLogoutToken posts arbitrary logout tokens, none of which the provider has
+// signed.
 func FuzzLogoutToken(f *testing.F) {
 	s := newStandin()
 	c, b := signedIn(f, s, nil)
@@ -60,7 +62,8 @@ func FuzzLogoutToken(f *testing.F) {
 	})
 }
 
-// FuzzLocalPath checks that a browser that resolves an accepted path stays at this site.
+// FuzzLocalPath checks that a browser that resolves an accepted path stays at
+// this site.
 func FuzzLocalPath(f *testing.F) {
 	for _, path := range []string{"/", "//x", `/\x`, "/\t/x", "/a?b#c", "/..//x", "/%2f/x", "x", "", "https://x", "/;/x", "/@x"} {
 		f.Add(path)
@@ -70,7 +73,8 @@ func FuzzLocalPath(f *testing.F) {
 		if !localPath(path) {
 			return
 		}
-		// What a browser does first: drop control characters, and read a backslash as a slash.
+		// What a browser does first: drop control characters, and read a
+		// backslash as a slash.
 		seen := strings.Map(func(r rune) rune {
 			switch {
 			case r < ' ':

@@ -15,17 +15,17 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// identity is who has signed in, as the provider says.
+// identity is the signed-in user, as reported by the provider.
 type identity struct {
 	user    string // the principal's name
 	subject string // the provider's sub
-	sid     string // the session at the provider, if it names it
+	sid     string // the session at the provider, if the provider names it
 	issued  time.Time
 	roles   []string
 	claims  map[string]any
 }
 
-// Errors of a login. They are logged, never shown.
+// Errors of a login. They are logged but not shown to the user.
 var (
 	errNoIDToken  = errors.New("the reply has no id_token")
 	errNonce      = errors.New("the ID token is for another login")
@@ -38,7 +38,7 @@ var (
 	errClaims     = errors.New("the claims to keep are longer than 4096 bytes")
 )
 
-// identify finds out who the tokens of r are for.
+// identify returns the user of the tokens in r.
 func (p *provider) identify(ctx context.Context, client *http.Client, m *metadata, r *reply, l *login) (*identity, error) {
 	id := &identity{issued: time.Now()}
 	var claims map[string]any
@@ -72,7 +72,8 @@ func (p *provider) identify(ctx context.Context, client *http.Client, m *metadat
 	return id, err
 }
 
-// verifyIDToken checks the ID token as OpenID Connect Core section 3.1.3.7 has it and returns its claims.
+// verifyIDToken validates the ID token according to OpenID Connect Core section
+// 3.1.3.7 and returns its claims.
 func (p *provider) verifyIDToken(ctx context.Context, m *metadata, r *reply, nonce string, id *identity) (map[string]any, error) {
 	if r.idToken == "" {
 		return nil, errNoIDToken
@@ -109,8 +110,8 @@ func (p *provider) verifyIDToken(ctx context.Context, m *metadata, r *reply, non
 	return claims, nil
 }
 
-// needsUserInfo says whether the userinfo endpoint has to be asked: when there is no ID token, or when it does not
-// have the claims that are configured, which some providers keep for that endpoint.
+// needsUserInfo reports whether to query the userinfo endpoint: there is no ID
+// token, or it lacks configured claims, which some providers return only there.
 func (p *provider) needsUserInfo(m *metadata, claims map[string]any, local bool) bool {
 	if m.userinfo == "" {
 		return !local && claims == nil
@@ -124,7 +125,8 @@ func (p *provider) needsUserInfo(m *metadata, claims map[string]any, local bool)
 	return slices.ContainsFunc(p.Claims, func(name string) bool { return claims[name] == nil })
 }
 
-// userInfo returns claims with what the userinfo endpoint adds; what the ID token says stays.
+// userInfo adds the claims of the userinfo endpoint to claims. The claims of
+// the ID token take precedence.
 func (p *provider) userInfo(ctx context.Context, client *http.Client, m *metadata, access string, claims map[string]any) (map[string]any, error) {
 	if m.userinfo == "" {
 		return nil, errors.New("there is neither an ID token nor a userinfo endpoint")
@@ -162,7 +164,8 @@ func (p *provider) userName(claims map[string]any) (string, error) {
 	return "", errNoClaim
 }
 
-// rolesOf returns all roles or an error: with one of them missing, a rule that denies by role would not apply.
+// rolesOf returns all roles or an error: with a role missing, a rule that
+// denies by role would not apply.
 func (p *provider) rolesOf(claims map[string]any) ([]string, error) {
 	if p.RolesClaim == "" {
 		return nil, nil
@@ -206,7 +209,8 @@ func (p *provider) keptClaims(claims map[string]any) (map[string]any, error) {
 	return kept, nil
 }
 
-// lookup finds a claim by its name, or else by the path that its dotted name is. A missing claim is nil.
+// lookup returns the claim with that name; if there is none, it follows the
+// dotted name into nested objects. It returns nil for a missing claim.
 func lookup(claims map[string]any, name string) any {
 	if value, ok := claims[name]; ok {
 		return value
@@ -222,7 +226,7 @@ func lookup(claims map[string]any, name string) any {
 	return lookup(inner, rest)
 }
 
-// shorten bounds a text that repeats something of a provider's.
+// shorten limits the length of a text that quotes a provider.
 func shorten(s string) string {
 	const limit = 200
 	if len(s) <= limit {

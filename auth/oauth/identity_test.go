@@ -94,8 +94,8 @@ func TestIDTokenSignatures(t *testing.T) {
 	}
 }
 
-// Logout tokens of strangers that name unknown keys cause a request for keys in five seconds, and none of them keeps a
-// login from a key that is new.
+// Logout tokens of strangers that name unknown keys cause a request for keys in
+// five seconds, and none of them keeps a login from a key that is new.
 func TestStrangersDoNotKeepLoginsFromNewKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStandin()

@@ -12,8 +12,8 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 )
 
-// newKeySet returns the keys at a JWKS address, read when they are first needed and again for a signature that none
-// of them made, though at most once in keysFresh.
+// newKeySet returns the keys at a JWKS address. It reads them when first needed
+// and again for a signature with an unknown key, but at most once in keysFresh.
 func newKeySet(client *http.Client, address string) oidc.KeySet {
 	throttled := *client
 	throttled.Transport = &keyThrottle{base: client.Transport}
@@ -21,16 +21,17 @@ func newKeySet(client *http.Client, address string) oidc.KeySet {
 }
 
 const (
-	keysFresh = 5 * time.Second // how long an answer is given again
-	keysPause = time.Second     // how long a failure is
+	keysFresh = 5 * time.Second // how long to reuse an answer
+	keysPause = time.Second     // how long to reuse a failure
 )
 
-// keyThrottle answers from memory a request for the keys that comes too soon after another. Anybody can post logout
-// tokens with bad signatures, and each would cost the provider a request.
+// keyThrottle answers frequent requests for the keys from memory. Otherwise
+// anyone could cause requests to the provider by posting logout tokens with bad
+// signatures.
 type keyThrottle struct {
 	base http.RoundTripper
 
-	mu     sync.Mutex // held during the request, so that there is one at a time
+	mu     sync.Mutex // held during the request, so that only one runs at a time
 	until  time.Time
 	status int
 	header http.Header

@@ -7,8 +7,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
-// warn logs what a request has caused. Anybody can make requests that fail, so there is at most one line a second for each
-// text and network of clients, with the number of those that were left out, and 50 a second in all.
+// warn logs a failure that a request caused. Any client can cause such
+// failures, so warn limits the log to one line a second for each text and
+// client network, with the number of omitted lines, and to 50 lines a second in
+// all.
 func (c *Client) warn(r *http.Request, text string, err error) {
 	from := c.o.ClientAddress(r)
 	key := loglimit.Key{Kind: text, Network: loglimit.Network(from)}

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Login sends the browser to a provider: GET ?provider=&return_to=. The provider may be left out when there is only
-// one. After the login the browser goes to return_to, a path of this site. (Steps 1 and 2 of the flow; RFC 6749
+// Login redirects the browser to a provider: GET ?provider=&return_to=.
+// provider is optional if there is only one. After the login the browser goes
+// to return_to, a path of this site. (Steps 1 and 2 of the flow; RFC 6749
 // section 4.1.1, RFC 7636 section 4.3, OpenID Connect Core section 3.1.2.1.)
 func (c *Client) Login(w http.ResponseWriter, r *http.Request) {
 	l, f := c.begin(r)
@@ -17,8 +18,8 @@ func (c *Client) Login(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, "login", f)
 		return
 	}
-	// A browser keeps its cookie while it has several logins open in several tabs. Its value names nothing and
-	// nobody, so it does not matter where it came from.
+	// A browser keeps its cookie, so that several tabs can sign in at once. The
+	// value identifies neither user nor session, so its origin does not matter.
 	browser, _ := readCookie(r.Header, c.cookies.browser.Name)
 	if browser == "" {
 		browser = newSecret()
@@ -50,7 +51,7 @@ func (c *Client) begin(r *http.Request) (*login, *failure) {
 	if !localPath(returnTo) {
 		return nil, &failure{status: http.StatusBadRequest, text: textMalformed}
 	}
-	l := &login{provider: p, verifier: oauth2.GenerateVerifier(), returnTo: strings.Clone(returnTo)} // not with all of the query
+	l := &login{provider: p, verifier: oauth2.GenerateVerifier(), returnTo: strings.Clone(returnTo)} // do not keep the whole query
 	if c.o.LocalUser != nil {
 		if l.localUser = c.o.LocalUser(r); l.localUser == "" {
 			return nil, &failure{status: http.StatusUnauthorized, text: textNobody}
@@ -66,7 +67,8 @@ func (c *Client) begin(r *http.Request) (*login, *failure) {
 	return l, nil
 }
 
-// chosen returns the provider of that name; no name is good enough for the only one.
+// chosen returns the named provider. Without a name it returns the only
+// provider.
 func (c *Client) chosen(name string) *provider {
 	if name == "" && len(c.providers) == 1 {
 		name = c.o.Providers[0].Name
@@ -74,7 +76,7 @@ func (c *Client) chosen(name string) *provider {
 	return c.providers[name]
 }
 
-// authorizeURL is the authorization request.
+// authorizeURL returns the URL of the authorization request.
 func (l *login) authorizeURL(state string) string {
 	p := l.provider
 	config := oauth2.Config{

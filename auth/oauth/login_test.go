@@ -216,7 +216,8 @@ func TestDiscoveryFallsBackToRFC8414(t *testing.T) {
 	}
 }
 
-// Logins that one address starts and never finishes push out each other, and not the login of somebody else.
+// Logins that one address starts and never finishes push out each other, and
+// not the login of somebody else.
 func TestPendingLoginsAreSharedOutByAddress(t *testing.T) {
 	s := newStandin()
 	var from netip.Addr

@@ -6,16 +6,19 @@ import (
 	"net/http"
 )
 
-const maxLogoutForm = 4 << 10 // bytes of a logout form
+const maxLogoutForm = 4 << 10 // bytes
 
-// revocationTime bounds what a logout waits for the provider.
+// revocationTime limits how long a logout waits for the provider.
 const revocationTime = providerTimeout
 
-// Logout ends the browser's session: POST, from this site only, with return_to= and all= in the form if wanted. When
-// it was the user's last session from that provider, or with all=true, the provider's tokens are revoked (RFC 7009)
-// and forgotten. With all=true it ends all the user's sessions. The browser is then sent to return_to.
+// Logout ends the browser's session: POST, from this site only, with optional
+// return_to= and all= in the form. If it was the user's last session from that
+// provider, or with all=true, it revokes the provider's tokens (RFC 7009) and
+// deletes them. With all=true it ends all the user's sessions. It then
+// redirects the browser to return_to.
 //
-// The logout does not depend on the provider: one that cannot be reached costs at most 5 s and is logged.
+// The logout succeeds even if the provider cannot be reached; that costs at
+// most 5 s and is logged.
 func (c *Client) Logout(w http.ResponseWriter, r *http.Request) {
 	if err := c.crossOrigin.Check(r); err != nil {
 		c.fail(w, r, "logout", &failure{status: http.StatusForbidden, text: textCrossOrigin})
@@ -60,8 +63,9 @@ func (c *Client) logout(ctx context.Context, id digest, all bool) error {
 	return c.forget(ctx, Key{s.user, s.provider})
 }
 
-// LogoutUser ends all sessions of a user and revokes and forgets the user's tokens at all providers. The sessions are
-// ended in any case; the error is what went wrong with the tokens.
+// LogoutUser ends all sessions of a user, and revokes and deletes the user's
+// tokens at all providers. The sessions end even if there is an error, which
+// concerns the tokens.
 func (c *Client) LogoutUser(ctx context.Context, user string) error {
 	c.ended(c.sessions.endUser(user, "")...)
 	var errs []error
@@ -71,8 +75,9 @@ func (c *Client) LogoutUser(ctx context.Context, user string) error {
 	return errors.Join(errs...)
 }
 
-// Disconnect ends all sessions of a user that began at a provider, and revokes and forgets the user's tokens there.
-// The sessions are ended in any case; the error is what went wrong with the tokens.
+// Disconnect ends all sessions of a user that began at a provider, and revokes
+// and deletes the user's tokens there. The sessions end even if there is an
+// error, which concerns the tokens.
 func (c *Client) Disconnect(ctx context.Context, user, provider string) error {
 	if c.providers[provider] == nil {
 		return ErrUnknownProvider
@@ -81,7 +86,7 @@ func (c *Client) Disconnect(ctx context.Context, user, provider string) error {
 	return c.forget(ctx, Key{user, provider})
 }
 
-// forget deletes the token of k and then has the provider revoke it.
+// forget deletes the token of k and then revokes it at the provider.
 func (c *Client) forget(ctx context.Context, k Key) error {
 	var t *Token
 	err := c.o.Store.Update(ctx, k, func(old *Token) *Token { t = old; return nil })

@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// MemoryStore is a [TokenStore] that forgets everything when the program ends.
+// MemoryStore is a [TokenStore] in memory. Its tokens are lost when the program
+// ends.
 type MemoryStore struct {
 	mu     sync.Mutex
 	tokens map[Key]*Token

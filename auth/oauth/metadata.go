@@ -16,22 +16,24 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// metadata is what has to be known of a provider to talk to it. It is read-only.
+// metadata describes a provider's endpoints and keys. It is read-only.
 type metadata struct {
 	authorize, token, revocation, userinfo string
-	// namesItself says that every callback carries iss (RFC 9207).
+	// namesItself reports that every callback carries iss (RFC 9207).
 	namesItself bool
-	// verifier checks ID tokens, and logouts logout tokens; both are nil for a provider without them. Each has keys of
-	// its own: anybody can post logout tokens that name unknown keys, and the fetches that they cause must not keep
-	// logins from a key that is new.
+	// verifier verifies ID tokens and logouts verifies logout tokens; both are
+	// nil for a provider without them. Each has its own key cache: anyone can
+	// post logout tokens with unknown key ids, and the resulting fetches must
+	// not keep logins from getting a new key.
 	verifier, logouts *oidc.IDTokenVerifier
 }
 
-// discoveryPause is how long a discovery that failed is not tried again, so that a flood of logins does not become
-// a flood on a provider that is down.
+// discoveryPause is the minimum time between failed discoveries, so that a
+// flood of logins does not flood a provider that is down.
 const discoveryPause = time.Second
 
-// metadataSource finds a provider's metadata once, when it is first needed, and keeps it.
+// metadataSource discovers a provider's metadata when first needed, and keeps
+// it.
 type metadataSource struct {
 	provider *provider
 	client   *http.Client
@@ -46,7 +48,7 @@ func newMetadataSource(p *provider, client *http.Client) *metadataSource {
 	return &metadataSource{provider: p, client: client, turn: make(chan struct{}, 1)}
 }
 
-// get returns the metadata. Those who ask while it is being discovered wait for it.
+// get returns the metadata. Concurrent callers share one discovery.
 func (s *metadataSource) get(ctx context.Context) (*metadata, error) {
 	if m := s.ready.Load(); m != nil {
 		return m, nil
@@ -63,7 +65,8 @@ func (s *metadataSource) get(ctx context.Context) (*metadata, error) {
 	if s.err != nil && time.Since(s.failed) < discoveryPause {
 		return nil, s.err
 	}
-	// It is for everybody who waits, not only for the one whose turn it is, so that one's leaving does not end it.
+	// The result is for all waiting callers, so it must not depend on one
+	// caller's context.
 	m, err := s.discover(context.WithoutCancel(ctx))
 	if err != nil {
 		s.failed, s.err = time.Now(), err
@@ -73,7 +76,8 @@ func (s *metadataSource) get(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
-// document is the part of RFC 8414 section 2 and OpenID Connect Discovery section 3 that is used.
+// document holds the fields of RFC 8414 section 2 and OpenID Connect Discovery
+// section 3 that we use.
 type document struct {
 	Issuer      string   `json:"issuer"`
 	Authorize   string   `json:"authorization_endpoint"`
@@ -128,8 +132,9 @@ func (s *metadataSource) discover(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
-// fetch reads the discovery document of OpenID Connect, or if there is none that of RFC 8414, which must be about
-// the issuer that was asked for: otherwise one provider could pass off another's endpoints as its own.
+// fetch reads the discovery document of OpenID Connect, or that of RFC 8414 if
+// there is none. The document must name the requested issuer; otherwise one
+// provider could pass off another's endpoints as its own.
 func (s *metadataSource) fetch(ctx context.Context, d *document) error {
 	p := s.provider
 	err := p.getJSON(ctx, s.client, "discovery", strings.TrimSuffix(p.Issuer, "/")+"/.well-known/openid-configuration", "", d)
@@ -140,28 +145,31 @@ func (s *metadataSource) fetch(ctx context.Context, d *document) error {
 		return err
 	}
 	if d.Issuer != p.Issuer {
-		return p.failed("discovery", errors.New("the document is of another issuer"))
+		return p.failed("discovery", errors.New("the document belongs to another issuer"))
 	}
 	return nil
 }
 
-// wellKnown is RFC 8414 section 3.1: the well-known part goes between the issuer's host and path.
+// wellKnown returns the address of RFC 8414 section 3.1: the well-known part
+// goes between the issuer's host and path.
 func wellKnown(issuer string) string {
 	u, err := url.Parse(issuer)
-	if err != nil { // the issuer has been parsed when the options were validated
+	if err != nil { // the issuer was parsed when the options were validated
 		return issuer
 	}
 	u.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(u.Path, "/")
 	return u.String()
 }
 
-// asymmetric are the signatures that an ID token may have: never none, and never HS*, which whoever knows the client
-// secret can make.
+// asymmetric lists the permitted signature algorithms of an ID token. It
+// excludes none, and HS*, because anyone who knows the client secret can make
+// such a signature.
 var asymmetric = []string{
 	oidc.RS256, oidc.RS384, oidc.RS512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.EdDSA,
 }
 
-// signatureAlgorithms returns those of what a provider announces that are good, or RS256 if there are none.
+// signatureAlgorithms returns the permitted algorithms among those announced,
+// or RS256 if there are none.
 func signatureAlgorithms(announced []string) []string {
 	var good []string
 	for _, a := range announced {

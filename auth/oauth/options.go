@@ -18,57 +18,71 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
-// Options configure a [Client]. Only Providers is needed; the zero value of everything else is a sensible default.
+// Options configure a [Client]. Only Providers is required; all other fields
+// have defaults.
 type Options struct {
-	// Providers are where users can sign in: at least one.
+	// Providers lists the providers where users can sign in: at least one.
 	Providers []Provider
-	// Store keeps the tokens. Nil is a new [MemoryStore].
+	// Store keeps the tokens. Nil means a new [MemoryStore].
 	Store TokenStore
 
-	// SessionTTL is how long after the login a session ends, whatever happens: 12 hours if zero.
+	// SessionTTL is the maximum lifetime of a session after the login: 12 hours
+	// if zero.
 	SessionTTL time.Duration
-	// SessionIdle is how long after its last use a session ends: 2 hours if zero, no such limit if negative.
+	// SessionIdle is how long a session lives after its last use: 2 hours if
+	// zero, no such limit if negative.
 	SessionIdle time.Duration
-	// MaxSessions bounds the sessions of all users, 100,000 if zero. Beyond it logins are refused with 503.
+	// MaxSessions is the maximum number of sessions of all users, 100,000 if
+	// zero. Further logins get 503.
 	MaxSessions int
-	// MaxSessionsPerUser bounds those of one user, 32 if zero. Beyond it a login ends the user's oldest session.
+	// MaxSessionsPerUser is the maximum number of sessions of one user, 32 if
+	// zero. A further login ends the user's oldest session.
 	MaxSessionsPerUser int
-	// MaxPending bounds the logins that have been started and not finished, 10,000 if zero. Beyond it a new one
-	// takes the place of the oldest of the network (an IPv4 address, or the /64 of an IPv6 address) that has started
-	// the most. Each is dropped after 10 minutes.
+	// MaxPending is the maximum number of unfinished logins, 10,000 if zero. A
+	// further login replaces the oldest of the network with the most unfinished
+	// logins. A network is an IPv4 address, or the /64 of an IPv6 address. An
+	// unfinished login expires after 10 minutes.
 	MaxPending int
-	// ClientAddress says where a request comes from, for MaxPending, Logger and the turns of callbacks:
-	// Request.RemoteAddr if nil. Set it behind a proxy, or all clients share the proxy's address.
+	// ClientAddress returns the client address of a request, for MaxPending,
+	// Logger and the turns of callbacks. Nil means Request.RemoteAddr. Set it
+	// behind a proxy; otherwise all clients share the proxy's address.
 	ClientAddress func(*http.Request) netip.Addr
 
-	// Cookie is the session cookie's name, "hoofbeat" if empty. On https it is preceded by "__Host-", or by
-	// "__Secure-" if CookiePath is not "/", so that no other site of the domain can set it.
+	// Cookie is the name of the session cookie, "hoofbeat" if empty. On https
+	// the name gets the prefix "__Host-", or "__Secure-" if CookiePath is not
+	// "/", so that no other site of the domain can set the cookie.
 	Cookie string
 	// CookiePath is the cookie's path, "/" if empty.
 	CookiePath string
-	// AfterLogin and AfterLogout are where the browser goes when its request has no return_to: a path of this
+	// AfterLogin and AfterLogout are the default of return_to: a path of this
 	// site, "/" if empty.
 	AfterLogin, AfterLogout string
 
-	// LocalUser, if not nil, says who is signed in to the embedding program, or "" if nobody is. A login then
-	// attaches the provider's tokens to that user, whatever the provider calls them, and is refused with 401 for
-	// nobody. It is asked at the start of the login and again at its end.
+	// LocalUser, if not nil, returns the user who is signed in to the embedding
+	// program, or "" if there is none. A login then attaches the provider's
+	// tokens to that user, whatever name the provider reports; without a user
+	// it gets 401. It is called at the start and at the end of the login.
 	LocalUser func(*http.Request) string
-	// SharedNames says that a user name means the same person at every provider.
+	// SharedNames states that a user name means the same person at every
+	// provider.
 	SharedNames bool
 
-	// OnLogout is called for each session that ends before its time, with the CredentialID of its principals, so
-	// that their sockets can be closed: a revocation of that credential in an [auth.Store], of which nothing is left
-	// to refuse after SessionTTL. It runs in the request that ended the session and should not block.
+	// OnLogout is called with the CredentialID of each session that ends early,
+	// so that its sockets can be closed: revoke that credential in an
+	// [auth.Store]. The revocation is not needed for longer than SessionTTL.
+	// OnLogout runs in the request that ended the session and should not block.
 	OnLogout func(credentialID, user string)
-	// OnReconsent is called once when a user's token at a provider can no longer be refreshed, so that the user can
-	// be told to sign in again. It should not block.
+	// OnReconsent is called once when a user's token at a provider can no
+	// longer be refreshed. Use it to ask the user to sign in again. It should
+	// not block.
 	OnReconsent func(user, provider string)
 
-	// Transport carries the requests to providers and those of [Client.HTTPClient]: [http.DefaultTransport] if nil.
+	// Transport carries the requests to providers and those of
+	// [Client.HTTPClient]. Nil means [http.DefaultTransport].
 	Transport http.RoundTripper
-	// Logger is told why logins, logouts and revocations failed, without any secret: once a second for each kind and
-	// network, with the number of those left out. Nil discards that.
+	// Logger logs why logins, logouts and revocations failed, without secrets:
+	// at most one line a second for each kind and network, with the number of
+	// omitted lines. Nil means no logging.
 	Logger *slog.Logger
 }
 
@@ -79,7 +93,8 @@ const (
 
 var cookieName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// withDefaults returns o with its zero values replaced, or an error that names the bad field.
+// withDefaults returns o with defaults for its zero values, or an error that
+// names the invalid field.
 func (o Options) withDefaults() (Options, error) {
 	o.Providers = slices.Clone(o.Providers)
 	o.SessionTTL = cmp.Or(o.SessionTTL, 12*time.Hour)
@@ -139,7 +154,7 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// compile validates the providers one by one and against each other.
+// compile validates each provider, and all providers together.
 func (o *Options) compile() (map[string]*provider, error) {
 	all := make(map[string]*provider, len(o.Providers))
 	tails := make(map[string]*provider)
@@ -155,7 +170,7 @@ func (o *Options) compile() (map[string]*provider, error) {
 		for name, other := range all {
 			ambiguous := strings.HasPrefix(p.UserPrefix, other.UserPrefix) || strings.HasPrefix(other.UserPrefix, p.UserPrefix)
 			if ambiguous && !o.SharedNames && o.LocalUser == nil {
-				return nil, fmt.Errorf("oauth: Options.Providers[%d].UserPrefix and that of %s begin alike, so their users could not be told apart", i, name)
+				return nil, fmt.Errorf("oauth: Options.Providers[%d].UserPrefix and that of %s overlap, so two users could get the same name; make neither prefix begin the other", i, name)
 			}
 		}
 		var err error
@@ -184,13 +199,14 @@ func (o *Options) compile() (map[string]*provider, error) {
 
 func origin(u *url.URL) string { return u.Scheme + "://" + strings.ToLower(u.Host) }
 
-// localPath reports whether s is a path of this site, with or without a query, and nothing that a browser would take
-// for another site's address: browsers read '\' as '/', and drop control characters.
+// localPath reports whether s is a path of this site, with an optional query,
+// that no browser takes for an address of another site: browsers read '\' as
+// '/', and drop control characters.
 func localPath(s string) bool {
 	if len(s) > maxReturnBytes || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || strings.Contains(s, `\`) {
 		return false
 	}
-	if strings.ContainsFunc(s, unicode.IsControl) { // url.Parse lets them through in a fragment
+	if strings.ContainsFunc(s, unicode.IsControl) { // url.Parse accepts them in a fragment
 		return false
 	}
 	u, err := url.Parse(s)

@@ -6,25 +6,26 @@ import (
 	"strings"
 )
 
-// failure is why a request of a browser's came to nothing: what the user reads, which is always one of the constants
-// below, and what the operator does.
+// failure is why a browser's request failed: a constant text for the user and
+// an error for the operator.
 type failure struct {
 	status int
 	text   string
-	err    error // nil for what is no fault of anybody's or only the browser's
+	// err is nil for a failure that needs no log line.
+	err error
 }
 
-// What users read.
+// Texts for users.
 const (
-	textStale       = "This sign-in is not valid any more or was started in another browser. Please start again."
+	textStale       = "This sign-in has expired or was started in another browser. Please start again."
 	textMalformed   = "This request is malformed."
 	textUnknown     = "There is no such sign-in provider."
-	textNobody      = "You have to be signed in here first."
+	textNobody      = "You must be signed in to this site first."
 	textDenied      = "Access was denied at the sign-in provider."
 	textRefused     = "The sign-in provider could not sign you in. Please try again later."
 	textUnavailable = "The sign-in provider cannot be reached. Please try again later."
 	textIdentity    = "The sign-in provider's answer could not be accepted."
-	textBusy        = "Too many people are signing in at this moment. Please reload this page in a few seconds to go on."
+	textBusy        = "Too many people are signing in right now. Please reload this page in a few seconds."
 	textFull        = "Too many people are signed in. Please try again later."
 	textInternal    = "Your sign-in could not be stored. Please try again later."
 	textCrossOrigin = "This request came from another site."
@@ -35,7 +36,8 @@ const page = `<!DOCTYPE html>
 <body><p>%s</p></body></html>
 `
 
-// secureHeaders are on every reply: none may be cached, framed, sniffed or named to another site.
+// secureHeaders sets the headers of every reply: do not cache, frame or sniff
+// it, and do not send its address to another site.
 func secureHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -43,7 +45,8 @@ func secureHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 }
 
-// fail answers with a plain page that repeats nothing of the request, and logs why.
+// fail answers with a plain page that repeats nothing from the request, and
+// logs the error.
 func (c *Client) fail(w http.ResponseWriter, r *http.Request, what string, f *failure) {
 	if f.err != nil {
 		c.warn(r, what+" failed", f.err)
@@ -64,7 +67,7 @@ func redirect(w http.ResponseWriter, path string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// escaped percent-encodes what a header cannot hold.
+// escaped percent-encodes the characters that a header cannot hold.
 func escaped(path string) string {
 	var b strings.Builder
 	for i := range len(path) {

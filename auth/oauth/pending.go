@@ -10,18 +10,21 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// login is a login between its redirect to the provider and its callback.
+// login is the state of a login between its redirect to the provider and its
+// callback.
 type login struct {
-	provider  *provider
-	metadata  *metadata // as it was at the start, so that nothing is exchanged in the middle of a login
-	browser   digest    // of the cookie of the browser that started it
-	verifier  string    // PKCE, RFC 7636
-	nonce     string    // OpenID Connect; empty without
+	provider *provider
+	// metadata is that of the start of the login, so that it does not change
+	// during the login.
+	metadata  *metadata
+	browser   digest // of the cookie of the browser that started the login
+	verifier  string // PKCE, RFC 7636
+	nonce     string // OpenID Connect only
 	returnTo  string
 	localUser string
 }
 
-// pending are the logins underway, by the digest of their state.
+// pending holds unfinished logins by the digest of their state.
 type pending struct {
 	mu     sync.Mutex
 	logins *shared
@@ -37,7 +40,7 @@ func (p *pending) add(state string, l *login, from netip.Addr) {
 	p.logins.put(digestOf(state), l, httpsec.Network(from), time.Now())
 }
 
-// find returns the login of that state if this browser started it.
+// find returns the login with that state if this browser started it.
 func (p *pending) find(state, browser string) (*login, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,8 +51,8 @@ func (p *pending) find(state, browser string) (*login, bool) {
 	return l, true
 }
 
-// take is find, and closes the login, so that each state is good for one callback. A callback in another browser
-// leaves it as it is.
+// take is find, and also closes the login, so that each state is valid for one
+// callback. A callback in another browser has no effect.
 func (p *pending) take(state, browser string) (*login, bool) {
 	l, ok := p.find(state, browser)
 	if !ok {
@@ -60,15 +63,16 @@ func (p *pending) take(state, browser string) (*login, bool) {
 	return l, p.logins.remove(digestOf(state))
 }
 
-// shared are logins that live for a fixed time and whose number is bounded. When it is full the oldest of the network
-// that has the most gives way, so that a flood of logins from one network pushes out its own and nobody else's. It is
-// not safe for concurrent use.
+// shared is a bounded set of logins with a fixed lifetime. When it is full, a
+// new login replaces the oldest of the network that has the most, so that a
+// flood of logins from one network displaces only its own. It is not safe for
+// concurrent use.
 type shared struct {
 	ttl      time.Duration
 	max      int
 	entries  map[digest]*shareOf
 	order    list.List                 // of *shareOf, oldest first
-	networks map[netip.Addr]*list.List // the same by network
+	networks map[netip.Addr]*list.List // of *shareOf, by network
 }
 
 type shareOf struct {
@@ -83,7 +87,7 @@ func newShared(ttl time.Duration, limit int) *shared {
 	return &shared{ttl: ttl, max: limit, entries: make(map[digest]*shareOf), networks: make(map[netip.Addr]*list.List)}
 }
 
-// put adds a login under a key that is new.
+// put adds a login under a new key.
 func (s *shared) put(key digest, l *login, network netip.Addr, now time.Time) {
 	for front := s.order.Front(); front != nil; front = s.order.Front() {
 		oldest := front.Value.(*shareOf)
@@ -104,8 +108,8 @@ func (s *shared) put(key digest, l *login, network netip.Addr, now time.Time) {
 	s.entries[key] = e
 }
 
-// largest returns the logins of the network that has the most; of several such networks the one whose oldest login is
-// older. There is at least one login.
+// largest returns the logins of the network that has the most; among equals,
+// the one with the oldest login. There must be at least one login.
 func (s *shared) largest() *list.List {
 	var found *list.List
 	for _, l := range s.networks {
@@ -118,7 +122,7 @@ func (s *shared) largest() *list.List {
 
 func born(l *list.List) time.Time { return l.Front().Value.(*shareOf).born }
 
-// get returns a login that is not too old.
+// get returns a login that has not expired.
 func (s *shared) get(key digest, now time.Time) (*login, bool) {
 	e := s.entries[key]
 	if e == nil || now.Sub(e.born) >= s.ttl {
@@ -127,7 +131,7 @@ func (s *shared) get(key digest, now time.Time) (*login, bool) {
 	return e.login, true
 }
 
-// remove reports whether the login was there.
+// remove removes a login and reports whether it was there.
 func (s *shared) remove(key digest) bool {
 	e := s.entries[key]
 	if e == nil {
@@ -144,7 +148,7 @@ func (s *shared) remove(key digest) bool {
 
 func (s *shared) len() int { return len(s.entries) }
 
-// peerAddress is the address of a request without a proxy in between.
+// peerAddress returns the address of a request without a proxy.
 func peerAddress(r *http.Request) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero for other networks
 	return peer.Addr()

@@ -14,11 +14,13 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
-// AuthStyle is how this client proves itself to a provider's token and revocation endpoints (RFC 6749 section 2.3).
+// AuthStyle is how the client authenticates to a provider's token and
+// revocation endpoints (RFC 6749 section 2.3).
 type AuthStyle uint8
 
 const (
-	// AuthBasic sends client id and secret as HTTP Basic credentials. It is the default.
+	// AuthBasic sends client id and secret as HTTP Basic credentials. It is the
+	// default.
 	AuthBasic AuthStyle = iota
 	// AuthPost sends them as client_id and client_secret in the form.
 	AuthPost
@@ -42,45 +44,57 @@ func (s AuthStyle) String() string {
 
 // Provider is one authorization server and this program's registration there.
 //
-// With an Issuer alone the endpoints come from its discovery document (OpenID Connect Discovery 1.0, else RFC 8414),
-// which is read at the first login and kept. A URL given here takes precedence over the discovered one; with AuthURL
-// and TokenURL both given nothing is discovered. Every URL is https, or http on loopback.
+// With only an Issuer, the endpoints come from its discovery document (OpenID
+// Connect Discovery 1.0, else RFC 8414), which is read at the first login and
+// kept. A URL given here takes precedence; if both AuthURL and TokenURL are
+// given, there is no discovery. Every URL must be https, or http on loopback.
 type Provider struct {
-	// Name identifies the provider in ?provider= and in the token store: 1 to 64 of a-z, 0-9, '-' and '_'.
+	// Name identifies the provider in ?provider= and in the token store: 1 to
+	// 64 of a-z, 0-9, '-' and '_'.
 	Name string
-	// Issuer is the provider's identity: the iss of its ID tokens and of its callbacks (RFC 9207), byte for byte.
+	// Issuer is the iss of the provider's ID tokens and callbacks (RFC 9207).
+	// It is compared byte for byte.
 	Issuer string
-	// AuthURL, TokenURL, RevocationURL (RFC 7009), UserInfoURL and JWKSURL are its endpoints.
+	// AuthURL, TokenURL, RevocationURL (RFC 7009), UserInfoURL and JWKSURL are
+	// the provider's endpoints.
 	AuthURL, TokenURL, RevocationURL, UserInfoURL, JWKSURL string
 
-	// ClientID and ClientSecret are what the provider registered this program under.
+	// ClientID and ClientSecret are this program's registration at the
+	// provider.
 	ClientID, ClientSecret string
-	// AuthStyle says how they are sent.
+	// AuthStyle is how ClientID and ClientSecret are sent.
 	AuthStyle AuthStyle
-	// Scopes are asked for at the login. With "openid" among them the user is who the verified ID token says;
-	// without it, who the UserInfoURL says.
+	// Scopes are requested at the login. With "openid", the verified ID token
+	// identifies the user; without it, UserInfoURL does.
 	Scopes []string
-	// Algorithms are the signatures that an ID token may have, for example "ES256". Empty means those that the
-	// provider announces, or RS256 if it announces none. Only asymmetric ones count.
+	// Algorithms are the permitted signature algorithms of an ID token, for
+	// example "ES256". Empty means those that the provider announces, or RS256
+	// if it announces none. Only asymmetric algorithms are permitted.
 	Algorithms []string
-	// RedirectURL is where the provider sends the browser back to, exactly as registered: the public address of
-	// [Client.Callback]. All providers' redirect URLs are of one origin. Where several end in the same path segment
-	// the provider must name itself in the callback (RFC 9207), or the login is refused: otherwise one provider
-	// could be mistaken for another.
+	// RedirectURL is the public address of [Client.Callback], exactly as
+	// registered at the provider. The redirect URLs of all providers must have
+	// the same origin. If several end in the same path segment, the provider
+	// must name itself in the callback (RFC 9207), or the login fails:
+	// otherwise one provider could be mistaken for another.
 	RedirectURL string
-	// AuthParams are further parameters of the authorization request, for example "prompt" or "audience".
+	// AuthParams are further parameters of the authorization request, for
+	// example "prompt" or "audience".
 	AuthParams map[string]string
 
-	// UserClaim is the claim that becomes the [auth.Principal]'s Name, "sub" if empty: a string or a whole number,
-	// and unique and unchangeable at the provider. "email" counts only with email_verified.
+	// UserClaim is the claim that becomes the [auth.Principal]'s Name, "sub" if
+	// empty. It must be a string or a whole number, unique and permanent at the
+	// provider. "email" requires email_verified.
 	UserClaim string
-	// UserPrefix goes before it. With several providers none may be the beginning of another, because one provider's
-	// alice is not another's, unless [Options.SharedNames].
+	// UserPrefix is put before the claim. Different providers may give the same
+	// name to different people, so unless [Options.SharedNames] is set no
+	// provider's prefix may begin another's.
 	UserPrefix string
-	// RolesClaim is the claim with the user's roles, a list of strings or one string of words; empty means that
-	// there are none. A dotted name leads into nested objects, as in "realm_access.roles".
+	// RolesClaim is the claim with the user's roles: a list of strings, or one
+	// string of words. Empty means no roles. A dotted name such as
+	// "realm_access.roles" leads into nested objects.
 	RolesClaim string
-	// Claims are further claims to keep in the principal, at most 4 KiB of JSON in all.
+	// Claims are further claims to keep in the principal, at most 4 KiB of JSON
+	// in all.
 	Claims []string
 }
 
@@ -92,16 +106,17 @@ const (
 
 var providerName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 
-// reserved are the parameters of the authorization request that are not for AuthParams to set.
+// reserved are the parameters of the authorization request that AuthParams must
+// not set.
 var reserved = []string{
 	"client_id", "client_secret", "redirect_uri", "response_type", "response_mode", "state", "scope", "nonce",
 	"code_challenge", "code_challenge_method", "request", "request_uri",
 }
 
-// oidc reports whether logins at p end with an ID token.
+// oidc reports whether logins at p use an ID token.
 func (p *Provider) oidc() bool { return slices.Contains(p.Scopes, "openid") }
 
-// static reports whether nothing has to be discovered.
+// static reports whether p needs no discovery.
 func (p *Provider) static() bool { return p.AuthURL != "" && p.TokenURL != "" }
 
 func (p *Provider) userClaim() string {
@@ -111,13 +126,13 @@ func (p *Provider) userClaim() string {
 	return p.UserClaim
 }
 
-// fieldError is what is wrong with a field, which its text names first.
+// fieldError describes an invalid field. Its text begins with the field's name.
 type fieldError string
 
 func (e fieldError) Error() string { return string(e) }
 
-// validate returns an error that starts with the name of the bad field. needUser says whether p has to tell who
-// the user is.
+// validate returns an error that begins with the name of the invalid field.
+// needUser reports whether p must identify the user.
 func (p *Provider) validate(needUser bool) error {
 	if !providerName.MatchString(p.Name) {
 		return fieldError("Name is not 1 to 64 of a-z, 0-9, '-' and '_'")
@@ -139,7 +154,7 @@ func (p *Provider) validate(needUser bool) error {
 	case p.oidc() && p.static() && p.JWKSURL == "":
 		return fieldError("JWKSURL is empty, so the ID token that the openid scope asks for cannot be verified")
 	case needUser && !p.oidc() && p.static() && p.UserInfoURL == "":
-		return fieldError("UserInfoURL is empty, and without the openid scope nothing else tells who the user is")
+		return fieldError("UserInfoURL is empty; without the openid scope it is needed to identify the user")
 	}
 	for _, a := range p.Algorithms {
 		if !slices.Contains(asymmetric, a) {
@@ -184,7 +199,7 @@ func (p *Provider) validateURLs() error {
 	return nil
 }
 
-// clone returns a copy that shares nothing with p.
+// clone returns a deep copy of p.
 func (p *Provider) clone() Provider {
 	c := *p
 	c.Scopes, c.Algorithms, c.Claims = slices.Clone(p.Scopes), slices.Clone(p.Algorithms), slices.Clone(p.Claims)
@@ -192,25 +207,29 @@ func (p *Provider) clone() Provider {
 	return c
 }
 
-// provider is a Provider that has been validated, and what has been learnt about it.
+// provider is a validated Provider with its run-time state.
 type provider struct {
 	Provider
 	redirect *url.URL
-	// shared says that another provider's callback looks like this one's, so that only iss tells them apart.
+	// shared reports that another provider has the same callback path, so that
+	// only iss distinguishes them.
 	shared bool
 	source *metadataSource
-	// turns are for the requests that callbacks cause, by the network of the browser.
+	// turns limit the requests that callbacks cause, by the network of the
+	// browser.
 	turns *turns.Turns[netip.Addr]
 }
 
-// maxCallbacks is for how many callbacks at one time requests go to one provider; further ones wait for a turn, at
-// most for callbackPatience. Of those one network has at most three quarters, so that one that floods callbacks does
-// not keep others from signing in.
+// maxCallbacks is the maximum number of callbacks that make requests to one
+// provider at a time. Further ones wait for a turn, at most callbackPatience.
+// One network gets at most three quarters of the turns, so that a network that
+// floods callbacks does not prevent others from signing in.
 const (
 	maxCallbacks     = 64
 	callbackPatience = 10 * time.Second
 )
 
-// callbackTail is the part of a callback's path that tells providers apart. It is the last segment, because what
-// goes before it may have been stripped by a proxy or a mux.
+// callbackTail returns the part of a callback's path that distinguishes
+// providers: the last segment, because a proxy or a mux may strip the part
+// before it.
 func callbackTail(u *url.URL) string { return path.Base(u.Path) }

@@ -8,12 +8,14 @@ import (
 	"time"
 )
 
-// Token returns an access token of the user's for background work, with no browser involved (steps 13 and 14 of the
-// flow). One that expires within 60 s is refreshed first: once, however many callers ask at the same time. If the
-// provider cannot be reached it is returned all the same until it has expired.
+// Token returns an access token of the user for background work; no browser is
+// involved (steps 13 and 14 of the flow). It refreshes a token that expires
+// within 60 s: once, however many callers ask at the same time. If the refresh
+// fails, for example because the provider cannot be reached, it returns the old
+// token until that expires.
 //
-// The error is [ErrNoToken], [ErrReconsent], [ErrUnknownProvider], [ErrClosed], ctx's, a [*ProviderError] or one of
-// the network or the store.
+// The error is [ErrNoToken], [ErrReconsent], [ErrUnknownProvider], [ErrClosed],
+// ctx's, a [*ProviderError] or one of the network or the store.
 func (c *Client) Token(ctx context.Context, user, provider string) (string, error) {
 	t, err := c.current(ctx, Key{user, provider}, "")
 	if err != nil {
@@ -22,8 +24,8 @@ func (c *Client) Token(ctx context.Context, user, provider string) (string, erro
 	return t.Access, nil
 }
 
-// current returns the token of k, refreshed if it is about to expire or its access token is the one that a resource
-// has refused.
+// current returns the token of k. It first refreshes a token that is about to
+// expire, or whose access token is refused, which a resource has rejected.
 func (c *Client) current(ctx context.Context, k Key, refused string) (*Token, error) {
 	p := c.providers[k.Provider]
 	if p == nil {
@@ -40,7 +42,8 @@ func (c *Client) current(ctx context.Context, k Key, refused string) (*Token, er
 	return fresh, err
 }
 
-// good reports whether t needs no refresh, usable whether it may do without one.
+// good reports whether t needs no refresh; usable reports whether t still works
+// without one.
 func (t *Token) good(refused string) bool   { return t.Access != refused && !t.stale(time.Now()) }
 func (t *Token) usable(refused string) bool { return t.Access != refused && !t.expired(time.Now()) }
 
@@ -57,9 +60,10 @@ func (c *Client) load(ctx context.Context, k Key) (*Token, error) {
 	return t, nil
 }
 
-// renew refreshes the token of k. It is one flight: nobody else in this process does so at the same time. What it
-// decides on is read anew, because whoever started it may have looked before the previous flight had landed, and a
-// refresh token that is used twice makes many a provider revoke everything.
+// renew refreshes the token of k. The flight guarantees that no other refresh
+// of k runs in this process. It loads the token again, because the caller may
+// have loaded it before the previous flight ended, and many providers revoke
+// everything if a refresh token is used twice.
 func (c *Client) renew(ctx context.Context, p *provider, k Key, refused string) (*Token, error) {
 	t, err := c.load(ctx, k)
 	if err != nil || t.good(refused) {
@@ -90,8 +94,9 @@ func (c *Client) renew(ctx context.Context, p *provider, k Key, refused string) 
 	return c.rotate(ctx, p, m, k, t, fresh)
 }
 
-// rotate puts fresh in the place of old, unless that has been replaced by a login meanwhile, or deleted by a logout,
-// after which the new tokens have to go as well.
+// rotate replaces old by fresh in the store. If a login has replaced old
+// meanwhile, it keeps that token; if a logout has deleted old, it revokes
+// fresh.
 func (c *Client) rotate(ctx context.Context, p *provider, m *metadata, k Key, old, fresh *Token) (*Token, error) {
 	var now *Token
 	err := c.o.Store.Update(ctx, k, func(present *Token) *Token {
@@ -112,7 +117,7 @@ func (c *Client) rotate(ctx context.Context, p *provider, m *metadata, k Key, ol
 	return now, nil
 }
 
-// lapse marks a grant as come to its end and tells the program, once.
+// lapse marks a grant as expired and calls OnReconsent once.
 func (c *Client) lapse(ctx context.Context, k Key, old *Token) (*Token, error) {
 	var now *Token
 	var lapsed bool
@@ -134,18 +139,19 @@ func (c *Client) lapse(ctx context.Context, k Key, old *Token) (*Token, error) {
 	case now.Reconsent:
 		return nil, ErrReconsent
 	}
-	return now, nil // somebody else, on another node or at a login, has got a new one meanwhile
+	return now, nil // another node or a login has stored a new token meanwhile
 }
 
-// same reports whether t is still the entry that other was.
+// same reports whether t is the same entry as other.
 func (t *Token) same(other *Token) bool {
 	return t != nil && !t.Reconsent && t.Access == other.Access && t.Refresh == other.Refresh
 }
 
-// flightTime bounds one refresh: discovery, the request and the store.
+// flightTime limits one refresh: discovery, the request and the store.
 const flightTime = 3 * providerTimeout
 
-// flights are the refreshes underway: one at a time for each key, and all who ask for it get its result.
+// flights are the running refreshes, one for each key. All callers for a key
+// share its result.
 type flights struct {
 	mu       sync.Mutex
 	underway map[Key]*flight
@@ -172,7 +178,7 @@ func (f *flights) do(ctx context.Context, k Key, fn func(context.Context) (*Toke
 	}
 }
 
-// join returns the flight for k, which it starts if there is none.
+// join returns the flight for k. It starts one if there is none.
 func (f *flights) join(ctx context.Context, k Key, fn func(context.Context) (*Token, error)) (*flight, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -185,7 +191,8 @@ func (f *flights) join(ctx context.Context, k Key, fn func(context.Context) (*To
 	one := &flight{done: make(chan struct{})}
 	f.underway[k] = one
 	f.running.Go(func() {
-		// It is not only for the one who started it, so that one's leaving does not end it.
+		// The flight has several callers, so it must not depend on one caller's
+		// context.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTime)
 		defer cancel()
 		one.token, one.err = guarded(ctx, fn)
@@ -197,7 +204,8 @@ func (f *flights) join(ctx context.Context, k Key, fn func(context.Context) (*To
 	return one, nil
 }
 
-// guarded turns a panic of the embedder's store or hook into an error: the goroutine is ours, and the program is not.
+// guarded turns a panic in the embedder's store or hook into an error, because
+// the goroutine is ours and a panic would end the embedder's program.
 func guarded(ctx context.Context, fn func(context.Context) (*Token, error)) (t *Token, err error) {
 	defer func() {
 		if recover() != nil {

@@ -27,8 +27,8 @@ func TestTokenFromAStoreThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A refresh needs the provider's metadata anew when they are not known, and without
-// them nobody has to consent again.
+// A refresh needs the provider's metadata anew when they are not known, and
+// without them nobody has to consent again.
 func TestA12RefreshWithoutMetadata(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStandin()
@@ -50,7 +50,8 @@ func TestA12RefreshWithoutMetadata(t *testing.T) {
 	})
 }
 
-// meanwhile changes the stored token just before a client does, as another node may.
+// meanwhile changes the stored token just before a client does, as another node
+// may.
 type meanwhile struct {
 	*MemoryStore
 	becomes func(present *Token) *Token // once
@@ -66,9 +67,9 @@ func (m *meanwhile) Update(ctx context.Context, k Key, f func(*Token) *Token) er
 	return m.MemoryStore.Update(ctx, k, f)
 }
 
-// What another node has done to the entry while a refresh was under way counts more
-// than what came of the refresh, and the program is told only of what this node has
-// found out.
+// What another node has done to the entry while a refresh was under way counts
+// more than what came of the refresh, and the program is told only of what this
+// node has found out.
 func TestA12AnotherNodeDuringARefresh(t *testing.T) {
 	lapsed := func(present *Token) *Token { return &Token{Reconsent: true, Subject: present.Subject} }
 	gone := func(*Token) *Token { return nil }

@@ -88,7 +88,8 @@ func TestA12OneRefreshForAHundredCallers(t *testing.T) {
 	})
 }
 
-// A caller that looked before a refresh had landed must not use the old refresh token a second time.
+// A caller that looked before a refresh had landed must not use the old refresh
+// token a second time.
 func TestA12RefreshTokenIsNeverUsedTwice(t *testing.T) {
 	s := newStandin()
 	used := make(map[string]int)
@@ -319,7 +320,8 @@ func TestLoginWithoutARefreshTokenKeepsTheOldOne(t *testing.T) {
 	}
 }
 
-// Whoever starts a refresh may have looked at the token before the previous refresh had landed.
+// Whoever starts a refresh may have looked at the token before the previous
+// refresh had landed.
 func TestA12LateStarterTakesWhatIsThere(t *testing.T) {
 	s := newStandin()
 	c, _ := signedIn(t, s, nil)

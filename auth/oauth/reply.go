@@ -12,7 +12,7 @@ import (
 const (
 	maxTokenBytes = 64 << 10           // bytes of one token
 	maxScopeBytes = 4 << 10            // bytes of all scopes
-	maxLifetime   = 10 * 8760 * 3600.0 // seconds: what claims to live longer lives ten years
+	maxLifetime   = 10 * 8760 * 3600.0 // seconds; longer lifetimes are cut to ten years
 )
 
 var (
@@ -23,12 +23,13 @@ var (
 // reply is a token endpoint's answer (RFC 6749 section 5.1).
 type reply struct {
 	access, refresh, idToken string
-	scopes                   []string      // nil if the reply does not say
-	lifetime                 time.Duration // 0 if the reply does not say
+	scopes                   []string      // nil if not in the reply
+	lifetime                 time.Duration // 0 if not in the reply
 }
 
-// parseReply is lenient where providers differ: token_type in any case or missing, expires_in as a number or as text,
-// and everything but access_token may be missing.
+// parseReply accepts the variations of providers: token_type in any case or
+// missing, and expires_in as a number or as text. Everything but access_token
+// is optional.
 func parseReply(body []byte) (*reply, error) {
 	var wire struct {
 		Access   string          `json:"access_token"`
@@ -61,7 +62,8 @@ func parseReply(body []byte) (*reply, error) {
 	return r, nil
 }
 
-// sendable reports whether a token is made of visible ASCII, as RFC 6749 appendix A.12 has it.
+// sendable reports whether a token consists of visible ASCII, according to RFC
+// 6749 appendix A.12.
 func sendable(token string) bool {
 	if len(token) > maxTokenBytes {
 		return false
@@ -74,7 +76,8 @@ func sendable(token string) bool {
 	return true
 }
 
-// parseLifetime reads expires_in. A lifetime that is missing, zero or negative is not known.
+// parseLifetime parses expires_in. It returns 0 for a missing, zero or negative
+// lifetime.
 func parseLifetime(raw json.RawMessage) (time.Duration, error) {
 	text := strings.TrimSpace(strings.Trim(string(raw), `"`))
 	if text == "" || text == "null" {
@@ -87,7 +90,8 @@ func parseLifetime(raw json.RawMessage) (time.Duration, error) {
 	return time.Duration(max(0, min(seconds, maxLifetime)) * float64(time.Second)), nil
 }
 
-// token returns what is to be stored of r, which was asked for at that time, for a subject of the provider's.
+// token returns the Token to store for r, which was requested at asked, for the
+// provider's subject.
 func (r *reply) token(asked time.Time, subject string, scopes []string) *Token {
 	t := &Token{Access: r.access, Refresh: r.refresh, Subject: subject, Scopes: scopes}
 	if r.scopes != nil {

@@ -7,7 +7,8 @@ import (
 	"encoding/hex"
 )
 
-// digest is the SHA-256 of a secret: what this side keeps of those that the browser has.
+// digest is the SHA-256 of a browser's secret. The Client keeps only the
+// digest.
 type digest [sha256.Size]byte
 
 const secretLength = 43 // characters of newSecret: 32 bytes in base64url
@@ -21,7 +22,8 @@ func newSecret() string {
 
 func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
 
-// newCredentialID returns the id of a session's credential: not secret, and not made from anything that is.
+// newCredentialID returns the id of a session's credential. It is not secret
+// and not derived from a secret.
 func newCredentialID() string {
 	var b [16]byte
 	rand.Read(b[:])

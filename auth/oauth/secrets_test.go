@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestA10E15SecretsStayHere runs good and bad flows and then looks for every secret in all that was logged, returned
-// as an error or sent to the browser.
+// TestA10E15SecretsStayHere runs good and bad flows and then looks for every
+// secret in all that was logged, returned as an error or sent to the browser.
 func TestA10E15SecretsStayHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStandin()

@@ -354,7 +354,8 @@ func TestAuthenticateAtTheHandshake(t *testing.T) {
 	if _, err := c.Authenticate(t.Context(), &auth.Attempt{Stage: auth.StageHandshake}); !errors.Is(err, auth.ErrNotMine) {
 		t.Error("without a handshake:", err)
 	}
-	// The GET of a same-origin EventSource has no Origin, but the browser says where it comes from.
+	// The GET of a same-origin EventSource has no Origin, but the browser says
+	// where it comes from.
 	for _, x := range []struct {
 		origin, site []string
 		good         bool

@@ -9,7 +9,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// session is a login that has succeeded. Only seen changes, under the lock of its table.
+// session is a successful login. Only seen changes, under the lock of its
+// table.
 type session struct {
 	id         digest // of the cookie
 	credential string
@@ -30,17 +31,19 @@ var (
 	errLoggedOut = errors.New("the provider has ended this session already")
 )
 
-// recentLogouts bounds what is remembered of back-channel logouts, and logoutMemory for how long: until every login
-// that they could be about has come to its end.
+// recentLogouts is how many back-channel logouts are remembered, and
+// logoutMemory is for how long: until every login that they could affect has
+// ended.
 const (
 	recentLogouts = 10_000
 	logoutMemory  = 2 * loginTTL
 )
 
-// logoutMark names what a back-channel logout ended: a session at a provider, or all of a subject's.
+// logoutMark identifies a back-channel logout: of one session at a provider, or
+// of all sessions of a subject.
 type logoutMark struct{ provider, sid, subject string }
 
-// sessions are all sessions, in memory.
+// sessions holds all sessions, in memory.
 type sessions struct {
 	ttl, idle    time.Duration
 	max, perUser int
@@ -61,8 +64,9 @@ func newSessions(o *Options) *sessions {
 	}
 }
 
-// add adds a session and returns those of its user that had to give way. idIssued is when the provider issued the
-// identity: what it logged out since then does not come in any more.
+// add adds a session and returns the sessions of the user that it replaced.
+// idIssued is when the provider issued the identity: a later logout at the
+// provider rejects it.
 func (t *sessions) add(s *session, idIssued time.Time) (ended []*session, err error) {
 	now := time.Now()
 	s.issued, s.seen, s.expires = now, now, now.Add(t.ttl)
@@ -99,8 +103,8 @@ func (t *sessions) loggedOut(s *session, idIssued, now time.Time) bool {
 	return false
 }
 
-// use returns the principal of a session and counts as its use. The principal expires when the session does if
-// nothing else uses it.
+// use returns the principal of a session and counts as a use. The principal
+// expires when the session would expire without further use.
 func (t *sessions) use(id digest) (*auth.Principal, bool) {
 	now := time.Now()
 	t.mu.Lock()
@@ -125,7 +129,8 @@ func (t *sessions) deadline(s *session) time.Time {
 
 func (t *sessions) live(s *session, now time.Time) bool { return now.Before(t.deadline(s)) }
 
-// end ends one session and returns it, or nil if there is no such live session.
+// end ends one session and returns it, or returns nil if there is no such live
+// session.
 func (t *sessions) end(id digest) *session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,7 +145,8 @@ func (t *sessions) end(id digest) *session {
 	return s
 }
 
-// endUser ends all sessions of a user, or with a provider those that began there, and returns them.
+// endUser ends all sessions of a user, or only those that began at provider if
+// that is set, and returns them.
 func (t *sessions) endUser(user, provider string) []*session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -154,9 +160,10 @@ func (t *sessions) endUser(user, provider string) []*session {
 	return ended
 }
 
-// endAt ends the sessions that a provider has ended at a time and returns them: those of its sid, or without one all
-// of the subject's. A session whose ID token named no sid is ended by the subject as well. What was ended is
-// remembered for the logins underway.
+// endAt ends the sessions that a provider ended at the given time, and returns
+// them: those with its sid, or all of the subject's if sid is empty. A session
+// whose ID token had no sid also ends by its subject. endAt remembers the
+// logout for unfinished logins.
 func (t *sessions) endAt(provider, sid, subject string, at time.Time) []*session {
 	mark := logoutMark{provider: provider, sid: sid}
 	if sid == "" {

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// slowly has the token endpoint answer a code that begins with "flood" after some time only.
+// slowly has the token endpoint answer a code that begins with "flood" after
+// some time only.
 func slowly(s *standin, each time.Duration) {
 	s.tokenReply = func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.PostForm.Get("code"), "flood") {
@@ -33,7 +34,8 @@ func callbackFrom(ctx context.Context, b *browser, address, code string, q url.V
 	return b.do(r.WithContext(ctx))
 }
 
-// Callbacks that one network floods while the provider is slow delay those of the same network, and nobody else's.
+// Callbacks that one network floods while the provider is slow delay those of
+// the same network, and nobody else's.
 func TestCallbacksAreSharedOutAmongNetworks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStandin()

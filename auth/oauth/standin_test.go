@@ -32,7 +32,8 @@ var newKey = func() *ecdsa.PrivateKey {
 
 var signingKey = sync.OnceValue(newKey)
 
-// standin plays a provider. Its replies can be replaced, to be wrong in all the ways that a real one would not be.
+// standin plays a provider. Its replies can be replaced, to be wrong in all the
+// ways that a real one would not be.
 type standin struct {
 	mu       sync.Mutex
 	key      *ecdsa.PrivateKey
@@ -195,7 +196,8 @@ func itoa(n int64) string {
 	return string(rune('0'+n/100%10)) + string(rune('0'+n/10%10)) + string(rune('0'+n%10))
 }
 
-// direct carries requests to a handler without a network, so that tests can have a clock of their own.
+// direct carries requests to a handler without a network, so that tests can
+// have a clock of their own.
 type direct struct{ http.Handler }
 
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -12,17 +12,19 @@ import (
 )
 
 const (
-	providerTimeout = 5 * time.Second // for one request to a provider, its reply included
-	maxReplyBytes   = 1 << 20         // bytes of one reply of a provider
+	providerTimeout = 5 * time.Second // for one request to a provider, including its reply
+	maxReplyBytes   = 1 << 20         // bytes of one reply
 )
 
 var (
-	errNotSecure     = errors.New("oauth: neither https nor loopback")
+	errNotSecure     = errors.New("oauth: the URL is neither https nor on loopback")
 	errReplyTooLarge = errors.New("oauth: the reply is longer than 1 MiB")
 )
 
-// providerClient returns the HTTP client for all requests to providers. Nothing it does takes long, reads much, goes
-// over the network in clear or follows a redirect, which would carry a secret to where nobody configured it.
+// providerClient returns the HTTP client for all requests to providers. It
+// limits the time and the size of a reply, sends nothing unencrypted over the
+// network, and follows no redirect, which would send a secret to an address
+// that is not configured.
 func providerClient(base http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     bounded{base},
@@ -31,7 +33,7 @@ func providerClient(base http.RoundTripper) *http.Client {
 	}
 }
 
-// bounded refuses insecure requests and long replies.
+// bounded rejects insecure requests and long replies.
 type bounded struct{ base http.RoundTripper }
 
 func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -47,7 +49,8 @@ func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// boundedBody fails, rather than ends, when there is more than may be read: half a reply is no reply.
+// boundedBody returns an error at its limit, instead of EOF: half a reply is
+// not a reply.
 type boundedBody struct {
 	io.ReadCloser
 	left int
@@ -70,8 +73,9 @@ func closeBody(r *http.Request) {
 	}
 }
 
-// getJSON fetches a JSON document into v. With an access token it presents that. The status of a reply that is no
-// 200 is in a [*ProviderError].
+// getJSON fetches a JSON document into v, with the access token if there is
+// one. If the status is not 200, the error is a [*ProviderError] with the
+// status.
 func (p *provider) getJSON(ctx context.Context, client *http.Client, op, address, token string, v any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -92,7 +96,8 @@ func (p *provider) getJSON(ctx context.Context, client *http.Client, op, address
 	return p.failed(op, decode(resp.Body, v))
 }
 
-// decode reads one JSON document and nothing after it. Its errors are constant: encoding/json's quote the input.
+// decode reads one JSON document and nothing after it. Its errors are constant,
+// because those of encoding/json quote the input.
 func decode(r io.Reader, v any) error {
 	d := json.NewDecoder(r)
 	d.UseNumber()

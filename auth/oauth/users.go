@@ -6,11 +6,12 @@ import (
 	"fmt"
 )
 
-// ErrNoList means that the [TokenStore] of the Client is no [TokenLister].
+// ErrNoList reports that the Client's [TokenStore] is not a [TokenLister].
 var ErrNoList = errors.New("oauth: the token store cannot list its users")
 
-// TokenLister is an optional ability of a [TokenStore]: it names all entries, for
-// background work that concerns every user. [MemoryStore] and [FileStore] have it.
+// TokenLister is an optional interface of a [TokenStore] that lists all
+// entries, for background work for every user. [MemoryStore] and [FileStore]
+// implement it.
 type TokenLister interface {
 	// Keys returns the keys of all entries, in any order.
 	Keys(ctx context.Context) ([]Key, error)
@@ -38,9 +39,9 @@ func keysOf(tokens map[Key]*Token) []Key {
 	return keys
 }
 
-// Users returns the users for whom there is a token of a provider, or was one that
-// has come to its end ([ErrReconsent]). The error is [ErrUnknownProvider],
-// [ErrNoList] or the store's.
+// Users returns the users with a token of a provider, including tokens that
+// have lapsed ([ErrReconsent]). The error is [ErrUnknownProvider], [ErrNoList]
+// or the store's.
 func (c *Client) Users(ctx context.Context, provider string) ([]string, error) {
 	if c.providers[provider] == nil {
 		return nil, ErrUnknownProvider
@@ -62,8 +63,8 @@ func (c *Client) Users(ctx context.Context, provider string) ([]string, error) {
 	return users, nil
 }
 
-// AccessToken is [Client.Token] with what is known of the token besides: its expiry
-// and scopes. The refresh token is not in it.
+// AccessToken is [Client.Token] with the token's expiry and scopes. The result
+// does not contain the refresh token.
 func (c *Client) AccessToken(ctx context.Context, user, provider string) (*Token, error) {
 	t, err := c.current(ctx, Key{user, provider}, "")
 	if err != nil {
