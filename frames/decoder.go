@@ -2,33 +2,39 @@ package frames
 
 import "bytes"
 
-// Decoder turns bytes, cut up in any way, into frames. It is a push parser: whoever reads the connection gives it what
-// came with [Decoder.Feed] and then takes frames with [Decoder.Next] until there are no more; it has no reader, no
-// goroutine and no lock, and is for one goroutine at a time. The zero value is ready for use; a Decoder must not be copied.
+// Decoder decodes a stream of bytes into frames. It is a push parser: the
+// caller passes each chunk it reads, cut anywhere, to [Decoder.Feed], and then
+// calls [Decoder.Next] until there are no more frames. A Decoder has no reader,
+// no goroutine and no lock; only one goroutine may use it at a time. The zero
+// value is ready for use. Do not copy a Decoder.
 //
-// It reads liberally where that is unambiguous: lines may end with CR LF in every version, a colon in a value needs no
-// escape, the header block may end with the NUL itself, as in the DISCONNECT example of the specifications, NULs between
-// frames are skipped, and a frame that has no body may have ends of line in its place. It is strict where a second reading would be possible: a content-length that is not plain digits, a missing NUL, a bare carriage
-// return in the header block and an undefined escape sequence are errors.
+// It is lenient where the input is unambiguous: lines may end with CR LF in
+// every version; a colon in a value needs no escape; the NUL itself may end the
+// header block, as in the DISCONNECT example of the specifications; NULs
+// between frames are skipped; a frame that must not have a body may have ends
+// of line in its place. It is strict where a different reading would be
+// possible: it rejects a content-length that is not plain digits, a missing
+// NUL, a bare carriage return in the header block, and an undefined escape
+// sequence.
 //
-// Frames that lie in one chunk are not copied. An unfinished one is kept in a pooled buffer, which an idle Decoder does not
-// hold on to.
+// A frame that lies within one chunk is not copied. An unfinished frame is kept
+// in a pooled buffer, which an idle Decoder does not hold.
 type Decoder struct {
-	in     []byte     // fed and not yet taken
-	cur    []byte     // taken: command and header block, then the body; the bytes before in, or ws.buf
-	ws     *workspace // what the current frame needs; nil between frames
-	failed *failure   // what ended decoding
+	in     []byte     // fed, not yet consumed
+	cur    []byte     // consumed part of the command and headers, later of the body: the bytes before in, or ws.buf
+	ws     *workspace // memory for the current frame; nil between frames
+	failed *failure   // set once decoding has failed
 	limits Limits
 
-	line   int // where the current header line begins in cur
+	line   int // start of the current header line in cur
 	lines  int // header lines so far
-	start  int // where the header block begins in cur
-	head   int // bytes of command and header block, once they are read
-	length int // content-length, -1 if there is none
+	start  int // start of the header block in cur
+	head   int // size of the command and header block, once read
+	length int // content-length, -1 = none
 
 	version Version
 	state   state
-	cr      bool // a carriage return between frames waits for its line feed
+	cr      bool // a carriage return between frames awaits its line feed
 	owned   bool // cur is ws.buf
 }
 
@@ -36,23 +42,26 @@ type state uint8
 
 const (
 	between   state = iota // skipping ends of line
-	inCommand              // in the command line
-	inHeaders              // in the header block
-	inBody                 // in the body, or before the NUL
+	inCommand              // inside the command line
+	inHeaders              // inside the header block
+	inBody                 // inside the body, or before the NUL
 	complete               // the frame in ws was returned
 )
 
-// SetVersion says which version was negotiated: how the headers of the frames after the last returned one are unescaped. It
-// may be called between two calls of Next, since a client may send CONNECT and SEND in one chunk.
+// SetVersion sets the negotiated version, which decides how the headers of all
+// further frames are unescaped. Call it between two calls of Next, since one
+// chunk may contain CONNECT and SEND.
 func (d *Decoder) SetVersion(v Version) { d.version = v }
 
-// SetLimits replaces the limits, which are the defaults of [Limits] at first. It may be called at any time: a server
-// allows less before CONNECTED.
+// SetLimits replaces the limits, which initially are the defaults of [Limits].
+// It may be called at any time: a server can use lower limits before CONNECTED.
 func (d *Decoder) SetLimits(l Limits) { d.limits = l }
 
-// Feed gives the Decoder the bytes that came next. p is kept, not copied, until Next returns ok == false, and must not
-// change until then. If the caller stopped before that (say, because the frames behind a CONNECT must wait for the
-// authentication), another Feed joins the rest and p in a copy, unlimited; better not to read on meanwhile.
+// Feed passes the next bytes to the Decoder. The Decoder keeps p, without a
+// copy, until Next returns ok == false; do not change p before that. If the
+// caller feeds again earlier (say, because frames after a CONNECT must wait for
+// authentication), Feed copies the rest and p into one buffer, without a limit;
+// it is better not to read on in that case.
 func (d *Decoder) Feed(p []byte) {
 	switch {
 	case d.failed != nil:
@@ -63,11 +72,14 @@ func (d *Decoder) Feed(p []byte) {
 	}
 }
 
-// Next returns the next frame, or ok == false if more bytes are needed. The frame, its Headers slice and its Body are
-// valid until the next call of Next, Feed or Release; the strings in it for ever, though each header keeps the whole header
-// block of its frame in memory, so clone what is kept for long. Heart-beats, ends of line between frames, are skipped.
+// Next returns the next frame, or ok == false if it needs more bytes. The
+// frame, its Headers slice and its Body are valid until the next call of Next,
+// Feed or Release. Its strings stay valid, but each keeps the whole header
+// block of the frame in memory, so clone those that you keep for long. Next
+// skips heart-beats, that is, ends of line between frames.
 //
-// The error is a [*SyntaxError] or a [*LimitError]. The Decoder is dead after it and returns it again and again.
+// The error is a [*SyntaxError] or a [*LimitError]. After an error the Decoder
+// is unusable, and every further call returns the same error.
 func (d *Decoder) Next() (f *Frame, ok bool, err error) {
 	if d.state == complete {
 		d.ws.clear()
@@ -101,8 +113,8 @@ func (d *Decoder) Next() (f *Frame, ok bool, err error) {
 	return nil, false, nil
 }
 
-// Buffered returns how many bytes of an unfinished frame the Decoder holds, once Next has returned ok == false. It is
-// never more than the limits allow.
+// Buffered returns the number of bytes of an unfinished frame that the Decoder
+// holds after Next has returned ok == false. It never exceeds the limits.
 func (d *Decoder) Buffered() int {
 	switch d.state {
 	case between, complete:
@@ -111,15 +123,17 @@ func (d *Decoder) Buffered() int {
 	return d.head + len(d.cur)
 }
 
-// Release gives all memory back, for the end of a session. The Decoder forgets what it was fed, the version, the limits and
-// its error: it is the zero Decoder again. The last frame is not valid any more.
+// Release frees all memory at the end of a session. The Decoder drops its
+// input, version, limits and error, and is the zero Decoder again. The last
+// frame becomes invalid.
 func (d *Decoder) Release() {
 	d.ws.free()
 	*d = Decoder{}
 }
 
-// skipEOLs skips the ends of line between frames, and NULs, which some clients send behind a content-length that counts
-// their own. It begins a frame at anything else.
+// skipEOLs skips ends of line between frames. It also skips NULs, which some
+// clients send after a body whose content-length already counts one. Any other
+// byte begins a frame.
 func (d *Decoder) skipEOLs() error {
 	for i, c := range d.in {
 		switch {
@@ -146,12 +160,12 @@ func (d *Decoder) begin() {
 	d.restart()
 }
 
-// restart makes cur the empty slice before in.
+// restart makes cur the empty slice just before in.
 func (d *Decoder) restart() {
 	d.cur, d.owned = d.in[:0], false
 }
 
-// take moves n bytes from in to cur. No more than the limits allow: the caller has checked.
+// take moves n bytes from in to cur. The caller has checked the limits.
 func (d *Decoder) take(n int) {
 	if d.owned {
 		d.ws.append(d.in[:n], d.limits.frame())
@@ -162,8 +176,9 @@ func (d *Decoder) take(n int) {
 	d.in = d.in[n:]
 }
 
-// settle ends a round of Next: the fed bytes are let go, so those of an unfinished frame move to a buffer of our own, and
-// between two frames that buffer goes back to the pool.
+// settle ends a series of Next calls and lets go of the fed bytes. It copies
+// those of an unfinished frame to a buffer of the Decoder; between frames it
+// returns that buffer to the pool.
 func (d *Decoder) settle() {
 	d.in = nil
 	switch {
@@ -214,8 +229,9 @@ func trimEOL(line []byte) []byte {
 	return line
 }
 
-// readHeaderLine takes what there is of one header line. It looks only for the end of the block, the limits and NUL, in
-// the order of the bytes, so that the same bytes give the same error however they are cut.
+// readHeaderLine consumes the available part of a header line. It checks only
+// for the end of the block, the limits and NUL, in byte order, so that the same
+// input gives the same error however it is cut.
 func (d *Decoder) readHeaderLine() error {
 	if d.in[0] == 0 && len(d.cur) == d.line {
 		if err := d.endHeaders(); err != nil {
@@ -252,7 +268,7 @@ func (d *Decoder) readHeaderLine() error {
 	return nil
 }
 
-// overrun says which limit a header block meets first.
+// overrun returns the error for the limit that the header block exceeds first.
 func (d *Decoder) overrun() error {
 	if d.limits.frame()-d.start < d.limits.headerBytes() {
 		return d.frameTooLarge()
@@ -262,7 +278,7 @@ func (d *Decoder) overrun() error {
 
 func (d *Decoder) frameTooLarge() error { return &LimitError{LimitFrame, d.limits.frame()} }
 
-// endHeaders parses the header block, after which its bytes are not needed any more.
+// endHeaders parses the header block, whose bytes are not needed afterwards.
 func (d *Decoder) endHeaders() (err error) {
 	d.length, err = d.ws.parseHeaders(d.cur[d.start:d.line], d.version)
 	if err != nil {
@@ -277,9 +293,10 @@ func (d *Decoder) endHeaders() (err error) {
 	return nil
 }
 
-// bodyForbidden tells whether a body on the current frame is an error, unless it is nothing but ends of line: hand-made
-// clients end a frame with one too many, and RabbitMQ and ActiveMQ take it. In 1.0, where the body of a SUBSCRIBE, for one,
-// "is ignored", it is only thrown away.
+// bodyForbidden reports whether a body of the current frame is an error. Ends
+// of line are always accepted: hand-written clients end a frame with one too
+// many, and RabbitMQ and ActiveMQ accept it. In 1.0 the body of a frame such as
+// SUBSCRIBE "is ignored", so it is discarded instead.
 func (d *Decoder) bodyForbidden() bool {
 	return d.version != V10 && !hasBody(d.ws.frame.Command)
 }
@@ -293,10 +310,10 @@ func onlyEOLs(p []byte) bool {
 	return true
 }
 
-// readBody takes what there is of the body, as many bytes as content-length says or up to the first NUL, and ends the
-// frame at its NUL.
+// readBody consumes the available part of the body: content-length bytes, or up
+// to the first NUL. It ends the frame at its NUL.
 func (d *Decoder) readBody() error {
-	var n int // bytes of the body in in
+	var n int // bytes of in that belong to the body
 	var ends bool
 	if d.length >= 0 {
 		n = min(d.length-len(d.cur), len(d.in))

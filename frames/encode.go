@@ -5,16 +5,20 @@ import (
 	"strings"
 )
 
-// Append appends f as version v writes it, and returns the extended slice; it allocates only to grow dst. Lines end with a
-// line feed.
+// Append appends f, encoded for version v, and returns the extended slice. It
+// allocates only to grow dst. Lines end with a line feed.
 //
-//   - A header that v cannot express is left out, never written in part and never injected: a name or value with NUL, in
-//     1.1 one with a carriage return, in 1.0 and before negotiation one with any end of line or with a colon in its name.
-//   - CONNECT, STOMP and CONNECTED are never escaped ("Value Encoding"); see [AppendRawHeader].
-//   - SEND, MESSAGE and ERROR get a content-length that is right, also for an empty body; other frames get neither a
-//     content-length nor a body. A content-length in f.Headers is ignored.
+//   - It omits a header that v cannot express: one whose name or value contains
+//     NUL; in 1.1, also one with a carriage return; in 1.0 and before
+//     negotiation, one with any end of line, or with a colon in its name. It
+//     never writes such a header in part.
+//   - It never escapes CONNECT, STOMP and CONNECTED ("Value Encoding"); see
+//     [AppendRawHeader].
+//   - It adds the correct content-length to SEND, MESSAGE and ERROR, even for
+//     an empty body. Other frames get neither a content-length nor a body. It
+//     ignores a content-length in f.Headers.
 //
-// An unknown command appends nothing.
+// For an unknown command it appends nothing.
 func Append(dst []byte, v Version, f *Frame) []byte {
 	if !isCommand(f.Command) {
 		return dst
@@ -35,8 +39,9 @@ func Append(dst []byte, v Version, f *Frame) []byte {
 	return AppendBody(dst, f.Body)
 }
 
-// AppendHeader appends one header line as version v writes it, or nothing if v cannot express it; see [Append]. It is for
-// who puts frames together from parts that many receivers share.
+// AppendHeader appends one header line encoded for version v, or nothing if v
+// cannot express it; see [Append]. Use it to build frames from parts that many
+// receivers share.
 func AppendHeader(dst []byte, v Version, name, value string) []byte {
 	if v < V11 {
 		return AppendRawHeader(dst, name, value)
@@ -55,9 +60,11 @@ func AppendHeader(dst []byte, v Version, name, value string) []byte {
 	return append(line, '\n')
 }
 
-// AppendRawHeader appends one header line without escape sequences, as 1.0 writes all frames and every version writes
-// CONNECT, STOMP and CONNECTED. It appends nothing if that would not be one header line with just this name and value: if
-// the name is empty or has a colon in it, or if there is a carriage return, line feed or NUL in either.
+// AppendRawHeader appends one header line without escape sequences, as used in
+// all frames of 1.0 and in CONNECT, STOMP and CONNECTED of every version. It
+// appends nothing if the result would not be exactly this one header line: if
+// the name is empty or contains a colon, or if either string contains a
+// carriage return, line feed or NUL.
 func AppendRawHeader(dst []byte, name, value string) []byte {
 	if name == "" || strings.IndexByte(name, ':') >= 0 || !isOneLine(name) || !isOneLine(value) {
 		return dst
@@ -72,7 +79,8 @@ func isOneLine(s string) bool {
 	return strings.IndexByte(s, '\n') < 0 && strings.IndexByte(s, '\r') < 0 && strings.IndexByte(s, 0) < 0
 }
 
-// AppendBody ends a SEND, MESSAGE or ERROR: content-length, blank line, body, NUL.
+// AppendBody appends the rest of a SEND, MESSAGE or ERROR: content-length,
+// blank line, body, NUL.
 func AppendBody(dst, body []byte) []byte {
 	dst = append(dst, HeaderContentLength+":"...)
 	dst = strconv.AppendInt(dst, int64(len(body)), 10)

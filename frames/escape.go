@@ -2,12 +2,14 @@ package frames
 
 import "strings"
 
-// special marks the bytes that cannot stand for themselves in a header of 1.1 and 1.2. Escaping looks each byte up here
-// instead of searching for each of the five, because a value made of colons would be searched to its end over and over.
+// special marks the bytes that must be escaped in a header of 1.1 or 1.2.
+// Escaping looks up each byte here: searching for each of the five in turn
+// would take quadratic time for a value of colons.
 var special = [256]bool{0: true, '\n': true, '\r': true, ':': true, '\\': true}
 
-// appendEscaped appends s with the escape sequences of 1.1 or 1.2. It returns false, and dst half written, if v has none
-// for a byte of s: for NUL, and in 1.1 for a carriage return.
+// appendEscaped appends s with the escape sequences of 1.1 or 1.2. If v has
+// none for a byte of s (NUL, and in 1.1 a carriage return), it returns false
+// and dst contains part of s.
 func appendEscaped(dst []byte, v Version, s string) ([]byte, bool) {
 	plain := 0
 	for i := range len(s) {
@@ -32,8 +34,9 @@ func appendEscaped(dst []byte, v Version, s string) ([]byte, bool) {
 	return append(dst, s[plain:]...), true
 }
 
-// unescape resolves the escape sequences of 1.1 or 1.2. It returns false if there is one that v does not define, which
-// both specifications call a fatal error. It allocates only if there is something to resolve.
+// unescape resolves the escape sequences of 1.1 or 1.2. It returns false for a
+// sequence that v does not define, which both specifications call a fatal
+// error. It allocates only if there is a sequence to resolve.
 func unescape(v Version, s string) (string, bool) {
 	i := strings.IndexByte(s, '\\')
 	if i < 0 {

@@ -5,15 +5,16 @@ import (
 	"strings"
 )
 
-// failure is what ended decoding, and what is known of the frame in which it happened.
+// failure is a decoding error and what is known of its frame.
 type failure struct {
 	err              error
 	command, receipt string
 }
 
-// Failed returns what is known of the frame that [Decoder.Next] returned an error for, so that the answer can name it: its
-// command, and its receipt header. Each is "" if it was not read. The command may be none that STOMP knows; it has letters
-// only, at most as many as the longest command.
+// Failed describes the frame for which [Decoder.Next] returned an error, so
+// that the answer can refer to it: its command and its receipt header, each ""
+// if it was not read. The command may be unknown to STOMP; it consists of
+// letters only and is no longer than the longest command.
 func (d *Decoder) Failed() (command, receipt string) {
 	if d.failed == nil {
 		return "", ""
@@ -21,7 +22,8 @@ func (d *Decoder) Failed() (command, receipt string) {
 	return d.failed.command, d.failed.receipt
 }
 
-// explain keeps what is known of the current frame, before its memory is released.
+// explain records what is known of the current frame before its memory is
+// released.
 func (d *Decoder) explain(err error) *failure {
 	f := &failure{err: err}
 	switch d.state {
@@ -37,7 +39,8 @@ func (d *Decoder) explain(err error) *failure {
 	return f
 }
 
-// firstWord returns the letters that p begins with, "" if something else than a space or an end of line follows.
+// firstWord returns the letters at the start of p, or "" if they are followed
+// by anything but a space or an end of line.
 func firstWord(p []byte) string {
 	n := 0
 	for n < len(p) && (p[n]|0x20 >= 'a' && p[n]|0x20 <= 'z') {
@@ -49,7 +52,7 @@ func firstWord(p []byte) string {
 	return string(p[:min(n, maxCommandLine)])
 }
 
-// effective is the version by whose rules the headers of a command are read.
+// effective returns the version whose rules apply to the headers of a command.
 func effective(command string, v Version) Version {
 	if isRaw(command) && v != V10 {
 		return Unnegotiated
@@ -57,7 +60,8 @@ func effective(command string, v Version) Version {
 	return v
 }
 
-// findReceipt looks for the receipt in a header block that may have lines that cannot be read.
+// findReceipt finds the receipt header in a header block, which may contain
+// invalid lines.
 func findReceipt(block []byte, v Version) string {
 	for len(block) > 0 {
 		eol := bytes.IndexByte(block, '\n') + 1

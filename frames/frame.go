@@ -2,44 +2,45 @@ package frames
 
 import "slices"
 
-// The commands of STOMP 1.0, 1.1 and 1.2. They are case sensitive. A [Decoder] knows exactly these, in every version and
-// in both directions: whether NACK exists in the negotiated version, or whether a client may send MESSAGE, is for the
-// session to judge.
+// The commands of STOMP 1.0, 1.1 and 1.2, which are case sensitive. A [Decoder]
+// accepts exactly these, in every version and in both directions. The session
+// must check whether, for example, NACK exists in the negotiated version or a
+// client may send MESSAGE.
 const (
 	// CommandConnect opens a session.
 	CommandConnect = "CONNECT"
-	// CommandStomp is what 1.1 and 1.2 clients may send in the place of CONNECT.
+	// CommandStomp is an alternative to CONNECT for 1.1 and 1.2 clients.
 	CommandStomp = "STOMP"
 	// CommandConnected answers CONNECT and STOMP.
 	CommandConnected = "CONNECTED"
-	// CommandSend carries a message to a destination; one of the three commands with a body.
+	// CommandSend carries a message to a destination. It may have a body.
 	CommandSend = "SEND"
-	// CommandSubscribe registers for a destination.
+	// CommandSubscribe subscribes to a destination.
 	CommandSubscribe = "SUBSCRIBE"
 	// CommandUnsubscribe ends a subscription.
 	CommandUnsubscribe = "UNSUBSCRIBE"
-	// CommandAck confirms a MESSAGE.
+	// CommandAck acknowledges a MESSAGE.
 	CommandAck = "ACK"
-	// CommandNack refuses a MESSAGE; since 1.1.
+	// CommandNack refuses a MESSAGE. Since 1.1.
 	CommandNack = "NACK"
 	// CommandBegin opens a transaction.
 	CommandBegin = "BEGIN"
-	// CommandCommit executes a transaction.
+	// CommandCommit commits a transaction.
 	CommandCommit = "COMMIT"
 	// CommandAbort rolls a transaction back.
 	CommandAbort = "ABORT"
-	// CommandDisconnect ends a session in good order.
+	// CommandDisconnect ends a session gracefully.
 	CommandDisconnect = "DISCONNECT"
-	// CommandMessage carries a message to a subscriber; one of the three commands with a body.
+	// CommandMessage carries a message to a subscriber. It may have a body.
 	CommandMessage = "MESSAGE"
 	// CommandReceipt confirms a client frame that had a receipt header.
 	CommandReceipt = "RECEIPT"
-	// CommandError tells a client what went wrong; one of the three commands with a body.
+	// CommandError reports an error to a client. It may have a body.
 	CommandError = "ERROR"
 )
 
-// The header names of the STOMP specifications, and user-name, which Spring's brokers add to CONNECTED. Names are case
-// sensitive.
+// The header names of the STOMP specifications, and user-name, which Spring's
+// brokers add to CONNECTED. They are case sensitive.
 const (
 	HeaderAcceptVersion = "accept-version"
 	HeaderAck           = "ack"
@@ -63,19 +64,22 @@ const (
 	HeaderVersion       = "version"
 )
 
-// Header is one header entry, in its plain form: escape sequences are resolved by the [Decoder] and made by [Append].
+// Header is one header entry in plain form: the [Decoder] resolves escape
+// sequences and [Append] creates them.
 type Header struct{ Name, Value string }
 
-// Frame is one STOMP frame. Headers keep the order of the wire and all repeated entries, of which the first one counts
-// (STOMP 1.2, "Repeated Header Entries"). Body is nil when there is none.
+// Frame is one STOMP frame. Headers keeps the order on the wire and all
+// repeated entries, of which the first counts (STOMP 1.2, "Repeated Header
+// Entries"). Body is nil if there is none.
 type Frame struct {
 	Command string
 	Headers []Header
 	Body    []byte
 }
 
-// Lookup returns the value of the first header of that name, and whether there is one. Later entries of the same name are
-// history and never win, so that every reader of a frame, a security check above all, sees the same value.
+// Lookup returns the value of the first header with this name, and whether
+// there is one. Later entries with the same name never count, so that every
+// reader of a frame, above all a security check, sees the same value.
 func (f *Frame) Lookup(name string) (value string, ok bool) {
 	for i := range f.Headers {
 		if f.Headers[i].Name == name {
@@ -85,20 +89,22 @@ func (f *Frame) Lookup(name string) (value string, ok bool) {
 	return "", false
 }
 
-// Get returns the value of the first header of that name, "" if there is none. Use [Frame.Lookup] where a missing header
-// and an empty one differ.
+// Get returns the value of the first header with this name, or "". Use
+// [Frame.Lookup] to distinguish a missing header from an empty one.
 func (f *Frame) Get(name string) string {
 	value, _ := f.Lookup(name)
 	return value
 }
 
-// Clone returns a copy that shares no memory with the buffers of the [Decoder] f came from, for whoever keeps a frame
-// longer than until the next call of the Decoder: an open transaction, for instance.
+// Clone returns a copy that shares no memory with the [Decoder] of f. Use it to
+// keep a frame beyond the next call to the Decoder, for example in a
+// transaction.
 func (f *Frame) Clone() *Frame {
 	return &Frame{Command: f.Command, Headers: slices.Clone(f.Headers), Body: slices.Clone(f.Body)}
 }
 
-// hasBody tells whether frames of that command may have a body: only SEND, MESSAGE and ERROR (STOMP 1.1 and 1.2, "Body").
+// hasBody reports whether frames with this command may have a body: only SEND,
+// MESSAGE and ERROR (STOMP 1.1 and 1.2, "Body").
 func hasBody(command string) bool {
 	switch command {
 	case CommandSend, CommandMessage, CommandError:
@@ -107,8 +113,9 @@ func hasBody(command string) bool {
 	return false
 }
 
-// isRaw tells whether headers of that command are written without escape sequences in every version. The specifications
-// name CONNECT and CONNECTED; STOMP stands in the place of CONNECT and is treated like it, as Spring does.
+// isRaw reports whether headers of this command are never escaped, in any
+// version. The specifications name CONNECT and CONNECTED. STOMP replaces
+// CONNECT and is treated the same, as in Spring.
 func isRaw(command string) bool {
 	switch command {
 	case CommandConnect, CommandStomp, CommandConnected:
@@ -117,16 +124,18 @@ func isRaw(command string) bool {
 	return false
 }
 
-// maxCommandLine is the longest command line there is, its end of line included.
+// maxCommandLine is the length of the longest command line, including its end
+// of line.
 const maxCommandLine = len(CommandUnsubscribe) + len("\r\n")
 
-// commands lists all there are, the most frequent first.
+// commands lists all commands, the most frequent first.
 var commands = [...]string{
 	CommandSend, CommandMessage, CommandAck, CommandReceipt, CommandSubscribe, CommandUnsubscribe, CommandNack,
 	CommandConnect, CommandStomp, CommandConnected, CommandBegin, CommandCommit, CommandAbort, CommandDisconnect, CommandError,
 }
 
-// intern returns the constant for a command, so that no frame allocates its own; "" if there is no such command.
+// intern returns the constant for a command, so that no frame allocates its
+// own, or "" for an unknown command.
 func intern(command []byte) string {
 	for _, c := range commands {
 		if string(command) == c {
@@ -136,11 +145,12 @@ func intern(command []byte) string {
 	return ""
 }
 
-// isCommand tells whether there is such a command.
+// isCommand reports whether the command exists.
 func isCommand(command string) bool { return slices.Contains(commands[:], command) }
 
-// isCommandPrefix tells whether a line that begins with p can still become a known command. It lets the decoder refuse an
-// HTTP request, a TLS hello or random bytes at once, and not only when a line feed comes along.
+// isCommandPrefix reports whether a line that begins with p can still become a
+// known command. With it the decoder refuses an HTTP request, a TLS hello or
+// random bytes at once, without waiting for a line feed.
 func isCommandPrefix(p []byte) bool {
 	for _, c := range commands {
 		if len(p) <= len(c) && string(p) == c[:len(p)] {

@@ -5,11 +5,14 @@ import (
 	"strings"
 )
 
-// hugeLength stands for every content-length beyond it. It is larger than any frame, and small enough to add to.
+// hugeLength replaces every larger content-length. It is larger than any frame,
+// and small enough to add to without overflow.
 const hugeLength = math.MaxInt / 2
 
-// parseHeaders reads a whole header block, lines with their ends but not the blank one, into the frame and returns its
-// content-length, -1 if it has none. All names and values lie in one string; only a value with escape sequences needs another.
+// parseHeaders parses a header block (lines with their ends, without the blank
+// line) into the frame and returns its content-length, -1 if there is none. All
+// names and values share one string; only those with escape sequences need
+// another.
 func (w *workspace) parseHeaders(octets []byte, v Version) (length int, err error) {
 	block := string(octets)
 	f := &w.frame
@@ -51,11 +54,12 @@ func (w *workspace) parseHeaders(octets []byte, v Version) (length int, err erro
 	return contentLength(f)
 }
 
-// trim removes the blanks around a value of 1.0.
+// trim removes the blanks around a 1.0 value.
 func trim(s string) string { return strings.Trim(s, " \t") }
 
-// is10 tells whether f is a frame of 1.0, in which blanks around values do not count ("login: user"), as ActiveMQ reads
-// it: by what was negotiated, and before that by a CONNECT that does not ask for another version.
+// is10 reports whether f is a 1.0 frame, in which blanks around values are
+// ignored ("login: user"), as in ActiveMQ. The negotiated version decides;
+// before negotiation, a CONNECT without accept-version counts as 1.0.
 func is10(f *Frame, v Version) bool {
 	if v != Unnegotiated || f.Command != CommandConnect {
 		return v == V10
@@ -64,7 +68,7 @@ func is10(f *Frame, v Version) bool {
 	return !asks
 }
 
-// contentLength returns the content-length of f, -1 if it has none.
+// contentLength returns the content-length of f, -1 if there is none.
 func contentLength(f *Frame) (int, error) {
 	value, ok := f.Lookup(HeaderContentLength)
 	if !ok {

@@ -5,23 +5,26 @@ import (
 	"math"
 )
 
-// Defaults of [Limits]: bytes, header lines, bytes.
+// Defaults of [Limits], in bytes, header lines and bytes.
 const (
 	DefaultFrame       = 64 << 10
 	DefaultHeaders     = 100
 	DefaultHeaderBytes = 8 << 10
 )
 
-// Limits bounds what a [Decoder] takes from a peer. In each field zero is the default and a negative value no limit. All
-// of them hold for one frame, however many chunks it comes in, and are checked before the bytes in question are kept.
+// Limits limits what a [Decoder] accepts from a peer. In each field zero means
+// the default and a negative value no limit. Each applies to one frame, however
+// many chunks it arrives in, and is checked before the bytes in question are
+// stored.
 type Limits struct {
-	// Frame is the largest frame in bytes: command line, header lines, blank line and body as they are on the wire,
-	// without the NUL. Default 64 KiB.
+	// Frame is the maximum size of a frame in bytes: command line, header
+	// lines, blank line and body as sent, without the NUL. Default 64 KiB.
 	Frame int
-	// Headers is the largest number of header lines, repeated ones included. Default 100.
+	// Headers is the maximum number of header lines, including repeated ones.
+	// Default 100.
 	Headers int
-	// HeaderBytes is the largest header block in bytes: all header lines and the blank line, with their ends of line.
-	// Default 8 KiB.
+	// HeaderBytes is the maximum size of the header block in bytes: all header
+	// lines and the blank line, with their ends of line. Default 8 KiB.
 	HeaderBytes int
 }
 
@@ -46,16 +49,18 @@ const (
 	LimitHeaderBytes = "header_bytes"
 )
 
-// LimitError says that a frame went over one of the [Limits]. A server answers it with ERROR and closes with 1009.
+// LimitError reports that a frame exceeded one of the [Limits]. A server
+// answers it with ERROR and closes with 1009.
 type LimitError struct {
-	// Limit says which one: [LimitFrame], [LimitHeaders] or [LimitHeaderBytes].
+	// Limit is the exceeded limit: [LimitFrame], [LimitHeaders] or
+	// [LimitHeaderBytes].
 	Limit string
-	// Max is its value.
+	// Max is the limit's value.
 	Max int
 }
 
-// Error names the limit and its value, e.g. "frame larger than 65536 bytes". It says nothing of the frame and may be sent
-// to the client.
+// Error names the limit and its value, e.g. "frame larger than 65536 bytes". It
+// contains nothing of the frame and may be sent to the client.
 func (e *LimitError) Error() string {
 	switch e.Limit {
 	case LimitHeaders:

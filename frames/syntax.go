@@ -1,13 +1,16 @@
 package frames
 
-// SyntaxError says that the bytes are no STOMP. A server answers it with ERROR and closes with 1002.
+// SyntaxError reports input that is not valid STOMP. A server answers it with
+// ERROR and closes with 1002.
 type SyntaxError struct{ reason string }
 
-// Error says in one constant line what is wrong. It repeats nothing of what the peer sent and may be sent to the client.
+// Error returns one constant line that describes the problem. It contains
+// nothing of the input and may be sent to the client.
 func (e *SyntaxError) Error() string { return e.reason }
 
-// ErrUnknownCommand is the error of a [Decoder] that was given something else than a command of STOMP. It often means that
-// the peer speaks another protocol. [Decoder.Failed] says which word it was.
+// ErrUnknownCommand is the error of a [Decoder] whose input begins with no
+// STOMP command. Often the peer speaks another protocol. [Decoder.Failed]
+// returns the word that it sent.
 var ErrUnknownCommand = errCommand
 
 var (

@@ -9,19 +9,21 @@ import (
 type Version uint8
 
 const (
-	// Unnegotiated is the time before CONNECTED: nothing is escaped or unescaped. A CONNECT without accept-version is read
-	// as one of 1.0.
+	// Unnegotiated is the state before CONNECTED: nothing is escaped or
+	// unescaped. A CONNECT without accept-version is read as 1.0.
 	Unnegotiated Version = iota
-	// V10 is STOMP 1.0: no escape sequences at all, blanks around the value of a header do not count.
+	// V10 is STOMP 1.0: no escape sequences, and blanks around header values
+	// are ignored.
 	V10
-	// V11 is STOMP 1.1: \n, \c and \\ are escape sequences.
+	// V11 is STOMP 1.1, with the escape sequences \n, \c and \\.
 	V11
-	// V12 is STOMP 1.2: as 1.1, and \r.
+	// V12 is STOMP 1.2, which adds the escape sequence \r.
 	V12
 )
 
-// SupportedVersions lists what [NegotiateVersion] chooses from, in the form of the version header of the ERROR frame that
-// answers a client without a common version (STOMP 1.2, "Protocol Negotiation").
+// SupportedVersions lists the versions that [NegotiateVersion] knows, as in the
+// version header of the ERROR frame for a client without a common version
+// (STOMP 1.2, "Protocol Negotiation").
 const SupportedVersions = "1.0,1.1,1.2"
 
 // ErrNoCommonVersion is the error of [NegotiateVersion]. Its text may be sent to the client.
@@ -40,9 +42,10 @@ func (v Version) String() string {
 	return ""
 }
 
-// NegotiateVersion chooses the highest version both sides speak from the accept-version header of a CONNECT, whatever the
-// order of its items and with spaces around them. A client that sent no such header (present is false) speaks 1.0. Without
-// a common version it returns [ErrNoCommonVersion].
+// NegotiateVersion returns the highest version that both sides support. accept
+// is the accept-version header of a CONNECT, with items in any order and spaces
+// around them. A client without that header (present is false) speaks 1.0. If
+// there is no common version, it returns [ErrNoCommonVersion].
 func NegotiateVersion(accept string, present bool) (Version, error) {
 	if !present {
 		return V10, nil

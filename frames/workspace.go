@@ -2,13 +2,15 @@ package frames
 
 import "sync"
 
-// workspace is what a Decoder needs only while it has work: thousands of idle connections share a few.
+// workspace is the memory that a Decoder needs only while it decodes a frame.
+// Thousands of idle connections share a few.
 type workspace struct {
 	frame Frame
-	buf   []byte // the bytes of an unfinished frame
+	buf   []byte // bytes of an unfinished frame
 }
 
-// The first sizes of a workspace, and the largest that go back to the pool.
+// Initial capacities of a workspace, and the largest ones that return to the
+// pool.
 const (
 	firstBuffer   = 512
 	firstHeaders  = 16
@@ -22,13 +24,13 @@ var workspaces = sync.Pool{New: func() any {
 
 func newWorkspace() *workspace { return workspaces.Get().(*workspace) }
 
-// clear lets go of everything the last frame refers to.
+// clear drops all references to the last frame.
 func (w *workspace) clear() {
 	clear(w.frame.Headers)
 	w.frame = Frame{Headers: w.frame.Headers[:0]}
 }
 
-// free puts w back into the pool.
+// free returns w to the pool.
 func (w *workspace) free() {
 	if w == nil {
 		return
@@ -43,8 +45,8 @@ func (w *workspace) free() {
 	workspaces.Put(w)
 }
 
-// append adds p to buf. The buffer doubles, but not beyond most: what a content-length promises is not allocated before it
-// comes.
+// append adds p to buf. It doubles the buffer when needed, but not beyond most:
+// memory for a content-length is not allocated before the bytes arrive.
 func (w *workspace) append(p []byte, most int) {
 	if need := len(w.buf) + len(p); need > cap(w.buf) {
 		size := max(need, min(2*cap(w.buf), most), firstBuffer)

@@ -6,22 +6,26 @@ import (
 	"unsafe"
 )
 
-// bag holds the subscribers of one destination, in no order; equal ones may be in it more than once. Adding and
-// removing cost the same whether it holds ten or a million.
+// bag holds the subscribers of one destination, in no particular order and
+// possibly with duplicates. The cost of adding and removing does not depend on
+// its size.
 //
-// A snapshot is the bag's own array. The bag never writes where a snapshot can see: adding writes behind the end
-// of every snapshot, and removing from an array that was handed out moves on to a new one first. So a snapshot
-// costs nothing, and a copy is made at most once for each snapshot that a removal follows. It also means that two
-// snapshots with the same address and length have the same contents.
+// A snapshot is the bag's own array. The bag never writes where a snapshot can
+// see: add writes after the end of every snapshot, and remove copies an array
+// first if a snapshot uses it. So a snapshot costs nothing, and each snapshot
+// causes at most one copy, at the next removal. As a consequence, two snapshots
+// with the same address and length have the same contents.
 //
-// All methods but snapshot need a lock that excludes every other call; snapshots may be taken side by side.
+// All methods except snapshot need a lock that excludes every other call.
+// Several snapshots may be taken at once.
 type bag[S comparable] struct {
 	items  list[S]
-	places *places[S] // where each item is; nil while searching the items is as fast
+	places *places[S] // index of each item; nil while a linear search is as fast
 	shared atomic.Bool
 }
 
-// list is a slice of fewer than 2³² items in two thirds of the space, so that an entry fits into a cache line.
+// list is a slice with fewer than 2³² items in two thirds of a slice's space,
+// so that an entry fits into a cache line.
 type list[S any] struct {
 	first    *S
 	len, cap uint32
@@ -31,7 +35,7 @@ func (l *list[S]) slice() []S { return unsafe.Slice(l.first, l.cap)[:l.len] }
 
 func (l *list[S]) set(s []S) { *l = list[S]{unsafe.SliceData(s), uint32(len(s)), uint32(cap(s))} }
 
-// small is the number of items up to which they are searched one by one.
+// small is the number of items up to which find searches them one by one.
 const small = 32
 
 func (b *bag[S]) len() int { return int(b.items.len) }
@@ -50,7 +54,7 @@ func (b *bag[S]) snapshot() []S {
 func (b *bag[S]) add(s S) {
 	items := b.items.slice()
 	if len(items) == cap(items) {
-		b.shared.Store(false) // nobody has seen the new array
+		b.shared.Store(false) // no snapshot uses the new array
 		items = append(make([]S, 0, larger(cap(items))), items...)
 	}
 	items = append(items, s)
@@ -63,8 +67,9 @@ func (b *bag[S]) add(s S) {
 	}
 }
 
-// larger returns the capacity that follows upon another: 1, 2, 4, 6, 8, 12, 16, 24 and so on, then a quarter more.
-// That wastes half of what doubling does, and for pointers the first are sizes in which the allocator deals.
+// larger returns the capacity after the given one: 1, 2, 4, 6, 8, 12, 16, 24
+// and so on, later a quarter more each time. That wastes half as much as
+// doubling, and for pointers the first ones are size classes of the allocator.
 func larger(capacity int) int {
 	switch {
 	case capacity < 4:
@@ -78,7 +83,7 @@ func larger(capacity int) int {
 	}
 }
 
-// remove takes one s out and reports whether there was one.
+// remove removes one s and reports whether there was one.
 func (b *bag[S]) remove(s S) bool {
 	i := b.find(s)
 	if i < 0 {
@@ -110,8 +115,8 @@ func (b *bag[S]) remove(s S) bool {
 	return true
 }
 
-// find returns the index of one s, or -1. Among few it begins with those who came last: who stays long is seldom
-// looked for.
+// find returns the index of one s, or -1. A linear search begins with the
+// latest additions, since old items are seldom removed.
 func (b *bag[S]) find(s S) int {
 	items := b.items.slice()
 	if b.places != nil {
@@ -125,14 +130,16 @@ func (b *bag[S]) find(s S) int {
 	return -1
 }
 
-// places finds an item of a large bag by its value: a hash table with linear probing whose slots hold the item's
-// index plus one. Five to sixteen bytes an item, where a map would take more than twice as much and could not
-// hold equal items.
+// places finds an item of a large bag by its value. It is a hash table with
+// linear probing whose slots hold the index of an item plus one. It takes 5 to
+// 16 bytes per item; a map would take more than twice as much and could not
+// hold duplicates.
 type places[S comparable] struct {
 	slots []uint32
 }
 
-// seed is drawn once for the process, so that clients cannot choose names that collide.
+// seed is chosen once per process, so that clients cannot choose names that
+// collide.
 var seed = maphash.MakeSeed()
 
 func newPlaces[S comparable](items []S) *places[S] {
@@ -180,12 +187,13 @@ func (p *places[S]) slotOf(items []S, i int) int {
 	return slot
 }
 
-// move notes that the item at one index is about to be found at another.
+// move changes the index of an item, which the caller is about to move.
 func (p *places[S]) move(items []S, from, to int) {
 	p.slots[p.slotOf(items, from)] = uint32(to + 1)
 }
 
-// drop forgets index i and closes the gap, so that no search stops short at it.
+// drop removes index i and closes the gap, so that no search ends there too
+// early.
 func (p *places[S]) drop(items []S, i int) {
 	gap := p.slotOf(items, i)
 	for slot := p.next(gap); p.slots[slot] != 0; slot = p.next(slot) {

@@ -2,11 +2,13 @@ package topics
 
 import "strings"
 
-// Collapse drops the empty segments of a destination or pattern: "//topic/a//b/" becomes "/topic/a/b". A text of
-// nothing but separators becomes "/". Without an empty segment the text is returned as it is, without a copy.
+// Collapse removes the empty segments of a destination or pattern:
+// "//topic/a//b/" becomes "/topic/a/b". A text of separators alone becomes "/".
+// A text without empty segments is returned unchanged, without a copy.
 //
-// A [Pattern] passes over empty segments, so whatever one of them matches is also matched in its collapsed form,
-// with one exception: "/a/*" matches "/a/", which collapses to "/a".
+// A [Pattern] ignores empty segments, so it matches the collapsed form of
+// whatever it matches, with one exception: "/a/*" matches "/a/", which
+// collapses to "/a".
 func Collapse(s string) string {
 	if len(s) < 2 || s[len(s)-1] != '/' && !strings.Contains(s, "//") {
 		return s

@@ -2,21 +2,23 @@ package topics
 
 import "math/bits"
 
-// cells finds the entries of one shard: a hash table with open addressing. Eight slots are a group and have one word
-// of tags, in which a byte tells seven bits of the hash of each slot's entry. So a search reads a word of tags, one
-// slot and one entry, and seldom anything else; a map with keys of its own reads in more places, and takes three
-// times the memory. The zero value is empty.
+// cells finds the entries of one shard. It is a hash table with open
+// addressing. Eight slots form a group, which has one word of tags: each byte
+// holds seven bits of the hash of one slot's entry. A search therefore reads
+// one word of tags, one slot and one entry, and seldom more. A map with its own
+// keys reads from more places and takes three times the memory. The zero value
+// is empty.
 type cells[S comparable] struct {
-	tags  []uint64 // as many as there are groups, a power of two
+	tags  []uint64 // one word per group; the length is a power of two
 	slots []*entry[S]
-	live  int // entries
-	gone  int // slots that are free but do not end a search
+	live  int // number of entries
+	gone  int // number of slots with tagGone
 }
 
-// The tags of a slot without an entry. Those of entries have the high bit set.
+// Tags of slots without an entry. The tag of an entry has the high bit set.
 const (
 	tagFree = 0
-	tagGone = 1 // there was an entry, and a search for another may have passed it
+	tagGone = 1 // had an entry once, so a search must go on past it
 )
 
 const (
@@ -26,7 +28,8 @@ const (
 
 func tagOf(hash uint64) uint64 { return 0x80 | hash>>57 }
 
-// equalTags returns the high bit of each byte of w that is tag, and perhaps that of another entry's.
+// equalTags sets the high bit of each byte of w that equals tag. It may set it
+// for other entries too; the caller compares the keys.
 func equalTags(w, tag uint64) uint64 {
 	x := w ^ tag*lowBits
 	return (x - lowBits) &^ x & highBits
@@ -37,7 +40,8 @@ func hasFree(w uint64) bool { return (w-lowBits)&^w&highBits != 0 }
 
 func slotOf(group int, bit uint64) int { return group*8 + bits.TrailingZeros64(bit)/8 }
 
-// home returns the group where the search for a hash begins. Its last bits have chosen the shard.
+// home returns the group where the search for a hash begins. It does not use
+// the lowest bits, which selected the shard.
 func (c *cells[S]) home(hash uint64) int { return int(hash/shardCount) & (len(c.tags) - 1) }
 
 // find returns the slot of a key, or -1.
@@ -58,7 +62,7 @@ func (c *cells[S]) find(hash uint64, k key) int {
 	}
 }
 
-// put adds an entry whose key is in no slot.
+// put adds an entry with a new key.
 func (c *cells[S]) put(hash uint64, e *entry[S]) {
 	if 8*(c.live+c.gone+1) > 7*len(c.slots) {
 		c.rebuild(c.live + 1)
@@ -86,13 +90,14 @@ func (c *cells[S]) drop(i int) {
 	}
 	c.slots[i] = nil
 	c.live--
-	// Memory goes back after a stampede of clients, or an attack.
+	// Release memory after a burst of clients or an attack.
 	if len(c.slots) > 64 && 8*c.live < len(c.slots) {
 		c.rebuild(c.live)
 	}
 }
 
-// rebuild moves all entries to a table with room for n and a good deal more, so that it is not soon rebuilt again.
+// rebuild moves all entries to a table with room for n and some spare, so that
+// the next rebuild is not soon.
 func (c *cells[S]) rebuild(n int) {
 	old := c.slots
 	size := 8

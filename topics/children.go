@@ -1,10 +1,11 @@
 package topics
 
-// children finds the branches that follow another by their segment's text. An only child, which most are below the
-// first levels, takes no map: that would be more memory than the branch itself. The zero value is empty.
+// children finds the child branches of a branch by the text of their segment.
+// An only child, the usual case below the first levels, needs no map, which
+// would take more memory than the branch itself. The zero value is empty.
 type children[S comparable] struct {
 	only *branch[S]
-	many elastic[string, *branch[S]] // all of them, if there are two or more
+	many elastic[string, *branch[S]] // all children, if there are two or more
 }
 
 func (c *children[S]) len() int {
@@ -24,7 +25,7 @@ func (c *children[S]) get(text string) *branch[S] {
 	return c.many.all[text]
 }
 
-// add adds a branch whose text has none yet.
+// add adds a branch with a new text.
 func (c *children[S]) add(b *branch[S]) {
 	if c.len() == 0 {
 		c.only = b

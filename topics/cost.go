@@ -5,22 +5,24 @@ import (
 	"unicode/utf8"
 )
 
-// What a [Router] holds for one subscription, in bytes. The tests of package broker measure the heap against it.
+// Memory that a [Router] uses for one subscription, in bytes. Tests of package
+// broker compare the heap with it.
 const (
-	costBase   = 128 // an entry of the tables, its slot and its list
-	costLevel  = 208 // a branch of the trie; 168 where it is an only child
+	costBase   = 128 // table entry, its slot and its list
+	costLevel  = 208 // branch of the trie; 168 for an only child
 	costMask   = 64
-	costMasked = 16 // a character of a segment with a ?
+	costMasked = 16 // per character of a segment with a ?
 )
 
-// Cost returns how many bytes of memory a [Router] holds for one subscription to d, its strings included. It is an
-// estimate from above: what patterns have in common is held once and counted for each, except their first level.
+// Cost estimates the bytes of memory that a [Router] uses for one subscription
+// to d, including its strings. It is an upper bound: it counts the segments
+// that patterns share once for each pattern, except for their first level.
 func (d Destination) Cost() int {
 	cost := costBase + 2*len(d.Name) + len(d.User)
 	if !d.Pattern {
 		return cost
 	}
-	cost -= costLevel // nearly all begin with one of a few prefixes
+	cost -= costLevel // almost all patterns share their first level
 	for text, rest := nextSegment(d.Path); text != ""; text, rest = nextSegment(rest) {
 		cost += costLevel
 		if strings.Contains(text, "?") {

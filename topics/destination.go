@@ -5,19 +5,21 @@ import (
 	"unicode/utf8"
 )
 
-// Kind says what a destination is, and with it who may see what is sent there.
+// Kind is the kind of a destination. It decides who may see the messages.
 type Kind uint8
 
 // The kinds of destination. The zero Kind belongs to no destination.
 const (
 	// Topic is /topic/**: every subscriber gets every message.
 	Topic Kind = iota + 1
-	// Queue is /queue/**: each message goes to one consumer, or to all where queues are broadcast.
+	// Queue is /queue/**: each message goes to one consumer, or to all if
+	// queues are broadcast.
 	Queue
-	// App is /app/**: messages go to a handler in the program, as to Spring's @MessageMapping.
+	// App is /app/**: messages go to a handler in the program, as with Spring's
+	// @MessageMapping.
 	App
-	// UserPrivate is /user/topic/x or /user/queue/x, and in a SUBSCRIBE any other /user/x: it belongs to the session
-	// that names it.
+	// UserPrivate is /user/topic/x or /user/queue/x, and in a SUBSCRIBE any
+	// other /user/x. It belongs to the session that uses it.
 	UserPrivate
 	// UserNamed is /user/{name}/x: all sessions of that user.
 	UserNamed
@@ -41,42 +43,50 @@ func (k Kind) String() string {
 	}
 }
 
-// Destination is a destination header that [Parse] has read. It is a value and may be copied and compared; its
-// strings share the memory of the parsed one.
+// Destination is a parsed destination header. It is a value that can be copied
+// and compared; its strings share the memory of the parsed string.
 type Destination struct {
 	// Kind decides how the destination is routed.
 	Kind Kind
-	// Name is the destination exactly as the client wrote it: MESSAGE frames carry it back.
+	// Name is the destination exactly as the client wrote it. MESSAGE frames
+	// repeat it.
 	Name string
-	// Path is what to route by: for a topic or queue the Name; for a user destination the part behind the
-	// user, "/queue/x"; for an application destination the part behind /app, "/" when there is none. Never
-	// empty.
+	// Path is the part that is used for routing, never empty: for a topic or
+	// queue the Name; for a user destination the part after the user,
+	// "/queue/x"; for an application destination the part after /app, or "/" if
+	// there is none.
 	Path string
-	// User is the decoded name in a UserNamed destination, otherwise empty.
+	// User is the decoded user name of a UserNamed destination, otherwise
+	// empty.
 	User string
-	// Pattern says that Path contains ? or *. It means something in a SUBSCRIBE to a topic or queue only:
-	// a SEND takes the characters literally. Private destinations are matched literally too, so a broker
-	// refuses a SUBSCRIBE to a user or application destination with Pattern set. A user's name is never a
-	// pattern, whatever is in it.
+	// Pattern reports that Path contains ? or *. It applies only to a SUBSCRIBE
+	// to a topic or queue. A SEND takes these characters literally, and so do
+	// private destinations; a broker therefore refuses a SUBSCRIBE to a user or
+	// application destination with Pattern set. A user name is never a pattern,
+	// whatever it contains.
 	Pattern bool
 }
 
-// Parse reads the destination header of a message, with the [DefaultPrefixes]. The segment behind /user/ is a user's
-// name unless it is literally "topic" or "queue"; in a name, %2F stands for a slash and %25 for a percent sign, see
-// [EscapeUser]. It corresponds to Spring's DefaultUserDestinationResolver, which decodes %2F only and so cannot tell
-// the users "a/b" and "a%2Fb" apart. Other prefixes, and the destination of a SUBSCRIBE, are for [Names].
+// Parse parses the destination of a message, with the [DefaultPrefixes]. The
+// segment after /user/ is a user name unless it is exactly "topic" or "queue";
+// in a name, %2F stands for a slash and %25 for a percent sign, see
+// [EscapeUser]. Parse corresponds to Spring's DefaultUserDestinationResolver,
+// which decodes %2F only and so cannot tell the users "a/b" and "a%2Fb" apart.
+// For other prefixes, or the destination of a SUBSCRIBE, use [Names].
 //
-// Refused with an [Error] that may be shown to the client: unknown prefixes, nothing behind the prefix, control
-// characters, invalid UTF-8, more than MaxLength bytes or MaxLevels separators, a segment of more than MaxMasked
-// characters with a ? among them, other percent escapes in a name.
+// It returns an [Error], which clients may see, for: an unknown prefix, nothing
+// after the prefix, a control character, invalid UTF-8, more than MaxLength
+// bytes or MaxLevels separators, a segment that has a ? and more than MaxMasked
+// characters, and any other percent escape in a user name.
 func Parse(name string) (Destination, error) { return standard.Parse(name) }
 
-// Clone returns d in memory of its own, for whoever keeps it longer than what it
-// was parsed from: a header, for instance, keeps all headers of its frame alive.
+// Clone returns a copy of d in its own memory. Use it to keep d longer than the
+// string it was parsed from: a header, for example, keeps all headers of its
+// frame in memory.
 func (d Destination) Clone() Destination {
 	d.Name = strings.Clone(d.Name)
 	d.User = strings.Clone(d.User)
-	if strings.HasSuffix(d.Name, d.Path) { // it mostly is the end of the Name
+	if strings.HasSuffix(d.Name, d.Path) { // usually the end of Name
 		d.Path = d.Name[len(d.Name)-len(d.Path):]
 	} else {
 		d.Path = strings.Clone(d.Path)
@@ -84,7 +94,8 @@ func (d Destination) Clone() Destination {
 	return d
 }
 
-// cut splits "/a/b/c" into "/a" and "/b/c". Without a leading separator, head is what precedes the first one.
+// cut splits "/a/b/c" into "/a" and "/b/c". Without a leading separator, head
+// is the text before the first one.
 func cut(s string) (head, rest string) {
 	if s == "" {
 		return "", ""
@@ -95,7 +106,8 @@ func cut(s string) (head, rest string) {
 	return s, ""
 }
 
-// notEmpty refuses a rest without any segment: empty segments do not count in patterns either.
+// notEmpty returns ErrEmpty for a rest without any segment. Empty segments do
+// not count, as in patterns.
 func notEmpty(rest string) error {
 	if strings.Trim(rest, "/") == "" {
 		return ErrEmpty
@@ -103,7 +115,7 @@ func notEmpty(rest string) error {
 	return nil
 }
 
-// check holds what is true of every destination and pattern.
+// check applies the rules that all destinations and patterns share.
 func check(s string) error {
 	if len(s) > MaxLength {
 		return ErrTooLong

@@ -1,10 +1,13 @@
-// Package topics answers the question a message broker asks for every message: who listens here?
+// Package topics finds the subscribers of each message: who subscribed to its
+// destination?
 //
-// It has four parts that build on one another. [Parse] reads a destination as a STOMP client writes it
-// ("/topic/prices", "/user/queue/reply") into a typed [Destination]. [Pattern] matches Ant-style patterns
-// with the outcomes of Spring's AntPathMatcher. [Index] finds the subscribers of a destination, literal and
-// by pattern. [Router] puts an Index for the destinations everybody shares next to the private destinations
-// of each session and a registry of which user has which sessions.
+// It has four parts that build on one another. [Parse] reads the destination of
+// a STOMP frame ("/topic/prices", "/user/queue/reply") into a typed
+// [Destination]. [Pattern] matches Ant-style patterns with the same results as
+// Spring's AntPathMatcher. [Index] finds the subscribers of a destination,
+// literal and by pattern. [Router] combines an Index of the shared
+// destinations, the private destinations of each session, and a registry of the
+// sessions of each user.
 //
 //	router := topics.NewRouter[string]()
 //	prices, _ := topics.Parse("/topic/prices/*")
@@ -21,27 +24,34 @@
 //
 // # Snapshots
 //
-// Every list of subscribers or sessions that this package hands out is a snapshot: it is shared, must not be
-// written to, and never changes afterwards. Taking one costs neither a copy nor an allocation unless patterns
-// add to it, see [Index.Match]. A change that returned before a Match began is always seen by it. A Match that
-// began earlier may still return a subscriber that is removed meanwhile, so whoever delivers checks for itself
-// whether the subscription is still alive.
+// Every list of subscribers or sessions that this package returns is a shared
+// snapshot: do not write to it; it never changes. Taking one copies and
+// allocates nothing, unless patterns contribute to it; see [Index.Match]. A
+// Match sees every change that returned before the Match began. A Match that
+// began earlier may still return a subscriber that is being removed, so the
+// code that delivers must check that the subscription still exists.
 //
 // # Cost
 //
-// A publication costs a look-up and not a scan, whatever the number of subscriptions; so does a subscription. Where
-// destinations are hot it costs the same among a million subscriptions as among a thousand. Spread over a hundred
-// thousand destinations it costs what the memory takes to answer, about as long as for a plain Go map of the same
-// names: BenchmarkScale puts them side by side.
+// Publishing and subscribing take a look-up, not a scan, whatever the number of
+// subscriptions. Among frequently used destinations a look-up takes as long
+// with a million subscriptions as with a thousand. Spread over a hundred
+// thousand destinations, it takes as long as the memory accesses do, about as
+// long as a look-up in a plain Go map of the same names; BenchmarkScale
+// compares the two.
 //
-// Patterns aside, the subscribers of a destination are copied when somebody leaves for the first time after they
-// were handed out: less work than handing them a message was. A subscription takes 18 bytes where many share a
-// destination, 85 where it is alone, 100 where it is alone with its session and path, and the subscriber itself.
+// Patterns aside, the list of a destination's subscribers is copied only at the
+// first removal after a snapshot was taken, which is less work than sending
+// those subscribers a message. A subscription takes 18 bytes if it shares its
+// destination with many, 85 if it is the only one of its destination, and 100
+// if its session and path are its own too, in addition to the subscriber
+// itself.
 //
 // # Locks
 //
-// The locks of this package are, in order: the shards of the user registry; the shards of the private and of
-// the literal destinations; the pattern trie. No method holds two of them at a time, and none is held over the
-// body of an iterator.
-// A caller with locks of its own keeps to users, then topics, then outboxes.
+// The package has these locks, in order: the shards of the user registry; the
+// shards of the private and of the literal destinations; the pattern trie. No
+// method holds two of them at once, and none is held while the body of an
+// iterator runs. Callers with locks of their own lock users first, then topics,
+// then outboxes.
 package topics

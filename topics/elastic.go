@@ -2,14 +2,15 @@ package topics
 
 import "maps"
 
-// elastic is a map that gives memory back after most of its entries went away, which a map alone never does:
-// after a stampede of clients, or an attack, its size would stay. The zero value is empty. Read all directly.
+// elastic is a map that releases memory after most of its entries were deleted,
+// for example after a burst of clients or an attack; a plain map never does.
+// The zero value is empty. Read from all directly.
 type elastic[K comparable, V any] struct {
 	all  map[K]V
-	peak int // the most entries since all was made
+	peak int // maximum number of entries since all was allocated
 }
 
-// worthShrinking is the number of entries below which a map's memory does not matter.
+// worthShrinking is the number of entries from which on releasing memory pays.
 const worthShrinking = 256
 
 func (m *elastic[K, V]) set(key K, v V) {

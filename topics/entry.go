@@ -6,10 +6,12 @@ import (
 	"unsafe"
 )
 
-// key is what a table finds a bag by: a name, in a session where it is private to one.
+// key identifies a bag in a table: by a name, and by a session if the name is
+// private to it.
 type key struct{ session, name string }
 
-// hash is unknown to clients, so that they cannot choose names that collide.
+// hash depends on a random seed, so that clients cannot choose names that
+// collide.
 func (k key) hash() uint64 {
 	h := maphash.String(seed, k.name)
 	if k.session != "" {
@@ -18,20 +20,22 @@ func (k key) hash() uint64 {
 	return h
 }
 
-// entry is a key that has subscribers. In tables other than an Index's, merged is not used.
+// entry is a key that has subscribers. Only an Index uses merged.
 //
-// A look-up among a hundred thousand entries waits for memory and for little else: each place that it has to read in
-// turn costs more than all its instructions. So the characters of a usual key lie in the entry itself, which for up
-// to 22 of them is one cache line with everything that a look-up reads. That takes package unsafe, here and for list.
+// With a hundred thousand entries, a look-up spends its time waiting for
+// memory: each further place that it reads costs more than all its
+// instructions. An entry therefore contains the characters of its key. Up to 22
+// of them, one cache line holds everything that a look-up reads. This requires
+// package unsafe, here and in list.
 type entry[S comparable] struct {
 	bag    bag[S]
 	merged atomic.Pointer[merged[S]]
-	size   uint8   // of the key's text, session and name in one; or apart
-	cut    uint8   // where the name begins
-	text   [6]byte // the first characters; the others follow behind the entry
+	size   uint8   // length of the key's text (session, then name), or apart
+	cut    uint8   // where the name begins in the text
+	text   [6]byte // the first bytes; the rest follows the entry in memory
 }
 
-// An entry is allocated as the first of these that has room for its key.
+// Allocation types of an entry. The smallest with room for the key is used.
 type (
 	entry22[S comparable] struct {
 		entry[S]
@@ -45,7 +49,8 @@ type (
 		entry[S]
 		_ [54 - 6]byte
 	}
-	// entryApart is for longer keys, whose strings stay the caller's. Its size is apart.
+	// entryApart is for longer keys. It refers to the caller's strings. Its
+	// size is apart.
 	entryApart[S comparable] struct {
 		entry[S]
 		key key
@@ -75,8 +80,8 @@ func newEntry[S comparable](k key) *entry[S] {
 	return e
 }
 
-// key returns the entry's key. Its strings may be the entry's own memory, which never changes and stays for as long
-// as they are used.
+// key returns the entry's key. Its strings may refer to the entry's own memory,
+// which never changes and lives as long as the strings do.
 func (e *entry[S]) key() key {
 	if e.size == apart {
 		return (*entryApart[S])(unsafe.Pointer(e)).key

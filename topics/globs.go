@@ -5,28 +5,31 @@ import (
 	"strings"
 )
 
-// fewGlobs is the number of globs below one branch up to which they are all compared one by one.
+// fewGlobs is the number of globs below one branch up to which they are
+// compared one by one.
 const fewGlobs = 8
 
-// globs are the children of a branch that have wildcards and are neither * nor **. Each text is there once, however
-// many subscribe to it. Where there are many, those whose only wildcard is one star at an end, such as a* and *a, are
-// found by the text before or behind it: then a segment costs a look-up for each length of such a text, however many
-// there are. The others are compared one by one, see [Destination.Slow].
+// globs are the children of a branch that contain wildcards and are neither *
+// nor **. Each text occurs once, however many subscribe to it. If there are
+// many, those whose only wildcard is one star at an end, such as a* and *a, are
+// indexed by the text before or after it: a segment then costs one look-up per
+// length of such texts, however many there are. The others are compared one by
+// one; see [Destination.Slow].
 type globs[S comparable] struct {
 	compared     []*branch[S]
-	heads, tails affixes[S] // empty while there are few
+	heads, tails affixes[S] // empty while there are few globs
 }
 
-// affixes find the branches of all heads, or tails, that a text has.
+// affixes is an index of branches by their head, or by their tail.
 type affixes[S comparable] struct {
 	all   elastic[string, *branch[S]]
 	sizes []affixSize // ascending
 }
 
-// affixSize is how many affixes have this length.
+// affixSize counts the affixes of one length.
 type affixSize struct{ size, affixes int }
 
-// add adds a child whose text is not there yet.
+// add adds a child with a new text.
 func (g *globs[S]) add(c *branch[S]) {
 	if g.indexed() && g.index(c) {
 		return
@@ -41,7 +44,7 @@ func (g *globs[S]) empty() bool { return len(g.compared) == 0 && !g.indexed() }
 
 func (g *globs[S]) indexed() bool { return len(g.heads.sizes)+len(g.tails.sizes) > 0 }
 
-// index reports whether c is found by its head or tail from now on.
+// index adds c to the heads or tails. It reports false if c belongs to neither.
 func (g *globs[S]) index(c *branch[S]) bool {
 	head, tail, ok := affix(c.segment.text)
 	switch {
@@ -55,7 +58,7 @@ func (g *globs[S]) index(c *branch[S]) bool {
 	return true
 }
 
-// remove takes a child out.
+// remove removes a child.
 func (g *globs[S]) remove(c *branch[S]) {
 	head, tail, ok := affix(c.segment.text)
 	switch {
@@ -122,7 +125,8 @@ func (w walk[S]) takeGlobs(g *globs[S], text string) walk[S] {
 	return w
 }
 
-// affix returns the text of a segment whose only wildcard is one star, at its end or at its beginning.
+// affix returns the text of a segment whose only wildcard is one star at its
+// beginning or end. ok is false for all other segments.
 func affix(segment string) (head, tail string, ok bool) {
 	if strings.Count(segment, "*") != 1 || strings.Contains(segment, "?") {
 		return "", "", false

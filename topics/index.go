@@ -8,42 +8,48 @@ import (
 	"sync/atomic"
 )
 
-// Index finds the subscribers of a destination among any number of subscriptions, literal and by pattern. It does
-// what Spring's DefaultSubscriptionRegistry does, whose cache miss scans every subscription. S is what the caller
-// knows a subscription by, most often a pointer.
+// Index finds the subscribers of a destination among any number of
+// subscriptions, literal and by pattern. It does the work of Spring's
+// DefaultSubscriptionRegistry, which scans every subscription on a cache miss.
+// S identifies a subscription to the caller and is usually a pointer.
 //
-// Literal destinations match by string equality: "/topic//a" is not "/topic/a". The Index takes any string and
-// keeps those that are subscribed to; what a client sent goes through [Parse] first.
+// Literal destinations match by string equality: "/topic//a" is not "/topic/a".
+// The Index accepts any string and keeps those with subscribers; pass client
+// input through [Parse] first.
 //
 // All methods are safe for concurrent use.
 type Index[S comparable] struct {
 	literals table[S]
 	patterns *trie[S]
-	// strangers remembers results for destinations without a literal subscriber, each in the one place that its
-	// hash gives it: a publisher to ever new destinations cannot make it grow.
+	// strangers caches results for destinations without a literal subscriber.
+	// The hash of the destination selects one fixed slot, so a publisher that
+	// keeps inventing destinations cannot make the cache grow.
 	strangers [1024]atomic.Pointer[merged[S]]
 }
 
-// merged is what a Match returned, with all that it depended on.
+// merged is a cached result of Match and all that it depends on.
 type merged[S comparable] struct {
-	destination string // of a stranger; an entry knows its own
-	generation  uint64 // of the patterns
+	destination string // set in strangers only; an entry knows its own
+	generation  uint64 // generation of the patterns
 	base        []S    // the literal subscribers
-	list        []S    // these and the patterns' subscribers
+	list        []S    // literal and pattern subscribers
 }
 
-// A result is remembered while it holds no more than twice the destination's own subscribers and this many more.
-// Were it without bound, ten thousand subscribers of /topic/** would be copied, and kept, for each destination.
+// spareMerged limits caching: a result is cached if it has at most this many
+// subscribers more than twice those of the destination itself. Without a limit,
+// the ten thousand subscribers of a /topic/** would be copied and kept for
+// every destination.
 const spareMerged = 64
 
-// NewIndex returns an empty Index. It takes about 18 kB.
+// NewIndex returns an empty Index, which takes about 18 kB.
 func NewIndex[S comparable]() *Index[S] {
 	return &Index[S]{patterns: newTrie[S]()}
 }
 
-// Add subscribes s to a destination, which is a pattern if [IsPattern] says so; one that [Compile] refuses may match
-// nothing. Adding the same pair again makes a second subscription. The string may be kept as long as anyone is
-// subscribed to it.
+// Add subscribes s to a destination, or to a pattern if [IsPattern] reports
+// one. A pattern that [Compile] refuses may match nothing. Adding the same pair
+// again creates a second subscription. The Index may keep the string while the
+// destination has subscribers.
 func (x *Index[S]) Add(destination string, s S) {
 	if IsPattern(destination) {
 		x.patterns.add(destination, s)
@@ -52,8 +58,8 @@ func (x *Index[S]) Add(destination string, s S) {
 	}
 }
 
-// Remove ends one subscription of s to exactly this destination or pattern, and reports whether there was one.
-// A Match that began before may still return s.
+// Remove ends one subscription of s to exactly this destination or pattern, and
+// reports whether there was one. A Match that began before may still return s.
 func (x *Index[S]) Remove(destination string, s S) bool {
 	if IsPattern(destination) {
 		return x.patterns.remove(destination, s)
@@ -61,13 +67,15 @@ func (x *Index[S]) Remove(destination string, s S) bool {
 	return x.literals.remove(key{name: destination}, s)
 }
 
-// Match returns the subscribers of a destination and of the patterns that match it, in no order: one element for
-// each subscription, nil when there is none. The destination is taken literally, even if it contains wildcards.
-// The result is a snapshot: do not write to it; it never changes.
+// Match returns the subscribers of a destination and of all patterns that match
+// it, in no particular order: one element per subscription, nil if there are
+// none. It takes the destination literally even if it contains wildcards. The
+// result is a snapshot: do not write to it; it never changes.
 //
-// Match copies and allocates nothing unless patterns match besides other subscribers; then the list is put
-// together once and remembered until any of it changes, or, where patterns bring in far more subscribers than
-// the destination has, put together for each call.
+// Match copies and allocates only if patterns match in addition to other
+// subscribers. It then builds the combined list and caches it until any part
+// changes. If the patterns add far more subscribers than the destination has,
+// it builds the list for each call instead.
 func (x *Index[S]) Match(destination string) []S {
 	if x.patterns.size.Load() == 0 {
 		list, _ := x.literals.get(key{name: destination})
@@ -92,7 +100,7 @@ func (x *Index[S]) Match(destination string) []S {
 	return list
 }
 
-// place returns where the result for a destination is remembered, and the name it bears there.
+// place returns the cache slot for a destination, and the name to store in it.
 func (x *Index[S]) place(destination string, e *entry[S]) (*atomic.Pointer[merged[S]], string) {
 	if e != nil {
 		return &e.merged, ""
@@ -101,8 +109,9 @@ func (x *Index[S]) place(destination string, e *entry[S]) (*atomic.Pointer[merge
 	return &x.strangers[slot], destination
 }
 
-// Destinations yields each destination and pattern that has subscribers, with the number of its subscriptions, in
-// no order. The body may use the Index; what is changed meanwhile may or may not be seen.
+// Destinations yields each destination and pattern that has subscribers, with
+// its number of subscriptions, in no particular order. The body may use the
+// Index; changes made during the iteration may or may not be visible.
 func (x *Index[S]) Destinations() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		for k, n := range x.literals.counts() {
@@ -121,12 +130,12 @@ func (x *Index[S]) Destinations() iter.Seq2[string, int] {
 // Len returns the number of subscriptions.
 func (x *Index[S]) Len() int { return x.literals.len() + int(x.patterns.size.Load()) }
 
-// same reports whether two snapshots of one bag are the same one, see bag.
+// same reports whether two snapshots of one bag are identical; see bag.
 func same[S any](a, b []S) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-// join returns the concatenation of snapshots, without copying a single one.
+// join concatenates snapshots. It does not copy if there is only one.
 func join[S any](lists [][]S) []S {
 	switch len(lists) {
 	case 0:

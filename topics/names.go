@@ -7,16 +7,21 @@ import (
 	"strings"
 )
 
-// Prefixes say how destinations begin, as setApplicationDestinationPrefixes, enableSimpleBroker and
-// setUserDestinationPrefix do for Spring. A prefix is one or more segments, "/topic" or "/chat/rooms". What is left
-// out is as in [DefaultPrefixes].
+// Prefixes configures how destinations begin, as
+// setApplicationDestinationPrefixes, enableSimpleBroker and
+// setUserDestinationPrefix do in Spring. A prefix has one or more segments,
+// such as "/topic" or "/chat/rooms". Empty fields default to [DefaultPrefixes].
 type Prefixes struct {
-	// Topic are the prefixes of topics. "/" among them makes a topic of every destination that no other prefix
-	// claims, as Spring's simple broker does when it is given no prefixes.
+	// Topic lists the prefixes of topics. If it includes "/", every destination
+	// that no other prefix matches is a topic, as in Spring's simple broker
+	// without prefixes.
 	Topic []string
-	// Queue are the prefixes of queues, each with dead letters of its own: /jobs/a has /jobs/DLQ.a.
+	// Queue lists the prefixes of queues. Dead letters stay under the same
+	// prefix: those of /jobs/a go to /jobs/DLQ.a.
 	Queue []string
-	// App are the prefixes of handlers: /app/x and /ws/x are the same handler. The first is the canonical one.
+	// App lists the prefixes of handlers. With /app and /ws, the destinations
+	// /app/x and /ws/x reach the same handler. The first prefix is the
+	// canonical one.
 	App []string
 	// User is the prefix of user destinations.
 	User string
@@ -27,15 +32,15 @@ func DefaultPrefixes() Prefixes {
 	return Prefixes{Topic: []string{"/topic"}, Queue: []string{"/queue"}, App: []string{"/app"}, User: "/user"}
 }
 
-// Names is a name space of destinations: it reads them by the prefixes it was made with. It is immutable and may be
-// used by any number of goroutines.
+// Names parses destinations according to a set of prefixes. It is immutable and
+// safe for concurrent use.
 type Names struct {
 	prefixes Prefixes
-	claims   []claim  // of every kind, the longest first
-	shared   []string // behind the user prefix: what begins a topic or queue and is no user's name
-	reserved []string // those of one segment, without the slash
-	rest     bool     // what nobody claims is a topic
-	unknown  Error    // of a destination that no prefix claims
+	claims   []claim  // prefixes of every kind, longest first
+	shared   []string // prefixes that, after the user prefix, begin a topic or queue instead of a user name
+	reserved []string // shared prefixes of one segment, without the slash
+	rest     bool     // an unmatched destination is a topic
+	unknown  Error    // error for a destination that no prefix matches
 }
 
 type claim struct {
@@ -43,7 +48,7 @@ type claim struct {
 	kind   Kind
 }
 
-// standard is the name space of Parse.
+// standard is the Names that Parse uses.
 var standard = must(NewNames(Prefixes{}))
 
 func must(n *Names, err error) *Names {
@@ -53,8 +58,11 @@ func must(n *Names, err error) *Names {
 	return n
 }
 
-// NewNames checks and prepares prefixes. A slash at the end of one is dropped. The error says which prefix is wrong:
-// it must begin with a slash and have no empty segment, wildcard or control character, and no two kinds share one.
+// NewNames checks the prefixes and returns a Names for them. It drops a
+// trailing slash. The error names the wrong prefix. A prefix must begin with a
+// slash, have at most MaxPrefix bytes and no empty segment, wildcard, brace,
+// percent sign or control character. No prefix may occur twice, and none may
+// lie below a prefix of another kind or below another App prefix.
 func NewNames(p Prefixes) (*Names, error) {
 	def := DefaultPrefixes()
 	n := &Names{prefixes: Prefixes{
@@ -122,7 +130,7 @@ func (n *Names) claim(prefix string, kind Kind) error {
 	return nil
 }
 
-// nested reports whether one of two prefixes begins with the other.
+// nested reports whether one of two prefixes lies below the other.
 func nested(a, b string) (outer, inner string, below bool) {
 	if len(a) > len(b) {
 		a, b = b, a
@@ -130,7 +138,7 @@ func nested(a, b string) (outer, inner string, below bool) {
 	return a, b, strings.HasPrefix(b, a+"/")
 }
 
-// share notes that prefix begins a topic or queue behind the user prefix as well.
+// share records that prefix also begins a topic or queue after the user prefix.
 func (n *Names) share(prefix string) {
 	if slices.Contains(n.shared, prefix) {
 		return
@@ -141,7 +149,7 @@ func (n *Names) share(prefix string) {
 	}
 }
 
-// unknown is ErrPrefix for other prefixes.
+// unknown returns the ErrPrefix for these prefixes.
 func (p Prefixes) unknown() Error {
 	all := slices.Concat(p.Topic, p.Queue, p.App, []string{p.User})
 	all = slices.DeleteFunc(all, func(prefix string) bool { return prefix == "/" })
@@ -149,16 +157,19 @@ func (p Prefixes) unknown() Error {
 	return Error("destination must begin with " + strings.Join(all[:last], "/, ") + "/ or " + all[last] + "/")
 }
 
-// Prefixes returns the prefixes, defaults filled in. Do not write to the lists.
+// Prefixes returns the prefixes with defaults filled in. Do not write to the
+// lists.
 func (n *Names) Prefixes() Prefixes { return n.prefixes }
 
-// Parse reads the destination of a message as [Parse] does.
+// Parse parses the destination of a message, as the function [Parse] does.
 func (n *Names) Parse(name string) (Destination, error) { return n.parse(name, false) }
 
-// ParseSubscription reads the destination of a SUBSCRIBE. It differs from Parse below the user prefix only: there a
-// session subscribes to what is its own. /user/events and /user/feed/news are its private destinations "/events" and
-// "/feed/news", as in Spring, where Parse reads the latter as "/news" of the user "feed". Only a name before a topic
-// or queue is a user's: /user/ann/queue/x.
+// ParseSubscription parses the destination of a SUBSCRIBE. It differs from
+// Parse only below the user prefix, where a session subscribes to its own
+// destinations: /user/events and /user/feed/news are its private destinations
+// "/events" and "/feed/news", as in Spring. Parse reads the latter as "/news"
+// of the user "feed". ParseSubscription reads a user name only before a topic
+// or queue: /user/ann/queue/x.
 func (n *Names) ParseSubscription(name string) (Destination, error) {
 	return n.parse(name, true)
 }
@@ -197,7 +208,7 @@ func (n *Names) parse(name string, subscription bool) (Destination, error) {
 	return d, nil
 }
 
-// split finds the prefix of a destination and returns its kind and what follows.
+// split returns the kind of a destination and the text after its prefix.
 func (n *Names) split(name string) (Kind, string) {
 	for i := range n.claims {
 		if rest, ok := cutPrefix(name, n.claims[i].prefix); ok {
@@ -210,7 +221,7 @@ func (n *Names) split(name string) (Kind, string) {
 	return 0, ""
 }
 
-// cutPrefix takes whole segments off the beginning.
+// cutPrefix removes a prefix of whole segments.
 func cutPrefix(s, prefix string) (rest string, ok bool) {
 	if !strings.HasPrefix(s, prefix) {
 		return "", false
@@ -219,7 +230,8 @@ func cutPrefix(s, prefix string) (rest string, ok bool) {
 	return rest, rest == "" || rest[0] == '/'
 }
 
-// cutShared takes off what begins a topic or queue.
+// cutShared removes a prefix that begins a topic or queue after the user
+// prefix.
 func (n *Names) cutShared(path string) (rest string, ok bool) {
 	for _, prefix := range n.shared {
 		if rest, ok = cutPrefix(path, prefix); ok {
@@ -229,7 +241,7 @@ func (n *Names) cutShared(path string) (rest string, ok bool) {
 	return "", false
 }
 
-// readUser reads what follows the user prefix in a message's destination.
+// readUser parses the text after the user prefix in a message's destination.
 func (n *Names) readUser(d *Destination, rest string) error {
 	if strings.Trim(rest, "/") == "" {
 		return ErrEmpty
@@ -241,7 +253,8 @@ func (n *Names) readUser(d *Destination, rest string) error {
 	return n.readName(d, rest)
 }
 
-// readOwn reads what follows the user prefix in the destination of a SUBSCRIBE.
+// readOwn parses the text after the user prefix in the destination of a
+// SUBSCRIBE.
 func (n *Names) readOwn(d *Destination, rest string) error {
 	if strings.Trim(rest, "/") == "" {
 		return ErrEmpty
@@ -253,7 +266,8 @@ func (n *Names) readOwn(d *Destination, rest string) error {
 	if strings.HasPrefix(rest, "//") {
 		return ErrUserEmpty
 	}
-	// However many slashes are between the name and the queue, it is not private.
+	// Any number of slashes may separate the name from the queue; the
+	// destination still names a user and must not count as private.
 	_, tail := cut(rest)
 	if _, named := n.cutShared("/" + strings.TrimLeft(tail, "/")); named {
 		return n.readName(d, rest)
@@ -262,7 +276,7 @@ func (n *Names) readOwn(d *Destination, rest string) error {
 	return nil
 }
 
-// readName reads a user's name and what is addressed there.
+// readName parses a user name and the path after it.
 func (n *Names) readName(d *Destination, rest string) error {
 	head, path := cut(rest)
 	user, err := unescapeUser(head[len("/"):])
@@ -282,8 +296,9 @@ func (n *Names) readName(d *Destination, rest string) error {
 	return nil
 }
 
-// ValidUser says whether a name can be a user's, as [ValidUser] does; behind this user prefix the names that begin a
-// topic or queue are the session's own destinations.
+// ValidUser checks a user name as the function [ValidUser] does. It also
+// refuses names that, after this user prefix, begin the session's own topics or
+// queues.
 func (n *Names) ValidUser(name string) error {
 	if err := ValidUser(name); err != nil {
 		return err
@@ -294,12 +309,14 @@ func (n *Names) ValidUser(name string) error {
 	return nil
 }
 
-// UserDestination returns the destination under which the user's path is addressed, see [UserDestination].
+// UserDestination returns the destination that addresses a path of a user; see
+// the function [UserDestination].
 func (n *Names) UserDestination(user, path string) string {
 	return n.prefixes.User + "/" + EscapeUser(user) + path
 }
 
-// Handler returns the path of the handler for a private path: "/x" for "/queue/x", and for "/events" itself.
+// Handler returns the handler path of a private path: "/x" for "/queue/x", and
+// "/events" for "/events".
 func (n *Names) Handler(path string) string {
 	if rest, ok := n.cutShared(path); ok && rest != "" {
 		return rest
@@ -307,10 +324,12 @@ func (n *Names) Handler(path string) string {
 	return path
 }
 
-// Canonical returns the one name of a destination that all its spellings share: without empty segments, see
-// [Collapse]; with the first of several application prefixes; and with the user's name as [EscapeUser] writes it, so
-// that "/user/a%2fb//queue/x/" is "/user/a%2Fb/queue/x". It is what an authorizer is asked about. Routing keeps to
-// Path: as in Spring's broker, "/topic/a/" is another topic than "/topic/a".
+// Canonical returns the one form that all spellings of a destination share:
+// without empty segments (see [Collapse]), with the first application prefix,
+// and with the user name as [EscapeUser] writes it. "/user/a%2fb//queue/x/"
+// becomes "/user/a%2Fb/queue/x". Authorizers see this form. Routing uses Path
+// instead: as in Spring's broker, "/topic/a/" and "/topic/a" are different
+// topics.
 func (n *Names) Canonical(d Destination) string {
 	switch {
 	case d.Kind == App && len(n.prefixes.App) > 1:
@@ -321,7 +340,7 @@ func (n *Names) Canonical(d Destination) string {
 		if _, shared := n.cutShared(d.Path); shared {
 			return Collapse(d.Name)
 		}
-		// What looks like a user's name is judged as one: rules write it with %2F.
+		// Treat the first segment like a user name: rules write it with %2F.
 		name := Collapse(d.Name)
 		end := len(n.prefixes.User) + 1
 		if next := strings.IndexByte(name[end:], '/'); next >= 0 {
@@ -335,11 +354,13 @@ func (n *Names) Canonical(d Destination) string {
 	}
 }
 
-// deadLetters begins the last part of the name of a queue of dead letters, behind its prefix.
+// deadLetters begins the part after the prefix in the name of a dead-letter
+// queue.
 const deadLetters = "/DLQ."
 
-// DeadLetters returns the name of the queue for the dead letters of another: "/queue/DLQ.a" for "/queue/a". It
-// reports false if the name is that of such a queue already.
+// DeadLetters returns the dead-letter queue of a queue: "/queue/DLQ.a" for
+// "/queue/a". It reports false if queue is no queue or already a dead-letter
+// queue.
 func (n *Names) DeadLetters(queue string) (name string, ok bool) {
 	if _, ok := n.DeadLettersOf(queue); ok {
 		return "", false
@@ -351,7 +372,9 @@ func (n *Names) DeadLetters(queue string) (name string, ok bool) {
 	return prefix + deadLetters + rest[1:], true
 }
 
-// DeadLettersOf returns the queue whose dead letters a queue takes: "/queue/a" for "/queue/DLQ.a".
+// DeadLettersOf returns the queue whose dead letters go to the given one:
+// "/queue/a" for "/queue/DLQ.a". It reports false if queue is no dead-letter
+// queue.
 func (n *Names) DeadLettersOf(queue string) (source string, ok bool) {
 	prefix, rest, ok := n.queue(queue)
 	if !ok {
@@ -361,7 +384,7 @@ func (n *Names) DeadLettersOf(queue string) (source string, ok bool) {
 	return prefix + "/" + name, ok
 }
 
-// queue splits the name of a queue behind its prefix.
+// queue splits the name of a queue into its prefix and the rest.
 func (n *Names) queue(name string) (prefix, rest string, ok bool) {
 	for i := range n.claims {
 		c := &n.claims[i]

@@ -5,21 +5,24 @@ import (
 	"unicode/utf8"
 )
 
-// IsPattern reports whether s contains ? or *. A name in braces, {var}, is taken literally here.
+// IsPattern reports whether s contains ? or *. A name in braces, {var}, is
+// literal.
 func IsPattern(s string) bool {
 	return strings.IndexByte(s, '*') >= 0 || strings.IndexByte(s, '?') >= 0
 }
 
-// Pattern is a compiled Ant-style pattern, with the outcomes of Spring's AntPathMatcher:
+// Pattern is a compiled Ant-style pattern. It matches as Spring's
+// AntPathMatcher does:
 //
-//   - ? matches one character and * zero or more, inside a segment;
+//   - ? matches one character and * zero or more, within a segment;
 //   - ** as a whole segment matches zero or more segments, so /a/** matches /a;
-//   - a leading and a trailing separator must be there in both or in neither, except that behind a final **
-//     the trailing one does not matter, and that /a/* matches /a/;
-//   - empty segments vanish: /a//b is /a/b;
-//   - letters differ by case, and white space counts.
+//   - pattern and path must agree on a leading and on a trailing separator,
+//     except that a final ** accepts either trailing form, and that /a/*
+//     matches /a/;
+//   - empty segments are ignored: /a//b is /a/b;
+//   - letter case and white space are significant.
 //
-// A Pattern is immutable and may be used by any number of goroutines.
+// A Pattern is immutable and safe for concurrent use.
 type Pattern struct {
 	text     string
 	leading  bool
@@ -27,9 +30,10 @@ type Pattern struct {
 	segments []segment
 }
 
-// Compile prepares a pattern. A text without wildcards is a pattern too and matches itself. Refused with an
-// [Error], as in [Parse]: control characters, invalid UTF-8, more than MaxLength bytes or MaxLevels separators, a
-// segment of more than MaxMasked characters with a ? among them.
+// Compile compiles a pattern. A text without wildcards is also a pattern, and
+// matches itself. Like [Parse] it returns an [Error] for: a control character,
+// invalid UTF-8, more than MaxLength bytes or MaxLevels separators, and a
+// segment that has a ? and more than MaxMasked characters.
 func Compile(s string) (*Pattern, error) {
 	if err := check(s); err != nil {
 		return nil, err
@@ -40,7 +44,7 @@ func Compile(s string) (*Pattern, error) {
 	return newPattern(s), nil
 }
 
-// checkMasked holds what is true of patterns besides.
+// checkMasked applies the rule that patterns have in addition to check.
 func checkMasked(s string) error {
 	if !strings.Contains(s, "?") {
 		return nil
@@ -53,34 +57,36 @@ func checkMasked(s string) error {
 	return nil
 }
 
-// newPattern is Compile for a text that was checked before. A segment that Compile would refuse matches nothing.
+// newPattern compiles a text that was checked before. A segment that Compile
+// would refuse matches nothing.
 func newPattern(s string) *Pattern {
 	p := &Pattern{text: s, leading: strings.HasPrefix(s, "/"), trailing: strings.HasSuffix(s, "/")}
 	for text, rest := nextSegment(s); text != ""; text, rest = nextSegment(rest) {
 		g := newSegment(text)
 		if n := len(p.segments); g.form == deep && n > 0 && p.segments[n-1].form == deep {
-			continue // **/** is **
+			continue // **/** equals **
 		}
 		p.segments = append(p.segments, g)
 	}
 	return p
 }
 
-// String returns the text that was compiled.
+// String returns the source text of the pattern.
 func (p *Pattern) String() string { return p.text }
 
-// Match reports whether the pattern matches all of path. It allocates nothing. Its time is linear in the length of
-// path whatever the pattern: only the latest ** is ever tried again, because whatever an earlier one could gain by
-// taking more, the latest can take instead; and within a segment there is no second try at all.
+// Match reports whether the pattern matches all of path. It allocates nothing.
+// Its time grows linearly with the length of path, whatever the pattern: it
+// retries only from the latest **, because that one can take whatever an
+// earlier one could have taken, and it never retries within a segment.
 func (p *Pattern) Match(path string) bool {
 	if strings.HasPrefix(path, "/") != p.leading {
 		return false
 	}
 	trailing := strings.HasSuffix(path, "/")
 	last := len(p.segments) - 1
-	i := 0     // the pattern's segment to match next
-	star := -1 // the latest ** passed
-	mark := "" // where what follows that ** was last tried
+	i := 0     // next segment of the pattern to match
+	star := -1 // latest ** passed, -1 = none
+	mark := "" // where the part after that ** was last tried
 	for text, rest := nextSegment(path); text != ""; text, rest = nextSegment(path) {
 		switch {
 		case i <= last && p.segments[i].form == deep:
@@ -109,8 +115,8 @@ func (p *Pattern) Match(path string) bool {
 	}
 }
 
-// nextSegment returns the first segment of path that is not empty, and what follows it. At the end it returns
-// an empty text.
+// nextSegment returns the first non-empty segment of path and the text after
+// it. At the end it returns an empty text.
 func nextSegment(path string) (text, rest string) {
 	for path != "" && path[0] == '/' {
 		path = path[1:]

@@ -2,29 +2,34 @@ package topics
 
 import "iter"
 
-// Router knows who listens where: an [Index] for the destinations everybody shares, the private destinations of
-// each session, and which user has which sessions. It takes the place of Spring's DefaultUserDestinationResolver
-// and DefaultSimpUserRegistry, with one difference: Spring rewrites /user/queue/x to the shared name
-// "/queue/x-user" + session, which anyone may spell. Here a private destination is a session and a path, not a
-// string among the shared ones; no destination and no pattern that a client can write reaches it.
+// Router finds the subscribers of shared and private destinations. It holds an
+// [Index] of the shared destinations, the private destinations of each session,
+// and the sessions of each user. It replaces Spring's
+// DefaultUserDestinationResolver and DefaultSimpUserRegistry, with one
+// difference: Spring rewrites /user/queue/x to the shared name "/queue/x-user"
+// + session, which any client can spell. Here a private destination consists of
+// a session and a path and is not a shared name; no destination or pattern that
+// a client can write reaches it.
 //
-// All methods are safe for concurrent use. Each changes or reads one thing at a time: a Router does not tie a
-// session's registration to its subscriptions, so whoever ends a session takes back both.
+// All methods are safe for concurrent use. Each changes or reads one thing: a
+// Router does not connect a session's registration with its subscriptions, so
+// code that ends a session must undo both.
 type Router[S comparable] struct {
 	shared  *Index[S]
 	private table[S]
 	users   table[string]
 }
 
-// NewRouter returns an empty Router. It takes about 37 kB.
+// NewRouter returns an empty Router, which takes about 37 kB.
 func NewRouter[S comparable]() *Router[S] {
 	return &Router[S]{shared: NewIndex[S]()}
 }
 
-// Subscribe adds s to a destination. A topic or queue, or a pattern of these, is shared. A user destination of
-// either kind is private to the session, and taken literally even where d.Pattern is set; that a UserNamed one
-// names the session's own user is for the caller to check. Nobody subscribes to other destinations: those of
-// kind App are answered by their handler, and Subscribe does nothing.
+// Subscribe adds s to a destination. Topics, queues and patterns of these are
+// shared. User destinations of both kinds are private to the session and
+// literal, even if d.Pattern is set; the caller must check that a UserNamed one
+// names the session's own user. For the kind App, which handlers answer,
+// Subscribe does nothing.
 func (r *Router[S]) Subscribe(session string, d Destination, s S) {
 	switch d.Kind {
 	case Topic, Queue:
@@ -34,8 +39,9 @@ func (r *Router[S]) Subscribe(session string, d Destination, s S) {
 	}
 }
 
-// Unsubscribe takes back one Subscribe with the same arguments and reports whether there was one. A Match or
-// MatchSession that began before may still return s.
+// Unsubscribe reverses one Subscribe with the same arguments and reports
+// whether there was one. A Match or MatchSession that began before may still
+// return s.
 func (r *Router[S]) Unsubscribe(session string, d Destination, s S) bool {
 	switch d.Kind {
 	case Topic, Queue:
@@ -47,7 +53,8 @@ func (r *Router[S]) Unsubscribe(session string, d Destination, s S) bool {
 	}
 }
 
-// Match returns the subscribers of a topic or queue, as [Index.Match] does; nil for the other kinds.
+// Match returns the subscribers of a topic or queue, as [Index.Match] does, and
+// nil for other kinds.
 func (r *Router[S]) Match(d Destination) []S {
 	if d.Kind == Topic || d.Kind == Queue {
 		return r.shared.Match(d.Path)
@@ -55,34 +62,38 @@ func (r *Router[S]) Match(d Destination) []S {
 	return nil
 }
 
-// MatchSession returns the session's own subscribers of a private destination, given by the [Destination]'s Path,
-// such as "/queue/x". The result is a snapshot: do not write to it. It allocates nothing.
+// MatchSession returns the session's own subscribers of a private destination.
+// path is the [Destination]'s Path, such as "/queue/x". The result is a
+// snapshot: do not write to it. MatchSession does not allocate.
 func (r *Router[S]) MatchSession(session, path string) []S {
 	list, _ := r.private.get(key{session, path})
 	return list
 }
 
-// Join registers a session of a user. A session without a name, or joining again, changes nothing.
+// Join registers a session of a user. It does nothing if user is empty or the
+// session is already registered.
 func (r *Router[S]) Join(user, session string) {
 	if user != "" {
 		r.users.addOnce(key{name: user}, session)
 	}
 }
 
-// Leave takes a session from a user; one that has not joined changes nothing.
+// Leave removes a session from a user. It does nothing if the session is not
+// registered.
 func (r *Router[S]) Leave(user, session string) {
 	r.users.remove(key{name: user}, session)
 }
 
-// Sessions returns the sessions of a user, nil when there are none. The result is a snapshot: do not write to it.
-// It allocates nothing.
+// Sessions returns the sessions of a user, nil if there are none. The result is
+// a snapshot: do not write to it. Sessions does not allocate.
 func (r *Router[S]) Sessions(user string) []string {
 	list, _ := r.users.get(key{name: user})
 	return list
 }
 
-// Users yields each user that has a session, with the number of sessions, in no order. The body may use the
-// Router; what is changed meanwhile may or may not be seen.
+// Users yields each user that has a session, with the number of sessions, in no
+// particular order. The body may use the Router; changes made during the
+// iteration may or may not be visible.
 func (r *Router[S]) Users() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		for k, n := range r.users.counts() {
@@ -93,14 +104,16 @@ func (r *Router[S]) Users() iter.Seq2[string, int] {
 	}
 }
 
-// Shared yields each destination and pattern that everybody shares and that has subscribers, with the number of its
-// subscriptions, as [Index.Destinations] does.
+// Shared yields each shared destination and pattern that has subscribers, with
+// its number of subscriptions, as [Index.Destinations] does.
 func (r *Router[S]) Shared() iter.Seq2[string, int] { return r.shared.Destinations() }
 
-// Destinations yields each destination and pattern that has subscribers, with the number of its subscriptions, in
-// no order. Private destinations are summed over all sessions and yielded as "/user" and their path, so that no
-// session is revealed. The body may use the Router; what is changed meanwhile may or may not be seen. Walking
-// takes time in proportion to all destinations: it is for people who look, not for the path of a message.
+// Destinations yields each destination and pattern that has subscribers, with
+// its number of subscriptions, in no particular order. Private destinations are
+// summed over all sessions and yielded as "/user" plus their path, so that no
+// session is revealed. The body may use the Router; changes made during the
+// iteration may or may not be visible. The time is proportional to the number
+// of destinations: use it for inspection, not per message.
 func (r *Router[S]) Destinations() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		for destination, n := range r.shared.Destinations() {

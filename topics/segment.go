@@ -6,22 +6,22 @@ import (
 	"unicode/utf8"
 )
 
-// form is how a segment of a pattern matches.
+// form is the way in which a pattern segment matches.
 type form uint8
 
 const (
-	literal form = iota // equal
+	literal form = iota // equal text
 	whole               // "*": any one segment
-	starred             // with *
-	masked              // with ? and perhaps *
+	starred             // contains *
+	masked              // contains ? and perhaps *
 	deep                // "**": zero or more segments
 )
 
-// segment is what stands between two separators of a pattern.
+// segment is the text between two separators of a pattern.
 type segment struct {
 	text string
 	form form
-	mask *mask // of a masked segment
+	mask *mask // only for masked
 }
 
 func newSegment(text string) segment {
@@ -39,8 +39,8 @@ func newSegment(text string) segment {
 	}
 }
 
-// match reports whether the segment, which is not deep, matches one non-empty segment of a path. Whatever the
-// segment, that takes one pass over text.
+// match reports whether the segment, which must not be deep, matches one
+// non-empty segment of a path. It reads text once, whatever the segment.
 func (g *segment) match(text string) bool {
 	switch g.form {
 	case literal:
@@ -54,8 +54,9 @@ func (g *segment) match(text string) bool {
 	}
 }
 
-// matchStars matches a pattern with at least one * and without ?. What stands between two stars is taken where it
-// is found first: a later place would only leave less for the rest.
+// matchStars matches a pattern with at least one * and no ?. It matches each
+// text between two stars at its first occurrence: a later one would only leave
+// less for the rest.
 func matchStars(pattern, text string) bool {
 	head, pattern, _ := strings.Cut(pattern, "*")
 	if !strings.HasPrefix(text, head) {
@@ -75,23 +76,26 @@ func matchStars(pattern, text string) bool {
 	}
 }
 
-// mask matches ? and * by following all ways through the pattern at once: bit i of the state says that the first
-// i characters, stars left out, match what was read so far. The zero mask matches nothing.
+// mask matches ? and * by following all ways through the pattern at once. Bit i
+// of the state is set if the first i characters of the pattern, not counting
+// stars, match the text read so far. The zero mask matches nothing.
 type mask struct {
-	equal  []standing // where each character stands, ordered by character
-	any    uint64     // where a ? stands
-	stars  uint64     // where a * stands, before that character
-	accept uint64     // behind the last character
+	equal  []standing // positions of each literal character, ordered by character
+	any    uint64     // positions of ?
+	stars  uint64     // positions of *, each before the character that follows
+	accept uint64     // position after the last character
 }
 
-// standing is a character of a mask and the places where it stands. There are at most MaxMasked in a mask: a map of
-// them would take four times the memory, and clients choose how many masks there are.
+// standing is a character and the set of its positions in a mask. A mask has at
+// most MaxMasked of them: a map would take four times the memory, and clients
+// choose how many masks there are.
 type standing struct {
 	bits uint64
 	char rune
 }
 
-// newMask returns the zero mask for a text of more than MaxMasked characters, which Parse and Compile refuse.
+// newMask returns the zero mask for a text of more than MaxMasked characters.
+// Parse and Compile refuse such a text.
 func newMask(text string) *mask {
 	if utf8.RuneCountInString(text) > MaxMasked {
 		return &mask{}
@@ -132,7 +136,7 @@ func search(equal []standing, r rune) int {
 	return low
 }
 
-// places returns where r stands.
+// places returns the positions of r.
 func (m *mask) places(r rune) uint64 {
 	if i := search(m.equal, r); i < len(m.equal) && m.equal[i].char == r {
 		return m.equal[i].bits

@@ -5,11 +5,12 @@ import (
 	"sync"
 )
 
-// shardCount spreads the locks, so that those who change different destinations rarely meet. A power of two.
+// shardCount is the number of locks, a power of two. Changes to different
+// destinations seldom use the same lock.
 const shardCount = 64
 
-// table maps keys to bags of subscribers, under sharded locks. Each method holds one shard's lock at most. The zero
-// value is empty.
+// table maps keys to bags of subscribers, under sharded locks. No method holds
+// more than one shard's lock. The zero value is empty.
 type table[S comparable] struct {
 	shards [shardCount]shard[S]
 }
@@ -17,16 +18,16 @@ type table[S comparable] struct {
 type shard[S comparable] struct {
 	mu    sync.RWMutex
 	cells cells[S]
-	size  int      // items in all entries
-	_     [32]byte // no two shards' locks in one cache line
+	size  int      // number of items in all entries
+	_     [32]byte // keeps the locks of two shards in different cache lines
 }
 
 func (t *table[S]) shard(hash uint64) *shard[S] { return &t.shards[hash%shardCount] }
 
-// add puts s into the key's bag.
+// add adds s to the key's bag.
 func (t *table[S]) add(k key, s S) { t.put(k, s, false) }
 
-// addOnce is add unless s is there already.
+// addOnce adds s to the key's bag unless it is there already.
 func (t *table[S]) addOnce(k key, s S) { t.put(k, s, true) }
 
 func (t *table[S]) put(k key, s S, once bool) {
@@ -45,7 +46,7 @@ func (t *table[S]) put(k key, s S, once bool) {
 	h.size++
 }
 
-// remove takes one s out of the key's bag and reports whether there was one.
+// remove removes one s from the key's bag and reports whether there was one.
 func (t *table[S]) remove(k key, s S) bool {
 	hash := k.hash()
 	h := t.shard(hash)
@@ -66,7 +67,7 @@ func (t *table[S]) remove(k key, s S) bool {
 	return true
 }
 
-// get returns a snapshot of the key's bag and the entry that it is in, both nil when there is none.
+// get returns a snapshot of the key's bag and its entry, or nil for both.
 func (t *table[S]) get(k key) ([]S, *entry[S]) {
 	hash := k.hash()
 	h := t.shard(hash)
@@ -80,7 +81,7 @@ func (t *table[S]) get(k key) ([]S, *entry[S]) {
 	return e.bag.snapshot(), e
 }
 
-// len counts the items of all bags.
+// len returns the number of items in all bags.
 func (t *table[S]) len() int {
 	n := 0
 	for i := range t.shards {
@@ -92,8 +93,9 @@ func (t *table[S]) len() int {
 	return n
 }
 
-// counts yields each key with the number of items in its bag. No lock is held while it yields, so that the body
-// may change the table; what is changed meanwhile may or may not be seen.
+// counts yields each key with the number of items in its bag. It holds no lock
+// while it yields, so the body may change the table; such changes may or may
+// not be visible.
 func (t *table[S]) counts() iter.Seq2[key, int] {
 	type count struct {
 		key key

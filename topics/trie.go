@@ -8,38 +8,39 @@ import (
 	"sync/atomic"
 )
 
-// trie holds the pattern subscriptions of an Index, by segments. A look-up walks all patterns at once: it keeps
-// the set of branches that the path has reached so far, and takes each segment in turn. So it never tries a branch
-// twice for the same segment, whatever the patterns look like.
+// trie holds the pattern subscriptions of an Index, by segments. A look-up
+// follows all patterns at once: it keeps the set of branches that the path has
+// reached, and advances it segment by segment. So it never tries a branch twice
+// for the same segment, whatever the patterns are.
 type trie[S comparable] struct {
 	mu       sync.RWMutex
 	patterns elastic[string, *leaf[S]]
 	absolute branch[S] // patterns that begin with a separator
-	relative branch[S] // the others
+	relative branch[S] // all other patterns
 
-	size       atomic.Int64  // subscriptions
-	generation atomic.Uint64 // changes with every change; read under mu it belongs to what is read
+	size       atomic.Int64  // number of subscriptions
+	generation atomic.Uint64 // changes on every change; a value read under mu belongs to the data read with it
 }
 
-// leaf is one pattern with its subscribers.
+// leaf is one pattern and its subscribers.
 type leaf[S comparable] struct {
 	bag      bag[S]
 	at       *branch[S]
 	trailing bool // the pattern ends with a separator
 }
 
-// branch stands for a pattern's first segments.
+// branch represents the first segments of a pattern.
 type branch[S comparable] struct {
 	segment segment
 	parent  *branch[S] // nil for the two roots
-	plain   bool       // no ** on the way here, so that a look-up comes by at most once
+	plain   bool       // no ** in its segments, so a look-up visits it at most once
 
 	children children[S]
 	whole    *branch[S] // the child "*"
 	deep     *branch[S] // the child "**"
-	globs    *globs[S]  // the children with other wildcards, nil if there are none
+	globs    *globs[S]  // children with other wildcards, nil if none
 
-	leaves []*leaf[S] // more than one only where patterns differ in nothing but empty segments
+	leaves []*leaf[S] // several only if patterns differ in empty segments alone
 }
 
 func newTrie[S comparable]() *trie[S] {
@@ -93,7 +94,8 @@ func (t *trie[S]) remove(pattern string, s S) bool {
 	return true
 }
 
-// match appends to found the snapshots of all patterns that match path, and returns the generation they are of.
+// match appends to found the snapshots of all patterns that match path. It
+// returns the generation of those snapshots.
 func (t *trie[S]) match(path string, found [][]S) ([][]S, uint64) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -110,7 +112,8 @@ func (t *trie[S]) match(path string, found [][]S) ([][]S, uint64) {
 	return w.collect(strings.HasSuffix(path, "/"), found), t.generation.Load()
 }
 
-// counts yields each pattern with the number of its subscriptions, without holding the lock.
+// counts yields each pattern with its number of subscriptions. It does not hold
+// the lock while it yields.
 func (t *trie[S]) counts() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		t.mu.RLock()
@@ -127,12 +130,12 @@ func (t *trie[S]) counts() iter.Seq2[string, int] {
 	}
 }
 
-// grow returns the child for a segment and makes it if need be.
+// grow returns the child for a segment, creating it if necessary.
 func (b *branch[S]) grow(g segment) *branch[S] {
 	if c := b.children.get(g.text); c != nil {
 		return c
 	}
-	g.text = strings.Clone(g.text) // others may need the branch longer than the pattern it is cut from
+	g.text = strings.Clone(g.text) // the branch may outlive the pattern that contains the text
 	c := &branch[S]{segment: g, parent: b, plain: b.plain && g.form != deep}
 	switch g.form {
 	case whole:
@@ -149,7 +152,7 @@ func (b *branch[S]) grow(g segment) *branch[S] {
 	return c
 }
 
-// prune removes the branch if nothing hangs on it, and then its parent likewise.
+// prune removes the branch if it is unused, then likewise its parent.
 func (b *branch[S]) prune() {
 	for b.parent != nil && len(b.leaves) == 0 && b.children.len() == 0 {
 		p := b.parent

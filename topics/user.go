@@ -5,22 +5,26 @@ import (
 	"unicode/utf8"
 )
 
-// EscapeUser writes a user's name as one segment of a destination: "/" becomes %2F and "%" becomes %25, so that
-// no two names meet. Spring's SimpMessagingTemplate escapes the slash only and refuses names with "%2F" in them.
+// EscapeUser encodes a user name as one segment of a destination: "/" becomes
+// %2F and "%" becomes %25, so that different names stay different. Spring's
+// SimpMessagingTemplate escapes only the slash and refuses names that contain
+// "%2F".
 func EscapeUser(name string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(name, "%", "%25"), "/", "%2F")
 }
 
-// UserDestination returns the destination under which the user's path is addressed: UserDestination("a/b",
-// "/queue/x") is "/user/a%2Fb/queue/x". Where user passes [ValidUser] and path is a topic or queue, [Parse] gives
-// both back, unless the whole exceeds a limit.
+// UserDestination returns the destination that addresses a path of a user:
+// UserDestination("a/b", "/queue/x") is "/user/a%2Fb/queue/x". If user passes
+// [ValidUser] and path is a topic or queue, [Parse] returns both, unless the
+// result exceeds a limit.
 func UserDestination(user, path string) string {
 	return "/user/" + EscapeUser(user) + path
 }
 
-// ValidUser says whether a name can be a user's: not empty, UTF-8, at most MaxUser bytes, without control
-// characters (CR, LF and NUL would break a header), and neither "topic" nor "queue", which behind /user/ mean
-// the session's own destinations. The error is an [Error].
+// ValidUser reports whether name can be a user name: not empty, UTF-8, at most
+// MaxUser bytes, no control characters (CR, LF and NUL would break a header),
+// and neither "topic" nor "queue", which after /user/ denote the session's own
+// destinations. The error is an [Error].
 func ValidUser(name string) error {
 	switch {
 	case name == "":
@@ -38,8 +42,9 @@ func ValidUser(name string) error {
 	}
 }
 
-// unescapeUser undoes EscapeUser. It refuses every other escape instead of passing it on: were "%41" taken as it
-// stands, a proxy or a client that decodes it would mean another user.
+// unescapeUser reverses EscapeUser. It refuses every other escape: if it kept
+// "%41" as it is, a proxy or client that decodes it would mean a different
+// user.
 func unescapeUser(s string) (string, error) {
 	if !strings.Contains(s, "%") {
 		return s, nil

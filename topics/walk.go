@@ -1,16 +1,19 @@
 package topics
 
-// walk is the state of one look-up in a trie. Its methods return it instead of changing it through a pointer, so
-// that the lists may lie on the caller's stack.
+// walk is the state of one look-up in a trie. Its methods return the changed
+// state instead of using a pointer, so that the lists can stay on the caller's
+// stack.
 type walk[S comparable] struct {
-	reached []*branch[S] // by exactly the segments taken so far
-	held    []*branch[S] // branches of **, which stay reached to the end
-	// seen are the held branches that could be met again: those behind another **. They are few or none, but a
-	// hostile set of patterns must not make the check slow.
+	reached []*branch[S] // reached by exactly the segments so far
+	held    []*branch[S] // ** branches, which stay reached to the end
+	// seen contains the held branches that can be reached again, namely those
+	// below another **. Usually there are few or none, but a hostile set of
+	// patterns must not make the check slow.
 	seen map[*branch[S]]struct{}
 }
 
-// enter notes that b is reached, and with it what follows if a ** behind it takes no segment.
+// enter records that b is reached, and its child **, which may match no
+// segment.
 func (w walk[S]) enter(b *branch[S]) walk[S] {
 	w.reached = append(w.reached, b)
 	d := b.deep
@@ -30,9 +33,9 @@ func (w walk[S]) enter(b *branch[S]) walk[S] {
 	return w
 }
 
-// step takes one segment of the path.
+// step advances the walk by one segment of the path.
 func (w walk[S]) step(from []*branch[S], text string) walk[S] {
-	// A ** that is met in this step takes part from the next one on.
+	// A ** reached in this step applies from the next segment on.
 	held := w.held
 	for _, b := range from {
 		w = w.take(b, text)
@@ -57,7 +60,7 @@ func (w walk[S]) take(b *branch[S], text string) walk[S] {
 	return w
 }
 
-// collect appends the snapshots of all patterns that end where the path has ended.
+// collect appends the snapshots of all patterns that match the whole path.
 func (w walk[S]) collect(trailing bool, found [][]S) [][]S {
 	for _, b := range w.reached {
 		for _, l := range b.leaves {
