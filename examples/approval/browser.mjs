@@ -40,6 +40,18 @@ const picture = (page, name) => pictures && page.screenshot({ path: path.join(pi
 const state = (page, value) => page.locator(`[data-state=${value}]`).waitFor();
 const number = async (page) => (await page.locator('.number').innerText()).replace(/\D/g, '');
 
+// stay holds back the page that follows, so that what this one shows last is seen
+// however late a busy machine looks. It returns a function that lets go.
+async function stay(page) {
+  let release;
+  const gone = new Promise((done) => { release = done; });
+  await page.route('**/*', async (route) => {
+    if (route.request().isNavigationRequest()) await gone;
+    await route.fallback();
+  });
+  return release;
+}
+
 // focused waits until the page has put the focus where the next key should go.
 const focused = (page) => page.locator('a:focus, button:focus').waitFor();
 
@@ -98,11 +110,13 @@ const scenarios = {
     assert.equal(await number(device), await number(page));
     await picture(page, 'wait-1100');
     await picture(device, 'phone-request-390');
+    const go = await stay(page);
     await device.keyboard.press('Tab'); // brand and title take no focus: “deny” is first, then “approve”
     await device.keyboard.press('Tab');
     await device.keyboard.press('Enter');
     await state(page, 'approved');
     await picture(page, 'approved-1100');
+    go();
     await device.getByText('✓ Approved: alice is signing in to Greenhouse').waitFor();
     await device.getByText('Nothing to approve').waitFor();
     await picture(device, 'phone-approved-390');
@@ -160,8 +174,10 @@ const scenarios = {
     await press(device, 'Approve');
     await device.getByText('Nothing to approve').waitFor();
     assert.equal(await page.locator('main').getAttribute('data-state'), 'connecting');
+    const go = await stay(page);
     release();
     await state(page, 'approved');
+    go();
     await arrived(page);
   },
 
