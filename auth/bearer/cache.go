@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// cache remembers a bounded number of values, each until a time of its own. The oldest makes room for a new one:
-// all live about equally long, so it is also the first that would have gone. It is not safe for concurrent use.
+// cache is a map with a maximum size, in which each value has its own expiry
+// time. When it is full, a new value replaces the oldest; all values live about
+// equally long, so the oldest is also the next to expire. It is not safe for
+// concurrent use.
 type cache[V any] struct {
 	size    int
 	entries map[digest]*list.Element
@@ -23,7 +25,7 @@ func newCache[V any](size int) *cache[V] {
 	return &cache[V]{size: size, entries: make(map[digest]*list.Element)}
 }
 
-// get returns the value of key if it is still good at now.
+// get returns the value of key if it has not expired at now.
 func (c *cache[V]) get(key digest, now time.Time) (value V, ok bool) {
 	e := c.entries[key]
 	if e == nil {
@@ -37,7 +39,7 @@ func (c *cache[V]) get(key digest, now time.Time) (value V, ok bool) {
 	return found.value, true
 }
 
-// put remembers a value until a time, and forgets what is over by now.
+// put stores a value until the given time, and removes expired values.
 func (c *cache[V]) put(key digest, value V, until, now time.Time) {
 	c.remove(key)
 	for e := c.order.Front(); e != nil && (c.order.Len() >= c.size || !now.Before(e.Value.(*entry[V]).until)); e = c.order.Front() {
@@ -48,7 +50,7 @@ func (c *cache[V]) put(key digest, value V, until, now time.Time) {
 	}
 }
 
-// remove forgets a key.
+// remove removes a key.
 func (c *cache[V]) remove(key digest) {
 	if e := c.entries[key]; e != nil {
 		c.drop(e)

@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// call is work that is under way once for all who want its result.
+// call is one run of a function whose result is shared by all callers that wait
+// for it.
 type call[V any] struct {
 	done  chan struct{}
 	value V
@@ -14,8 +15,9 @@ type call[V any] struct {
 
 var errPanic = errors.New("panic in the HTTP client or a parser")
 
-// start begins work in a goroutine that ends within callTimeout. Whoever came first may leave without spoiling it
-// for the others, so of ctx only the values count. The result goes to finish before anybody who waits has it.
+// start runs work in a goroutine for at most callTimeout. The first caller may
+// leave without cancelling the work for the others, so start uses only the
+// values of ctx. finish gets the result before any waiting caller does.
 func start[V any](ctx context.Context, work func(context.Context) (V, error), finish func(V, error)) *call[V] {
 	c := &call[V]{done: make(chan struct{})}
 	go func() {
@@ -28,7 +30,8 @@ func start[V any](ctx context.Context, work func(context.Context) (V, error), fi
 	return c
 }
 
-// guarded turns a panic into an error: in a goroutine of our own it would end the whole program.
+// guarded turns a panic into an error, because a panic in our own goroutine
+// would end the program.
 func guarded[V any](ctx context.Context, work func(context.Context) (V, error)) (value V, err error) {
 	defer func() {
 		if recover() != nil {
@@ -38,7 +41,7 @@ func guarded[V any](ctx context.Context, work func(context.Context) (V, error)) 
 	return work(ctx)
 }
 
-// wait returns the result, or ctx's error if that is done first.
+// wait returns the result, or ctx's error if ctx is done first.
 func (c *call[V]) wait(ctx context.Context) (V, error) {
 	select {
 	case <-c.done:

@@ -9,19 +9,22 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// Skew is how far the clocks of a token's issuer and of this machine may be apart,
-// unless [JWT.Leeway] says otherwise.
+// Skew is the maximum difference between the clocks of a token's issuer and of
+// this machine, unless [JWT.Leeway] changes it.
 const Skew = 60 * time.Second
 
-// rules are what the claims about a token have to satisfy, and which of them make the principal.
+// rules are the conditions for the claims of a token, and the claims that make
+// the principal.
 type rules struct {
-	issuer      string // iss, unless empty; an endpoint's answer may leave it out
-	audience    string // contained in aud, unless empty
+	issuer      string // required iss, unless empty; an endpoint's answer may omit iss
+	audience    string // required in aud, unless empty
 	user, roles string
-	prefix      string // goes before the name
+	prefix      string // begins the name
 	scopes      []string
-	leeway      time.Duration // between the clocks
-	selfMade    bool          // the claims are the token's own: it must say whose it is and until when
+	leeway      time.Duration // maximum clock difference
+	// selfMade reports that the claims are the token's own and must include
+	// iss, sub and exp.
+	selfMade bool
 }
 
 func newRules(user, prefix, roles string, scopes []string) rules {
@@ -31,7 +34,7 @@ func newRules(user, prefix, roles string, scopes []string) rules {
 	return rules{leeway: Skew, user: userClaim(user), prefix: prefix, roles: roles, scopes: slices.Clone(scopes)}
 }
 
-// userClaim returns the claim that a UserClaim option names.
+// userClaim returns the claim named by a UserClaim option, or its default.
 func userClaim(option string) string {
 	if option == "" {
 		return "sub"
@@ -39,7 +42,8 @@ func userClaim(option string) string {
 	return option
 }
 
-// principal checks claims at the time now and makes the principal of them, except for the scopes that are required.
+// principal validates claims at the time now and returns their principal. It
+// does not check the required scopes.
 func (r *rules) principal(claims map[string]any, now time.Time) (*auth.Principal, error) {
 	if iss := claims["iss"]; r.issuer != "" && iss != r.issuer && (r.selfMade || iss != nil) {
 		return nil, errIssuer
@@ -84,7 +88,7 @@ func (r *rules) principal(claims map[string]any, now time.Time) (*auth.Principal
 	}), nil
 }
 
-// granted returns nil if p has all the scopes that are required.
+// granted returns nil if p has all required scopes.
 func (r *rules) granted(p *auth.Principal) error {
 	for _, s := range r.scopes {
 		if !p.HasScope(s) {
@@ -94,7 +98,8 @@ func (r *rules) granted(p *auth.Principal) error {
 	return nil
 }
 
-// times checks exp, nbf and iat. A token is good until the leeway after its exp, and so is its principal.
+// times validates exp, nbf and iat. A token and its principal expire at exp
+// plus the leeway.
 func (r *rules) times(claims map[string]any, now time.Time) (expires, issued time.Time, err error) {
 	exp, okExp := instant(claims["exp"])
 	nbf, okNbf := instant(claims["nbf"])
@@ -110,13 +115,14 @@ func (r *rules) times(claims map[string]any, now time.Time) (expires, issued tim
 	if !exp.IsZero() {
 		expires = exp.Add(r.leeway)
 	}
-	if iat.After(now) { // by the leeway at most, and yet it must not outlive the revocations until then
+	if iat.After(now) { // at most by the leeway, but a token must not escape a revocation until then
 		iat = now
 	}
 	return expires, iat, nil
 }
 
-// checkUse refuses claims that say of themselves to be of no access token, or of one that is not a bearer's.
+// checkUse rejects claims that identify another kind of token than an access
+// token, or a token that is bound to a key.
 func checkUse(claims map[string]any) error {
 	if claims["cnf"] != nil {
 		return errBound // RFC 9449 section 7.2, RFC 8705 section 3
@@ -133,9 +139,10 @@ func checkUse(claims map[string]any) error {
 	return nil
 }
 
-// looksLikeID reports whether claims are those of an ID token, or of another statement to a client about a login:
-// they have a claim that only such have, or their whole audience is the client they were issued to and they say
-// nothing of a scope.
+// looksLikeID reports whether claims are those of an ID token or of another
+// statement to a client about a login. They have a claim that only such tokens
+// have, or their only audience is the client they were issued to and they have
+// no scope.
 func looksLikeID(claims map[string]any) bool {
 	for _, mark := range []string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
 		if claims[mark] != nil {
@@ -146,9 +153,9 @@ func looksLikeID(claims map[string]any) bool {
 	return len(audience) == 1 && claims["azp"] == audience[0] && claims["scope"] == nil && claims["scp"] == nil
 }
 
-// find returns the claim of that name; if there is none, the one that the name
-// leads to as a dotted path, nil if it leads nowhere. It reports false if the
-// path leads through a claim that is there and is no object.
+// find returns the claim with that name; if there is none, it follows the name
+// as a dotted path, and returns nil if the path leads nowhere. It returns false
+// if the path leads through a claim that is not an object.
 func find(claims map[string]any, name string) (claim any, ok bool) {
 	if v, ok := claims[name]; ok {
 		return v, true
@@ -166,9 +173,9 @@ func find(claims map[string]any, name string) (claim any, ok bool) {
 	}
 }
 
-// textList returns a claim that is a text or a list of texts as a list, and none
-// for no claim. It reports false for any other: with a role or scope left out, a
-// rule that denies by it would not apply.
+// textList returns a claim that is a text or a list of texts as a list, and nil
+// for a missing claim. It returns false for any other claim: with a role or
+// scope left out, a rule that denies by it would not apply.
 func textList(claim any) (items []string, ok bool) {
 	items = texts(claim)
 	switch v := claim.(type) {
@@ -180,7 +187,8 @@ func textList(claim any) (items []string, ok bool) {
 	return nil, false
 }
 
-// texts returns a claim that is a text or a list of texts as a list. What is no text is left out.
+// texts returns a claim that is a text or a list of texts as a list. It omits
+// other items.
 func texts(claim any) []string {
 	switch v := claim.(type) {
 	case string:
@@ -197,8 +205,8 @@ func texts(claim any) []string {
 	return nil
 }
 
-// scopesOf returns the scopes of scope (RFC 8693 section 4.2) or else of scp, which other servers write; both are
-// found as a text with spaces and as a list.
+// scopesOf returns the scopes of the claim scope (RFC 8693 section 4.2), or of
+// scp, which other servers use. Both may be a text with spaces or a list.
 func scopesOf(claims map[string]any) (scopes []string, ok bool) {
 	claim, ok := claims["scope"]
 	if !ok {
@@ -210,11 +218,11 @@ func scopesOf(claims map[string]any) (scopes []string, ok bool) {
 	return textList(claim)
 }
 
-// maxSeconds is the end of the year 9999, the last that the times of this world are written with.
+// maxSeconds is the end of the year 9999, the last year with four digits.
 const maxSeconds = 253402300799
 
-// instant returns the time of a NumericDate (RFC 7519 section 2), the zero time for none, and false for a claim
-// that is neither.
+// instant returns the time of a NumericDate (RFC 7519 section 2), the zero time
+// for a missing claim, and false for any other claim.
 func instant(claim any) (time.Time, bool) {
 	if claim == nil {
 		return time.Time{}, true
@@ -227,5 +235,5 @@ func instant(claim any) (time.Time, bool) {
 	return time.Unix(int64(whole), int64(fraction*1e9)), true
 }
 
-// isTrue reports whether a claim is true, which some servers write as a text.
+// isTrue reports whether a claim is true. Some servers write it as a text.
 func isTrue(claim any) bool { return claim == true || claim == "true" }

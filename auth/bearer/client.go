@@ -10,18 +10,20 @@ import (
 )
 
 const (
-	// callTimeout is the longest that the keys of an issuer or the answer about a token may take.
+	// callTimeout limits a request for an issuer's keys or about a token.
 	callTimeout = 5 * time.Second
-	// maxDocument bounds a discovery document and a key set.
+	// maxDocument limits a discovery document and a key set, in bytes.
 	maxDocument = 1 << 20
-	// maxAnswer bounds the answer about a token. Many answers are remembered.
+	// maxAnswer limits the answer about a token, in bytes. It is small because
+	// many answers are cached.
 	maxAnswer = 64 << 10
 )
 
 var errTooBig = errors.New("the response is too big")
 
-// newClient returns a client that follows no redirect and reads no more than maxDocument bytes of a response. A
-// redirect would take a token, or the trust in a key set, to a place that the operator has not named.
+// newClient returns a client that follows no redirects and reads at most
+// maxDocument bytes of a response. A redirect would send a token to a server
+// that the operator has not configured, or fetch keys from one.
 func newClient(c *http.Client) *http.Client {
 	own := http.Client{Transport: defaultTransport()}
 	if c != nil {
@@ -35,7 +37,8 @@ func newClient(c *http.Client) *http.Client {
 	return &own
 }
 
-// defaultTransport is http.DefaultTransport with enough idle connections for as many questions as go out at once.
+// defaultTransport returns http.DefaultTransport with enough idle connections
+// for the maximum number of concurrent requests.
 func defaultTransport() http.RoundTripper {
 	base, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -46,7 +49,8 @@ func defaultTransport() http.RoundTripper {
 	return t
 }
 
-// limited bounds the bodies of responses for readers that do not do so themselves.
+// limited limits the size of responses for readers that do not limit it
+// themselves.
 type limited struct{ next http.RoundTripper }
 
 func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -84,7 +88,8 @@ func get(ctx context.Context, c *http.Client, url string) ([]byte, error) {
 	return body, err
 }
 
-// do returns the status and the body of the answer to r. Nothing of the body is in an error.
+// do returns the status and the body of the answer to r. Its errors contain
+// nothing from the body.
 func do(c *http.Client, r *http.Request, limit int64) (int, []byte, error) {
 	r.Header.Set("Accept", "application/json")
 	resp, err := c.Do(r)

@@ -40,7 +40,8 @@ func everything(o *JWT) {
 	}
 }
 
-// A public key is known to everybody. Whoever takes it for the secret of an HMAC makes his own tokens.
+// A public key is known to everybody. Whoever takes it for the secret of an
+// HMAC makes his own tokens.
 func TestA20HMACWithPublicKey(t *testing.T) {
 	public := jose.JSONWebKey{Key: rsaKey().Public(), KeyID: "k"}
 	srv := newServer(t, keySetOf(t, public))
@@ -165,8 +166,9 @@ func TestA20FitsNoForeignKey(t *testing.T) {
 	}
 }
 
-// An issuer, whatever it signs, does not grant what only Hoofbeat means something
-// by; nor does a token of the clock's tolerance outlive its user's revocation.
+// An issuer, whatever it signs, does not grant what only Hoofbeat means
+// something by; nor does a token of the clock's tolerance outlive its user's
+// revocation.
 func TestTokensAreForeign(t *testing.T) {
 	s := es256("k")
 	v, clock := issuerAt(t, newServer(t, keySetOf(t, s.public())), nil)

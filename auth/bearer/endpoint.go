@@ -16,35 +16,38 @@ import (
 )
 
 const (
-	// goodFor is the longest that a good answer is believed, so that a revocation shows within it.
+	// goodFor is how long a positive answer is cached, so that a revocation
+	// takes effect within it.
 	goodFor = 30 * time.Second
-	// badFor is how long a bad one is.
+	// badFor is how long a negative answer is cached.
 	badFor = 5 * time.Second
-	// maxQuestions is how many requests an endpoint has to answer at once; further ones wait their turn. Of those one
-	// network of clients has at most three quarters.
+	// maxQuestions is the maximum number of concurrent requests to an endpoint;
+	// further ones wait for a turn. One network of clients gets at most three
+	// quarters of them.
 	maxQuestions = 64
 )
 
 var (
-	errAnswer = errors.New("the answer is not what it has to be")
+	errAnswer = errors.New("the answer is malformed")
 	errStatus = errors.New("unexpected status")
-	errQueue  = errors.New("too many tokens to ask about at once")
+	errQueue  = errors.New("too many tokens are being checked at once")
 )
 
-// endpoint asks a server about tokens and remembers what it says.
+// endpoint asks a server about tokens and caches the answers.
 type endpoint struct {
 	method string // of the principals, for logs
 	rules  rules
 	client *http.Client
 	now    func() time.Time
-	every  time.Duration // how old an answer about an open session may be; 0 is any age
+	every  time.Duration // maximum age of an answer about an open session; 0 means any age
 	grace  time.Duration
 	turns  *turns.Turns[netip.Addr] // by the network of the client
 
-	// request makes the request about a token.
+	// request returns the request about a token.
 	request func(ctx context.Context, token string) (*http.Request, error)
-	// read makes the claims about a token of the answer. The error is errInactive for a token that the server does
-	// not accept; with any other error the answer says nothing.
+	// read returns the claims in an answer about a token. The error is
+	// errInactive for a token that the server rejects; any other error means
+	// that the answer says nothing about the token.
 	read func(status int, body []byte) (map[string]any, error)
 
 	mu      sync.Mutex
@@ -53,7 +56,8 @@ type endpoint struct {
 	pending map[digest]*call[verdict]
 }
 
-// verdict is the answer about a token: a principal, or the rule that it breaks.
+// verdict is the answer about a token: a principal, or the rule that the token
+// breaks.
 type verdict struct {
 	principal *auth.Principal
 	rule      error
@@ -81,7 +85,8 @@ func (e *endpoint) verify(ctx context.Context, token string) (*auth.Principal, e
 	return e.reminded(v, token), nil
 }
 
-// answer returns what is known of a token, or asks if that is older than maxAge.
+// answer returns the cached verdict on a token, or asks the server if the
+// verdict is older than maxAge.
 func (e *endpoint) answer(ctx context.Context, token string, maxAge time.Duration) (verdict, error) {
 	v, err := e.verdict(ctx, token, maxAge)
 	switch {
@@ -93,8 +98,8 @@ func (e *endpoint) answer(ctx context.Context, token string, maxAge time.Duratio
 	return v, e.rules.granted(v.principal)
 }
 
-// verdict returns what is remembered of a token, if it is no older than maxAge, or asks, once for all who want to know
-// at the same time.
+// verdict returns the cached verdict on a token if it is no older than maxAge.
+// Otherwise it asks the server, once for all concurrent callers.
 func (e *endpoint) verdict(ctx context.Context, token string, maxAge time.Duration) (verdict, error) {
 	key := digestOf(token)
 	e.mu.Lock()
@@ -135,7 +140,7 @@ func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verd
 		defer e.mu.Unlock()
 		delete(e.pending, key)
 		if err != nil {
-			return // says nothing about the token, so the next who comes asks again
+			return // it says nothing about the token, so the next caller asks again
 		}
 		if v.rule != nil {
 			e.good.remove(key)
@@ -144,7 +149,9 @@ func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verd
 		}
 		until := asked.Add(goodFor)
 		if exp := v.principal.Expires; !exp.IsZero() && exp.Add(-Skew).Before(until) {
-			until = exp.Add(-Skew) // from here on the server itself has to say that it is still good
+			// From then on the server itself must confirm that the token is
+			// still valid.
+			until = exp.Add(-Skew)
 		}
 		e.good.put(key, v, until, e.now())
 	})

@@ -142,7 +142,8 @@ func TestA21FaultsAreNeitherYesNorNo(t *testing.T) {
 	})
 }
 
-// A redirect would hand the token, and with 307 also the form, to whomever it names.
+// A redirect would hand the token, and with 307 also the form, to whomever it
+// names.
 func TestA21RedirectsAreNotFollowed(t *testing.T) {
 	other := newServer(t, active(""))
 	srv := newServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -318,7 +319,8 @@ func TestA21SeveralEndpoints(t *testing.T) {
 	}
 }
 
-// A token of a configured issuer is for its keys alone, be the endpoint ever so generous.
+// A token of a configured issuer is for its keys alone, be the endpoint ever so
+// generous.
 func TestA21Routing(t *testing.T) {
 	s := es256("k")
 	keys, srv := newServer(t, keySetOf(t, s.public())), newServer(t, active(""))

@@ -11,59 +11,66 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// What can be wrong with a token, for errors.Is with an error of [Verifier.Verify].
+// Kinds of errors of [Verifier.Verify], for errors.Is.
 var (
-	// ErrMissing is the absence of a token: status 401 and the challenge of RFC 6750 section 3 without an error.
+	// ErrMissing: there is no token. Status 401 and the challenge of RFC 6750
+	// section 3 without an error.
 	ErrMissing = errors.New("no access token")
-	// ErrInvalid is a token that is not good, now or ever: status 401, invalid_token.
+	// ErrInvalid: the token is not valid. Status 401, invalid_token.
 	ErrInvalid = errors.New("invalid token")
-	// ErrScope is a good token that was issued for less than is needed: status 403, insufficient_scope.
+	// ErrScope: the token is valid but lacks a required scope. Status 403,
+	// insufficient_scope.
 	ErrScope = errors.New("insufficient scope")
-	// ErrUnavailable is a token about which nothing can be said, because the server that knows it does not answer:
-	// status 503 with Retry-After.
+	// ErrUnavailable: the token could not be checked because the server that
+	// knows it does not answer. Status 503 with Retry-After.
 	ErrUnavailable = errors.New("verification unavailable")
 )
 
-// retryAfter is what a client is told to wait when a token cannot be checked.
+// retryAfter is how long a client is asked to wait when a token cannot be
+// checked.
 const retryAfter = 5 * time.Second
 
-// Error is why a token was refused. The text of Error is for the operator's log; it says which rule the token broke
-// or which server did not answer, and never has a part of the token in it. The client is told the Reason of Refusal.
+// Error is the reason why a token was rejected. The text of Error is for the
+// operator's log. It names the rule that the token broke or the server that did
+// not answer, and contains no part of the token. The client gets the Reason of
+// Refusal.
 type Error struct {
-	// Refusal is what the client is told, with the challenge of RFC 6750 section 3. errors.As finds it.
+	// Refusal is the answer for the client, with the challenge of RFC 6750
+	// section 3. errors.As finds it.
 	Refusal auth.Refusal
 	cause   error
 }
 
 func (e *Error) Error() string { return "bearer: " + e.cause.Error() }
 
-// Unwrap returns the Refusal and the cause, which wraps one of this package's Err values.
+// Unwrap returns the Refusal and the cause, which wraps one of this package's
+// Err values.
 func (e *Error) Unwrap() []error { return []error{&e.Refusal, e.cause} }
 
-// The rules that a token can break.
+// Rules that a token can break.
 var (
 	errTooLong   = fmt.Errorf("%w: longer than %d bytes", ErrInvalid, MaxTokenBytes)
-	errSyntax    = fmt.Errorf("%w: it has characters that no bearer token has", ErrInvalid)
+	errSyntax    = fmt.Errorf("%w: it has characters that a bearer token cannot have", ErrInvalid)
 	errUnknown   = fmt.Errorf("%w: of no configured issuer", ErrInvalid)
-	errMalformed = fmt.Errorf("%w: no well-formed JWS in compact form", ErrInvalid)
+	errMalformed = fmt.Errorf("%w: not a well-formed JWS in compact form", ErrInvalid)
 	errAlgorithm = fmt.Errorf("%w: its algorithm is not allowed", ErrInvalid)
 	errCritical  = fmt.Errorf("%w: it has a critical header parameter", ErrInvalid)
 	errType      = fmt.Errorf("%w: its typ is not that of an access token", ErrInvalid)
 	errKey       = fmt.Errorf("%w: the issuer has no such key", ErrInvalid)
 	errSignature = fmt.Errorf("%w: wrong signature", ErrInvalid)
-	errClaims    = fmt.Errorf("%w: its claims are no JSON object", ErrInvalid)
+	errClaims    = fmt.Errorf("%w: its claims are not a JSON object", ErrInvalid)
 	errIssuer    = fmt.Errorf("%w: wrong issuer", ErrInvalid)
 	errSubject   = fmt.Errorf("%w: no subject", ErrInvalid)
 	errAudience  = fmt.Errorf("%w: for another audience", ErrInvalid)
 	errUse       = fmt.Errorf("%w: not an access token", ErrInvalid)
-	errBound     = fmt.Errorf("%w: bound to a key, which a bearer does not prove to have", ErrInvalid)
-	errTime      = fmt.Errorf("%w: exp is missing, or a time is no number of seconds", ErrInvalid)
+	errBound     = fmt.Errorf("%w: bound to a key, which a bearer token cannot prove", ErrInvalid)
+	errTime      = fmt.Errorf("%w: exp is missing, or a time is not a number of seconds", ErrInvalid)
 	errExpired   = fmt.Errorf("%w: expired", ErrInvalid)
 	errNotYet    = fmt.Errorf("%w: not valid yet", ErrInvalid)
-	errName      = fmt.Errorf("%w: the user claim is no user name", ErrInvalid)
-	errAnother   = fmt.Errorf("%w: another user's by now", ErrInvalid)
-	errRoles     = fmt.Errorf("%w: the roles claim is no text or list of texts", ErrInvalid)
-	errScopes    = fmt.Errorf("%w: scope or scp is no text or list of texts", ErrInvalid)
+	errName      = fmt.Errorf("%w: the user claim is not a valid user name", ErrInvalid)
+	errAnother   = fmt.Errorf("%w: now belongs to another user", ErrInvalid)
+	errRoles     = fmt.Errorf("%w: the roles claim is not a text or a list of texts", ErrInvalid)
+	errScopes    = fmt.Errorf("%w: scope or scp is not a text or a list of texts", ErrInvalid)
 	errEmail     = fmt.Errorf("%w: the e-mail address is not verified", ErrInvalid)
 	errInactive  = fmt.Errorf("%w: not active", ErrInvalid)
 )

@@ -11,7 +11,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/bearer"
 )
 
-// The verifier as a broker uses it: keys by discovery, roles where Keycloak writes them.
+// The verifier as a broker uses it: keys by discovery, roles where Keycloak
+// writes them.
 func Example() {
 	verifier, err := bearer.New(bearer.Options{
 		JWT: []bearer.JWT{{

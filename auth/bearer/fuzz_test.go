@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzVerify holds that nothing but the tokens which the issuer has made is ever accepted.
+// FuzzVerify holds that nothing but the tokens which the issuer has made is
+// ever accepted.
 func FuzzVerify(f *testing.F) {
 	s := es256("k")
 	srv := newServer(f, keySetOf(f, s.public()))

@@ -41,7 +41,8 @@ type testClock struct{ offset atomic.Int64 }
 func (c *testClock) now() time.Time          { return epoch.Add(time.Duration(c.offset.Load())) }
 func (c *testClock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
-// server is an HTTP server whose answer a test may change, and which counts the requests.
+// server is an HTTP server whose answer a test may change, and which counts the
+// requests.
 type server struct {
 	*httptest.Server
 	requests atomic.Int64
@@ -69,7 +70,8 @@ func (s *server) answer(h http.HandlerFunc) {
 	s.handler = h
 }
 
-// asked fails the test unless the server has got exactly n requests since the last call of asked.
+// asked fails the test unless the server has got exactly n requests since the
+// last call of asked.
 func (s *server) asked(t testing.TB, n int64) {
 	t.Helper()
 	if got := s.requests.Swap(0); got != n {
@@ -195,7 +197,8 @@ func newVerifier(t testing.TB, o Options) *Verifier {
 	return v
 }
 
-// issuerAt returns a verifier of one issuer, whose key set s serves, and its clock.
+// issuerAt returns a verifier of one issuer, whose key set s serves, and its
+// clock.
 func issuerAt(t testing.TB, s *server, change func(*JWT)) (*Verifier, *testClock) {
 	t.Helper()
 	clock := &testClock{}
@@ -217,7 +220,8 @@ func accept(t testing.TB, v *Verifier, token string) *auth.Principal {
 	return p
 }
 
-// refuse fails the test unless the token is refused with that rule, and with the answer that belongs to it.
+// refuse fails the test unless the token is refused with that rule, and with
+// the answer that belongs to it.
 func refuse(t testing.TB, v *Verifier, token string, rule error) *Error {
 	t.Helper()
 	p, err := v.Verify(context.Background(), token)

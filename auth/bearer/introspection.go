@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// newIntrospection returns the endpoint of RFC 7662.
+// newIntrospection returns an endpoint that asks according to RFC 7662.
 func newIntrospection(o Introspection, c *http.Client, now func() time.Time, size int) (*endpoint, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -33,8 +33,9 @@ func newIntrospection(o Introspection, c *http.Client, now func() time.Time, siz
 	return e, nil
 }
 
-// readIntrospection takes only a boolean for active: an answer that lacks it is a fault of the server and must
-// neither let anybody in nor keep a good token out for longer than the fault lasts.
+// readIntrospection requires a boolean active. An answer without one is a fault
+// of the server. It must not let a client in, and must not be cached as a
+// rejection of a valid token.
 func readIntrospection(status int, body []byte) (map[string]any, error) {
 	if status != http.StatusOK {
 		return nil, fmt.Errorf("%w %d", errStatus, status)

@@ -44,7 +44,7 @@ func newIssuer(o *JWT, c *http.Client, now func() time.Time) (*issuer, error) {
 	return i, nil
 }
 
-// verify checks what the package comment lists.
+// verify runs the checks that the package comment lists.
 func (i *issuer) verify(ctx context.Context, token string) (*auth.Principal, error) {
 	signed, err := jose.ParseSignedCompact(token, i.algorithms)
 	if err != nil {
@@ -88,8 +88,9 @@ func (i *issuer) verify(ctx context.Context, token string) (*auth.Principal, err
 	return p, nil
 }
 
-// checkHeader checks what the header says besides the algorithm and the key. It is certain that the token is an
-// access token if the header says so; without a typ, or with the general one, the claims have to tell.
+// checkHeader checks the parts of the header other than the algorithm and the
+// key. certain reports that the header identifies an access token; without a
+// typ, or with the general one, the claims must decide.
 func (i *issuer) checkHeader(h *jose.Header) (certain bool, err error) {
 	if h.ExtraHeaders["crit"] != nil || h.ExtraHeaders["b64"] != nil {
 		return false, errCritical

@@ -160,7 +160,8 @@ func TestA20Claims(t *testing.T) {
 	for _, payload := range []string{`null`, `[]`, `"iss"`, `7`} {
 		refuse(t, v, s.signRaw(t, []byte(payload), nil), ErrInvalid)
 	}
-	// A claim is what its exact name says, although the choice of the issuer is made less strictly.
+	// A claim is what its exact name says, although the choice of the issuer is
+	// made less strictly.
 	raw := strings.Replace(string(must(json.Marshal(good))), `"iss"`, `"ISS"`, 1)
 	refuse(t, v, s.signRaw(t, []byte(raw), nil), errIssuer)
 }
@@ -328,7 +329,8 @@ func TestA20Syntax(t *testing.T) {
 	refuse(t, v, `{"payload":"`+payload+`","protected":"`+h+`","signature":"`+signature+`"}`, errSyntax)
 }
 
-// One token has one CredentialID, whatever its holder does to it, or a revocation by that name would be in vain.
+// One token has one CredentialID, whatever its holder does to it, or a
+// revocation by that name would be in vain.
 func TestA20OneTokenOneCredentialID(t *testing.T) {
 	const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	s := es256("k")

@@ -13,20 +13,23 @@ import (
 )
 
 const (
-	// maxKeys bounds a key set, and so the work for a token that does not name its key.
+	// maxKeys limits a key set, and with it the work for a token that does not
+	// name its key.
 	maxKeys = 100
-	// minRSA and maxRSA bound the modulus of an RSA key, in bits: below it is weak, above it costs too much.
+	// minRSA and maxRSA limit the modulus of an RSA key, in bits: a shorter one
+	// is weak, a longer one costs too much time.
 	minRSA, maxRSA = 2048, 8192
 )
 
 var (
-	errKeySet   = errors.New("the key set is no JSON object with a list of keys")
+	errKeySet   = errors.New("the key set is not a JSON object with a list of keys")
 	errManyKeys = errors.New("the key set has more than 100 keys")
 	errNoKeys   = errors.New("the key set has no usable key")
 )
 
-// parseKeys returns the keys of a JWK set (RFC 7517) that verify signatures. Keys of other kinds and uses are
-// skipped, and so is a key whose secret the set gives away: it proves nothing any more.
+// parseKeys returns the keys of a JWK set (RFC 7517) that verify signatures. It
+// skips keys of other kinds and uses, and keys whose private part the set
+// contains, because those prove nothing.
 func parseKeys(document []byte) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -54,8 +57,9 @@ func parseKeys(document []byte) ([]jose.JSONWebKey, error) {
 	return keys, nil
 }
 
-// fits reports whether key may verify a signature of the algorithm: the token chooses neither the kind of the key
-// nor, where the issuer has said it, the algorithm that the key is for.
+// fits reports whether key may verify a signature of the algorithm. The token
+// must not choose the kind of the key, or another algorithm than the issuer has
+// stated for the key.
 func fits(key *jose.JSONWebKey, algorithm jose.SignatureAlgorithm) bool {
 	if key.Algorithm != "" && key.Algorithm != string(algorithm) {
 		return false

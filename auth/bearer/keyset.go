@@ -19,35 +19,38 @@ import (
 )
 
 const (
-	// keysInterval is the least time between two fetches of a key set that clients of one network cause, however many
-	// tokens name unknown keys.
+	// keysInterval is the minimum time between two fetches of a key set that
+	// clients of one network cause, however many tokens name unknown keys.
 	keysInterval = time.Minute
-	// emptyInterval is the least time between two fetches, whoever causes them, so that strangers who name unknown keys
-	// do not keep the clients of other networks from a key that is new. It is also that between two fetches while there
-	// are no keys at all and every token has to wait.
+	// emptyInterval is the minimum time between any two fetches. It is short,
+	// so that clients that name unknown keys do not keep other networks from a
+	// new key. It also applies while there are no keys at all and every token
+	// must wait.
 	emptyInterval = 5 * time.Second
-	// keysAge is when keys are fetched anew although all tokens find theirs, so that a key which the issuer has
-	// withdrawn is not trusted for ever.
+	// keysAge is when keys are fetched again even if all tokens find theirs, so
+	// that a key which the issuer has withdrawn is not trusted for ever.
 	keysAge = time.Hour
 )
 
-// keySet is the keys of one issuer: fetched when they are first needed, and again when they are old or a token
-// names one that is not there. A fetch that fails leaves the keys as they were.
+// keySet holds the keys of one issuer. It fetches them when first needed, and
+// again when they are old or a token names an unknown key. A failed fetch keeps
+// the old keys.
 type keySet struct {
 	fetch func(context.Context) ([]jose.JSONWebKey, error)
 	now   func() time.Time
 
 	mu      sync.Mutex
-	keys    []jose.JSONWebKey // never changed, only replaced
-	fetched time.Time         // when keys was
+	keys    []jose.JSONWebKey // replaced, never modified
+	fetched time.Time         // when keys were fetched
 	asked   time.Time         // when the last fetch began
-	// causes are the networks whose tokens have caused a fetch within keysInterval, at most one for each emptyInterval.
+	// causes are the networks whose tokens have caused a fetch within
+	// keysInterval, at most one for each emptyInterval.
 	causes  map[netip.Addr]time.Time
 	err     error // of the last fetch
 	pending *call[[]jose.JSONWebKey]
 }
 
-// verify returns the payload of a token, which its issuer has signed.
+// verify verifies a token's signature and returns its payload.
 func (s *keySet) verify(ctx context.Context, token *jose.JSONWebSignature) ([]byte, error) {
 	keys, err := s.current(ctx)
 	if err != nil {
@@ -71,8 +74,9 @@ func invalidUnless(rule error) error {
 	return invalid(rule)
 }
 
-// tryKeys returns the payload if one of keys is the token's and has signed it, else errKey or errSignature. A token
-// that names no key may be of any that fits its algorithm.
+// tryKeys returns the payload if one of keys is the token's and has signed it,
+// else errKey or errSignature. For a token that names no key it tries every key
+// that fits the algorithm.
 func tryKeys(keys []jose.JSONWebKey, token *jose.JSONWebSignature) ([]byte, error) {
 	header := &token.Signatures[0].Protected
 	rule := errKey
@@ -89,7 +93,7 @@ func tryKeys(keys []jose.JSONWebKey, token *jose.JSONWebSignature) ([]byte, erro
 	return nil, rule
 }
 
-// current returns the keys there are. It waits only for the first.
+// current returns the current keys. It waits only for the first fetch.
 func (s *keySet) current(ctx context.Context) ([]jose.JSONWebKey, error) {
 	s.mu.Lock()
 	if s.keys != nil {
@@ -103,7 +107,8 @@ func (s *keySet) current(ctx context.Context) ([]jose.JSONWebKey, error) {
 	return s.newer(ctx)
 }
 
-// newer returns keys that are not older than the last fetch, which it starts if it may, or why there are none.
+// newer returns the keys after a new fetch, which it joins or, if permitted,
+// starts. Without one it returns the current keys or the last error.
 func (s *keySet) newer(ctx context.Context) ([]jose.JSONWebKey, error) {
 	s.mu.Lock()
 	pending, keys, err := s.refresh(ctx), s.keys, s.err
@@ -114,8 +119,8 @@ func (s *keySet) newer(ctx context.Context) ([]jose.JSONWebKey, error) {
 	return keys, err
 }
 
-// refresh returns the fetch that is under way, which it starts if the last one is long enough ago, or nil. The
-// caller holds s.mu.
+// refresh returns the running fetch. If there is none, it starts one, or
+// returns nil if the last fetch is too recent. The caller holds s.mu.
 func (s *keySet) refresh(ctx context.Context) *call[[]jose.JSONWebKey] {
 	if s.pending != nil {
 		return s.pending
@@ -144,8 +149,9 @@ func (s *keySet) refresh(ctx context.Context) *call[[]jose.JSONWebKey] {
 	return s.pending
 }
 
-// fetchFrom returns a fetch of the key set at address, or, if that is empty, of the one that the issuer's OpenID
-// Connect discovery names. Discovery is repeated each time, because the address may change.
+// fetchFrom returns a function that fetches the key set at address. If address
+// is empty, it uses the issuer's OpenID Connect discovery, each time because
+// the address may change.
 func fetchFrom(c *http.Client, issuer, address string) func(context.Context) ([]jose.JSONWebKey, error) {
 	return func(ctx context.Context) ([]jose.JSONWebKey, error) {
 		at := address
@@ -169,15 +175,16 @@ func fetchFrom(c *http.Client, issuer, address string) func(context.Context) ([]
 
 var (
 	errDiscovery = errors.New("no usable document")
-	errMismatch  = errors.New("the document is that of another issuer")
+	errMismatch  = errors.New("the document belongs to another issuer")
 	errJWKSURI   = fmt.Errorf("the jwks_uri %w", errInsecure)
 )
 
-// discover returns the jwks_uri of an issuer. The document has to name the same issuer.
+// discover returns the jwks_uri of an issuer. The document must name the same
+// issuer.
 func discover(ctx context.Context, c *http.Client, issuer string) (string, error) {
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, c), issuer)
 	if err != nil {
-		// The texts of the library's own errors have the document in them, however long it is.
+		// The library's own error texts contain the whole document.
 		var request *url.Error
 		var mismatch *oidc.IssuerMismatchError
 		switch {

@@ -71,7 +71,8 @@ func TestA20WrongSignatureDoesNotRefetch(t *testing.T) {
 	srv.asked(t, 0)
 }
 
-// Without the name of a key nothing but the signature tells that the keys are old.
+// Without the name of a key nothing but the signature tells that the keys are
+// old.
 func TestA20TokenWithoutKeyName(t *testing.T) {
 	nameless := signer{"", jose.ES256, p256Key()}
 	first := signer{"first", jose.ES256, otherKey()}
@@ -295,7 +296,8 @@ func TestA20Discovery(t *testing.T) {
 	}
 }
 
-// Each token is for the issuer that it claims, and the keys of one are nothing to another.
+// Each token is for the issuer that it claims, and the keys of one are nothing
+// to another.
 func TestA20Issuers(t *testing.T) {
 	a, b := es256("k"), signer{"k", jose.ES256, otherKey()}
 	srvA, srvB := newServer(t, keySetOf(t, a.public())), newServer(t, keySetOf(t, b.public()))

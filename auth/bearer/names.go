@@ -8,8 +8,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// NameSpaces returns what each element of the options can call its users, for
-// [auth.CheckNames].
+// NameSpaces returns the user names that each element of the options can give,
+// for [auth.CheckNames].
 func (v *Verifier) NameSpaces() []auth.NameSpace { return slices.Clone(v.names) }
 
 func (o *Options) nameSpaces() []auth.NameSpace {
@@ -31,13 +31,13 @@ func (o *Options) nameSpaces() []auth.NameSpace {
 	return all
 }
 
-// inIssuer keeps the end of an issuer in a CredentialID recognisable.
+// inIssuer escapes an issuer so that its end in a CredentialID is recognisable.
 var inIssuer = strings.NewReplacer("%", "%25", "#", "%23")
 
-// CredentialID returns the [auth.Principal.CredentialID] of a JWT with a jti: by
-// which it is revoked. Two issuers may use the same jti, and a jti may be any
-// text, so the id is "jwt:", the issuer with % and # escaped as %25 and %23, "#",
-// and the jti:
+// CredentialID returns the [auth.Principal.CredentialID] of a JWT with a jti.
+// Use it to revoke the JWT. Two issuers may use the same jti, and a jti may be
+// any text, so the id is "jwt:", the issuer with % and # escaped as %25 and
+// %23, "#", and the jti:
 //
 //	jwt:https://login.example.com/realms/main#4f1c0e7a
 func CredentialID(issuer, jti string) string { return "jwt:" + inIssuer.Replace(issuer) + "#" + jti }

@@ -13,96 +13,112 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// MaxLeeway is the most that [JWT.Leeway] can be.
+// MaxLeeway is the maximum of [JWT.Leeway].
 const MaxLeeway = 5 * time.Minute
 
-// DefaultCacheSize is the number of tokens whose answers are remembered for each endpoint.
+// DefaultCacheSize is the default of [Options].CacheSize.
 const DefaultCacheSize = 10_000
 
-// Options say which tokens a [Verifier] accepts. At least one of JWT, Introspection and UserInfo has an element.
-// [New] copies what it needs. All URLs are https, or http to loopback; they appear in error texts, so nothing secret
-// belongs in them.
+// Options configure the tokens that a [Verifier] accepts. At least one of JWT,
+// Introspection and UserInfo must have an element. [New] copies what it needs.
+// All URLs must be https, or http to loopback. They appear in error texts, so
+// do not put secrets into them.
 type Options struct {
-	// JWT lists the issuers whose signed tokens are verified here, without asking anybody about the single token.
+	// JWT lists the issuers whose signed tokens are verified locally, without a
+	// request for each token.
 	JWT []JWT
-	// Introspection lists the endpoints that are asked, in this order, about every other token. The first that
-	// calls a token active, with claims that are acceptable, decides also about its scope. Each of them sees the
-	// tokens of the others: list those you trust with them.
+	// Introspection lists the endpoints that are asked, in this order, about
+	// every other token. The first endpoint that reports a token as active,
+	// with acceptable claims, decides, also about its scope. Each endpoint sees
+	// the tokens of the others: list only endpoints that you trust with them.
 	Introspection []Introspection
-	// UserInfo lists the endpoints that are asked, in this order, when no introspection endpoint has decided.
+	// UserInfo lists the endpoints that are asked, in this order, if no
+	// introspection endpoint has decided.
 	UserInfo []UserInfo
-	// RecheckGrace is how long a session goes on whose token an endpoint cannot be
-	// asked about again; see [auth.Recheck]. Zero means [auth.DefaultRecheckGrace];
-	// negative means until the token expires.
+	// RecheckGrace is how long a session may continue while its token cannot be
+	// checked again at an endpoint; see [auth.Recheck]. Zero means
+	// [auth.DefaultRecheckGrace]; negative means until the token expires.
 	RecheckGrace time.Duration
-	// SharedNames says that a user name means the same person at every issuer and
-	// endpoint. Without it, elements that could give two people the same name are
-	// an error of [New]: give each a UserPrefix that no other's begins with.
-	// Elements of the same Issuer, UserClaim and UserPrefix are about the same
-	// people and need neither.
+	// SharedNames states that a user name means the same person at every issuer
+	// and endpoint. Without it, [New] returns an error if two elements could
+	// give the same name to two people: give each a UserPrefix that no other
+	// UserPrefix begins with. Elements with the same Issuer, UserClaim and
+	// UserPrefix know the same people and need neither.
 	SharedNames bool
 
-	// Client makes all requests. It is copied: redirects are never followed, whatever it says, and 5 s is the
-	// longest that a request takes. Nil means a client of its own, with the proxy of the environment.
+	// Client makes all requests. It is copied; the copy never follows redirects
+	// and limits each request to 5 s. Nil means a new client with the proxy of
+	// the environment.
 	Client *http.Client
-	// Clock tells the time; nil means time.Now.
+	// Clock returns the current time. Nil means time.Now.
 	Clock func() time.Time
-	// CacheSize bounds the remembered answers of each endpoint, in tokens; there is one such cache for good
-	// tokens and one for bad ones, so that a flood of bad tokens does not push out the good. Zero means
-	// [DefaultCacheSize]; a negative size remembers nothing.
+	// CacheSize is the maximum number of cached answers of each endpoint, in
+	// tokens. There is one cache for valid tokens and one for invalid ones, so
+	// that a flood of invalid tokens does not displace the valid. Zero means
+	// [DefaultCacheSize]; negative means no cache.
 	CacheSize int
 }
 
-// JWT is an issuer whose tokens are JSON Web Tokens that anybody can verify (RFC 7519, RFC 9068).
+// JWT configures an issuer whose tokens are JSON Web Tokens (RFC 7519, RFC
+// 9068).
 type JWT struct {
-	// Issuer is the iss of its tokens, compared byte by byte. Required, and once only in [Options.JWT].
+	// Issuer is the iss of its tokens, compared byte by byte. It is required
+	// and must be unique in [Options.JWT].
 	Issuer string
-	// Audience is what aud has to contain: the name by which the issuer knows this broker. Required. It should not
-	// be the client id of an application, because that is the audience of that application's ID tokens.
+	// Audience is a value that aud must contain: the issuer's name for this
+	// broker. It is required. Do not use the client id of an application,
+	// because that is the audience of the application's ID tokens.
 	Audience string
-	// JWKS is the URL of the issuer's key set. If it is empty, OpenID Connect discovery below Issuer finds it.
+	// JWKS is the URL of the issuer's key set. If it is empty, OpenID Connect
+	// discovery below Issuer finds it.
 	JWKS string
-	// Algorithms are the signature algorithms that are accepted: RS256 alone if there are none, otherwise any of
-	// RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 and EdDSA (with Ed25519).
+	// Algorithms are the accepted signature algorithms: any of RS256, RS384,
+	// RS512, PS256, PS384, PS512, ES256, ES384, ES512 and EdDSA (with Ed25519).
+	// Empty means RS256 only.
 	Algorithms []string
-	// RequireType accepts only tokens whose header says typ at+jwt, as RFC 9068 demands. Set it if the issuer
-	// writes it: an ID token can then never pass for an access token.
+	// RequireType accepts only tokens whose header has typ at+jwt, as RFC 9068
+	// requires. Set it if the issuer writes that type: an ID token can then
+	// never pass for an access token.
 	RequireType bool
 
-	// Leeway is how far the clocks of the issuer and of this machine may be apart: a token, and the session that it lets
-	// in, ends so long after its exp, and one with an nbf or iat that is further ahead is refused. Zero is [Skew],
-	// negative none; at most [MaxLeeway].
+	// Leeway is the maximum difference between the clocks of the issuer and of
+	// this machine. A token and its session end this long after the token's
+	// exp, and a token whose nbf or iat is further in the future is rejected.
+	// Zero means [Skew], negative means none; the maximum is [MaxLeeway].
 	Leeway time.Duration
 
-	// UserClaim names the claim that becomes the principal's name: "sub" if empty.
+	// UserClaim is the claim that becomes the principal's name: "sub" if empty.
 	UserClaim string
-	// UserPrefix goes before the name, so that alice of this issuer is not
-	// another's; see [Options.SharedNames].
+	// UserPrefix is put before the name, to distinguish alice of this issuer
+	// from alice of another; see [Options.SharedNames].
 	UserPrefix string
-	// RolesClaim names the claim that becomes its roles, a list of texts or one text: "roles" if empty.
+	// RolesClaim is the claim with the roles, a list of texts or one text:
+	// "roles" if empty.
 	RolesClaim string
-	// Scopes are all required of a token; without one of them it is refused with status 403.
+	// Scopes are required scopes. A token that lacks one is rejected with
+	// status 403.
 	Scopes []string
 }
 
-// Introspection is an endpoint that says whether a token is active (RFC 7662).
+// Introspection configures an endpoint that reports whether a token is active
+// (RFC 7662).
 type Introspection struct {
-	// URL is the endpoint's. Required.
+	// URL is the endpoint's address. Required.
 	URL string
-	// ClientID and ClientSecret authenticate this broker to the endpoint, by HTTP Basic as RFC 6749 section 2.3.1
-	// encodes it. Without a ClientID the request goes out unauthenticated.
+	// ClientID and ClientSecret authenticate this broker to the endpoint, by
+	// HTTP Basic as RFC 6749 section 2.3.1 encodes it. Without a ClientID the
+	// request has no authentication.
 	ClientID, ClientSecret string
-	// Issuer is whose tokens the server knows, if it is to be compared: an answer
-	// with another iss is refused. With the Issuer of a [JWT] both are about the
-	// same users.
+	// Issuer, if not empty, is compared: an answer with another iss is
+	// rejected. With the Issuer of a [JWT], both know the same users.
 	Issuer string
-	// Audience, if not empty, is what aud has to contain. Leave it empty only if every active token of this server
-	// is meant for the broker.
+	// Audience, if not empty, is a value that aud must contain. Leave it empty
+	// only if every active token of this server is meant for the broker.
 	Audience string
 
-	// Recheck is how often at least the endpoint is asked again about the token of a
-	// session that is open, so that one that was revoked ends it. Zero means
-	// [auth.DefaultRecheck]; negative means never.
+	// Recheck is the maximum time between two checks of the token of an open
+	// session, so that a revoked token ends the session. Zero means
+	// [auth.DefaultRecheck]; negative means no rechecks.
 	Recheck time.Duration
 
 	// UserClaim, UserPrefix, RolesClaim and Scopes are as in [JWT].
@@ -110,24 +126,27 @@ type Introspection struct {
 	Scopes                            []string
 }
 
-// UserInfo is a resource that answers GET with 200 and a JSON object about the user if the token is valid: the
-// home-made check of servers that have no introspection. Such an answer does not say for whom the token was
-// issued. If several applications share the server, a token of any of them passes: prefer [Introspection].
+// UserInfo configures a resource that answers GET with 200 and a JSON object
+// about the user if the token is valid. It is a substitute for servers without
+// introspection. Such an answer does not say for which application the token
+// was issued: if several applications share the server, a token of any of them
+// is accepted. Prefer [Introspection].
 type UserInfo struct {
-	// URL is the resource's. Required.
+	// URL is the resource's address. Required.
 	URL string
 	// Issuer and Recheck are as in [Introspection].
 	Issuer  string
 	Recheck time.Duration
 
-	// UserClaim, UserPrefix, RolesClaim and Scopes are as in [JWT], with members of the object for claims. The scopes
-	// are its scope or scp.
+	// UserClaim, UserPrefix, RolesClaim and Scopes are as in [JWT], with
+	// members of the object as claims. The scopes are its scope or scp.
 	UserClaim, UserPrefix, RolesClaim string
 	Scopes                            []string
 }
 
-// algorithms that a public key verifies. None and the HMACs are absent for good: with them, who can verify a token
-// can also make one, and a public key is known to everybody.
+// algorithms are the signature algorithms with a public key. It must not
+// include none and the HMACs: with HMACs, anyone who can verify a token can
+// also make one, and a public key is known to everyone.
 var algorithms = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512,
 	jose.PS256, jose.PS384, jose.PS512,
@@ -137,7 +156,7 @@ var algorithms = []jose.SignatureAlgorithm{
 
 var errRequired = errors.New("required")
 
-// field says which option err is about.
+// field adds the name of an option to err.
 func field(name string, err error) error { return fmt.Errorf("%s: %w", name, err) }
 
 func (o *JWT) algorithms() ([]jose.SignatureAlgorithm, error) {
@@ -189,13 +208,14 @@ func (o *UserInfo) validate() error {
 	return validScopes(o.Scopes)
 }
 
-// validScopes keeps out what cannot stand in a challenge (RFC 6749 section 3.3).
+// validScopes rejects scopes that cannot be part of a challenge (RFC 6749
+// section 3.3).
 func validScopes(scopes []string) error {
 	for _, s := range scopes {
 		if s == "" || strings.ContainsFunc(s, func(c rune) bool {
 			return c <= ' ' || c > '~' || c == '"' || c == '\\'
 		}) {
-			return field("Scopes", fmt.Errorf("%q is no scope", s))
+			return field("Scopes", fmt.Errorf("%q is not a valid scope", s))
 		}
 	}
 	return nil
@@ -203,7 +223,7 @@ func validScopes(scopes []string) error {
 
 var errInsecure = errors.New("must be an absolute https URL, or http to loopback, without user, password and fragment")
 
-// secureURL returns nil if tokens and keys may travel to and from raw.
+// secureURL returns nil if tokens and keys may be sent to and fetched from raw.
 func secureURL(raw string) error {
 	if _, err := httpsec.SecureURL(raw); err != nil {
 		return errInsecure

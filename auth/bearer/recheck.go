@@ -7,10 +7,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// remind has open sessions ask again.
+// remind sets how open sessions ask again.
 func (e *endpoint) remind(every, grace time.Duration) {
 	if e == nil {
-		return // its options are wrong
+		return // its options are invalid
 	}
 	e.every, e.grace = max(every, 0), max(grace, 0)
 	if every == 0 {
@@ -21,9 +21,9 @@ func (e *endpoint) remind(every, grace time.Duration) {
 	}
 }
 
-// reminded returns the principal of an answer with the way to ask again. The token
-// is in that and not in what is remembered, so that it is kept by whoever keeps the
-// principal, a session for example, and by nobody else.
+// reminded returns the principal of an answer with a Recheck that asks again.
+// Only this Recheck holds the token; the cache does not, so the token lives
+// only as long as the holder of the principal, for example a session.
 func (e *endpoint) reminded(v verdict, token string) *auth.Principal {
 	if e.every == 0 {
 		return v.principal
@@ -33,8 +33,8 @@ func (e *endpoint) reminded(v verdict, token string) *auth.Principal {
 		recheck auth.Recheck
 	}{Principal: *v.principal}
 	name := v.principal.Name
-	// The context is the broker's and has no address: these questions have turns of their own, apart from what strangers
-	// ask from any network.
+	// The broker's context has no address: these questions have their own
+	// turns, separate from those of unauthenticated clients.
 	again.recheck = auth.Recheck{Every: e.every, Grace: e.grace, Asked: v.asked, Check: func(ctx context.Context, maxAge time.Duration) error {
 		v, err := e.answer(ctx, token, maxAge)
 		if err == nil && v.principal.Name != name {

@@ -9,8 +9,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// What an endpoint vouches for can be asked about again: from the endpoint itself,
-// whatever is remembered, if that is too old.
+// What an endpoint vouches for can be asked about again: from the endpoint
+// itself, whatever is remembered, if that is too old.
 func TestRecheck(t *testing.T) {
 	srv := newServer(t, active(""))
 	v, clock := introspector(t, srv, func(o *Options) { o.RecheckGrace = time.Hour })

@@ -44,7 +44,8 @@ func from(address, token string) *auth.Attempt {
 	}
 }
 
-// Strangers who try tokens delay those of their own network, and a client of another network by one question at most.
+// Strangers who try tokens delay those of their own network, and a client of
+// another network by one question at most.
 func TestQuestionsAreSharedOutAmongNetworks(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -91,8 +92,9 @@ func TestQuestionsAreSharedOutAmongNetworks(t *testing.T) {
 	}
 }
 
-// Strangers who name unknown keys use up the fetches of their own network only: the clients of another learn of a new
-// key within 5 s, and the issuer is asked no more often than that.
+// Strangers who name unknown keys use up the fetches of their own network only:
+// the clients of another learn of a new key within 5 s, and the issuer is asked
+// no more often than that.
 func TestFetchesOfKeysAreSharedOutAmongNetworks(t *testing.T) {
 	s := es256("old")
 	srv := newServer(t, keySetOf(t, s.public()))

@@ -8,23 +8,25 @@ import (
 	"strings"
 )
 
-// MaxTokenBytes is the longest token that is looked at. Tokens of a few hundred group names fit; the frame that
-// carries one before CONNECTED is not allowed to be longer by default.
+// MaxTokenBytes is the maximum length of a token. Tokens with a few hundred
+// group names fit. It is also the default maximum of a frame before CONNECTED.
 const MaxTokenBytes = 8 << 10
 
-// digest stands for a token, or the signed part of one, wherever it is remembered, so that no memory image of a cache has a token in it.
+// digest replaces a token, or the signed part of one, in caches, so that no
+// memory image of a cache contains a token.
 type digest [sha256.Size]byte
 
 func digestOf(token string) digest {
-	var ordinary [512]byte // an opaque token fits, and then this allocates nothing
+	var ordinary [512]byte // holds an opaque token without allocation
 	return sha256.Sum256(append(ordinary[:0], token...))
 }
 
-// credential is the CredentialID of a token that has no name of its own.
+// credential returns the CredentialID of a token without a jti.
 func (d digest) credential() string { return "sha256:" + hex.EncodeToString(d[:16]) }
 
-// checkSyntax keeps out what is no b64token (RFC 6750 section 2.1), above all white space, which base64 decoders
-// skip: one token would have many spellings.
+// checkSyntax rejects a text that is not a b64token (RFC 6750 section 2.1). In
+// particular it rejects white space, which base64 decoders skip, so that one
+// token would have many spellings.
 func checkSyntax(token string) error {
 	if len(token) > MaxTokenBytes {
 		return errTooLong
@@ -40,8 +42,9 @@ func checkSyntax(token string) error {
 	return nil
 }
 
-// claimedIssuer returns the iss that a token in the form of a signed JWT claims, and "" for any other. Nobody has
-// verified it: it serves to choose who verifies the token, and whoever does compares it again.
+// claimedIssuer returns the iss that a signed JWT claims, or "" for any other
+// token. It is not verified: it only chooses the verifier, which compares it
+// again.
 func claimedIssuer(token string) string {
 	_, rest, ok := strings.Cut(token, ".")
 	if !ok {
@@ -66,8 +69,9 @@ func claimedIssuer(token string) string {
 
 var strict = base64.RawURLEncoding.Strict()
 
-// oneSpelling reports whether no bit of a compact JWS is set that base64 ignores. Such bits do not count for the
-// signature either, so without this check one token would have many spellings, and many digests.
+// oneSpelling reports whether a compact JWS sets no bits that base64 ignores.
+// The signature does not cover such bits, so without this check one token would
+// have many spellings, and many digests.
 func oneSpelling(token string) bool {
 	for segment := range strings.SplitSeq(token, ".") {
 		var out [3]byte
@@ -78,6 +82,6 @@ func oneSpelling(token string) bool {
 	return true
 }
 
-// signedPart is a compact JWS without its signature. Whoever has an ECDSA signature can make another one that is as
-// good; this part he cannot change.
+// signedPart returns a compact JWS without its signature. Anyone can derive a
+// second valid signature from an ECDSA signature, but cannot change this part.
 func signedPart(token string) string { return token[:strings.LastIndexByte(token, '.')] }

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// newUserInfo returns the endpoint of a resource that only answers to valid tokens.
+// newUserInfo returns an endpoint that asks a resource which answers only to
+// valid tokens.
 func newUserInfo(o UserInfo, c *http.Client, now func() time.Time, size int) (*endpoint, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -28,7 +29,8 @@ func newUserInfo(o UserInfo, c *http.Client, now func() time.Time, size int) (*e
 	return e, nil
 }
 
-// readUserInfo takes the statuses of RFC 6750 section 3.1 for the server's no.
+// readUserInfo interprets the statuses of RFC 6750 section 3.1 as a rejection
+// of the token.
 func readUserInfo(status int, body []byte) (map[string]any, error) {
 	switch status {
 	case http.StatusOK:

@@ -10,11 +10,13 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// Verifier is an [auth.Authenticator] for bearer tokens. It is safe for concurrent use. Verified JSON Web Tokens are
-// not remembered; answers of endpoints are, and what is in their principals is shared by all who present the token.
+// Verifier is an [auth.Authenticator] for bearer tokens. It is safe for
+// concurrent use. It does not cache verified JSON Web Tokens. It caches the
+// answers of endpoints, and all clients that present a token share the contents
+// of its principal.
 //
-// Requests to issuers and endpoints run in goroutines of their own, shared by all who wait for them, which end
-// within 5 s. There is nothing to close.
+// Requests to issuers and endpoints run in goroutines of their own, which end
+// within 5 s and are shared by all waiting callers. There is nothing to close.
 type Verifier struct {
 	issuers   map[string]*issuer
 	endpoints []*endpoint
@@ -26,8 +28,9 @@ var (
 	_ auth.NameSource    = (*Verifier)(nil)
 )
 
-// New returns a Verifier. It makes no request: keys are fetched for the first token that needs them, so a broker
-// starts although its identity provider is down. The error names the option that is wrong.
+// New returns a Verifier. It makes no request: keys are fetched for the first
+// token that needs them, so a broker starts even if its identity provider is
+// down. The error names the invalid option.
 func New(o Options) (*Verifier, error) {
 	if len(o.JWT)+len(o.Introspection)+len(o.UserInfo) == 0 {
 		return nil, errors.New("bearer: one of JWT, Introspection and UserInfo is required")
@@ -74,11 +77,12 @@ func New(o Options) (*Verifier, error) {
 	return v, nil
 }
 
-// Authenticate verifies the bearer token of an attempt, at every stage. Without one it is [auth.ErrNotMine], and
-// whoever answers the request adds the challenge "Bearer" if nobody else lets the client in.
+// Authenticate verifies the bearer token of an attempt, at every stage. Without
+// a token it returns [auth.ErrNotMine]; the caller adds the challenge "Bearer"
+// if no other Authenticator accepts the client.
 //
-// A token is bound to its user: one that names another user than the handshake, the session or the login does is
-// refused, even if it is good.
+// A token is bound to its user: a valid token that names another user than the
+// handshake, the session or the login is rejected.
 func (v *Verifier) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
 	if a.Bearer == "" {
 		return nil, auth.ErrNotMine
@@ -96,13 +100,15 @@ func (v *Verifier) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Pri
 	return p, nil
 }
 
-// Verify returns the principal of a token. An error is an [*Error] with an [*auth.Refusal] in it, and no token is
-// ever accepted because a server did not answer. The principal is read-only; its Expires is the leeway after the token's
-// exp, and zero if an endpoint does not say how long the token lives.
+// Verify returns the principal of a token. The error is an [*Error] with an
+// [*auth.Refusal] in it. Verify never accepts a token because a server did not
+// answer. The principal is read-only. Its Expires is the token's exp plus the
+// leeway, or zero if an endpoint does not state an exp.
 //
-// A token in the form of a signed JWT whose iss is in [Options.JWT] is verified by that issuer's rules, and nobody
-// else is asked. All other tokens are for the endpoints, if there are any. Requests to these are shared out among the
-// networks that the tokens come from, which [auth.WithRemote] says.
+// A signed JWT whose iss is in [Options.JWT] is verified by that issuer's rules
+// alone. All other tokens go to the endpoints, if there are any. The networks
+// that the tokens come from, see [auth.WithRemote], share the requests to an
+// endpoint.
 func (v *Verifier) Verify(ctx context.Context, token string) (*auth.Principal, error) {
 	if token == "" {
 		return nil, missing()
@@ -118,8 +124,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*auth.Principal, e
 	return v.ask(ctx, token)
 }
 
-// ask asks one endpoint after the other until one knows the token, be it for too small a scope. A token is only
-// invalid if all of them say so.
+// ask asks one endpoint after the other until one knows the token, even if its
+// scope is too small. A token is invalid only if all of them report it so.
 func (v *Verifier) ask(ctx context.Context, token string) (*auth.Principal, error) {
 	if len(v.endpoints) == 0 {
 		return nil, invalid(errUnknown)

@@ -8,7 +8,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// Beside a ticket no passcode of a handshake is judged: the broker counts no try.
+// Beside a ticket no passcode of a handshake is judged: the broker counts no
+// try.
 func TestNoPasscodeBesideATicket(t *testing.T) {
 	hash, err := Hash("one", MinCost)
 	if err != nil {

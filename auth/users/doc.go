@@ -1,5 +1,6 @@
-// Package users authenticates a fixed list of users by name and passcode, for brokers whose users are known when
-// they start. The passcodes are kept as bcrypt hashes.
+// Package users authenticates a fixed list of users by name and passcode, for
+// brokers that know their users when they start. It keeps the passcodes as
+// bcrypt hashes.
 //
 //	hash, err := users.Hash("correct horse battery staple", 0)
 //	if err != nil {
@@ -11,5 +12,6 @@
 //	}
 //	authenticator := auth.Chain(store, auth.Anonymous)
 //
-// The list comes from anywhere; the package reads no file. [Store.Replace] exchanges it while the broker runs.
+// The list may come from anywhere; the package reads no file. [Store.Replace]
+// replaces it while the broker runs.
 package users

@@ -7,14 +7,15 @@ import (
 	"sync"
 )
 
-// known remembers the passcodes that were right, as digests under a key that only this process has and that is never
-// written down, so that a user who comes back need not wait for a check. It belongs to one list of users and is gone
-// with it; a digest covers the hash too, so that none outlives the passcode it is of.
+// known caches correct passcodes, so that a returning user need not wait for a
+// bcrypt check. It stores digests under a random key that never leaves this
+// process. It belongs to one list of users and is discarded with the list. A
+// digest also covers the hash, so it becomes useless when the passcode changes.
 type known struct {
 	key [sha256.Size]byte
 
 	mu      sync.Mutex
-	digests map[string][sha256.Size]byte // by name, at most one for each user
+	digests map[string][sha256.Size]byte // by name, at most one per user
 }
 
 func newKnown() *known {
@@ -31,7 +32,7 @@ func (k *known) digest(hash []byte, passcode string) (d [sha256.Size]byte) {
 	return d
 }
 
-// is reports whether the passcode was right for the user before.
+// is reports whether the passcode was correct for the user before.
 func (k *known) is(name string, user record, passcode string) bool {
 	k.mu.Lock()
 	before, ok := k.digests[name]

@@ -20,26 +20,32 @@ import (
 )
 
 const (
-	maxWaiting        = 1024 // logins that wait for a turn, all together
-	maxWaitingNetwork = 64   // of one network
+	maxWaiting        = 1024 // maximum number of waiting logins in all
+	maxWaitingNetwork = 64   // maximum number of waiting logins of one network
 )
 
-// Store is an [auth.Authenticator] over a list of users. It knows the login and passcode headers of CONNECT and,
-// at the handshake, HTTP's "Authorization: Basic" unless a ticket came with it. An attempt with neither is
+// Store is an [auth.Authenticator] for a list of users. It checks the login and
+// passcode headers of CONNECT and, at the handshake, HTTP's "Authorization:
+// Basic" unless there is also a ticket. Without either it returns
 // [auth.ErrNotMine].
 //
-// A name that is not in the list costs the same time as one that is, whatever the costs of the hashes, so that
-// the time tells nobody which names exist. At most half of the processors, and at least one, check passcodes at any
-// time; further logins wait their turn until their context is done, so that a flood of them leaves the broker
-// running for those who are in already. The turns go round among the networks that the logins come from (an IPv4
-// address, or the /64 of an IPv6 address): at most 64 of one wait, and 1,024 in all. A user whose passcode was right
-// before, since the list was last replaced, takes no turn and waits for nobody.
+// An unknown name takes the same time as a known one, whatever the costs of the
+// hashes, so the time does not reveal which names exist. At most half of the
+// processors, and at least one, check passcodes at any time; further logins
+// wait for a turn until their context is done. A flood of logins therefore
+// leaves processors for connected clients. The turns alternate between the
+// networks of the logins (an IPv4 address, or the /64 of an IPv6 address): at
+// most 64 logins of one network wait, and 1,024 in all. A user whose passcode
+// was correct before, since the list was last replaced, needs no turn and does
+// not wait.
 //
-// A Store is safe for concurrent use. It starts no goroutine.
+// A Store is safe for concurrent use and starts no goroutine.
 type Store struct {
-	// OnChange, if set, is called by Replace for every user whose hash it has changed or whom it has removed, after
-	// the old hash has become worthless and before Replace returns. It is the place to call BumpEpoch of an
-	// [auth.Store], which kills the tickets that the old passcode has obtained. Set it before the Store is used.
+	// OnChange, if set, is called by Replace for every user that it removed or
+	// whose hash it changed, after the old hash has become invalid and before
+	// Replace returns. Call BumpEpoch of an [auth.Store] in it, to invalidate
+	// the tickets obtained with the old passcode. Set OnChange before the Store
+	// is used.
 	OnChange func(user string)
 
 	table   atomic.Pointer[table]
@@ -52,8 +58,9 @@ var (
 	_ auth.NameSource    = (*Store)(nil)
 )
 
-// New returns a Store of the given users, which may be none. The error is a [*UserError] about the first user with
-// a name that is no [auth.ValidName] or is taken, or with a hash that is not bcrypt's or too costly.
+// New returns a Store of the given users; the list may be empty. The error is a
+// [*UserError] about the first user with an invalid [auth.ValidName], a
+// duplicate name, or a hash that is not a bcrypt hash or costs too much.
 func New(list []User) (*Store, error) {
 	t, err := newTable(list)
 	if err != nil {
@@ -67,16 +74,17 @@ func New(list []User) (*Store, error) {
 	return s, nil
 }
 
-// newTurns returns n turns. One network may have all of them, for they are few, and
-// another's comes after one check.
+// newTurns returns n turns. One network may use all of them, because they are
+// few and another network gets the next turn after one check.
 func newTurns(n int) *turns.Turns[netip.Addr] {
 	return turns.New[netip.Addr](turns.Limits{Turns: n, Share: n, Line: maxWaitingNetwork, Waiting: maxWaiting})
 }
 
-// Replace exchanges all users at once. Every login from now on is decided by the new list, also one whose passcode
-// is being checked at this moment: it fails if the user is gone or has another hash by then. Sessions that are
-// open stay open. OnChange hears of the users that the old list let in by another hash. If the list has an error, which
-// is the same as that of [New], the old one stays in force.
+// Replace replaces all users at once. The new list decides every login from now
+// on, including one whose passcode is being checked at this moment: it fails if
+// the user was removed or has another hash. Open sessions stay open. OnChange
+// is called for each user that was removed or whose hash changed. The errors
+// are those of [New]; after an error the old list remains in force.
 func (s *Store) Replace(list []User) error {
 	t, err := newTable(list)
 	if err != nil {
@@ -94,8 +102,8 @@ func (s *Store) Replace(list []User) error {
 	return nil
 }
 
-// NameSpaces returns the names of the users that there are now, for
-// [auth.CheckNames]. Check again when [Store.Replace] has brought new ones.
+// NameSpaces returns the current users' names, for [auth.CheckNames]. Check
+// again after [Store.Replace] has added names.
 func (s *Store) NameSpaces() []auth.NameSpace {
 	t := s.table.Load()
 	names := slices.AppendSeq(make([]string, 0, len(t.users)), maps.Keys(t.users))
@@ -103,11 +111,13 @@ func (s *Store) NameSpaces() []auth.NameSpace {
 	return []auth.NameSpace{{Source: "users", Names: names}}
 }
 
-// Authenticate checks the name and passcode of an attempt. The principal has the user's name and roles, was issued
-// just now, never expires by itself, and its CredentialID changes whenever the user's hash does.
+// Authenticate checks the name and passcode of an attempt. The principal has
+// the user's name and roles, is issued now and does not expire. Its
+// CredentialID changes whenever the user's hash does.
 //
-// A CONNECT with a login on a connection for which the handshake has established a principal is refused if the
-// login is another name than the principal's, and otherwise [auth.ErrNotMine]: who the client is, is known.
+// If the handshake established a principal, a CONNECT with another login is
+// rejected, and one with the same login gets [auth.ErrNotMine], because the
+// user is already known.
 func (s *Store) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
 	switch a.Stage {
 	case auth.StageHandshake:
@@ -121,7 +131,7 @@ func (s *Store) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Princi
 
 func (s *Store) handshake(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
 	if a.Ticket != "" || a.Handshake == nil || !hasBasic(a.Handshake.Header) {
-		return nil, auth.ErrNotMine // beside a ticket no passcode is judged, nor is a try of it counted
+		return nil, auth.ErrNotMine // the broker does not count passcode attempts beside a ticket
 	}
 	r := http.Request{Header: a.Handshake.Header}
 	name, passcode, ok := r.BasicAuth()
@@ -131,7 +141,8 @@ func (s *Store) handshake(ctx context.Context, a *auth.Attempt) (*auth.Principal
 	return s.login(ctx, a.Remote.Addr(), name, passcode)
 }
 
-// hasBasic tells credentials of the Basic scheme, however broken, from those of others.
+// hasBasic reports whether the Authorization header has the scheme Basic, even
+// with a malformed value.
 func hasBasic(h http.Header) bool {
 	const scheme = "basic"
 	value := h.Get("Authorization")
@@ -166,7 +177,8 @@ func (s *Store) login(ctx context.Context, from netip.Addr, name, passcode strin
 	if !s.check(t, user, exists, passcode) {
 		return nil, wrong()
 	}
-	// The list may have been replaced meanwhile, and a hash that was withdrawn lets nobody in.
+	// The list may have been replaced meanwhile. A withdrawn hash must not let
+	// a client in.
 	now, still := s.table.Load().users[name]
 	if !still || !bytes.Equal(now.hash, user.hash) {
 		return nil, wrong()
@@ -175,7 +187,8 @@ func (s *Store) login(ctx context.Context, from netip.Addr, name, passcode strin
 	return now.principal(name), nil
 }
 
-// right reports whether the passcode is known to be the user's without a check.
+// right reports whether the passcode is known to be correct without a bcrypt
+// check.
 func (s *Store) right(name, passcode string) (record, bool) {
 	t := s.table.Load()
 	user, exists := t.users[name]
@@ -189,12 +202,13 @@ func (r record) principal(name string) *auth.Principal {
 	}
 }
 
-// check reports whether the passcode is the user's. It always takes the time of one check at the table's highest
-// cost: a check at cost c takes 2^c, and 2^c + 2^c + 2^(c+1) + … + 2^(max-1) = 2^max.
+// check reports whether the passcode is the user's. It always takes the time of
+// one check at the table's highest cost: a check at cost c takes 2^c, and 2^c +
+// 2^c + 2^(c+1) + … + 2^(max-1) = 2^max.
 func (s *Store) check(t *table, user record, known bool, passcode string) bool {
 	acceptable := checkPasscode(passcode) == nil
 	if !acceptable {
-		passcode = "" // bcrypt is not to see it, but the time is spent all the same
+		passcode = "" // bcrypt must not see it, but the time must be the same
 	}
 	if !known {
 		s.spend(t.cost, t, passcode)
@@ -207,12 +221,13 @@ func (s *Store) check(t *table, user record, known bool, passcode string) bool {
 	return right && acceptable
 }
 
-// spend takes the time of a check at that cost. No passcode is right for a dummy, and none would be let in by it.
+// spend takes the time of a check at the given cost. Its result is ignored.
 func (s *Store) spend(cost int, t *table, passcode string) {
 	_ = s.compare(t.dummies[cost], []byte(passcode))
 }
 
-// wait takes a turn, or gives up when ctx is done or too many wait.
+// wait takes a turn. It returns an error when ctx is done or too many logins
+// wait.
 func (s *Store) wait(ctx context.Context, network netip.Addr) error {
 	if s.turns.Take(ctx, network) {
 		return nil
@@ -224,5 +239,5 @@ func (s *Store) wait(ctx context.Context, network netip.Addr) error {
 	}
 }
 
-// wrong is one and the same refusal for an unknown name and a wrong passcode.
+// wrong returns the same refusal for an unknown name and a wrong passcode.
 func wrong() error { return &auth.Refusal{Reason: "the login or the passcode is wrong"} }

@@ -163,7 +163,8 @@ func TestPrincipal(t *testing.T) {
 	}
 }
 
-// The time a login takes is the sum of 2^cost over the comparisons made. It must be the same for everybody.
+// The time a login takes is the sum of 2^cost over the comparisons made. It
+// must be the same for everybody.
 func TestEveryLoginCostsTheSame(t *testing.T) {
 	s := newStore(t,
 		User{Name: "low", Hash: hashOf(t, "p", MinCost)},
@@ -218,7 +219,8 @@ func TestAnEmptyListCostsTheDefault(t *testing.T) {
 	}
 }
 
-// However many log in, at most so many passcodes are checked at once, and who waits too long is told to come back.
+// However many log in, at most so many passcodes are checked at once, and who
+// waits too long is told to come back.
 func TestConcurrentChecksAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t, User{Name: "alice", Hash: hashOf(t, "p", MinCost)})
@@ -300,7 +302,8 @@ func TestAPanicGivesTheTurnBack(t *testing.T) {
 	}
 }
 
-// S-11: after a passcode was changed the old one is worthless at once, even if its check had already begun.
+// S-11: after a passcode was changed the old one is worthless at once, even if
+// its check had already begun.
 func TestS11ReplaceTakesEffectAtOnce(t *testing.T) {
 	old, changed := hashOf(t, "old", MinCost), hashOf(t, "new", MinCost)
 	for _, c := range []struct {
@@ -384,8 +387,9 @@ func TestNewNamesTheBadUser(t *testing.T) {
 	}
 }
 
-// S-11 and oroinc/platform#1079: a ticket obtained with the old passcode is dead at once, and the new passcode gets
-// one that works, with nothing remembered of the old hash.
+// S-11 and oroinc/platform#1079: a ticket obtained with the old passcode is
+// dead at once, and the new passcode gets one that works, with nothing
+// remembered of the old hash.
 func TestS11ReplaceKillsTheTicketsOfTheOldPasscode(t *testing.T) {
 	old, changed := hashOf(t, "old", MinCost), hashOf(t, "new", MinCost)
 	shared := auth.NewStore()

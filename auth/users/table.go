@@ -12,22 +12,24 @@ import (
 
 // User is one user of a [Store].
 type User struct {
-	// Name is what the client sends as login; it satisfies [auth.ValidName] and is unique, compared byte by byte.
+	// Name is the login that the client sends. It must be an [auth.ValidName]
+	// and unique, compared byte by byte.
 	Name string
-	// Hash is the bcrypt hash of the passcode, as [Hash] or htpasswd -B makes it: $2a$, $2b$ or $2y$ with a cost
-	// from MinCost to MaxCost.
+	// Hash is the bcrypt hash of the passcode, as made by [Hash] or htpasswd
+	// -B: $2a$, $2b$ or $2y$ with a cost from MinCost to MaxCost.
 	Hash string
-	// Roles become those of the principal.
+	// Roles are the principal's roles.
 	Roles []string
 }
 
-// UserError is what is wrong with one of the users given to [New] or [Store.Replace]. It never shows a hash.
+// UserError describes an invalid user given to [New] or [Store.Replace]. It
+// never shows a hash.
 type UserError struct {
 	// Index is the user's position among those given, from 0.
 	Index int
-	// Name is the user's.
+	// Name is the user's name.
 	Name string
-	// Err is what is wrong.
+	// Err is the problem.
 	Err error
 }
 
@@ -39,14 +41,14 @@ func (e *UserError) Error() string {
 // Unwrap returns Err.
 func (e *UserError) Unwrap() error { return e.Err }
 
-// ErrDuplicate says that a name occurs twice.
+// ErrDuplicate reports that a name occurs twice.
 var ErrDuplicate = errors.New("the name is already taken by an earlier user")
 
-// table is one list of users. It is immutable but for what is known.
+// table is one list of users. It is immutable except for the cache known.
 type table struct {
 	users   map[string]record
-	cost    int            // the highest of all
-	dummies map[int][]byte // by cost: hashes to spend time on
+	cost    int            // the highest cost of all users
+	dummies map[int][]byte // by cost: hashes used to spend the same time on unknown names
 	known   *known
 }
 

@@ -32,8 +32,9 @@ func slowStore(t *testing.T) (*Store, *atomic.Int64) {
 	return s, checks
 }
 
-// Wrong passcodes from eight networks, as many as each may have, delay the right one from a ninth by a check for each of
-// them; and of one network no more wait than may.
+// Wrong passcodes from eight networks, as many as each may have, delay the
+// right one from a ninth by a check for each of them; and of one network no
+// more wait than may.
 func TestTurnsGoRoundAmongNetworks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := slowStore(t)
@@ -93,8 +94,8 @@ func TestLongestLineMakesRoom(t *testing.T) {
 	})
 }
 
-// A passcode that was right before takes no turn, until the list is replaced; one that was wrong, or right for another
-// hash, does.
+// A passcode that was right before takes no turn, until the list is replaced;
+// one that was wrong, or right for another hash, does.
 func TestKnownPasscodeWaitsForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, checks := slowStore(t)
