@@ -169,7 +169,7 @@ func orHour(d time.Duration) time.Duration {
 // better is known.
 func (b *Broker) ClientAddress(r *http.Request) netip.AddrPort {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil && !(b.o.TrustUnixSockets && unixPeer(r)) || err == nil && !b.trusted(peer.Addr()) {
+	if err != nil && !(b.policy.Load().unix && unixPeer(r)) || err == nil && !b.trusted(peer.Addr()) {
 		return peer
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")

@@ -13,10 +13,11 @@ import (
 // Policy is the part of [Options] that may change while a Broker runs: who may do
 // what, and how much it may cost. The fields mean what they mean in Options.
 type Policy struct {
-	Authorizer     auth.Authorizer
-	Origins        []string
-	TrustedProxies []netip.Prefix
-	Limits         Limits
+	Authorizer       auth.Authorizer
+	Origins          []string
+	TrustedProxies   []netip.Prefix
+	TrustUnixSockets bool
+	Limits           Limits
 }
 
 // policy is a Policy as everything reads it: one value that is never changed and
@@ -27,11 +28,12 @@ type policy struct {
 	origins    httpsec.List
 	loopback   bool // see Options.LoopbackOnly
 	trusted    []netip.Prefix
+	unix       bool // X-Forwarded-For is believed over Unix sockets
 	limits     Limits
 }
 
 func newPolicy(o *Options) *policy {
-	p := &policy{authorizer: o.Authorizer, trusted: o.TrustedProxies, limits: o.Limits, loopback: o.LoopbackOnly}
+	p := &policy{authorizer: o.Authorizer, trusted: o.TrustedProxies, unix: o.TrustUnixSockets, limits: o.Limits, loopback: o.LoopbackOnly}
 	p.rules, _ = o.Authorizer.(*auth.Rules)
 	p.origins, _ = httpsec.NewList(o.Origins) // checked by validate
 	return p
@@ -51,6 +53,7 @@ func newPolicy(o *Options) *policy {
 func (b *Broker) SetPolicy(p Policy) error {
 	o := b.o
 	o.Authorizer, o.Origins, o.TrustedProxies, o.Limits = p.Authorizer, slices.Clone(p.Origins), slices.Clone(p.TrustedProxies), p.Limits
+	o.TrustUnixSockets = p.TrustUnixSockets
 	if o.Authorizer == nil {
 		o.Authorizer = auth.Prefixes(o.Destinations).Guarded()
 	}

@@ -44,7 +44,7 @@ func (a *App) open() (listeners []*listener, err error) {
 		if p.address == "" {
 			continue
 		}
-		l, err := net.Listen("tcp", p.address)
+		l, err := listen(p.address)
 		if err != nil {
 			return listeners, listenError(p.key, p.address, err)
 		}
@@ -81,7 +81,9 @@ func (a *App) public(l net.Listener) (*listener, error) {
 	d := a.web("listen", inner, withoutSniffing(a.publicHandler()), a.crowd.watch)
 	at := secure + "://" + l.Addr().String() + a.o.Config.WebSocket.Path
 	d.url = "ws" + at
-	if a.o.Config.SockJS {
+	if a.o.Config.ListensOnUnix() { // the address says where it is, and no URL does
+		d.url = a.o.Config.WebSocket.Path
+	} else if a.o.Config.SockJS {
 		d.note = []any{"sockjs", "http" + at}
 	}
 	return d, nil

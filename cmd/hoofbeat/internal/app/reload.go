@@ -75,7 +75,7 @@ func (a *App) adopt(c *config.Config) error {
 	fitted := fit(c, log)
 	o := brokerOptions(fitted)
 	if err := a.broker.SetPolicy(broker.Policy{
-		Authorizer: a.access.judge(sets), Origins: o.Origins, TrustedProxies: o.TrustedProxies, Limits: o.Limits,
+		Authorizer: a.access.judge(sets), Origins: o.Origins, TrustedProxies: o.TrustedProxies, TrustUnixSockets: o.TrustUnixSockets, Limits: o.Limits,
 	}); err != nil {
 		return optionError(err)
 	}

@@ -11,6 +11,7 @@ type Auth struct {
 	SharedNames    bool
 	RecheckGrace   time.Duration
 	TrustedProxies []netip.Prefix
+	TrustUnix      bool // unix among trusted_proxies
 	Users          Users
 	FirstFrame     bool
 	SoftDenial     bool

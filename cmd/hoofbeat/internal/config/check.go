@@ -29,6 +29,9 @@ func (c *Config) check() []error {
 			bad(l.key, "%s can be reached from other machines and nobody would be authenticated: set auth.users.file or another of auth, or auth.anonymous to true to let everybody in", l.address)
 		}
 	}
+	if c.Auth.TrustUnix && !c.ListensOnUnix() {
+		bad("auth.trusted_proxies", "unix has no effect: listen is %s, and not unix:/path", c.Listen)
+	}
 	if !loopback(c.Admin) && c.AdminToken == "" && c.AdminTokenFile == "" {
 		bad("admin", "%s can be reached from other machines: give it a token, by HOOFBEAT_ADMIN_TOKEN or admin_token_file", c.Admin)
 	}

@@ -193,6 +193,9 @@ func (c *Config) Development() bool {
 	return !c.Authenticated() && !c.Auth.Anonymous && loopback(c.Listen) && loopback(c.TCP)
 }
 
+// ListensOnUnix reports whether the public listener is a Unix socket.
+func (c *Config) ListensOnUnix() bool { return strings.HasPrefix(c.Listen, UnixPrefix) }
+
 // AdminOnLoopback reports whether only this machine reaches the admin listener.
 func (c *Config) AdminOnLoopback() bool { return loopback(c.Admin) }
 

@@ -58,7 +58,7 @@ func (t *table) add(path string, v value, doc string) *Key {
 
 func (t *table) addr(path string, p *string, def, doc string) {
 	*p = def
-	t.add(path, address{p}, doc)
+	t.add(path, address{p: p}, doc)
 }
 
 func (t *table) file(path string, p *string, doc string) {

@@ -9,8 +9,9 @@ import (
 // its default.
 func bind(c *Config) []Key {
 	t := new(table)
-	t.addr("listen", &c.Listen, "127.0.0.1:8080",
-		"Public listener: WebSocket, /livez and /readyz. Beyond this machine it starts only with an authenticator, or with auth.anonymous written out.")
+	c.Listen = "127.0.0.1:8080"
+	t.add("listen", address{p: &c.Listen, unix: true},
+		"Public listener: WebSocket, /livez and /readyz. Beyond this machine it starts only with an authenticator, or with auth.anonymous written out. unix:/path is a socket for a reverse proxy, which the owner and the group of this process may open (0660); it counts as beyond this machine. Add unix to auth.trusted_proxies.")
 	t.addr("admin", &c.Admin, "127.0.0.1:8081",
 		"Admin listener: the JSON API, which always wants the bearer token. Beyond this machine it starts only with a token that is given, never with one that is made.")
 	t.addr("tcp", &c.TCP, "",

@@ -10,8 +10,8 @@ func bindAuth(t *table, a *Auth) {
 		"A user's name means the same person wherever it comes from: in auth.jwt, introspection, userinfo, oauth, users and webhook. Without it, entries that could give two people the same name are refused: give each a user_prefix.")
 	t.duration("auth.recheck_grace", &a.RecheckGrace, 10*time.Minute, time.Second, 24*time.Hour, true,
 		"How long a session goes on whose credential is looked at again (auth.introspection, userinfo, webhook) while nobody answers; then it ends. off: until the credential expires.")
-	t.add("auth.trusted_proxies", prefixes{&a.TrustedProxies},
-		"Networks of the reverse proxies whose X-Forwarded-For header is believed.")
+	t.add("auth.trusted_proxies", prefixes{&a.TrustedProxies, &a.TrustUnix},
+		"Networks of the reverse proxies whose X-Forwarded-For header is believed; unix is the proxy behind a socket of listen.")
 	a.FirstFrame = true
 	t.flag("auth.first_frame", &a.FirstFrame,
 		"Let a WebSocket be opened without a credential, which CONNECT must bring then. With false the handshake has to bring it: a ticket, a bearer token, a cookie or HTTP Basic; without one it is refused with 401 and there is no socket. Plain TCP has no handshake and is not concerned.")

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,12 +43,29 @@ func (w word) String() string { return *w.p }
 func (w word) Type() string   { return w.kind }
 func (w word) Want() string   { return w.want }
 
-// address is host:port, or off, which is stored as "".
-type address struct{ p *string }
+// address is host:port, or off, which is stored as "". If it may be the file of a
+// Unix socket, that is unix:/path.
+type address struct {
+	p    *string
+	unix bool
+}
+
+// UnixPrefix begins an address that is the file of a Unix socket.
+const UnixPrefix = "unix:"
+
+// maxSocketName is the longest name of a socket on every system that has them.
+const maxSocketName = 103
 
 func (a address) Set(s string) error {
 	if s == "off" || s == "" {
 		*a.p = ""
+		return nil
+	}
+	if name, ok := strings.CutPrefix(s, UnixPrefix); ok && a.unix {
+		if !filepath.IsAbs(name) || len(name) > maxSocketName || strings.ContainsRune(name, 0) {
+			return fmt.Errorf("%q is not accepted: want %s and an absolute path of at most %d bytes", s, UnixPrefix, maxSocketName)
+		}
+		*a.p = s
 		return nil
 	}
 	host, port, err := net.SplitHostPort(s)
@@ -70,6 +88,9 @@ func (a address) String() string {
 
 func (a address) Type() string { return "address" }
 func (a address) Want() string {
+	if a.unix {
+		return "host:port such as 127.0.0.1:8080, :8080 for every interface, unix:/run/hoofbeat/ws.sock, or off"
+	}
 	return "host:port such as 127.0.0.1:8080, :8080 for every interface, or off"
 }
 
@@ -130,12 +151,21 @@ func (l list) String() string { return strings.Join(*l.p, ",") }
 func (l list) Type() string   { return "list" }
 func (l list) Want() string   { return l.want }
 
-// prefixes are networks; a bare address is a network of one.
-type prefixes struct{ p *[]netip.Prefix }
+// prefixes are networks; a bare address is a network of one. The word unix stands
+// for Unix sockets.
+type prefixes struct {
+	p    *[]netip.Prefix
+	unix *bool
+}
 
 func (n prefixes) Set(s string) error {
 	var all []netip.Prefix
+	unix := false
 	for _, item := range split(s) {
+		if item == "unix" {
+			unix = true
+			continue
+		}
 		prefix, err := netip.ParsePrefix(item)
 		if err != nil {
 			ip, err := netip.ParseAddr(item)
@@ -146,7 +176,7 @@ func (n prefixes) Set(s string) error {
 		}
 		all = append(all, prefix.Masked())
 	}
-	*n.p = all
+	*n.p, *n.unix = all, unix
 	return nil
 }
 
@@ -155,11 +185,14 @@ func (n prefixes) String() string {
 	for i, prefix := range *n.p {
 		items[i] = prefix.String()
 	}
+	if *n.unix {
+		items = append(items, "unix")
+	}
 	return strings.Join(items, ",")
 }
 
 func (n prefixes) Type() string { return "list" }
-func (n prefixes) Want() string { return "networks such as 10.0.0.0/8, or addresses" }
+func (n prefixes) Want() string { return "networks such as 10.0.0.0/8, addresses, or unix" }
 
 // split cuts a list at its commas; the empty text is the empty list.
 func split(s string) []string {
