@@ -101,8 +101,8 @@ func (s *session) wasGiven(ordinal uint32, n uint64, id string) bool {
 }
 
 // likeMessageID is the smallest ordinal with as many digits as the prefix of a
-// message-id, which may be digits alone: such an id can be the message-id of
-// another run of the broker.
+// message-id had in earlier versions, which could be digits alone: a client may
+// still have such an id when the broker has been replaced.
 const likeMessageID = 10_000_000
 
 // unknownAck counts and logs an ACK or NACK that names nothing: its queue stalls,

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
@@ -50,7 +48,8 @@ type Broker struct {
 	visits    loglimit.Limiter // of records about the start and end of anonymous sessions
 	denials   denials
 
-	idPrefix string
+	nodeID   string // of this run; see newNodeID
+	idPrefix string // of message-ids
 	ids      atomic.Uint64
 	started  time.Time
 
@@ -84,11 +83,12 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := uuid.NewString() // message-ids of another run are others
+	node := newNodeID()
 	b := &Broker{
 		o:         o,
 		router:    topics.NewRouter[*subscription](),
-		idPrefix:  run[:8] + "-",
+		nodeID:    node,
+		idPrefix:  node + "-",
 		started:   time.Now(),
 		sessions:  make(map[string]*session),
 		locals:    make(map[*Subscription]struct{}),

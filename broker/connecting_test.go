@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"encoding/hex"
 	"io"
 	"strings"
 	"sync"
@@ -104,29 +103,5 @@ func last(t *testing.T, out chan string) string {
 	case <-time.After(time.Minute):
 		t.Fatal("nothing came")
 		return ""
-	}
-}
-
-// The id of a session cannot be guessed: 128 bits, and none of them is fixed, as
-// the version of a UUID is.
-func TestSessionIDs(t *testing.T) {
-	seen := make(map[string]bool)
-	var set, clear [16]byte // bits that were once 1, or 0
-	for range 2000 {
-		id := newSessionID()
-		bits, err := hex.DecodeString(id)
-		if err != nil || len(bits) != 16 || seen[id] {
-			t.Fatalf("the session id %q: %v, seen before: %v", id, err, seen[id])
-		}
-		seen[id] = true
-		for i, b := range bits {
-			set[i] |= b
-			clear[i] |= ^b
-		}
-	}
-	for i := range set {
-		if set[i] != 0xff || clear[i] != 0xff {
-			t.Errorf("byte %d: only the bits %08b change", i, set[i]&clear[i])
-		}
 	}
 }

@@ -22,7 +22,7 @@ type Message struct {
 	Body    []byte
 
 	// ID is the message-id, the same for every receiver. Publish makes one if
-	// it is empty.
+	// it is empty; take it for opaque text.
 	ID string
 	// Redelivered is set when a queue message was handed out before. A program
 	// that repeats a message to a user or session sets it itself; Publish ignores it.

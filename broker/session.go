@@ -2,8 +2,6 @@ package broker
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -87,21 +85,12 @@ type session struct {
 	cancel context.CancelFunc
 }
 
-// newSessionID returns 128 random bits as text. Whoever knows the id of a session
-// may get what is meant for it, from a program or by the admin API, so it cannot
-// be guessed; a UUID of version 4 has 122.
-func newSessionID() string {
-	var random [16]byte
-	rand.Read(random[:]) // never fails
-	return hex.EncodeToString(random[:])
-}
-
 // newSession registers a session for a connection that was let in.
 func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	if err := b.accepting(); err != nil {
 		return nil, err
 	}
-	s := &session{b: b, id: newSessionID(), wire: w, peer: a.remote, admission: a}
+	s := &session{b: b, id: newSessionID(b.nodeID), wire: w, peer: a.remote, admission: a}
 	if !s.peer.IsValid() {
 		s.peer = w.remote()
 	}
