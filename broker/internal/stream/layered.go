@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// smallBuffer is what an idle connection keeps when it cannot wait without
-	// a buffer: a heart-beat or a small frame fits.
+	// smallBuffer is the size of the read buffer of an idle connection that
+	// cannot wait without one. A heart-beat or a small frame fits.
 	smallBuffer = 512
-	// largeBuffer holds a burst of some hundred small frames. It is borrowed
-	// from a pool for as long as bytes keep coming.
+	// largeBuffer holds a burst of some hundred small frames. It is taken from
+	// a pool only while bytes keep arriving.
 	largeBuffer = 64 << 10
 )
 
@@ -21,14 +21,14 @@ type buffer [largeBuffer]byte
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-// layered serves connections that have no descriptor of their own to wait on:
-// TLS, pipes, and everything on a system that is not Unix.
+// layered is the transport for connections without a usable descriptor of their
+// own: TLS, pipes, and everything on systems other than Unix.
 type layered struct {
 	net.Conn
 
 	mu       sync.Mutex
-	deadline time.Time // of the caller
-	peeking  bool      // the connection has the deadline of peek instead
+	deadline time.Time // set by the caller
+	peeking  bool      // the deadline of peek is set instead
 }
 
 func newLayered(nc net.Conn) *layered { return &layered{Conn: nc} }
@@ -36,10 +36,10 @@ func newLayered(nc net.Conn) *layered { return &layered{Conn: nc} }
 func (l *layered) canTry() bool                 { return false }
 func (l *layered) tryWrite([]byte) (int, error) { return 0, nil }
 
-// receive waits with a small buffer only, so that whatever a peer has sent, an
-// idle connection holds no large one. A read that fills the small buffer may have
-// left something behind, in a TLS record for example: that goes into a large
-// buffer, which is given back right after, also if there was nothing.
+// receive waits with a small buffer, so that an idle connection never holds a
+// large one. If a read fills the small buffer, more bytes may be available, for
+// example in a TLS record. receive then reads once with a large buffer, which
+// it returns right after, even if nothing was there.
 func (l *layered) receive(data func(p []byte) error) error {
 	small := make([]byte, smallBuffer)
 	for {
@@ -56,7 +56,7 @@ func (l *layered) receive(data func(p []byte) error) error {
 // patience is how long peek waits for bytes that may not be there.
 const patience = time.Millisecond
 
-// peek reads what has come already, with a large buffer.
+// peek reads the bytes that have already arrived, with a large buffer.
 func (l *layered) peek(data func(p []byte) error) error {
 	l.mu.Lock()
 	until := time.Now().Add(patience)
@@ -67,14 +67,14 @@ func (l *layered) peek(data func(p []byte) error) error {
 	peeking := l.peeking
 	l.mu.Unlock()
 	if !peeking {
-		return nil // it cannot be waited for a while, so it is waited with the small buffer
+		return nil // no deadlines here: go on waiting with the small buffer
 	}
 	large := buffers.Get().(*buffer)
 	n, err := l.Read(large[:])
 	l.mu.Lock()
 	l.peeking = false
 	late := !l.deadline.IsZero() && !time.Now().Before(l.deadline)
-	_ = l.SetReadDeadline(l.deadline) // if it fails, so does the next read
+	_ = l.SetReadDeadline(l.deadline) // if this fails, so does the next read
 	l.mu.Unlock()
 	if n > 0 {
 		if err := data(large[:n]); err != nil {
@@ -84,23 +84,23 @@ func (l *layered) peek(data func(p []byte) error) error {
 	}
 	buffers.Put(large)
 	if errors.Is(err, os.ErrDeadlineExceeded) && !late {
-		return nil // nothing was there
+		return nil // no bytes were there
 	}
 	return err
 }
 
-// setReadDeadline is SetReadDeadline for the caller of the package.
+// setReadDeadline sets the deadline of the package's caller.
 func (l *layered) setReadDeadline(t time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.deadline = t
 	if l.peeking {
-		return nil // peek returns in a moment, and sets it
+		return nil // peek returns soon and then sets it
 	}
 	return l.SetReadDeadline(t)
 }
 
-// read hands over what one read brought, and only then speaks of its error.
+// read passes on the bytes of one read before it returns that read's error.
 func (l *layered) read(p []byte, data func(p []byte) error) (int, error) {
 	n, err := l.Read(p)
 	if n > 0 {

@@ -4,6 +4,6 @@ package stream
 
 import "net"
 
-// newTransport knows no descriptors here, so that nothing can be tried without
-// blocking, and an idle reader keeps its small buffer.
+// newTransport cannot use descriptors on this system: TryWrite never accepts a
+// byte, and an idle reader keeps a small buffer.
 func newTransport(nc net.Conn) transport { return newLayered(nc) }

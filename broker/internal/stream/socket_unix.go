@@ -9,9 +9,10 @@ import (
 	"syscall"
 )
 
-// socket reads and writes the descriptor of a plain socket. The two functions
-// are made once, so that no call allocates; what they work on passes through
-// the fields. The reader owns the first group of fields, the writer the second.
+// socket reads and writes the descriptor of a plain socket. The two callbacks
+// are created once, so that no call allocates; their arguments and results are
+// passed in the fields. The reader owns the first group of fields, the writer
+// the second.
 type socket struct {
 	raw syscall.RawConn
 
@@ -40,7 +41,7 @@ func newTransport(nc net.Conn) transport {
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return newLayered(nc) // an invalid connection: its Read says so
+		return newLayered(nc) // an invalid connection: its Read returns the error
 	}
 	s := &socket{raw: raw}
 	s.readable, s.writable = s.read, s.write
@@ -49,10 +50,10 @@ func newTransport(nc net.Conn) transport {
 
 func (s *socket) canTry() bool { return true }
 
-// receive calls data outside of RawConn.Read. A loop within it would save some
-// nanoseconds a read, but RawConn.Read holds the descriptor, and Close waits
-// until nobody does: data could not close its own connection, and a hook that
-// takes its time would hold up everyone who wants to close it.
+// receive calls data outside of RawConn.Read. A loop inside would save some
+// nanoseconds per read, but RawConn.Read holds the descriptor, and Close waits
+// for its release: data could not close its own connection, and a slow hook
+// would block every other caller of Close.
 func (s *socket) receive(data func(p []byte) error) error {
 	defer s.release()
 	for {
@@ -71,13 +72,14 @@ func (s *socket) receive(data func(p []byte) error) error {
 	}
 }
 
-// read is called when the socket may have bytes; false means wait until it has.
+// read is called when the socket may have bytes. It returns false to wait for
+// more.
 //
-// It always asks the socket before it waits, also after a read that did not
-// fill the buffer, which costs a system call of 0.5 µs that finds nothing
-// (net.Conn makes the same one). The runtime's poller is edge-triggered: a FIN
-// that came in one segment with the last bytes raises no event of its own, and
-// a reader that waited after a short read hung in 200 of 200 such endings.
+// It always reads once more before it waits, even after a read that did not
+// fill the buffer. That costs a system call of 0.5 µs that finds nothing, as in
+// net.Conn. The runtime's poller is edge-triggered: a FIN that arrives in one
+// segment with the last bytes raises no event of its own, and a reader that
+// waited after a short read hung in 200 of 200 such cases.
 func (s *socket) read(fd uintptr) bool {
 	if s.in == nil {
 		s.in = buffers.Get().(*buffer)
@@ -107,8 +109,8 @@ func (s *socket) release() {
 	}
 }
 
-// tryWrite goes through Control, which only keeps the descriptor from being
-// closed meanwhile; RawConn.Write would queue behind the lock of a Write.
+// tryWrite uses Control, which only prevents the descriptor from being closed
+// meanwhile. RawConn.Write would wait for the lock of a running Write.
 func (s *socket) tryWrite(p []byte) (int, error) {
 	s.out = p
 	err := s.raw.Control(s.writable)
@@ -141,8 +143,8 @@ func (s *socket) write(fd uintptr) {
 	}
 }
 
-// opError is what net.Conn would have returned, without the addresses, which
-// the caller knows.
+// opError returns the error that net.Conn would return, without the addresses,
+// which the caller knows.
 func opError(op string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: "socket", Err: os.NewSyscallError(op, errno)}
 }

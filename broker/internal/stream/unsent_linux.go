@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// unsent asks for SIOCOUTQ, whose number is that of TIOCOUTQ (tcp(7)).
+// unsent queries SIOCOUTQ, which has the same number as TIOCOUTQ (tcp(7)).
 func unsent(c *net.TCPConn) (int, bool) {
 	raw, err := c.SyscallConn()
 	if err != nil {

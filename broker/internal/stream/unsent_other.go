@@ -4,5 +4,6 @@ package stream
 
 import "net"
 
-// unsent knows nothing here: a slow reader is seen when a Write gets on.
+// unsent is not available on this system. A slow reader only shows when a Write
+// makes progress.
 func unsent(*net.TCPConn) (int, bool) { return 0, false }

@@ -2,17 +2,20 @@ package workqueue
 
 // Receiver is the caller's end of a [Consumer].
 type Receiver[M, C any] interface {
-	// Offer gives d to the receiver. True means that it has taken it. False means that it takes none now, because its
-	// outbox is over its mark or it is gone: it must not keep d, the attempt does not count, and the consumer is parked
-	// until [Consumer.Resume]. A Resume that is called after Offer decided to say no is never lost.
+	// Offer offers d to the receiver. It returns true if the receiver takes d.
+	// It returns false if the receiver can take nothing now, because its outbox
+	// is over its mark or it is gone: it must then not keep d, the attempt does
+	// not count, and the consumer is parked until [Consumer.Resume]. A Resume
+	// called after Offer decided to return false is never lost.
 	//
-	// c is what the caller passed to the call that led here. Offer runs with the queue's lock held: it must not
-	// block, call into the Store, its consumers or deliveries (other than Message, Redelivered, Attempt), or panic.
+	// c is what the caller passed to the call that led here. Offer runs with
+	// the queue's lock held: it must not block, panic, or call into the Store,
+	// its consumers or deliveries (other than Message, Redelivered, Attempt).
 	Offer(c C, d *Delivery[M, C]) bool
 }
 
-// Consumer is one of those who compete for the messages of a queue: a subscription. [Store.Consume] makes it; it must
-// be closed in the end.
+// Consumer is a subscription to a queue. The consumers of a queue compete for
+// its messages. [Store.Consume] creates it; the caller must close it.
 type Consumer[M, C any] struct {
 	queue    *queue[M, C]
 	id       uint32
@@ -20,17 +23,18 @@ type Consumer[M, C any] struct {
 	auto     bool
 
 	// Guarded by the queue's lock.
-	receiver    Receiver[M, C] // nil once closed, so that a stale handle keeps no session
+	receiver    Receiver[M, C] // nil once closed, so that a stale handle does not keep a session
 	next, prev  *Consumer[M, C]
-	first, last *Delivery[M, C] // what it holds unsettled, in the order of delivery
-	held        int             // how many those are
+	first, last *Delivery[M, C] // unsettled deliveries, in the order of delivery
+	held        int             // number of unsettled deliveries
 	numbered    uint32          // deliveries so far
-	latest      uint32          // number of the latest delivery that it answered
+	latest      uint32          // number of the latest delivery that it settled
 	started     bool
 	parked      bool
 }
 
-// Start lets the consumer take part; messages that wait are offered at once. Only the first call has an effect.
+// Start activates the consumer and offers it waiting messages at once. Only the
+// first call has an effect.
 func (k *Consumer[M, C]) Start(c C) {
 	q := k.queue
 	q.mu.Lock()
@@ -42,8 +46,8 @@ func (k *Consumer[M, C]) Start(c C) {
 	q.mu.Unlock()
 }
 
-// Resume ends the pause that an Offer which returned false began, and offers what waits. Without such a pause it does
-// nothing.
+// Resume ends the pause that began when Offer returned false, and offers
+// waiting messages. Without such a pause it does nothing.
 func (k *Consumer[M, C]) Resume(c C) {
 	q := k.queue
 	q.mu.Lock()
@@ -55,13 +59,16 @@ func (k *Consumer[M, C]) Resume(c C) {
 	q.mu.Unlock()
 }
 
-// Close takes the consumer out: it is offered nothing more once Close has been called. Everything it holds unsettled
-// goes back to its old place in the queue, to be delivered to others as redelivered; settling it later has no effect.
-// Only the first call does anything.
+// Close removes the consumer: after the call it is offered nothing more. Its
+// unsettled messages return to their old places in the queue and will be
+// delivered to others as redelivered; settling them later has no effect. Only
+// the first call has an effect.
 //
-// The delivery counts as an attempt, after the last of which a message becomes a dead letter, for what the consumer may
-// have died of: the oldest of them, which it had to answer next, and those older than one that it did answer, which it
-// had passed over. It had probably not looked at the others, which a prefetch may make many.
+// A delivery counts as an attempt only if its message may be the reason why the
+// consumer died: the oldest unsettled message, which was to be settled next,
+// and those older than a message that it did settle, which it had passed over.
+// It had probably not processed the others, of which a large prefetch may leave
+// many. After its last attempt a message becomes a dead letter.
 func (k *Consumer[M, C]) Close(c C) {
 	q := k.queue
 	q.mu.Lock()
@@ -83,14 +90,15 @@ func (k *Consumer[M, C]) Close(c C) {
 	q.takeBack(c, k.release(k.last))
 }
 
-// answered notes that the consumer has settled d itself.
+// answered records that the consumer has settled d itself.
 func (k *Consumer[M, C]) answered(d *Delivery[M, C]) {
 	if int32(d.number-k.latest) > 0 {
 		k.latest = d.number
 	}
 }
 
-// join puts the consumer at the back of the ring of its queue if it can take a message.
+// join adds the consumer to the end of its queue's ring if it can take a
+// message.
 func (k *Consumer[M, C]) join() {
 	if k.next != nil || !k.started || k.parked || k.receiver == nil || k.prefetch > 0 && k.held >= k.prefetch {
 		return
@@ -104,7 +112,7 @@ func (k *Consumer[M, C]) join() {
 	}
 }
 
-// leave takes the consumer out of the ring if it is in it.
+// leave removes the consumer from the ring if it is in it.
 func (k *Consumer[M, C]) leave() {
 	if k.next == nil {
 		return
@@ -120,7 +128,7 @@ func (k *Consumer[M, C]) leave() {
 	k.next, k.prev = nil, nil
 }
 
-// hold adds d, just delivered, to what the consumer has to settle.
+// hold adds d, just delivered, to the unsettled deliveries.
 func (k *Consumer[M, C]) hold(d *Delivery[M, C]) {
 	if d.prev = k.last; k.last == nil {
 		k.first = d
@@ -134,7 +142,8 @@ func (k *Consumer[M, C]) hold(d *Delivery[M, C]) {
 	k.queue.unsettled++
 }
 
-// drop ends d for the consumer, which may have room for another message now.
+// drop ends the delivery d. The consumer may then be able to take another
+// message.
 func (k *Consumer[M, C]) drop(d *Delivery[M, C]) {
 	if d.prev == nil {
 		k.first = d.next
@@ -146,14 +155,15 @@ func (k *Consumer[M, C]) drop(d *Delivery[M, C]) {
 	} else {
 		d.next.prev = d.prev
 	}
-	d.prev, d.next = nil, nil // a stale handle keeps nothing but its own message
+	d.prev, d.next = nil, nil // a stale handle keeps only its own message
 	d.settled = true
 	k.held--
 	k.queue.unsettled--
 	k.join()
 }
 
-// release drops all that was delivered up to d, and returns it.
+// release drops d and all earlier unsettled deliveries, and returns their
+// messages.
 func (k *Consumer[M, C]) release(d *Delivery[M, C]) []entry[M] {
 	if d == nil {
 		return nil

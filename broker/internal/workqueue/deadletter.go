@@ -1,11 +1,13 @@
 package workqueue
 
-// takeBack returns messages, still counted, that a consumer gave up, or makes dead letters of those that had their
-// last attempt. It is called with the queue's lock held and releases it.
+// takeBack returns messages from a consumer to the queue. Those that had their
+// last attempt become dead letters. The caller has the queue's lock; takeBack
+// releases it.
 //
-// The dead letters are made and put with no lock held, so that two queues which feed each other cannot deadlock. All
-// of es stays out of reach meanwhile, so that what comes back does so in one step and in order; it stays counted, so
-// that there is room to come back to and the queue cannot go away.
+// It creates and puts dead letters without holding a lock, so that two queues
+// that feed each other cannot deadlock. Meanwhile no consumer can get any of
+// es, so that the messages return in one step and in order. They still count,
+// so that there is room for them and the queue continues to exist.
 func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 	var stuck []entry[M]
 	if q.anyExhausted(es) {
@@ -25,7 +27,7 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 		es = home
 		q.mu.Lock()
 		q.messages -= n
-		q.bytes -= bytes // and not from the total: the dead letters took that over
+		q.bytes -= bytes // not from the total: the dead letters count there now
 	}
 	for _, e := range es {
 		q.waiting.returned.push(e)
@@ -37,13 +39,13 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 	q.unlock()
 }
 
-// fate is what becomes of a returned message.
+// fate is what happens to a returned message.
 type fate int
 
 const (
-	kept    fate = iota // it takes its old place
-	buried              // it lies in a dead-letter queue
-	refused             // there was no room for it there
+	kept    fate = iota // returns to its old place
+	buried              // moved to a dead-letter queue
+	refused             // the dead-letter queue has no room
 )
 
 func (q *queue[M, C]) bury(c C, e entry[M]) fate {
@@ -55,12 +57,12 @@ func (q *queue[M, C]) bury(c C, e entry[M]) fate {
 		return kept
 	}
 	if q.store.put(c, e.owner, name, m, size, e.size) != nil {
-		return refused // by a limit, which New documents
+		return refused // for a limit; New documents this
 	}
 	return buried
 }
 
-// exhausted tells whether a message has had its last attempt.
+// exhausted reports whether a message has had its last attempt.
 func (q *queue[M, C]) exhausted(e entry[M]) bool {
 	return q.store.dead != nil && int64(e.attempts) >= q.store.bounds.attempts
 }

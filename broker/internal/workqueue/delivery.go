@@ -1,30 +1,35 @@
 package workqueue
 
-// Delivery is one message in the hands of one consumer, to be settled by Ack or Nack. It is a handle for this one
-// delivery: when the message goes out again it gets another, and a settled handle never affects anything.
+// Delivery is the delivery of one message to one consumer, which settles it
+// with Ack or Nack. A redelivery creates a new Delivery. A settled Delivery has
+// no further effect.
 type Delivery[M, C any] struct {
 	entry    entry[M]
 	consumer *Consumer[M, C]
 
 	// Guarded by the queue's lock.
 	prev, next *Delivery[M, C] // the consumer's other unsettled deliveries
-	number     uint32          // counts the consumer's deliveries
+	number     uint32          // sequence number among the consumer's deliveries
 	settled    bool
 }
 
-// Message is what was put. It stays available after the delivery was settled.
+// Message returns the message passed to Put. It remains available after the
+// delivery is settled.
 func (d *Delivery[M, C]) Message() M { return d.entry.message }
 
-// Redelivered tells whether the message was delivered before (the redelivered header).
+// Redelivered reports whether the message was delivered before (the redelivered
+// header).
 func (d *Delivery[M, C]) Redelivered() bool { return d.entry.attempts > 1 || d.entry.refusedBy != 0 }
 
-// Attempt counts the deliveries of the message, this one included: 1 for the first. One that ended because its consumer
-// went away before it came to the message does not count, see [Consumer.Close].
+// Attempt returns the number of deliveries of the message so far, including
+// this one: 1 for the first. A delivery does not count if its consumer closed
+// before it came to the message; see [Consumer.Close].
 func (d *Delivery[M, C]) Attempt() int { return int(d.entry.attempts) }
 
-// Ack settles the delivery: the message is done and leaves the store. A consumer that had reached its prefetch is
-// offered the next. It returns false, and does nothing, if the delivery was settled before or its consumer was closed:
-// a late ACK is a normal race.
+// Ack settles the delivery and removes the message from the store. If the
+// consumer had reached its prefetch, it is offered the next message. Ack
+// returns false and does nothing if the delivery was settled before or its
+// consumer is closed: a late ACK is a normal race.
 func (d *Delivery[M, C]) Ack(c C) bool {
 	k, q := d.consumer, d.consumer.queue
 	q.mu.Lock()
@@ -36,12 +41,13 @@ func (d *Delivery[M, C]) Ack(c C) bool {
 	k.drop(d)
 	q.settle(&d.entry)
 	q.dispatch(c)
-	q.mu.Unlock() // k is still there, so the queue cannot have become empty
+	q.mu.Unlock() // k is not closed, so the queue cannot have become empty
 	return true
 }
 
-// AckThrough is Ack for the delivery and all that were delivered to the same consumer before it: the cumulative ACK of
-// STOMP's ack:client. It returns how many it settled, none if the delivery itself was settled before.
+// AckThrough settles the delivery and all earlier ones to the same consumer:
+// the cumulative ACK of STOMP's ack:client. It returns how many it settled, 0
+// if the delivery itself was settled before.
 func (d *Delivery[M, C]) AckThrough(c C) int {
 	k, q := d.consumer, d.consumer.queue
 	q.mu.Lock()
@@ -60,9 +66,11 @@ func (d *Delivery[M, C]) AckThrough(c C) int {
 	return n
 }
 
-// Nack refuses the delivery: the message takes its old place in the queue and is offered again, to another consumer
-// than this one if another can take it now. After [Limits.Attempts] deliveries it becomes a dead letter instead. It
-// returns false, and does nothing, if the delivery was settled before or its consumer was closed.
+// Nack refuses the delivery: the message returns to its old place in the queue
+// and is offered again, preferably to another consumer that can take it now.
+// After [Limits.Attempts] deliveries it becomes a dead letter instead. Nack
+// returns false and does nothing if the delivery was settled before or its
+// consumer is closed.
 func (d *Delivery[M, C]) Nack(c C) bool {
 	k, q := d.consumer, d.consumer.queue
 	q.mu.Lock()
@@ -78,8 +86,9 @@ func (d *Delivery[M, C]) Nack(c C) bool {
 	return true
 }
 
-// NackThrough is Nack for the delivery and all that were delivered to the same consumer before it (STOMP's ack:client).
-// It returns how many it settled, none if the delivery itself was settled before.
+// NackThrough refuses the delivery and all earlier ones to the same consumer
+// (STOMP's ack:client). It returns how many it refused, 0 if the delivery
+// itself was settled before.
 func (d *Delivery[M, C]) NackThrough(c C) int {
 	k, q := d.consumer, d.consumer.queue
 	q.mu.Lock()

@@ -1,7 +1,10 @@
-// Package workqueue keeps the messages of /queue/** destinations until a consumer has dealt with them: a bounded store
-// in memory with competing consumers, acknowledgement, redelivery and dead letters. It is bookkeeping only: it starts
-// no goroutine, does no I/O, sets no timer, and knows neither sessions nor frames. M is the caller's message; C is
-// whatever one call of the caller carries along, for instance the set of outboxes to be woken when it is over.
+// Package workqueue stores the messages of /queue/** destinations until a
+// consumer has settled them. It is a bounded in-memory store with competing
+// consumers, acknowledgement, redelivery and dead letters. It does bookkeeping
+// only: it starts no goroutine, does no I/O, sets no timer, and knows neither
+// sessions nor frames. M is the caller's message type. C is a value that each
+// call passes through to the receivers, for example the set of outboxes to
+// flush afterwards.
 //
 //	store := workqueue.New[string, *batch](workqueue.Limits{}, nil)
 //	consumer, err := store.Consume("/queue/jobs", worker, 10, false)
@@ -16,22 +19,28 @@
 //
 // # Order
 //
-// Waiting messages go out in the order in which they were put, each to one consumer. A message that comes back (Nack,
-// or the Close of its consumer) takes its old place: before everything newer, so usually at the very front, and after
-// an older one that came back as well. Consumers that can take a message take turns, the one served longest ago first;
-// a consumer that cannot — no credit, parked, not started — is in no list that a Put walks.
+// Waiting messages are delivered in the order of Put, each to one consumer. A
+// returned message (after Nack, or the Close of its consumer) goes back to its
+// old place: before all newer messages, so usually to the very front, and after
+// older returned ones. Consumers that can take a message take turns, starting
+// with the one served longest ago. A consumer that cannot (no credit, parked,
+// not started) is in no list that a Put walks.
 //
 // # Limits
 //
-// A message counts against the limits of its queue and of the store from Put until it is settled, so one that a
-// consumer holds still counts. What does not fit is refused with a [FullError]; nothing that was accepted is dropped.
-// A queue exists while it has a message or a consumer, and leaves no memory behind.
+// A message counts against the limits of its queue and of the store from Put
+// until it is settled, including while a consumer holds it. A message that does
+// not fit is refused with a [FullError]; an accepted message is never dropped.
+// A queue exists while it has a message or a consumer, and leaves no memory
+// behind.
 //
 // # Locks
 //
-// Each queue has its own lock. [Receiver.Offer] runs under it, so it may take the lock of an outbox (queue before
-// outbox), and whoever holds an outbox must not call into the store. No call ever holds the locks of two queues, and
-// none holds a queue's lock over the dead-letter function. Every operation costs constant time for each message it
-// stores, settles or delivers and each consumer it parks; only a message that comes back among r returned ones costs
-// log r, for its old place.
+// Each queue has its own lock. [Receiver.Offer] runs with the lock held and may
+// take the lock of an outbox, so the order is queue before outbox: do not call
+// into the store while holding an outbox. No call holds the locks of two
+// queues, or a queue's lock during the dead-letter function. Every operation
+// takes constant time per message that it stores, settles or delivers and per
+// consumer that it parks. Only returning a message takes log r time, where r is
+// the number of returned messages that wait.
 package workqueue

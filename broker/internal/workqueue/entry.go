@@ -2,22 +2,25 @@ package workqueue
 
 import "math"
 
-// entry is one stored message. It lives by value: in a queue's waiting list, or in the Delivery that handed it out.
+// entry is one stored message. It is kept by value, in a queue's waiting list
+// or in the Delivery that handed it out.
 type entry[M any] struct {
 	message   M
-	seq       uint64 // its place in the order of the queue
+	seq       uint64 // position in the order of the queue
 	size      int64
-	owner     *Owner // whose share it counts for, nil for nobody's
-	attempts  int32  // deliveries that count
-	refusedBy uint32 // id of the consumer whose Nack sent it back, 0 for none; an id, so that no dead consumer is kept
+	owner     *Owner // whose share it counts against, nil = none
+	attempts  int32  // deliveries that count as attempts
+	refusedBy uint32 // id of the consumer that refused it, 0 = none; a pointer would keep closed consumers in memory
 }
 
-// untouched is the refusedBy of a message that came back from a consumer which went away and probably had not come to
-// it: it was delivered before, and that delivery does not count. No consumer has this id.
+// untouched is the refusedBy of a message whose consumer closed, probably
+// before it came to the message: the message was delivered before, but that
+// delivery does not count. No consumer has this id.
 const untouched = math.MaxUint32
 
-// waiting is the list of messages that nobody holds, in the order of their seq. Whatever was returned had gone out
-// before all that is still fresh, so the returned ones always come first.
+// waiting is the list of messages that no consumer holds, in the order of their
+// seq. A returned message was delivered before all fresh ones, so the returned
+// ones always come first.
 type waiting[M any] struct {
 	returned heap[M]
 	fresh    fifo[M]
@@ -25,7 +28,8 @@ type waiting[M any] struct {
 
 func (w *waiting[M]) len() int { return len(w.returned) + w.fresh.n }
 
-// front is the next message to go out; the pointer is good until the list changes. The list must not be empty.
+// front returns the next message to deliver. The pointer is valid until the
+// list changes. The list must not be empty.
 func (w *waiting[M]) front() *entry[M] {
 	if len(w.returned) > 0 {
 		return &w.returned[0]
@@ -33,7 +37,7 @@ func (w *waiting[M]) front() *entry[M] {
 	return w.fresh.front()
 }
 
-// pop removes the front.
+// pop removes the front message.
 func (w *waiting[M]) pop() {
 	if len(w.returned) > 0 {
 		w.returned.pop()

@@ -1,11 +1,12 @@
 package workqueue
 
-// minSlots is the smallest buffer that a list of entries keeps, so that a queue which is drained as fast as it is
-// filled never allocates.
+// minSlots is the smallest buffer that a list keeps, so that a queue that is
+// emptied as fast as it is filled never allocates.
 const minSlots = 8
 
-// fifo is a ring buffer of entries. It doubles when full and halves when three quarters are empty, so that a burst
-// leaves no memory behind and both cost amortised constant time.
+// fifo is a ring buffer of entries. It doubles when full and halves when three
+// quarters are empty, so a burst leaves no memory behind. push and pop take
+// amortised constant time.
 type fifo[M any] struct {
 	buf  []entry[M] // its length is zero or a power of two
 	head int
@@ -23,7 +24,7 @@ func (f *fifo[M]) push(e entry[M]) {
 func (f *fifo[M]) front() *entry[M] { return &f.buf[f.head] }
 
 func (f *fifo[M]) pop() {
-	f.buf[f.head] = entry[M]{} // let go of the message
+	f.buf[f.head] = entry[M]{} // release the message
 	f.head = (f.head + 1) & (len(f.buf) - 1)
 	f.n--
 	if len(f.buf) > minSlots && f.n <= len(f.buf)/4 {

@@ -1,7 +1,8 @@
 package workqueue
 
-// heap holds returned entries, the oldest first. Consumers give messages back in any order, so the old order has to
-// be found again; returns are rare enough that log n is the simple answer. (container/heap would box every entry.)
+// heap holds returned entries, the oldest first. Consumers return messages in
+// any order, so the old order must be restored; since returns are rare, log n
+// time is good enough. (container/heap would box every entry.)
 type heap[M any] []entry[M]
 
 func (h *heap[M]) push(e entry[M]) {
@@ -22,7 +23,7 @@ func (h *heap[M]) push(e entry[M]) {
 func (h *heap[M]) pop() {
 	s := *h
 	last := s[len(s)-1]
-	s[len(s)-1] = entry[M]{} // let go of the message
+	s[len(s)-1] = entry[M]{} // release the message
 	s = s[:len(s)-1]
 	for i, child := 0, 1; i < len(s); child = 2*i + 1 {
 		if child+1 < len(s) && s[child+1].seq < s[child].seq {

@@ -6,25 +6,32 @@ import (
 	"strconv"
 )
 
-// Limits bounds a [Store]. A zero field means its default, a negative one no limit.
+// Limits limits a [Store]. A zero field means its default, a negative one no
+// limit.
 type Limits struct {
-	// Messages is how many messages one queue may hold, those that consumers hold unsettled included. Default 10,000.
+	// Messages is how many messages one queue may hold, including unsettled
+	// ones. Default 10,000.
 	Messages int
-	// Bytes is how many bytes one queue may hold, counted by the sizes given to Put. Default 64 MiB.
+	// Bytes is how many bytes one queue may hold, by the sizes given to Put.
+	// Default 64 MiB.
 	Bytes int64
-	// Queues is how many queues may exist at a time. Default 1,000.
+	// Queues is how many queues may exist at one time. Default 1,000.
 	Queues int
 	// TotalBytes is how many bytes all queues together may hold. Default 1 GiB.
 	TotalBytes int64
-	// OwnerQueues is how many queues made for one [Owner] may exist at a time. Default 250.
+	// OwnerQueues is how many queues of one [Owner] may exist at one time.
+	// Default 250.
 	OwnerQueues int
-	// OwnerBytes is how many bytes the messages of one [Owner] may take, in whatever queues. Default 256 MiB.
+	// OwnerBytes is how many bytes the messages of one [Owner] may take in all
+	// queues together. Default 256 MiB.
 	OwnerBytes int64
-	// Attempts is how many times a message is delivered before it becomes a dead letter. Default 5.
+	// Attempts is how often a message is delivered before it becomes a dead
+	// letter. Default 5.
 	Attempts int
 }
 
-// bounds is Limits with defaults filled in and "no limit" written as the largest number.
+// bounds is Limits with defaults filled in and "no limit" as the largest
+// number.
 type bounds struct {
 	messages, bytes, queues, total, ownerQueues, ownerBytes, attempts int64
 }
@@ -51,7 +58,7 @@ func bound(v, byDefault int64) int64 {
 	return v
 }
 
-// The values of [FullError.Limit], worded to follow a number.
+// Values of [FullError.Limit], worded to follow a number.
 const (
 	LimitMessages    = "messages per queue"                       // Limits.Messages
 	LimitBytes       = "bytes per queue"                          // Limits.Bytes
@@ -61,16 +68,18 @@ const (
 	LimitOwnerBytes  = "bytes in queues from one user or address" // Limits.OwnerBytes
 )
 
-// ErrFull is what every [FullError] unwraps to.
+// ErrFull is the error that every [FullError] wraps.
 var ErrFull = errors.New("queue limit reached")
 
-// FullError says which limit refused a message or a consumer. Its text is one line and may be shown to a client.
+// FullError reports the limit that refused a message or a consumer. Its text is
+// one line that a client may see.
 type FullError struct {
 	Limit string // one of the Limit constants
 	Max   int64  // the value of that limit
 }
 
-// Error names the limit and its value: "queue limit reached: at most 10000 messages per queue".
+// Error names the limit and its value: "queue limit reached: at most 10000
+// messages per queue".
 func (e *FullError) Error() string {
 	return ErrFull.Error() + ": at most " + strconv.FormatInt(e.Max, 10) + " " + e.Limit
 }

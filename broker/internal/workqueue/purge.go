@@ -1,7 +1,8 @@
 package workqueue
 
-// Purge removes the messages that wait in a queue and returns how many there were. Those that consumers hold unsettled
-// stay theirs. found is false if there is no such queue.
+// Purge removes the waiting messages of a queue and returns how many there
+// were. It leaves unsettled messages with their consumers. found is false if
+// there is no such queue.
 func (s *Store[M, C]) Purge(name string) (removed int, found bool) {
 	sh := s.shard(name)
 	sh.mu.RLock()

@@ -1,15 +1,16 @@
 package workqueue
 
-// Put is one message of [Store.PutAll].
+// Put is one message for [Store.PutAll].
 type Put[M any] struct {
-	Owner   *Owner // nil for nobody's
+	Owner   *Owner // nil = none
 	Queue   string
 	Message M
 	Size    int
 }
 
-// PutAll stores all the messages, in their order, or none: room is taken for each before the first is stored. The error
-// is a *[FullError]. Others may find a queue full meanwhile for want of the room that is given back then.
+// PutAll stores all messages, in order, or none: it reserves room for each
+// before it stores the first. The error is a *[FullError]. While a failing
+// PutAll holds its reservations, other callers may find a queue full.
 func (s *Store[M, C]) PutAll(c C, puts []Put[M]) error {
 	type taken struct {
 		q *queue[M, C]
@@ -38,7 +39,7 @@ func (s *Store[M, C]) PutAll(c C, puts []Put[M]) error {
 	}
 	for i := range list {
 		t := &list[i]
-		t.q.mu.Lock() // it counts the message, so it has not gone
+		t.q.mu.Lock() // the queue counts the message, so it still exists
 		t.q.pushBack(t.e)
 		t.q.dispatch(c)
 		t.q.unlock()

@@ -5,25 +5,27 @@ import (
 	"sync"
 )
 
-// queue is one destination. Its lock guards everything below it, its consumers and their deliveries included.
+// queue is one destination. Its lock guards all fields below it, and also its
+// consumers and their deliveries.
 type queue[M, C any] struct {
 	store *Store[M, C]
 	name  string
-	owner *Owner // who made it, nil for nobody
+	owner *Owner // whose share it counts against, nil = none
 
 	mu        sync.Mutex
 	waiting   waiting[M]
-	ready     *Consumer[M, C] // ring of the consumers that can take a message; this one was served longest ago
-	messages  int64           // stored: waiting, unsettled, or on the way to a dead-letter queue
-	bytes     int64           // their sizes
-	unsettled int             // those that consumers hold
-	consumers int             // those not closed, started or not
+	ready     *Consumer[M, C] // ring of the consumers that can take a message, beginning with the one served longest ago
+	messages  int64           // stored messages: waiting, unsettled, or on the way to a dead-letter queue
+	bytes     int64           // sizes of the stored messages
+	unsettled int             // messages that consumers hold
+	consumers int             // consumers not closed, started or not
 	lastSeq   uint64
 	lastID    uint32
-	gone      bool // emptied and about to leave the store: whoever finds it looks again
+	gone      bool // empty and about to be removed; a caller that finds it must look up the name again
 }
 
-// admit counts one more message, or says which limit forbids it.
+// admit counts one more message, or returns the limit that it would exceed.
+// paid is the part of its size that counts in the store's total already.
 func (q *queue[M, C]) admit(e *entry[M], paid int64) error {
 	b, size := &q.store.bounds, e.size
 	switch {
@@ -44,7 +46,7 @@ func (q *queue[M, C]) admit(e *entry[M], paid int64) error {
 	return nil
 }
 
-// settle forgets a message for good.
+// settle removes a message from all counts.
 func (q *queue[M, C]) settle(e *entry[M]) {
 	q.messages--
 	q.bytes -= e.size
@@ -54,27 +56,27 @@ func (q *queue[M, C]) settle(e *entry[M]) {
 	}
 }
 
-// pushBack makes e the newest message.
+// pushBack adds e as the newest message.
 func (q *queue[M, C]) pushBack(e entry[M]) {
 	q.lastSeq++
 	e.seq = q.lastSeq
 	q.waiting.fresh.push(e)
 }
 
-// dispatch hands out messages until none waits or nobody can take one. Each turn delivers a message or parks a
-// consumer.
+// dispatch delivers messages until none waits or no consumer can take one. Each
+// iteration delivers a message or parks a consumer.
 func (q *queue[M, C]) dispatch(c C) {
 	for q.ready != nil && q.waiting.len() > 0 {
 		e := q.waiting.front()
 		k := q.ready
 		if k.id == e.refusedBy {
-			k = k.next // itself if it is the only one
+			k = k.next // k itself if it is the only one
 		}
 		q.offer(c, k, *e)
 	}
 }
 
-// offer offers the front to k, which is ready.
+// offer offers the front message to k, which must be ready.
 func (q *queue[M, C]) offer(c C, k *Consumer[M, C], e entry[M]) {
 	e.attempts = min(e.attempts, math.MaxInt32-1) + 1
 	d := &Delivery[M, C]{entry: e, consumer: k, settled: k.auto}
@@ -91,10 +93,11 @@ func (q *queue[M, C]) offer(c C, k *Consumer[M, C], e entry[M]) {
 		k.hold(d)
 	}
 	k.leave()
-	k.join() // at the back of the ring, if it can take more
+	k.join() // at the end of the ring, if it can take more
 }
 
-// unlock ends a change that may have left the queue without messages and consumers: then it leaves the store.
+// unlock releases the lock after a change. If that left the queue without
+// messages and consumers, it removes the queue from the store.
 func (q *queue[M, C]) unlock() {
 	q.gone = q.messages == 0 && q.consumers == 0
 	gone := q.gone

@@ -2,25 +2,25 @@ package workqueue
 
 import "iter"
 
-// Stats is what a [Store] holds at a moment.
+// Stats is a snapshot of a [Store]'s counts.
 type Stats struct {
-	Queues    int   // names that have a message or a consumer
-	Messages  int   // stored messages, the unsettled ones included
-	Bytes     int64 // their sizes
+	Queues    int   // names with a message or a consumer
+	Messages  int   // stored messages, including unsettled ones
+	Bytes     int64 // sizes of the stored messages
 	Unsettled int   // messages that consumers hold
 	Consumers int   // consumers not closed, started or not
 }
 
-// QueueStats is what one queue holds at a moment.
+// QueueStats is a snapshot of one queue's counts.
 type QueueStats struct {
 	Name      string
-	Messages  int   // stored messages, the unsettled ones included
-	Bytes     int64 // their sizes
+	Messages  int   // stored messages, including unsettled ones
+	Bytes     int64 // sizes of the stored messages
 	Unsettled int   // messages that consumers hold
 	Consumers int   // consumers not closed, started or not
 }
 
-// Stats sums up [Store.Queues].
+// Stats returns the sums over [Store.Queues].
 func (s *Store[M, C]) Stats() Stats {
 	var t Stats
 	for q := range s.Queues() {
@@ -33,9 +33,10 @@ func (s *Store[M, C]) Stats() Stats {
 	return t
 }
 
-// Queues goes over all queues in no particular order. Each is looked at by itself, so the numbers of two of them may
-// be of different moments, and a message on its way to a dead-letter queue may be seen in both. No lock is held while
-// the loop's body runs, which may use the store.
+// Queues iterates over all queues in no particular order. It reads each queue
+// separately, so the numbers of two queues may be from different moments, and a
+// message on its way to a dead-letter queue may appear in both. It holds no
+// lock while the loop's body runs; the body may use the store.
 func (s *Store[M, C]) Queues() iter.Seq[QueueStats] {
 	return func(yield func(QueueStats) bool) {
 		var found []*queue[M, C]
@@ -59,7 +60,8 @@ func (sh *shard[M, C]) appendTo(qs []*queue[M, C]) []*queue[M, C] {
 	return qs
 }
 
-// stats is false for a queue that has gone, or is just being made.
+// stats returns the counts of the queue. It reports false if the queue is gone
+// or is just being created.
 func (q *queue[M, C]) stats() (QueueStats, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -7,50 +7,60 @@ import (
 	"sync/atomic"
 )
 
-// shards spreads the lock of the names; each Put takes one of them for reading.
+// shards is the number of locks for the queue names. Each Put takes one of them
+// for reading.
 const shards = 16
 
-// Store is the set of queues. Make one with [New]. All its methods, and those of its consumers and deliveries, are
-// safe for concurrent use, except from inside [Receiver.Offer].
+// Store is a set of queues. Create one with [New]. All its methods, and those
+// of its consumers and deliveries, are safe for concurrent use, but must not be
+// called from [Receiver.Offer].
 type Store[M, C any] struct {
 	bounds bounds
 	dead   func(m M, queue string, attempts int) (deadQueue string, dm M, size int)
 	seed   maphash.Seed
 	shards [shards]shard[M, C]
-	queues atomic.Int64 // names in the shards
+	queues atomic.Int64 // number of queues in the shards
 	bytes  atomic.Int64 // sizes of all stored messages
 }
 
 type shard[M, C any] struct {
 	mu     sync.RWMutex
-	queues map[string]*queue[M, C] // nil when empty: a map never gives its memory back
+	queues map[string]*queue[M, C] // nil when empty, because a map never shrinks
 }
 
 // New returns an empty store.
 //
-// A message that comes back after its last attempt is given to dead, with its queue and how often it was delivered;
-// dead returns the queue and the message, with its size, that take its place. If that queue is full, the message goes
-// to the back of its old one, is delivered again, and the next return tries again: nothing is lost. With a dead queue
-// of "" it takes its old place and goes on being delivered: that is the answer for messages that are dead letters
-// already. A nil dead gives that answer always. dead is called without any lock held, from any call that returns
-// messages; meanwhile the message is out of everyone's reach but counts as stored. It must not panic.
+// When a message returns after its last attempt, the store calls dead with the
+// message, its queue and the number of its deliveries. dead returns a queue, a
+// message and its size: these replace the original message. If that queue is
+// full, the original goes to the end of its old queue and is delivered again,
+// and its next return tries once more, so nothing is lost. If dead returns the
+// queue "", the message returns to its old place and continues to be delivered;
+// use this for messages that are dead letters already. A nil dead acts as if it
+// always returned "". Any call that returns messages may call dead. It is
+// called without locks held; meanwhile the message counts as stored but no
+// consumer can get it. dead must not panic.
 func New[M, C any](l Limits, dead func(m M, queue string, attempts int) (deadQueue string, dm M, size int)) *Store[M, C] {
 	return &Store[M, C]{bounds: l.bounds(), dead: dead, seed: maphash.MakeSeed()}
 }
 
-// Put stores m as the newest message of the queue, or hands it to a consumer at once if one can take it. size is what
-// it counts against the limits in bytes; below zero it counts as zero. The error is a *[FullError], and then nothing
-// has changed. The limits are looked at first, so a message is refused also if a consumer could have taken it.
+// Put stores m as the newest message of the queue, or delivers it at once if a
+// consumer can take it. size counts against the limits in bytes; a negative one
+// counts as zero. The error is a *[FullError]; nothing has changed then. Put
+// checks the limits first, so it may refuse a message that a consumer could
+// have taken.
 func (s *Store[M, C]) Put(c C, queue string, m M, size int) error {
 	return s.put(c, nil, queue, m, size, 0)
 }
 
-// PutFor is Put for a message that counts for the share of an owner, nil for nobody's.
+// PutFor is like Put, but the message counts against the share of an owner. nil
+// means no owner.
 func (s *Store[M, C]) PutFor(c C, o *Owner, queue string, m M, size int) error {
 	return s.put(c, o, queue, m, size, 0)
 }
 
-// put is Put for a message that replaces one which already counts for paid bytes in the total.
+// put is PutFor for a message that replaces one for which the store's total
+// already counts paid bytes.
 func (s *Store[M, C]) put(c C, o *Owner, name string, m M, size int, paid int64) error {
 	q, err := s.open(name, o)
 	if err != nil {
@@ -66,16 +76,18 @@ func (s *Store[M, C]) put(c C, o *Owner, name string, m M, size int, paid int64)
 	return err
 }
 
-// Consume adds a consumer to the queue. It takes part only after [Consumer.Start], so that the caller can confirm the
-// subscription before its first message. prefetch is how many unsettled messages it may hold; zero or less means any
-// number. With auto a message is settled as soon as Offer has returned true, so prefetch has no meaning (STOMP's
-// ack:auto). The error is a *[FullError] for the number of queues.
+// Consume adds a consumer to the queue. The consumer gets messages only after
+// [Consumer.Start], so that the caller can confirm the subscription before its
+// first message. prefetch is how many unsettled messages it may hold; zero or
+// less means any number. With auto (STOMP's ack:auto), a message is settled as
+// soon as Offer returns true, and prefetch has no effect. The error is a
+// *[FullError] for the number of queues.
 func (s *Store[M, C]) Consume(queue string, r Receiver[M, C], prefetch int, auto bool) (*Consumer[M, C], error) {
 	return s.ConsumeFor(nil, queue, r, prefetch, auto)
 }
 
-// ConsumeFor is Consume for a consumer whose queue, if it has to be made, counts for the share of an owner, nil for
-// nobody's.
+// ConsumeFor is like Consume, but if it creates the queue, the queue counts
+// against the share of an owner. nil means no owner.
 func (s *Store[M, C]) ConsumeFor(o *Owner, queue string, r Receiver[M, C], prefetch int, auto bool) (*Consumer[M, C], error) {
 	q, err := s.open(queue, o)
 	if err != nil {
@@ -88,7 +100,8 @@ func (s *Store[M, C]) ConsumeFor(o *Owner, queue string, r Receiver[M, C], prefe
 	return k, nil
 }
 
-// open returns the queue of that name, made for the owner if need be, with its lock held.
+// open returns the queue with this name, locked. If the queue does not exist,
+// open creates it for the owner.
 func (s *Store[M, C]) open(name string, o *Owner) (*queue[M, C], error) {
 	sh := s.shard(name)
 	for {
@@ -106,11 +119,12 @@ func (s *Store[M, C]) open(name string, o *Owner) (*queue[M, C], error) {
 			return q, nil
 		}
 		q.mu.Unlock()
-		s.forget(q) // whoever emptied it has not come to that yet
+		s.forget(q) // the caller that emptied it has not removed it yet
 	}
 }
 
-// create makes the queue, or finds that someone else just did. The error says that there are too many.
+// create adds a queue, or returns the one that another call has just added. The
+// error says that there are too many.
 func (s *Store[M, C]) create(sh *shard[M, C], name string, o *Owner) (*queue[M, C], error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -129,7 +143,7 @@ func (s *Store[M, C]) create(sh *shard[M, C], name string, o *Owner) (*queue[M, 
 	if sh.queues == nil {
 		sh.queues = make(map[string]*queue[M, C])
 	}
-	name = strings.Clone(name) // it may be part of a frame, or of a reader's buffer
+	name = strings.Clone(name) // do not keep the frame or buffer that contains it
 	q := &queue[M, C]{store: s, name: name, owner: o}
 	sh.queues[name] = q
 	return q, nil
@@ -157,7 +171,7 @@ func (s *Store[M, C]) shard(name string) *shard[M, C] {
 	return &s.shards[maphash.String(s.seed, name)%shards]
 }
 
-// reserve adds n to v unless that would take it over limit.
+// reserve adds n to v and reports true, unless the result would exceed limit.
 func reserve(v *atomic.Int64, n, limit int64) bool {
 	for {
 		old := v.Load()

@@ -7,31 +7,31 @@ import (
 	"github.com/gobwas/ws/wsflate"
 )
 
-// decoder takes the client's bytes in any portions. What it does depends on the
-// bytes alone and never on the portions.
+// decoder decodes the client's bytes, in portions of any size. Its results
+// depend on the bytes alone, never on the portions.
 type decoder struct {
-	frame    ws.Header // the frame we are in; Length counts down
-	size     int64     // payload of the message so far, this frame included
-	control  *control  // only while the payload of a control frame is incomplete
-	message  *gathered // only while a compressed message is incomplete
+	frame    ws.Header // current frame; Length counts down
+	size     int64     // payload of the message so far, including this frame
+	control  *control  // set only while the payload of a control frame is incomplete
+	message  *gathered // set only while a compressed message is incomplete
 	head     header
 	utf8     utf8Check
-	maskPos  uint8 // 0..3: where in the mask the next byte is
+	maskPos  uint8 // 0..3: position in the mask of the next byte
 	inFrame  bool  // frame is valid
-	more     bool  // in a message: its last frame was not the final one
+	more     bool  // inside a message: its last frame was not final
 	text     bool  // the message is a text message
 	deflate  bool  // permessage-deflate was negotiated
 	deflated bool  // the message is compressed
 }
 
-// control gathers the payload of a control frame that came in pieces.
+// control collects the payload of a control frame that arrives in parts.
 type control struct {
 	b [ws.MaxControlFramePayloadSize]byte
 	n int
 }
 
-// feed hands the payload in p to h, which may change the limit meanwhile. The
-// first result is how the peer ended the connection, the second one an error of h.
+// feed passes the payload in p to h, which may change the limit meanwhile. The
+// first result is how the peer ended the connection, the second an error of h.
 func (d *decoder) feed(h Handler, p []byte, limit *int64) (end, err error) {
 	for len(p) > 0 {
 		if !d.inFrame {
@@ -63,9 +63,9 @@ func (d *decoder) feed(h Handler, p []byte, limit *int64) (end, err error) {
 	return nil, nil
 }
 
-// begin reads a frame header from the bytes kept before and p, and returns how
-// many bytes of p it took. If inFrame is still false, that was all of p and
-// the header goes on with the next portion.
+// begin decodes a frame header from the bytes kept before and p, and returns
+// how many bytes of p it consumed. If inFrame is still false, it consumed all
+// of p and the header continues in the next portion.
 func (d *decoder) begin(p []byte, limit int64) (int, error) {
 	f := &d.frame
 	n, complete, err := d.head.next(f, p)
@@ -104,7 +104,8 @@ func (d *decoder) begin(p []byte, limit int64) (int, error) {
 	return n, nil
 }
 
-// payload hands out p of a message, and with it the end of the message or not.
+// payload passes on part p of a message. last says that the message ends with
+// it.
 func (d *decoder) payload(h Handler, p []byte, last bool) (end, err error) {
 	valid := len(p)
 	if d.text {
@@ -144,7 +145,7 @@ func (d *decoder) controlPart(h Handler, p []byte) (end error) {
 	return nil
 }
 
-// closeError reads the payload of a close frame.
+// closeError decodes the payload of a close frame.
 func closeError(p []byte) error {
 	switch len(p) {
 	case 0:
@@ -158,8 +159,9 @@ func closeError(p []byte) error {
 	case code > ws.StatusRangePrivate.Max:
 		return errCloseCode
 	case code >= 1012 && code <= 1014:
-		// Service restart, try again later, bad gateway: registered with IANA
-		// after RFC 6455, and unknown to the library.
+		// 1012 service restart, 1013 try again later, 1014 bad gateway:
+		// registered with IANA after RFC 6455, so the library does not know
+		// them.
 		check = ws.StatusGoingAway
 	}
 	if err := ws.CheckCloseFrameData(check, reason); err != nil {

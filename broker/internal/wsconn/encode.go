@@ -10,14 +10,14 @@ import (
 
 const final = 0x80 // first header byte: the frame is a whole message
 
-// HeaderSize is the length of the header that AppendHeader writes for a payload
-// of so many bytes: 2, 4 or 10.
+// HeaderSize returns the length of the header that AppendHeader writes for a
+// payload of this size: 2, 4 or 10.
 func HeaderSize(payload int) int {
 	return ws.HeaderSize(ws.Header{Length: int64(payload)})
 }
 
-// AppendHeader appends the header of a text or binary message in one frame; so
-// many bytes of payload, unmasked, must follow. A text must be valid UTF-8.
+// AppendHeader appends the header of a text or binary message in one frame.
+// After it append payload bytes, unmasked. A text must be valid UTF-8.
 func AppendHeader(dst []byte, binary bool, payload int) []byte {
 	if binary {
 		return appendHeader(dst, ws.OpBinary, payload)
@@ -25,16 +25,16 @@ func AppendHeader(dst []byte, binary bool, payload int) []byte {
 	return appendHeader(dst, ws.OpText, payload)
 }
 
-// AppendPing appends a ping frame. Its payload, which the peer's pong repeats,
-// is cut to 125 bytes.
+// AppendPing appends a ping frame. It cuts the payload, which the peer's pong
+// repeats, to 125 bytes.
 func AppendPing(dst, payload []byte) []byte { return appendControl(dst, ws.OpPing, payload) }
 
 // AppendPong appends the answer to a ping with this payload.
 func AppendPong(dst, payload []byte) []byte { return appendControl(dst, ws.OpPong, payload) }
 
-// AppendClose appends a close frame; nothing may be written behind it. The
-// reason is cut to 123 bytes between two characters. Code 0 and the codes that
-// never travel (1005, 1006, 1015) give a frame without code and reason.
+// AppendClose appends a close frame. Write nothing after it. It cuts the reason
+// to 123 bytes at a character boundary. Code 0 and the codes that are never
+// sent (1005, 1006, 1015) give a frame without code and reason.
 func AppendClose(dst []byte, code int, reason string) []byte {
 	if c := ws.StatusCode(code); c.Empty() || c.IsProtocolReserved() {
 		return appendHeader(dst, ws.OpClose, 0)
@@ -56,8 +56,8 @@ func appendControl(dst []byte, op ws.OpCode, payload []byte) []byte {
 	return append(appendHeader(dst, op, len(payload)), payload...)
 }
 
-// appendHeader appends where the library would write: this is the hot path of
-// every delivery, and a Writer would cost an allocation.
+// appendHeader appends directly, without the library's Writer, which would
+// allocate: every delivery uses this function.
 func appendHeader(dst []byte, op ws.OpCode, payload int) []byte {
 	dst = append(dst, final|byte(op))
 	switch HeaderSize(payload) {

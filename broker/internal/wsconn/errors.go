@@ -7,21 +7,22 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// CloseError says that the peer closed the WebSocket with a close frame.
+// CloseError reports that the peer closed the WebSocket with a close frame.
 type CloseError struct {
-	Code   int    // 1000 to 4999; 1005 when the frame had none
-	Reason string // the peer's words, valid UTF-8, at most 123 bytes
+	Code   int    // 1000 to 4999; 1005 if the frame had none
+	Reason string // the peer's reason, valid UTF-8, at most 123 bytes
 }
 
-// Error is for logs: the reason is quoted, since the peer chose it.
+// Error is for logs. It quotes the reason, which the peer chose.
 func (e *CloseError) Error() string {
 	return "websocket closed by the peer: " + strconv.Itoa(e.Code) + " " + strconv.Quote(e.Reason)
 }
 
-// ProtocolError says that the peer broke the WebSocket protocol or a limit.
+// ProtocolError reports that the peer violated the WebSocket protocol or a
+// limit.
 type ProtocolError struct {
-	Code   int    // close code to answer with: 1002, 1007 or 1009
-	Reason string // one line, fit to be sent to the peer
+	Code   int    // close code for the answer: 1002, 1007 or 1009
+	Reason string // one line that the peer may see
 }
 
 // Error returns the reason.
@@ -34,7 +35,7 @@ var (
 	errCloseCode    = &ProtocolError{Code: int(ws.StatusProtocolError), Reason: "close code is out of range"}
 )
 
-// protocolError turns the library's verdict, a constant text, into ours.
+// protocolError converts an error of the library, which is a constant text.
 func protocolError(err error) *ProtocolError {
 	reason := "malformed frame header"
 	if p, ok := errors.AsType[ws.ProtocolError](err); ok {

@@ -8,25 +8,26 @@ import (
 )
 
 // The answers to an offer of permessage-deflate, RFC 7692 section 7.1. Neither
-// side may refer to messages before: of ours, one compressed message serves any
-// number of connections; of the peer's, no connection keeps a window of 32 KiB.
+// side may refer to earlier messages: then one compressed outgoing message
+// serves any number of connections, and no connection keeps a window of 32 KiB
+// for incoming ones.
 const (
 	deflateAnswer = wsflate.ExtensionName + "; server_no_context_takeover; client_no_context_takeover"
-	// A bound on our window that was asked for has to be confirmed.
+	// If the client asks for a limit on the server's window, the answer must
+	// confirm it.
 	deflateWindowAnswer = deflateAnswer + "; server_max_window_bits=15"
 )
 
-// deflateOffer is one offer of the client, which accepts the names of
-// parameters and their values as RFC 7692 has them, each once.
+// deflateOffer is one offer of the client. It accepts parameter names and
+// values exactly as RFC 7692 defines them, each at most once.
 type deflateOffer struct {
 	declined bool
 	seen     [4]bool
 }
 
-// negotiate returns the answer to the first offer of permessage-deflate that can
-// be taken, "" if there is none. Offers that are not, also of other extensions,
-// are declined by silence; from where a header line is malformed it offers
-// nothing.
+// negotiate returns the answer to the first acceptable offer of
+// permessage-deflate, or "". An offer that gets no answer, as for other
+// extensions, is declined. It ignores a malformed header line.
 func negotiate(h http.Header) string {
 	for _, line := range h.Values("Sec-WebSocket-Extensions") {
 		var offers []deflateOffer
@@ -53,8 +54,8 @@ func negotiate(h http.Header) string {
 
 const serverMaxWindowBits = 2 // index in deflateOffer.seen
 
-// parameter takes the next parameter. One that is unknown, has a value that it
-// cannot have, or comes twice makes the whole offer one to decline.
+// parameter handles one parameter. If it is unknown, has an invalid value, or
+// is repeated, the whole offer is declined.
 func (o *deflateOffer) parameter(name string, value []byte) {
 	var i int
 	var good bool
@@ -64,10 +65,11 @@ func (o *deflateOffer) parameter(name string, value []byte) {
 	case "client_no_context_takeover":
 		i, good = 1, value == nil
 	case "server_max_window_bits":
-		// Package flate has one window, of 15 bits; a smaller one it cannot keep to.
+		// Package flate has one window size, of 15 bits, and cannot use a
+		// smaller one.
 		i, good = serverMaxWindowBits, string(value) == "15"
 	case "client_max_window_bits":
-		// A hint, with or without a value. We can read any window.
+		// A hint, with or without a value. The decoder can read any window.
 		i, good = 3, value == nil || windowBits(string(value))
 	}
 	if !good || o.seen[i] {

@@ -13,12 +13,12 @@ import (
 // answer it over HTTP.
 type HandshakeError struct {
 	Status int         // 400, 405 or 426 from Check; 500 from Upgrade
-	Reason string      // constant, one line, fit for the response body
-	Header http.Header // to be added to the response; may be nil
+	Reason string      // constant, one line, suitable for the response body
+	Header http.Header // add it to the response; may be nil
 	Err    error       // the cause, for the log; nil from Check
 }
 
-// Error is for logs: it may name the cause. Clients get the Reason.
+// Error is for logs: it may include the cause. Clients get the Reason.
 func (e *HandshakeError) Error() string {
 	if e.Err != nil {
 		return "websocket handshake: " + e.Reason + ": " + e.Err.Error()
@@ -29,9 +29,9 @@ func (e *HandshakeError) Error() string {
 // Unwrap returns the cause.
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
-// Check reports whether r is a WebSocket handshake by RFC 6455, section 4.2.1,
-// as a *HandshakeError when it is not. It looks at headers only, so that it can
-// come before everything that costs something; it does not look at Origin.
+// Check validates r as a WebSocket handshake by RFC 6455, section 4.2.1. The
+// error is a *HandshakeError. It examines headers only, so that it can run
+// before anything expensive. It does not check the Origin.
 func Check(r *http.Request) error {
 	key, version := r.Header.Values("Sec-WebSocket-Key"), r.Header.Values("Sec-WebSocket-Version")
 	switch {
@@ -42,7 +42,7 @@ func Check(r *http.Request) error {
 			Header: http.Header{"Allow": {http.MethodGet}},
 		}
 	case r.ProtoMajor > 1:
-		// HTTP/2 and 3 know no Upgrade header, so 426 would be no help.
+		// HTTP/2 and 3 have no Upgrade header, so 426 would not help.
 		return &HandshakeError{Status: http.StatusBadRequest, Reason: "a WebSocket handshake needs HTTP/1.1"}
 	case !r.ProtoAtLeast(1, 1):
 		return upgradeRequired("a WebSocket handshake needs HTTP/1.1")
@@ -73,7 +73,7 @@ func validKey(key string) bool {
 	return err == nil && len(nonce) == 16
 }
 
-// hasToken looks through all lines of a header, each a list with commas.
+// hasToken searches all lines of a header, each a list separated by commas.
 func hasToken(h http.Header, name, token string) bool {
 	for _, line := range h.Values(name) {
 		for item := range strings.SplitSeq(line, ",") {
@@ -85,11 +85,11 @@ func hasToken(h http.Header, name, token string) bool {
 	return false
 }
 
-// Subprotocol picks the highest STOMP version that the client offers as a
-// WebSocket sub-protocol: v12.stomp, v11.stomp or v10.stomp. It answers in the
-// client's own spelling, since browsers compare letter by letter, and never
-// with anything else, since people put tokens there; "" if nothing fits. What
-// version the session speaks is still negotiated by CONNECT.
+// Subprotocol returns the highest STOMP version that the client offers as a
+// WebSocket sub-protocol: v12.stomp, v11.stomp or v10.stomp, or "" if there is
+// none. It keeps the client's spelling, because browsers compare exactly. It
+// never returns another sub-protocol, because some clients send tokens there.
+// CONNECT still negotiates the version of the session.
 func Subprotocol(r *http.Request) string {
 	best, rank := "", 0
 	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
@@ -115,19 +115,19 @@ func stompRank(protocol string) int {
 	return 0
 }
 
-// Upgrade takes the connection over from net/http and answers the handshake,
-// which must have passed Check, with the sub-protocol that Subprotocol found.
-// deflate lets it accept permessage-deflate when the client offers it in a way
-// that binds no memory to the connection; no other extension ever is. Middleware that wraps w is fine as long as it can be
-// unwrapped; see [http.ResponseController].
+// Upgrade takes the connection over from net/http and answers the handshake
+// with the sub-protocol from Subprotocol. The request must have passed Check.
+// deflate allows permessage-deflate if the client offers it in a form that
+// needs no memory per connection; no other extension is accepted. Middleware
+// may wrap w if it can be unwrapped; see [http.ResponseController].
 //
-// Bytes that the client sent behind the handshake are kept for Receive.
-// Deadlines of the HTTP server are cleared. The Conn holds nothing of net/http:
-// once the handler has returned, request, buffers and the server's goroutine
-// are gone, so Receive belongs into a goroutine of its own.
+// Upgrade keeps bytes that the client sent after the handshake for Receive, and
+// clears the deadlines of the HTTP server. The Conn holds nothing of net/http:
+// once the handler has returned, the request, its buffers and the server's
+// goroutine are freed, so call Receive in a goroutine of its own.
 //
-// On a *HandshakeError the response can still be written. On any other error
-// the connection is lost and has been closed.
+// After a *HandshakeError the response can still be written. After any other
+// error the connection is lost and closed.
 func Upgrade(w http.ResponseWriter, r *http.Request, protocol string, deflate bool) (*Conn, error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -149,7 +149,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, protocol string, deflate bo
 		_, err = nc.Write(response(r.Header.Get("Sec-WebSocket-Key"), protocol, extension))
 	}
 	if err != nil {
-		_ = nc.Close() // the connection is lost either way; err says why
+		_ = nc.Close() // the connection is lost anyway; err is the reason
 		return nil, err
 	}
 	c := New(nc, bytes.Clone(early))
@@ -157,7 +157,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, protocol string, deflate bo
 	return c, nil
 }
 
-// response is the whole answer, for one write.
+// response returns the whole answer, to be sent by one write.
 func response(key, protocol, extension string) []byte {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	b := make([]byte, 0, 192+len(extension))

@@ -11,28 +11,28 @@ import (
 )
 
 const (
-	// portion is how much inflated payload the Handler gets at a time.
+	// portion is the maximum inflated payload per call of Handler.Data, in
+	// bytes.
 	portion = 4 << 10
-	// keptMessage is how large a gathered message may be for its buffer to be
-	// used again.
+	// keptMessage is the maximum capacity of a buffer that returns to the pool,
+	// in bytes.
 	keptMessage = 16 << 10
-	// flushed is what RFC 7692 section 7.2.1 takes from the end of a message, and
-	// behind it an empty final block, with which the reader ends in peace.
+	// flushed is the end of a message that RFC 7692 section 7.2.1 removes,
+	// followed by an empty final block, so that the reader ends without an
+	// error.
 	flushed = "\x00\x00\xff\xff" + "\x01\x00\x00\xff\xff"
 )
 
-// gathered is the payload of a compressed message until its last frame is
-// complete. Package flate wants to pull its input and cannot stop in the middle
-// of it, other than in a goroutine of its own; so what is pushed is gathered,
-// which is little, and inflated when all of it is there, which is quick. A
-// connection that is between messages has none.
+// gathered collects the payload of a compressed message until its last frame is
+// complete. Package flate pulls its input and can only pause in a goroutine of
+// its own. So the input, which is small, is collected first and then inflated
+// at once, which is fast. A connection between messages has none.
 type gathered struct{ b []byte }
 
 var gatheredPool = sync.Pool{New: func() any { return new(gathered) }}
 
-// deflatedSize is how large a compressed message may be whose content may have
-// limit bytes: an eighth more is what the worst that encoders do with it, fixed
-// Huffman codes, makes of it.
+// deflatedSize returns the maximum compressed size of a message of limit bytes.
+// Fixed Huffman codes, the worst choice that encoders make, add one eighth.
 func deflatedSize(limit int64) int64 {
 	if n := limit + limit/8 + 64; n > limit {
 		return n
@@ -47,7 +47,7 @@ func errTooBig(limit int64) error {
 	}
 }
 
-// deflatedPart gathers p, and inflates the message when p was the end of it.
+// deflatedPart collects p, and inflates the message if p is its end.
 func (d *decoder) deflatedPart(h Handler, p []byte, limit int64) (end, err error) {
 	if d.message == nil {
 		d.message = gatheredPool.Get().(*gathered)
@@ -66,10 +66,10 @@ func (d *decoder) deflatedPart(h Handler, p []byte, limit int64) (end, err error
 	return end, err
 }
 
-// inflater reads one message after another, of any connections.
+// inflater inflates one message at a time, for any connection.
 type inflater struct {
 	in  bytes.Reader
-	r   io.Reader // of package flate, over in
+	r   io.Reader // reader of package flate, over in
 	out [portion]byte
 }
 
@@ -81,8 +81,8 @@ var inflaterPool = sync.Pool{New: func() any {
 
 func (i *inflater) reset() error { return i.r.(flate.Resetter).Reset(&i.in, nil) }
 
-// inflate hands out what m holds, and stops where it exceeds the limit: what
-// lies behind costs nothing but the window that package flate reads ahead.
+// inflate passes on the content of m, up to the limit. Content beyond it costs
+// only the window that package flate reads ahead.
 func (d *decoder) inflate(h Handler, m *gathered, limit int64) (end, err error) {
 	if len(m.b) == 0 {
 		return d.payload(h, nil, true)
@@ -102,8 +102,8 @@ func (d *decoder) inflate(h Handler, m *gathered, limit int64) (end, err error) 
 		for {
 			n, read := i.r.Read(i.out[:])
 			if read != nil && read != io.EOF {
-				// What n bytes may come with it can be made of those that were
-				// appended, a NUL among them.
+				// Ignore the n bytes: they may come from the appended bytes,
+				// including a NUL.
 				return errDeflate, nil
 			}
 			over := limit > 0 && int64(n) > left
@@ -123,8 +123,8 @@ func (d *decoder) inflate(h Handler, m *gathered, limit int64) (end, err error) 
 				break
 			}
 		}
-		// The peer may have ended a block as the final one (RFC 7692, section
-		// 7.2.3.4), and gone on behind it or not.
+		// The peer may have ended with a final block (RFC 7692, section
+		// 7.2.3.4), with or without more blocks after it.
 		if rest := i.in.Len(); rest == 0 || rest == len(flushed) {
 			return d.payload(h, nil, true)
 		}

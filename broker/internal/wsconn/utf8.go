@@ -2,18 +2,18 @@ package wsconn
 
 import "unicode/utf8"
 
-// utf8Check validates text that comes in portions; a character may be cut at
-// any byte.
+// utf8Check validates text that arrives in portions. A portion may end inside a
+// character.
 type utf8Check struct {
-	part [utf8.UTFMax]byte // first bytes of a character that is not complete
-	n    uint8             // how many; never UTFMax
+	part [utf8.UTFMax]byte // first bytes of an incomplete character
+	n    uint8             // bytes in part; never UTFMax
 }
 
-// open reports whether the text so far ends within a character.
+// open reports whether the text so far ends inside a character.
 func (c *utf8Check) open() bool { return c.n > 0 }
 
-// next returns how many bytes of p carry the text on without making it invalid:
-// len(p), or the index of the first byte that cannot stand there.
+// next returns how many bytes of p continue the text validly: len(p), or the
+// index of the first invalid byte.
 func (c *utf8Check) next(p []byte) int {
 	done := 0
 	for c.n > 0 && done < len(p) {
@@ -38,8 +38,7 @@ func (c *utf8Check) next(p []byte) int {
 	return len(p)
 }
 
-// cutRune returns how many bytes at the end of p begin a character and do not
-// complete it.
+// cutRune returns how many bytes at the end of p begin an incomplete character.
 func cutRune(p []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(p); n++ {
 		tail := p[len(p)-n:]
@@ -53,7 +52,8 @@ func cutRune(p []byte) int {
 	return 0
 }
 
-// firstInvalid finds the byte that makes p invalid; there is one.
+// firstInvalid returns the index of the byte that makes p invalid. There must
+// be one.
 func firstInvalid(p []byte) int {
 	i := 0
 	for {
@@ -63,7 +63,7 @@ func firstInvalid(p []byte) int {
 		}
 		i += size
 	}
-	good := 0 // bytes at i that could have begun a character
+	good := 0 // bytes at i that could begin a character
 	for !utf8.FullRune(p[i : i+good+1]) {
 		good++
 	}
