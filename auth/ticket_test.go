@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -197,6 +198,68 @@ func TestT7ManyTicketsAtTheSameMoment(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A ticket that is looked at and killed in two steps lets two in here, and not by
+// luck: a lock that somebody waited for longer than 1 ms, and found taken again, is
+// handed over in the order of waiting. So the next rival comes between the steps of
+// the first, wherever the lock is let go of.
+func TestT7RivalsComeBetweenLookingAndKilling(t *testing.T) {
+	const rivals, rounds, handover = 4, 100, 1500 * time.Microsecond
+	for _, signed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
+			tickets := mustTickets(t, NewStore(), TicketOptions{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1})
+			store := tickets.store
+			for range rounds {
+				take := takes(t, tickets, mint(t, tickets, user("alice")).Value)
+				var in, started atomic.Int32
+				var all sync.WaitGroup
+				store.mu.Lock()
+				for range rivals {
+					all.Go(func() {
+						started.Add(1)
+						if take() == 0 {
+							in.Add(1)
+						}
+					})
+				}
+				for started.Load() < rivals {
+					runtime.Gosched()
+				}
+				time.Sleep(handover) // a round in which some are late proves less, and fails nothing
+				store.mu.Unlock()
+				store.mu.Lock()
+				time.Sleep(handover)
+				store.mu.Unlock()
+				testkit.Wait(t, &all)
+				if in.Load() != 1 {
+					t.Fatalf("%d of %d were let in with one ticket", in.Load(), rivals)
+				}
+			}
+		})
+	}
+}
+
+// takes returns what redeems a ticket, from where the first lock is taken that
+// decides.
+func takes(t *testing.T, tickets *Tickets, value string) func() TicketCause {
+	t.Helper()
+	if !tickets.signed {
+		return func() TicketCause {
+			_, cause := tickets.store.take(sha256.Sum256([]byte(value)), nil)
+			return cause
+		}
+	}
+	m, ok := tickets.verify(value)
+	if !ok {
+		t.Fatal("the ticket is not good")
+	}
+	if err := tickets.awaitCreation(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	return func() TicketCause {
+		return tickets.store.spend(sha256.Sum256(m.Nonce), m, nil, tickets.outstanding)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -262,8 +263,31 @@ func TestSessionThatNeverRuns(t *testing.T) {
 	if all, networks := b.Places(); b.Sockets() != 0 || all != 0 || networks != 0 {
 		t.Errorf("%d sockets, %d places of %d networks are left", b.Sockets(), all, networks)
 	}
+	if n := b.sweeper.checks(); n != 0 {
+		t.Errorf("%d sessions are still to be checked", n)
+	}
 	b.stop(false)
-	if err := b.Close(); err != nil {
+	closes(t, b)
+}
+
+// checks returns how many sessions lie in the wheel.
+func (w *sweeper) checks() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.wheel.slots {
+		for ; s != nil; s = s.slot.next {
+			n++
+		}
+	}
+	return n
+}
+
+// closes closes b, which waits for nobody.
+func closes(t *testing.T, b *Broker) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- b.Close() }()
+	if err := testkit.Receive(t, ended); err != nil {
 		t.Error(err)
 	}
 }
@@ -287,9 +311,7 @@ func TestDrainDuringTheHandshake(t *testing.T) {
 	if all, networks := b.Places(); b.Sockets() != 0 || all != 0 || networks != 0 || b.Stats().Opened != 0 {
 		t.Errorf("%d sockets, %d places of %d networks, %+v", b.Sockets(), all, networks, b.Stats())
 	}
-	if err := b.Close(); err != nil {
-		t.Error(err)
-	}
+	closes(t, b)
 }
 
 // endsAtOnce opens a WebSocket that must be upgraded and then ended without a word.
@@ -325,6 +347,7 @@ type deaf struct {
 	*caller
 	writing chan struct{} // closed when the answer is being written
 	once    sync.Once
+	let     chan struct{} // closed when the write may return after the end
 }
 
 func (d *deaf) Receive() ([]byte, error) {
@@ -341,34 +364,43 @@ func (d *deaf) Receive() ([]byte, error) {
 func (d *deaf) Send([][]byte) error {
 	d.once.Do(func() { close(d.writing) })
 	<-d.closed
+	<-d.let
 	return io.ErrClosedPipe
 }
 
 // A client that has closed its half and reads nothing is waited for no longer than
-// LingerTimeout.
+// LingerTimeout. Its session has ended when nobody writes to it any more.
 func TestWhatCannotBeWrittenIsGivenUp(t *testing.T) {
-	const linger = 100 * time.Millisecond
-	b, err := New(Options{Authenticator: auth.Anonymous, LingerTimeout: linger, WriteDeadline: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &deaf{caller: newCaller(), writing: make(chan struct{})}
-	served := make(chan error, 1)
-	since := time.Now()
-	go func() {
-		served <- b.Serve(context.Background(), d, Admission{remote: netip.MustParseAddrPort("192.0.2.1:1")})
-	}()
-	_ = testkit.Receive(t, served)
-	if waited := time.Since(since); waited < linger {
-		t.Errorf("it was given up after %v", waited)
-	}
-	if _, code := d.received(); code != 1006 {
-		t.Errorf("it was closed with %d, want 1006: at once", code)
-	}
-	if b.Sockets() != 0 {
-		t.Error("the session is still known")
-	}
-	if err := b.Close(); err != nil {
-		t.Error(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const linger = 100 * time.Millisecond
+		b, err := New(Options{Authenticator: auth.Anonymous, LingerTimeout: linger, WriteDeadline: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &deaf{caller: newCaller(), writing: make(chan struct{}), let: make(chan struct{})}
+		served := make(chan error, 1)
+		since := time.Now()
+		go func() {
+			served <- b.Serve(t.Context(), d, Admission{remote: netip.MustParseAddrPort("192.0.2.1:1")})
+		}()
+		<-d.closed
+		if waited := time.Since(since); waited < linger || waited > 2*linger {
+			t.Errorf("it was given up after %v", waited)
+		}
+		synctest.Wait()
+		if len(served) != 0 {
+			t.Error("the session ended while something was being written to it")
+		}
+		close(d.let)
+		<-served // as lost
+		if _, code := d.received(); code != 1006 {
+			t.Errorf("it was closed with %d, want 1006: at once", code)
+		}
+		if b.Sockets() != 0 {
+			t.Error("the session is still known")
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

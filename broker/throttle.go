@@ -375,7 +375,7 @@ func (t *throttle) makeRoom(now time.Time) {
 		}
 	}
 	for k, f := range t.keys { // still full: any, a quarter of them
-		if len(t.keys) < maxThrottled*3/4 {
+		if len(t.keys) <= maxThrottled*3/4 {
 			return
 		}
 		if idle(f) {
