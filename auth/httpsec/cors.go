@@ -5,38 +5,39 @@ import (
 	"net/http"
 )
 
-// CORS is what an endpoint answers pages of other origins, so that browsers let
-// them use it (the CORS protocol of the Fetch standard). The zero value lets them
-// send simple requests and read the body.
+// CORS configures an endpoint's answers to pages of other origins (the CORS
+// protocol of the Fetch standard). The zero value lets such pages send simple
+// requests and read the body.
 type CORS struct {
 	// Methods are the methods of the endpoint, such as "GET, POST".
 	Methods string
-	// Headers are the headers of a request that it reads, such as "Authorization".
+	// Headers are the request headers that the endpoint reads, such as
+	// "Authorization".
 	Headers string
-	// Expose are the headers of its answers that a page may read, such as
+	// Expose are the response headers that a page may read, such as
 	// "Retry-After".
 	Expose string
-	// Credentials lets browsers send cookies along. It has no effect with a list
-	// of origins that anybody's pages can have, see [List.Anybody].
+	// Credentials lets browsers send cookies. It has no effect with a list of
+	// origins that any site's pages can have, see [List.Anybody].
 	Credentials bool
 }
 
-// maxAge is how long a browser may remember a preflight, in seconds.
+// maxAge is how long a browser may cache a preflight answer, in seconds.
 const maxAge = "600"
 
 var errForeign = errors.New("origin not allowed")
 
-// own is the check for requests from pages of the host that is asked.
+// own checks requests from pages of the requested host.
 var own http.CrossOriginProtection
 
-// Check returns the origin of the page that sent a request, the zero Origin if no
-// page did, and an error if that page may not use the endpoint. It puts into the
-// header of the answer what a browser wants to see.
+// Check returns the origin of the page that sent a request, the zero Origin if
+// no page did, or an error if that page may not use the endpoint. It sets the
+// CORS headers of the answer.
 //
-// The pages of the list may, and those of the host that is asked; with loopback
-// and an empty list, all that this machine serves. A request without an Origin
-// that changes something is refused if Sec-Fetch-Site says that a page of another
-// origin has sent it.
+// Check allows the pages of the list and of the requested host. With loopback
+// and an empty list, it allows all pages from this machine. It rejects a
+// request without an Origin that changes something if Sec-Fetch-Site reports a
+// page of another origin.
 func (c CORS) Check(header http.Header, r *http.Request, list *List, loopback bool) (Origin, error) {
 	header.Add("Vary", "Origin")
 	o, err := RequestOrigin(r)
@@ -67,8 +68,8 @@ func (c CORS) allow(header http.Header, r *http.Request, list *List) {
 	}
 }
 
-// Preflight answers the OPTIONS with which a browser asks before it sends the
-// request of a page. Call it after Check.
+// Preflight answers the OPTIONS request that a browser sends before a page's
+// own request. Call it after Check.
 func (c CORS) Preflight(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", c.Methods)

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// LoopbackHost reports whether a Host header names this machine: localhost, a name
-// below localhost, or an address of the loopback interface, with a port or
-// without. A server that lets everybody on its machine in has to ask: a page of
-// another site can make a name of its own mean 127.0.0.1 (DNS rebinding), and is
-// then of the same origin as the server.
+// LoopbackHost reports whether a Host header names this machine: localhost, a
+// name below localhost, or an address of the loopback interface, with or
+// without a port. A server that trusts all clients on its machine must check
+// this: another site can make its own name resolve to 127.0.0.1 (DNS
+// rebinding), and its page then has the same origin as the server.
 func LoopbackHost(host string) bool {
 	host, _, err := splitPort(host)
 	if err != nil {
@@ -19,7 +19,7 @@ func LoopbackHost(host string) bool {
 	return err == nil && loopback(host)
 }
 
-// loopback takes a host that parseHost has returned.
+// loopback is LoopbackHost for a host that parseHost has returned.
 func loopback(host string) bool {
 	host = strings.TrimSuffix(host, ".")
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") && !strings.Contains(host, "*") {

@@ -2,9 +2,9 @@ package httpsec
 
 import "net/netip"
 
-// Network returns the address range that a single client controls: an IPv4
-// address, or the /64 of an IPv6 address. Whatever is shared out by address goes
-// by it. The network of the zero address is the zero address.
+// Network returns the address range that one client controls: an IPv4 address,
+// or the /64 of an IPv6 address. All limits per address use it. The network of
+// the zero address is the zero address.
 func Network(a netip.Addr) netip.Addr {
 	a = a.Unmap()
 	if a.Is6() {

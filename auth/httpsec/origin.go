@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// Origin is a web origin (RFC 6454) in the form in which browsers send it: small
-// letters, no default port, the host in punycode. Equal origins are ==. The zero
-// value stands for a request without one.
+// Origin is a web origin (RFC 6454) in the form that browsers send: lower case,
+// no default port, the host in punycode. Equal origins are ==. The zero value
+// means a request without an origin.
 type Origin struct{ scheme, host, port string }
 
-// Null is the origin of pages that have none of their own, which browsers send
-// as "null": a sandboxed frame, a file, a data: URL. A page of any site can make
-// itself such a page.
+// Null is the origin that browsers send as "null", for pages without an origin
+// of their own: a sandboxed frame, a file, a data: URL. A page of any site can
+// turn itself into such a page.
 var Null = Origin{scheme: "null"}
 
-// String returns o as browsers write it, "" for the zero value.
+// String returns o as browsers write it, or "" for the zero value.
 func (o Origin) String() string {
 	switch {
 	case o == Null:
@@ -31,15 +31,14 @@ func (o Origin) String() string {
 	return o.scheme + "://" + o.host
 }
 
-// Loopback reports whether o is a page that this machine serves, whatever the
-// scheme and the port.
+// Loopback reports whether o is on this machine, whatever its scheme and port.
 func (o Origin) Loopback() bool { return loopback(o.host) }
 
 var errOrigin = errors.New("not an origin such as https://app.example.com")
 
-// Parse reads an origin: a scheme, "://", a host, and a port if it is not the
-// scheme's own. Nothing may follow, not even a slash. The host may be empty
-// where the scheme is an app's own or "file". "null" is an error.
+// Parse parses an origin: a scheme, "://", a host, and a port if it is not the
+// scheme's default. Nothing may follow, not even a slash. The host may be empty
+// if the scheme is an app's own or "file". "null" is an error.
 func Parse(text string) (Origin, error) {
 	o, err := parse(text)
 	if err == nil && (strings.Contains(o.host, "*") || o.port == "*") {
@@ -48,11 +47,11 @@ func Parse(text string) (Origin, error) {
 	return o, err
 }
 
-// maxOrigin is the longest text that is taken for an origin, in bytes: a host has
-// 255 at most.
+// maxOrigin is the maximum length of an origin's text, in bytes. A host has at
+// most 255.
 const maxOrigin = 512
 
-// parse is Parse, and takes the * of the entries of a list.
+// parse is Parse, but also accepts the wildcards of a list's entries.
 func parse(text string) (Origin, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	o := Origin{scheme: strings.ToLower(scheme)}
@@ -78,7 +77,7 @@ func parse(text string) (Origin, error) {
 // Secure reports whether a page of o was loaded over TLS.
 func (o Origin) Secure() bool { return o.scheme == "https" || o.scheme == "wss" }
 
-// web reports whether o has a scheme of the web.
+// web reports whether o has a web scheme.
 func (o Origin) web() bool { return defaultPort(o.scheme) != "" }
 
 func defaultPort(scheme string) string {
@@ -96,7 +95,7 @@ func validScheme(s string) bool {
 	return s != "" && strings.Contains(letters, s[:1]) && strings.Trim(s, letters+"0123456789+-.") == ""
 }
 
-// splitPort takes the port off a host. "*" is a port for [NewList].
+// splitPort splits a host and its port. "*" is a port for [NewList].
 func splitPort(text string) (host, port string, err error) {
 	colon := strings.LastIndexByte(text, ':')
 	if colon < 0 || strings.HasSuffix(text, "]") {
@@ -110,7 +109,7 @@ func splitPort(text string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// parseHost returns a host as it is compared.
+// parseHost returns a host in the form in which hosts are compared.
 func parseHost(host string) (string, error) {
 	if len(host) > maxOrigin {
 		return "", errOrigin
@@ -137,9 +136,10 @@ func parseHost(host string) (string, error) {
 	return strings.Join(labels, "."), nil
 }
 
-// RequestOrigin returns the origin of the page that sent a request, the zero
-// Origin if there is no Origin header: then no page sent it, or a browser that
-// sees no need to say so. It is an error if the header is not one origin.
+// RequestOrigin returns the origin of the page that sent a request, or the zero
+// Origin without an Origin header: then no page sent the request, or the
+// browser sends no Origin for it. It returns an error if the header is not
+// exactly one origin.
 func RequestOrigin(r *http.Request) (Origin, error) {
 	all := r.Header.Values("Origin")
 	switch {
@@ -153,10 +153,10 @@ func RequestOrigin(r *http.Request) (Origin, error) {
 	return Parse(all[0])
 }
 
-// SameHost reports whether a page of o asks the host that it was loaded from: the
-// host and the port of o are those of the Host header. The scheme is not compared,
-// because a proxy that ends TLS may be in between. SecureSameHost compares it where
-// it is known.
+// SameHost reports whether a page of o sent the request to the host that the
+// page was loaded from: the Host header has the host and the port of o. It does
+// not compare the scheme, because a proxy may end TLS. SecureSameHost compares
+// it where it is known.
 func SameHost(o Origin, r *http.Request) bool {
 	if !o.web() {
 		return false
@@ -165,7 +165,8 @@ func SameHost(o Origin, r *http.Request) bool {
 	return err == nil && own == o
 }
 
-// SecureSameHost is SameHost, and the page has come over TLS if the request has.
+// SecureSameHost is SameHost, and requires a page loaded over TLS if the
+// request used TLS.
 func SecureSameHost(o Origin, r *http.Request) bool {
 	return SameHost(o, r) && (r.TLS == nil || o.Secure())
 }

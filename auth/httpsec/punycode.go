@@ -10,10 +10,10 @@ import (
 var errLabel = errors.New("not an origin that can be compared: write the host as browsers send it, in the form xn--… (punycode)")
 
 // toASCII returns a label of a host as browsers send it: "xn--" and punycode if
-// it has letters beyond ASCII. It maps no character to another one, as browsers
-// do with full-width letters and the like, so such a label matches no page; one
-// that is in decomposed form, where a letter and its accent are two characters,
-// is an error because it looks right.
+// it has non-ASCII letters. Unlike browsers it does not map characters, such as
+// full-width letters, so a label with them matches no page. A label in
+// decomposed form, where a letter and its accent are two characters, is an
+// error, because it looks correct.
 func toASCII(label string) (string, error) {
 	ascii := true
 	for _, r := range label {
@@ -28,21 +28,21 @@ func toASCII(label string) (string, error) {
 	if ascii {
 		return label, nil
 	}
-	if len(label) > 4*63 { // punycode takes time with the square of its length
+	if len(label) > 4*63 { // punycode takes time quadratic in the length
 		return "", errLabel
 	}
 	return "xn--" + punycode([]rune(label)), nil
 }
 
-// The parameters of RFC 3492 section 5.
+// Parameters of RFC 3492 section 5.
 const (
 	base, tMin, tMax         = 36, 1, 26
 	skew, damp               = 38, 700
 	initialBias, initialCode = 72, 128
 )
 
-// punycode is the encoder of RFC 3492 section 6.3. A host is short, so nothing
-// overflows.
+// punycode is the encoder of RFC 3492 section 6.3. The caller limits the
+// length, so nothing overflows.
 func punycode(label []rune) string {
 	var out strings.Builder
 	for _, r := range label {
@@ -82,7 +82,7 @@ func punycode(label []rune) string {
 	return out.String()
 }
 
-// writeDelta writes a number in digits of variable length.
+// writeDelta writes a number as a variable-length integer.
 func writeDelta(out *strings.Builder, delta, bias int) {
 	for k := base; ; k += base {
 		t := min(max(k-bias, tMin), tMax)
@@ -97,7 +97,7 @@ func writeDelta(out *strings.Builder, delta, bias int) {
 
 func digit(n int) byte { return "abcdefghijklmnopqrstuvwxyz0123456789"[n] }
 
-// adapt is RFC 3492 section 6.1.
+// adapt is the bias adaptation of RFC 3492 section 6.1.
 func adapt(delta, points int, first bool) int {
 	if first {
 		delta /= damp

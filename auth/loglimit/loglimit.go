@@ -1,5 +1,5 @@
-// Package loglimit keeps a client from filling the log: it decides whether an
-// event may be logged, and counts those that may not.
+// Package loglimit keeps clients from filling the log. It decides whether an
+// event may be logged, and counts suppressed events.
 package loglimit
 
 import (
@@ -14,24 +14,24 @@ import (
 )
 
 const (
-	// Every is the shortest time between two lines about one key.
+	// Every is the minimum time between two lines about one key.
 	Every = time.Second
 	// PerNetwork is the maximum number of lines a second about one network.
 	PerNetwork = 10
 	// PerSecond is the maximum number of lines a second for all keys together.
 	PerSecond = 50
-	// maxKeys is the number of keys that are remembered at one time, and of
-	// networks. Further ones share one entry.
+	// maxKeys is the maximum number of keys, and of networks, that are kept.
+	// Further ones share one entry.
 	maxKeys = 1024
-	// maxFrom is how many bytes of [Key.From] count: a client may have chosen it, and
-	// it is remembered.
+	// maxFrom is how many bytes of [Key.From] are used. A client may have
+	// chosen the text, and it is kept in memory.
 	maxFrom = 256
 )
 
-// A Limiter allows one line per key each second, [PerNetwork] lines a second about
-// one network, and [PerSecond] lines a second in all. A key is what the events of
-// one culprit have in common, such as the kind of the event, and the user. The
-// zero value is ready. All methods are safe for concurrent use.
+// A Limiter allows one line per key each second, [PerNetwork] lines a second
+// about one network, and [PerSecond] lines a second in all. A key combines what
+// the events of one source have in common, such as the kind of the event and
+// the user. The zero value is ready. All methods are safe for concurrent use.
 type Limiter struct {
 	mu       sync.Mutex
 	keys     map[Key]*entry
@@ -39,17 +39,18 @@ type Limiter struct {
 	all      lines
 }
 
-// Key identifies what is limited.
+// Key identifies the source of events.
 type Key struct {
 	Kind string // of the event
-	From string // what caused it: a network, an origin or a user; its first 256 bytes count
-	// Network is where it comes from, "" if that is not known. It is part of the
-	// key: two users behind one address are two keys, and so is one user behind
-	// two.
+	From string // the source: a network, an origin or a user; only its first 256 bytes are used
+	// Network is the client's network, or "" if unknown. It is part of the key:
+	// two users behind one address have two keys, and so has one user behind
+	// two addresses.
 	Network string
-	// Anywhere says that the key is the same in all networks, such as an origin,
-	// whose page anybody may have open. The bound of one network holds all the
-	// same: whoever invents origins uses up no more lines than others.
+	// Anywhere makes the key the same in all networks. Use it for an origin,
+	// for example, whose page clients anywhere may have open. The limit of each
+	// network still applies, so a client that invents origins gets no more
+	// lines than others.
 	Anywhere bool
 }
 
@@ -58,11 +59,11 @@ type entry struct {
 	suppressed int
 }
 
-// network is what the lines about one network have used up.
+// network counts the lines about one network.
 type network struct {
 	lines
-	suppressed int    // of keys that are not remembered
-	kind       string // of the last one
+	suppressed int    // of keys that have no entry
+	kind       string // of the last suppressed event
 }
 
 // lines counts the lines of one second.
@@ -71,7 +72,7 @@ type lines struct {
 	n      int
 }
 
-// full reports whether there were most lines in this second.
+// full reports whether this second already has most lines.
 func (l *lines) full(now time.Time, most int) bool {
 	if now.Sub(l.second) >= time.Second {
 		l.second, l.n = now, 0
@@ -79,8 +80,8 @@ func (l *lines) full(now time.Time, most int) bool {
 	return l.n >= most
 }
 
-// Network returns the [Key.Network] of a client: its IPv4 address, or the /64 of
-// its IPv6 address, and "" for the zero address.
+// Network returns the [Key.Network] of a client: its IPv4 address, or the /64
+// of its IPv6 address, or "" for the zero address.
 func Network(addr netip.Addr) string {
 	if !addr.IsValid() {
 		return ""
@@ -88,9 +89,9 @@ func Network(addr netip.Addr) string {
 	return httpsec.Network(addr).String()
 }
 
-// Log writes a record about an event, if [Limiter.Allow] lets it. Its text is the
-// Kind of the key, and its last attribute the number of those that were
-// suppressed, if there were any.
+// Log writes a record about an event if [Limiter.Allow] permits it. The
+// record's text is the Kind of the key. Its last attribute is the number of
+// suppressed events, if there were any.
 func (l *Limiter) Log(ctx context.Context, to *slog.Logger, level slog.Level, key Key, attrs ...any) {
 	suppressed, ok := l.Allow(time.Now(), key)
 	if !ok {
@@ -103,8 +104,8 @@ func (l *Limiter) Log(ctx context.Context, to *slog.Logger, level slog.Level, ke
 }
 
 // Allow reports whether a line about key may be logged now, and how many lines
-// about it were suppressed since the last one. Lines about its network that were
-// suppressed because there were too many keys are among them.
+// about it were suppressed since the last one. These include suppressed lines
+// about its network that had no entry of their own.
 func (l *Limiter) Allow(now time.Time, key Key) (suppressed int, ok bool) {
 	key.From = key.From[:min(len(key.From), maxFrom)]
 	l.mu.Lock()
@@ -115,7 +116,7 @@ func (l *Limiter) Allow(now time.Time, key Key) (suppressed int, ok bool) {
 	}
 	busy := net != nil && net.full(now, PerNetwork)
 	if busy && l.keys[key] == nil {
-		// Who is behind one address and has many names takes no place among the keys.
+		// One network with many names gets no further entries.
 		net.suppressed, net.kind = net.suppressed+1, key.Kind
 		return 0, false
 	}
@@ -153,8 +154,8 @@ func (l *Limiter) entry(now time.Time, key Key) *entry {
 	return e
 }
 
-// shared returns the entry of all further keys of a kind. The caller holds the
-// lock.
+// shared returns the entry that all further keys of a kind share. The caller
+// holds the lock.
 func (l *Limiter) shared(kind string) *entry {
 	e := l.keys[Key{Kind: kind}]
 	if e == nil {
@@ -164,9 +165,9 @@ func (l *Limiter) shared(kind string) *entry {
 	return e
 }
 
-// forget drops the entries that no longer limit anything. What they suppressed
-// is added to the shared entry of their kind, so that no count is lost. The
-// caller holds the lock.
+// forget removes the entries that no longer limit anything. It adds their
+// suppressed counts to the shared entry of their kind, so that no count is
+// lost. The caller holds the lock.
 func (l *Limiter) forget(now time.Time) {
 	for key, e := range l.keys {
 		if key == (Key{Kind: key.Kind}) || now.Sub(e.last) < Every {
@@ -179,9 +180,9 @@ func (l *Limiter) forget(now time.Time) {
 	}
 }
 
-// network returns what a key's network has used up, nil for one that is not known.
-// When too many are remembered, those of the last second aside, further ones are
-// taken for one network. The caller holds the lock.
+// network returns the counter of a key's network, or nil if the network is
+// unknown. When there are too many, apart from old ones, further networks share
+// one counter. The caller holds the lock.
 func (l *Limiter) network(now time.Time, key Key) *network {
 	if key.Network == "" {
 		return nil

@@ -119,8 +119,8 @@ func TestNetworksAreBounded(t *testing.T) {
 	}
 }
 
-// Whoever invents keys that are the same in all networks uses up the lines of his
-// own network only, and such a key has one line a second whoever causes it.
+// Whoever invents keys that are the same in all networks uses up the lines of
+// his own network only, and such a key has one line a second whoever causes it.
 func TestKeysThatAreTheSameAnywhere(t *testing.T) {
 	var l Limiter
 	now := time.Unix(1000, 0)

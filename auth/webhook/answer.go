@@ -10,7 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// decision is what an answer comes to. The zero value is a no.
+// decision is the decision in an answer. The zero value denies.
 type decision uint8
 
 const (
@@ -19,11 +19,11 @@ const (
 	pass
 )
 
-// answer is what the backend says.
+// answer is the backend's answer.
 type answer struct {
 	decision decision
-	status   int    // of a refusal: 401, 403, or 0 if the body says no
-	reason   string // what the client is told, possibly nothing
+	status   int    // of a rejection: 401, 403, or 0 if the body decided
+	reason   string // text for the client, may be empty
 
 	user          string
 	roles, scopes []string
@@ -32,25 +32,27 @@ type answer struct {
 	issued        time.Time
 	credentialID  string
 
-	maxAge   time.Duration // negative if the backend leaves it to us
+	maxAge   time.Duration // negative if the answer has none
 	coverage auth.Coverage
 }
 
 const (
-	// maxReason is the longest reason, in bytes, that a client is told.
+	// maxReason is the maximum length in bytes of a reason for the client.
 	maxReason = 256
-	// maxUnix is the end of the year 9999. Whoever sends milliseconds is beyond it.
+	// maxUnix is the end of the year 9999. A time in milliseconds exceeds it.
 	maxUnix = 253402300799
 )
 
-// Errors of parseAnswer. Their texts are constant but for the names of members, which are ours.
+// Errors of parseAnswer. Their texts are constant except for the names of our
+// own members.
 var (
 	errAllow    = errors.New("the answer has neither allow nor pass")
 	errBoth     = errors.New("the answer has both allow and pass")
 	errCoverage = errors.New("the answer's coverage is not all, some or none")
 )
 
-// parseAnswer reads the body of a response. It is as strict as it can be without having to know all members.
+// parseAnswer parses the body of a response. It is strict, but ignores unknown
+// members.
 func parseAnswer(body []byte) (answer, error) {
 	object, err := parseObject(body)
 	if err != nil {
@@ -76,8 +78,8 @@ func parseAnswer(body []byte) (answer, error) {
 	return ans, nil
 }
 
-// members reads the members of an object. One that is absent or null is the zero value; the first one that is of the
-// wrong type is err.
+// members reads the members of an object. A missing member or null gives the
+// zero value. err is about the first member with a wrong type.
 type members struct {
 	all map[string]any
 	err error
@@ -89,7 +91,7 @@ func (m *members) wrong(name, want string) {
 	}
 }
 
-// member returns a member that is a T.
+// member returns a member of type T.
 func member[T any](m *members, name, want string) (value T, ok bool) {
 	raw := m.all[name]
 	if raw == nil {
@@ -169,7 +171,8 @@ func (m *members) coverage(name string) auth.Coverage {
 	return auth.None
 }
 
-// decision reads allow and pass. An allow of null is a pass, and no allow at all is no answer.
+// decision reads allow and pass. An allow of null is a pass; a missing allow is
+// not an answer.
 func (m *members) decision() decision {
 	passed, passSaid := member[bool](m, "pass", "true or false")
 	allowed, allowSaid := member[bool](m, "allow", "true, false or null")
@@ -189,7 +192,8 @@ func (m *members) decision() decision {
 	return deny
 }
 
-// sentence returns s if it can be shown to a client, and nothing otherwise: it travels in a STOMP header.
+// sentence returns s if it can be shown to a client, and "" otherwise. It is
+// sent in a STOMP header.
 func sentence(s string) string {
 	if len(s) > maxReason || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsGraphic(c) }) {
 		return ""

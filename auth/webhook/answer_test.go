@@ -82,7 +82,8 @@ func TestWrongTypes(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "answer's "+member+" ") {
 				t.Errorf("%s: error is %v, want one about %s", body, err, member)
 			}
-			// A no with nonsense in it is no answer either, but a null is as good as nothing.
+			// A no with nonsense in it is no answer either, but a null is as
+			// good as nothing.
 			object[member] = json.RawMessage(`null`)
 			if member == "allow" {
 				continue

@@ -14,10 +14,12 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// Authenticate asks the backend who a client is. The error is an [*auth.Refusal] with the backend's reason if it says
-// no, [auth.ErrNotMine] if it passes or is not asked, and [ErrUnavailable], which is a Refusal with status 503 as well,
-// if it gives no answer. An answer with a name that is no [auth.ValidName], for another user than the session that is
-// renewed, or that has expired, is a Refusal.
+// Authenticate asks the backend to identify a client. The error is an
+// [*auth.Refusal] with the backend's reason if the backend rejects the client,
+// [auth.ErrNotMine] if it passes or is not asked, and [ErrUnavailable], which
+// is also a Refusal with status 503, if it gives no answer. An answer is
+// rejected with a Refusal if its name is not an [auth.ValidName], if it is for
+// another user than the session that is renewed, or if it has expired.
 func (w *Webhook) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
 	event := eventOfStage(a.Stage)
 	if !w.asks(event) || a.Ticket != "" {
@@ -28,7 +30,7 @@ func (w *Webhook) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Prin
 			return nil, err
 		}
 		if a.Principal != nil {
-			return nil, auth.ErrNotMine // who it is, is settled
+			return nil, auth.ErrNotMine // the user is already known
 		}
 	}
 	if err := w.breaker.refuses(time.Now()); err != nil {
@@ -56,7 +58,7 @@ func (w *Webhook) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Prin
 	}
 }
 
-// eventOfStage returns the event of a stage, and none for a stage that it does not know.
+// eventOfStage returns the event of a stage, or "" for an unknown stage.
 func eventOfStage(s auth.Stage) Event {
 	switch s {
 	case auth.StageHandshake:
@@ -70,17 +72,18 @@ func eventOfStage(s auth.Stage) Event {
 	}
 }
 
-// What is wrong with an answer that lets a client in. It says nothing about the health of the backend: a user who
-// can choose his name must not be able to open the circuit for everybody.
+// Problems of an answer that accepts a client. They do not count as failures of
+// the backend: a user who can choose a name must not be able to open the
+// circuit for everyone.
 var (
 	errName    = errors.New("the answer's user is not valid UTF-8")
 	errUser    = errors.New("the answer is for another user than the session")
-	errExpired = errors.New("the answer has expired already")
+	errExpired = errors.New("the answer's expires has already passed")
 )
 
-// principal returns whom an answer lets in. Its name begins with prefix unless it
-// is anonymous, and its CredentialID with "webhook:", so that the backend can name
-// no other authenticator's credential by accident.
+// principal returns the principal of an answer. Its name begins with prefix
+// unless it is anonymous. Its CredentialID begins with "webhook:", so that the
+// backend cannot name another authenticator's credential by accident.
 func (ans *answer) principal(a *auth.Attempt, prefix string, now time.Time) (*auth.Principal, error) {
 	p := auth.Foreign(auth.Principal{
 		Method:       "webhook",
@@ -114,7 +117,7 @@ func (ans *answer) principal(a *auth.Attempt, prefix string, now time.Time) (*au
 	if p.Expired(now) {
 		return nil, refused(errExpired)
 	}
-	if p.Issued.After(now) { // it would outlive the revocations until then
+	if p.Issued.After(now) { // otherwise it would escape the revocations until then
 		p.Issued = now
 	}
 	if p.CredentialID == "" && a.Bearer != "" {
@@ -124,8 +127,8 @@ func (ans *answer) principal(a *auth.Attempt, prefix string, now time.Time) (*au
 	return p, nil
 }
 
-// provedPasscode reports whether an attempt has nothing better than a login with
-// a passcode, and the backend has let in the user of that name.
+// provedPasscode reports whether an attempt's only credential is a login with a
+// passcode, and the backend has accepted that user.
 func provedPasscode(a *auth.Attempt, user string) bool {
 	login := a.Login
 	if a.Stage == auth.StageHandshake && a.Handshake != nil {
@@ -135,11 +138,12 @@ func provedPasscode(a *auth.Attempt, user string) bool {
 	return a.Bearer == "" && login != "" && login == user
 }
 
-// CredentialID returns the [auth.Principal.CredentialID] of a principal for which
-// an answer has that credential_id: "webhook:" and the id. It is what revokes it.
+// CredentialID returns the [auth.Principal.CredentialID] for an answer's
+// credential_id: "webhook:" and the id. Use it to revoke the credential.
 func CredentialID(id string) string { return "webhook:" + id }
 
-// refusal returns what a client is told whom an answer refuses, with the challenge of RFC 6750 section 3.
+// refusal returns the refusal for a rejected client, with the challenge of RFC
+// 6750 section 3.
 func (ans *answer) refusal(a *auth.Attempt) *auth.Refusal {
 	r := &auth.Refusal{Status: ans.status, Reason: ans.reason}
 	switch {

@@ -40,8 +40,8 @@ func TestAuthenticateAllows(t *testing.T) {
 	}
 }
 
-// Only a login with a passcode, for the user of that name, counts as proved by the
-// passcode: the backend may have gone by the token or the cookie beside it.
+// Only a login with a passcode, for the user of that name, counts as proved by
+// the passcode: the backend may have gone by the token or the cookie beside it.
 func TestPasscodeIsWhatLetIn(t *testing.T) {
 	b := answering(t, http.StatusOK, `{"allow":true,"user":"alice"}`)
 	w := newHook(t, Options{URL: b.URL, UserPrefix: "app:", Events: []Event{Handshake, Connect}})

@@ -9,12 +9,15 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// Authorize returns nil if the backend allows p to do act, or remembers that it has, and [auth.ErrDenied] if it says
-// no. If there is no answer, the error is [ErrUnavailable]; if the circuit is open, it is ErrDenied as well. What the
-// backend passes on is Fallback's to answer; without one, the error is both ErrDenied and [auth.ErrNotMine].
+// Authorize returns nil if the backend or a cached answer allows p to do act,
+// and [auth.ErrDenied] if it denies it. Without an answer the error is
+// [ErrUnavailable]; if the circuit is open, it is ErrDenied as well. If the
+// backend passes, Fallback decides; without a Fallback the error is both
+// ErrDenied and [auth.ErrNotMine].
 //
-// A nil principal, and a destination that does not begin with a slash, has an empty segment or is not valid UTF-8,
-// are denied without a question, as [auth.Rules] do. To subscribe to a destination with a wildcard in it is allowed
+// A nil principal is denied without a question, and so is a destination that
+// does not begin with a slash, has an empty segment or is not valid UTF-8, as
+// with [auth.Rules]. Subscribing to a destination with a wildcard is allowed
 // only if [Webhook.AuthorizePattern] answers [auth.All].
 func (w *Webhook) Authorize(ctx context.Context, p *auth.Principal, act auth.Action, destination string) error {
 	if act == auth.Subscribe && isPattern(destination) {
@@ -39,9 +42,11 @@ func (w *Webhook) Authorize(ctx context.Context, p *auth.Principal, act auth.Act
 	}
 }
 
-// AuthorizePattern asks the backend how much of what pattern matches p may subscribe to. It answers [auth.None] if the
-// backend says no, its coverage if it says yes, and [auth.Some] if it states none. Errors, and what is passed on, are
-// as with [Webhook.Authorize]; a Fallback that cannot judge patterns leaves it at Some.
+// AuthorizePattern asks the backend which of the pattern's destinations p may
+// subscribe to. It returns [auth.None] if the backend denies it, and the
+// answer's coverage if the backend allows it, [auth.Some] if the answer has
+// none. Errors and passes are handled as in [Webhook.Authorize]; with a
+// Fallback that cannot judge patterns, a pass gives Some.
 func (w *Webhook) AuthorizePattern(ctx context.Context, p *auth.Principal, pattern string) (auth.Coverage, error) {
 	v, err := w.verdict(ctx, p, auth.Subscribe, pattern)
 	switch {
@@ -60,13 +65,14 @@ func (w *Webhook) AuthorizePattern(ctx context.Context, p *auth.Principal, patte
 	return auth.Some, nil
 }
 
-// verdict is what is remembered of an answer.
+// verdict is the cached part of an answer.
 type verdict struct {
 	decision decision
 	coverage auth.Coverage
 }
 
-// verdict returns what is remembered, or asks, once for all who want to know the same at the same time.
+// verdict returns the cached answer, or asks the backend, once for all
+// concurrent callers with the same question.
 func (w *Webhook) verdict(ctx context.Context, p *auth.Principal, act auth.Action, destination string) (verdict, error) {
 	event := eventOfAction(act)
 	switch {
@@ -97,7 +103,7 @@ func (w *Webhook) verdict(ctx context.Context, p *auth.Principal, act auth.Actio
 	return verdict{ans.decision, ans.coverage}, nil
 }
 
-// eventOfAction returns the event of an action, and none for an action that it does not know.
+// eventOfAction returns the event of an action, or "" for an unknown action.
 func eventOfAction(act auth.Action) Event {
 	switch act {
 	case auth.Subscribe:
@@ -109,7 +115,7 @@ func eventOfAction(act auth.Action) Event {
 	}
 }
 
-// inquire begins to ask what p may do. w.mu is held.
+// inquire starts the question whether p may do act. The caller holds w.mu.
 func (w *Webhook) inquire(ctx context.Context, key digest, p *auth.Principal, act auth.Action, destination string, now time.Time) (*call, error) {
 	if w.breaker.refuses(now) != nil {
 		return nil, errDeniedForNow
@@ -118,7 +124,8 @@ func (w *Webhook) inquire(ctx context.Context, key digest, p *auth.Principal, ac
 	if err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
-	// Others may come to wait for the answer, so of ctx only the values count.
+	// Other callers may wait for the answer, so it must not depend on this
+	// caller's context.
 	c := begin(context.WithoutCancel(ctx), w, w.permissions, askerOf(ctx, p), body, func(ans answer, err error) {
 		w.settle(key, ans, err, now)
 	})
@@ -126,8 +133,9 @@ func (w *Webhook) inquire(ctx context.Context, key digest, p *auth.Principal, ac
 	return c, nil
 }
 
-// settle ends an inquiry. A failure says nothing about the question, so the next who comes asks again. Time counts
-// from when the question was asked, for the backend may have changed its mind since.
+// settle ends an inquiry. A failure is not cached, so the next caller asks
+// again. The answer's age counts from the time of the question, because the
+// backend may have changed its mind since.
 func (w *Webhook) settle(key digest, ans answer, err error, asked time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -142,7 +150,7 @@ func (w *Webhook) settle(key digest, ans answer, err error, asked time.Time) {
 	w.cache.put(key, verdict{ans.decision, ans.coverage}, asked.Add(age), time.Now())
 }
 
-// deniedForNow is the error for a subscribe or send that got no answer.
+// deniedForNow returns the error for a subscribe or send without an answer.
 func deniedForNow(err error) error {
 	var open *openError
 	if errors.As(err, &open) {

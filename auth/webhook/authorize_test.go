@@ -100,7 +100,8 @@ func TestPatterns(t *testing.T) {
 		if b.question()["pattern"] != true {
 			t.Errorf("the question is %v", b.question())
 		}
-		// A pattern that is authorized as if it were a destination is allowed only as a whole.
+		// A pattern that is authorized as if it were a destination is allowed
+		// only as a whole.
 		if err := w.Authorize(t.Context(), alice, auth.Subscribe, "/topic/*"); (err == nil) != (want == auth.All) {
 			t.Errorf("%s: Authorize says %v", body, err)
 		}

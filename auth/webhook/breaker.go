@@ -8,14 +8,16 @@ import (
 const (
 	// failuresToOpen is how many failures in a row open the circuit.
 	failuresToOpen = 5
-	// firstPause is how long it is open at first; each probe that fails doubles that, up to maxPause.
+	// firstPause is how long the circuit is open at first. Each failed probe
+	// doubles the pause, up to maxPause.
 	firstPause = time.Second
 	maxPause   = 30 * time.Second
 )
 
-// breaker is a circuit breaker. It is closed while the backend answers. After failuresToOpen failures in a row it is
-// open for a pause; then one question is let through as a probe, which closes it or begins the next pause. The zero
-// value is closed.
+// breaker is a circuit breaker. It is closed while the backend answers. After
+// failuresToOpen failures in a row it is open for a pause. Then it lets one
+// question through as a probe; the result closes it or begins the next pause.
+// The zero value is closed.
 type breaker struct {
 	mu       sync.Mutex
 	failures int           // in a row, while closed
@@ -23,10 +25,10 @@ type breaker struct {
 	until    time.Time     // the end of the pause
 	probing  bool
 	since    time.Time // when it opened
-	epoch    uint64    // greater after each opening and with each probe
+	epoch    uint64    // increases with each opening and each probe
 }
 
-// change is what a report has brought about.
+// change is the effect of a report.
 type change uint8
 
 const (
@@ -35,14 +37,14 @@ const (
 	closed
 )
 
-// refuses returns an openError if enter would, without beginning anything.
+// refuses returns an openError if enter would, but does not begin a question.
 func (b *breaker) refuses(now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.check(now)
 }
 
-// enter begins a question. Its outcome must be reported with the epoch.
+// enter begins a question. The caller must report its result with the epoch.
 func (b *breaker) enter(now time.Time) (epoch uint64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -56,7 +58,8 @@ func (b *breaker) enter(now time.Time) (epoch uint64, err error) {
 	return b.epoch, nil
 }
 
-// check returns an openError if no question may be put now. b.mu is held.
+// check returns an openError if no question may be sent now. The caller holds
+// b.mu.
 func (b *breaker) check(now time.Time) error {
 	if b.pause == 0 || !b.probing && !now.Before(b.until) {
 		return nil
@@ -64,8 +67,9 @@ func (b *breaker) check(now time.Time) error {
 	return &openError{wait: b.until.Sub(now)}
 }
 
-// report says how a question went. One that began before the circuit opened or before the probe says nothing any more.
-// If the circuit has closed, since is when it opened.
+// report records the result of a question. It ignores a question that began
+// before the circuit opened or before the probe. If the circuit has closed,
+// since is when it opened.
 func (b *breaker) report(epoch uint64, ok bool, now time.Time) (c change, since time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

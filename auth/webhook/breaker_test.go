@@ -17,7 +17,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// flaky is a backend in memory that can be switched off. It counts the questions.
+// flaky is a backend in memory that can be switched off. It counts the
+// questions.
 type flaky struct {
 	off   atomic.Bool
 	asked atomic.Int64
@@ -102,7 +103,8 @@ func TestCircuit(t *testing.T) {
 			}
 			advance(1)
 
-			// Of those who come at once, one probes. The others do not wait for it.
+			// Of those who come at once, one probes. The others do not wait for
+			// it.
 			var all sync.WaitGroup
 			for i := range 10 {
 				all.Go(func() { _ = w.Authorize(t.Context(), alice, auth.Send, fmt.Sprintf("/%d", i)) })
@@ -186,7 +188,8 @@ func TestOpenCircuitRemembers(t *testing.T) {
 	})
 }
 
-// A question from before the circuit opened, or from before a probe, says nothing any more.
+// A question from before the circuit opened, or from before a probe, says
+// nothing any more.
 func TestLateReports(t *testing.T) {
 	now := time.Unix(0, 0)
 	var b breaker
@@ -281,7 +284,8 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// Whoever waits in vain for a turn is refused, and that is no failure of the backend's.
+// Whoever waits in vain for a turn is refused, and that is no failure of the
+// backend's.
 func TestQueueTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newHook(t, Options{URL: inMemory, Concurrency: 1})
@@ -320,7 +324,8 @@ func TestCircuitOpensForTheQueue(t *testing.T) {
 		}
 		synctest.Wait()
 		close(let)
-		// One of them is the failure that opens the circuit, and the other must not be put any more.
+		// One of them is the failure that opens the circuit, and the other must
+		// not be put any more.
 		first, second := <-waiting, <-waiting
 		if errors.Is(first, auth.ErrDenied) == errors.Is(second, auth.ErrDenied) || asked.Load() != failuresToOpen {
 			t.Errorf("%v and %v after %d questions", first, second, asked.Load())

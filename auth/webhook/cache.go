@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// cache remembers a bounded number of verdicts, each until a time of its own. The one that was not asked for longest
-// makes room for a new one. It is not safe for concurrent use.
+// cache is a map of verdicts with a maximum size, in which each verdict has its
+// own expiry time. When it is full, a new verdict replaces the least recently
+// used. It is not safe for concurrent use.
 type cache struct {
 	size    int
 	entries map[digest]*list.Element
-	order   list.List // of *entry, the one asked for last in front
+	order   list.List // of *entry, the most recently used first
 }
 
 type entry struct {
@@ -23,7 +24,7 @@ func newCache(size int) *cache {
 	return &cache{size: size, entries: make(map[digest]*list.Element)}
 }
 
-// get returns the verdict of key if it is still good at now.
+// get returns the verdict of key if it has not expired at now.
 func (c *cache) get(key digest, now time.Time) (verdict, bool) {
 	e := c.entries[key]
 	if e == nil {
@@ -38,7 +39,7 @@ func (c *cache) get(key digest, now time.Time) (verdict, bool) {
 	return found.verdict, true
 }
 
-// put remembers a verdict until a time, if that is after now.
+// put stores a verdict until the given time, if that is after now.
 func (c *cache) put(key digest, v verdict, until, now time.Time) {
 	if e := c.entries[key]; e != nil {
 		c.remove(e)

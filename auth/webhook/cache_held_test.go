@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// The answers that are remembered take what Options.CacheSize says, however many were put.
+// The answers that are remembered take what Options.CacheSize says, however
+// many were put.
 func TestCacheHoldsWhatIsDocumented(t *testing.T) {
 	alive := func() int64 {
 		runtime.GC()

@@ -12,7 +12,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
 
-// call is a question that is under way, once for all who want its answer.
+// call is a running question. All callers with the same question share it.
 type call struct {
 	done chan struct{}
 	ans  answer
@@ -21,10 +21,11 @@ type call struct {
 
 var errPanic = errors.New("panic in the HTTP client")
 
-// begin puts a question in a goroutine of its own, which ends within twice the timeout. A turn is waited for no
-// longer than ctx allows, but a question that has been put is not taken back when the client leaves: that would cost
-// the connection, and clients could make it look as if the backend did not answer. The answer goes to finish, if that
-// is not nil, before anybody who waits has it.
+// begin sends a question in a new goroutine, which ends within twice the
+// timeout. ctx limits only the wait for a turn. A question that was sent is not
+// cancelled when the client leaves: that would cost the connection, and clients
+// could make the backend seem to be down. finish, if not nil, gets the answer
+// before any waiting caller does.
 func begin[K comparable](ctx context.Context, w *Webhook, line *turns.Turns[K], key K, body []byte, finish func(answer, error)) *call {
 	c := &call{done: make(chan struct{}), err: ErrUnavailable}
 	go func() {
@@ -39,7 +40,7 @@ func begin[K comparable](ctx context.Context, w *Webhook, line *turns.Turns[K], 
 	return c
 }
 
-// wait returns the answer, or that there is none when ctx is done first.
+// wait returns the answer, or an error when ctx is done first.
 func (c *call) wait(ctx context.Context) (answer, error) {
 	select {
 	case <-c.done:
@@ -49,7 +50,7 @@ func (c *call) wait(ctx context.Context) (answer, error) {
 	}
 }
 
-// ask waits for a turn, and for the circuit to allow it, and puts the question.
+// ask waits for a turn, checks the circuit, and sends the question.
 func ask[K comparable](ctx context.Context, w *Webhook, line *turns.Turns[K], key K, body []byte) (ans answer, err error) {
 	patience, cancel := context.WithTimeout(ctx, w.timeout)
 	served := line.Take(patience, key)
@@ -62,10 +63,11 @@ func ask[K comparable](ctx context.Context, w *Webhook, line *turns.Turns[K], ke
 	if err != nil {
 		return answer{}, err
 	}
-	// Whatever happens to this goroutine, the circuit has to hear of it: it may be the only one that probes.
+	// Report to the circuit in any case, even after a panic: this may be the
+	// only probe.
 	err = errPanic
 	defer func() {
-		_ = recover() // in a goroutine of our own it would end the whole program
+		_ = recover() // in our own goroutine a panic would end the program
 		w.report(epoch, err)
 		if err != nil {
 			ans, err = answer{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -74,7 +76,8 @@ func ask[K comparable](ctx context.Context, w *Webhook, line *turns.Turns[K], ke
 	return w.post(context.WithoutCancel(ctx), body)
 }
 
-// asker is for whom a question of what a client may do is: a user, or nobody from some network.
+// asker identifies the owner of a permission question: a user, or the network
+// of an anonymous client.
 type asker struct {
 	user    string
 	network netip.Addr
@@ -87,13 +90,14 @@ func askerOf(ctx context.Context, p *auth.Principal) asker {
 	return asker{network: httpsec.Network(auth.RemoteOf(ctx))}
 }
 
-// report tells the circuit how a question went, and the operator how the circuit is.
+// report reports a question's result to the circuit, and logs the circuit's
+// changes.
 func (w *Webhook) report(epoch uint64, err error) {
 	now := time.Now()
 	change, since := w.breaker.report(epoch, err == nil, now)
 	switch change {
 	case opened:
-		w.logger.Warn("the webhook gives no answer, so what only it can allow is refused until it does",
+		w.logger.Warn("the webhook does not answer; everything that only it can allow is denied until it does",
 			"url", w.place, "failures", failuresToOpen, "cause", err)
 	case closed:
 		w.logger.Info("the webhook answers again", "url", w.place, "outage", now.Sub(since))

@@ -1,5 +1,6 @@
-// Package webhook lets a backend of the operator's decide who may connect, subscribe and send. The broker asks it by
-// HTTP, one POST for a question, so that an application in any language is the authority over its own users.
+// Package webhook lets the operator's backend decide who may connect,
+// subscribe and send. The broker sends each question as one HTTP POST, so an
+// application in any language can control access for its own users.
 //
 //	hook, err := webhook.New(webhook.Options{
 //		URL:    "https://app.example.com/hoofbeat",
@@ -10,12 +11,13 @@
 //	}
 //	b, err := broker.New(broker.Options{Authenticator: hook, Authorizer: hook})
 //
-// Spring's counterparts are an AuthenticationProvider and an AuthorizationManager<Message<?>> that call a service.
+// Spring's counterparts are an AuthenticationProvider and an
+// AuthorizationManager<Message<?>> that call a service.
 //
 // # Questions
 //
-// A question is a JSON object in the body of a POST. Members that would be empty are left out, and there may be more
-// of them in later versions. A client connects:
+// A question is a JSON object in the body of a POST. Empty members are omitted,
+// and later versions may add members. A client connects:
 //
 //	{
 //	  "event": "connect",
@@ -28,11 +30,11 @@
 //	  "frame": {"tenant": "blue"}           of the CONNECT frame: Options.FrameHeaders
 //	}
 //
-// A client that is in subscribes or sends:
+// A connected client subscribes or sends:
 //
 //	{
 //	  "event": "subscribe",                 or "send"
-//	  "user": "alice",                      left out for an anonymous client
+//	  "user": "alice",                      omitted for an anonymous client
 //	  "roles": ["editor"], "scopes": ["chat"],
 //	  "credential_id": "webhook:key-17",
 //	  "action": "subscribe",                the same as event
@@ -40,26 +42,31 @@
 //	  "pattern": true                       if the destination has wildcards
 //	}
 //
-// A user wants a ticket for an operation (see package broker/webflow) that is not that user's own; this is asked only
-// if [Options.Events] says so:
+// A user requests a ticket for another user's operation (see package
+// broker/webflow). This is asked only if it is in [Options.Events]:
 //
 //	{"event": "wait", "user": "alice", "operation": "40269145-…"}
 //
-// There are two more events, which look like connect. "handshake" comes before it, with the HTTP request and without
-// the members from CONNECT; it is asked only if [Options.Events] says so. "renew" is a new bearer token for a session
-// that is connected; its user, roles, scopes and credential_id say for whom.
+// There are two more events, which look like connect. "handshake" comes before
+// it, with the HTTP request and without the members from CONNECT; it is asked
+// only if it is in [Options.Events]. "renew" is a new bearer token for a
+// connected session; its user, roles, scopes and credential_id are those of the
+// session.
 //
-// With [Options.Recheck] the backend is asked every now and then whether a client that it has let in is still welcome.
-// The question "recheck" has session, remote, user, roles, scopes and credential_id, and no credential; an allow of true
-// or a pass lets the session go on, an allow of false ends it with "session revoked".
+// With [Options.Recheck] the broker regularly asks whether an accepted client
+// may stay connected. The question "recheck" has session, remote, user, roles,
+// scopes and credential_id, and no credential. With an allow of true or a pass
+// the session continues; an allow of false ends it with "session revoked".
 //
-// A client for whom the handshake has settled who it is, by a ticket for example, is not asked about at CONNECT.
-// Tickets are the broker's own, so an attempt with one is not asked about, and a ticket is never in a question.
+// There is no question at CONNECT if the handshake has identified the client,
+// by a ticket for example. The broker decides about tickets itself: there is no
+// question for an attempt with a ticket, and no question contains a ticket.
 //
 // # Answers
 //
-// An answer has status 200 and a JSON object of at most 64 KiB. Members that are not named here are ignored, and null
-// is as good as not there, except for allow:
+// An answer has status 200 and a JSON object of at most 64 KiB. Other members
+// than the following are ignored. Except for allow, null means the same as a
+// missing member:
 //
 //	{"allow": true, "user": "alice", "roles": ["editor"], "expires": 1800000000}
 //	{"allow": false, "reason": "this account is closed"}
@@ -67,29 +74,31 @@
 //
 // With an allow of true, for handshake, connect and renew:
 //
-//	user           the name, an [auth.ValidName], behind [Options.UserPrefix]; without it the client is anonymous.
-//	               For renew it has to be the session's user
-//	roles, scopes  lists of texts; claims, an object of anything
+//	user           the name, an [auth.ValidName], put after [Options.UserPrefix]; without it the client is anonymous.
+//	               For renew it must be the session's user
+//	roles, scopes  lists of texts; claims, an object with any members
 //	expires        when the session ends unless it is renewed, in seconds since 1970; without it, never
 //	issued         when the credential was issued, in the same unit
-//	credential_id  by which the credential can be revoked, as "webhook:" and this ([CredentialID]); without it, a
-//	               bearer token is known as "sha256:" and the first half of its SHA-256 in hexadecimal digits
+//	credential_id  an id by which the credential can be revoked, as "webhook:" and this ([CredentialID]); without it, a
+//	               bearer token has the id "sha256:" and the first half of its SHA-256 in hexadecimal digits
 //
-// Roles and scopes that mean something to Hoofbeat itself, which are the role "backend" and scopes that begin with
-// "operation:", are left out (see [auth.Foreign]).
+// Roles and scopes with a meaning to Hoofbeat itself, the role "backend" and
+// scopes that begin with "operation:", are removed (see [auth.Foreign]).
 //
 // For subscribe and send:
 //
-//	max_age        for how many seconds the answer may be remembered instead of [Options.CacheTTL]: 0 for not at all,
-//	               and [MaxAge] at most
-//	coverage       for a pattern: "all" if everything that it matches is allowed, "none" if nothing is, and otherwise
+//	max_age        how many seconds to cache the answer, instead of [Options.CacheTTL]: 0 for not at all, and [MaxAge] at
+//	               most
+//	coverage       for a pattern: "all" if every destination that it matches is allowed, "none" if none is, and otherwise
 //	               "some", the default; then each destination is asked about before a message from it is delivered
 //
-// The reason, one line of at most 256 bytes without control characters, is what a client is told whose handshake,
-// connect or renew is refused; a reason that is none is dropped. Status 401 or 403, whatever the body, is a no as well.
+// The reason is sent to a client whose handshake, connect or renew is rejected.
+// It is one line of at most 256 bytes without control characters; other reasons
+// are dropped. Status 401 or 403, whatever the body, also denies or rejects.
 //
-// The question about another authenticator's client is passed on with pass. In an [auth.Chain] the next one is asked
-// then; for subscribe and send [Options.Fallback] is, and to pass on a pattern is to pass on all that it matches.
+// Use pass for the clients of another authenticator. In an [auth.Chain] the
+// next authenticator is then asked; for subscribe and send, [Options.Fallback]
+// decides. Passing a pattern passes all destinations that it matches.
 //
 // # Signatures
 //
@@ -97,9 +106,10 @@
 //
 //	Hoofbeat-Signature: t=1800000000,v1=5257a869…
 //
-// where t is the time in seconds since 1970, and v1 the HMAC-SHA-256, with the secret as the key, of t, a dot and the
-// body as it came, in lower-case hexadecimal digits. Verify it before the body is parsed, compare in constant time,
-// and refuse what is older than five minutes. In Node:
+// where t is the time in seconds since 1970, and v1 the HMAC-SHA-256, with the
+// secret as the key, of t, a dot and the unmodified body, in lower-case
+// hexadecimal digits. Verify it before you parse the body, compare in constant
+// time, and reject questions older than five minutes. In Node:
 //
 //	const [, t, v1] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(request.headers['hoofbeat-signature'] ?? '') ?? []
 //	if (!t || Math.abs(Date.now() / 1000 - t) > 300) return false
@@ -111,8 +121,9 @@
 //	if (!preg_match('/^t=(\d+),v1=([0-9a-f]{64})$/D', $_SERVER['HTTP_HOOFBEAT_SIGNATURE'] ?? '', $m)) return false;
 //	return abs(time() - $m[1]) <= 300 && hash_equals(hash_hmac('sha256', "$m[1].$body", $secret), $m[2]);
 //
-// In Java, javax.crypto.Mac with HmacSHA256 and java.security.MessageDigest.isEqual do the same. A whole backend for
-// Node is testdata/backend.mjs in this directory. To try a backend by hand, in a shell:
+// In Java, use javax.crypto.Mac with HmacSHA256 and
+// java.security.MessageDigest.isEqual. A complete backend for Node is
+// testdata/backend.mjs in this directory. To test a backend from a shell:
 //
 //	body='{"event":"connect","login":"alice","passcode":"wonderland"}'; t=$(date +%s)
 //	v1=$(printf %s "$t.$body" | openssl dgst -sha256 -hmac "$WEBHOOK_SECRET" | sed 's/.* //')
@@ -120,23 +131,34 @@
 //
 // # When the backend does not answer
 //
-// No answer is a no. No answer is: nothing within [Options.Timeout], any other status, a redirect, more than 64 KiB,
-// and JSON that is not an answer as described, for example with a member twice. The error is [ErrUnavailable]; at the
-// handshake it has status 503 and Retry-After. Five of them in a row open the circuit: for a second, and then for
-// twice as long each time up to 30 s, nothing is asked and everything refused at once, except what is remembered. Then
-// one question is put; if it is answered, the circuit closes. The log tells of both, once.
+// Without an answer, access is denied. These count as no answer: nothing within
+// [Options.Timeout], any other status, a redirect, more than 64 KiB, and JSON
+// that is not an answer as described, for example with a duplicate member. The
+// error is [ErrUnavailable]; at the handshake it has status 503 and
+// Retry-After.
 //
-// A client that leaves while its question is under way does not end the question, which is thus no failure.
+// Five failures in a row open the circuit: for a second, and then for twice as
+// long each time up to 30 s, the broker asks nothing and denies everything at
+// once, except what cached answers allow. Then it sends one question; if that
+// is answered, the circuit closes. Both changes are logged once.
 //
-// # What it costs
+// A client that disconnects while its question is running does not cancel the
+// question, so this is not a failure.
 //
-// Answers about subscribe and send are remembered for [Options.CacheTTL], at most [Options.CacheSize] of them; those
-// about who a client is never are. Parallel questions that are the same are put once. At most [Options.Concurrency]
-// questions of who a client is are under way at once, and as many of what it may do, so that a flood of logins does
-// not hold up those who are in. Further ones wait for a turn, for Options.Timeout at most. One network (an IPv4 address,
-// or the /64 of an IPv6 address) has at most three quarters of the turns for who a client is, one user at most three
-// quarters of those for what it may do, and the turns go round, so that nobody delays another by more than one question.
-// A remembered answer takes some 250 ns and no allocation (amd64, 2026-11).
+// # Caching and limits
 //
-// A client's credentials are in the body of a question only: not in its URL and headers, nor in an error or the log.
+// Answers about subscribe and send are cached for [Options.CacheTTL], at most
+// [Options.CacheSize] of them; answers that identify clients are not cached.
+// Identical concurrent questions are sent once. At most [Options.Concurrency]
+// questions that identify clients run at once, and as many permission
+// questions, so a flood of logins does not delay connected clients. Further
+// questions wait for a turn, at most Options.Timeout. One network (an IPv4
+// address, or the /64 of an IPv6 address) gets at most three quarters of the
+// turns that identify clients, and one user at most three quarters of those for
+// permissions. Networks and users take turns, so none delays another by more
+// than one question. A cached answer takes some 250 ns and no allocation
+// (amd64, 2026-11).
+//
+// A client's credentials are only in the body of a question, never in its URL
+// and headers, in an error or in the log.
 package webhook

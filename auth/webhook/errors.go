@@ -9,22 +9,22 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// ErrUnavailable is a question that the backend has not answered as it should, or that was not put to it because the
-// circuit is open or too many others are waiting.
-var ErrUnavailable = errors.New("the backend gives no answer")
+// ErrUnavailable reports that the backend gave no valid answer, or was not
+// asked because the circuit is open or too many other questions are waiting.
+var ErrUnavailable = errors.New("the backend does not answer")
 
-// errQueue is a question whose turn did not come.
+// errQueue reports that a question got no turn.
 var errQueue = fmt.Errorf("%w: too many questions at once", ErrUnavailable)
 
-// openError is the refusal of an open circuit.
+// openError is the error of an open circuit.
 type openError struct {
 	wait time.Duration // until the next probe
 }
 
-func (*openError) Error() string { return "the backend gives no answer: the circuit is open" }
+func (*openError) Error() string { return "the backend does not answer: the circuit is open" }
 func (*openError) Unwrap() error { return ErrUnavailable }
 
-// failure is a refusal with a cause for the operator's log.
+// failure is a refusal for the client with a cause for the operator's log.
 type failure struct {
 	refusal *auth.Refusal
 	cause   error
@@ -33,10 +33,11 @@ type failure struct {
 func (f *failure) Error() string   { return "webhook: " + f.cause.Error() }
 func (f *failure) Unwrap() []error { return []error{f.refusal, f.cause} }
 
-// refused refuses one client. What it is told is the constant text of a Refusal without a reason.
+// refused rejects one client. The client gets the constant text of a Refusal
+// without a reason.
 func refused(cause error) error { return &failure{&auth.Refusal{}, cause} }
 
-// refusedForNow refuses a client about whom nobody has said anything.
+// refusedForNow rejects a client because there is no answer about it.
 func refusedForNow(cause error) error {
 	retry := time.Second
 	var open *openError
@@ -51,9 +52,11 @@ func refusedForNow(cause error) error {
 }
 
 var (
-	// errPassed is a pass that nobody takes up. The caller may: it can tell it from a no.
+	// errPassed reports a pass without a Fallback. The caller can distinguish
+	// it from a denial and ask somebody else.
 	errPassed = fmt.Errorf("%w: %w", auth.ErrDenied, auth.ErrNotMine)
-	// errDeniedForNow is what an open circuit says to a subscribe or send. It is an ErrDenied so that the broker does
-	// not log each of them: that the circuit is open has been logged.
+	// errDeniedForNow denies a subscribe or send while the circuit is open. It
+	// is an ErrDenied so that the broker does not log each one: the open
+	// circuit was logged already.
 	errDeniedForNow = fmt.Errorf("%w: webhook: %w", auth.ErrDenied, &openError{})
 )

@@ -12,7 +12,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/webhook"
 )
 
-// A backend that knows Alice, and the broker's side of it. Backends are usually written in another language.
+// A backend that knows Alice, and the broker's side of it. Backends are usually
+// written in another language.
 func Example() {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var question struct{ Event, Login, Passcode, User, Destination string }
@@ -60,7 +61,8 @@ func Example() {
 	// not here
 }
 
-// The backend says who a client is, and the broker's own rules say what it may do unless the backend knows better.
+// The backend says who a client is, and the broker's own rules say what it may
+// do unless the backend knows better.
 func ExampleOptions_fallback() {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"pass":true}`)

@@ -193,7 +193,8 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	}
 }
 
-// A connection that was kept may be closed by the backend just when the next question is sent on it.
+// A connection that was kept may be closed by the backend just when the next
+// question is sent on it.
 func TestStaleConnection(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

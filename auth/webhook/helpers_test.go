@@ -34,7 +34,8 @@ type backend struct {
 	header   http.Header
 }
 
-// serve starts a backend. The handler is given a request whose body is still to be read.
+// serve starts a backend. The handler is given a request whose body is still to
+// be read.
 func serve(t testing.TB, h http.HandlerFunc) *backend {
 	t.Helper()
 	b := &backend{}

@@ -7,14 +7,16 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// digest names a question of what a client may do: it is the SHA-256 of all that distinguishes one from another. So
-// an answer that is remembered costs the same whatever a client writes into its destinations.
+// digest identifies a permission question: it is the SHA-256 of everything that
+// distinguishes it from others. A cached answer therefore has the same size,
+// whatever destinations a client uses.
 type digest [sha256.Size]byte
 
-// keyOf returns the name of the question whether p may do act. All that the backend is told is in it; whoever may not
-// do the same must not share an answer.
+// keyOf returns the key of the question whether p may do act. It covers
+// everything that the backend sees, because principals with different
+// permissions must not share an answer.
 func keyOf(p *auth.Principal, act auth.Action, destination string) digest {
-	var space [512]byte // on the stack, for all but the longest
+	var space [512]byte // on the stack, except for the longest
 	b := append(space[:0], byte(act))
 	b = appendText(b, p.Name)
 	b = appendText(b, p.CredentialID)
@@ -24,7 +26,8 @@ func keyOf(p *auth.Principal, act auth.Action, destination string) digest {
 	return sha256.Sum256(b)
 }
 
-// appendText writes a text with its length in front, so that no two lists of texts are written the same.
+// appendText writes a text preceded by its length, so that different lists of
+// texts give different results.
 func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }

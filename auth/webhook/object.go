@@ -7,19 +7,19 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep objects and lists may be nested.
+// maxDepth is the maximum nesting of objects and lists.
 const maxDepth = 32
 
 // Errors of parseObject.
 var (
 	errJSON      = errors.New("the answer is not a JSON object")
-	errDuplicate = errors.New("the answer has a member twice")
+	errDuplicate = errors.New("the answer has a duplicate member")
 	errDepth     = errors.New("the answer is nested too deeply")
 )
 
-// parseObject returns the JSON object that body is. Unlike json.Unmarshal it takes names as they are written and
-// refuses an object with a member twice: what one reader takes to be {"allow":false} must not be {"allow":true} to
-// another.
+// parseObject parses body as a JSON object. Unlike json.Unmarshal it compares
+// names exactly and rejects an object with a duplicate member: one reader must
+// not see {"allow":false} where another sees {"allow":true}.
 func parseObject(body []byte) (map[string]any, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
 		return nil, errJSON
@@ -39,7 +39,7 @@ func parseObject(body []byte) (map[string]any, error) {
 func parseValue(d *json.Decoder, depth int) (any, error) {
 	token, err := d.Token()
 	if err != nil {
-		return nil, errJSON // a number that float64 cannot hold; the syntax has been checked
+		return nil, errJSON // a number too large for float64; the syntax has been checked
 	}
 	open, ok := token.(json.Delim)
 	if !ok {

@@ -13,18 +13,18 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// Event is what a question is about, as its event member says it.
+// Event is the kind of a question, as in its event member.
 type Event string
 
-// The events that a backend can be asked about.
+// Events that a backend can be asked about.
 const (
 	Handshake Event = "handshake" // the HTTP request for a WebSocket: [auth.StageHandshake]
 	Connect   Event = "connect"   // the CONNECT frame: [auth.StageConnect]
 	Renew     Event = "renew"     // a new credential for a session: [auth.StageRenew]
-	Subscribe Event = "subscribe" // a SUBSCRIBE, or a message that a pattern of the client's matches
+	Subscribe Event = "subscribe" // a SUBSCRIBE, or a message that a pattern of the client matches
 	Send      Event = "send"      // a SEND
-	// Recheck is whether a client that the backend has let in is still welcome. It is
-	// asked if [Options.Recheck] says so, and need not be among [Options.Events].
+	// Recheck asks whether an accepted client may stay connected.
+	// [Options.Recheck] enables it; it need not be among [Options.Events].
 	Recheck Event = "recheck"
 	Wait    Event = "wait" // a ticket for an operation: [Webhook.MayWait]
 )
@@ -37,76 +37,91 @@ const (
 	DefaultCacheTTL = 10 * time.Second
 	// DefaultCacheSize is the default of [Options.CacheSize], in answers.
 	DefaultCacheSize = 10_000
-	// DefaultConcurrency is the default of [Options.Concurrency], in questions of either kind.
+	// DefaultConcurrency is the default of [Options.Concurrency], in questions
+	// of either kind.
 	DefaultConcurrency = 64
-	// MaxAge is the longest that an answer is remembered, whatever its max_age says, so that a permission that was
-	// taken back is gone within it.
+	// MaxAge is the maximum time an answer is cached, whatever its max_age, so
+	// that a withdrawn permission ends within it.
 	MaxAge = 5 * time.Minute
 )
 
-// Options say whom to ask about what. Only URL is required. [New] copies what it needs.
+// Options configure a [Webhook]. Only URL is required. [New] copies what it
+// needs.
 type Options struct {
-	// URL is where questions are posted: https, or http to loopback. It has no user, password or fragment. Its
-	// query is never logged.
+	// URL is the address to which questions are posted: https, or http to
+	// loopback, without user, password and fragment. Its query is never logged.
 	URL string
-	// AllowHTTP accepts an http URL to anywhere. Everybody on the way can then read the credentials of clients, and
-	// answer in the backend's place.
+	// AllowHTTP accepts an http URL to any host. The network can then read the
+	// clients' credentials and forge the backend's answers.
 	AllowHTTP bool
-	// Secret signs the questions, so that the backend knows that they are the broker's: 32 random bytes are good.
-	// If it is empty, they are not signed, and the backend must not be reachable by anybody else.
+	// Secret signs the questions, so that the backend can verify that the
+	// broker sent them. Use 32 random bytes. If it is empty, questions are not
+	// signed, and only the broker must be able to reach the backend.
 	Secret string
-	// Events are what the backend is asked about. Nil means all but [Handshake], where a client has not sent its
-	// login yet, and [Wait], to which a backend that does not know it might say yes. At another stage the Webhook answers [auth.ErrNotMine]; other actions are left to Fallback.
+	// Events are the questions to ask. Nil means all except [Handshake],
+	// because a client has not sent its login yet, and [Wait], because a
+	// backend that does not know it might allow it. At other stages the Webhook
+	// returns [auth.ErrNotMine]; Fallback decides about other actions.
 	Events []Event
 
-	// Headers are the headers of the HTTP request that a question has in headers. Nil means Authorization, Cookie,
-	// Origin and User-Agent. Values of a name that came several times are joined with a comma, cookies with a
-	// semicolon. What is not UTF-8 is left out.
+	// Headers are the headers of the HTTP request to include in a question's
+	// headers. Nil means Authorization, Cookie, Origin and User-Agent. Repeated
+	// headers are joined with a comma, cookies with a semicolon. Values that
+	// are not UTF-8 are omitted.
 	Headers []string
-	// FrameHeaders are the headers of the CONNECT frame (for [Renew], of the SEND) that a question has in frame. A
-	// page can write anything there, an origin too.
+	// FrameHeaders are the headers of the CONNECT frame (for [Renew], of the
+	// SEND) to include in a question's frame. A page can write anything there,
+	// even an origin.
 	FrameHeaders []string
 
-	// UserPrefix goes before the name in an answer to handshake, connect and renew,
-	// so that alice of the backend is not another authenticator's; see
-	// [auth.CheckNames]. Questions have the full name.
+	// UserPrefix is put before the name in an answer to handshake, connect and
+	// renew, to distinguish alice of the backend from alice of another
+	// authenticator; see [auth.CheckNames]. Questions contain the full name.
 	UserPrefix string
 
-	// Recheck is how often at least the backend is asked, with the event recheck,
-	// whether a client that it has let in is still welcome. Zero means never; the
-	// least is a second. See [auth.Recheck].
+	// Recheck is the maximum time between two recheck questions, which ask the
+	// backend whether an accepted client may stay connected. Zero means never;
+	// the minimum is one second. See [auth.Recheck].
 	Recheck time.Duration
-	// RecheckGrace is how long such a client's session goes on while the backend does
-	// not answer. Zero means [auth.DefaultRecheckGrace]; negative means until the
-	// principal expires.
+	// RecheckGrace is how long such a client's session may continue while the
+	// backend does not answer. Zero means [auth.DefaultRecheckGrace]; negative
+	// means until the principal expires.
 	RecheckGrace time.Duration
 
-	// Timeout is the longest that a question takes, and also the longest that it waits for its turn. Zero means
-	// [DefaultTimeout]. Keep it well below the broker's deadline for CONNECT.
+	// Timeout limits the time for a question, and also its wait for a turn.
+	// Zero means [DefaultTimeout]. Keep it well below the broker's deadline for
+	// CONNECT.
 	Timeout time.Duration
-	// Concurrency is how many questions of who a client is are under way at once, and how many of what a client may
-	// do. Zero means [DefaultConcurrency]. Of the former one network (an IPv4 address, or the /64 of an IPv6 address)
-	// has at most three quarters, and of the latter one user; from 1 to 3 it may have all. Those who wait get their turn
-	// in a round of the networks or users, 1,024 of each at most.
+	// Concurrency is the maximum number of concurrent questions to identify
+	// clients, and also that of concurrent permission questions. Zero means
+	// [DefaultConcurrency]. One network (an IPv4 address, or the /64 of an IPv6
+	// address) gets at most three quarters of the former, and one user of the
+	// latter; with a Concurrency below 4 it may get all. The networks or users
+	// take turns; at most 1,024 questions of each wait.
 	Concurrency int
-	// CacheTTL is how long an answer to subscribe and send is remembered that has no max_age. Zero means
-	// [DefaultCacheTTL]; if it is negative, none is remembered at all. At most [MaxAge].
+	// CacheTTL is how long an answer to subscribe or send without max_age is
+	// cached. Zero means [DefaultCacheTTL]; negative means that no answer is
+	// cached. At most [MaxAge].
 	CacheTTL time.Duration
-	// CacheSize is how many answers are remembered; the one that was not needed for longest makes room. One takes
-	// at most 320 bytes. Zero means [DefaultCacheSize]; if it is negative, none is remembered.
+	// CacheSize is the maximum number of cached answers. A further answer
+	// replaces the least recently used. Each takes at most 320 bytes. Zero
+	// means [DefaultCacheSize]; negative means no cache.
 	CacheSize int
 
-	// Fallback decides about a subscribe or send that the backend passes on, or is not asked about. Nil denies it.
+	// Fallback decides about a subscribe or send if the backend passes or is
+	// not asked. Nil means deny.
 	Fallback auth.Authorizer
-	// Client makes the requests. It is copied: redirects are never followed, whatever it says. Nil means a client
-	// of its own, with the proxy of the environment.
+	// Client makes the requests. It is copied, and the copy never follows
+	// redirects. Nil means a new client with the proxy of the environment.
 	Client *http.Client
-	// Logger is told when the circuit opens and when it closes, and, once a second, that the backend answers with 401 or
-	// 403, which it does when it does not know the secret. Nil discards that.
+	// Logger logs when the circuit opens and closes. At most once a second, it
+	// also logs that the backend answers with 401 or 403, as it does if it does
+	// not know the secret. Nil means no logging.
 	Logger *slog.Logger
 }
 
-// withDefaults returns the options with defaults for what is zero. The error names the field that is wrong.
+// withDefaults returns the options with defaults for zero values. The error
+// names the invalid field.
 func (o Options) withDefaults() (Options, error) {
 	if o.Events == nil {
 		o.Events = []Event{Connect, Renew, Subscribe, Send}
@@ -126,7 +141,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, field("FrameHeaders", errEmptyName)
 	}
 	if o.Recheck != 0 && o.Recheck < time.Second {
-		return o, field("Recheck", errors.New("is neither 0 nor a second or more"))
+		return o, field("Recheck", errors.New("must be 0 or at least 1s"))
 	}
 	if o.RecheckGrace == 0 {
 		o.RecheckGrace = auth.DefaultRecheckGrace
@@ -167,7 +182,8 @@ var (
 
 func field(name string, err error) error { return fmt.Errorf("webhook: %s: %w", name, err) }
 
-// endpoint returns the URL. It is never in the error, for there may be a secret in it.
+// endpoint returns the URL. The error never contains it, because it may contain
+// a secret.
 func (o *Options) endpoint() (*url.URL, error) {
 	u, err := httpsec.AbsoluteURL(o.URL)
 	if err != nil {
@@ -179,7 +195,8 @@ func (o *Options) endpoint() (*url.URL, error) {
 	return u, nil
 }
 
-// CheckURL returns an error, which does not have the URL in it, if text is none that [Options.URL] may be.
+// CheckURL returns an error, which does not contain the URL, if text is not a
+// valid [Options.URL].
 func CheckURL(text string, allowHTTP bool) error {
 	_, err := (&Options{URL: text, AllowHTTP: allowHTTP}).endpoint()
 	return err

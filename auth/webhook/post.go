@@ -14,19 +14,21 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
-// maxAnswer is the longest body of a response, in bytes.
+// maxAnswer is the maximum length of a response body, in bytes.
 const maxAnswer = 64 << 10
 
-// Why a response is no answer. No text has anything of the response in it, for a backend may send back what it got.
+// Reasons why a response is not an answer. No text quotes the response, because
+// a backend may send back the question.
 var (
-	errRedirect = errors.New("it redirects, which is not followed")
+	errRedirect = errors.New("it redirects, and redirects are not followed")
 	errTooBig   = errors.New("the answer is longer than 64 KiB")
 	errClosed   = errors.New("it closed the connection before the answer was complete")
 	errRequest  = errors.New("the request failed, or the response is not HTTP")
 )
 
-// newClient returns a client that follows no redirect: one would take credentials, or the right to answer, to a place
-// that the operator has not named.
+// newClient returns a client that follows no redirects: a redirect would send
+// credentials, and the right to decide, to a server that the operator has not
+// configured.
 func newClient(c *http.Client, concurrency int) *http.Client {
 	own := http.Client{}
 	if c != nil {
@@ -42,7 +44,7 @@ func newClient(c *http.Client, concurrency int) *http.Client {
 	return &own
 }
 
-// post puts a question to the backend. An error means that there is no answer.
+// post sends a question to the backend. An error means that there is no answer.
 func (w *Webhook) post(ctx context.Context, body []byte) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
@@ -53,8 +55,9 @@ func (w *Webhook) post(ctx context.Context, body []byte) (answer, error) {
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "hoofbeat")
-	// A question changes nothing, so net/http may ask again when a connection that was kept turns out to be closed.
-	// The empty list says so to net/http without sending a header.
+	// A question changes nothing, so net/http may repeat it if a kept
+	// connection turns out to be closed. The empty list tells net/http so
+	// without sending a header.
 	r.Header["Idempotency-Key"] = []string{}
 	if len(w.secret) > 0 {
 		r.Header.Set(SignatureHeader, Signature(w.secret, body, time.Now()))
@@ -64,7 +67,8 @@ func (w *Webhook) post(ctx context.Context, body []byte) (answer, error) {
 		return answer{}, w.cause(err)
 	}
 	defer resp.Body.Close()
-	// The whole body is read, also one that does not matter, so that the connection can be used again.
+	// Read the whole body, even if it is not needed, so that the connection can
+	// be reused.
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch status := resp.StatusCode; {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
@@ -82,7 +86,8 @@ func (w *Webhook) post(ctx context.Context, body []byte) (answer, error) {
 	return parseAnswer(text)
 }
 
-// cause returns what the operator has to know of an error of net/http, which may quote the URL or the response.
+// cause returns the part of a net/http error that is safe to log. The error
+// itself may quote the URL or the response.
 func (w *Webhook) cause(err error) error {
 	var op *net.OpError
 	var certificate *tls.CertificateVerificationError
@@ -93,7 +98,7 @@ func (w *Webhook) cause(err error) error {
 	case errors.As(err, &certificate):
 		return certificate
 	case errors.As(err, &op):
-		return op // it names the address and what went wrong there
+		return op // it has the address and the problem there
 	case errors.As(err, &record):
 		return record
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -103,8 +108,8 @@ func (w *Webhook) cause(err error) error {
 	}
 }
 
-// warnOfStatus tells the operator of a no that may be about the broker and not about
-// its client.
+// warnOfStatus logs a rejection that may be about the broker rather than its
+// client.
 func (w *Webhook) warnOfStatus(status int) {
 	const text = "the webhook's backend answers as to a stranger, and the client is refused"
 	suppressed, ok := w.quiet.Allow(time.Now(), loglimit.Key{Kind: text})

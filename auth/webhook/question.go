@@ -10,7 +10,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// question is the body of a POST. Its members are described in the documentation of the package.
+// question is the body of a POST. The package documentation describes its
+// members.
 type question struct {
 	Event        Event             `json:"event"`
 	Session      string            `json:"session,omitempty"`
@@ -31,17 +32,18 @@ type question struct {
 	Operation    string            `json:"operation,omitempty"`
 }
 
-// about says for whom a question is.
+// about sets the principal that the question is about.
 func (q *question) about(p *auth.Principal) {
 	if p != nil {
 		q.User, q.Roles, q.Scopes, q.CredentialID = p.Name, p.Roles, p.Scopes, p.CredentialID
 	}
 }
 
-// errNotText is a credential that JSON cannot carry as it is. Several would become the same.
+// errNotText reports a credential that JSON cannot represent: different
+// credentials would become the same.
 var errNotText = errors.New("a credential is not valid UTF-8")
 
-// identityQuestion returns the question who a client is.
+// identityQuestion returns the question that identifies a client.
 func (w *Webhook) identityQuestion(event Event, a *auth.Attempt) ([]byte, error) {
 	for _, text := range []string{a.Login, a.Passcode, a.Bearer, a.Host} {
 		if !utf8.ValidString(text) {
@@ -90,7 +92,7 @@ func waitQuestion(p *auth.Principal, operation string) ([]byte, error) {
 	return json.Marshal(&q)
 }
 
-// selected returns the headers of these names that are there.
+// selected returns the named headers that are present.
 func selected(names []string, key, value func(string) string) map[string]string {
 	var found map[string]string
 	for _, name := range names {
@@ -106,7 +108,8 @@ func selected(names []string, key, value func(string) string) map[string]string 
 	return found
 }
 
-// joined returns all values of a header as one (RFC 9110 section 5.3, RFC 9113 section 8.2.3 for cookies).
+// joined returns all values of a header as one (RFC 9110 section 5.3, RFC 9113
+// section 8.2.3 for cookies).
 func joined(h http.Header, name string) string {
 	separator := ", "
 	if strings.EqualFold(name, "Cookie") {
@@ -117,8 +120,9 @@ func joined(h http.Header, name string) string {
 
 func isPattern(destination string) bool { return strings.ContainsAny(destination, "*?") }
 
-// wellFormed reports whether a destination is a path of segments none of which is empty, in UTF-8. Whether //a is /a
-// is a question on which a backend and the broker must not differ.
+// wellFormed reports whether a destination is a UTF-8 path without empty
+// segments. The broker denies others, because a backend might not agree whether
+// //a is /a.
 func wellFormed(s string) bool {
 	return s != "" && s[0] == '/' && s[len(s)-1] != '/' && !strings.Contains(s, "//") && utf8.ValidString(s)
 }

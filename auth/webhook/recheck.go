@@ -8,8 +8,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// remind has the backend asked again about a client that it lets in, as the options
-// say. The question has no credential, so that none is kept.
+// remind sets the principal's Recheck according to the options. The question
+// contains no credential, so none is kept.
 func (w *Webhook) remind(p *auth.Principal, a *auth.Attempt) {
 	if w.recheck == 0 {
 		return
@@ -25,8 +25,9 @@ func (w *Webhook) remind(p *auth.Principal, a *auth.Attempt) {
 	}}
 }
 
-// stillWelcome puts the question q. It takes its turn among those of users, so that no stranger delays it. A pass is no
-// objection.
+// stillWelcome sends the question q. It shares the turns of permission
+// questions, so that unauthenticated clients cannot delay it. A pass counts as
+// yes.
 func (w *Webhook) stillWelcome(ctx context.Context, who asker, q *question) error {
 	if err := w.breaker.refuses(time.Now()); err != nil {
 		return refusedForNow(err)

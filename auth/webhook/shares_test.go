@@ -40,7 +40,8 @@ func connectFrom(address, login string) *auth.Attempt {
 	return a
 }
 
-// Strangers delay those of their own network, and a client of another network by one question at most.
+// Strangers delay those of their own network, and a client of another network
+// by one question at most.
 func TestIdentityQuestionsAreSharedOutAmongNetworks(t *testing.T) {
 	for _, test := range []struct {
 		name     string

@@ -8,12 +8,14 @@ import (
 	"time"
 )
 
-// SignatureHeader is the header of a question that says that it comes from a holder of [Options.Secret]. How to verify
-// it is described in the documentation of the package.
+// SignatureHeader is the header that proves that a question comes from a holder
+// of [Options.Secret]. The package documentation describes how to verify it.
 const SignatureHeader = "Hoofbeat-Signature"
 
-// Signature returns the value of the header for a body: "t=", the seconds since 1970, ",v1=", and the HMAC-SHA-256 of the
-// seconds, a dot and the body, in hexadecimal. The time is signed too, so that an old question cannot be used again.
+// Signature returns the value of the header for a body: "t=", the seconds since
+// 1970, ",v1=", and the HMAC-SHA-256 of the seconds, a dot and the body, in
+// hexadecimal. The time is signed too, so that an old question cannot be
+// replayed.
 func Signature(secret, body []byte, now time.Time) string {
 	t := strconv.FormatInt(now.Unix(), 10)
 	mac := hmac.New(sha256.New, secret)

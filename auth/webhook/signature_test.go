@@ -78,7 +78,8 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// The value that RFC 4231's algorithm gives for a question that backends can test themselves with.
+// The value that RFC 4231's algorithm gives for a question that backends can
+// test themselves with.
 func TestSignatureOfAKnownQuestion(t *testing.T) {
 	got := Signature([]byte("secret"), []byte(`{"event":"connect"}`), time.Unix(1800000000, 0))
 	if want := "t=1800000000,v1=3f4474684c3a2713aacbd38f798c7e4aabd4987fa042888b042cbeea1ed30c7b"; got != want {

@@ -9,10 +9,11 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// MayWait asks the backend whether p may have a ticket that is bound to an operation, for
-// [auth.HandlerOptions].MayWait. It is true only if [Options.Events] has [Wait] and the backend allows it: an answer
-// that passes is a no, because nobody else decides. Answers are not remembered. The error is [ErrUnavailable] if there
-// is no answer.
+// MayWait asks the backend whether p may have a ticket that is bound to an
+// operation, for [auth.HandlerOptions].MayWait. It returns true only if
+// [Options.Events] has [Wait] and the backend allows it. A pass means false,
+// because nobody else decides. Answers are not cached. The error is
+// [ErrUnavailable] if there is no answer.
 func (w *Webhook) MayWait(ctx context.Context, p *auth.Principal, operation string) (bool, error) {
 	if p == nil || !w.asks(Wait) || !utf8.ValidString(operation) {
 		return false, nil

@@ -13,16 +13,16 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
-// Webhook asks a backend. It is an [auth.Authenticator] and an [auth.PatternAuthorizer], each of which may be used
-// without the other, and safe for concurrent use. A goroutine of its own is running only while a question is under
-// way.
+// Webhook asks a backend. It is an [auth.Authenticator] and an
+// [auth.PatternAuthorizer]; you can use either without the other. It is safe
+// for concurrent use. It runs goroutines only while questions are running.
 type Webhook struct {
 	url    string
-	place  string // the URL as it may be logged
+	place  string // the URL without secrets, for logs
 	secret []byte
 	client *http.Client
 	logger *slog.Logger
-	quiet  loglimit.Limiter // of lines that clients cause
+	quiet  loglimit.Limiter // for lines that clients can cause
 
 	events       []Event
 	headers      []string
@@ -38,7 +38,7 @@ type Webhook struct {
 	permissions *turns.Turns[asker]
 	breaker     breaker
 
-	mu      sync.Mutex // for what follows; taken before that of breaker
+	mu      sync.Mutex // guards the fields below; lock it before that of breaker
 	cache   *cache
 	pending map[digest]*call
 }
@@ -49,8 +49,8 @@ var (
 	_ auth.PatternAuthorizer = (*Webhook)(nil)
 )
 
-// New returns a Webhook. The error names the field of o that is wrong. The backend is not asked anything yet and need
-// not be running.
+// New returns a Webhook. The error names the invalid field of o. New does not
+// contact the backend, which need not be running yet.
 func New(o Options) (*Webhook, error) {
 	endpoint, err := o.endpoint()
 	if err != nil {
@@ -83,15 +83,15 @@ func New(o Options) (*Webhook, error) {
 	}, nil
 }
 
-// CloseIdleConnections closes the connections to the backend that are kept for the next question. Call it when the
-// broker has been closed.
+// CloseIdleConnections closes the idle connections to the backend. Call it
+// after the broker has been closed.
 func (w *Webhook) CloseIdleConnections() { w.client.CloseIdleConnections() }
 
-// String says where questions go, without a secret, also for fmt's %v and %+v.
+// String returns the URL without secrets, also for fmt's %v and %+v.
 func (w *Webhook) String() string { return "webhook " + w.place }
 
-// NameSpaces returns what the backend can call its users, for [auth.CheckNames];
-// nothing if it is not asked who a client is.
+// NameSpaces returns the user names that the backend can give, for
+// [auth.CheckNames], or nil if it is not asked to identify clients.
 func (w *Webhook) NameSpaces() []auth.NameSpace {
 	if !w.asks(Handshake) && !w.asks(Connect) {
 		return nil

@@ -1,4 +1,4 @@
-// Package expiring keeps names, each until a time of its own.
+// Package expiring keeps names, each until its own expiry time.
 package expiring
 
 import (
@@ -7,24 +7,25 @@ import (
 	"time"
 )
 
-// Set remembers until when something holds for a name, and forgets what does not hold any more. It looks through
-// all names only when their number has doubled since it last did, so that a name costs the same however many there
-// are. The zero value is ready. It does not lock.
+// Set keeps an expiry time for each name, and removes expired names. It scans
+// all names only when their number has doubled since the last scan, so the cost
+// per name does not depend on their number. The zero value is ready. It does no
+// locking.
 type Set struct {
 	untils map[string]time.Time
-	full   int // at so many names they are looked through
+	full   int // number of names at which to scan
 }
 
 const minimum = 64
 
-// Until returns the instant that was kept for name, or the zero time.
+// Until returns the expiry time of name, or the zero time.
 func (s *Set) Until(name string) time.Time { return s.untils[name] }
 
-// Len returns how many names are kept, those included whose time is over and that
-// have not been looked through since.
+// Len returns how many names are kept, including expired ones that no scan has
+// removed yet.
 func (s *Set) Len() int { return len(s.untils) }
 
-// Keep remembers an instant for name.
+// Keep sets the expiry time of name.
 func (s *Set) Keep(name string, until, now time.Time) {
 	if s.untils == nil {
 		s.untils, s.full = make(map[string]time.Time), minimum
@@ -41,7 +42,8 @@ func (s *Set) Keep(name string, until, now time.Time) {
 	s.full = max(minimum, 2*len(s.untils))
 }
 
-// Bound forgets, when there are more than most names, the tenth of them that ends first.
+// Bound removes the tenth of the names that expires first, if there are more
+// than most names.
 func (s *Set) Bound(most int) {
 	if len(s.untils) <= most {
 		return
@@ -58,5 +60,5 @@ func (s *Set) Bound(most int) {
 		}
 	}
 	forget(func(at time.Time) bool { return at.Before(last) })
-	forget(last.Equal) // many may end at one time, or never
+	forget(last.Equal) // many may expire at the same time, or never
 }

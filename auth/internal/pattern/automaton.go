@@ -2,8 +2,9 @@ package pattern
 
 import "slices"
 
-// An automaton reads a destination character by character and knows all the places in one or more patterns where
-// the reading can stand. Patterns are laid out one behind the other as items; a place is an item's index.
+// An automaton reads a destination character by character and tracks all
+// positions that this can reach in one or more patterns. The patterns are
+// stored one after the other as items; a position (place) is an item's index.
 type automaton struct {
 	items []item
 	seen  []uint32 // seen[place] == round: the place is already in the set being built
@@ -13,25 +14,28 @@ type automaton struct {
 type item struct {
 	op    op
 	char  rune // of opChar
-	allow bool // the effect of the rule that the item belongs to
+	allow bool // effect of the item's rule
 }
 
 type op uint8
 
 const (
-	opChar   op = iota // this character
-	opOne              // one character but the slash: ?
-	opMany             // any number of characters but the slash: *
-	opDeep             // the start of **: a slash leads into the opRest behind it, or both are passed over
-	opRest             // what ** has swallowed so far goes on, or ends
-	opAccept           // the end of the pattern
+	opChar op = iota // this character
+	opOne            // one character except the slash: ?
+	opMany           // any number of characters except the slash: *
+	// The start of **: a slash leads into the opRest after it, or both are
+	// skipped.
+	opDeep
+	opRest   // continues or ends what ** has matched so far
+	opAccept // the end of the pattern
 )
 
-// other stands for all characters that no live item names; they all have the same effect.
+// other stands for all characters that no live item names; all of them have the
+// same effect.
 const other rune = -1
 
-// add appends a pattern, as it is for who. Its variables become what they stand for; a variable that
-// stands for nothing leaves the pattern without a match, and it is not added.
+// add appends a pattern with the values of who for its variables. A pattern
+// with a variable without a value cannot match, so it is not added.
 func (a *automaton) add(p *Pattern, who Values, allow bool) {
 	start := len(a.items)
 	put := func(op op, char rune) { a.items = append(a.items, item{op, char, allow}) }
@@ -77,7 +81,8 @@ func (a *automaton) add(p *Pattern, who Values, allow bool) {
 	put(opAccept, 0)
 }
 
-// starts returns the first place of every pattern, and of whatever can be passed over there.
+// starts returns the first place of every pattern, and the places reachable
+// from there without reading.
 func (a *automaton) starts() []int32 {
 	a.begin()
 	var set []int32
@@ -97,7 +102,7 @@ func (a *automaton) begin() {
 	a.round++
 }
 
-// enter adds a place to set, with the places behind it that can be reached without reading.
+// enter adds a place to set, and the places reachable from it without reading.
 func (a *automaton) enter(set []int32, place int32) []int32 {
 	for a.seen[place] != a.round {
 		a.seen[place] = a.round
@@ -114,7 +119,8 @@ func (a *automaton) enter(set []int32, place int32) []int32 {
 	return set
 }
 
-// step appends to dst the places, in order, that reading char leads to from the places in set.
+// step appends to dst, in order, the places that reading char reaches from the
+// places in set.
 func (a *automaton) step(dst, set []int32, char rune) []int32 {
 	a.begin()
 	for _, place := range set {
@@ -143,7 +149,8 @@ func (a *automaton) step(dst, set []int32, char rune) []int32 {
 	return dst
 }
 
-// swallowsRest reports whether everything that can follow at this place is matched: the ** at a pattern's end.
+// swallowsRest reports whether any remainder matches at this place: the ** at a
+// pattern's end.
 func (a *automaton) swallowsRest(place int32) bool {
 	return a.items[place].op == opRest && a.items[place+1].op == opAccept
 }

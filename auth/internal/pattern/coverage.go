@@ -7,13 +7,16 @@ import (
 	"strings"
 )
 
-// Whether a pattern is covered is decided by reading all the destinations it matches at once: one automaton of the
-// pattern says what can come next, one of all the rules says which of them are still possible. Two destinations
-// that lead to the same places in both are the same, so there are finitely many cases, and usually a few dozen.
-// The search ends as soon as one destination is allowed and one is denied, when all cases have been seen, or when
-// the budget is used up: nested stars can make the cases exponentially many.
+// Cover reads all destinations of a pattern at once. An automaton of the
+// pattern gives the possible next characters, and an automaton of all rules
+// gives the rules that can still match. Two destinations that reach the same
+// places in both are equivalent, so there are finitely many cases, usually a
+// few dozen. The search ends when it has found an allowed and a denied
+// destination, when it has seen all cases, or when the budget is used up:
+// nested stars can make the number of cases exponential.
 
-// coverageBudget limits one decision, in places visited. One costs some 20 ns (amd64, 2026-11), most of it memory.
+// coverageBudget limits one decision, in visited places. Each costs some 20 ns
+// (amd64, 2026-11), mostly for memory.
 const coverageBudget = 50_000
 
 // search is one decision about a pattern.
@@ -22,29 +25,31 @@ type search struct {
 	budget         int
 	visited        map[string]struct{}
 	pending        []situation
-	allowed        bool // a destination has been found that is allowed
-	denied         bool // and one that is denied
+	allowed        bool // an allowed destination was found
+	denied         bool // a denied destination was found
 }
 
-// situation is a case: what has been read leads here, and what follows is decided by this alone.
+// situation is a case. It alone determines the effect of the characters that
+// follow.
 type situation struct {
-	at    int32   // the place in the pattern
-	rules []int32 // the places in the rules, in the order of the rules
-	slash bool    // the last character was a slash, so that a segment has to begin
+	at    int32   // place in the pattern
+	rules []int32 // places in the rules, in the order of the rules
+	slash bool    // the last character was a slash, so a segment must begin
 }
 
-// Coverage is how much of what a pattern matches is allowed.
+// Coverage is the allowed part of a pattern's destinations.
 type Coverage uint8
 
-// [None] and [All] are proven for every destination, and everything else is [Some].
+// [None] and [All] are proven for every destination; any other result is
+// [Some].
 const (
 	None Coverage = iota
 	Some
 	All
 )
 
-// Cover returns how much of what a pattern of a SUBSCRIBE matches is allowed to who
-// by rules, of which the first that matches a destination decides. Each is a pattern
+// Cover returns which of the destinations of p the rules allow who to subscribe
+// to. The first rule that matches a destination decides. Each rule is a pattern
 // and whether it allows.
 func Cover(p Pattern, who Values, rules iter.Seq2[*Pattern, bool]) Coverage {
 	s := search{budget: coverageBudget, visited: make(map[string]struct{})}
@@ -55,7 +60,8 @@ func Cover(p Pattern, who Values, rules iter.Seq2[*Pattern, bool]) Coverage {
 		}
 	}
 
-	// Every destination begins with a slash. Each place of the pattern is followed on its own.
+	// Every destination begins with a slash. Each place of the pattern is
+	// followed separately.
 	s.read(s.pattern.starts(), s.rules.starts(), '/')
 	for len(s.pending) > 0 && !s.over() {
 		last := len(s.pending) - 1
@@ -73,10 +79,12 @@ func Cover(p Pattern, who Values, rules iter.Seq2[*Pattern, bool]) Coverage {
 	}
 }
 
-// samePath reports whether one of two prefixes begins with the other; if not, no destination begins with both.
+// samePath reports whether one of two prefixes begins with the other; otherwise
+// no destination begins with both.
 func samePath(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
 
-// explore reads every character that may come next. Those that no rule names at its place are taken together.
+// explore reads every possible next character. It reads all characters that no
+// rule names at its place as one.
 func (s *search) explore(now situation) {
 	from := []int32{now.at}
 	if it := s.pattern.items[now.at]; it.op == opChar {
@@ -96,17 +104,19 @@ func (s *search) explore(now situation) {
 	slices.Sort(chars)
 	for _, char := range slices.Compact(chars) {
 		if s.over() {
-			s.pending = append(s.pending, now) // not done with it
+			s.pending = append(s.pending, now) // not finished
 			return
 		}
 		s.read(from, now.rules, char)
 	}
 }
 
-// over reports whether to read on would change nothing, or cost too much.
+// over reports whether further reading cannot change the result, or the budget
+// is used up.
 func (s *search) over() bool { return s.allowed && s.denied || s.budget <= 0 }
 
-// read takes one character from places in the pattern and in the rules, and judges where that leads.
+// read reads one character at places in the pattern and in the rules, and
+// judges the result.
 func (s *search) read(from, rules []int32, char rune) {
 	at := s.pattern.step(nil, from, char)
 	s.budget -= 1 + len(at)
@@ -121,7 +131,8 @@ func (s *search) read(from, rules []int32, char rune) {
 	}
 }
 
-// verdict is what is known of all destinations that begin with what has been read.
+// verdict is the effect on all destinations that begin with the characters read
+// so far.
 type verdict uint8
 
 const (
@@ -130,7 +141,8 @@ const (
 	alwaysDenied
 )
 
-// judge drops the rules behind one that matches everything that can follow, and says what is certain by then.
+// judge drops the rules after one that matches any remainder, and returns the
+// verdict if it is already certain.
 func (s *search) judge(live []int32) ([]int32, verdict) {
 	allow, deny := false, false
 	for i, place := range live {
@@ -143,7 +155,7 @@ func (s *search) judge(live []int32) ([]int32, verdict) {
 			if !deny {
 				return nil, alwaysAllowed
 			}
-			live = live[:i+2] // its end stays: it is the place behind the **
+			live = live[:i+2] // keep its end, the place after the **
 			break
 		}
 	}
@@ -153,13 +165,15 @@ func (s *search) judge(live []int32) ([]int32, verdict) {
 	return live, undecided
 }
 
-// arrive counts a destination that ends here, or keeps the situation to be explored if it is new.
+// arrive counts a destination that ends here, or keeps a new situation for
+// exploration.
 func (s *search) arrive(now situation, v verdict) {
 	it := s.pattern.items[now.at]
 	if now.slash && (it.op == opAccept || it.op == opDeep || it.op == opChar && it.char == '/') {
-		return // an empty segment: no destination goes on from here
+		return // an empty segment: no destination continues from here
 	}
-	// From anywhere else the pattern can be completed to a destination, so a certain verdict is a found one.
+	// From any other place the pattern can be completed to a destination, so a
+	// certain verdict counts as found.
 	switch {
 	case v == alwaysAllowed || v == undecided && it.op == opAccept && s.accepts(now.rules):
 		s.allowed = true
@@ -174,7 +188,8 @@ func (s *search) arrive(now situation, v verdict) {
 	}
 }
 
-// accepts reports whether the first rule that matches what has been read allows it.
+// accepts reports whether the first rule that matches the characters read so
+// far allows.
 func (s *search) accepts(live []int32) bool {
 	for _, place := range live {
 		if s.rules.items[place].op == opAccept {

@@ -4,8 +4,8 @@ import (
 	"strings"
 )
 
-// Parse reads the destination of a rule, which has variables beside wildcards. The
-// problem, if there is one, says what is wrong and how to mend it.
+// Parse parses the destination of a rule, which may have wildcards and
+// variables. problem is "" or says what is wrong and how to correct it.
 func Parse(destination string) (segments []Segment, problem string) {
 	if !WellFormed(destination) {
 		return nil, "the destination must begin with /, have no empty segment, not end in / and be valid UTF-8"
@@ -28,7 +28,7 @@ func variable(text string) (s Segment, problem string) {
 	name, opened := strings.CutPrefix(text, "{")
 	name, closed := strings.CutSuffix(name, "}")
 	if !opened || !closed || name == "" || strings.ContainsAny(name, "{}*?:") {
-		return Segment{}, "a variable is a whole segment, such as {user}, with nothing but its name in the braces"
+		return Segment{}, "a variable is a whole segment, such as {user}, with only its name in the braces"
 	}
 	if name == "user" {
 		return Segment{Kind: User}, ""
@@ -37,12 +37,12 @@ func variable(text string) (s Segment, problem string) {
 		return Segment{Kind: Claim, Text: claimName}, ""
 	}
 	if lower := strings.ToLower(name); strings.HasPrefix(lower, "user") || strings.HasPrefix(lower, "claim") {
-		return Segment{}, "an unknown variable: the principal's are {user} and {claim.NAME}, and any one segment is *"
+		return Segment{}, "an unknown variable: use {user} or {claim.NAME} for the principal, and * for any one segment"
 	}
 	return Segment{Kind: Any}, ""
 }
 
-// CanBe reports whether the segment of some destination that it matches is text.
+// CanBe reports whether the segment can match text for some principal.
 func (s *Segment) CanBe(text string) bool {
 	switch s.Kind {
 	case Literal:

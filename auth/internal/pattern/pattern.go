@@ -1,6 +1,6 @@
-// Package pattern is about destinations with wildcards and variables: reading them,
-// matching them, and proving which share of what one of them matches a list of
-// others allows.
+// Package pattern parses and matches destinations with wildcards and variables,
+// and proves which part of a pattern's destinations a list of other patterns
+// allows.
 package pattern
 
 import (
@@ -8,40 +8,41 @@ import (
 	"unicode/utf8"
 )
 
-// Kind is how one segment of a pattern is compared with one segment of a destination.
+// Kind is how one segment of a pattern is compared with one segment of a
+// destination.
 type Kind uint8
 
 const (
 	Literal Kind = iota // text, byte by byte
 	Glob                // text, with ? for one character and * for any number of them
-	Any                 // one segment, whatever it says: * and {name}
-	Deep                // any number of segments, none included: **
+	Any                 // any one segment: * and {name}
+	Deep                // any number of segments, including none: **
 	User                // the principal's name: {user}
-	Claim               // the principal's claim called Text: {claim.NAME}
+	Claim               // the principal's claim with the name Text: {claim.NAME}
 )
 
-// Values are what the variables of a pattern stand for.
+// Values provides the values of a pattern's variables.
 type Values interface {
-	// User returns the name that {user} stands for, "" for nothing.
+	// User returns the value of {user}, or "" if there is none.
 	User() string
-	// Claim returns the text that {claim.NAME} stands for, if there is one.
+	// Claim returns the value of {claim.NAME}, if there is one.
 	Claim(name string) (string, bool)
 }
 
-// Segment is one segment of a pattern. Text has a meaning as its Kind says.
+// Segment is one segment of a pattern. Kind defines the meaning of Text.
 type Segment struct {
 	Kind Kind
 	Text string
 }
 
-// Pattern is a destination with wildcards, in two parts: what has to stand there literally, and the segments after
-// it. Most patterns are decided by comparing the prefix.
+// Pattern is a destination with wildcards, in two parts: a literal prefix, and
+// the segments after it. For most patterns the prefix decides.
 type Pattern struct {
 	Prefix string
 	Rest   []Segment
 }
 
-// New joins segments. Neighbouring ** say no more than one of them.
+// New joins segments. It merges neighbouring **, which mean the same as one.
 func New(segments []Segment) Pattern {
 	var p Pattern
 	for _, s := range segments {
@@ -57,8 +58,8 @@ func New(segments []Segment) Pattern {
 	return p
 }
 
-// ParseSubscription reads the pattern of a SUBSCRIBE, which knows ?, * and ** but no variables: braces are literal
-// characters there. The caller has seen to it that s is well formed.
+// ParseSubscription parses the pattern of a SUBSCRIBE, which supports ?, * and
+// ** but no variables: braces are literal characters. s must be well-formed.
 func ParseSubscription(s string) Pattern {
 	var segments []Segment
 	for s != "" {
@@ -82,11 +83,12 @@ func wildcard(text string) Segment {
 	}
 }
 
-// IsPattern reports whether s has a wildcard in it.
+// IsPattern reports whether s contains a wildcard.
 func IsPattern(s string) bool { return strings.ContainsAny(s, "*?") }
 
-// WellFormed reports whether s is a path of segments none of which is empty, in UTF-8. Nothing else is ever
-// allowed or matched: whether //a is /a is a question on which an authorizer and a router must not differ.
+// WellFormed reports whether s is a UTF-8 path without empty segments. Nothing
+// else is ever allowed or matched, because an authorizer and a router might not
+// agree whether //a is /a.
 func WellFormed(s string) bool {
 	if s == "" || s[0] != '/' || s[len(s)-1] == '/' {
 		return false
@@ -94,7 +96,8 @@ func WellFormed(s string) bool {
 	return !strings.Contains(s, "//") && utf8.ValidString(s)
 }
 
-// Cut splits a well-formed path after its first segment, whose slash it drops.
+// Cut splits a well-formed path after its first segment, and drops that
+// segment's slash.
 func Cut(path string) (head, tail string) {
 	path = path[1:]
 	if i := strings.IndexByte(path, '/'); i >= 0 {
@@ -103,9 +106,10 @@ func Cut(path string) (head, tail string) {
 	return path, ""
 }
 
-// Match reports whether the well-formed path is one that the pattern stands for, to who. It takes
-// time in proportion to the product of both lengths at worst, because a ** that once let a later ** be reached
-// never has to be tried again, and it allocates nothing.
+// Match reports whether the pattern matches the well-formed path for who. Its
+// worst-case time is proportional to the product of both lengths, because a **
+// that once let a later ** be reached is never tried again. It allocates
+// nothing.
 func (p *Pattern) Match(who Values, path string) bool {
 	if !strings.HasPrefix(path, p.Prefix) {
 		return false
@@ -157,7 +161,8 @@ func (s *Segment) match(who Values, text string) bool {
 	}
 }
 
-// value is what a variable stands for. A value that is empty or not UTF-8 stands for nothing: no segment is.
+// value returns the value of a variable. It returns false for a missing, empty
+// or non-UTF-8 value, which matches no segment.
 func (s *Segment) value(who Values) (string, bool) {
 	text, ok := who.User(), true
 	if s.Kind == Claim {
@@ -166,8 +171,8 @@ func (s *Segment) value(who Values) (string, bool) {
 	return text, ok && text != "" && utf8.ValidString(text)
 }
 
-// globMatch matches one segment. Only the last * ever has to be tried again, which bounds the time by the product
-// of the lengths. A character is a Unicode code point.
+// globMatch matches one segment. It retries only the last *, which limits the
+// time to the product of the lengths. A character is a Unicode code point.
 func globMatch(glob, text string) bool {
 	g, t, star, retry := 0, 0, -1, 0
 	for t < len(text) {
@@ -198,12 +203,13 @@ func globMatch(glob, text string) bool {
 	return strings.Trim(glob[g:], "*") == ""
 }
 
-// Escape writes a name as one segment of a destination.
+// Escape escapes a name as one segment of a destination.
 func Escape(name string) string { return escaper.Replace(name) }
 
 var escaper = strings.NewReplacer("%", "%25", "/", "%2F")
 
-// EqualEscaped reports whether segment is Escape(value), without making that string.
+// EqualEscaped reports whether segment is Escape(value), without allocating
+// that string.
 func EqualEscaped(segment, value string) bool {
 	for i := 0; i < len(value); i++ {
 		c := value[i]

@@ -1,7 +1,7 @@
-// Package turns shares out work of which only so much may go on at one time: the
-// check of a passcode, a request to a server of somebody else. Who asks for it
-// may be a stranger, so the turns go round among those who ask, and nobody has
-// all of them.
+// Package turns limits concurrent work, such as checking a passcode or a
+// request to a remote server, and divides it fairly. The clients that cause the
+// work may not be authenticated, so keys take turns, and no key can get all of
+// them.
 package turns
 
 import (
@@ -12,26 +12,26 @@ import (
 
 // Limits of [Turns].
 type Limits struct {
-	// Turns is how many there are.
+	// Turns is the maximum number of concurrent turns.
 	Turns int
-	// Share is how many of them one key may have at one time.
+	// Share is the maximum number of concurrent turns of one key.
 	Share int
-	// Line is how many of one key may wait for a turn.
+	// Line is the maximum number of waiters of one key.
 	Line int
-	// Waiting is how many may wait, all together. Beyond it the last of the longest
-	// line makes room.
+	// Waiting is the maximum number of waiters in all. A further one displaces
+	// the last of the longest line.
 	Waiting int
 }
 
-// Fair returns limits for requests to a server: n turns, of which one key has at
-// most three quarters, and if n is less than 4 all.
+// Fair returns limits for requests to a server: n turns, of which one key gets
+// at most three quarters, or all if n is less than 4.
 func Fair(n int) Limits {
 	return Limits{Turns: n, Share: n - n/4, Line: 1024, Waiting: 4096}
 }
 
-// Turns are shared out among keys, such as the networks of clients. Those who wait
-// stand in one line for each key, and the lines are served in turn, so that a
-// network that asks a thousand times delays another's by one turn and not by a
+// Turns divides turns among keys, such as the networks of clients. Waiters form
+// one line for each key, and the lines are served in rotation. A network that
+// asks a thousand times therefore delays another by one turn and not by a
 // thousand. All methods are safe for concurrent use.
 type Turns[K comparable] struct {
 	limits Limits
@@ -39,23 +39,25 @@ type Turns[K comparable] struct {
 	mu      sync.Mutex
 	free    int
 	waiting int
-	running map[K]int // turns that each key has
+	running map[K]int // turns held by each key
 	lines   map[K]*line[K]
-	round   []*line[K] // those with somebody in them; the first is served next
+	round   []*line[K] // the lines with waiters; the first is served next
 }
 
 type line[K comparable] struct {
-	key     K
-	waiters []chan struct{} // each gets a value when it is served, and is closed when it is pushed out
+	key K
+	// Each waiter gets a value when it is served, and is closed when it is
+	// displaced.
+	waiters []chan struct{}
 }
 
-// New returns Turns within limits, each of which must be positive.
+// New returns Turns with the given limits, each of which must be positive.
 func New[K comparable](l Limits) *Turns[K] {
 	return &Turns[K]{limits: l, free: l.Turns, running: make(map[K]int), lines: make(map[K]*line[K])}
 }
 
-// Take waits for a turn, which [Turns.Give] ends. It reports false when ctx is
-// done, or when too many wait already.
+// Take waits for a turn, which [Turns.Give] ends. It returns false when ctx is
+// done, or when too many others wait.
 func (t *Turns[K]) Take(ctx context.Context, key K) bool {
 	if ctx.Err() != nil {
 		return false
@@ -98,23 +100,23 @@ func (t *Turns[K]) Give(key K) {
 	t.end(key)
 }
 
-// Usage returns how many turns are taken and how many wait for one.
+// Usage returns how many turns are taken and how many callers wait.
 func (t *Turns[K]) Usage() (taken, waiting int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.limits.Turns - t.free, t.waiting
 }
 
-// Limits returns what New was given.
+// Limits returns the limits given to New.
 func (t *Turns[K]) Limits() Limits { return t.limits }
 
-// begin gives key a turn that is free. The caller has the lock.
+// begin gives key a free turn. The caller holds the lock.
 func (t *Turns[K]) begin(key K) {
 	t.free--
 	t.running[key]++
 }
 
-// end takes a turn of key back and passes it on. The caller has the lock.
+// end takes back a turn of key and passes it on. The caller holds the lock.
 func (t *Turns[K]) end(key K) {
 	t.free++
 	if t.running[key]--; t.running[key] == 0 {
@@ -124,8 +126,8 @@ func (t *Turns[K]) end(key K) {
 	}
 }
 
-// serve hands a turn to the first of the next line whose key has less than its
-// share, if there is one. The caller has the lock.
+// serve gives a turn to the first waiter of the next line whose key has less
+// than its share, if there is one. The caller holds the lock.
 func (t *Turns[K]) serve() bool {
 	i := slices.IndexFunc(t.round, func(l *line[K]) bool { return t.running[l.key] < t.limits.Share })
 	if i < 0 {
@@ -136,12 +138,13 @@ func (t *Turns[K]) serve() bool {
 	turn := l.waiters[0]
 	t.leave(l.key, turn)
 	t.begin(l.key)
-	turn <- struct{}{} // there is room
+	turn <- struct{}{} // never blocks: the channel has a buffer
 	return true
 }
 
-// enter joins the line of a key, or returns nil. When too many wait in all, the
-// last of the longest line makes room. The caller has the lock.
+// enter joins the line of a key, or returns nil if there is no room. When too
+// many wait in all, the last of the longest line is displaced. The caller holds
+// the lock.
 func (t *Turns[K]) enter(key K) chan struct{} {
 	l := t.lines[key]
 	if l != nil && len(l.waiters) >= t.limits.Line {
@@ -167,8 +170,8 @@ func (t *Turns[K]) enter(key K) chan struct{} {
 	return turn
 }
 
-// leave takes a waiter out of its line and reports whether it was still there. The
-// caller has the lock.
+// leave removes a waiter from its line and reports whether it was still there.
+// The caller holds the lock.
 func (t *Turns[K]) leave(key K, turn chan struct{}) bool {
 	l := t.lines[key]
 	if l == nil {
