@@ -25,6 +25,7 @@ type Index[S comparable] struct {
 	// The hash of the destination selects one fixed slot, so a publisher that
 	// keeps inventing destinations cannot make the cache grow.
 	strangers [1024]atomic.Pointer[merged[S]]
+	interests interests
 }
 
 // merged is a cached result of Match and all that it depends on.
@@ -50,21 +51,33 @@ func NewIndex[S comparable]() *Index[S] {
 // one. A pattern that [Compile] refuses may match nothing. Adding the same pair
 // again creates a second subscription. The Index may keep the string while the
 // destination has subscribers.
-func (x *Index[S]) Add(destination string, s S) {
+//
+// With a watcher Add returns a number: the reports up to it include the one that
+// covers s, although another goroutine may still be in the call. See
+// [Index.Watch].
+func (x *Index[S]) Add(destination string, s S) (generation uint64) {
+	var changed uint64
 	if IsPattern(destination) {
-		x.patterns.add(destination, s)
+		changed, generation = x.patterns.add(destination, s, &x.interests)
 	} else {
-		x.literals.add(key{name: destination}, s)
+		changed, generation = x.literals.put(key{name: destination}, s, false, &x.interests)
 	}
+	x.interests.report(destination, true, changed)
+	return generation
 }
 
 // Remove ends one subscription of s to exactly this destination or pattern, and
 // reports whether there was one. A Match that began before may still return s.
 func (x *Index[S]) Remove(destination string, s S) bool {
+	var removed bool
+	var changed uint64
 	if IsPattern(destination) {
-		return x.patterns.remove(destination, s)
+		removed, changed = x.patterns.remove(destination, s, &x.interests)
+	} else {
+		removed, changed = x.literals.take(key{name: destination}, s, &x.interests)
 	}
-	return x.literals.remove(key{name: destination}, s)
+	x.interests.report(destination, false, changed)
+	return removed
 }
 
 // Match returns the subscribers of a destination and of all patterns that match

@@ -273,7 +273,7 @@ func FuzzPattern(f *testing.F) {
 			t.Fatalf("%q matches %q: %v, want %v", pattern, path, got, want)
 		}
 		x := NewIndex[int]()
-		x.patterns.add(pattern, 1)
+		x.patterns.add(pattern, 1, nil)
 		if got := len(x.Match(path)) == 1; got != want {
 			t.Fatalf("the trie of %q finds %q: %v, want %v", pattern, path, got, want)
 		}

@@ -29,14 +29,16 @@ func NewRouter[S comparable]() *Router[S] {
 // shared. User destinations of both kinds are private to the session and
 // literal, even if d.Pattern is set; the caller must check that a UserNamed one
 // names the session's own user. For the kind App, which handlers answer,
-// Subscribe does nothing.
-func (r *Router[S]) Subscribe(session string, d Destination, s S) {
+// Subscribe does nothing. For a shared destination it returns what [Index.Add]
+// returns, and else 0.
+func (r *Router[S]) Subscribe(session string, d Destination, s S) (generation uint64) {
 	switch d.Kind {
 	case Topic, Queue:
-		r.shared.Add(d.Path, s)
+		return r.shared.Add(d.Path, s)
 	case UserPrivate, UserNamed:
 		r.private.add(key{session, d.Path}, s)
 	}
+	return 0
 }
 
 // Unsubscribe reverses one Subscribe with the same arguments and reports

@@ -25,12 +25,14 @@ type shard[S comparable] struct {
 func (t *table[S]) shard(hash uint64) *shard[S] { return &t.shards[hash%shardCount] }
 
 // add adds s to the key's bag.
-func (t *table[S]) add(k key, s S) { t.put(k, s, false) }
+func (t *table[S]) add(k key, s S) { t.put(k, s, false, nil) }
 
 // addOnce adds s to the key's bag unless it is there already.
-func (t *table[S]) addOnce(k key, s S) { t.put(k, s, true) }
+func (t *table[S]) addOnce(k key, s S) { t.put(k, s, true, nil) }
 
-func (t *table[S]) put(k key, s S, once bool) {
+// put adds s to the key's bag. It returns the number of the change if the bag is
+// new, and else 0, and the number of the latest change then.
+func (t *table[S]) put(k key, s S, once bool, n *interests) (changed, current uint64) {
 	hash := k.hash()
 	h := t.shard(hash)
 	h.mu.Lock()
@@ -39,32 +41,42 @@ func (t *table[S]) put(k key, s S, once bool) {
 	if i := h.cells.find(hash, k); i < 0 {
 		e = newEntry[S](k)
 		h.cells.put(hash, e)
+		changed = n.change()
 	} else if e = h.cells.slots[i]; once && e.bag.find(s) >= 0 {
-		return
+		return 0, n.current()
 	}
 	e.bag.add(s)
 	h.size++
+	return changed, n.current()
 }
 
 // remove removes one s from the key's bag and reports whether there was one.
 func (t *table[S]) remove(k key, s S) bool {
+	removed, _ := t.take(k, s, nil)
+	return removed
+}
+
+// take is remove. It returns the number of the change if the bag is empty, and
+// else 0.
+func (t *table[S]) take(k key, s S, n *interests) (removed bool, changed uint64) {
 	hash := k.hash()
 	h := t.shard(hash)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i := h.cells.find(hash, k)
 	if i < 0 {
-		return false
+		return false, 0
 	}
 	b := &h.cells.slots[i].bag
 	if !b.remove(s) {
-		return false
+		return false, 0
 	}
 	h.size--
 	if b.len() == 0 {
 		h.cells.drop(i)
+		changed = n.change()
 	}
-	return true
+	return true, changed
 }
 
 // get returns a snapshot of the key's bag and its entry, or nil for both.

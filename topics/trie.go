@@ -57,7 +57,9 @@ func (t *trie[S]) root(leading bool) *branch[S] {
 	return &t.relative
 }
 
-func (t *trie[S]) add(pattern string, s S) {
+// add adds s to the subscribers of a pattern. It returns the number of the
+// change if s is the first, and else 0, and the number of the latest change then.
+func (t *trie[S]) add(pattern string, s S, n *interests) (changed, current uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.patterns.all[pattern]
@@ -70,20 +72,25 @@ func (t *trie[S]) add(pattern string, s S) {
 		l = &leaf[S]{at: at, trailing: p.trailing}
 		at.leaves = append(at.leaves, l)
 		t.patterns.set(pattern, l)
+		changed = n.change()
 	}
 	l.bag.add(s)
 	t.size.Add(1)
 	t.generation.Add(1)
+	return changed, n.current()
 }
 
-func (t *trie[S]) remove(pattern string, s S) bool {
+// remove removes one s and reports whether there was one. It returns the number
+// of the change if s was the last, and else 0.
+func (t *trie[S]) remove(pattern string, s S, n *interests) (removed bool, changed uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.patterns.all[pattern]
 	if l == nil || !l.bag.remove(s) {
-		return false
+		return false, 0
 	}
 	if l.bag.len() == 0 {
+		changed = n.change()
 		t.patterns.delete(pattern)
 		i := slices.Index(l.at.leaves, l)
 		l.at.leaves = slices.Delete(l.at.leaves, i, i+1)
@@ -91,7 +98,7 @@ func (t *trie[S]) remove(pattern string, s S) bool {
 	}
 	t.size.Add(-1)
 	t.generation.Add(1)
-	return true
+	return true, changed
 }
 
 // match appends to found the snapshots of all patterns that match path. It
