@@ -98,10 +98,10 @@ const maxTicketRequest = 4096
 func (t *Tickets) Handler(o HandlerOptions) (http.Handler, error) {
 	origins, err := httpsec.NewList(o.Origins)
 	if err != nil {
-		return nil, fmt.Errorf("auth: HandlerOptions.Origins: %w", err)
+		return nil, &OptionError{Of: "auth: HandlerOptions", Field: "Origins", Err: err}
 	}
 	if anybody := origins.Anybody(); anybody != "" && o.Session != nil {
-		return nil, fmt.Errorf("auth: HandlerOptions.Origins: %q cannot be combined with cookies, that is with Session: pages of any site can have that origin", anybody)
+		return nil, &OptionError{Of: "auth: HandlerOptions", Field: "Origins", Err: fmt.Errorf("%q cannot be combined with the cookies of login sessions: pages of any site can have that origin", anybody)}
 	}
 	if o.ClientAddress == nil {
 		o.ClientAddress = peerAddress

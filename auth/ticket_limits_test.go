@@ -139,18 +139,18 @@ func TestNewTicketsNamesTheBadOption(t *testing.T) {
 		t.Error("no store")
 	}
 	for want, o := range map[string]TicketOptions{
-		"TTL: 999ms":               {TTL: 999 * time.Millisecond},
-		"TTL: 1h0m0.000000001s":    {TTL: time.Hour + 1},
-		"TTL: -1s":                 {TTL: -time.Second},
-		"Signed needs a secret":    {Signed: true},
-		"ID of secret 0":           {Secrets: []Secret{{Key: key('a').Key}}},
-		"ID of secret 1":           {Secrets: []Secret{key('b'), {ID: "a.b", Key: key('a').Key}}},
-		"the ID ka is there twice": {Secrets: []Secret{key('a'), key('a')}},
-		"31 bytes instead of":      {Secrets: []Secret{{ID: "x", Key: key('a').Key[1:]}}},
-		"Rate: 1e-05":              {Rate: 0.00001},
-		"Rate: NaN":                {Rate: math.NaN()},
-		"Burst: -1":                {Burst: -1},
-		"Burst: 100001":            {Burst: 100_001},
+		"TTL: 999ms":                           {TTL: 999 * time.Millisecond},
+		"TTL: 1h0m0.000000001s":                {TTL: time.Hour + 1},
+		"TTL: -1s":                             {TTL: -time.Second},
+		"TicketOptions.Signed: needs a secret": {Signed: true},
+		"ID of secret 0":                       {Secrets: []Secret{{Key: key('a').Key}}},
+		"ID of secret 1":                       {Secrets: []Secret{key('b'), {ID: "a.b", Key: key('a').Key}}},
+		"the ID ka is there twice":             {Secrets: []Secret{key('a'), key('a')}},
+		"31 bytes instead of":                  {Secrets: []Secret{{ID: "x", Key: key('a').Key[1:]}}},
+		"Rate: 1e-05":                          {Rate: 0.00001},
+		"Rate: NaN":                            {Rate: math.NaN()},
+		"Burst: -1":                            {Burst: -1},
+		"Burst: 100001":                        {Burst: 100_001},
 	} {
 		_, err := NewTickets(NewStore(), o)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "aaaa") {

@@ -92,14 +92,14 @@ func NewTickets(store *Store, o TicketOptions) (*Tickets, error) {
 		o.TTL = 300 * time.Second
 	}
 	if o.TTL < time.Second || o.TTL > MaxTicketTTL {
-		return nil, fmt.Errorf("auth: TicketOptions.TTL: %v is not between 1s and %v", o.TTL, MaxTicketTTL)
+		return nil, ticketOption("TTL", "%v is not between 1s and %v", o.TTL, MaxTicketTTL)
 	}
 	secrets, err := newSecrets(o.Secrets)
 	if err != nil {
 		return nil, err
 	}
 	if o.Signed && len(secrets) == 0 {
-		return nil, errors.New("auth: TicketOptions.Signed needs a secret in TicketOptions.Secrets")
+		return nil, ticketOption("Signed", "needs a secret")
 	}
 	t := &Tickets{store: store, ttl: o.TTL, signed: o.Signed, secrets: secrets}
 	t.perSubject = orDefault(o.PerSubject, 100)
@@ -108,6 +108,10 @@ func NewTickets(store *Store, o TicketOptions) (*Tickets, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+func ticketOption(field, format string, args ...any) error {
+	return &OptionError{Of: "auth: TicketOptions", Field: field, Err: fmt.Errorf(format, args...)}
 }
 
 func orDefault(n, otherwise int) int {
@@ -131,10 +135,10 @@ func newRate(rate float64, burst int) (gap, most time.Duration, err error) {
 		burst = 50
 	}
 	if !(rate >= minRate) { // nor NaN
-		return 0, 0, fmt.Errorf("auth: TicketOptions.Rate: %v is less than one an hour", rate)
+		return 0, 0, ticketOption("Rate", "%v is less than one an hour", rate)
 	}
 	if burst < 0 || burst > maxBurst {
-		return 0, 0, fmt.Errorf("auth: TicketOptions.Burst: %d is not between 1 and %d", burst, maxBurst)
+		return 0, 0, ticketOption("Burst", "%d is not between 1 and %d", burst, maxBurst)
 	}
 	gap = time.Duration(float64(time.Second) / rate)
 	return gap, gap * time.Duration(burst), nil
@@ -146,11 +150,11 @@ func newSecrets(list []Secret) ([]secret, error) {
 	for i, s := range list {
 		switch {
 		case !validKeyID(s.ID):
-			return nil, fmt.Errorf("auth: TicketOptions.Secrets: the ID of secret %d is not 1 to 32 letters, digits, - and _", i)
+			return nil, ticketOption("Secrets", "the ID of secret %d is not 1 to 32 letters, digits, - and _", i)
 		case seen[s.ID]:
-			return nil, fmt.Errorf("auth: TicketOptions.Secrets: the ID %s is there twice", s.ID)
+			return nil, ticketOption("Secrets", "the ID %s is there twice", s.ID)
 		case len(s.Key) < MinSecretBytes:
-			return nil, fmt.Errorf("auth: TicketOptions.Secrets: the key of %s has %d bytes instead of at least %d", s.ID, len(s.Key), MinSecretBytes)
+			return nil, ticketOption("Secrets", "the key of %s has %d bytes instead of at least %d", s.ID, len(s.Key), MinSecretBytes)
 		}
 		seen[s.ID] = true
 		secrets = append(secrets, secret{id: s.ID, sum: sha256.Sum256(s.Key), mac: signer(bytes.Clone(s.Key))})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
@@ -154,10 +155,27 @@ var algorithms = []jose.SignatureAlgorithm{
 	jose.EdDSA,
 }
 
-var errRequired = errors.New("required")
+var errRequired = errors.New("is required")
 
 // field adds the name of an option to err.
-func field(name string, err error) error { return fmt.Errorf("%s: %w", name, err) }
+func field(name string, err error) error { return &fieldError{name, err} }
+
+type fieldError struct {
+	name string
+	err  error
+}
+
+func (e *fieldError) Error() string { return e.name + ": " + e.err.Error() }
+
+// inItem makes an error about a field of an item of a list one about the options.
+func inItem(list string, n int, err error) error {
+	o := &auth.OptionError{Of: "bearer: Options", Field: fmt.Sprintf("%s[%d]", list, n), Err: err}
+	var about *fieldError
+	if errors.As(err, &about) {
+		o.Field, o.Err = o.Field+"."+about.name, about.err
+	}
+	return o
+}
 
 func (o *JWT) algorithms() ([]jose.SignatureAlgorithm, error) {
 	if len(o.Algorithms) == 0 {
@@ -183,7 +201,7 @@ func (o *JWT) validate() error {
 	}
 	if o.JWKS == "" {
 		if err := secureURL(o.Issuer); err != nil {
-			return field("Issuer", fmt.Errorf("without JWKS it %w", err))
+			return field("Issuer", fmt.Errorf("without the address of its keys it %w", err))
 		}
 	} else if err := secureURL(o.JWKS); err != nil {
 		return field("JWKS", err)
@@ -196,7 +214,7 @@ func (o *Introspection) validate() error {
 		return field("URL", err)
 	}
 	if o.ClientID == "" && o.ClientSecret != "" {
-		return field("ClientSecret", errors.New("needs a ClientID"))
+		return field("ClientSecret", errors.New("needs a client id"))
 	}
 	return validScopes(o.Scopes)
 }

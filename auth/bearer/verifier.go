@@ -3,7 +3,6 @@ package bearer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -33,7 +32,7 @@ var (
 // down. The error names the invalid option.
 func New(o Options) (*Verifier, error) {
 	if len(o.JWT)+len(o.Introspection)+len(o.UserInfo) == 0 {
-		return nil, errors.New("bearer: one of JWT, Introspection and UserInfo is required")
+		return nil, &auth.OptionError{Of: "bearer: Options", Field: "JWT", Err: errors.New("is empty, and so are the endpoints: one of them is required")}
 	}
 	now := o.Clock
 	if now == nil {
@@ -48,10 +47,10 @@ func New(o Options) (*Verifier, error) {
 	for n := range o.JWT {
 		i, err := newIssuer(&o.JWT[n], client, now)
 		if err == nil && v.issuers[i.rules.issuer] != nil {
-			err = field("Issuer", errors.New("listed twice"))
+			err = field("Issuer", errors.New("is listed twice"))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("bearer: JWT[%d].%w", n, err)
+			return nil, inItem("JWT", n, err)
 		}
 		v.issuers[i.rules.issuer] = i
 	}
@@ -59,7 +58,7 @@ func New(o Options) (*Verifier, error) {
 		e, err := newIntrospection(option, client, now, size)
 		e.remind(option.Recheck, o.RecheckGrace)
 		if err != nil {
-			return nil, fmt.Errorf("bearer: Introspection[%d].%w", n, err)
+			return nil, inItem("Introspection", n, err)
 		}
 		v.endpoints = append(v.endpoints, e)
 	}
@@ -67,7 +66,7 @@ func New(o Options) (*Verifier, error) {
 		e, err := newUserInfo(option, client, now, size)
 		e.remind(option.Recheck, o.RecheckGrace)
 		if err != nil {
-			return nil, fmt.Errorf("bearer: UserInfo[%d].%w", n, err)
+			return nil, inItem("UserInfo", n, err)
 		}
 		v.endpoints = append(v.endpoints, e)
 	}

@@ -104,21 +104,21 @@ func TestOptions(t *testing.T) {
 		return Options{JWT: []JWT{good, o}, SharedNames: true}
 	}
 	for want, o := range map[string]Options{
-		"one of JWT, Introspection and UserInfo": {},
-		"JWT[1].Issuer: listed twice":            {JWT: []JWT{good, good}},
-		"JWT[1].Issuer: required":                with(func(o *JWT) { o.Issuer = "" }),
-		"JWT[1].Issuer: without JWKS":            with(func(o *JWT) { o.Issuer = "not a URL" }),
-		"JWT[1].Audience: required":              with(func(o *JWT) { o.Audience = "" }),
-		"JWT[1].JWKS: must be":                   with(func(o *JWT) { o.JWKS = "http://example.com/keys" }),
-		"JWT[1].Algorithms: \"HS256\"":           with(func(o *JWT) { o.Algorithms = []string{"HS256"} }),
-		"JWT[1].Scopes: \"a b\"":                 with(func(o *JWT) { o.Scopes = []string{"a b"} }),
-		"Introspection[0].URL: must be":          {Introspection: []Introspection{{}}},
-		"Introspection[0].ClientSecret":          {Introspection: []Introspection{{URL: "https://x", ClientSecret: "<secret>"}}},
-		"Introspection[0].Scopes: \"\\\"\"":      {Introspection: []Introspection{{URL: "https://x", Scopes: []string{`"`}}}},
-		"UserInfo[0].URL: must be":               {UserInfo: []UserInfo{{URL: "/me"}}},
-		"UserInfo[0].Scopes: \"\"":               {UserInfo: []UserInfo{{URL: "https://x", Scopes: []string{""}}}},
+		"JWT: is empty, and so are the endpoints": {},
+		"JWT[1].Issuer: is listed twice":          {JWT: []JWT{good, good}},
+		"JWT[1].Issuer: is required":              with(func(o *JWT) { o.Issuer = "" }),
+		"JWT[1].Issuer: without the address":      with(func(o *JWT) { o.Issuer = "not a URL" }),
+		"JWT[1].Audience: is required":            with(func(o *JWT) { o.Audience = "" }),
+		"JWT[1].JWKS: must be":                    with(func(o *JWT) { o.JWKS = "http://example.com/keys" }),
+		"JWT[1].Algorithms: \"HS256\"":            with(func(o *JWT) { o.Algorithms = []string{"HS256"} }),
+		"JWT[1].Scopes: \"a b\"":                  with(func(o *JWT) { o.Scopes = []string{"a b"} }),
+		"Introspection[0].URL: must be":           {Introspection: []Introspection{{}}},
+		"Introspection[0].ClientSecret":           {Introspection: []Introspection{{URL: "https://x", ClientSecret: "<secret>"}}},
+		"Introspection[0].Scopes: \"\\\"\"":       {Introspection: []Introspection{{URL: "https://x", Scopes: []string{`"`}}}},
+		"UserInfo[0].URL: must be":                {UserInfo: []UserInfo{{URL: "/me"}}},
+		"UserInfo[0].Scopes: \"\"":                {UserInfo: []UserInfo{{URL: "https://x", Scopes: []string{""}}}},
 	} {
-		if v, err := New(o); v != nil || err == nil || !strings.HasPrefix(err.Error(), "bearer: "+want) || strings.Contains(err.Error(), "<secret>") {
+		if v, err := New(o); v != nil || err == nil || !strings.HasPrefix(err.Error(), "bearer: Options."+want) || strings.Contains(err.Error(), "<secret>") {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
@@ -52,7 +51,7 @@ func New(o Options) (*Client, error) {
 	site := providers[o.Providers[0].Name].redirect
 	c.cookies = newCookies(&o, site.Scheme == "https")
 	if err := c.crossOrigin.AddTrustedOrigin(origin(site)); err != nil {
-		return nil, fmt.Errorf("oauth: Options.Providers[0].RedirectURL: %w", err)
+		return nil, ofProvider(0, &fieldError{"RedirectURL", err})
 	}
 	return c, nil
 }

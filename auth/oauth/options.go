@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
@@ -130,26 +131,35 @@ func (o Options) withDefaults() (Options, error) {
 	return o, o.validate()
 }
 
+func optionError(field, problem string) error {
+	return &auth.OptionError{Of: "oauth: Options", Field: field, Err: errors.New(problem)}
+}
+
+// ofProvider makes an error about a field of a provider one about the options.
+func ofProvider(i int, err *fieldError) error {
+	return &auth.OptionError{Of: "oauth: Options", Field: fmt.Sprintf("Providers[%d].%s", i, err.field), Err: err.problem}
+}
+
 func (o *Options) validate() error {
 	switch {
 	case len(o.Providers) == 0:
-		return errors.New("oauth: Options.Providers is empty")
+		return optionError("Providers", "is empty")
 	case o.SessionTTL < time.Second:
-		return errors.New("oauth: Options.SessionTTL is less than a second")
+		return optionError("SessionTTL", "is less than a second")
 	case o.MaxSessions < 0:
-		return errors.New("oauth: Options.MaxSessions is negative")
+		return optionError("MaxSessions", "is negative")
 	case o.MaxSessionsPerUser < 0:
-		return errors.New("oauth: Options.MaxSessionsPerUser is negative")
+		return optionError("MaxSessionsPerUser", "is negative")
 	case o.MaxPending < 0:
-		return errors.New("oauth: Options.MaxPending is negative")
+		return optionError("MaxPending", "is negative")
 	case !cookieName.MatchString(o.Cookie):
-		return errors.New("oauth: Options.Cookie is not 1 to 64 letters, digits, '-' and '_'")
+		return optionError("Cookie", "is not 1 to 64 letters, digits, '-' and '_'")
 	case !strings.HasPrefix(o.CookiePath, "/") || strings.ContainsAny(o.CookiePath, ";\r\n"):
-		return errors.New("oauth: Options.CookiePath is not a path")
+		return optionError("CookiePath", "is not a path")
 	case !localPath(o.AfterLogin):
-		return errors.New("oauth: Options.AfterLogin is not a path of this site")
+		return optionError("AfterLogin", "is not a path of this site")
 	case !localPath(o.AfterLogout):
-		return errors.New("oauth: Options.AfterLogout is not a path of this site")
+		return optionError("AfterLogout", "is not a path of this site")
 	}
 	return nil
 }
@@ -162,26 +172,26 @@ func (o *Options) compile() (map[string]*provider, error) {
 	for i := range o.Providers {
 		p := &provider{Provider: o.Providers[i].clone(), turns: turns.New[netip.Addr](turns.Fair(maxCallbacks))}
 		if err := p.validate(o.LocalUser == nil); err != nil {
-			return nil, fmt.Errorf("oauth: Options.Providers[%d].%w", i, err)
+			return nil, ofProvider(i, err)
 		}
 		if all[p.Name] != nil {
-			return nil, fmt.Errorf("oauth: Options.Providers[%d].Name %s is taken", i, p.Name)
+			return nil, ofProvider(i, fieldErrorf("Name", "%s is taken", p.Name))
 		}
 		for name, other := range all {
 			ambiguous := strings.HasPrefix(p.UserPrefix, other.UserPrefix) || strings.HasPrefix(other.UserPrefix, p.UserPrefix)
 			if ambiguous && !o.SharedNames && o.LocalUser == nil {
-				return nil, fmt.Errorf("oauth: Options.Providers[%d].UserPrefix and that of %s overlap, so two users could get the same name; make neither prefix begin the other", i, name)
+				return nil, ofProvider(i, fieldErrorf("UserPrefix", "it and that of %s overlap, so two users could get the same name; make neither prefix begin the other", name))
 			}
 		}
 		var err error
 		if p.redirect, err = httpsec.SecureURL(p.RedirectURL); err != nil {
-			return nil, fmt.Errorf("oauth: Options.Providers[%d].RedirectURL %w", i, err)
+			return nil, ofProvider(i, &fieldError{"RedirectURL", err})
 		}
 		if first == nil {
 			first = p
 		}
 		if origin(p.redirect) != origin(first.redirect) {
-			return nil, fmt.Errorf("oauth: Options.Providers[%d].RedirectURL is of another origin than that of %s", i, first.Name)
+			return nil, ofProvider(i, fieldErrorf("RedirectURL", "is of another origin than that of %s", first.Name))
 		}
 		if other := tails[callbackTail(p.redirect)]; other != nil {
 			p.shared, other.shared = true, true
@@ -189,9 +199,9 @@ func (o *Options) compile() (map[string]*provider, error) {
 		tails[callbackTail(p.redirect)] = p
 		all[p.Name] = p
 	}
-	for _, p := range all {
-		if p.shared && p.Issuer == "" {
-			return nil, fmt.Errorf("oauth: provider %s has no Issuer, so its RedirectURL must end in a path segment of its own", p.Name)
+	for i := range o.Providers {
+		if p := all[o.Providers[i].Name]; p.shared && p.Issuer == "" {
+			return nil, ofProvider(i, fieldErrorf("RedirectURL", "must end in a path segment of its own, because the provider %s has no issuer", p.Name))
 		}
 	}
 	return all, nil

@@ -9,48 +9,48 @@ import (
 
 func TestNewNamesTheBadField(t *testing.T) {
 	for want, change := range map[string]func(*Options){
-		"Options.Providers is empty":          func(o *Options) { o.Providers = nil },
-		"Providers[0].Name":                   func(o *Options) { o.Providers[0].Name = "A" },
-		"Providers[0].ClientID":               func(o *Options) { o.Providers[0].ClientID = "" },
-		"Providers[0].ClientSecret is empty":  func(o *Options) { o.Providers[0].ClientSecret = "" },
-		"Providers[0].ClientSecret is given":  func(o *Options) { o.Providers[0].AuthStyle = AuthNone },
-		"Providers[0].AuthStyle":              func(o *Options) { o.Providers[0].AuthStyle = 9 },
-		"Providers[0].Issuer is empty":        func(o *Options) { o.Providers[0].Issuer = "" },
-		"Providers[0].Issuer is neither":      func(o *Options) { o.Providers[0].Issuer = "http://idp.example" },
-		"Providers[0].TokenURL is not":        func(o *Options) { o.Providers[0].TokenURL = "/token" },
-		"Providers[0].RedirectURL is neither": func(o *Options) { o.Providers[0].RedirectURL = "http://app.example/cb" },
-		"Providers[0].RedirectURL is not":     func(o *Options) { o.Providers[0].RedirectURL = "https://app.example/cb#x" },
-		"Providers[0].JWKSURL":                func(o *Options) { o.Providers[0].AuthURL, o.Providers[0].TokenURL = issuer, issuer },
+		"Options.Providers: is empty":          func(o *Options) { o.Providers = nil },
+		"Providers[0].Name":                    func(o *Options) { o.Providers[0].Name = "A" },
+		"Providers[0].ClientID":                func(o *Options) { o.Providers[0].ClientID = "" },
+		"Providers[0].ClientSecret: is empty":  func(o *Options) { o.Providers[0].ClientSecret = "" },
+		"Providers[0].ClientSecret: is given":  func(o *Options) { o.Providers[0].AuthStyle = AuthNone },
+		"Providers[0].AuthStyle":               func(o *Options) { o.Providers[0].AuthStyle = 9 },
+		"Providers[0].Issuer: is empty":        func(o *Options) { o.Providers[0].Issuer = "" },
+		"Providers[0].Issuer: is neither":      func(o *Options) { o.Providers[0].Issuer = "http://idp.example" },
+		"Providers[0].TokenURL: is not":        func(o *Options) { o.Providers[0].TokenURL = "/token" },
+		"Providers[0].RedirectURL: is neither": func(o *Options) { o.Providers[0].RedirectURL = "http://app.example/cb" },
+		"Providers[0].RedirectURL: is not":     func(o *Options) { o.Providers[0].RedirectURL = "https://app.example/cb#x" },
+		"Providers[0].JWKSURL":                 func(o *Options) { o.Providers[0].AuthURL, o.Providers[0].TokenURL = issuer, issuer },
 		"Providers[0].UserInfoURL": func(o *Options) {
 			o.Providers[0].AuthURL, o.Providers[0].TokenURL, o.Providers[0].Scopes = issuer, issuer, nil
 		},
-		"Providers[0].AuthParams must not set state": func(o *Options) { o.Providers[0].AuthParams = map[string]string{"state": "x"} },
-		"Providers[1].Name idp is taken":             func(o *Options) { o.Providers = append(o.Providers, o.Providers[0]) },
-		"Providers[1].UserPrefix and that of idp": func(o *Options) {
+		"Providers[0].AuthParams: must not set state": func(o *Options) { o.Providers[0].AuthParams = map[string]string{"state": "x"} },
+		"Providers[1].Name: idp is taken":             func(o *Options) { o.Providers = append(o.Providers, o.Providers[0]) },
+		"Providers[1].UserPrefix: it and that of idp": func(o *Options) {
 			o.Providers = append(o.Providers, o.Providers[0])
 			o.Providers[1].Name, o.Providers[1].UserPrefix = "second", "2:" // and the first one's 2:alice?
 		},
-		"Providers[1].RedirectURL is of another origin": func(o *Options) {
+		"Providers[1].RedirectURL: is of another origin": func(o *Options) {
 			o.Providers = append(o.Providers, o.Providers[0])
 			o.SharedNames = true
 			o.Providers[1].Name, o.Providers[1].UserPrefix, o.Providers[1].RedirectURL = "second", "x", "https://other.example/oauth/callback"
 		},
-		"provider second has no Issuer": func(o *Options) {
+		"Providers[1].RedirectURL: must end in a path segment of its own, because the provider second has no issuer": func(o *Options) {
 			o.Providers[0].UserPrefix = "idp:"
 			o.Providers = append(o.Providers, Provider{
 				Name: "second", UserPrefix: "x", AuthURL: issuer, TokenURL: issuer, UserInfoURL: issuer, ClientID: "x",
 				AuthStyle: AuthNone, RedirectURL: "https://app.example/a/callback",
 			})
 		},
-		`Providers[0].Algorithms has "HS256"`: func(o *Options) { o.Providers[0].Algorithms = []string{"ES256", "HS256"} },
-		"Options.SessionTTL":                  func(o *Options) { o.SessionTTL = time.Millisecond },
-		"Options.MaxSessions ":                func(o *Options) { o.MaxSessions = -1 },
-		"Options.MaxSessionsPerUser":          func(o *Options) { o.MaxSessionsPerUser = -1 },
-		"Options.MaxPending":                  func(o *Options) { o.MaxPending = -1 },
-		"Options.Cookie ":                     func(o *Options) { o.Cookie = "a b" },
-		"Options.CookiePath":                  func(o *Options) { o.CookiePath = "app" },
-		"Options.AfterLogin ":                 func(o *Options) { o.AfterLogin = "//evil.example" },
-		"Options.AfterLogout":                 func(o *Options) { o.AfterLogout = "https://app.example/" },
+		`Providers[0].Algorithms: has "HS256"`: func(o *Options) { o.Providers[0].Algorithms = []string{"ES256", "HS256"} },
+		"Options.SessionTTL":                   func(o *Options) { o.SessionTTL = time.Millisecond },
+		"Options.MaxSessions: ":                func(o *Options) { o.MaxSessions = -1 },
+		"Options.MaxSessionsPerUser":           func(o *Options) { o.MaxSessionsPerUser = -1 },
+		"Options.MaxPending":                   func(o *Options) { o.MaxPending = -1 },
+		"Options.Cookie: ":                     func(o *Options) { o.Cookie = "a b" },
+		"Options.CookiePath":                   func(o *Options) { o.CookiePath = "app" },
+		"Options.AfterLogin: ":                 func(o *Options) { o.AfterLogin = "//evil.example" },
+		"Options.AfterLogout":                  func(o *Options) { o.AfterLogout = "https://app.example/" },
 	} {
 		o := Options{Providers: []Provider{oidcProvider()}}
 		change(&o)

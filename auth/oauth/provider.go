@@ -126,19 +126,24 @@ func (p *Provider) userClaim() string {
 	return p.UserClaim
 }
 
-// fieldError describes an invalid field. Its text begins with the field's name.
-type fieldError string
+// fieldError describes an invalid field of a Provider; nil means none.
+type fieldError struct {
+	field   string
+	problem error
+}
 
-func (e fieldError) Error() string { return string(e) }
+func fieldErrorf(field, format string, args ...any) *fieldError {
+	return &fieldError{field, fmt.Errorf(format, args...)}
+}
 
-// validate returns an error that begins with the name of the invalid field.
-// needUser reports whether p must identify the user.
-func (p *Provider) validate(needUser bool) error {
+// validate returns an error about the first invalid field. needUser reports
+// whether p must identify the user.
+func (p *Provider) validate(needUser bool) *fieldError {
 	if !providerName.MatchString(p.Name) {
-		return fieldError("Name is not 1 to 64 of a-z, 0-9, '-' and '_'")
+		return fieldErrorf("Name", "is not 1 to 64 of a-z, 0-9, '-' and '_'")
 	}
 	if p.ClientID == "" {
-		return fieldError("ClientID is empty")
+		return fieldErrorf("ClientID", "is empty")
 	}
 	if err := p.validateSecret(); err != nil {
 		return err
@@ -148,40 +153,40 @@ func (p *Provider) validate(needUser bool) error {
 	}
 	switch {
 	case p.Issuer == "" && !p.static():
-		return fieldError("Issuer is empty, and AuthURL and TokenURL are not both given")
+		return fieldErrorf("Issuer", "is empty, and the authorization and the token endpoint are not both given")
 	case p.oidc() && p.Issuer == "":
-		return fieldError("Issuer is empty, so the ID token that the openid scope asks for cannot be verified")
+		return fieldErrorf("Issuer", "is empty, so the ID token that the openid scope asks for cannot be verified")
 	case p.oidc() && p.static() && p.JWKSURL == "":
-		return fieldError("JWKSURL is empty, so the ID token that the openid scope asks for cannot be verified")
+		return fieldErrorf("JWKSURL", "is empty, so the ID token that the openid scope asks for cannot be verified")
 	case needUser && !p.oidc() && p.static() && p.UserInfoURL == "":
-		return fieldError("UserInfoURL is empty; without the openid scope it is needed to identify the user")
+		return fieldErrorf("UserInfoURL", "is empty; without the openid scope it is needed to identify the user")
 	}
 	for _, a := range p.Algorithms {
 		if !slices.Contains(asymmetric, a) {
-			return fieldError(fmt.Sprintf("Algorithms has %q, which is not an asymmetric signature algorithm of JWS", a))
+			return fieldErrorf("Algorithms", "has %q, which is not an asymmetric signature algorithm of JWS", a)
 		}
 	}
 	for name := range p.AuthParams {
 		if slices.Contains(reserved, name) {
-			return fmt.Errorf("AuthParams must not set %s", name)
+			return fieldErrorf("AuthParams", "must not set %s", name)
 		}
 	}
 	return nil
 }
 
-func (p *Provider) validateSecret() error {
+func (p *Provider) validateSecret() *fieldError {
 	switch {
 	case p.AuthStyle > AuthNone:
-		return fieldError("AuthStyle is not one of AuthBasic, AuthPost and AuthNone")
+		return fieldErrorf("AuthStyle", "is not one of basic, post and none")
 	case p.AuthStyle == AuthNone && p.ClientSecret != "":
-		return fieldError("ClientSecret is given, but AuthStyle is AuthNone")
+		return fieldErrorf("ClientSecret", "is given, but the style of authentication is none")
 	case p.AuthStyle != AuthNone && p.ClientSecret == "":
-		return fmt.Errorf("ClientSecret is empty, but AuthStyle is %v", p.AuthStyle)
+		return fieldErrorf("ClientSecret", "is empty, but the style of authentication is %v", p.AuthStyle)
 	}
 	return nil
 }
 
-func (p *Provider) validateURLs() error {
+func (p *Provider) validateURLs() *fieldError {
 	for _, f := range []struct{ name, value string }{
 		{"Issuer", p.Issuer}, {"AuthURL", p.AuthURL}, {"TokenURL", p.TokenURL}, {"RevocationURL", p.RevocationURL},
 		{"UserInfoURL", p.UserInfoURL}, {"JWKSURL", p.JWKSURL},
@@ -190,11 +195,11 @@ func (p *Provider) validateURLs() error {
 			continue
 		}
 		if _, err := httpsec.SecureURL(f.value); err != nil {
-			return fmt.Errorf("%s %w", f.name, err)
+			return &fieldError{f.name, err}
 		}
 	}
 	if _, err := httpsec.SecureURL(p.RedirectURL); err != nil {
-		return fmt.Errorf("RedirectURL %w", err)
+		return &fieldError{"RedirectURL", err}
 	}
 	return nil
 }

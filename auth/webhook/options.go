@@ -177,10 +177,12 @@ var (
 	errNegative  = errors.New("must not be negative")
 	errEmptyName = errors.New("has an empty name")
 	errURL       = errors.New("must be an absolute https URL without user, password and fragment")
-	errInsecure  = errors.New("must be https, or http to loopback, unless AllowHTTP is set")
+	errInsecure  = errors.New("must be https, or http to loopback: everybody on the way could read the credentials")
 )
 
-func field(name string, err error) error { return fmt.Errorf("webhook: %s: %w", name, err) }
+func field(name string, err error) error {
+	return &auth.OptionError{Of: "webhook: Options", Field: name, Err: err}
+}
 
 // endpoint returns the URL. The error never contains it, because it may contain
 // a secret.

@@ -26,7 +26,7 @@ func TestNewNamesTheField(t *testing.T) {
 	} {
 		for _, o := range list {
 			w, err := New(o)
-			if w != nil || err == nil || !strings.HasPrefix(err.Error(), "webhook: "+field+": ") {
+			if w != nil || err == nil || !strings.HasPrefix(err.Error(), "webhook: Options."+field+": ") {
 				t.Errorf("error is %v, want one about %s", err, field)
 			} else if strings.Contains(err.Error(), secretText) {
 				t.Errorf("a secret is in the error %q", err)

@@ -1,7 +1,6 @@
 package webflow
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -189,37 +188,41 @@ func (o Options) withDefaults() (Options, error) {
 	return o, o.validate()
 }
 
+func optionError(field, format string, args ...any) error {
+	return &auth.OptionError{Of: "webflow: Options", Field: field, Err: fmt.Errorf(format, args...)}
+}
+
 func (o *Options) validate() error {
 	switch {
 	case o.Registration > Open:
-		return fmt.Errorf("webflow: Options.Registration %d is neither Announced nor Open", o.Registration)
+		return optionError("Registration", "%d is neither Announced nor Open", o.Registration)
 	case o.Reply > Minimal:
-		return fmt.Errorf("webflow: Options.Reply %d is neither Full nor Minimal", o.Reply)
+		return optionError("Reply", "%d is neither Full nor Minimal", o.Reply)
 	case o.Policy > LastWins:
-		return fmt.Errorf("webflow: Options.Policy %d is neither FirstWins nor LastWins", o.Policy)
+		return optionError("Policy", "%d is neither FirstWins nor LastWins", o.Policy)
 	case o.TTL < 0 || o.TTL > MaxTTL:
-		return fmt.Errorf("webflow: Options.TTL %v is not between 0 and %v", o.TTL, MaxTTL)
+		return optionError("TTL", "%v is not between 0 and %v", o.TTL, MaxTTL)
 	case o.Grace > MaxTTL:
-		return fmt.Errorf("webflow: Options.Grace %v is longer than %v", o.Grace, MaxTTL)
+		return optionError("Grace", "%v is longer than %v", o.Grace, MaxTTL)
 	case o.HMACKey != nil && len(o.HMACKey) < auth.MinSecretBytes:
-		return fmt.Errorf("webflow: Options.HMACKey has %d bytes instead of at least %d", len(o.HMACKey), auth.MinSecretBytes)
+		return optionError("HMACKey", "has %d bytes instead of at least %d", len(o.HMACKey), auth.MinSecretBytes)
 	case o.MaxIDBytes < 0 || o.MaxIDBytes > 4096:
-		return fmt.Errorf("webflow: Options.MaxIDBytes %d is not between 1 and 4096", o.MaxIDBytes)
+		return optionError("MaxIDBytes", "%d is not between 1 and 4096", o.MaxIDBytes)
 	case len(o.AuthResults) == 0:
-		return errors.New("webflow: Options.AuthResults is empty: there is no result to report")
+		return optionError("AuthResults", "is empty: there is no result to report")
 	}
 	for _, r := range o.AuthResults {
 		if !validText(r, maxResultBytes) {
-			return fmt.Errorf("webflow: Options.AuthResults: %q is not 1 to %d bytes of printable text", r, maxResultBytes)
+			return optionError("AuthResults", "%q is not 1 to %d bytes of printable text", r, maxResultBytes)
 		}
 	}
 	for _, r := range o.Interim {
 		if !slices.Contains(o.AuthResults, r) {
-			return fmt.Errorf("webflow: Options.Interim: %q is not one of AuthResults", r)
+			return optionError("Interim", "%q is not one of the results", r)
 		}
 	}
 	if r := o.ExpiredResult; r != "" && (!slices.Contains(o.AuthResults, r) || slices.Contains(o.Interim, r)) {
-		return fmt.Errorf("webflow: Options.ExpiredResult %q is not a terminal one of AuthResults", r)
+		return optionError("ExpiredResult", "%q is not a terminal one of the results", r)
 	}
 	return nil
 }

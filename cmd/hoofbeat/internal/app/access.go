@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -300,17 +299,4 @@ func (w *access) revoke(credential string, log *slog.Logger) {
 	if err := w.store.Revoke(auth.Revocation{Credential: credential}); err != nil {
 		log.Error("a session that has ended could not be revoked", "error", err)
 	}
-}
-
-// wrong makes an error of a package about its options one about a section; it
-// never has a secret in it, because theirs have none. nil stays nil.
-func wrong(key string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var known *config.KeyError
-	if errors.As(err, &known) {
-		return err
-	}
-	return &config.KeyError{Key: key, Text: err.Error()}
 }

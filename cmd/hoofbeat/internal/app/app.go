@@ -120,7 +120,7 @@ func build(o Options) (*App, error) {
 	a.sessions.Set(sessionLevel(o.Config))
 	options.SessionLog = &a.sessions
 	if a.broker, err = broker.New(options); err != nil {
-		return nil, optionError(err)
+		return nil, wrong("limits", err)
 	}
 	a.access.broker = a.broker
 	for _, step := range []func() error{a.makeFlow, a.makeFetcher} {

@@ -322,19 +322,18 @@ func TestCheck(t *testing.T) {
 		"auth: {shared_names: true, jwt: [{issuer: 'https://login.example', audience: a}], webhook: {url: 'http://127.0.0.1:1/', secret: hunter2}}": "",
 		"auth: {" + oauth + "}": "",
 		"auth: {" + oauth + ", sessions: {token_store: t, token_store_key: hunter2}}":                                                                 "auth.sessions.token_store_key: is not 32 bytes in base64 or hexadecimal",
-		"auth: {jwt: [{issuer: 'http://login.example', audience: a}]}":                                                                                "auth.jwt, auth.introspection, auth.userinfo: ",
-		"auth: {jwt: [{issuer: 'https://login.example', audience: a, algorithms: [HS256]}]}":                                                          "auth.jwt, auth.introspection, auth.userinfo: ",
+		"auth: {jwt: [{issuer: 'http://login.example', audience: a}]}":                                                                                "hoofbeat.yaml:1: auth.jwt[0].issuer: ",
+		"auth: {jwt: [{issuer: 'https://login.example', audience: a, algorithms: [HS256]}]}":                                                          "hoofbeat.yaml:1: auth.jwt[0].algorithms: ",
 		"webflow: {hmac_key: hunter2}":                                                                                                                "webflow.hmac_key: is too short: want 32 characters or more",
 		"webflow: {hmac_key_file: " + secret + "}":                                                                                                    "webflow.hmac_key: is too short",
 		"webflow: {hmac_key_file: " + secret + "x}":                                                                                                   "webflow.hmac_key_file: ",
 		"webflow: {hmac_key: " + strings.Repeat("hunter2", 5) + "}":                                                                                   "",
-		"auth: {tickets: {signed: true, secret: hunter2}}":                                                                                            "auth.tickets: ",
-		"auth: {tickets: {signed: true, secret_file: " + secret + "}}":                                                                                "auth.tickets: ",
+		"auth: {tickets: {signed: true, secret: hunter2}}":                                                                                            "auth.tickets.secret: ",
+		"auth: {tickets: {signed: true, secret_file: " + secret + "}}":                                                                                "auth.tickets.secret: ",
 		"auth: {tickets: {signed: true, secret_file: " + secret + "x}}":                                                                               "auth.tickets.secret_file: ",
 		"auth: {tickets: {signed: true, secret: hunter2, secret_file: " + secret + "}}":                                                               "auth.tickets.secret_file: and the secret itself are both given",
 		"auth: {introspection: [{url: 'https://a.example', client_secret_file: /none}]}":                                                              "auth.introspection[0].client_secret_file: ",
-		"auth: {webhook: {url: 'http://backend.example/', secret: hunter2}}":                                                                          "auth.webhook: ",
-		"auth: {oauth: [{name: A, client_id: b, redirect_url: 'https://app.example/x'}]}":                                                             "auth.oauth, auth.sessions: ",
+		"auth: {oauth: [{name: A, client_id: b, redirect_url: 'https://app.example/x'}]}":                                                             "hoofbeat.yaml:1: auth.oauth[0].name: ",
 		"auth: {oauth: [{name: a, issuer: 'https://l.example', client_id: b, auth_params: [x], redirect_url: 'https://app.example/oauth/callback'}]}": `auth.oauth[0].auth_params: "x" is not accepted`,
 	} {
 		err := Check(load(t, yaml))
@@ -357,6 +356,7 @@ func TestCheckAndNewAgree(t *testing.T) {
 		"tls:\n  cert: nowhere.pem\n  key: nowhere.key":                     "hoofbeat.yaml:2: tls.cert, tls.key",
 		"websocket:\n  path: /ws\n  origins: [\"https://*.*.example.com\"]": "hoofbeat.yaml:3: websocket.origins",
 		"auth:\n  tickets:\n    signed: true":                               "hoofbeat.yaml:3: auth.tickets.signed",
+		"auth:\n  oauth:\n    - {name: a, client_id: b, issuer: \"https://a.example\", redirect_url: \"https://b.example/x\"}": "hoofbeat.yaml:3: auth.oauth[0].client_secret: is empty",
 	} {
 		file := filepath.Join(t.TempDir(), "hoofbeat.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

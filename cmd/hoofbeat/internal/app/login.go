@@ -1,8 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -89,8 +91,13 @@ func openTokenStore(s *config.Sessions) (oauth.TokenStore, error) {
 		return nil, &config.KeyError{Key: key, Text: "is not 32 bytes in base64 or hexadecimal"}
 	}
 	store, err := oauth.OpenFileStore(s.TokenStore, raw)
-	if err != nil {
-		return nil, wrong("auth.sessions.token_store", err)
+	switch {
+	case errors.Is(err, oauth.ErrStoreKey):
+		return nil, &config.KeyError{Key: key, Text: "does not decrypt the file of auth.sessions.token_store, " + s.TokenStore}
+	case errors.Is(err, oauth.ErrStoreMode):
+		return nil, &config.KeyError{Key: "auth.sessions.token_store", Text: s.TokenStore + ": others than its owner can read or write it: chmod it to 0600"}
+	case err != nil:
+		return nil, &config.KeyError{Key: "auth.sessions.token_store", Text: cmp.Or(errors.Unwrap(err), err).Error()}
 	}
 	return store, nil
 }

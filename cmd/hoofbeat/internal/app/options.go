@@ -2,7 +2,6 @@ package app
 
 import (
 	"cmp"
-	"errors"
 	"log/slog"
 
 	"github.com/hoofbeat/hoofbeat/broker"
@@ -25,21 +24,6 @@ func sessionLevel(c *config.Config) slog.Level {
 // nulModes are the values of limits.nul.
 var nulModes = map[string]broker.NULMode{
 	"replace": broker.NULReplace, "refuse": broker.NULRefuse, "pass": broker.NULPass,
-}
-
-// optionError names the key of the configuration where package broker names a
-// field of its Options.
-func optionError(err error) error {
-	var about *broker.OptionError
-	if !errors.As(err, &about) {
-		return err
-	}
-	key := map[string]string{
-		"Origins": "websocket.origins", "Destinations": "destinations", "Limits.Outbox": "limits.outbox", "Limits.NUL": "limits.nul", "Nodes": "nodes",
-		"Queues.Mode": "queues.mode", "Queues.Transient": "queues.transient", "HeartBeat.Send": "heartbeat.send",
-		"HeartBeat.Receive": "heartbeat.expect", "HeartBeatPatience": "heartbeat.patience", "PingInterval": "heartbeat.ping", "WriteDeadline": "limits.write_deadline",
-	}[about.Field]
-	return &config.KeyError{Key: cmp.Or(key, about.Field), Text: about.Problem}
 }
 
 // brokerOptions copies the numbers. [config.Off] is what

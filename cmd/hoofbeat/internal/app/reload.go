@@ -77,7 +77,7 @@ func (a *App) adopt(c *config.Config) error {
 	if err := a.broker.SetPolicy(broker.Policy{
 		Authorizer: a.access.judge(sets), Origins: o.Origins, TrustedProxies: o.TrustedProxies, TrustUnixSockets: o.TrustUnixSockets, Limits: o.Limits,
 	}); err != nil {
-		return optionError(err)
+		return wrong("limits", err)
 	}
 	a.crowd.limit(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies)
 	a.tickets.set(tickets)

@@ -54,7 +54,7 @@ func (f *userFile) reload(store *auth.Store) (int, error) {
 func (f *userFile) read() ([]users.User, error) {
 	list, err := config.LoadUsers(f.path)
 	if err != nil {
-		return nil, f.wrong(err)
+		return nil, config.About("auth.users.file", err)
 	}
 	all := make([]users.User, len(list))
 	own := auth.NameSpace{Source: "auth.users.file", Names: make([]string, len(list))}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,6 +81,17 @@ func (c *Config) check() []error {
 		bad("websocket.origins", "%s", err)
 	} else if anybody := origins.Anybody(); len(c.Auth.OAuth) > 0 && anybody != "" {
 		bad("websocket.origins", "%s and auth.oauth: any page could connect in the name of its visitors, by their cookie", anybody)
+	}
+	for _, u := range []struct {
+		key, url string
+		allowed  bool
+	}{
+		{"auth.webhook", c.Auth.Webhook.URL, c.Auth.Webhook.AllowHTTP},
+		{"webflow.events", c.WebFlow.Events.URL, c.WebFlow.Events.AllowHTTP},
+	} {
+		if _, err := httpsec.SecureURL(u.url); u.url != "" && !u.allowed && errors.Is(err, httpsec.ErrInsecure) {
+			bad(u.key+".url", "is neither https nor http to this machine: everybody on the way could read what is sent. %s.allow_http: true accepts it all the same", u.key)
+		}
 	}
 	if c.Auth.Tickets.Signed && !c.Auth.Tickets.Secret.Set() {
 		bad("auth.tickets.signed", "wants auth.tickets.secret, which signs them")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -17,6 +18,22 @@ func (e *KeyError) Error() string {
 		return fmt.Sprintf("%s: %s", e.Key, e.Text)
 	}
 	return fmt.Sprintf("%s: %s: %s", e.Source, e.Key, e.Text)
+}
+
+// About makes an error about a file that a key names one about the key, and each of
+// several joined ones. nil stays nil.
+func About(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, About(key, e))
+		}
+		return errors.Join(all...)
+	}
+	return &KeyError{Key: key, Text: err.Error()}
 }
 
 // unknown is the text for a name that does not exist.

@@ -26,14 +26,14 @@ func TestFetch(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for fetch, want := range map[string]string{
-		"5}":                                    "auth.oauth.fetch: want a list of {name: mail",
+		"5}":                                    "auth.oauth[0].fetch: want a list of {name: mail",
 		"[{}]}":                                 "auth.oauth[0].fetch[0].name: is missing",
 		"[{name: m}]}":                          "auth.oauth[0].fetch[0].url: is missing",
-		"[{nam: m}]}":                           "hoofbeat.yaml:1: auth.oauth.fetch.nam: there is no such key, did you mean name?",
-		"[{name: a/b, url: 'https://a'}]}":      "auth.oauth.fetch.name: \"a/b\" is not accepted",
-		"[{name: m, url: 'http://m.example'}]}": "auth.oauth.fetch.url: is not accepted: want an https URL",
-		"[{name: m, url: 'https://u:p@m.example'}]}":                                                   "auth.oauth.fetch.url: is not accepted: want an https URL",
-		"[{name: m, url: 'https://a', every: 100ms}]}":                                                 "auth.oauth.fetch.every: 100ms is out of range",
+		"[{nam: m}]}":                           "hoofbeat.yaml:1: auth.oauth[0].fetch[0].nam: there is no such key, did you mean name?",
+		"[{name: a/b, url: 'https://a'}]}":      "auth.oauth[0].fetch[0].name: \"a/b\" is not accepted",
+		"[{name: m, url: 'http://m.example'}]}": "auth.oauth[0].fetch[0].url: is not accepted: want an https URL",
+		"[{name: m, url: 'https://u:p@m.example'}]}":                                                   "auth.oauth[0].fetch[0].url: is not accepted: want an https URL",
+		"[{name: m, url: 'https://a', every: 100ms}]}":                                                 "auth.oauth[0].fetch[0].every: 100ms is out of range",
 		"[{name: m, url: 'https://a'}, {name: m, url: 'https://b'}]}":                                  "auth.oauth[0].fetch[1].name: m is the name of auth.oauth[0].fetch[0] too",
 		"[{name: m, url: 'https://a', destination: /topic/m}]}":                                        "auth.oauth[0].fetch[0].destination: \"/topic/m\" is not accepted",
 		"[{name: m, url: 'https://a', destination: '/user/queue/*'}]}":                                 "is not accepted: want a private destination",

@@ -101,7 +101,7 @@ func (l *loader) section(prefix string, node ast.Node) {
 		case isKey:
 			if r, ok := k.value.(*records); ok {
 				l.records(k, r, v.Value)
-				l.given(k, v.Value)
+				l.given(k.Path, v.Value)
 				continue
 			}
 			l.set(k, v.Value)
@@ -112,6 +112,7 @@ func (l *loader) section(prefix string, node ast.Node) {
 }
 
 func (l *loader) set(k Key, node ast.Node) {
+	l.given(k.Path, node)
 	var text string
 	if seq, ok := node.(*ast.SequenceNode); ok && k.Type() == "list" {
 		items := l.texts(k.Path, seq)
@@ -131,7 +132,6 @@ func (l *loader) set(k Key, node ast.Node) {
 	if err := k.value.Set(text); err != nil {
 		l.bad(node, k.Path, err.Error())
 	}
-	l.given(k, node)
 	if w, ok := k.value.(word); ok && w.kind == "secret" && text != "" {
 		l.secrets = append(l.secrets, k.Path)
 	}
@@ -164,9 +164,9 @@ func (l *loader) bad(node ast.Node, path, text string) {
 	l.problems = append(l.problems, &KeyError{Source: fmt.Sprintf("%s:%d", l.name, at), Key: path, Text: text})
 }
 
-// given notes where a key stands.
-func (l *loader) given(k Key, node ast.Node) {
-	l.places[k.Path] = fmt.Sprintf("%s:%d", l.name, line(node))
+// given notes where a key, or an item of a list, stands.
+func (l *loader) given(path string, node ast.Node) {
+	l.places[path] = fmt.Sprintf("%s:%d", l.name, line(node))
 }
 
 func line(node ast.Node) int { return node.GetToken().Position.Line }

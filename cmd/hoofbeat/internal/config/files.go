@@ -12,9 +12,8 @@ import (
 func (c *Config) CheckFiles() error {
 	var problems []error
 	if c.Auth.Users.File != "" {
-		if _, err := LoadUsers(c.Auth.Users.File); err != nil {
-			problems = append(problems, &KeyError{Key: "auth.users.file", Text: err.Error()})
-		}
+		_, err := LoadUsers(c.Auth.Users.File)
+		problems = append(problems, About("auth.users.file", err))
 	}
 	if c.TLS.Cert != "" {
 		if _, err := c.TLS.Load(); err != nil {

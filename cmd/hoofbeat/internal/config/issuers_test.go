@@ -15,7 +15,7 @@ func TestTwoEntriesOfOneIssuer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Load(Sources{File: path})
-	if err == nil || !strings.HasPrefix(err.Error(), "hoofbeat.yaml:3: auth.jwt[1].issuer: https://a.example.com is the issuer of auth.jwt[0] too") {
+	if err == nil || !strings.HasPrefix(err.Error(), "hoofbeat.yaml:4: auth.jwt[1].issuer: https://a.example.com is the issuer of auth.jwt[0] too") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -19,7 +19,12 @@ type Key struct {
 }
 
 // Env returns the name of the environment variable.
-func (k Key) Env() string { return envPrefix + strings.ToUpper(strings.ReplaceAll(k.Path, ".", "_")) }
+func (k Key) Env() string { return variableName(k.Path) }
+
+// variableName is the variable of a key, such as HOOFBEAT_AUTH_JWT_0_ISSUER.
+func variableName(path string) string {
+	return envPrefix + strings.ToUpper(strings.NewReplacer("[", "_", "]", "", ".", "_").Replace(path))
+}
 
 // Flag returns the name of the command line flag without its dashes, "" when it
 // has none.

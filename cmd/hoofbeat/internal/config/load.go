@@ -65,19 +65,22 @@ func (s Sources) load(file ast.Node, broker string) (*Config, error) {
 	}
 	problems = append(problems, applyEnv(keys, s.Env, c.places)...)
 	problems = append(problems, s.Flags.apply(keys, c.places)...)
+	rejected := make(map[string]bool)
+	for _, err := range problems {
+		if about := (*KeyError)(nil); errors.As(err, &about) {
+			rejected[about.Key] = true
+		}
+	}
 	for _, k := range keys {
 		if r, ok := k.value.(*records); ok {
-			problems = append(problems, r.missing(k.Path)...)
+			problems = append(problems, r.missing(k.Path, rejected)...)
 		}
 	}
 	if len(problems) == 0 {
 		problems = c.check()
-		for i, err := range problems {
-			problems[i] = c.Locate(err)
-		}
 	}
 	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+		return nil, c.Locate(errors.Join(problems...))
 	}
 	return c, nil
 }
@@ -116,7 +119,8 @@ func applyEnv(keys []Key, env []string, places map[string]string) []error {
 		}
 		k, ok := byName[name]
 		if !ok {
-			if found, err := applyItem(keys, name, text); found {
+			if path, err := applyItem(keys, name, text); path != "" {
+				places[path] = "environment"
 				if err != nil {
 					problems = append(problems, &KeyError{"environment", name, err.Error()})
 				}
@@ -134,19 +138,20 @@ func applyEnv(keys []Key, env []string, places map[string]string) []error {
 }
 
 // applyItem sets the key of an item of a list, such as HOOFBEAT_AUTH_JWT_0_ISSUER.
-func applyItem(keys []Key, name, text string) (found bool, err error) {
+// path is the key's, empty if there is none of this name.
+func applyItem(keys []Key, name, text string) (path string, err error) {
 	for _, k := range keys {
 		r, ok := k.value.(*records)
 		if !ok {
 			continue
 		}
 		if rest, ok := strings.CutPrefix(name, k.Env()+"_"); ok {
-			if found, err = r.variable(rest, text); found {
-				return found, err
+			if path, err = r.variable(k.Path, rest, text); path != "" {
+				return path, err
 			}
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
 // foreign reports whether a variable with our prefix is not the broker's: those

@@ -33,15 +33,22 @@ func (c *Config) Locate(err error) error {
 	return err
 }
 
-// place returns where a key was given, "" for one at its default. An item of a
-// list, as auth.jwt[0].issuer, is where its list is, and so is a section where
-// its first key is.
+// place returns where a key was given, "" for one at its default. A key of an item
+// of a list, as auth.jwt[0].issuer, that was not given is where the item is, a
+// section where its first key is, and a secret where the name of its file is.
 func (c *Config) place(key string) string {
-	if place := c.places[key]; place != "" {
-		return place
-	}
-	if list, _, ok := strings.Cut(key, "["); ok {
-		return c.places[list]
+	for at := key; ; {
+		if place := c.places[at]; place != "" {
+			return place
+		}
+		if place := c.places[at+"_file"]; place != "" {
+			return place
+		}
+		end := max(strings.LastIndexByte(at, '['), strings.LastIndexByte(at, '.'))
+		if end < 0 || !strings.Contains(at, "[") {
+			break
+		}
+		at = at[:end]
 	}
 	for _, k := range Keys() {
 		if strings.HasPrefix(k.Path, key+".") && c.places[k.Path] != "" {

@@ -67,7 +67,9 @@ func (l *loader) records(k Key, r *records, node ast.Node) {
 			return
 		}
 		r.grow()
-		l.record(k.Path, r.item(i), item)
+		at := fmt.Sprintf("%s[%d]", k.Path, i)
+		l.given(at, item)
+		l.record(at, r.item(i), item)
 	}
 }
 
@@ -96,6 +98,7 @@ func (l *loader) record(path string, keys []Key, node ast.Node) {
 		k.Path = path + "." + k.Path
 		if inner, ok := k.value.(*records); ok {
 			l.records(k, inner, v.Value)
+			l.given(k.Path, v.Value)
 			continue
 		}
 		l.set(k, v.Value)
@@ -103,14 +106,15 @@ func (l *loader) record(path string, keys []Key, node ast.Node) {
 }
 
 // missing returns an error for each key of the items that has to be given and
-// is not.
-func (r *records) missing(path string) (problems []error) {
+// is not. Keys and variables that were not accepted
+// have errors of their own.
+func (r *records) missing(path string, rejected map[string]bool) (problems []error) {
 	for i := range r.length() {
 		for _, k := range r.item(i) {
 			at := fmt.Sprintf("%s[%d].%s", path, i, k.Path)
 			if inner, ok := k.value.(*records); ok {
-				problems = append(problems, inner.missing(at)...)
-			} else if k.must && k.value.String() == "" {
+				problems = append(problems, inner.missing(at, rejected)...)
+			} else if k.must && k.value.String() == "" && !rejected[at] && !rejected[variableName(at)] {
 				problems = append(problems, &KeyError{Key: at, Text: "is missing: want " + k.Want()})
 			}
 		}
@@ -119,26 +123,29 @@ func (r *records) missing(path string) (problems []error) {
 }
 
 // variable sets the key of an item that a variable names, what is left of its
-// name behind that of the list: 0_ISSUER. It reports false if there is no such
-// key. Items come in order: the first that does not exist yet is made, but for the
+// name behind that of the list: 0_ISSUER. The key that it returns is empty if there
+// is none of this name. Items come in order: the first that does not exist yet is made, but for the
 // variable of a list inside it, 0_FETCH_0_URL: an item has other keys as well.
-func (r *records) variable(rest, text string) (bool, error) {
+//
+// path is that of the list; key is that of what was set.
+func (r *records) variable(path, rest, text string) (key string, err error) {
 	index, name, ok := strings.Cut(rest, "_")
 	i, err := strconv.Atoi(index)
 	if !ok || err != nil || len(index) != 1 || i > r.length() {
-		return false, nil
+		return "", nil
 	}
+	path = fmt.Sprintf("%s[%d].", path, i)
 	for j, k := range r.fresh() {
 		inner, ok := strings.CutPrefix(name, strings.ToUpper(k.Path)+"_")
 		if _, list := k.value.(*records); ok && list && i < r.length() {
-			return r.item(i)[j].value.(*records).variable(inner, text)
+			return r.item(i)[j].value.(*records).variable(path+k.Path, inner, text)
 		}
 		if strings.ToUpper(k.Path) == name {
 			if i == r.length() {
 				r.grow()
 			}
-			return true, r.item(i)[j].value.Set(text)
+			return path + k.Path, r.item(i)[j].value.Set(text)
 		}
 	}
-	return false, nil
+	return "", nil
 }

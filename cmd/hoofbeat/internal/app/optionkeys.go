@@ -1,0 +1,127 @@
+package app
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/users"
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// optionKeys are the keys of the configuration that the fields of options are filled
+// from; [] stands for the number of an item.
+var optionKeys = map[string]string{
+	"broker: Options.Origins":           "websocket.origins",
+	"broker: Options.Destinations":      "destinations",
+	"broker: Options.Limits.Outbox":     "limits.outbox",
+	"broker: Options.Limits.NUL":        "limits.nul",
+	"broker: Options.Nodes":             "nodes",
+	"broker: Options.Queues.Mode":       "queues.mode",
+	"broker: Options.Queues.Transient":  "queues.transient",
+	"broker: Options.HeartBeat.Send":    "heartbeat.send",
+	"broker: Options.HeartBeat.Receive": "heartbeat.expect",
+	"broker: Options.HeartBeatPatience": "heartbeat.patience",
+	"broker: Options.PingInterval":      "heartbeat.ping",
+	"broker: Options.WriteDeadline":     "limits.write_deadline",
+
+	"auth: HandlerOptions.Origins": "websocket.origins",
+	"auth: TicketOptions.TTL":      "auth.tickets.ttl",
+	"auth: TicketOptions.Signed":   "auth.tickets.signed",
+	"auth: TicketOptions.Rate":     "auth.tickets.rate",
+	"auth: TicketOptions.Burst":    "auth.tickets.burst",
+	"auth: TicketOptions.Secrets":  "auth.tickets.secret",
+
+	"bearer: Options.JWT[].Issuer":                 "auth.jwt[].issuer",
+	"bearer: Options.JWT[].Audience":               "auth.jwt[].audience",
+	"bearer: Options.JWT[].JWKS":                   "auth.jwt[].jwks",
+	"bearer: Options.JWT[].Algorithms":             "auth.jwt[].algorithms",
+	"bearer: Options.JWT[].Leeway":                 "auth.jwt[].leeway",
+	"bearer: Options.JWT[].Scopes":                 "auth.jwt[].scopes",
+	"bearer: Options.Introspection[].URL":          "auth.introspection[].url",
+	"bearer: Options.Introspection[].ClientSecret": "auth.introspection[].client_secret",
+	"bearer: Options.Introspection[].Scopes":       "auth.introspection[].scopes",
+	"bearer: Options.UserInfo[].URL":               "auth.userinfo[].url",
+	"bearer: Options.UserInfo[].Scopes":            "auth.userinfo[].scopes",
+
+	"oauth: Options.SessionTTL":                "auth.sessions.ttl",
+	"oauth: Options.MaxSessionsPerUser":        "auth.sessions.per_user",
+	"oauth: Options.Cookie":                    "auth.sessions.cookie",
+	"oauth: Options.AfterLogin":                "auth.sessions.after_login",
+	"oauth: Options.AfterLogout":               "auth.sessions.after_logout",
+	"oauth: Options.Providers[].Name":          "auth.oauth[].name",
+	"oauth: Options.Providers[].Issuer":        "auth.oauth[].issuer",
+	"oauth: Options.Providers[].ClientID":      "auth.oauth[].client_id",
+	"oauth: Options.Providers[].ClientSecret":  "auth.oauth[].client_secret",
+	"oauth: Options.Providers[].RedirectURL":   "auth.oauth[].redirect_url",
+	"oauth: Options.Providers[].AuthStyle":     "auth.oauth[].auth_style",
+	"oauth: Options.Providers[].AuthParams":    "auth.oauth[].auth_params",
+	"oauth: Options.Providers[].UserPrefix":    "auth.oauth[].user_prefix",
+	"oauth: Options.Providers[].AuthURL":       "auth.oauth[].auth_url",
+	"oauth: Options.Providers[].TokenURL":      "auth.oauth[].token_url",
+	"oauth: Options.Providers[].RevocationURL": "auth.oauth[].revocation_url",
+	"oauth: Options.Providers[].UserInfoURL":   "auth.oauth[].userinfo_url",
+	"oauth: Options.Providers[].JWKSURL":       "auth.oauth[].jwks_url",
+
+	"webhook: Options.URL":          "auth.webhook.url",
+	"webhook: Options.Events":       "auth.webhook.events",
+	"webhook: Options.Headers":      "auth.webhook.headers",
+	"webhook: Options.FrameHeaders": "auth.webhook.frame_headers",
+	"webhook: Options.Recheck":      "auth.webhook.recheck",
+	"webhook: Options.Timeout":      "auth.webhook.timeout",
+	"webhook: Options.CacheTTL":     "auth.webhook.cache",
+
+	"webflow: Options.Registration":  "webflow.registration",
+	"webflow: Options.Reply":         "webflow.reply",
+	"webflow: Options.Policy":        "webflow.policy",
+	"webflow: Options.TTL":           "webflow.ttl",
+	"webflow: Options.Grace":         "webflow.grace",
+	"webflow: Options.HMACKey":       "webflow.hmac_key",
+	"webflow: Options.AuthResults":   "webflow.results",
+	"webflow: Options.Interim":       "webflow.interim",
+	"webflow: Options.ExpiredResult": "webflow.expired_result",
+}
+
+var itemNumber = regexp.MustCompile(`\[(\d+)\]`)
+
+// keyOf returns the key that an option is filled from, and "" for one that has none.
+func keyOf(of, field string) string {
+	key := optionKeys[of+"."+itemNumber.ReplaceAllString(field, "[]")]
+	if n := itemNumber.FindString(field); n != "" {
+		key = strings.Replace(key, "[]", n, 1)
+	}
+	return key
+}
+
+// wrong makes an error of a package about its options one about a key: that of the
+// option, or otherwise the one that is given. It never has a secret in it, because
+// theirs have none. nil stays nil, and an error about a key stays as it is.
+func wrong(key string, err error) error {
+	var known *config.KeyError
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	var (
+		ofBroker *broker.OptionError
+		option   *auth.OptionError
+		user     *users.UserError
+	)
+	text := err.Error()
+	switch {
+	case errors.As(err, &ofBroker):
+		text = ofBroker.Problem
+		if k := keyOf("broker: Options", ofBroker.Field); k != "" {
+			key = k
+		}
+	case errors.As(err, &option):
+		text = option.Err.Error()
+		if k := keyOf(option.Of, option.Field); k != "" {
+			key = k
+		}
+	case errors.As(err, &user):
+		text = "the user " + user.Name + ": " + user.Err.Error()
+	}
+	return &config.KeyError{Key: key, Text: text}
+}

@@ -1,0 +1,268 @@
+package config_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/app"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// mistake is a file with one wrong value, which is reported for that key on that line.
+type mistake struct {
+	key  string
+	line int
+	yaml string
+}
+
+// at writes a key as a block, each part of it on a line of its own, and value in
+// the last. Items of lists are the first of their list.
+func at(key, value string) mistake {
+	var b strings.Builder
+	parts := strings.Split(key, ".")
+	indent := ""
+	for i, part := range parts {
+		name, list := strings.CutSuffix(part, "[0]")
+		fmt.Fprintf(&b, "%s%s:", indent, name)
+		switch {
+		case i == len(parts)-1:
+			fmt.Fprintf(&b, " %s\n", value)
+		case list:
+			fmt.Fprintf(&b, "\n")
+			indent = strings.ReplaceAll(indent, "-", " ") + "  - "
+		default:
+			fmt.Fprintf(&b, "\n")
+			indent = strings.ReplaceAll(indent, "-", " ") + "  "
+		}
+		if i < len(parts)-1 && !list && strings.Contains(indent, "-") {
+			indent = strings.ReplaceAll(indent, "-", " ")
+		}
+	}
+	return mistake{key: key, line: len(parts), yaml: b.String()}
+}
+
+// leaves are all keys of the table, those of items with the number 0.
+func leaves(prefix string, keys []config.Key) (all []config.Key) {
+	for _, k := range keys {
+		k.Path = prefix + k.Path
+		all = append(all, k)
+		all = append(all, leaves(k.Path+"[0].", k.Items())...)
+	}
+	return all
+}
+
+// wrongValues are values that a key of this type never takes.
+func wrongValues(k config.Key) []string {
+	all := []string{"{a: b}", ""} // a section, and nothing
+	if k.Must() {
+		all = append(all, `""`)
+	}
+	switch k.Type() {
+	case "items":
+		return []string{"5", "[5]", "[{nonsense: 1}]"}
+	case "bool":
+		return append(all, "maybe", "[true]")
+	case "address":
+		return append(all, "nowhere", "a:b")
+	case "url":
+		return append(all, "ftp://a.example", "nowhere")
+	case "path":
+		return append(all, "nowhere", "'/a?b'")
+	case "number", "size", "duration":
+		return append(append(all, "nonsense"), k.Range()...)
+	case "word":
+		return append(all, "nonsense")
+	case "list":
+		return append(all, "[{}]", `["a,b"]`)
+	}
+	return append(all, "[a]")
+}
+
+var (
+	place    = regexp.MustCompile(`^hoofbeat\.yaml:\d+: [a-z0-9_.\[\]]+(, [a-z0-9_.]+)*: `)
+	goName   = regexp.MustCompile(`\b[A-Z][A-Za-z]*(\[\d+\])?\.[A-Z]`)
+	goPrefix = regexp.MustCompile(`(^|[ ("])(admin|auth|bearer|broker|frames|httpsec|oauth|topics|users|webflow|webhook): `)
+)
+
+// report returns what is said of a file in dir.
+func report(t *testing.T, dir, yaml string) string {
+	t.Helper()
+	path := filepath.Join(dir, "hoofbeat.yaml")
+	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(config.Sources{File: path})
+	if err == nil {
+		err = app.Check(c)
+	}
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// check asserts that the mistake is reported with its place and its key, and that
+// nothing that is said has names of Go in it.
+func (m mistake) check(t *testing.T, dir string) {
+	t.Helper()
+	said := strings.Split(report(t, dir, m.yaml), "\n")
+	want := fmt.Sprintf("hoofbeat.yaml:%d: %s", m.line, m.key)
+	if !slices.ContainsFunc(said, func(s string) bool {
+		return strings.HasPrefix(s, want+": ") || strings.HasPrefix(s, want+"[0]") || strings.HasPrefix(s, want+".")
+	}) {
+		t.Errorf("%s: %q, want %s: …", m.yaml, said, want)
+	}
+	for _, s := range said {
+		if !place.MatchString(s) {
+			t.Errorf("%s: %q does not begin with the place and the key", m.yaml, s)
+		}
+		if text := place.ReplaceAllString(s, ""); goName.MatchString(text) || goPrefix.MatchString(text) || strings.HasSuffix(text, ": ") {
+			t.Errorf("%s: %q has names of Go in it", m.yaml, s)
+		}
+	}
+}
+
+// TestEveryKeyRefuses: a wrong value of each key of the table is refused with the
+// file, the line and the key.
+func TestEveryKeyRefuses(t *testing.T) {
+	dir := t.TempDir()
+	n := 0
+	for _, k := range leaves("", config.Keys()) {
+		if !k.InFile() {
+			continue
+		}
+		for _, value := range wrongValues(k) {
+			at(k.Path, value).check(t, dir)
+			n++
+		}
+	}
+	if n < 500 {
+		t.Errorf("only %d wrong values", n)
+	}
+}
+
+// good are items that have nothing wrong but what a test puts into them.
+const (
+	goodJWT    = "auth:\n  jwt:\n    - issuer: https://a.example\n      audience: me\n"
+	goodAsk    = "auth:\n  introspection:\n    - url: https://a.example/ask\n"
+	goodUser   = "auth:\n  userinfo:\n    - url: https://a.example/me\n"
+	goodOAuth  = "auth:\n  oauth:\n    - name: one\n      client_id: me\n      redirect_url: https://b.example/oauth/callback\n"
+	issuerLine = "      issuer: https://a.example\n"
+	secretLine = "      client_secret: hush\n"
+	goodHook   = "auth:\n  webhook:\n    url: https://a.example/hook\n"
+	longKey    = "0123456789abcdef0123456789abcdef"
+)
+
+// TestMeaningsAreRefusedWithTheirKeys: what only the parts of the broker find out
+// about a value has the file, the line and the key, too.
+func TestMeaningsAreRefusedWithTheirKeys(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("open", "secret", 0o666)
+	write("closed", "not encrypted", 0o600)
+	write("empty", "", 0o600)
+	write("users.yaml", "- {name: ann, hash: nonsense}\n", 0o600)
+	write("twice.yaml", "- {name: ann}\n- {name: ann}\n", 0o600)
+	for _, m := range []mistake{
+		{"auth.jwt[0].algorithms", 5, goodJWT + "      algorithms: [HS256]\n"},
+		{"auth.jwt[0].scopes", 5, goodJWT + "      scopes: ['a b']\n"},
+		{"auth.jwt[0].jwks", 5, goodJWT + "      jwks: http://a.example/keys\n"},
+		{"auth.jwt[0].issuer", 3, "auth:\n  jwt:\n    - issuer: http://a.example\n      audience: me\n"},
+		{"auth.jwt[1].issuer", 5, goodJWT + "    - issuer: https://a.example\n      audience: you\n"},
+		{"auth.jwt[1]", 5, goodJWT + "    - issuer: https://b.example\n      audience: you\n"},
+		{"auth.jwt[0].audience", 3, "auth:\n  jwt:\n    - issuer: https://a.example\n"},
+		{"auth.introspection[0].url", 3, "auth:\n  introspection:\n    - url: http://a.example/ask\n"},
+		{"auth.introspection[0].client_secret", 4, goodAsk + secretLine},
+		{"auth.introspection[0].client_secret_file", 4, goodAsk + "      client_secret_file: open\n      client_id: me\n"},
+		{"auth.introspection[0].client_secret_file", 5, goodAsk + secretLine + "      client_secret_file: closed\n"},
+		{"auth.introspection[0].scopes", 4, goodAsk + "      scopes: ['\"']\n"},
+		{"auth.userinfo[0].url", 3, "auth:\n  userinfo:\n    - url: http://a.example/me\n"},
+		{"auth.userinfo[0].scopes", 4, goodUser + "      scopes: [é]\n"},
+		{"auth.oauth[0].client_secret", 3, goodOAuth + issuerLine},
+		{"auth.oauth[0].client_secret", 6, goodOAuth + secretLine + "      auth_style: none\n" + issuerLine},
+		{"auth.oauth[0].client_secret_file", 6, goodOAuth + "      client_secret_file: missing\n" + issuerLine},
+		{"auth.oauth[0].client_secret_file", 6, goodOAuth + "      client_secret_file: empty\n" + issuerLine},
+		{"auth.oauth[0].name", 3, strings.Replace(goodOAuth, "one", "One", 1) + issuerLine + secretLine},
+		{"auth.oauth[1].name", 8, goodOAuth + issuerLine + secretLine + strings.TrimPrefix(goodOAuth, "auth:\n  oauth:\n") + issuerLine + secretLine},
+		{"auth.oauth[0].redirect_url", 5, strings.Replace(goodOAuth, "https://b", "http://b", 1) + issuerLine + secretLine},
+		{"auth.oauth[0].issuer", 3, goodOAuth + secretLine},
+		{"auth.oauth[0].issuer", 7, goodOAuth + secretLine + "      issuer: http://a.example\n"},
+		{"auth.oauth[0].issuer", 3, goodOAuth + secretLine + "      auth_url: https://a.example/a\n      token_url: https://a.example/t\n      scopes: [openid]\n"},
+		{"auth.oauth[0].jwks_url", 3, goodOAuth + secretLine + issuerLine + "      auth_url: https://a.example/a\n      token_url: https://a.example/t\n      scopes: [openid]\n"},
+		{"auth.oauth[0].userinfo_url", 3, goodOAuth + secretLine + issuerLine + "      auth_url: https://a.example/a\n      token_url: https://a.example/t\n"},
+		{"auth.oauth[0].auth_url", 8, goodOAuth + secretLine + issuerLine + "      auth_url: http://a.example/a\n"},
+		{"auth.oauth[0].token_url", 8, goodOAuth + secretLine + issuerLine + "      token_url: http://a.example/a\n"},
+		{"auth.oauth[0].revocation_url", 8, goodOAuth + secretLine + issuerLine + "      revocation_url: http://a.example/a\n"},
+		{"auth.oauth[0].userinfo_url", 8, goodOAuth + secretLine + issuerLine + "      userinfo_url: http://a.example/a\n"},
+		{"auth.oauth[0].jwks_url", 8, goodOAuth + secretLine + issuerLine + "      jwks_url: http://a.example/a\n"},
+		{"auth.oauth[0].auth_params", 8, goodOAuth + secretLine + issuerLine + "      auth_params: [prompt]\n"},
+		{"auth.oauth[0].auth_params", 8, goodOAuth + secretLine + issuerLine + "      auth_params: [state=x]\n"},
+		{"auth.oauth[0].fetch[0].destination", 11, goodOAuth + secretLine + issuerLine + "      fetch:\n        - name: a\n          url: https://a.example/a\n          destination: /topic/a\n"},
+		{"auth.sessions.token_store", 2, "auth:\n  sessions: {token_store: a}\n"},
+		{"auth.sessions.token_store_key", 10, goodOAuth + secretLine + issuerLine + "  sessions:\n    token_store: closed\n    token_store_key: short\n"},
+		{"auth.sessions.token_store_key", 10, goodOAuth + secretLine + issuerLine + "  sessions:\n    token_store: closed\n    token_store_key: " + longKey + longKey + "\n"},
+		{"auth.sessions.token_store", 9, goodOAuth + secretLine + issuerLine + "  sessions:\n    token_store: open\n    token_store_key: " + longKey + longKey + "\n"},
+		{"auth.sessions.after_login", 9, goodOAuth + secretLine + issuerLine + "  sessions:\n    after_login: //evil.example\n"},
+		{"auth.sessions.after_logout", 9, goodOAuth + secretLine + issuerLine + "  sessions:\n    after_logout: //evil.example\n"},
+		{"auth.sessions.cookie", 9, goodOAuth + secretLine + issuerLine + "  sessions:\n    cookie: " + strings.Repeat("a", 65) + "\n"},
+		{"auth.tickets.secret", 4, "auth:\n  tickets:\n    signed: true\n    secret: short\n"},
+		{"auth.tickets.secret", 4, "auth:\n  tickets:\n    signed: true\n    secret: a.b:" + longKey + "\n"},
+		{"auth.tickets.secret", 4, "auth:\n  tickets:\n    signed: true\n    secret: a:" + longKey + ",a:" + longKey + "\n"},
+		{"auth.tickets.secret", 4, "auth:\n  tickets:\n    signed: true\n    secret_file: closed\n"},
+		{"auth.tickets.secret_file", 4, "auth:\n  tickets:\n    signed: true\n    secret_file: missing\n"},
+		{"auth.tickets.signed", 3, "auth:\n  tickets:\n    signed: true\n"},
+		{"auth.tickets.path", 3, "auth:\n  tickets:\n    path: /livez\n"},
+		{"auth.webhook.url", 3, "auth:\n  webhook:\n    url: http://a.example/hook\n"},
+		{"auth.webhook.url", 3, "auth:\n  webhook:\n    url: https://a.example/hook#f\n"},
+		{"auth.webhook.events", 4, goodHook + "    events: [disconnect]\n"},
+		{"auth.webhook.headers", 4, goodHook + "    headers: [a, '']\n"},
+		{"auth.webhook.frame_headers", 4, goodHook + "    frame_headers: [a, '']\n"},
+		{"auth.webhook.secret_file", 4, goodHook + "    secret_file: open\n"},
+		{"auth.users.file", 3, "auth:\n  users:\n    file: missing\n"},
+		{"auth.users.file", 3, "auth:\n  users:\n    file: users.yaml\n"},
+		{"auth.users.file", 3, "auth:\n  users:\n    file: twice.yaml\n"},
+		{"tls.cert, tls.key", 2, "tls:\n  cert: missing\n  key: missing\n"},
+		{"tls.cert, tls.key", 2, "tls:\n  cert: closed\n  key: closed\n"},
+		{"tls", 2, "tls:\n  cert: closed\n"},
+		{"tls.client_ca", 2, "tls:\n  client_ca: closed\n"},
+		{"destinations", 2, "destinations:\n  topic: [topic]\n"},
+		{"destinations", 2, "destinations:\n  user: /queue\n"},
+		{"queues.transient", 2, "queues:\n  transient: [/topic/a]\n"},
+		{"queues.transient", 2, "queues:\n  transient: [/queue/DLQ.a]\n"},
+		{"websocket.origins", 2, "websocket:\n  origins: [nowhere]\n"},
+		{"websocket.path", 2, "websocket:\n  path: /livez\n"},
+		{"listen", 1, "listen: 0.0.0.0:0\n"},
+		{"admin", 1, "admin: 0.0.0.0:0\n"},
+		{"sockjs_cookie", 1, "sockjs_cookie: hoofbeat\n"},
+		{"limits.outbox", 2, "limits:\n  outbox: 4KiB\n"},
+		{"queues.bytes", 2, "queues:\n  bytes: 1KiB\n"},
+		{"webflow.hmac_key", 2, "webflow:\n  hmac_key: short\n"},
+		{"webflow.hmac_key_file", 2, "webflow:\n  hmac_key_file: missing\n"},
+		{"webflow.results", 2, "webflow:\n  results: []\n"},
+		{"webflow.interim", 2, "webflow:\n  interim: [NEVER]\n"},
+		{"webflow.expired_result", 2, "webflow:\n  expired_result: NEVER\n"},
+		{"webflow.events.url", 3, "webflow:\n  events:\n    url: http://a.example/\n"},
+		{"webflow.events.url", 3, "webflow:\n  events:\n    url: https://a.example/#f\n"},
+		{"webflow.events.secret", 3, "webflow:\n  events:\n    secret: s\n"},
+		{"nodes[1].id", 3, "nodes:\n  - {id: a, url: 'ws://b'}\n  - {id: '', url: 'ws://b'}\n"},
+		{"rules", 2, "rules:\n  - {allow: [send], destination: '/user/*/queue/a'}\n"},
+		{"rules", 2, "rules:\n  - {allow: [send], destination: '/topic/a{b}'}\n"},
+		{"rules.allow", 2, "rules:\n  - {allow: [read], destination: '/topic/a'}\n"},
+		{"rules.destination", 2, "rules:\n  - {allow: [send], destination: 'topic'}\n"},
+		{"rules.claims.a", 2, "rules:\n  - {allow: [send], destination: '/topic/a', claims: {a: []}}\n"},
+	} {
+		m.check(t, dir)
+	}
+}
