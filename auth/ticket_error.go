@@ -10,8 +10,7 @@ import (
 type TicketCause uint8
 
 const (
-	// TicketMalformed: the text cannot be a ticket of ours, or its signature is
-	// wrong or made with an unknown key.
+	// TicketMalformed: the text cannot be a ticket of ours.
 	TicketMalformed TicketCause = iota + 1
 	// TicketUnknown: the ticket was never minted, or was used up so long ago,
 	// or so many tickets ago, that it is forgotten.
@@ -39,19 +38,23 @@ const (
 	// TicketNoRoom: the signed ticket is good, but the limit of remembered used
 	// tickets is reached.
 	TicketNoRoom
+	// TicketWrongSignature: the text has the form of a signed ticket, but its
+	// signature is wrong, or its key is unknown.
+	TicketWrongSignature
 )
 
 var ticketCauses = [...]string{
-	TicketMalformed:   "malformed",
-	TicketUnknown:     "unknown",
-	TicketUsed:        "used before",
-	TicketExpired:     "expired",
-	TicketRevoked:     "revoked",
-	TicketWrongOrigin: "bound to another origin",
-	TicketWrongUser:   "of another user",
-	TicketFromFuture:  "created in the future",
-	TicketTooOld:      "older than this process",
-	TicketNoRoom:      "no room to remember its use",
+	TicketMalformed:      "malformed",
+	TicketUnknown:        "unknown",
+	TicketUsed:           "used before",
+	TicketExpired:        "expired",
+	TicketRevoked:        "revoked",
+	TicketWrongOrigin:    "bound to another origin",
+	TicketWrongUser:      "of another user",
+	TicketFromFuture:     "created in the future",
+	TicketTooOld:         "older than this process",
+	TicketNoRoom:         "no room to remember its use",
+	TicketWrongSignature: "its signature is wrong, or made with a secret that is not known here",
 }
 
 // String returns the cause in a few words.
@@ -68,10 +71,18 @@ func (c TicketCause) String() string {
 // attacker who guesses or steals tickets learns nothing from the answer.
 type TicketError struct {
 	Cause TicketCause
+	// User is the user of the ticket, for the log. It is empty for a ticket
+	// without a user, and where neither a valid signature nor our own record of
+	// the ticket proves it.
+	User string
 }
 
 // Error returns the text for the log.
 func (e *TicketError) Error() string { return "auth: ticket refused: " + e.Cause.String() }
+
+// Whose returns User. A broker looks for this method in the errors of its
+// Authenticator.
+func (e *TicketError) Whose() string { return e.User }
 
 // Unwrap returns the [*Refusal] for the client.
 func (e *TicketError) Unwrap() error {

@@ -253,12 +253,8 @@ func (h *ticketHandler) principal(header http.Header, r *http.Request, origin st
 	if login, passcode, ok := r.BasicAuth(); ok && h.o.Passcode != nil && r.Method == http.MethodPost {
 		return h.passcode(r, login, passcode)
 	}
-	missing := &Refusal{Status: http.StatusUnauthorized, Challenge: "Bearer"}
-	if h.o.Bearer == nil && h.o.Passcode != nil {
-		missing.Challenge = basicChallenge
-	}
 	if h.o.Session == nil || r.Header.Get("Cookie") == "" {
-		return nil, missing
+		return nil, h.missing(r)
 	}
 	if r.Method != http.MethodPost {
 		header.Set("Allow", http.MethodPost)
@@ -269,9 +265,40 @@ func (h *ticketHandler) principal(header http.Header, r *http.Request, origin st
 	}
 	p, ok := h.o.Session(r)
 	if !ok || p.Anonymous() {
-		return nil, missing
+		return nil, h.missing(r)
 	}
 	return p, nil
+}
+
+// missing refuses a request without a usable credential, and names the kinds of
+// credential that are accepted.
+func (h *ticketHandler) missing(r *http.Request) error {
+	refusal := &Refusal{Status: http.StatusUnauthorized, Challenge: "Bearer"}
+	if h.o.Bearer == nil && h.o.Passcode != nil {
+		refusal.Challenge = basicChallenge
+	}
+	switch {
+	case r.Header.Get("Authorization") != "":
+		refusal.Reason = "authentication failed: no credential of this kind is accepted here"
+	case h.o.Session != nil && r.Header.Get("Cookie") != "":
+		refusal.Reason = "authentication failed: the cookie belongs to no login, or the login has ended"
+	default:
+		refusal.Reason = "authentication failed: no credential was sent"
+	}
+	var wanted []string
+	if h.o.Bearer != nil {
+		wanted = append(wanted, "a bearer token")
+	}
+	if h.o.Session != nil {
+		wanted = append(wanted, "the cookie of a login")
+	}
+	if h.o.Passcode != nil {
+		wanted = append(wanted, "a login with its passcode, by POST with HTTP Basic")
+	}
+	if len(wanted) > 0 {
+		refusal.Reason += "; a ticket is given for " + strings.Join(wanted, ", or ")
+	}
+	return refusal
 }
 
 const basicChallenge = `Basic realm="hoofbeat", charset="UTF-8"`

@@ -423,7 +423,7 @@ func TestWriteRefusal(t *testing.T) {
 	}{
 		{nil, "401 authentication failed||"},
 		{errors.New("internal"), "401 authentication failed||"},
-		{&TicketError{TicketUsed}, "401 invalid_ticket||"},
+		{&TicketError{Cause: TicketUsed}, "401 invalid_ticket||"},
 		{&Refusal{Status: 429, RetryAfter: time.Millisecond, Reason: "busy"}, "429 busy|1|"},
 		{&Refusal{RetryAfter: 1001 * time.Millisecond, Challenge: "Bearer"}, "401 authentication failed|2|Bearer"},
 	} {
@@ -462,5 +462,42 @@ func TestHandlerSaysWhoseOriginIsForeign(t *testing.T) {
 	}
 	if got := ForeignOrigin(&http.Request{Header: http.Header{"Origin": {"a\x01b\xffc\u202e"}}}).Origin; got != "a\ufffdb\ufffdc\ufffd" {
 		t.Errorf("shown as %q", got)
+	}
+}
+
+// TestTicketHandlerSaysWhatIsMissing: whoever sends no credential, or one of a kind that is not known here, reads what
+// would do.
+func TestTicketHandlerSaysWhatIsMissing(t *testing.T) {
+	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	bearer := func(context.Context, string) (*Principal, error) { return nil, ErrNotMine }
+	session := func(*http.Request) (*Principal, bool) { return nil, false }
+	passcode := func(*http.Request, string, string) (*Principal, error) { return nil, ErrNotMine }
+	for name, c := range map[string]struct {
+		o                           HandlerOptions
+		header, value, want, method string
+	}{
+		"nothing": {HandlerOptions{Bearer: bearer, Session: session, Passcode: passcode}, "", "",
+			"no credential was sent; a ticket is given for a bearer token, or the cookie of a login, or a login with its passcode, by POST with HTTP Basic", "POST"},
+		"a cookie of no login": {HandlerOptions{Session: session}, "Cookie", "hoofbeat=x",
+			"the cookie belongs to no login, or the login has ended; a ticket is given for the cookie of a login", "POST"},
+		"a cookie that nobody reads": {HandlerOptions{Bearer: bearer}, "Cookie", "hoofbeat=x",
+			"no credential was sent; a ticket is given for a bearer token", "POST"},
+		"a token where passcodes are known": {HandlerOptions{Passcode: passcode}, "Authorization", "Bearer x",
+			"no credential of this kind is accepted here; a ticket is given for a login with its passcode, by POST with HTTP Basic", "POST"},
+	} {
+		h, err := tickets.Handler(c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(c.method, "http://example.com/ws_ticket", nil)
+		r.Header.Set("Origin", "http://example.com")
+		if c.header != "" {
+			r.Header.Set(c.header, c.value)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if want := `{"error":"authentication failed: ` + c.want + `"}`; w.Code != 401 || strings.TrimSpace(w.Body.String()) != want {
+			t.Errorf("%s: %d %s, want %s", name, w.Code, w.Body, want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"crypto/sha256"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -33,6 +34,14 @@ type entry struct {
 	signed    bool        // must be remembered until it expires
 	index     int         // in the heap
 	slot      int         // in the subject's list of unused tickets
+}
+
+// user returns the user of the ticket. A back end without a name has none.
+func (e *entry) user() string {
+	if strings.HasPrefix(e.subject, "\x00") {
+		return ""
+	}
+	return e.subject
 }
 
 const (

@@ -97,13 +97,13 @@ func TestT9StoreKeepsHashesOnly(t *testing.T) {
 
 func TestTicketCausesHaveNames(t *testing.T) {
 	seen := make(map[string]bool)
-	for c := TicketMalformed; c <= TicketNoRoom; c++ {
+	for c := TicketMalformed; c <= TicketWrongSignature; c++ {
 		if seen[c.String()] || strings.Contains(c.String(), "TicketCause") || c.String() == "" {
 			t.Errorf("%d: %v", c, c)
 		}
 		seen[c.String()] = true
 	}
-	if got := fmt.Sprint(TicketCause(0), TicketNoRoom+1, StageRenew); got != "TicketCause(0) TicketCause(11) renew" {
+	if got := fmt.Sprint(TicketCause(0), TicketWrongSignature+1, StageRenew); got != "TicketCause(0) TicketCause(12) renew" {
 		t.Error(got)
 	}
 }

@@ -93,9 +93,9 @@ func signer(key []byte) func(text string) string {
 }
 
 func (t *Tickets) consumeSigned(ctx context.Context, value string, origin *string) (*Principal, error) {
-	m, ok := t.verify(value)
-	if !ok {
-		return nil, &TicketError{TicketMalformed}
+	m, cause := t.verify(value)
+	if cause != 0 {
+		return nil, &TicketError{Cause: cause}
 	}
 	if end := m.created().Add(t.ttl + time.Second - 1).Unix(); end < m.Expires {
 		// The signer cannot exceed the broker's limit.
@@ -105,7 +105,7 @@ func (t *Tickets) consumeSigned(ctx context.Context, value string, origin *strin
 		return nil, err
 	}
 	if cause := t.store.spend(sha256.Sum256(m.Nonce), m, origin, t.outstanding); cause != 0 {
-		return nil, &TicketError{cause}
+		return nil, &TicketError{cause, m.User}
 	}
 	return m.principal(), nil
 }
@@ -121,7 +121,7 @@ func (t *Tickets) awaitCreation(ctx context.Context, m *signedTicket) error {
 	case ahead <= 0:
 		return nil
 	case ahead > MaxTicketAhead:
-		return &TicketError{TicketFromFuture}
+		return &TicketError{TicketFromFuture, m.User}
 	}
 	patience := time.NewTimer(ahead)
 	defer patience.Stop()
@@ -134,29 +134,29 @@ func (t *Tickets) awaitCreation(ctx context.Context, m *signedTicket) error {
 }
 
 // verify checks the signature first, so that it never decodes untrusted text.
-func (t *Tickets) verify(value string) (m *signedTicket, ok bool) {
+func (t *Tickets) verify(value string) (*signedTicket, TicketCause) {
 	end := strings.LastIndexByte(value, '.')
 	rest, ok := strings.CutPrefix(value, signedPrefix)
 	if !ok || len(value) > MaxTicketBytes || end < len(signedPrefix) {
-		return nil, false
+		return nil, TicketMalformed
 	}
 	id, _, _ := strings.Cut(rest, ".")
 	i := slices.IndexFunc(t.secrets, func(s secret) bool { return s.id == id })
 	if i < 0 || !hmac.Equal([]byte(value[end+1:]), []byte(t.secrets[i].mac(value[:end]))) {
-		return nil, false
+		return nil, TicketWrongSignature
 	}
 	_, encoded, _ := strings.Cut(value[len(signedPrefix):end], ".")
 	payload, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
-		return nil, false
+		return nil, TicketMalformed
 	}
-	m = new(signedTicket)
+	m := new(signedTicket)
 	d := json.NewDecoder(bytes.NewReader(payload))
 	d.UseNumber() // keep large numbers in claims exact
 	if d.Decode(m) != nil || !m.sound() {
-		return nil, false
+		return nil, TicketMalformed
 	}
-	return m, true
+	return m, 0
 }
 
 // sound reports whether a correctly signed ticket also follows the rules.

@@ -59,6 +59,12 @@ func TestSignedTicketFromAnotherProgram(t *testing.T) {
 		for name, text := range map[string]string{
 			"another key":    sign(t, Secret{ID: "ka", Key: key('b').Key}, good()),
 			"another key ID": sign(t, key('b'), good()),
+		} {
+			if got := consumed(t, tickets, text, ""); got != wrongSignature {
+				t.Errorf("%s: %s", name, got)
+			}
+		}
+		for name, text := range map[string]string{
 			"no JSON object": sign(t, key('a'), []int{1}),
 			"no base64":      func() string { s := "v1.ka.!!!"; return s + "." + signer(key('a').Key)(s) }(),
 			"no payload":     func() string { s := "v1.ka"; return s + "." + signer(key('a').Key)(s) }(),
@@ -94,11 +100,11 @@ func TestSignedTicketNoByteCanBeChanged(t *testing.T) {
 			if c == value[i] {
 				continue
 			}
-			if got := consumed(t, tickets, value[:i]+string(c)+value[i+1:], ""); got != "malformed" {
+			if got := consumed(t, tickets, value[:i]+string(c)+value[i+1:], ""); got != "malformed" && got != wrongSignature {
 				t.Fatalf("byte %d: %s", i, got)
 			}
 		}
-		if got := consumed(t, tickets, value[:i], ""); got != "malformed" {
+		if got := consumed(t, tickets, value[:i], ""); got != "malformed" && got != wrongSignature {
 			t.Fatalf("%d bytes: %s", i, got)
 		}
 	}
@@ -106,6 +112,9 @@ func TestSignedTicketNoByteCanBeChanged(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// wrongSignature is what the log says of a ticket that another secret signed, or that was changed.
+const wrongSignature = "its signature is wrong, or made with a secret that is not known here"
 
 func TestSignedTicketKeyRotation(t *testing.T) {
 	store, a, b := NewStore(), key('a'), key('b')
@@ -120,13 +129,13 @@ func TestSignedTicketKeyRotation(t *testing.T) {
 	if !strings.HasPrefix(fresh, "v1.kb.") {
 		t.Errorf("signed by %.6s", fresh)
 	}
-	if got := consumed(t, before, fresh, ""); got != "malformed" {
+	if got := consumed(t, before, fresh, ""); got != wrongSignature {
 		t.Errorf("before the rotation: %s", got)
 	}
 	if got := consumed(t, after, fresh, ""); got != "alice" {
 		t.Errorf("the new key: %s", got)
 	}
-	if got := consumed(t, after, mint(t, before, user("alice")).Value, ""); got != "malformed" {
+	if got := consumed(t, after, mint(t, before, user("alice")).Value, ""); got != wrongSignature {
 		t.Errorf("the withdrawn key: %s", got)
 	}
 }
@@ -288,6 +297,38 @@ func TestSignedTicketOfACredentialToRecheck(t *testing.T) {
 			case !signed && (!p.Expires.Equal(c.p.Expires) || p.Recheck != c.p.Recheck):
 				t.Errorf("%+v: became %+v", c.p, p)
 			}
+		}
+	}
+}
+
+// TestTicketErrorSaysWhose: the log can say whose ticket was refused, where that is proven.
+func TestTicketErrorSaysWhose(t *testing.T) {
+	store := NewStore()
+	opaque := mustTickets(t, store, TicketOptions{Secrets: []Secret{key('a')}})
+	signed := mustTickets(t, store, TicketOptions{Secrets: []Secret{key('a')}, Signed: true})
+	backend, err := opaque.MintBackend(t.Context(), string(key('a').Key), Grant{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := func(tickets *Tickets, value string) string {
+		if _, err := tickets.Consume(t.Context(), value, ""); err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	for name, c := range map[string]struct {
+		tickets     *Tickets
+		value, want string
+	}{
+		"used":            {opaque, used(opaque, mint(t, opaque, user("alice")).Value), "alice"},
+		"used, signed":    {signed, used(signed, mint(t, signed, user("alice")).Value), "alice"},
+		"used, back end":  {opaque, used(opaque, backend.Value), ""},
+		"invented":        {opaque, strings.Repeat("A", 43), ""},
+		"wrong signature": {signed, sign(t, Secret{ID: "ka", Key: key('b').Key}, &signedTicket{User: "alice"}), ""},
+	} {
+		var e *TicketError
+		if _, err := c.tickets.Consume(t.Context(), c.value, ""); !errors.As(err, &e) || e.Whose() != c.want {
+			t.Errorf("%s: %v, of %q, want %q", name, err, e.Whose(), c.want)
 		}
 	}
 }

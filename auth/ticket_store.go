@@ -48,25 +48,25 @@ func errWithdrawn() error {
 	}
 }
 
-// take makes an unused opaque ticket invalid and returns its principal, or the
-// cause if it must be rejected.
-func (s *Store) take(key digest, origin *string) (*Principal, TicketCause) {
+// take makes an unused opaque ticket invalid and returns its principal. If it
+// must be rejected, take returns the cause, and the user if the store knows it.
+func (s *Store) take(key digest, origin *string) (*Principal, TicketCause, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.tickets.entries[key]
 	if e == nil {
-		return nil, TicketUnknown
+		return nil, TicketUnknown, ""
 	}
 	if e.principal == nil {
-		return nil, e.cause
+		return nil, e.cause, e.user()
 	}
 	p, now := e.principal, time.Now()
 	if cause := s.verdict(p, e.expires, e.origin, origin, now); cause != 0 {
 		s.tickets.kill(e, cause)
-		return nil, cause
+		return nil, cause, e.user()
 	}
 	s.tickets.kill(e, TicketUsed)
-	return p, 0
+	return p, 0, ""
 }
 
 // verdict reports why an unused ticket must be rejected, or 0.

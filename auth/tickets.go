@@ -189,12 +189,12 @@ func (t *Tickets) consume(ctx context.Context, value string, origin *string) (*P
 	}
 	var text [43]byte // on the stack
 	if len(value) != len(text) {
-		return nil, &TicketError{TicketMalformed}
+		return nil, &TicketError{Cause: TicketMalformed}
 	}
 	copy(text[:], value)
-	p, cause := t.store.take(sha256.Sum256(text[:]), origin)
+	p, cause, user := t.store.take(sha256.Sum256(text[:]), origin)
 	if cause != 0 {
-		return nil, &TicketError{cause}
+		return nil, &TicketError{cause, user}
 	}
 	return p, nil
 }
@@ -242,7 +242,7 @@ func (t *Tickets) connect(ctx context.Context, a *Attempt) (*Principal, error) {
 		return nil, err
 	}
 	if a.Principal != nil && a.Principal.Name != p.Name || a.Login != "" && a.Login != p.Name {
-		return nil, &TicketError{TicketWrongUser}
+		return nil, &TicketError{TicketWrongUser, p.Name}
 	}
 	return p, nil
 }

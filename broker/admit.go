@@ -67,7 +67,7 @@ func (b *Broker) Admit(r *http.Request) (Admission, error) {
 func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 	if r.URL.Query().Has("access_token") {
 		// RFC 9700 section 4.3.2: URLs end up in logs. Only tickets may travel in one.
-		b.handshakeRefused(a.remote, "", "an access token was sent in the URL, as access_token: its place is the Authorization header of the handshake or of CONNECT; a browser exchanges it for a ticket first")
+		b.handshakeRefused(a.remote, "", "", "an access token was sent in the URL, as access_token: its place is the Authorization header of the handshake or of CONNECT; a browser exchanges it for a ticket first")
 		return &auth.Refusal{Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: httpsec.InvalidRequest}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), orHour(b.o.ConnectDeadline))
@@ -87,7 +87,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		defer try.end(nothing) // if nothing else was said
 	}
 	if b.o.Authenticator == nil {
-		b.handshakeRefused(a.remote, login, "there is no authenticator")
+		b.handshakeRefused(a.remote, login, "", "there is no authenticator")
 		return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
 	}
 	p, err := guard(b, "Authenticator", func() (*auth.Principal, error) {
@@ -100,7 +100,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		return nil // CONNECT decides
 	}
 	if err == nil && p != nil && b.revoked(p) {
-		b.handshakeRefused(a.remote, p.Name, "the credential was revoked")
+		b.handshakeRefused(a.remote, "", p.Name, "the credential was revoked")
 		return &auth.Refusal{Reason: "the credential was revoked"}
 	}
 	if err == nil && p != nil && (p.Name == "" || b.validName(p.Name) == nil) {
@@ -120,7 +120,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 // refuseHandshake counts, logs and words the refusal of a credential.
 func (b *Broker) refuseHandshake(a *Admission, login string, try *try, err error) error {
 	b.stats.authFailures.Add(1)
-	b.handshakeRefused(a.remote, login, refusalForLog(err))
+	b.handshakeRefused(a.remote, login, whose(err), refusalForLog(err))
 	if guess(err) {
 		var e *exceeded
 		if try != nil {
@@ -139,14 +139,17 @@ func (b *Broker) refuseHandshake(a *Admission, login string, try *try, err error
 	return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
 }
 
-// handshakeRefused logs why a client was turned away, and the login that it claims,
-// if it has one.
-func (b *Broker) handshakeRefused(remote netip.AddrPort, login, why string) {
+// handshakeRefused logs why a client was turned away, the login that it claims and
+// the user whose credential it has, as far as they are known.
+func (b *Broker) handshakeRefused(remote netip.AddrPort, login, user, why string) {
 	attrs := []any{"remote", remote, "error", why}
 	if login != "" {
 		attrs = append(attrs, "login", brief(login))
 	}
-	b.warn("handshake refused", sourceOf(remote.Addr(), login, brief(why)), attrs...)
+	if user != "" {
+		attrs = append(attrs, "user", user)
+	}
+	b.warn("handshake refused", sourceOf(remote.Addr(), firstOf(login, user), brief(why)), attrs...)
 }
 
 // orHour bounds a call into a hook when there is no deadline.

@@ -19,6 +19,7 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 		case frames.CommandConnect, frames.CommandStomp:
 			return s.connect(f, bt)
 		}
+		s.logRefused("", "", errFrameBeforeConnect)
 		return failure(ReasonRefused, "authentication required")
 	}
 	switch f.Command {

@@ -1,9 +1,10 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"log/slog"
+	"fmt"
 	"strings"
 	"time"
 
@@ -35,6 +36,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 		return fail
 	}
 	if s.b.revoked(p) {
+		s.logRefused("", p.Name, &auth.Refusal{Reason: "the credential was revoked"})
 		return failure(ReasonRevoked, "session revoked")
 	}
 	if fail := s.sit(p.Name); fail != nil {
@@ -87,6 +89,10 @@ func (s *session) connected() []byte {
 // errAnotherUser refuses a CONNECT that would change who the handshake was for.
 var errAnotherUser = &auth.Refusal{Reason: "the credential belongs to another user than the one this connection was opened for"}
 
+// errFrameBeforeConnect is what the log says; the client reads that it has to
+// authenticate.
+var errFrameBeforeConnect = errors.New("a frame came before CONNECT")
+
 var errExpired = &auth.Refusal{Reason: "the credential has expired"}
 
 // authenticate asks the hook. It fails closed: an error, a panic or no answer
@@ -111,8 +117,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	a.Bearer, _ = httpsec.BearerToken(authorization(f))
 	if err := a.CheckLogin(); err != nil { // N-11: a credential is bound to its user
 		s.b.throttle.wrongToken(s.peer.Addr()) // no passcode was tried
-		s.b.stats.authFailures.Add(1)
-		return nil, refusedBy(err)
+		return nil, s.refused(login, s.admission.principal.Name, err)
 	}
 	try, fail := s.beginTry(a, bt)
 	if fail != nil {
@@ -131,6 +136,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		late = ctx.Err() != nil
 	})
 	if late {
+		s.logRefused(login, whose(err), fmt.Errorf("not decided within %v (limits.connect_deadline): %w", s.b.o.ConnectDeadline, cmp.Or(err, context.DeadlineExceeded)))
 		return nil, s.tooLate()
 	}
 	s.passcode = a.Login != "" && a.Ticket == "" && a.Bearer == ""
@@ -161,9 +167,37 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 			s.b.throttle.wrongToken(s.peer.Addr())
 		}
 	}
+	return nil, s.refused(login, whose(err), err)
+}
+
+// refused counts, logs and words the refusal of a credential.
+func (s *session) refused(login, user string, err error) *Error {
 	s.b.stats.authFailures.Add(1)
-	s.b.log(slog.LevelWarn, "authentication refused", sourceOf(s.peer.Addr(), login, brief(refusalForLog(err))), "session", s.id, "login", brief(login), "remote", s.peer, "error", refusalForLog(err))
-	return nil, refusedBy(err)
+	s.logRefused(login, user, err)
+	return refusedBy(err)
+}
+
+// logRefused logs why a client was turned away, the login that it claims and the
+// user whose credential it has, as far as they are known.
+func (s *session) logRefused(login, user string, err error) {
+	why := refusalForLog(err)
+	attrs := []any{"session", s.id, "login", brief(login), "remote", s.peer, "error", why}
+	if user != "" {
+		attrs = append(attrs, "user", user)
+	}
+	s.b.warn("authentication refused", sourceOf(s.peer.Addr(), firstOf(login, user), brief(why)), attrs...)
+}
+
+// whose returns the user whose credential an authenticator has refused, if its error
+// says so: it does where that is proven, by a signature for instance.
+func whose(err error) string {
+	if e, ok := errors.AsType[interface {
+		error
+		Whose() string
+	}](err); ok {
+		return brief(e.Whose())
+	}
+	return ""
 }
 
 // nobodyKnows replaces ErrNotMine, which no client can read anything from, by a

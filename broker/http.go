@@ -34,7 +34,12 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		auth.WriteRefusal(w, err)
 		return
 	}
-	c, err := wsconn.Upgrade(w, r, wsconn.Subprotocol(r), b.o.Compression)
+	protocol := wsconn.Subprotocol(r)
+	if protocol == "" && r.Header.Get("Sec-WebSocket-Protocol") != "" {
+		b.warn("no sub-protocol of STOMP is offered", sourceOf(a.remote.Addr(), "", ""), "remote", a.remote,
+			"hint", "browsers end such a connection with 1006: offer v12.stomp beside the others, or none at all")
+	}
+	c, err := wsconn.Upgrade(w, r, protocol, b.o.Compression)
 	if err != nil {
 		a.Release()
 		b.stats.refused.Add(1)

@@ -90,15 +90,26 @@ func (r Reason) remarkable() bool {
 	return false
 }
 
+// unconnected reports whether a connection that ends for this reason before it is
+// CONNECTED is logged as a warning: somebody may ask why he cannot connect, and no
+// other record says why.
+func (r Reason) unconnected() bool {
+	switch r {
+	case ReasonProtocolError, ReasonInvalidText, ReasonConnectTimeout:
+		return true
+	}
+	return false
+}
+
 // logEnded records why a session ended, how long it lived and what it did. A
-// connection that ends before it is CONNECTED is logged at debug level, unless
-// the reason is remarkable.
+// connection that ends before it is CONNECTED is logged as a warning if the client
+// did not want that, and at debug level otherwise.
 func (s *session) logEnded(f *Error) {
 	level := s.b.o.SessionLog.Level()
 	if !s.joined {
 		level = slog.LevelDebug
 	}
-	warn := f.Reason.remarkable()
+	warn := f.Reason.remarkable() || !s.joined && f.Reason.unconnected()
 	if !warn && (level == LogOff || !s.b.o.Logger.Enabled(context.Background(), level)) {
 		return
 	}

@@ -61,9 +61,8 @@ func (r *rules) principal(claims map[string]any, now time.Time) (*auth.Principal
 	if err != nil {
 		return nil, err
 	}
-	claim, _ := find(claims, r.user)
-	name, _ := claim.(string)
-	if auth.ValidName(name) != nil || auth.ValidName(r.prefix+name) != nil {
+	name := r.nameIn(claims)
+	if name == "" {
 		return nil, errName
 	}
 	if r.user == "email" && !isTrue(claims["email_verified"]) {
@@ -79,7 +78,7 @@ func (r *rules) principal(claims map[string]any, now time.Time) (*auth.Principal
 		return nil, errScopes
 	}
 	return auth.Foreign(auth.Principal{
-		Name:    r.prefix + name,
+		Name:    name,
 		Roles:   roles,
 		Claims:  claims,
 		Expires: expires,
@@ -88,11 +87,22 @@ func (r *rules) principal(claims map[string]any, now time.Time) (*auth.Principal
 	}), nil
 }
 
+// nameIn returns the user's name with its prefix, or "" if it is missing or
+// invalid.
+func (r *rules) nameIn(claims map[string]any) string {
+	claim, _ := find(claims, r.user)
+	name, _ := claim.(string)
+	if auth.ValidName(name) != nil || auth.ValidName(r.prefix+name) != nil {
+		return ""
+	}
+	return r.prefix + name
+}
+
 // granted returns nil if p has all required scopes.
 func (r *rules) granted(p *auth.Principal) error {
 	for _, s := range r.scopes {
 		if !p.HasScope(s) {
-			return insufficient(r.scopes)
+			return insufficient(r.scopes, p.Name)
 		}
 	}
 	return nil

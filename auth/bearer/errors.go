@@ -39,7 +39,13 @@ type Error struct {
 	// section 3. errors.As finds it.
 	Refusal auth.Refusal
 	cause   error
+	user    string
 }
+
+// Whose returns the user of the token, for the log. It is empty unless the
+// issuer's signature proves it. A broker looks for this method in the errors of
+// its Authenticator.
+func (e *Error) Whose() string { return e.user }
 
 func (e *Error) Error() string { return "bearer: " + e.cause.Error() }
 
@@ -76,33 +82,36 @@ var (
 )
 
 func missing() error {
-	return &Error{auth.Refusal{
+	return &Error{Refusal: auth.Refusal{
 		Status:    http.StatusUnauthorized,
 		Reason:    "an access token is required",
 		Challenge: "Bearer",
-	}, ErrMissing}
+	}, cause: ErrMissing}
 }
 
-func invalid(rule error) error {
-	return &Error{auth.Refusal{
+func invalid(rule error) error { return invalidOf("", rule) }
+
+// invalidOf is invalid for a token whose signature proves its user.
+func invalidOf(user string, rule error) error {
+	return &Error{Refusal: auth.Refusal{
 		Status:    http.StatusUnauthorized,
 		Reason:    "the access token is not valid",
 		Challenge: httpsec.InvalidToken,
-	}, rule}
+	}, cause: rule, user: user}
 }
 
-func insufficient(required []string) error {
-	return &Error{auth.Refusal{
+func insufficient(required []string, user string) error {
+	return &Error{Refusal: auth.Refusal{
 		Status:    http.StatusForbidden,
 		Reason:    "the access token was not issued for this",
 		Challenge: `Bearer error="insufficient_scope", scope="` + strings.Join(required, " ") + `"`,
-	}, ErrScope}
+	}, cause: ErrScope, user: user}
 }
 
 func unavailable(why error) error {
-	return &Error{auth.Refusal{
+	return &Error{Refusal: auth.Refusal{
 		Status:     http.StatusServiceUnavailable,
 		RetryAfter: retryAfter,
 		Reason:     "the access token cannot be checked now, try again later",
-	}, fmt.Errorf("%w: %w", ErrUnavailable, why)}
+	}, cause: fmt.Errorf("%w: %w", ErrUnavailable, why)}
 }

@@ -71,11 +71,11 @@ func (i *issuer) verify(ctx context.Context, token string) (*auth.Principal, err
 	}
 	p, err := i.rules.principal(claims, i.now())
 	if err != nil {
-		return nil, invalid(err)
+		return nil, invalidOf(i.rules.nameIn(claims), err)
 	}
 	p.Method = "jwt"
 	if !certain && looksLikeID(claims) {
-		return nil, invalid(errUse)
+		return nil, invalidOf(p.Name, errUse)
 	}
 	if id, ok := claims["jti"].(string); ok && auth.ValidName(id) == nil {
 		p.CredentialID = CredentialID(i.rules.issuer, id)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"reflect"
@@ -358,5 +359,32 @@ func TestA20OneTokenOneCredentialID(t *testing.T) {
 	twin := token[:dot] + base64.RawURLEncoding.EncodeToString(signature)
 	if got := accept(t, v, twin).CredentialID; twin == token || got != id {
 		t.Errorf("CredentialID %q, then %q", id, got)
+	}
+}
+
+// The log can name the user whose token was refused, but only where the issuer
+// has signed that name.
+func TestRefusedTokenNamesItsUserIfSigned(t *testing.T) {
+	s := es256("k")
+	srv := newServer(t, keySetOf(t, s.public()))
+	v, _ := issuerAt(t, srv, func(o *JWT) { o.Algorithms, o.Scopes = []string{"ES256"}, []string{"needed"} })
+	good := goodClaims(issuerName)
+	expired := good.with("exp", epoch.Add(-time.Hour).Unix())
+	user := good["sub"].(string)
+	for name, c := range map[string]struct {
+		token string
+		rule  error
+		want  string
+	}{
+		"expired":           {s.sign(t, expired, nil), errExpired, user},
+		"audience":          {s.sign(t, good.with("aud", "other"), nil), errAudience, user},
+		"scope":             {s.sign(t, good, nil), ErrScope, user},
+		"another signature": {signer{"k", jose.ES256, must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))}.sign(t, expired, nil), errSignature, ""},
+	} {
+		_, err := v.Verify(t.Context(), c.token)
+		e, ok := errors.AsType[*Error](err)
+		if !ok || !errors.Is(err, c.rule) || e.Whose() != c.want {
+			t.Errorf("%s: %v, of %q, want %v, of %q", name, err, e.Whose(), c.rule, c.want)
+		}
 	}
 }

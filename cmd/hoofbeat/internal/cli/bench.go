@@ -49,10 +49,10 @@ counts, whatever the speed.
 
 Without --rate the senders keep --window messages in flight: a message counts until its
 receivers have it, on average over them, so that single ones may lag behind further. That
-finds how much the server can do; the latency is then that of a full server. With --rate they send at fixed times whatever the server does, and latency
-counts from the time at which a message was due, so that a pause of the server, or a
-generator that is late, is not hidden. Ask first how much goes, then for the latency at
-half of that.
+finds how much the server can do; the latency is then that of a full server. With --rate
+they send at fixed times whatever the server does, and latency counts from the time at
+which a message was due, so that a pause of the server, or a generator that is late, is not
+hidden. Measure first how much the server can do, then the latency at half of that rate.
 
 The load runs for --warmup before it is measured for --duration. --server-pid names the
 process of a server on this machine (Linux), to measure it and its descendants: CPU seconds

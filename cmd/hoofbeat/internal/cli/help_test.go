@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/spf13/cobra"
 )
 
 // The help of the commands that take the configuration fits a screen of 80
@@ -54,5 +56,27 @@ func TestWrongConfigurationIsExitCode2(t *testing.T) {
 				t.Errorf("%s: %v says %q", name, args, errs)
 			}
 		}
+	}
+}
+
+// The help of every command fits a terminal of 100 columns.
+func TestEveryHelpFitsATerminal(t *testing.T) {
+	var visit func(*cobra.Command)
+	visited := 0
+	visit = func(cmd *cobra.Command) {
+		visited++
+		args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+		for line := range strings.Lines(run(t, exitOK, "", args...).out.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
+				t.Errorf("%v: a line of %d columns: %s", args, n, line)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(new(Program).root())
+	if visited < 20 {
+		t.Errorf("%d commands were visited", visited)
 	}
 }

@@ -52,7 +52,7 @@ func describe(scopes []string) []string {
 	words := map[string]string{
 		"openid":         "know who you are",
 		"readings":       "read your greenhouse's sensors",
-		"offline_access": "do so while you are away",
+		"offline_access": "keep reading them while you are away",
 	}
 	var all []string
 	for _, scope := range scopes {
