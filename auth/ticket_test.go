@@ -254,13 +254,13 @@ func takes(t *testing.T, tickets *Tickets, value string) func() TicketCause {
 	t.Helper()
 	if !tickets.signed {
 		return func() TicketCause {
-			_, cause := tickets.store.take(sha256.Sum256([]byte(value)), nil)
+			_, cause, _ := tickets.store.take(sha256.Sum256([]byte(value)), nil)
 			return cause
 		}
 	}
-	m, ok := tickets.verify(value)
-	if !ok {
-		t.Fatal("the ticket is not good")
+	m, cause := tickets.verify(value)
+	if cause != 0 {
+		t.Fatal("the ticket is not good: ", cause)
 	}
 	if err := tickets.awaitCreation(t.Context(), m); err != nil {
 		t.Fatal(err)
