@@ -14,54 +14,55 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// defaultMaxBody lets a message be half of the default outbox of a session at
-// most, so that one call never ends a session that reads what it is sent.
+// defaultMaxBody limits a message to half of a session's default outbox, so
+// that one call never ends a session that reads its messages.
 const defaultMaxBody = 256 << 10
 
-// Options configure the handler that [New] returns.
+// Options configures the handler that [New] returns.
 type Options struct {
-	// Token is the bearer token that every request but those for /livez and
-	// /readyz must carry. Required, of 16 to 4,096 visible ASCII characters;
-	// [LoadOrCreateToken] makes one. Only its SHA-256 is kept.
+	// Token is the bearer token that every request must carry, except for
+	// /livez and /readyz. Required; 16 to 4,096 visible ASCII characters.
+	// [LoadOrCreateToken] creates one. The handler keeps only its SHA-256.
 	Token string
-	// MaxBody bounds the body of a request, in bytes; it is read into memory.
-	// Default 262,144, negative is no limit.
+	// MaxBody limits the body of a request, in bytes, which is read into
+	// memory. Default 262,144; negative means no limit.
 	MaxBody int64
-	// Store takes the revocations. It must be the one in [broker.Options], or
-	// sessions outlive them. Nil means that there are none: POST
-	// /api/v1/revocations answers 404.
+	// Store records the revocations. It must be the one in [broker.Options], or
+	// revoked sessions stay open. Nil: POST /api/v1/revocations answers 404.
 	Store *auth.Store
-	// Tickets mints tickets for whichever user, with whichever roles, the caller
-	// names. They let nobody in unless the broker's Authenticator asks Tickets
-	// too. Nil means that there are none: POST /api/v1/tickets answers 404.
+	// Tickets mints tickets for any user and any roles that the caller names.
+	// The broker's Authenticator must accept Tickets too, or the tickets are
+	// useless. Nil: POST /api/v1/tickets answers 404.
 	Tickets *auth.Tickets
-	// Flow takes the operations that pages wait for, and their results. It must be
-	// one of the same broker. Nil means that there are none: PUT
-	// /api/v1/operations/{operationId} and POST on its result answer 404.
+	// Flow manages the operations that pages wait for, and their results. It
+	// must belong to the same broker. Nil: all paths below /api/v1/operations
+	// answer 404.
 	Flow *webflow.Flow
-	// AccessToken returns the access token that a provider has granted for a user,
-	// refreshed if need be: *oauth.Client has it. Its error is ErrNoToken or
-	// ErrReconsent, or another that is logged and answered with 502. Nil means that
-	// there are none: GET /api/v1/users/{user}/tokens/{provider} answers 404.
+	// AccessToken returns the access token that a provider granted for a user,
+	// refreshed if necessary: use that of *oauth.Client. If its error is
+	// neither ErrNoToken nor ErrReconsent, it is logged and answered with 502.
+	// Nil: GET /api/v1/users/{user}/tokens/{provider} answers 404.
 	AccessToken func(ctx context.Context, user, provider string) (AccessToken, error)
-	// Profile serves the profiles of the Go runtime below /debug/pprof, for
-	// `go tool pprof` on a file that curl has fetched, with the token as well.
+	// Profile serves the profiles of the Go runtime below /debug/pprof, which
+	// also require the token. Fetch one with curl and open the file with `go
+	// tool pprof`.
 	Profile bool
-	// LoopbackOnly refuses requests whose Host is not localhost, a name below
-	// localhost, or a loopback address, with 403. It is for a listener that only
-	// this machine reaches: a page of another site can make a name of its own
-	// mean 127.0.0.1 (DNS rebinding). /livez and /readyz are not concerned.
+	// LoopbackOnly refuses requests with 403 unless their Host is localhost, a
+	// name below localhost, or a loopback address. Set it for a listener that
+	// only this machine can reach: it protects against pages of other sites
+	// that resolve their own name to 127.0.0.1 (DNS rebinding). It does not
+	// apply to /livez and /readyz.
 	LoopbackOnly bool
-	// Logger receives a warning for wrong tokens, once a second for each network
-	// they come from, with the number of those that were left out. No token is in
-	// it. Nil discards.
+	// Logger gets a warning for wrong tokens, at most one a second for each
+	// client network, with the number of those omitted. It never contains a
+	// token. Nil discards.
 	Logger *slog.Logger
 }
 
-// New returns the admin API of b; see the package comment for what it serves.
-// The error names the field of Options that is wrong, without its value. The
-// handler is safe for concurrent use, starts no goroutine, and keeps nothing of
-// a request. Deadlines for slow clients are those of the [http.Server].
+// New returns the admin API of b; see the package comment for its content. The
+// error names the invalid field of Options, without its value. The handler is
+// safe for concurrent use, starts no goroutine, and keeps nothing of a request.
+// Set deadlines for slow clients in the [http.Server].
 func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if b == nil {
 		return nil, errors.New("admin: nil Broker")
@@ -103,8 +104,8 @@ type api struct {
 	routed      http.Handler
 }
 
-// ServeHTTP decides who may go on before it looks at what is asked, so that
-// strangers learn nothing, not even which paths there are.
+// ServeHTTP checks access before it routes, so that unauthenticated callers
+// learn nothing, not even which paths exist.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
 		a.health.ServeHTTP(w, r)
@@ -119,13 +120,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.origins.Check(r) != nil {
-		problemf(http.StatusForbidden, "a page of another origin may not change anything here").write(w)
+		problemf(http.StatusForbidden, "a page of another origin may not change anything").write(w)
 		return
 	}
 	a.audit(w, r)
 }
 
-// routes is all of the API that needs a token; openapi.json describes each.
+// routes lists all routes that require a token. openapi.json describes each.
 func (a *api) routes() []route {
 	return []route{
 		{"POST", "/api/v1/messages", a.publish},

@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// audit serves a request that was admitted and logs it if it can change
-// something: what was asked, by whom, and the status of the answer. Publishing a
-// message is the traffic of the application and not administration, so it is
-// logged at debug level.
+// audit serves an admitted request and logs it if it can change something: the
+// request, its sender and the status of the answer. It logs publications at
+// debug level, because they are application traffic.
 func (a *api) audit(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions {
 		a.routed.ServeHTTP(w, r)
@@ -25,7 +24,7 @@ func (a *api) audit(w http.ResponseWriter, r *http.Request) {
 		"status", answer.status, "remote", r.RemoteAddr, "user_agent", brief(r.UserAgent()))
 }
 
-// brief shortens a text of the caller for the log.
+// brief shortens a text from the caller for the log.
 func brief(text string) string {
 	const most = 300
 	if len(text) <= most {
@@ -34,7 +33,7 @@ func brief(text string) string {
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
-// answered remembers the status of an answer.
+// answered records the status of an answer.
 type answered struct {
 	http.ResponseWriter
 	status int
@@ -45,5 +44,5 @@ func (w *answered) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap serves [http.ResponseController].
+// Unwrap supports [http.ResponseController].
 func (w *answered) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,7 +1,7 @@
-// Package admin is the JSON API for those who run a broker and for backends
-// that publish through it, let their users in by tickets or tell waiting pages of
-// a result, as an [http.Handler]. It belongs on a listener of its own, on loopback
-// or behind TLS.
+// Package admin is the JSON API for operators of a broker, and for back ends
+// that publish messages, issue tickets to their users or report results to
+// waiting pages. It is an [http.Handler]. Serve it on a separate listener, on
+// loopback or behind TLS.
 //
 //	token, _, err := admin.LoadOrCreateToken("/var/lib/hoofbeat/admin-token")
 //	if err != nil {
@@ -13,7 +13,8 @@
 //	}
 //	return http.ListenAndServe("127.0.0.1:8081", h)
 //
-// With curl, and A='Authorization: Bearer '$(cat /var/lib/hoofbeat/admin-token):
+// With curl, and A='Authorization: Bearer '$(cat
+// /var/lib/hoofbeat/admin-token):
 //
 //	curl -H "$A" --json '{"destination":"/topic/news","body":"hi"}' localhost:8081/api/v1/messages
 //	curl -H "$A" --json '{"destination":"/queue/news","body":"hi"}' localhost:8081/api/v1/users/ann/messages
@@ -34,51 +35,53 @@
 //
 // # Conventions
 //
-// Every path but /livez and /readyz wants the bearer token. Field names are
-// snake_case, times are RFC 3339 but for the end of a ticket, which is in
-// seconds since 1970 as clients get it from /ws_ticket, sizes are bytes.
-// Requests are read strictly: a field or parameter that is not known, or is
-// given twice, is refused by its name. Errors are RFC 9457 problems,
-// application/problem+json, with type, title, status and detail. The description
-// for machines is OpenAPI 3.1, at /api/v1/openapi.json.
+// Every path except /livez and /readyz requires the bearer token. Field names
+// are snake_case and sizes are in bytes. Times are RFC 3339, except the expiry
+// of tickets and operations, which is in seconds since 1970. Parsing is strict:
+// an unknown or repeated field or parameter is an error that names it. Errors
+// are RFC 9457 problems, application/problem+json, with type, title, status and
+// detail. The machine-readable description is OpenAPI 3.1, at
+// /api/v1/openapi.json.
 //
 // A message is {"destination", "headers": {…}, "body" or "body_base64",
-// "content_type"}. Nothing but the destination is required, headers keep their
-// order, and one that belongs to the protocol (see [broker.Reserved]) is
-// refused, not dropped. Lists are pages, {"total", "offset", "limit", "items"}:
-// total counts all that match, the items are at most limit of them from offset
-// on. In a path the name of a user and the id of an operation are percent-escaped,
-// "/" as %2F.
+// "content_type"}. Only the destination is required. Headers keep their order;
+// a header that belongs to the protocol (see [broker.Reserved]) is an error,
+// not dropped. Lists are pages, {"total", "offset", "limit", "items"}: total
+// counts all matches, and items holds at most limit of them, starting at
+// offset. In a path, percent-escape user names and operation ids, with "/" as
+// %2F.
 //
 // # Tickets and revocations
 //
-// A ticket is made of {"user"} and, if wanted, "roles", "ttl" in seconds, the
-// "operation" it is bound to and the "origin" whose pages alone may use it; see
-// [auth.Grant]. The answer, {"ticket","expires"}, is the only place where the
-// ticket is ever written. The session that it opens ends when somebody ends it:
-// the ticket's ttl is not the session's.
+// A ticket request is {"user"}, with optional "roles", "ttl" in seconds, the
+// "operation" that the ticket is bound to, and the "origin" whose pages alone
+// may use it; see [auth.Grant]. The answer, {"ticket","expires"}, is the only
+// place where the ticket appears. The ttl limits the ticket, not the session
+// that it opens.
 //
 // A revocation is one of {"user"}, {"session"} and {"credential"}; see
-// [auth.Revocation]. When it is answered, unused tickets and older credentials
-// are dead and each session is being told "session revoked" and closed with 1008.
-// Of a user and of a session the answer says how many that were connected,
-// {"sessions"}. To revoke again is no error.
+// [auth.Revocation]. When the answer arrives, unused tickets and older
+// credentials are invalid, and each session is being closed with "session
+// revoked" and code 1008. For a user or a session the answer is the number of
+// connected sessions, {"sessions"}. Repeating a revocation is not an error.
 //
 // # Operations
 //
-// An operation is announced with PUT. All of its body may be left out, but for
-// the {}: the "websocket_id", derived from the id then, the "ttl" in seconds, and
-// the "owner", which is {"user"}, {"anyone":true}, or whoever has a ticket for the
-// operation; see [webflow.Operation]. To announce it again as it was is no error
-// and puts its end off; another owner or websocket_id is a conflict.
+// PUT announces an operation. Its body must be an object, in which all fields
+// are optional: the "websocket_id" (default: derived from the id), the "ttl" in
+// seconds, and the "owner", which is {"user"} or {"anyone":true} (default: the
+// holders of a ticket for the operation); see [webflow.Operation]. Announcing
+// it again unchanged is not an error and extends it; a different owner or
+// websocket_id is a conflict.
 //
-// Its result is posted to it as {"result"}. The answer, {"delivered"}, says
-// whether the page has been handed it; if not, it is held until the page comes or
-// the operation ends. The same result may be posted again, but no other after one
-// that is terminal; see [webflow.Flow.Notify].
+// POST reports its result as {"result"}. The answer, {"delivered"}, says
+// whether the page has received it; if not, it is held until the page comes or
+// the operation ends. The same result may be posted again, but no different one
+// after a terminal one; see [webflow.Flow.Notify].
 //
-// # What the program has to give
+// # Optional parts
 //
-// Tickets, revocations and operations need Tickets, Store and Flow of [Options].
-// Without it the path is there and answers 404, with a detail that names the option.
+// Revocations, tickets and operations require Store, Tickets and Flow of
+// [Options]. Without it the path answers 404, with a detail that names the
+// option.
 package admin

@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	// penalty is how long the answer to a wrong token is held back.
+	// penalty is the delay before the answer to a wrong token.
 	penalty = 500 * time.Millisecond
-	// maxPenalties is how many of them may be held back at a time.
+	// maxPenalties is how many answers may be delayed at one time.
 	maxPenalties = 16
 )
 
-// whereToken helps the operator, who is the only one to be able to follow it.
-const whereToken = "; with the binary, `hoofbeat token` on the broker's machine prints it, and the log says at the start where it is from"
+// whereToken helps the operator to find the token. Nobody else can follow it.
+const whereToken = "; if you run the hoofbeat binary, `hoofbeat token` on the broker's machine prints it, and the log names its source at startup"
 
-// guard lets requests with the right token through, at once and always: what
-// others get wrong from the same address, which on loopback and behind a proxy
-// is everybody's, never locks a good caller out. A wrong token is answered late,
-// so that a connection can try two a second. Beyond maxPenalties the answer
-// comes at once, on a connection that is then closed: strangers can neither make
-// us hold any number of requests nor fill the log.
+// guard admits requests with the right token, always and at once: wrong tokens
+// from the same address never lock a valid caller out, because on loopback and
+// behind a proxy all callers share an address. The answer to a wrong token is
+// delayed, so that a connection can try two a second. Beyond maxPenalties
+// delayed answers, it comes at once and closes the connection. So attackers can
+// neither occupy many requests nor fill the log.
 type guard struct {
 	hash  [sha256.Size]byte
 	slots chan struct{}
@@ -40,7 +40,7 @@ func newGuard(token string, log *slog.Logger) *guard {
 	return &guard{hash: sha256.Sum256([]byte(token)), slots: make(chan struct{}, maxPenalties), log: log}
 }
 
-// admit returns nil for a request that carries the token, else the answer.
+// admit returns nil for a request with the right token, otherwise the answer.
 func (g *guard) admit(r *http.Request) *problem {
 	token, _ := httpsec.RequestToken(r.Header)
 	if token == "" && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
@@ -51,7 +51,7 @@ func (g *guard) admit(r *http.Request) *problem {
 		p.challenge = "Bearer"
 		return p
 	}
-	// Hashed, the comparison takes the same time whatever the lengths are.
+	// Comparing hashes takes the same time for tokens of any length.
 	sum := sha256.Sum256([]byte(token))
 	if subtle.ConstantTimeCompare(sum[:], g.hash[:]) == 1 {
 		return nil
@@ -65,15 +65,15 @@ func (g *guard) admit(r *http.Request) *problem {
 		p.retryAfter, p.hangUp = time.Second, true
 		return p
 	}
-	time.Sleep(penalty) // also for who hangs up: coming back is no way to try faster
+	time.Sleep(penalty) // does not end early if the client disconnects: reconnecting is no faster way to guess
 	p := problemf(http.StatusUnauthorized, "wrong token"+whereToken)
 	p.challenge = httpsec.InvalidToken
 	return p
 }
 
-// warn logs a wrong token, once a second for each network of clients.
+// warn logs a wrong token, at most once a second for each client network.
 func (g *guard) warn(r *http.Request) {
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero for other networks
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero for networks other than IP
 	key := loglimit.Key{Kind: "admin: wrong token", Network: loglimit.Network(peer.Addr())}
 	g.quiet.Log(r.Context(), g.log, slog.LevelWarn, key, "remote", r.RemoteAddr)
 }

@@ -8,17 +8,17 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// health answers /livez and /readyz when ?verbose asks for reasons.
+// health is the answer of /livez and /readyz to ?verbose.
 type health struct {
 	Status  string   `json:"status"` // "ok" or "not ready"
 	Reasons []string `json:"reasons"`
 }
 
-// Health returns a handler for /livez and /readyz that asks nobody for a token,
-// for listeners other than that of the admin API, which has it built in. /livez
-// answers 200 as long as the program runs. /readyz answers 200 while the broker
-// takes new sessions and 503 once it is draining or closed. The answer is "ok"
-// or "not ready" as text, or with ?verbose as JSON, {"status","reasons"}.
+// Health returns a handler for /livez and /readyz that needs no token, for
+// listeners other than the admin API's, which includes it. /livez answers 200
+// while the program runs. /readyz answers 200 while the broker accepts new
+// sessions, and 503 once it is draining or closed. The answer is the text "ok"
+// or "not ready", or with ?verbose the JSON {"status","reasons"}.
 func Health(b *broker.Broker) http.Handler {
 	return newMux([]route{
 		{"GET", "/livez", func(w http.ResponseWriter, r *http.Request) *problem {
@@ -47,6 +47,6 @@ func answerHealth(w http.ResponseWriter, r *http.Request, unready error) *proble
 	}
 	setHeaders(w, "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, h.Status+"\n") // the prober may be gone
+	_, _ = io.WriteString(w, h.Status+"\n") // the client may be gone
 	return nil
 }

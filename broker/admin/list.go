@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// user is a name with the number of its sessions.
+// user is a user's name and number of sessions.
 type user struct {
 	Name     string `json:"name"`
 	Sessions int    `json:"sessions"`

@@ -13,10 +13,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// published answers POST /messages. How many subscribers there are is not in
-// it: a queue may hand the message out later.
+// published answers POST /messages. It does not include the number of
+// subscribers, because a queue may deliver the message later.
 type published struct {
-	MessageID string `json:"message_id"` // what its receivers see
+	MessageID string `json:"message_id"` // the message-id that receivers see
 }
 
 // delivered answers POST /users/{user}/messages.
@@ -53,8 +53,8 @@ func (a *api) publishToUser(w http.ResponseWriter, r *http.Request) *problem {
 	return writeJSON(w, http.StatusOK, delivered{m.ID, d.Subscriptions, d.Unacknowledged})
 }
 
-// refused translates an error of Broker.Publish; takes says which destinations
-// would do.
+// refused converts an error of Broker.Publish. takes says which destinations
+// are valid.
 func refused(err error, takes string) *problem {
 	switch {
 	case errors.Is(err, broker.ErrDestination):
@@ -71,7 +71,7 @@ func refused(err error, takes string) *problem {
 	return problemf(http.StatusServiceUnavailable, "the request was given up before the message was published")
 }
 
-// readMessage reads the body of a request as a message with an id of its own.
+// readMessage reads the body of a request as a message and gives it a new id.
 func (a *api) readMessage(w http.ResponseWriter, r *http.Request) (*broker.Message, *problem) {
 	data, p := readObject(w, r, a.maxBody)
 	if p != nil {
@@ -99,7 +99,7 @@ func parseMessage(data []byte) (*broker.Message, error) {
 		case "body_base64":
 			return text(name, value, &encoded)
 		case "headers":
-			if string(value) == "null" { // as for the others
+			if string(value) == "null" { // like the other members
 				return nil
 			}
 			return members(`"headers"`, value, func(name string, value json.RawMessage) error {
@@ -144,8 +144,8 @@ func parseMessage(data []byte) (*broker.Message, error) {
 
 const contentTypeHeader = "content-type"
 
-// addHeader refuses what the broker would leave out without a word. A line feed
-// and the like travel escaped to clients of STOMP 1.2; no version can write NUL.
+// addHeader refuses headers that the broker would silently drop. Line feeds and
+// the like are escaped for clients of STOMP 1.2. No version can express NUL.
 func addHeader(m *broker.Message, name, value string) error {
 	switch {
 	case name == "":

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// readObject returns the body of a request that must be one JSON object, and have
-// no parameters.
+// readObject returns the body of a request, which must be JSON. The request
+// must have no parameters.
 func readObject(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *problem) {
 	if _, p := query(r); p != nil {
 		return nil, p
@@ -29,7 +29,7 @@ func readObject(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *p
 	case err != nil:
 		return nil, problemf(http.StatusBadRequest, "the request body could not be read to its end")
 	case !utf8.Valid(data):
-		// encoding/json would put replacement characters there.
+		// encoding/json would insert replacement characters.
 		return nil, problemf(http.StatusBadRequest, "the request body is not valid UTF-8")
 	}
 	var whole json.RawMessage
@@ -43,9 +43,9 @@ func readObject(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *p
 	return data, nil
 }
 
-// members calls f for each member of a JSON object, in order, until it fails.
-// data must be valid JSON; what names it in errors. Unlike encoding/json it sees
-// names exactly as they are written, and refuses one that comes twice.
+// members calls f for each member of a JSON object, in order, until f returns
+// an error. data must be valid JSON; what is its name in errors. Unlike
+// encoding/json, members matches names exactly and refuses repeated ones.
 func members(what string, data []byte, f func(name string, value json.RawMessage) error) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -57,7 +57,7 @@ func members(what string, data []byte, f func(name string, value json.RawMessage
 		if err != nil {
 			return fmt.Errorf("%s cannot be read: %w", what, err)
 		}
-		name, _ := t.(string) // the name of a member is nothing else
+		name, _ := t.(string) // member names are always strings
 		if seen[name] {
 			return fmt.Errorf("%s has %q twice", what, name)
 		}
@@ -73,7 +73,7 @@ func members(what string, data []byte, f func(name string, value json.RawMessage
 	return nil
 }
 
-// text decodes a JSON string; null leaves p nil, as if the member were not there.
+// text decodes a JSON string. null leaves p nil, like a missing member.
 func text(name string, value json.RawMessage, p **string) error {
 	if json.Unmarshal(value, p) != nil {
 		return fmt.Errorf("%q must be a string", name)
@@ -81,7 +81,7 @@ func text(name string, value json.RawMessage, p **string) error {
 	return nil
 }
 
-// seconds decodes a whole number of seconds from 1 to most; null leaves p nil.
+// seconds decodes a whole number of seconds from 1 to most. null leaves p nil.
 func seconds(name string, value json.RawMessage, most int, p **int) error {
 	if json.Unmarshal(value, p) != nil || *p != nil && (**p < 1 || **p > most) {
 		return fmt.Errorf("%q must be a whole number of seconds from 1 to %d", name, most)
@@ -89,8 +89,8 @@ func seconds(name string, value json.RawMessage, most int, p **int) error {
 	return nil
 }
 
-// nonEmpty is text for what somebody who has none has to leave out: an empty
-// value is a mistake of theirs, which must not make a request mean more.
+// nonEmpty is text for a member that must be omitted rather than empty: an
+// empty value is a mistake, and must not widen the meaning of the request.
 func nonEmpty(name string, value json.RawMessage, p **string) error {
 	if err := text(name, value, p); err != nil {
 		return err

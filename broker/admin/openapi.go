@@ -8,8 +8,8 @@ import (
 //go:embed openapi.json
 var openAPIDocument []byte
 
-// openAPI serves the description of this API for machines. The tests hold it
-// against the routes and the types.
+// openAPI serves the OpenAPI description. Tests compare it with the routes and
+// types.
 func openAPI(w http.ResponseWriter, r *http.Request) *problem {
 	if _, p := query(r); p != nil {
 		return p

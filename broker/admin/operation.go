@@ -14,22 +14,22 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// maxOperationTTL is in seconds.
+// maxOperationTTL is webflow.MaxTTL in seconds.
 const maxOperationTTL = int(webflow.MaxTTL / time.Second)
 
 // opened answers PUT /operations/{operationId}.
 type opened struct {
 	OperationID string `json:"operation_id"`
-	WebSocketID string `json:"websocket_id"` // what the page registers
+	WebSocketID string `json:"websocket_id"` // the id that the page registers
 }
 
 // notified answers POST /operations/{operationId}/result.
 type notified struct {
-	Delivered bool `json:"delivered"` // false: it is held for the page
+	Delivered bool `json:"delivered"` // false: the result is held for the page
 }
 
-// open announces the operation in the path. Announced again it is answered alike:
-// a caller who got no answer may repeat the request.
+// open announces the operation in the path. A repeated request gets the same
+// answer, so a caller that got no answer can retry.
 func (a *api) open(w http.ResponseWriter, r *http.Request) *problem {
 	if a.flow == nil {
 		return noFlow()
@@ -54,8 +54,8 @@ func (a *api) open(w http.ResponseWriter, r *http.Request) *problem {
 type waiting struct {
 	OperationID string `json:"operation_id"`
 	WebSocketID string `json:"websocket_id"`
-	User        string `json:"user"`   // who owns it, "" if that is no user
-	Anyone      bool   `json:"anyone"` // it is the first's who registers it
+	User        string `json:"user"`   // the owner, "" if it is not a user
+	Anyone      bool   `json:"anyone"` // the first session that registers it owns it
 	Registered  bool   `json:"registered"`
 	Session     string `json:"session"`
 	Result      string `json:"result"`
@@ -88,8 +88,8 @@ func asWaiting(o *webflow.Info) waiting {
 	}
 }
 
-// operations lists operations by their id: of one user (an empty name means those
-// that are no user's), and those that a page waits for now or not, if asked for.
+// operations lists operations by id, filtered by user (an empty name means
+// those not owned by a user) and by whether a page waits for them now.
 func (a *api) operations(w http.ResponseWriter, r *http.Request) *problem {
 	if a.flow == nil {
 		return noFlow()
@@ -142,7 +142,7 @@ func noFlow() *problem {
 	return problemf(http.StatusNotFound, "there are no operations here: admin.Options.Flow is not set")
 }
 
-// unflowed translates an error of Flow.Open and of Flow.Notify.
+// unflowed converts an error of Flow.Open or Flow.Notify.
 func unflowed(err error) *problem {
 	detail := strings.TrimPrefix(err.Error(), "webflow: ")
 	switch {
@@ -156,15 +156,15 @@ func unflowed(err error) *problem {
 		p := problemf(http.StatusTooManyRequests, "%s (webflow.max_operations)", detail)
 		p.retryAfter = time.Second
 		return p
-	case errors.Is(err, webflow.ErrTooOften): // for good: waiting does not help
+	case errors.Is(err, webflow.ErrTooOften): // permanent: a retry does not help
 		return problemf(http.StatusTooManyRequests, "%s", detail)
 	case errors.Is(err, webflow.ErrClosed):
 		return problemf(http.StatusServiceUnavailable, "no operations are taken any more")
 	}
-	return problemf(http.StatusServiceUnavailable, "the request was given up before anything was done")
+	return problemf(http.StatusServiceUnavailable, "the request was given up before anything changed")
 }
 
-// parseOperation reads all of an operation but its id.
+// parseOperation parses all of an operation except its id.
 func parseOperation(data []byte) (webflow.Operation, error) {
 	var (
 		o           webflow.Operation
@@ -176,7 +176,7 @@ func parseOperation(data []byte) (webflow.Operation, error) {
 		case "websocket_id":
 			return nonEmpty(name, value, &webSocketID)
 		case "owner":
-			if string(value) == "null" { // as for the others
+			if string(value) == "null" { // like the other fields
 				return nil
 			}
 			var err error
@@ -199,8 +199,8 @@ func parseOperation(data []byte) (webflow.Operation, error) {
 	return o, nil
 }
 
-// parseOwner refuses an owner that says nothing: who means the holder of a ticket
-// leaves it out.
+// parseOwner parses an owner, which must name one: to give the operation to the
+// holders of a ticket, callers omit the field.
 func parseOwner(data []byte) (webflow.Owner, error) {
 	var (
 		user   *string

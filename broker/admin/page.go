@@ -16,16 +16,16 @@ const (
 	maxPage     = 1000
 )
 
-// page is a part of a list. Each call takes the list anew: what comes or goes
-// between two calls may shift the next page.
+// page is part of a list. Each call creates the list again, so changes between
+// two calls may shift the next page.
 type page[T any] struct {
-	Total  int `json:"total"` // all that match, on this page or not
+	Total  int `json:"total"` // all matches, on this page or not
 	Offset int `json:"offset"`
 	Limit  int `json:"limit"`
 	Items  []T `json:"items"`
 }
 
-// answerPage writes the part of all, sorted, that the request asks for.
+// answerPage writes the requested part of all, which must be sorted.
 func answerPage[T any](w http.ResponseWriter, q url.Values, all []T) *problem {
 	limit, p := number(q, "limit", defaultPage, 1, maxPage)
 	if p != nil {
@@ -37,12 +37,12 @@ func answerPage[T any](w http.ResponseWriter, q url.Values, all []T) *problem {
 	}
 	from := min(offset, len(all))
 	to := min(from+limit, len(all))
-	items := append(make([]T, 0, to-from), all[from:to]...) // never null
+	items := append(make([]T, 0, to-from), all[from:to]...) // encodes as [], never null
 	return writeJSON(w, http.StatusOK, page[T]{len(all), offset, limit, items})
 }
 
-// query returns the parameters of a request, which must be among those allowed
-// and each be given once.
+// query returns the parameters of a request. Each must be in allowed and occur
+// only once.
 func query(r *http.Request, allowed ...string) (url.Values, *problem) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {

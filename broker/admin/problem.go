@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// problem is an answer that says what went wrong, as RFC 9457 has it. The type
-// is always "about:blank": the status tells all that a program can act on.
+// problem is an error answer in the format of RFC 9457. The type is always
+// "about:blank", because programs can act on the status alone.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -39,7 +39,8 @@ func (p *problem) write(w http.ResponseWriter) {
 	writeAs(w, "application/problem+json", p.Status, p)
 }
 
-// writeJSON answers with v, one of this package's types that always encode.
+// writeJSON answers with v, one of this package's types, whose encoding cannot
+// fail.
 func writeJSON(w http.ResponseWriter, status int, v any) *problem {
 	writeAs(w, "application/json", status, v)
 	return nil
@@ -53,7 +54,7 @@ func writeAs(w http.ResponseWriter, mediaType string, status int, v any) {
 	_ = e.Encode(v) // the client may be gone
 }
 
-// setHeaders sets what every answer with a body has.
+// setHeaders sets the headers of every answer with a body.
 func setHeaders(w http.ResponseWriter, mediaType string) {
 	h := w.Header()
 	h.Set("Content-Type", mediaType)

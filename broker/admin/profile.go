@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// profileRoutes serve the runtime's profiles under the names that net/http/pprof
-// gives them. That package itself stays out: importing it would publish them, to
-// everybody, on the http.DefaultServeMux of the program we are part of.
+// profileRoutes serves the runtime's profiles under the same names as
+// net/http/pprof. It does not import that package, which would also publish the
+// profiles, without a token, on the program's http.DefaultServeMux.
 func profileRoutes() []route {
 	return []route{
 		{"GET", "/debug/pprof/{$}", profiles},
@@ -23,7 +23,7 @@ func profileRoutes() []route {
 	}
 }
 
-// profileInfo is one line of the list of profiles.
+// profileInfo is an entry of the list of profiles.
 type profileInfo struct {
 	Name  string `json:"name"`
 	Count int    `json:"count"`
@@ -34,7 +34,7 @@ func profiles(w http.ResponseWriter, r *http.Request) *problem {
 	if p != nil {
 		return p
 	}
-	all := []profileInfo{{"profile", 0}, {"trace", 0}} // those that take time
+	all := []profileInfo{{"profile", 0}, {"trace", 0}} // these two record for some time
 	for _, p := range pprof.Profiles() {
 		all = append(all, profileInfo{p.Name(), p.Count()})
 	}
@@ -45,7 +45,7 @@ func profiles(w http.ResponseWriter, r *http.Request) *problem {
 func profile(w http.ResponseWriter, r *http.Request) *problem {
 	name := r.PathValue("name")
 	switch name {
-	case "profile": // of the CPU
+	case "profile": // CPU profile
 		return record(w, r, 30, func() error { return pprof.StartCPUProfile(w) }, pprof.StopCPUProfile)
 	case "trace":
 		return record(w, r, 1, func() error { return trace.Start(w) }, trace.Stop)
@@ -74,8 +74,8 @@ func profile(w http.ResponseWriter, r *http.Request) *problem {
 	return nil
 }
 
-// record runs one of the two that take time, of which the runtime does one each
-// at a time.
+// record runs a CPU profile or a trace. The runtime runs at most one of each at
+// a time.
 func record(w http.ResponseWriter, r *http.Request, byDefault int, start func() error, stop func()) *problem {
 	q, p := query(r, "seconds")
 	if p != nil {
@@ -86,8 +86,8 @@ func record(w http.ResponseWriter, r *http.Request, byDefault int, start func() 
 		return p
 	}
 	length := time.Duration(seconds) * time.Second
-	// A server's WriteTimeout would cut it short; a writer that has no deadlines
-	// needs none.
+	// Extend the server's WriteTimeout, which would cut the recording short. A
+	// writer without deadlines needs no extension.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(length + time.Minute))
 	attach(w, r.PathValue("name"))
 	if start() != nil {
@@ -101,7 +101,7 @@ func record(w http.ResponseWriter, r *http.Request, byDefault int, start func() 
 	return nil
 }
 
-// attach sets the headers of a file to download.
+// attach sets the headers of a file download.
 func attach(w http.ResponseWriter, name string) {
 	setHeaders(w, "application/octet-stream")
 	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", url.PathEscape(name)))

@@ -12,8 +12,8 @@ type purged struct {
 	Removed int `json:"removed"`
 }
 
-// purge removes the messages that wait in a queue. What consumers hold stays
-// theirs until they have answered.
+// purge removes the waiting messages of a queue. It leaves unsettled messages
+// with their consumers.
 func (a *api) purge(w http.ResponseWriter, r *http.Request) *problem {
 	q, p := query(r, "destination")
 	if p != nil {
@@ -24,7 +24,7 @@ func (a *api) purge(w http.ResponseWriter, r *http.Request) *problem {
 	switch {
 	case errors.Is(err, broker.ErrNoQueue):
 		return problemf(http.StatusNotFound, "there is no such queue")
-	case err != nil: // ErrDestination and nothing else
+	case err != nil: // can only be ErrDestination
 		return problemf(http.StatusBadRequest, "the parameter destination must name one queue that is kept, such as /queue/jobs")
 	}
 	a.log.Info("queue purged", "queue", brief(queue), "removed", n)

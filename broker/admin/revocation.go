@@ -11,8 +11,8 @@ import (
 
 // revoked answers POST /revocations.
 type revoked struct {
-	// Sessions is how many were connected when the revocation came and are ended
-	// by it. For a credential it is left out: sessions do not tell theirs.
+	// Sessions is the number of connected sessions that the revocation ends. It
+	// is omitted for a credential, because sessions do not report theirs.
 	Sessions *int `json:"sessions,omitempty"`
 }
 
@@ -39,7 +39,7 @@ func (a *api) revoke(w http.ResponseWriter, r *http.Request) *problem {
 		answer.Sessions = &n
 	}
 	if err := a.store.Revoke(rev); err != nil {
-		return problemf(http.StatusBadRequest, "%v", errOneSubject) // parseRevocation leaves no other reason
+		return problemf(http.StatusBadRequest, "%v", errOneSubject) // parseRevocation excludes all other errors
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }

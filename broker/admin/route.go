@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// route is one operation. What serve returns is the answer if it is not nil.
+// route is one operation of the API. If serve returns a problem, that is the
+// answer.
 type route struct {
 	method, path string
 	serve        func(http.ResponseWriter, *http.Request) *problem
 }
 
-// newMux returns the routes behind one handler that answers as a problem also
-// when there is none for a path or for its method.
+// newMux returns a handler for the routes. It answers unknown paths and methods
+// with a problem too.
 func newMux(routes []route) http.Handler {
 	mux := http.NewServeMux()
 	allowed := make(map[string][]string)
@@ -25,7 +26,7 @@ func newMux(routes []route) http.Handler {
 		})
 		allowed[rt.path] = append(allowed[rt.path], rt.method)
 		if rt.method == http.MethodGet {
-			allowed[rt.path] = append(allowed[rt.path], http.MethodHead) // ServeMux sends it to GET
+			allowed[rt.path] = append(allowed[rt.path], http.MethodHead) // ServeMux serves HEAD as GET
 		}
 	}
 	for path, methods := range allowed {

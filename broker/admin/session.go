@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxReason keeps the text well within the headers that clients accept.
+// maxReason keeps the text well below the header limits of clients.
 const maxReason = 200
 
 // session is [broker.SessionInfo] as JSON.
@@ -28,8 +28,8 @@ type session struct {
 	Unacknowledged int            `json:"unacknowledged"`
 }
 
-// sessions lists sessions, of one user if one is asked for (an empty name means
-// the anonymous).
+// sessions lists all sessions, or those of one user. An empty user name means
+// the anonymous sessions.
 func (a *api) sessions(w http.ResponseWriter, r *http.Request) *problem {
 	q, p := query(r, "user", "sort", "order", "offset", "limit")
 	if p != nil {
@@ -51,8 +51,8 @@ func (a *api) userSessions(w http.ResponseWriter, r *http.Request) *problem {
 	return a.answerSessions(w, q, false, user)
 }
 
-// answerSessions writes a page of the sessions of everybody or of one user. Equal
-// ones are in the order of their ids, so that pages fit together.
+// answerSessions writes a page of the sessions of everybody or of one user. It
+// sorts equal ones by id, so that consecutive pages are consistent.
 func (a *api) answerSessions(w http.ResponseWriter, q url.Values, everybody bool, user string) *problem {
 	by, p := choice(q, "sort", "opened", "user", "pending", "unacknowledged", "subscriptions")
 	if p != nil {
@@ -80,8 +80,8 @@ func (a *api) answerSessions(w http.ResponseWriter, q url.Values, everybody bool
 	return answerPage(w, q, all)
 }
 
-// sessionOrder returns how to compare, and the order that one wants who does not
-// say: whoever sorts by a figure looks for the largest.
+// sessionOrder returns the comparison for a sort key and its default order:
+// figures sort from the largest down.
 func sessionOrder(by string) (compare func(x, y *session) int, order string) {
 	switch by {
 	case "user":
@@ -111,7 +111,8 @@ func (a *api) session(w http.ResponseWriter, r *http.Request) *problem {
 	return noSession()
 }
 
-// disconnect ends a session. Its client is told the reason, or a constant text.
+// disconnect ends a session. The client gets the given reason, or a default
+// text.
 func (a *api) disconnect(w http.ResponseWriter, r *http.Request) *problem {
 	q, p := query(r, "reason")
 	if p != nil {
@@ -124,7 +125,7 @@ func (a *api) disconnect(w http.ResponseWriter, r *http.Request) *problem {
 	if !utf8.ValidString(reason) || slices.ContainsFunc([]rune(reason), unicode.IsControl) {
 		return problemf(http.StatusBadRequest, "the reason must be one line of UTF-8 text")
 	}
-	if a.b.Disconnect(r.PathValue("id"), reason) != nil { // ErrNoSession and nothing else
+	if a.b.Disconnect(r.PathValue("id"), reason) != nil { // can only be ErrNoSession
 		return noSession()
 	}
 	w.Header().Set("Cache-Control", "no-store")

@@ -12,14 +12,14 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// maxTTL is in seconds; what Options.Tickets allows may be less.
+// maxTTL is auth.MaxTicketTTL in seconds. Options.Tickets may allow less.
 const maxTTL = int(auth.MaxTicketTTL / time.Second)
 
-// minted answers POST /tickets. The ticket is written here and nowhere else: no
-// other answer, no log and no error has it.
+// minted answers POST /tickets. The ticket appears only here, in no other
+// answer, log or error.
 type minted struct {
 	Ticket  string `json:"ticket"`
-	Expires int64  `json:"expires"` // seconds since 1970, as /ws_ticket has it
+	Expires int64  `json:"expires"` // seconds since 1970, as in the answer of /ws_ticket
 }
 
 func (a *api) mint(w http.ResponseWriter, r *http.Request) *problem {
@@ -45,13 +45,13 @@ func (a *api) mint(w http.ResponseWriter, r *http.Request) *problem {
 	return writeJSON(w, http.StatusCreated, minted{t.Value, t.Expires.Unix()})
 }
 
-// mintBackend makes an anonymous ticket with the role backend. No secret has the
-// name.
+// mintBackend mints an anonymous ticket with the role backend. "@admin" is not
+// the name of any secret.
 func (a *api) mintBackend(ctx context.Context, g auth.Grant) (auth.Ticket, error) {
 	return a.tickets.MintBackendFor(ctx, "@admin", g)
 }
 
-// unminted translates an error of Tickets.Mint.
+// unminted converts an error of Tickets.Mint.
 func unminted(err error) *problem {
 	var no *auth.Refusal
 	switch {
@@ -59,8 +59,8 @@ func unminted(err error) *problem {
 		p := problemf(http.StatusTooManyRequests, "%v", no)
 		p.retryAfter = no.RetryAfter
 		return p
-	case errors.As(err, &no): // a credential that begins now can be refused for nothing else
-		return problemf(http.StatusConflict, "the user was revoked while the ticket was being made")
+	case errors.As(err, &no): // a new credential can be refused for no other reason
+		return problemf(http.StatusConflict, "the user was revoked while the ticket was being minted")
 	case errors.Is(err, auth.ErrTicketTTL):
 		return problemf(http.StatusBadRequest, `"ttl" is longer than tickets may live here`)
 	case errors.Is(err, auth.ErrOperation):
@@ -68,9 +68,9 @@ func unminted(err error) *problem {
 	case errors.Is(err, auth.ErrOrigin):
 		return problemf(http.StatusBadRequest, `"origin" must be a scheme, a host and perhaps a port, such as https://app.example.com`)
 	case errors.Is(err, auth.ErrTicketContent):
-		return problemf(http.StatusBadRequest, "all this does not fit into a signed ticket of %d bytes", auth.MaxTicketBytes)
+		return problemf(http.StatusBadRequest, "the grant does not fit into a signed ticket of %d bytes", auth.MaxTicketBytes)
 	}
-	return problemf(http.StatusServiceUnavailable, "the request was given up before the ticket was made")
+	return problemf(http.StatusServiceUnavailable, "the request was given up before the ticket was minted")
 }
 
 func parseGrant(data []byte) (auth.Grant, error) {
@@ -85,7 +85,7 @@ func parseGrant(data []byte) (auth.Grant, error) {
 		case "user":
 			return text(name, value, &user)
 		case "roles":
-			// A null among them would become an empty one.
+			// A null in the array would become an empty string.
 			if json.Unmarshal(value, &roles) != nil || slices.Contains(roles, "") {
 				return fmt.Errorf("%q must be an array of strings that are not empty", name)
 			}

@@ -18,14 +18,15 @@ const (
 	maxToken = 4096
 )
 
-// LoadOrCreateToken returns the token in the file at path. If there is no such
-// file it makes one, with mode 0600, that holds a new token of 32 random bytes
-// in base64url, and created is true; its directory must exist. The token is the
-// first line of the file.
+// LoadOrCreateToken returns the token in the file at path, which is its first
+// line. If the file does not exist, it creates one with mode 0600 and a new
+// token of 32 random bytes in base64url, and created is true. The directory
+// must exist.
 //
-// It is an error if the file may be read or written by anybody but its owner
-// (except on Windows, where the mode does not say), is not an ordinary file, or
-// holds no usable token. Errors name the path and never what is in the file.
+// It is an error if users other than the owner can read or write the file
+// (except on Windows, where the mode does not tell), or if it is not a regular
+// file or contains no usable token. Errors contain the path but never the
+// content of the file.
 func LoadOrCreateToken(path string) (token string, created bool, err error) {
 	token, err = loadToken(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,7 +55,7 @@ func loadToken(path string) (string, error) {
 		return "", err
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return "", fmt.Errorf("mode %04o lets others than its owner read or write it, make it 0600", mode)
+		return "", fmt.Errorf("mode %04o lets users other than the owner read or write it: make it 0600", mode)
 	}
 	line, err := bufio.NewReader(io.LimitReader(f, maxToken+2)).ReadString('\n')
 	if err != nil && err != io.EOF {
@@ -64,8 +65,8 @@ func loadToken(path string) (string, error) {
 	return token, checkToken(token)
 }
 
-// createToken never overwrites: of two programs that start together, one fails
-// or reads what the other wrote.
+// createToken never overwrites a file: if two programs start together, one of
+// them fails or reads the other's token.
 func createToken(path string) (_ string, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -73,7 +74,7 @@ func createToken(path string) (_ string, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(path)) // half a token would refuse the next start
+			err = errors.Join(err, os.Remove(path)) // an incomplete file would fail the next start
 		}
 	}()
 	var random [32]byte
@@ -89,7 +90,7 @@ func createToken(path string) (_ string, err error) {
 	return token, nil
 }
 
-// withoutPath leaves the path out that an error of package os begins with.
+// withoutPath removes the path with which errors of package os begin.
 func withoutPath(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -98,8 +99,8 @@ func withoutPath(err error) error {
 	return err
 }
 
-// checkToken refuses what could not be sent as a bearer token, or could be
-// guessed. The error does not repeat the secret.
+// checkToken refuses a token that cannot be sent as a bearer token or is easy
+// to guess. The error does not contain the token.
 func checkToken(token string) error {
 	switch {
 	case token == "":

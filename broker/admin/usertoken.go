@@ -11,21 +11,21 @@ import (
 
 // Errors that [Options.AccessToken] can return.
 var (
-	// ErrNoToken means that no token is kept for the user and provider.
+	// ErrNoToken means that no token is stored for the user and provider.
 	ErrNoToken = errors.New("admin: no token is kept for this user and provider")
-	// ErrReconsent means that the user has to sign in at the provider again.
+	// ErrReconsent means that the user must sign in at the provider again.
 	ErrReconsent = errors.New("admin: the user has to sign in at the provider again")
 )
 
-// AccessToken is what a provider granted for a user.
+// AccessToken is a token that a provider granted for a user.
 type AccessToken struct {
 	Token   string
-	Expires time.Time // zero if it is not known
+	Expires time.Time // zero if unknown
 	Scopes  []string
 }
 
-// grantedToken answers GET /users/{user}/tokens/{provider}, as RFC 6749 section 5.1
-// writes a token. The refresh token is in no answer.
+// grantedToken is the answer to GET /users/{user}/tokens/{provider}, in the
+// format of RFC 6749 section 5.1. It never includes the refresh token.
 type grantedToken struct {
 	Token   string   `json:"access_token"`
 	Type    string   `json:"token_type"`
@@ -33,8 +33,9 @@ type grantedToken struct {
 	Scopes  []string `json:"scopes,omitempty"`
 }
 
-// userToken hands out the access token of a user at a provider, refreshed if it is
-// about to expire. It is a secret of the user's: who asked for whose is logged.
+// userToken returns the access token of a user at a provider, refreshed if it
+// is about to expire. The token is the user's secret, so each request is
+// logged.
 func (a *api) userToken(w http.ResponseWriter, r *http.Request) *problem {
 	if a.accessToken == nil {
 		return problemf(http.StatusNotFound, "there are no tokens of providers here: admin.Options.AccessToken is not set")
@@ -49,7 +50,7 @@ func (a *api) userToken(w http.ResponseWriter, r *http.Request) *problem {
 	case errors.Is(err, ErrNoToken):
 		return problemf(http.StatusNotFound, "no token is kept for this user and provider: the user has never signed in there, or has signed out")
 	case errors.Is(err, ErrReconsent):
-		return problemf(http.StatusConflict, "reconsent-needed: the provider no longer honours what it granted, so the user has to sign in there again")
+		return problemf(http.StatusConflict, "reconsent-needed: the provider no longer accepts its grant, so the user must sign in there again")
 	case errors.Is(err, context.Canceled):
 		return problemf(http.StatusServiceUnavailable, "the request was given up")
 	default:

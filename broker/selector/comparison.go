@@ -9,7 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// compileComparison compiles what compares a header with something.
+// compileComparison compiles a comparison of a header.
 func compileComparison(n *ast.BinaryNode) (condition, error) {
 	op, left, right := n.Operator, n.Left, n.Right
 	if mirror, ok := mirrored[op]; ok && !isMember(left) && isMember(right) {
@@ -39,7 +39,8 @@ func compileComparison(n *ast.BinaryNode) (condition, error) {
 	return compileOrder(h, op, right)
 }
 
-// mirrored are the operators whose sides can be exchanged.
+// mirrored maps each operator to the one that replaces it when the operands are
+// exchanged.
 var mirrored = map[string]string{"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 func isMember(n ast.Node) bool {
@@ -60,8 +61,8 @@ func compileEquality(h header, right ast.Node) (condition, error) {
 	return func(m *broker.Message) bool { return l.equals(h.of(m)) }, err
 }
 
-// compileIn is equality with one of several. The header is looked up and read as
-// a number once, however long the list.
+// compileIn compiles a comparison with a list. The header is looked up, and
+// parsed as a number, only once, however long the list is.
 func compileIn(h header, right ast.Node) (condition, error) {
 	array, ok := right.(*ast.ArrayNode)
 	if !ok {
@@ -145,7 +146,7 @@ func compileOrder(h header, op string, right ast.Node) (condition, error) {
 	return nil, wrong(right, "only texts and numbers are less or greater")
 }
 
-// ordered reports whether an order, as of [strings.Compare], is what op wants.
+// ordered reports whether op holds for a result of [strings.Compare].
 func ordered(op string, order int) bool {
 	switch op {
 	case "<":
@@ -158,7 +159,7 @@ func ordered(op string, order int) bool {
 	return order >= 0
 }
 
-// compareNumbers is cmp.Compare; neither is a NaN.
+// compareNumbers is cmp.Compare for numbers that are not NaN.
 func compareNumbers(a, b float64) int {
 	switch {
 	case a < b:

@@ -6,18 +6,18 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// A condition is true or false of a message. Conditions are closures over what
-// was worked out when they were compiled.
+// A condition evaluates an expression for a message. Conditions are closures
+// over values computed when they were compiled.
 type condition func(*broker.Message) bool
 
-// maxComparisons bounds what one expression can cost every publisher.
+// maxComparisons limits the cost that one expression adds to every publication.
 const maxComparisons = 16
 
 // A compiler compiles one expression.
 type compiler struct{ comparisons int }
 
-// condition compiles what stands where true or false is wanted. Whatever it does
-// not name is refused: the language of the parser is larger than ours.
+// condition compiles a part that must be true or false. It refuses everything
+// that it does not handle, because the parser accepts a larger language.
 func (c *compiler) condition(n ast.Node) (condition, error) {
 	switch n := n.(type) {
 	case *ast.BoolNode:
@@ -53,7 +53,7 @@ func (c *compiler) condition(n ast.Node) (condition, error) {
 	return nil, wrong(n, "this is neither a comparison nor true or false")
 }
 
-// negation compiles any number of negations into one or none.
+// negation compiles a chain of negations into one or none.
 func (c *compiler) negation(n *ast.UnaryNode) (condition, error) {
 	odd := true
 	inner := n.Node

@@ -8,7 +8,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// header is the name of a header that an expression looks at.
+// header is the name of a header in an expression.
 type header string
 
 // compileHeader compiles headers.name and headers['name'].
@@ -27,8 +27,9 @@ func compileHeader(n ast.Node) (header, error) {
 	return header(name.Value), nil
 }
 
-// of returns the header of m and whether it has one. As in Spring, destination is
-// that of the message, and any other the first header that the sender set.
+// of returns the value of the header in m, and whether m has it. As in Spring,
+// destination is the message's destination; for any other name it is the first
+// header that the sender set.
 func (h header) of(m *broker.Message) (text string, present bool) {
 	if h == "destination" {
 		return m.Destination, true
@@ -41,7 +42,7 @@ func (h header) of(m *broker.Message) (text string, present bool) {
 	return "", false
 }
 
-// A literal is what an expression compares a header with.
+// A literal is a constant with which an expression compares a header.
 type literal struct {
 	kind   literalKind
 	text   string
@@ -53,7 +54,7 @@ type literalKind uint8
 const (
 	nullLiteral literalKind = iota
 	textLiteral
-	boolLiteral // its text is what such a header looks like
+	boolLiteral // text is "true" or "false"
 	numberLiteral
 )
 
@@ -62,7 +63,7 @@ func compileLiteral(n ast.Node) (literal, error) {
 	case *ast.NilNode:
 		return literal{}, nil
 	case *ast.IdentifierNode:
-		if n.Value == "null" { // Spring's word for it
+		if n.Value == "null" { // Spring's spelling of nil
 			return literal{}, nil
 		}
 	case *ast.StringNode:
@@ -87,7 +88,8 @@ func compileLiteral(n ast.Node) (literal, error) {
 	return literal{}, wrong(n, "a header is compared with a text in quotes, a number, true, false, null or a header")
 }
 
-// equals reports whether a header, as [header.of] returns it, is the literal.
+// equals reports whether a header, as returned by [header.of], equals the
+// literal.
 func (l *literal) equals(text string, present bool) bool {
 	switch l.kind {
 	case nullLiteral:
@@ -99,13 +101,14 @@ func (l *literal) equals(text string, present bool) bool {
 	return present && text == l.text
 }
 
-// number reads a header, as [header.of] returns it, as a decimal number. What is
-// longer than any number a program writes is none, and is not looked at.
+// number parses a header, as returned by [header.of], as a decimal number. It
+// rejects texts of more than 32 bytes, which no program writes, without parsing
+// them.
 func number(text string, present bool) (n float64, ok bool) {
 	if !present || len(text) > 32 {
 		return 0, false
 	}
-	for i := range len(text) { // ParseFloat knows inf, nan and hexadecimal, too
+	for i := range len(text) { // ParseFloat also accepts inf, nan and hexadecimal
 		switch c := text[i]; {
 		case '0' <= c && c <= '9', c == '.', c == '+', c == '-', c == 'e', c == 'E':
 		default:

@@ -1,6 +1,6 @@
-// Package selector is for subscriptions that want only some of the messages of
-// their destination: it compiles the `selector` header of a SUBSCRIBE, as
-// Spring's simple broker knows it, for [broker.Options].
+// Package selector filters subscriptions: it compiles the `selector` header of
+// a SUBSCRIBE, which Spring's simple broker also supports, for
+// [broker.Options].
 //
 //	b, err := broker.New(broker.Options{
 //		Authenticator: auth.Anonymous,
@@ -13,11 +13,11 @@
 //
 // # Expressions
 //
-// An expression is true or false of one message and sees its headers, nothing
-// else: headers.name, or headers['name'] for a name with other characters than
-// letters, digits and _. Of repeated headers it is the first; headers.destination
-// is the destination of the message. There are no functions, and what is not
-// listed here does not compile.
+// An expression is true or false for one message. It can use the message's
+// headers only: headers.name, or headers['name'] for a name with characters
+// other than letters, digits and _. Of repeated headers it uses the first.
+// headers.destination is the destination of the message. There are no
+// functions, and anything not listed here does not compile.
 //
 //	headers.a == 'x'    != < <= > >=              by the bytes of the text
 //	headers.a == 3      != < <= > >=              as numbers
@@ -28,25 +28,25 @@
 //	headers.a contains 'x'   startsWith  endsWith, with not before them
 //	and or not ( ) true false                     also && || !
 //
-// Headers are text, so what they are compared with decides: with a number in the
-// expression, the header is read as a decimal number, and one that is none is
-// equal to no number, nor less or greater. What is missing is equal to null and
-// to what is missing too; it is neither less nor greater than anything and
+// Headers are text, so the other operand decides how they are compared. With a
+// number, the header is read as a decimal number; a header that is not one is
+// equal to, less than and greater than no number. A missing header equals null
+// and another missing header. It is neither less nor greater than anything, and
 // contains nothing.
 //
-// Texts stand in single or double quotes and take the backslash escapes of Go.
+// Texts are in single or double quotes and support the backslash escapes of Go.
 //
 // # Cost
 //
-// A match costs some 10 ns for each comparison and allocates nothing. An
-// expression has neither loops nor memory and at most 16 comparisons, so that one
-// made to be expensive, on a message of 100 headers, takes 10 µs (November 2026,
-// two cores of a server). The broker judges a message once for all subscriptions
-// that have the same expression, and copies it once if it is a client's.
+// A match takes about 10 ns per comparison and does not allocate. An expression
+// has no loops, no memory and at most 16 comparisons, so the most expensive
+// one, on a message with 100 headers, takes 10 µs (November 2026, two cores of
+// a server). The broker evaluates an expression once per message for all
+// subscriptions that share it, and copies a client's message once for it.
 //
-// The language, and its parser, are those of github.com/expr-lang/expr. What it
-// parses into is compiled here and not there: the few forms above need no virtual
-// machine, which took 20 times as long for the same expression, with 4 allocations.
+// The language and its parser are those of github.com/expr-lang/expr. Only the
+// compiler is this package's own: the few forms above need no virtual machine,
+// which took 20 times as long for the same expression, with 4 allocations.
 package selector
 
 import (
@@ -61,14 +61,14 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// Compile is a [broker.SelectorFunc]. The error says in one line, in the words
-// of this package, what is wrong with the expression and where. The function it
-// returns is safe for concurrent use.
+// Compile is a [broker.SelectorFunc]. The error is one line that says what is
+// wrong with the expression and where. The returned function is safe for
+// concurrent use.
 //
-// It mirrors the selectors of Spring's DefaultSubscriptionRegistry, with the
-// differences that an expression which cannot be understood is an error and not
-// "no selector", and that comparing with a number works. The broker bounds the
-// length of an expression, and with it the cost of compiling.
+// Compile follows the selectors of Spring's DefaultSubscriptionRegistry, with
+// two differences: an invalid expression is an error instead of "no selector",
+// and comparisons with numbers work. The broker limits the length of an
+// expression and thus the cost of compiling it.
 func Compile(expression string) (match func(*broker.Message) bool, err error) {
 	tree, err := parser.Parse(expression)
 	if err != nil {
@@ -81,7 +81,7 @@ func Compile(expression string) (match func(*broker.Message) bool, err error) {
 	return condition, nil
 }
 
-// syntaxError says in our own words where the expression cannot be read.
+// syntaxError says where the expression is invalid, in this package's words.
 func syntaxError(err error, expression string) error {
 	var e *file.Error
 	if !errors.As(err, &e) {
@@ -98,8 +98,9 @@ func syntaxError(err error, expression string) error {
 	}
 }
 
-// wrong is an error about a part of the expression.
+// wrong returns an error about one part of the expression.
 func wrong(n ast.Node, text string) error { return position(n.Location().From, text) }
 
-// position says at which character of the expression, counted from one.
+// position adds the position to an error: the number of the character, counted
+// from one.
 func position(at int, text string) error { return fmt.Errorf("character %d: %s", at+1, text) }

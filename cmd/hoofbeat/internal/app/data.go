@@ -94,7 +94,7 @@ func (a *App) data(w http.ResponseWriter, r *http.Request) {
 	case answer.Reconsent:
 		h.Set("Hoofbeat-Reconsent-Needed", answer.Provider)
 		if answer.Body == nil {
-			fail(http.StatusConflict, "reconsent-needed: the provider no longer honours what it granted, so the user has to sign in there again")
+			fail(http.StatusConflict, "reconsent-needed: the provider no longer accepts its grant, so the user must sign in there again")
 			return
 		}
 	}
