@@ -38,7 +38,7 @@ func (a *App) admin(l net.Listener) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := a.web("admin", &plainText{Listener: l, key: "admin", away: a.away}, a.noSocket(h), newAdminCrowd(openFiles(), a.o.Logger).watch)
+	d := a.web("admin", &plainText{Listener: l, key: "admin", away: a.away}, a.noSocket(h), newAdminCrowd(openFiles(), a.o.Logger))
 	d.url = "http://" + l.Addr().String()
 	d.note = where
 	return d, nil

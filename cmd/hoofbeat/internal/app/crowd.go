@@ -2,6 +2,7 @@ package app
 
 import (
 	"container/list"
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -17,8 +18,10 @@ import (
 // read from them. Over a limit the connection that has been idle longest is
 // closed for the newcomer, one of the newcomer's own address if it is that
 // address's limit, so that a flood pushes out itself; a newcomer for whom none
-// is idle is closed. It watches the server's connections from outside and adds
-// nothing to a connection that has become a WebSocket.
+// is idle is closed. A connection is idle unless a handler runs for it: one whose
+// request does not end, or whose body does not come, gives way, too. It watches
+// the server's connections from outside and adds nothing to a connection that has
+// become a WebSocket.
 type crowd struct {
 	log   *slog.Logger
 	admin bool // it is that of the admin listener, whose limits are fixed
@@ -36,7 +39,7 @@ type crowd struct {
 type guest struct {
 	conn  net.Conn
 	group *group
-	idle  *list.Element // in the group, nil while a request is handled
+	idle  *list.Element // in the group, nil while a handler runs
 	since time.Time
 }
 
@@ -49,7 +52,8 @@ type group struct {
 }
 
 const (
-	// patience is how old a connection must be to be closed for another.
+	// patience is how long a connection must be idle to be closed for another of
+	// its address, or of one that has as many.
 	patience = time.Second
 	// lookedAt is how many networks are looked at to find a large one.
 	lookedAt = 64
@@ -91,11 +95,7 @@ func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		closing = c.enter(conn)
-	case http.StateActive:
-		if g := c.guests[conn]; g != nil {
-			g.active()
-		}
-	case http.StateIdle:
+	case http.StateActive, http.StateIdle: // a request begins, which may never end
 		if g := c.guests[conn]; g != nil {
 			g.rest()
 		}
@@ -119,6 +119,37 @@ func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 	}
 }
 
+type guestKey struct{}
+
+// context is the ConnContext of an [http.Server], for serve.
+func (c *crowd) context(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, guestKey{}, conn)
+}
+
+// serve spares connections while h runs for them.
+func (c *crowd) serve(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _ := r.Context().Value(guestKey{}).(net.Conn)
+		c.serving(conn, true)
+		defer c.serving(conn, false) // the server may still wait for the rest of the body
+		h.ServeHTTP(w, r)
+	})
+}
+
+// serving says that a handler runs for a connection, or does no longer.
+func (c *crowd) serving(conn net.Conn, yes bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.guests[conn]
+	switch {
+	case g == nil: // it was closed, or is a WebSocket now
+	case yes:
+		g.active()
+	default:
+		g.rest()
+	}
+}
+
 // underlying is the connection below TLS, whose Close would wait for the peer.
 func underlying(conn net.Conn) net.Conn {
 	if t, ok := conn.(*tls.Conn); ok {
@@ -134,9 +165,13 @@ func (c *crowd) enter(conn net.Conn) []net.Conn {
 	group := c.groupOf(conn)
 	switch {
 	case !group.proxy && over(group.n, c.maxAddress):
-		closing = c.shed(group, conn)
+		closing = c.shed(group, conn, patience)
 	case over(len(c.guests), c.max):
-		closing = c.shed(c.largest(), conn)
+		from, wait := c.largest(), patience
+		if from != nil && !from.proxy && from.n > group.n+1 {
+			wait = 0 // or several addresses that connect all the time keep the others out
+		}
+		closing = c.shed(from, conn, wait)
 	}
 	if len(closing) == 1 && closing[0] == conn {
 		if group.n == 0 {
@@ -155,14 +190,14 @@ func (c *crowd) enter(conn net.Conn) []net.Conn {
 // negative.
 func over(n, limit int) bool { return limit >= 0 && n >= limit }
 
-// shed takes out the connection of a group that was idle longest, or returns
-// the newcomer. The caller has the lock.
-func (c *crowd) shed(from *group, newcomer net.Conn) []net.Conn {
+// shed takes out the connection of a group that was idle longest, if that is for
+// wait at least, or returns the newcomer. The caller has the lock.
+func (c *crowd) shed(from *group, newcomer net.Conn, wait time.Duration) []net.Conn {
 	if from == nil || from.idle.Len() == 0 {
 		return []net.Conn{newcomer}
 	}
 	g := from.idle.Front().Value.(*guest)
-	if time.Since(g.since) < patience {
+	if time.Since(g.since) < wait {
 		return []net.Conn{newcomer}
 	}
 	c.leave(g)
@@ -178,7 +213,7 @@ func (c *crowd) largest() *group {
 		if looked++; looked > lookedAt && found != nil {
 			break
 		}
-		if g.idle.Len() > 0 && (found == nil || found.proxy && !g.proxy || found.proxy == g.proxy && g.idle.Len() > found.idle.Len()) {
+		if g.idle.Len() > 0 && (found == nil || found.proxy && !g.proxy || found.proxy == g.proxy && g.n > found.n) {
 			found = g
 		}
 	}

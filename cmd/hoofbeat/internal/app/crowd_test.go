@@ -50,6 +50,7 @@ func TestCrowdClosesWhatWasIdleLongest(t *testing.T) {
 		b := visit(c, "[2001:db8::2]") // the same /64
 		step()
 		c.watch(a, http.StateActive)
+		c.serving(a, true)
 		third := visit(c, "[2001:db8::3]")
 		want(false, a, third)
 		want(true, b) // a is asking something
@@ -86,6 +87,45 @@ func TestCrowdClosesWhatWasIdleLongest(t *testing.T) {
 		off := newCrowd(config.Off, config.Off, nil, slog.New(slog.DiscardHandler))
 		for range 100 {
 			want(false, visit(off, "192.0.2.1"))
+		}
+	})
+}
+
+// Several addresses that are at their limit leave room for another one, however
+// often they connect, and whether or not they begin a request that never ends.
+func TestCrowdLeavesRoomForSmallNetworks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd(6, 3, nil, slog.New(slog.DiscardHandler))
+		crowd := func(address string) (all []*visitor) {
+			for range 3 {
+				v := visit(c, address)
+				c.watch(v, http.StateActive) // the first byte of a request has come
+				all = append(all, v)
+			}
+			return all
+		}
+		crowd("192.0.2.1")
+		served := crowd("192.0.2.2")
+		for _, v := range served {
+			c.serving(v, true)
+		}
+		ann, bob := visit(c, "203.0.113.1"), visit(c, "203.0.113.2")
+		if ann.closed || bob.closed {
+			t.Errorf("closed: %v, %v", ann.closed, bob.closed)
+		}
+		for i, v := range served {
+			if v.closed {
+				t.Errorf("connection %d was closed while it was served", i)
+			}
+		}
+		late := visit(c, "203.0.113.1") // who has one already is worth no more than the first address, which has one left
+		if !late.closed {
+			t.Error("the first address has none any more")
+		}
+		c.watch(late, http.StateClosed)
+		c.serving(served[0], false) // its body does not come
+		if carol := visit(c, "203.0.113.3"); carol.closed || !served[0].closed {
+			t.Errorf("closed: the newcomer %v, the one that was answered %v", carol.closed, served[0].closed)
 		}
 	})
 }

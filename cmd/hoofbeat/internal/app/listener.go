@@ -78,7 +78,7 @@ func (a *App) public(l net.Listener) (*listener, error) {
 	if a.tls != nil {
 		secure, inner = "s", a.tls.listen(l)
 	}
-	d := a.web("listen", inner, withoutSniffing(a.publicHandler()), a.crowd.watch)
+	d := a.web("listen", inner, withoutSniffing(a.publicHandler()), a.crowd)
 	at := secure + "://" + l.Addr().String() + a.o.Config.WebSocket.Path
 	d.url = "ws" + at
 	if a.o.Config.ListensOnUnix() { // the address says where it is, and no URL does
@@ -105,15 +105,16 @@ func (a *App) plain(l net.Listener) (*listener, error) {
 
 // web serves HTTP. The timeouts are for requests: a WebSocket has left them
 // behind when its session begins.
-func (a *App) web(key string, l net.Listener, h http.Handler, watch func(net.Conn, http.ConnState)) *listener {
+func (a *App) web(key string, l net.Listener, h http.Handler, c *crowd) *listener {
 	s := &http.Server{
-		Handler:           h,
+		Handler:           c.serve(h),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ConnState:         watch,
+		ConnState:         c.watch,
+		ConnContext:       c.context,
 		ErrorLog:          (&serverErrors{key: key, away: a.away}).logger(), // strangers write there
 	}
 	return &listener{
