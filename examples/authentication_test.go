@@ -127,8 +127,8 @@ globalThis.fetch = (path, options) => request(origin + path, { ...options, heade
 `, "ADDRESS", s.address)+code)
 	s.wantNews(t, lines, "one")
 
-	// T-14: the server is killed, for a while there is no answer and then one that
-	// it is down, and it is started again.
+	// T-14: the server is killed, for a while there is no answer and then one
+	// that it is down, and it is started again.
 	s.kill(t)
 	var asked atomic.Int32
 	s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,6 @@
-// Command accepted serves sockets that it accepted itself, with another
-// WebSocket library, by handing them to Broker.Serve: for programs that have an
-// accept path of their own, with its own routing, compression or sub-protocols.
+// Command accepted shows Broker.Serve: the program accepts WebSockets itself,
+// with another WebSocket library, and hands them to the broker. Use this if
+// your program needs its own routing, compression or sub-protocols.
 //
 //	go run ./examples/accepted
 //	hoofbeat sub -u ws://127.0.0.1:8090/stomp /topic/news
@@ -32,7 +32,8 @@ func main() {
 
 func handler(b *broker.Broker) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Origin, caps and the authenticator's handshake stage come first.
+		// Check the Origin and the limits, and authenticate the handshake,
+		// first.
 		admission, err := b.Admit(r)
 		if err != nil {
 			auth.WriteRefusal(w, err)
@@ -44,22 +45,23 @@ func handler(b *broker.Broker) http.Handler {
 		})
 		if err != nil {
 			admission.Release()
-			return // Accept has answered
+			return // Accept has sent the error
 		}
-		conn.SetReadLimit(-1) // the broker limits frames, over all their messages
+		// The broker limits frames, across WebSocket messages.
+		conn.SetReadLimit(-1)
 		if err := b.Serve(r.Context(), &socket{conn: conn}, admission); err != nil {
 			log.Printf("session: %v", err)
 		}
 	})
 }
 
-// socket is a broker.Transport over one coder/websocket connection.
+// socket implements broker.Transport with one coder/websocket connection.
 type socket struct{ conn *websocket.Conn }
 
 func (s *socket) Receive() ([]byte, error) {
 	_, p, err := s.conn.Read(context.Background())
 	var closed websocket.CloseError
-	if errors.As(err, &closed) { // the peer said goodbye
+	if errors.As(err, &closed) { // the peer closed the connection properly
 		err = &broker.CloseError{Code: int(closed.Code), Reason: closed.Reason}
 	}
 	return p, err

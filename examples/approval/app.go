@@ -14,8 +14,8 @@ type homePage struct{ Title, User string }
 
 type welcomePage struct{ Title, Phone string }
 
-// appRoutes is the application: it knows who is signed in by a cookie, and its
-// page opens a socket of its own as that user.
+// appRoutes returns the routes of the application. It identifies users by a
+// session cookie, and its page opens a WebSocket as that user.
 func (d *demo) appRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", d.home)
@@ -36,14 +36,14 @@ func (d *demo) home(w http.ResponseWriter, r *http.Request) {
 	web.Page(w, http.StatusOK, "home", homePage{"Greenhouse", p.Name})
 }
 
-// signedOut closes the sockets of a login that has ended.
+// signedOut closes the sockets of a session that has ended.
 func (d *demo) signedOut(credential, _ string) {
 	if err := d.hub.Revoke(credential); err != nil {
 		d.o.Logger.Error("revoking a credential", "error", err)
 	}
 }
 
-// reconsent tells a user that the application may not ask for readings any more.
+// reconsent tells a user that the application may no longer fetch readings.
 func (d *demo) reconsent(user, _ string) {
 	if err := d.hub.Tell(context.Background(), user, hub.Notices, []byte(`{"event":"reconsent"}`)); err != nil {
 		d.o.Logger.Error("telling a user", "error", err)

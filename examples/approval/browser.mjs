@@ -1,20 +1,19 @@
-// Drives the demo in Chromium: a window that signs in and a phone that answers.
+// Tests the demo in Chromium: one window signs in and a phone answers.
 //   node browser.mjs '{"approve":{"app":"http://127.0.0.1:8094","provider":"http://127.0.0.1:8095"}}' [directory for screenshots]
-// Each scenario has a demo of its own; all share the browser. For each it prints a
-// line of JSON: {"scenario":"approve","error":""}.
+// Each scenario has its own demo; all share the browser. Each prints a line of JSON: {"scenario":"approve","error":""}.
 import { chromium } from 'playwright-core';
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import path from 'node:path';
 
 const [demos, pictures] = [JSON.parse(process.argv[2]), process.argv[3]];
-const here = new AsyncLocalStorage(); // what belongs to the scenario that runs: app, provider, errors, contexts
+const here = new AsyncLocalStorage(); // the current scenario's app, provider, errors and contexts
 const desktop = { width: 1100, height: 760 };
 const small = { width: 390, height: 780 };
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  timeout: 120_000, // a busy machine starts it late
+  timeout: 120_000, // a busy machine starts slowly
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
@@ -40,8 +39,8 @@ const picture = (page, name) => pictures && page.screenshot({ path: path.join(pi
 const state = (page, value) => page.locator(`[data-state=${value}]`).waitFor();
 const number = async (page) => (await page.locator('.number').innerText()).replace(/\D/g, '');
 
-// stay holds back the page that follows, so that what this one shows last is seen
-// however late a busy machine looks. It returns a function that lets go.
+// stay delays the next page, so that even a busy machine sees the last state of this
+// one. It returns a function that ends the delay.
 async function stay(page) {
   let release;
   const gone = new Promise((done) => { release = done; });
@@ -52,10 +51,10 @@ async function stay(page) {
   return release;
 }
 
-// focused waits until the page has put the focus where the next key should go.
+// focused waits until the page has set the focus for the next key.
 const focused = (page) => page.locator('a:focus, button:focus').waitFor();
 
-// signIn goes as far as the page that waits, with the keyboard alone.
+// signIn signs in with the keyboard alone, up to the waiting page.
 async function signIn(user = 'alice', options) {
   const page = await open(here.getStore().app, options);
   await picture(page, `welcome-${page.viewportSize().width}`);
@@ -77,7 +76,7 @@ const phone = async () => {
 };
 const press = (page, name) => page.getByRole('button', { name }).click();
 
-// arrived waits for the application, with the first reading there.
+// arrived waits until the application shows the first reading.
 async function arrived(page) {
   const allow = page.getByRole('button', { name: 'Allow' });
   const home = page.locator('body.app');
@@ -111,7 +110,7 @@ const scenarios = {
     await picture(page, 'wait-1100');
     await picture(device, 'phone-request-390');
     const go = await stay(page);
-    await device.keyboard.press('Tab'); // brand and title take no focus: “deny” is first, then “approve”
+    await device.keyboard.press('Tab'); // brand and title cannot be focused: “Deny” is first, then “Approve”
     await device.keyboard.press('Tab');
     await device.keyboard.press('Enter');
     await state(page, 'approved');
@@ -129,7 +128,7 @@ const scenarios = {
     const page = await signIn('bob', { viewport: small });
     await state(page, 'registered');
     await picture(page, 'wait-390');
-    // Where it stands is said, not only painted.
+    // The current step is announced to screen readers, not only shown.
     assert.equal(await page.locator('.steps [aria-current=step]').innerText(), 'Waiting for you');
     assert.equal(await page.locator('.steps .done').textContent(), 'Ready, done');
     await page.setViewportSize({ width: 320, height: 640 });
@@ -158,7 +157,7 @@ const scenarios = {
     await arrived(page);
   },
 
-  // The page has no ticket, and so no socket, until the phone has answered.
+  // Without a ticket the page has no socket until the phone has answered.
   async early() {
     const page = await newPage();
     let release;
@@ -187,7 +186,7 @@ const scenarios = {
     const tickets = [];
     page.on('websocket', (socket) => tickets.push(socket.url()));
     const device = await phone();
-    // Hold the page back, so that it is seen to be without a connection.
+    // Delay the page, so that its lost connection is visible.
     let release;
     const seen = new Promise((done) => { release = done; });
     await page.route('**/ws_ticket', async (route) => { await seen; await route.continue(); });
@@ -220,7 +219,7 @@ const scenarios = {
     for (const page of [one, other]) await state(page, 'refused');
     await picture(other, 'signed-out-dark-390');
     await other.getByRole('link', { name: 'Sign in again' }).click();
-    await other.getByLabel('Password').waitFor(); // nothing is left of the sign-in
+    await other.getByLabel('Password').waitFor(); // the old sign-in has ended completely
   },
 
   async expire() {
@@ -232,7 +231,7 @@ const scenarios = {
     await page.locator(`main.wait:not([data-id="${before}"])`).waitFor();
   },
 
-  // A second window of the same browser takes the wait over, and can give it back.
+  // A second window of the same browser takes over the wait, and can return it.
   async moved() {
     const page = await signIn();
     await state(page, 'registered');

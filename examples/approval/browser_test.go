@@ -12,8 +12,8 @@ import (
 
 const install = "npm install --prefix examples"
 
-// TestBrowser drives both windows in Chromium. SCREENSHOT names a directory to keep
-// pictures of them in.
+// TestBrowser drives both windows in Chromium. SCREENSHOT names a directory to
+// keep pictures of them in.
 func TestBrowser(t *testing.T) {
 	e2e.Need(t, "../node_modules/@stomp/stompjs", install)
 	e2e.Need(t, "../node_modules/playwright-core", install)

@@ -14,18 +14,18 @@ import (
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/web"
 )
 
-// options are what a demo is made of.
+// options configure a demo.
 type options struct {
-	App, Provider string        // origins
-	Modules       string        // npm's node_modules
+	App, Provider string        // origins of the two sites
+	Modules       string        // npm's node_modules directory
 	Wait          time.Duration // how long a page waits for the phone
-	Every         time.Duration // how often readings are fetched
-	PasswordCost  int           // that of bcrypt
-	SessionTTL    time.Duration // of the application's cookie
-	Logger        *slog.Logger  // of all parts
+	Every         time.Duration // interval between two readings
+	PasswordCost  int           // bcrypt's cost
+	SessionTTL    time.Duration // lifetime of the application's session
+	Logger        *slog.Logger  // logs for all parts
 }
 
-// demo is the broker, the authorization server and the application.
+// demo consists of the broker, the authorization server and the application.
 type demo struct {
 	// App and Provider serve the two sites.
 	App, Provider http.Handler
@@ -37,14 +37,14 @@ type demo struct {
 	verifier *bearer.Verifier
 }
 
-// Names of what is registered at the authorization server.
+// Names registered at the authorization server.
 const (
 	providerName = "hoofbeat-id"
 	appID        = "greenhouse"
 	sensorsID    = "sensors"
 )
 
-// newDemo starts a demo; end it with Close.
+// newDemo starts a demo. Call Close to end it.
 func newDemo(o options) (*demo, error) {
 	b, err := hub.New(o.Logger)
 	if err != nil {
@@ -57,7 +57,7 @@ func newDemo(o options) (*demo, error) {
 	return d, nil
 }
 
-// connect makes the parts that know each other. Their secrets are new each time.
+// connect creates the parts that depend on each other, with new secrets.
 func (d *demo) connect() (err error) {
 	o := &d.o
 	appSecret, sensorsSecret := newSecret(), newSecret()
@@ -93,7 +93,7 @@ func (d *demo) connect() (err error) {
 	return d.mount()
 }
 
-// mount makes the two sites.
+// mount creates the handlers of the two sites.
 func (d *demo) mount() (err error) {
 	if d.App, err = web.Site(d.o.App, d.o.Modules, d.appRoutes(), d.o.Provider); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (d *demo) mount() (err error) {
 	return err
 }
 
-// Close ends the broker, and waits for refreshes underway.
+// Close closes the broker and waits for running token refreshes.
 func (d *demo) Close() {
 	d.client.Close()
 	if err := d.hub.Close(); err != nil {
@@ -115,8 +115,8 @@ func (d *demo) Close() {
 	}
 }
 
-// restart ends the broker and starts another, to which the authorization server
-// announces what it waits for.
+// restart closes the broker and starts another, to which the authorization
+// server announces its waiting operations.
 func (d *demo) restart(w http.ResponseWriter, r *http.Request) {
 	var own http.CrossOriginProtection
 	if err := own.Check(r); err != nil {

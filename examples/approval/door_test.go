@@ -63,7 +63,8 @@ func TestE6Replay(t *testing.T) {
 	}
 }
 
-// E-13: a page of another origin is refused, and the ticket is as good as before.
+// E-13: a page of another origin is refused, and the ticket is as good as
+// before.
 func TestE13Origin(t *testing.T) {
 	s := start(t, nil)
 	alice := s.visitor(t)
@@ -76,8 +77,8 @@ func TestE13Origin(t *testing.T) {
 	}
 }
 
-// E-14: a callback without state, with another browser's, or for the second time is
-// refused, and no code is exchanged for it.
+// E-14: a callback without state, with another browser's, or for the second
+// time is refused, and no code is exchanged for it.
 func TestE14Callback(t *testing.T) {
 	s := start(t, nil)
 	alice := s.visitor(t)

@@ -1,13 +1,13 @@
-// Command approval is the story that Hoofbeat exists for: a page waits for
-// something that a person does elsewhere. Somebody signs in to an application, is
-// asked to approve it on a phone, and the page goes on at once.
+// Command approval demonstrates Hoofbeat's main purpose: a page waits for
+// something that a user does elsewhere. A user signs in to an application and
+// must approve the sign-in on a phone. The page then continues at once.
 //
 //	npm install --prefix examples
 //	go run ./examples/approval
 //
-// Two sites run on loopback, as they would on two machines: the application,
-// Greenhouse, and the authorization server it sends people to, Hoofbeat ID. Pages
-// of both wait at one broker.
+// Two sites run on loopback, as if on two machines: the application,
+// Greenhouse, and its authorization server, Hoofbeat ID. The pages of both use
+// one broker.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 func main() {
 	app := flag.String("app", "127.0.0.1:8094", "address of the application")
 	provider := flag.String("provider", "127.0.0.1:8095", "address of the authorization server")
-	modules := flag.String("modules", "examples/node_modules", "where npm put @stomp/stompjs")
+	modules := flag.String("modules", "examples/node_modules", "node_modules directory with @stomp/stompjs")
 	wait := flag.Duration("wait", 2*time.Minute, "how long a page waits for the phone")
 	flag.Parse()
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -39,7 +39,7 @@ func main() {
 
 func run(logger *slog.Logger, app, provider, modules string, wait time.Duration) error {
 	if !web.Loopback(app) || !web.Loopback(provider) {
-		return errors.New("the demo hands its phone to whoever asks: it listens on a loopback address only, such as 127.0.0.1:8094")
+		return errors.New("anyone who can reach the demo controls its phone: listen on a loopback address, such as 127.0.0.1:8094")
 	}
 	if _, err := os.Stat(filepath.Join(modules, "@stomp", "stompjs")); err != nil {
 		return errors.New("@stomp/stompjs is missing: npm install --prefix examples")

@@ -16,14 +16,14 @@ import (
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/hub"
 )
 
-// reading is what the sensors say.
+// reading is one measurement of the sensors.
 type reading struct {
 	Temperature float64   `json:"temperature"`
 	Humidity    float64   `json:"humidity"`
 	At          time.Time `json:"at"`
 }
 
-// readings is the protected resource: who asks shows an access token.
+// readings is the protected resource. It requires an access token.
 func (d *demo) readings(w http.ResponseWriter, r *http.Request) {
 	token, ok := httpsec.RequestToken(r.Header)
 	if !ok {
@@ -44,9 +44,9 @@ func (d *demo) readings(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// fetchReadings is the background job: no browser is involved. For whoever has a
-// window open it asks the resource with the token that is kept for that user, and
-// pushes what it gets.
+// fetchReadings is the background job; no browser is involved. For each user
+// with an open window it requests a reading with that user's stored token, and
+// pushes the result.
 func (d *demo) fetchReadings(ctx context.Context) {
 	every := time.NewTicker(d.o.Every)
 	defer every.Stop()
@@ -60,7 +60,7 @@ func (d *demo) fetchReadings(ctx context.Context) {
 			err := d.fetch(ctx, user)
 			switch {
 			case err == nil, ctx.Err() != nil, errors.Is(err, hub.ErrDown):
-			case errors.Is(err, oauth.ErrNoToken): // the phone, a page that waits
+			case errors.Is(err, oauth.ErrNoToken): // the phone, or a waiting page
 			default:
 				d.o.Logger.Warn("fetching readings", "error", err)
 			}

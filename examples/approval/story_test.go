@@ -60,8 +60,9 @@ func TestE3Early(t *testing.T) {
 	alice.goOn(w)
 }
 
-// W-10: the notification carries no authority. A page that acts as if it had been
-// told gets no further until the phone has answered: the authorize endpoint decides.
+// W-10: the notification carries no authority. A page that acts as if it had
+// been told gets no further until the phone has answered: the authorize
+// endpoint decides.
 func TestW10NoAuthority(t *testing.T) {
 	s := start(t, nil)
 	alice := s.visitor(t)
@@ -82,8 +83,8 @@ func TestW10NoAuthority(t *testing.T) {
 	alice.goOn(w)
 }
 
-// E-4: an attacker who knows the id and has a good ticket, his own, gets nothing,
-// and the owner does not notice.
+// E-4: an attacker who knows the id and has a good ticket, his own, gets
+// nothing, and the owner does not notice.
 func TestE4Thief(t *testing.T) {
 	s := start(t, nil)
 	alice, bob := s.visitor(t), s.visitor(t)
@@ -179,8 +180,8 @@ func TestE10Renewal(t *testing.T) {
 	s.nothingSecretLogged(t)
 }
 
-// E-11: "log out everywhere" closes all windows in under a second, unused tickets
-// are dead, and the tokens with them.
+// E-11: "log out everywhere" closes all windows in under a second, unused
+// tickets are dead, and the tokens with them.
 func TestE11Everywhere(t *testing.T) {
 	s := start(t, nil)
 	one, other, bob := s.visitor(t).signedIn("alice"), s.visitor(t).signedIn("alice"), s.visitor(t).signedIn("bob")

@@ -92,8 +92,8 @@ func (v *visitor) answer(w wait, verdict string) {
 	}
 }
 
-// goOn asks the authorize endpoint again, allows what is asked, and arrives at the
-// application: steps 9 and 10.
+// goOn asks the authorize endpoint again, allows what is asked, and arrives at
+// the application: steps 9 and 10.
 func (v *visitor) goOn(w wait) {
 	v.t.Helper()
 	resp, page := v.do("GET", w.url, nil)
@@ -180,7 +180,8 @@ func (s *socket) send(destination, body string) {
 	}
 }
 
-// register waits for an operation: step 6. What it returns is where the result comes.
+// register waits for an operation: step 6. What it returns is where the result
+// comes.
 func (s *socket) register(id string) (replies, results *stomp.Subscription) {
 	s.t.Helper()
 	replies, results = s.subscribe("/user/topic/registration"), s.subscribe("/user/topic/authorization")

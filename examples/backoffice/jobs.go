@@ -9,7 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// A job runs every so often. What a job with a topic returns is published there.
+// A job runs periodically. If it has a topic, its result is published there.
 type job struct {
 	name  string
 	every time.Duration
@@ -17,9 +17,9 @@ type job struct {
 	run   func(context.Context) ([]byte, error)
 }
 
-// start runs each job in a goroutine of its own until ctx ends. One that fails
-// or panics is logged and gets its next turn; one that takes longer than its
-// interval misses the turns meanwhile.
+// start runs each job in its own goroutine until ctx ends. Errors and panics
+// are logged, and the job runs again at its next turn. A job that takes longer
+// than its interval misses turns.
 func start(ctx context.Context, b *broker.Broker, jobs ...job) {
 	for _, j := range jobs {
 		go func() {

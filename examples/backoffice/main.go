@@ -1,12 +1,11 @@
-// Command backoffice embeds a broker to which only the back office speaks: jobs
-// that run in this program every so often, and other processes that publish.
-// Pages listen.
+// Command backoffice embeds a broker to which only the back office publishes:
+// periodic jobs in this program, and other processes. Pages only subscribe.
 //
 //	export BACKOFFICE_SECRET=$(openssl rand -hex 32)
 //	go run ./examples/backoffice
 //	hoofbeat sub -u ws://127.0.0.1:8090/ws '/topic/**'
 //	go run ./examples/backoffice publish /topic/maintenance '{"isOn":true,"userId":1}'
-//	hoofbeat pub -u ws://127.0.0.1:8090/ws /topic/maintenance '{"isOn":false}'   # refused
+//	hoofbeat pub -u ws://127.0.0.1:8090/ws /topic/maintenance '{"isOn":false}'   # denied
 package main
 
 import (
@@ -58,8 +57,8 @@ func serve(secret auth.Secret) error {
 	return http.ListenAndServe(listen, nil)
 }
 
-// options let everybody listen to all topics, and only back ends, which come
-// with a ticket that is signed with the secret, send to them.
+// options let anyone subscribe to all topics. Only backends may send to them,
+// with a ticket signed with the secret.
 func options(secret auth.Secret) (broker.Options, error) {
 	store := auth.NewStore()
 	tickets, err := auth.NewTickets(store, auth.TicketOptions{Signed: true, Secrets: []auth.Secret{secret}})
@@ -72,10 +71,10 @@ func options(secret auth.Secret) (broker.Options, error) {
 	return broker.Options{Authenticator: auth.Chain(tickets, auth.Anonymous), Authorizer: rules, Store: store}, err
 }
 
-// clock is a job of a topic.
+// clock is a job with a topic.
 func clock(context.Context) ([]byte, error) { return time.Now().AppendFormat(nil, time.TimeOnly), nil }
 
-// memory is a job of the whole program.
+// memory is a job without a topic.
 func memory(context.Context) ([]byte, error) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -83,7 +82,7 @@ func memory(context.Context) ([]byte, error) {
 	return nil, nil
 }
 
-// publish is the other process.
+// publish runs in the other process.
 func publish(secret auth.Secret, destination, body string) error {
 	p, err := newPublisher("ws://"+listen+"/ws", secret)
 	if err != nil {

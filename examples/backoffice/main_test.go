@@ -68,7 +68,8 @@ func dialPage(t *testing.T, srv *brokertest.Server, ticket string) *client.Conn 
 	return conn
 }
 
-// A job that panics and one that never ends stop neither the broker nor the others.
+// A job that panics and one that never ends stop neither the broker nor the
+// others.
 func TestS13Jobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := brokertest.New(t, testOptions(t))
@@ -98,7 +99,8 @@ func TestS13Jobs(t *testing.T) {
 	})
 }
 
-// Every subscriber gets what a back end says; a page that tries the same is refused.
+// Every subscriber gets what a back end says; a page that tries the same is
+// refused.
 func TestS14Maintenance(t *testing.T) {
 	srv := brokertest.Start(t, testOptions(t))
 	page := dialPage(t, srv, userTicket(t))
@@ -134,7 +136,8 @@ func TestS14Maintenance(t *testing.T) {
 	}
 }
 
-// Failures are returned, and to ask whether the broker can be reached costs no user a ticket.
+// Failures are returned, and to ask whether the broker can be reached costs no
+// user a ticket.
 func TestS15Publisher(t *testing.T) {
 	srv := brokertest.Start(t, testOptions(t))
 	p := testPublisher(t, srv.URL, secret)

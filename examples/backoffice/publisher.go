@@ -13,9 +13,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
-// A publisher is a back end's connection to the broker. It is opened when it is
-// needed, with a ticket that the back end signs for itself: it acts for no user
-// and spends no user's ticket.
+// A publisher is a backend's connection to the broker. It connects when needed,
+// with a ticket that the backend signs itself. It acts for no user and uses no
+// user's ticket.
 type publisher struct {
 	url     string
 	secret  string
@@ -30,16 +30,16 @@ func newPublisher(url string, secret auth.Secret) (*publisher, error) {
 	return &publisher{url: url, secret: string(secret.Key), tickets: tickets}, err
 }
 
-// Connected returns nil if messages can be published now, and else why not. It
-// opens the connection if there is none.
+// Connected returns nil if messages can be published now, and the reason
+// otherwise. It opens the connection if there is none.
 func (p *publisher) Connected(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.connect(ctx)
 }
 
-// Publish returns nil when the broker has taken the message, and else why it has
-// not, or did not say so within 5 s.
+// Publish returns nil when the broker has accepted the message. The error says
+// why it did not, or that it did not answer within 5 s.
 func (p *publisher) Publish(ctx context.Context, destination string, body []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -54,7 +54,7 @@ func (p *publisher) Publish(ctx context.Context, destination string, body []byte
 	return nil
 }
 
-// Close ends the connection if there is one.
+// Close closes the connection if there is one.
 func (p *publisher) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,4 +1,4 @@
-// Drives the chat page in Chromium: two windows, a room, a private message.
+// Tests the chat page in Chromium: two windows, a room, a private message.
 //   node browser.mjs http://127.0.0.1:8090 [screenshot.png]
 import { chromium } from 'playwright-core';
 import assert from 'node:assert/strict';
@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 const [url, screenshot] = process.argv.slice(2);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  timeout: 120_000, // a busy machine starts it late
+  timeout: 120_000, // a busy machine starts slowly
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
@@ -36,7 +36,7 @@ try {
   await bob.getByText('to alice: only for you').waitFor();
   assert.equal(await alice.locator('li.private').count(), 1);
 
-  // The page fits the phone, also when lines have come and been scrolled to.
+  // The page fits a phone's screen, even after it has scrolled to new lines.
   for (const page of [alice, bob]) {
     const [wide, room, left] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth, scrollX]);
     assert.ok(wide <= room && left === 0, `${wide} px in ${room}, scrolled by ${left}`);

@@ -1,5 +1,5 @@
-// Command chat is one page on @stomp/stompjs: a room that everybody reads, and
-// private messages to one user, whichever of their tabs is open.
+// Command chat is a page on @stomp/stompjs with a public room, and private
+// messages to all open tabs of one user.
 //
 //	npm install --prefix examples
 //	go run ./examples/chat
@@ -24,8 +24,8 @@ import (
 var page []byte
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:8090", "address")
-	modules := flag.String("modules", "examples/node_modules", "where npm put @stomp/stompjs")
+	listen := flag.String("listen", "127.0.0.1:8090", "address to listen on")
+	modules := flag.String("modules", "examples/node_modules", "node_modules directory with @stomp/stompjs")
 	flag.Parse()
 	if _, err := os.Stat(filepath.Join(*modules, "@stomp", "stompjs")); err != nil {
 		log.Fatal("@stomp/stompjs is missing: npm install --prefix examples")
@@ -51,9 +51,9 @@ func routes(b *broker.Broker, modules string) http.Handler {
 }
 
 func newBroker() (*broker.Broker, error) {
-	// On loopback a login is taken at its word. Everybody reads and writes the
-	// room, and may write to the private queue of anybody, but not pretend to be
-	// somebody: the broker says who sent what, in /app/private below.
+	// TrustLogin is only for loopback: logins are not checked. Anyone may read
+	// and write the room, and send a private message to anyone, but not under
+	// another user's name: /app/private below sets the sender.
 	rules, err := auth.NewRules(
 		auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe}, Destination: "/topic/room"},
 		auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe}, Destination: "/topic/people"},
@@ -83,14 +83,14 @@ func newBroker() (*broker.Broker, error) {
 
 type chat struct{ b *broker.Broker }
 
-// line is what the page sends and gets.
+// line is a chat line, as the page sends and receives it.
 type line struct {
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
 	Text string `json:"text"`
 }
 
-// read takes what the page sent and puts in who sent it.
+// read parses a line from the page and sets its sender.
 func read(r *broker.Request) (line, error) {
 	var l line
 	if err := json.Unmarshal(r.Body, &l); err != nil {
@@ -114,7 +114,7 @@ func (c chat) private(ctx context.Context, r *broker.Request) error {
 	if err != nil {
 		return err
 	}
-	for _, user := range slices.Compact([]string{l.To, l.From}) { // the sender's own tabs show it too
+	for _, user := range slices.Compact([]string{l.To, l.From}) { // show it in the sender's own tabs too
 		if _, err := c.b.PublishToUser(ctx, user, &broker.Message{Destination: "/queue/private", Body: encode(l)}); err != nil {
 			return err
 		}
@@ -122,7 +122,8 @@ func (c chat) private(ctx context.Context, r *broker.Request) error {
 	return nil
 }
 
-// people answers a SUBSCRIBE with who is there now; /topic/people tells of changes.
+// people answers a SUBSCRIBE with the connected users; /topic/people gets the
+// changes.
 func (c chat) people(ctx context.Context, r *broker.Request) error {
 	_, err := r.Reply(ctx, &broker.Message{Body: c.names()})
 	return err

@@ -1,6 +1,6 @@
 // Command embed mounts a broker in an ordinary net/http program, beside its
-// other routes. It answers /app/time to whoever subscribes to it, replies to
-// /app/shout privately, and publishes a tick of its own.
+// other routes. It answers each subscription to /app/time, replies to
+// /app/shout privately, and publishes a tick every second.
 //
 //	go run ./examples/embed
 //	hoofbeat sub -u ws://127.0.0.1:8090/ws /topic/ticks
@@ -39,11 +39,11 @@ func newBroker() (*broker.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A SUBSCRIBE to /app/time is answered once: Spring's @SubscribeMapping.
+	// Answer each SUBSCRIBE to /app/time once, like Spring's @SubscribeMapping.
 	if err := b.Handle("/app/time", broker.HandlerFunc(now)); err != nil {
 		return nil, err
 	}
-	// A SEND to /app/shout is answered to its sender, on /user/queue/shout.
+	// Answer each SEND to /app/shout to its sender, on /user/queue/shout.
 	return b, b.Handle("/app/shout", broker.HandlerFunc(shout))
 }
 

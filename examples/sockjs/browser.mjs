@@ -1,12 +1,12 @@
-// Drives the page in Chromium: two windows over a transport, and what one says
-// the other sees.
+// Tests the page in Chromium: two windows use the given transport, and each shows
+// the other's messages.
 //   node browser.mjs http://127.0.0.1:8090 websocket
 import { chromium } from 'playwright-core';
 
 const [url, transport] = process.argv.slice(2);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  timeout: 120_000, // a busy machine starts it late
+  timeout: 120_000, // a busy machine starts slowly
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });

@@ -1,5 +1,5 @@
 // Command sockjs is a page for clients that may be behind a proxy without
-// WebSocket: sockjs-client tries one, and falls back to plain HTTP by itself.
+// WebSocket: sockjs-client tries WebSocket first, and falls back to plain HTTP.
 //
 //	npm ci --prefix broker/sockjs
 //	go run ./examples/sockjs                  # WebSocket
@@ -23,9 +23,9 @@ import (
 var page []byte
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:8090", "address")
-	modules := flag.String("modules", "broker/sockjs/node_modules", "where npm put sockjs-client and @stomp/stompjs")
-	without := flag.Bool("no-websocket", false, "do without WebSocket")
+	listen := flag.String("listen", "127.0.0.1:8090", "address to listen on")
+	modules := flag.String("modules", "broker/sockjs/node_modules", "node_modules directory with sockjs-client and @stomp/stompjs")
+	without := flag.Bool("no-websocket", false, "disable WebSocket")
 	flag.Parse()
 	if _, err := os.Stat(filepath.Join(*modules, "sockjs-client")); err != nil {
 		log.Fatal("sockjs-client is missing: npm ci --prefix broker/sockjs")

@@ -1,11 +1,11 @@
-// Drives a page in Chromium: a person says a name and sees these texts.
+// Tests a page in Chromium: enters a name and expects these texts.
 //   node browser.mjs http://127.0.0.1:8080/index.html TEXT…
 import { chromium } from 'playwright-core';
 
 const [url, ...texts] = process.argv.slice(2);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  timeout: 120_000, // a busy machine starts it late
+  timeout: 120_000, // a busy machine starts slowly
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });

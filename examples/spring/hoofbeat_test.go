@@ -49,11 +49,13 @@ type connection struct {
 	buf  []byte
 }
 
-// relay opens a connection of StompBrokerRelayMessageHandler and says CONNECT, as
-// broker/interop/relay has it recorded, with a login of WebSocketConfig.java.
+// relay opens a connection of StompBrokerRelayMessageHandler and says CONNECT,
+// as broker/interop/relay has it recorded, with a login of
+// WebSocketConfig.java.
 func (h hoofbeat) relay(t *testing.T, login string) *connection {
 	t.Helper()
-	// The page's own headers come along. A token of the application's is none of the broker's.
+	// The page's own headers come along. A token of the application's is none
+	// of the broker's.
 	return h.dial(t, login, "Authorization:Bearer of-the-application\nX-XSRF-TOKEN:2b9f\nlogin:"+login+"\npasscode:"+login+"-passcode\nhost:/\n")
 }
 

@@ -120,8 +120,9 @@ func TestController(t *testing.T) {
 	}
 }
 
-// DirectController and HoofbeatApi against the binary: a message for all, one for a user with an
-// awkward name, a ticket, and an error that says what was wrong.
+// DirectController and HoofbeatApi against the binary: a message for all, one
+// for a user with an awkward name, a ticket, and an error that says what was
+// wrong.
 func TestDirectController(t *testing.T) {
 	run := java(t)
 	h := serve(t)

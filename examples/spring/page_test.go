@@ -51,7 +51,8 @@ func serveText(w http.ResponseWriter, file, old, replacement string) {
 	_, _ = w.Write(text) // the browser may be gone
 }
 
-// look opens a page in Chromium, says that one is Ann, and waits for these texts.
+// look opens a page in Chromium, says that one is Ann, and waits for these
+// texts.
 func look(t *testing.T, url string, texts ...string) {
 	t.Helper()
 	e2e.Need(t, modules+"sockjs-client", "npm ci --prefix broker/sockjs")

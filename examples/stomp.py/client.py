@@ -1,5 +1,5 @@
-"""A Python program with stomp.py over plain TCP: a worker that takes a message
-from a queue, acknowledges it, and leaves.
+"""A Python program with stomp.py over plain TCP: a worker that receives a
+message from a queue, acknowledges it, and disconnects.
 
     hoofbeat serve --tcp 127.0.0.1:61613
     python3 examples/stomp.py/client.py 127.0.0.1 61613

@@ -1,5 +1,5 @@
-// A Node program with @stomp/stompjs: subscribes, sends itself a message with a
-// receipt, prints what arrives, and leaves.
+// A Node program with @stomp/stompjs: it subscribes, sends itself a message with a
+// receipt, prints the messages it receives, and disconnects.
 //
 //   npm install --prefix examples
 //   node examples/stompjs/client.mjs ws://127.0.0.1:8080/ws

@@ -1,4 +1,4 @@
-// Package e2e runs the examples that are not Go programs, for their tests.
+// Package e2e helps to test the examples that are not Go programs.
 package e2e
 
 import (
@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Need skips the test if a file is missing, and says how to get it; with
-// HOOFBEAT_E2E=required in the environment it fails instead.
+// Need skips the test if a file is missing, and says how to install it. With
+// HOOFBEAT_E2E=required in the environment the test fails instead.
 func Need(t *testing.T, path, install string) {
 	t.Helper()
 	if _, err := os.Stat(path); err == nil {
@@ -28,8 +28,9 @@ func missing(t *testing.T, what, install string) {
 	t.Skipf("%s is missing: %s", what, install)
 }
 
-// Run runs a command for at most five minutes, enough for a browser on a busy
-// machine, and returns what it printed; the test fails if the command does.
+// Run runs a command and returns its output. The test fails if the command
+// does, or if it takes longer than five minutes, which is enough for a browser
+// on a busy machine.
 func Run(t *testing.T, install, name string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {

@@ -1,6 +1,6 @@
-// Package hub is the demo's broker, with what lives and dies with it: its
-// tickets, its revocations and its operations. It can be restarted, as a process
-// would be, to see that a page that waits survives it.
+// Package hub runs the demo's broker with its tickets, revocations and
+// operations. Restart replaces them all, as a restart of the process would, to
+// show that waiting pages survive it.
 package hub
 
 import (
@@ -15,39 +15,40 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// ErrDown is returned while the broker is between two lives.
+// ErrDown is returned while the broker restarts.
 var ErrDown = errors.New("hub: the broker is restarting")
 
-// Roles and scopes that the rules ask for.
+// Roles and scopes for the rules.
 const (
-	// RoleWaiting is who waits for one operation. He may do nothing else.
+	// RoleWaiting is the role of a page that waits for one operation. It
+	// permits nothing else.
 	RoleWaiting = "waiting"
-	// RolePhone is the device that approves.
+	// RolePhone is the role of the device that approves sign-ins.
 	RolePhone = "phone"
-	// ScopeReadings is a signed-in user who was granted the readings.
+	// ScopeReadings is the scope of a signed-in user who may get readings.
 	ScopeReadings = "readings"
 )
 
-// Destinations of the demo, as a program publishes to them.
+// Destinations to which the demo publishes.
 const (
-	Readings = "/queue/readings" // what the background job has fetched
-	Notices  = "/queue/notices"  // what a user has to know about the sign-in
-	Requests = "/queue/requests" // tells the phone to look at its requests again
+	Readings = "/queue/readings" // readings that the background job has fetched
+	Notices  = "/queue/notices"  // news about the user's sign-in
+	Requests = "/queue/requests" // tells the phone to reload its requests
 )
 
-// Hub is one broker after another. It is safe for concurrent use.
+// Hub runs a broker, and replaces it on Restart. It is safe for concurrent use.
 type Hub struct {
 	logger *slog.Logger
 	rules  *auth.Rules
 
-	turn sync.Mutex // held by Restart and Close, one after another
+	turn sync.Mutex // held by Restart and Close, so that only one runs at a time
 
 	mu      sync.RWMutex
-	life    *life // nil between two lives
-	serving bool  // the operations of the life before have been announced again
+	life    *life // nil during a restart
+	serving bool  // the operations have been announced again
 }
 
-// life is what a restart ends.
+// life is the state that a restart discards.
 type life struct {
 	broker  *broker.Broker
 	flow    *webflow.Flow
@@ -55,7 +56,7 @@ type life struct {
 	tickets *auth.Tickets
 }
 
-// New starts a broker. End it with [Hub.Close].
+// New starts a broker. Call [Hub.Close] to end it.
 func New(logger *slog.Logger) (*Hub, error) {
 	rules, err := rules()
 	if err != nil {
@@ -69,8 +70,8 @@ func New(logger *slog.Logger) (*Hub, error) {
 	return h, nil
 }
 
-// rules let nobody do more than his page needs: what they do not name is denied,
-// /topic/** and other people's destinations among it.
+// rules returns rules that allow each page only what it needs. Everything else
+// is denied, including /topic/** and other users' destinations.
 func rules() (*auth.Rules, error) {
 	allow := func(act auth.Action, destination string, roles, scopes []string) auth.Rule {
 		return auth.Rule{Effect: auth.Allow, Actions: []auth.Action{act}, Destination: destination, Roles: roles, Scopes: scopes}
@@ -106,9 +107,9 @@ func (h *Hub) start() (*life, error) {
 
 func (l *life) end() error { return errors.Join(l.flow.Close(), l.broker.Close()) }
 
-// Restart ends the broker and starts another, which knows nothing of the first:
-// every session is cut off, tickets and operations are gone. announce opens the
-// operations again, before anybody is let in.
+// Restart closes the broker and starts another without the old one's state: all
+// sessions end, and tickets and operations are lost. announce opens the
+// operations again before clients may connect.
 func (h *Hub) Restart(announce func() error) error {
 	h.turn.Lock()
 	defer h.turn.Unlock()
@@ -138,7 +139,7 @@ func (h *Hub) Restart(announce func() error) error {
 	return nil
 }
 
-// Close ends the broker for good.
+// Close closes the broker permanently.
 func (h *Hub) Close() error {
 	h.turn.Lock()
 	defer h.turn.Unlock()
@@ -152,7 +153,7 @@ func (h *Hub) Close() error {
 	return l.end()
 }
 
-// current returns the present life, which the program may use before clients may.
+// current returns the current life. The program may use it before clients may.
 func (h *Hub) current() (*life, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -162,7 +163,8 @@ func (h *Hub) current() (*life, error) {
 	return h.life, nil
 }
 
-// Open announces an operation that may be waited for by whoever has a ticket for it.
+// Open announces an operation, so that clients with a ticket for it can wait
+// for it.
 func (h *Hub) Open(ctx context.Context, o webflow.Operation) error {
 	l, err := h.current()
 	if err != nil {
@@ -172,7 +174,8 @@ func (h *Hub) Open(ctx context.Context, o webflow.Operation) error {
 	return err
 }
 
-// Notify tells the page that waits for an operation that it is worth asking again.
+// Notify tells the page that waits for an operation to ask the authorization
+// server again.
 func (h *Hub) Notify(ctx context.Context, operationID, result string) error {
 	l, err := h.current()
 	if err != nil {
@@ -182,7 +185,8 @@ func (h *Hub) Notify(ctx context.Context, operationID, result string) error {
 	return err
 }
 
-// Tell sends JSON to all windows of a user; that there are none is no error.
+// Tell sends JSON to all windows of a user. It is not an error if there are
+// none.
 func (h *Hub) Tell(ctx context.Context, user, destination string, body []byte) error {
 	l, err := h.current()
 	if err != nil {
@@ -196,7 +200,7 @@ func (h *Hub) Tell(ctx context.Context, user, destination string, body []byte) e
 	return err
 }
 
-// Users returns who is connected now, in no order.
+// Users returns the names of the connected users, in no order.
 func (h *Hub) Users() []string {
 	l, err := h.current()
 	if err != nil {
@@ -209,16 +213,16 @@ func (h *Hub) Users() []string {
 	return names
 }
 
-// Revoke ends the sockets and unused tickets of a credential.
+// Revoke ends the sessions and invalidates the unused tickets of a credential.
 func (h *Hub) Revoke(credential string) error {
 	l, err := h.current()
 	if err != nil {
-		return nil // what it would end has ended
+		return nil // the restart has ended them
 	}
 	return l.store.Revoke(auth.Revocation{Credential: credential})
 }
 
-// serve returns the life that clients may use.
+// serve returns the current life if clients may use it.
 func (h *Hub) serve(w http.ResponseWriter) *life {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -229,21 +233,22 @@ func (h *Hub) serve(w http.ResponseWriter) *life {
 	return h.life
 }
 
-// ServeHTTP is the WebSocket endpoint.
+// ServeHTTP serves the WebSocket endpoint.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if l := h.serve(w); l != nil {
 		l.broker.ServeHTTP(w, r)
 	}
 }
 
-// Tickets returns an endpoint that gives a page a ticket.
+// Tickets returns an endpoint that gives tickets to pages.
 func (h *Hub) Tickets(o auth.HandlerOptions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l := h.serve(w)
 		if l == nil {
 			return
 		}
-		// Made anew each time, because the tickets are those of the present life.
+		// Create the handler for each request, because the tickets belong to
+		// the current life.
 		handler, err := l.tickets.Handler(o)
 		if err != nil {
 			h.logger.Error("ticket endpoint", "error", err)

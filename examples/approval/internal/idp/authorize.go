@@ -15,11 +15,12 @@ type waitPage struct {
 	Left, Of                        int // seconds
 }
 
-// authorize is the authorization endpoint, and the only place where a sign-in is
-// decided. The waiting page asks it again when it was told that it is worth it;
-// anybody may ask at any time.
+// authorize is the authorization endpoint. It alone decides about a sign-in.
+// The waiting page calls it again when it is notified of a result; a browser
+// may call it at any time.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet { // a mux hands HEAD to GET handlers; a link checker must not use up a code
+	// A mux passes HEAD to GET handlers. A link checker must not use up a code.
+	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
 		s.problem(w, problem{http.StatusMethodNotAllowed, "This request is malformed."})
 		return
@@ -40,7 +41,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	op, err := s.operationFor(r.Context(), l, request)
 	if err != nil {
-		s.problem(w, problem{http.StatusServiceUnavailable, "Too much is going on. Please try again in a minute."})
+		s.problem(w, problem{http.StatusServiceUnavailable, "Too many sign-ins are waiting. Please try again in a minute."})
 		return
 	}
 	switch v := s.verdictOn(op); {
@@ -55,7 +56,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// conclude sends the browser back with a code or a no.
+// conclude redirects the browser to the client with a code or an error.
 func (s *Server) conclude(w http.ResponseWriter, op *operation, v verdict) {
 	if !s.finish(op) { // another request of the same browser was faster
 		toLogin(w, op.request)
@@ -69,7 +70,7 @@ func (s *Server) conclude(w http.ResponseWriter, op *operation, v verdict) {
 	s.answer(w, op.request, "code", s.newCode(op))
 }
 
-// own returns the operation of that name if it is the browser's.
+// own returns the operation with that id if it belongs to the browser's login.
 func (s *Server) own(r *http.Request, page string) *operation {
 	l := s.loginOf(r)
 	s.mu.Lock()
@@ -81,8 +82,8 @@ func (s *Server) own(r *http.Request, page string) *operation {
 	return op
 }
 
-// waiter is whom the waiting page gets a ticket as: nobody yet, for he has shown
-// no phone, and for this one operation.
+// waiter returns the principal of the waiting page. It is not the user yet,
+// because the phone has not approved, and it is bound to this operation.
 func (s *Server) waiter(r *http.Request) (*auth.Principal, bool) {
 	op := s.own(r, r.PathValue("id"))
 	if op == nil {
@@ -93,7 +94,7 @@ func (s *Server) waiter(r *http.Request) (*auth.Principal, bool) {
 		Roles:   []string{hub.RoleWaiting},
 		Scopes:  []string{"operation:" + op.id},
 		Expires: op.expires.Add(lateness),
-		// All sockets of this login can be ended by this name.
+		// This id ends all sockets of the login at once.
 		CredentialID: fmt.Sprintf("login:%x", op.login.id[:16]),
 	}, true
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// what is not valid percent-encoding is answered with 400, and nobody is sent
-// anywhere. The first is the example of the document.
+// what is not valid percent-encoding is answered with 400, and nobody is
+// sent anywhere. The first is the example of the document.
 func TestA3MalformedQuery(t *testing.T) {
 	b := newBrowser(t, newServer(t, new(broker)))
 	for _, query := range []string{
@@ -177,7 +177,8 @@ func TestCrossSite(t *testing.T) {
 	}
 }
 
-// An operation that nobody answers ends, and the page gets another number to wait with.
+// An operation that nobody answers ends, and the page gets another number to
+// wait with.
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, new(broker))
@@ -194,8 +195,8 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
-// A broker that is down does not lose an answer: when it comes back it is told what
-// is open, and what was decided meanwhile.
+// A broker that is down does not lose an answer: when it comes back it is told
+// what is open, and what was decided meanwhile.
 func TestAnnounceAgain(t *testing.T) {
 	wire := new(broker)
 	s := newServer(t, wire)

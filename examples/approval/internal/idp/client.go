@@ -7,17 +7,18 @@ import (
 	"slices"
 )
 
-// Client is an application that is registered here.
+// Client is a registered application.
 type Client struct {
 	// ID and Secret are its credentials.
 	ID, Secret string
-	// Name is what people know it by.
+	// Name is shown to users.
 	Name string
-	// RedirectURLs are where it may have browsers sent back to, compared byte for byte.
+	// RedirectURLs are the permitted redirect URLs, compared byte for byte.
 	RedirectURLs []string
-	// Scopes are what it may ask for.
+	// Scopes are the scopes that it may request.
 	Scopes []string
-	// Introspects says that it may ask about tokens: it is a resource server.
+	// Introspects reports whether it may introspect tokens, as a resource
+	// server does.
 	Introspects bool
 }
 
@@ -25,8 +26,9 @@ func (c *Client) redirectsTo(address string) bool {
 	return address != "" && slices.Contains(c.RedirectURLs, address)
 }
 
-// caller authenticates the client of a request to the token endpoint and its
-// sisters: HTTP Basic, or the form (RFC 6749 section 2.3.1), not both.
+// caller authenticates the client of a request to the token, revocation or
+// introspection endpoint: by HTTP Basic or by the form (RFC 6749 section
+// 2.3.1), but not both.
 func (s *Server) caller(r *http.Request) *Client {
 	id, secret, basic := r.BasicAuth()
 	if basic {

@@ -14,7 +14,7 @@ type consentPage struct {
 	Scopes                  []string
 }
 
-// consent is what a user has allowed a client, once and for the next time.
+// consent is a user's permission for a client, which is remembered.
 type consent struct{ user, client, scopes string }
 
 func consentTo(op *operation) consent {
@@ -28,16 +28,17 @@ func (s *Server) consented(op *operation) bool {
 	return s.consents[consentTo(op)]
 }
 
-// takeConsent takes the user's answer and goes back to the authorization request.
+// takeConsent stores the user's answer and returns to the authorization
+// request.
 func (s *Server) takeConsent(w http.ResponseWriter, r *http.Request) {
 	op := s.own(r, r.PostForm.Get("id"))
 	if op == nil {
-		s.problem(w, problem{http.StatusBadRequest, "This sign-in is over. Please start again at the application."})
+		s.problem(w, problem{http.StatusBadRequest, "This sign-in has ended. Please start again from the application."})
 		return
 	}
 	s.mu.Lock()
 	switch {
-	case op.verdict != approved: // the phone comes first
+	case op.verdict != approved: // the phone must approve first
 	case r.PostForm.Get("decision") == "allow":
 		s.consents[consentTo(op)] = true
 	default:
@@ -47,7 +48,7 @@ func (s *Server) takeConsent(w http.ResponseWriter, r *http.Request) {
 	web.Redirect(w, "/authorize?"+op.request.raw)
 }
 
-// describe says in words what is asked for.
+// describe describes the requested scopes in words.
 func describe(scopes []string) []string {
 	words := map[string]string{
 		"openid":         "know who you are",

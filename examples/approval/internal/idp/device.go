@@ -12,8 +12,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/web"
 )
 
-// phone is the name of the one phone of the demo. Whoever opens /device has it in
-// his hand: a real one would be paired with its user and sign its answers.
+// phone is the name of the demo's only phone. Anyone who opens /device controls
+// it. A real phone would be paired with its user and sign its answers.
 const (
 	phone       = "phone"
 	phoneCookie = "hoofbeat-demo-phone"
@@ -30,7 +30,7 @@ type deviceRequest struct {
 	Left                     int // seconds
 }
 
-// showDevice is the phone: what waits for an answer.
+// showDevice shows the phone's page, with the requests that wait for an answer.
 func (s *Server) showDevice(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: phoneCookie, Value: s.phoneKey, Path: "/device", HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	page := devicePage{Title: "Phone", Late: r.URL.Query().Has("late")}
@@ -43,7 +43,7 @@ func (s *Server) showDevice(w http.ResponseWriter, r *http.Request) {
 	web.Page(w, http.StatusOK, "device", page)
 }
 
-// answered takes the phone's answer.
+// answered handles the phone's answer.
 func (s *Server) answered(v verdict) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := s.phoneOf(r); !ok {
@@ -59,7 +59,7 @@ func (s *Server) answered(v verdict) http.HandlerFunc {
 	}
 }
 
-// phoneOf is whom the phone's page gets a ticket as.
+// phoneOf returns the principal of the phone's page.
 func (s *Server) phoneOf(r *http.Request) (*auth.Principal, bool) {
 	cookie, err := r.Cookie(phoneCookie)
 	if err != nil || subtle.ConstantTimeCompare([]byte(cookie.Value), []byte(s.phoneKey)) != 1 {
@@ -68,7 +68,7 @@ func (s *Server) phoneOf(r *http.Request) (*auth.Principal, bool) {
 	return &auth.Principal{Name: phone, Roles: []string{hub.RolePhone}}, true
 }
 
-// wakePhone tells the phone to look at its requests again.
+// wakePhone tells the phone to reload its requests.
 func (s *Server) wakePhone(ctx context.Context) {
 	if err := s.o.Broker.Tell(ctx, phone, hub.Requests, []byte(`{"changed":true}`)); err != nil {
 		s.o.Logger.Warn("waking the phone", "error", err)

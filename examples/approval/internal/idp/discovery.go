@@ -2,7 +2,7 @@ package idp
 
 import "net/http"
 
-// discovery is the document of OpenID Connect Discovery 1.0 and RFC 8414.
+// discovery serves the document of OpenID Connect Discovery 1.0 and RFC 8414.
 func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
 	at := func(path string) string { return s.o.Issuer + path }
 	both := []string{"client_secret_basic", "client_secret_post"}

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// grant is what a user has let a client do, from one code on. Whatever comes of
-// the code dies with it. Server.mu guards revoked.
+// grant is a user's permission for a client, for one authorization code and all
+// tokens made from it. Revoking it invalidates all of them. Server.mu guards
+// revoked.
 type grant struct {
 	client  *Client
 	user    string
@@ -14,7 +15,7 @@ type grant struct {
 	revoked bool
 }
 
-// code is a promise of tokens.
+// code is an authorization code.
 type code struct {
 	grant               *grant
 	redirect, challenge string
@@ -37,10 +38,10 @@ const (
 	refreshTTL = 24 * time.Hour
 )
 
-// errInvalidGrant is, word for word, what the client is told.
+// errInvalidGrant has the error code for the client as its text.
 var errInvalidGrant = errors.New("invalid_grant")
 
-// newCode grants what an operation asked for.
+// newCode creates a code for an operation's request.
 func (s *Server) newCode(op *operation) string {
 	value := newSecret()
 	r := op.request
@@ -54,8 +55,8 @@ func (s *Server) newCode(op *operation) string {
 	return value
 }
 
-// redeem exchanges a code. Used twice it is in two hands, and nobody knows which
-// is the right one: all that came of it is revoked (RFC 6749 section 4.1.2).
+// redeem exchanges a code. If a code is used twice, two parties have it, and it
+// is unknown which one is right: the grant is revoked (RFC 6749 section 4.1.2).
 func (s *Server) redeem(c *Client, value, redirect, verifier string) (*code, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,8 +75,8 @@ func (s *Server) redeem(c *Client, value, redirect, verifier string) (*code, err
 	return known, nil
 }
 
-// exchange takes a refresh token for a new one. One that has been taken before is
-// in two hands: all that came of its code is revoked (RFC 9700 section 4.14.2).
+// exchange exchanges a refresh token. If a token is used twice, two parties
+// have it: the grant is revoked (RFC 9700 section 4.14.2).
 func (s *Server) exchange(c *Client, value string) (*grant, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,8 +92,8 @@ func (s *Server) exchange(c *Client, value string) (*grant, error) {
 	return t.grant, nil
 }
 
-// issue makes the tokens of a grant. The refresh token is kept, spent or not, for
-// as long as the grant can live, or its reuse would not be seen.
+// issue makes the tokens of a grant. A refresh token is kept after its use
+// until it would expire, because otherwise its reuse would go unnoticed.
 func (s *Server) issue(g *grant) (access, refresh string, expires time.Time, err error) {
 	access, refresh = newSecret(), newSecret()
 	now := time.Now()
@@ -100,7 +101,7 @@ func (s *Server) issue(g *grant) (access, refresh string, expires time.Time, err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.prune()
-	if g.revoked { // while we were on our way
+	if g.revoked { // revoked meanwhile
 		return "", "", time.Time{}, errInvalidGrant
 	}
 	s.tokens[digestOf(access)] = &token{grant: g, issued: now, expires: expires}
@@ -108,7 +109,7 @@ func (s *Server) issue(g *grant) (access, refresh string, expires time.Time, err
 	return access, refresh, expires, nil
 }
 
-// active returns what is known of an access token that is good.
+// active returns the data of a valid access token.
 func (s *Server) active(value string) (t token, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,14 +120,14 @@ func (s *Server) active(value string) (t token, ok bool) {
 	return *known, true
 }
 
-// withdraw revokes a token of a client's: a refresh token with all that came of
-// its grant, an access token alone.
+// withdraw revokes a token of a client: a refresh token with its whole grant,
+// an access token alone.
 func (s *Server) withdraw(c *Client, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tokens[digestOf(value)]
 	switch {
-	case t == nil || t.grant.client != c: // nothing to do, and nothing to tell
+	case t == nil || t.grant.client != c: // nothing to revoke, and no error
 	case t.refresh:
 		t.grant.revoked = true
 	default:
@@ -134,7 +135,8 @@ func (s *Server) withdraw(c *Client, value string) {
 	}
 }
 
-// prune forgets what has expired, now and then. The caller has the lock.
+// prune removes expired entries, at most once a minute. The caller holds the
+// lock.
 func (s *Server) prune() {
 	now := time.Now()
 	if now.Sub(s.pruned) < time.Minute {
@@ -152,7 +154,8 @@ func (s *Server) prune() {
 		}
 	}
 	for id, c := range s.codes {
-		if now.After(c.expires.Add(refreshTTL)) { // a spent code is known for as long as what came of it
+		// Remember a spent code for as long as its tokens can live.
+		if now.After(c.expires.Add(refreshTTL)) {
 			delete(s.codes, id)
 		}
 	}

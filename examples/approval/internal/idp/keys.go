@@ -11,7 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// keys sign ID tokens. They are made when the server starts.
+// keys sign ID tokens. They are generated when the server starts.
 type keys struct {
 	signer jose.Signer
 	public jose.JSONWebKeySet
@@ -36,7 +36,8 @@ func newKeys() (*keys, error) {
 	return &keys{signer, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}}}, nil
 }
 
-// idToken says who has signed in (OpenID Connect Core section 2).
+// idToken returns an ID token for the user of g (OpenID Connect Core section
+// 2).
 func (k *keys) idToken(issuer string, g *grant, nonce string) (string, error) {
 	now := time.Now()
 	payload, err := json.Marshal(map[string]any{
@@ -53,7 +54,7 @@ func (k *keys) idToken(issuer string, g *grant, nonce string) (string, error) {
 	return signed.CompactSerialize()
 }
 
-// jwks is the key set (RFC 7517).
+// jwks serves the key set (RFC 7517).
 func (s *Server) jwks(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, s.keys.public)
 }

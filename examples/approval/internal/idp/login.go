@@ -9,7 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/web"
 )
 
-// login is somebody who knows a password. It is worth nothing without the phone.
+// login is a correct name and password. It is worth nothing without the phone.
 type login struct {
 	id      digest // of the cookie
 	user    string
@@ -22,7 +22,7 @@ const (
 	maxFormSize = 16 << 10
 )
 
-// loginOf returns who is at the browser, nil if that is not known.
+// loginOf returns the login of the browser, or nil if there is none.
 func (s *Server) loginOf(r *http.Request) *login {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
@@ -42,24 +42,25 @@ type loginPage struct {
 	Wrong                   bool
 }
 
-// showLogin asks for name and password. to is the authorization request to go back
-// to; it has to be a good one, so that nobody is lured into a login for nothing.
+// showLogin asks for name and password. The parameter "to" is the authorization
+// request to return to. It must be valid, so that no link can show the login
+// page without a purpose.
 func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) {
 	to := r.URL.Query().Get("to")
 	request, page, code := s.parse(to)
 	if page != nil || code != "" {
-		s.problem(w, problem{http.StatusBadRequest, "There is nothing to sign in for. Please start at the application."})
+		s.problem(w, problem{http.StatusBadRequest, "There is no sign-in request. Please start from the application."})
 		return
 	}
 	web.Page(w, http.StatusOK, "login", loginPage{Title: "Sign in", Client: request.client.Name, To: to})
 }
 
-// takeLogin checks name and password, and goes back to the authorization request.
+// takeLogin checks name and password, and returns to the authorization request.
 func (s *Server) takeLogin(w http.ResponseWriter, r *http.Request) {
 	to, user := r.PostForm.Get("to"), r.PostForm.Get("user")
 	request, page, code := s.parse(to)
 	if page != nil || code != "" {
-		s.problem(w, problem{http.StatusBadRequest, "There is nothing to sign in for. Please start at the application."})
+		s.problem(w, problem{http.StatusBadRequest, "There is no sign-in request. Please start from the application."})
 		return
 	}
 	_, err := s.users.Authenticate(r.Context(), &auth.Attempt{
@@ -82,7 +83,8 @@ func (s *Server) takeLogin(w http.ResponseWriter, r *http.Request) {
 	web.Redirect(w, "/authorize?"+to)
 }
 
-// toLogin sends the browser to the login page, from where it comes back.
+// toLogin redirects the browser to the login page, which leads back to the
+// request.
 func toLogin(w http.ResponseWriter, request *request) {
 	w.Header().Set("Location", "/login?to="+url.QueryEscape(request.raw))
 	w.WriteHeader(http.StatusFound)

@@ -9,16 +9,17 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// Results that the page is told, in the words of Web Flow.
+// Results for the page, as Web Flow defines them.
 const (
 	confirmed = "CONFIRMED"
 	canceled  = "CANCELED"
 )
 
-// maxPerLogin is how many sign-ins of one login may wait, in so many tabs.
+// maxPerLogin is the maximum number of waiting operations of one login, one per
+// browser tab.
 const maxPerLogin = 8
 
-// verdict is what the person with the phone has said.
+// verdict is the answer from the phone.
 type verdict uint8
 
 const (
@@ -36,7 +37,7 @@ func (v verdict) result() string {
 
 // operation is one sign-in that waits for the phone. Server.mu guards verdict.
 type operation struct {
-	id      string // secret: it is in no page
+	id      string // secret: no page contains it
 	page    string // its webSocketId
 	login   *login
 	request *request
@@ -51,9 +52,9 @@ var (
 	errTooMany     = errors.New("idp: too many requests of one login wait")
 )
 
-// operationFor returns the operation of a login and a request: the one that is
-// there, so that a page can be reloaded, or else a new one, which is announced to
-// the broker and shown on the phone.
+// operationFor returns the operation of a login and a request. It returns the
+// existing one if there is one, so that a page can be reloaded. Otherwise it
+// creates one, announces it to the broker and shows it on the phone.
 func (s *Server) operationFor(ctx context.Context, l *login, r *request) (*operation, error) {
 	now := time.Now()
 	s.mu.Lock()
@@ -81,25 +82,26 @@ func (s *Server) operationFor(ctx context.Context, l *login, r *request) (*opera
 	s.operations[op.page] = op
 	s.mu.Unlock()
 	if err := s.announce(ctx, op); err != nil {
-		// The page asks for a ticket until it gets one, and a restart announces it.
+		// The page retries until it gets a ticket, and a restart announces the
+		// operation.
 		s.o.Logger.Warn("announcing an operation", "error", err)
 	}
 	s.wakePhone(ctx)
 	return op, nil
 }
 
-// announce tells the broker of an operation, which whoever has a ticket for it may
-// wait for, and keeps it a little longer than the page waits.
+// announce opens an operation at the broker, where clients with a ticket for it
+// may wait. It keeps it a little longer than the page waits.
 func (s *Server) announce(ctx context.Context, op *operation) error {
 	return s.o.Broker.Open(ctx, webflow.Operation{ID: op.id, TTL: time.Until(op.expires) + lateness})
 }
 
-// lateness is how long after its end the broker still knows an operation, so that
-// the page that was told late is not told nothing.
+// lateness is how long the broker keeps an operation after its end, so that a
+// late result still reaches the page.
 const lateness = 30 * time.Second
 
-// Announce tells a broker that knows nothing of all operations, and of the
-// verdicts that their pages have not come for.
+// Announce announces all operations to a new broker, and the verdicts that
+// pages have not fetched.
 func (s *Server) Announce(ctx context.Context) error {
 	var errs []error
 	for _, op := range s.waiting() {
@@ -113,8 +115,8 @@ func (s *Server) Announce(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// left is how many seconds an operation has left, rounded up: a page that counted
-// down sooner than we do would be shown the same operation once more.
+// left returns how many seconds an operation has left, rounded up: a page that
+// reached zero before the server would get the same operation again.
 func left(op *operation) int {
 	return max(0, int((time.Until(op.expires)+time.Second-1)/time.Second))
 }
@@ -133,8 +135,8 @@ func (s *Server) waiting() []*operation {
 	return all
 }
 
-// decide takes the phone's answer, once, and then tells the page that it is worth
-// asking again. The answer counts whether or not the page can be told.
+// decide stores the phone's answer, once, and then notifies the page. The
+// answer counts even if the page cannot be notified.
 func (s *Server) decide(ctx context.Context, page string, v verdict) error {
 	s.mu.Lock()
 	op := s.operations[page]
@@ -164,9 +166,9 @@ func (s *Server) verdictOn(op *operation) verdict {
 	return op.verdict
 }
 
-// finish takes an operation that has been decided out of the world, its login
-// and what else it waits for in other tabs with it: each sign-in takes the password
-// and the phone anew. Of several requests at once one succeeds.
+// finish removes a decided operation, its login, and the login's operations in
+// other tabs: each sign-in needs the password and the phone again. If several
+// requests run at once, one succeeds.
 func (s *Server) finish(op *operation) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

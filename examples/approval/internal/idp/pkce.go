@@ -6,8 +6,8 @@ import (
 	"encoding/base64"
 )
 
-// proves reports whether a code verifier is the one that a challenge was made of
-// (RFC 7636 section 4.6).
+// proves reports whether a code verifier matches a challenge (RFC 7636 section
+// 4.6).
 func proves(verifier, challenge string) bool {
 	if len(verifier) < 43 || len(verifier) > 128 {
 		return false

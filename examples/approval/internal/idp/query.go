@@ -9,8 +9,8 @@ const maxQueryBytes = 8 << 10
 
 var errQuery = errors.New("the query is malformed")
 
-// parameters parses a query in which nothing is malformed and nothing occurs twice
-// (RFC 6749 section 3.1), so that nobody reads another value than we do.
+// parameters parses a query. It rejects malformed and repeated parameters (RFC
+// 6749 section 3.1), so that another component cannot read a different value.
 func parameters(raw string) (map[string]string, error) {
 	if len(raw) > maxQueryBytes {
 		return nil, errQuery

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// request is an authorization request that is good (RFC 6749 section 4.1.1, RFC
-// 7636 section 4.3).
+// request is a valid authorization request (RFC 6749 section 4.1.1, RFC 7636
+// section 4.3).
 type request struct {
-	raw       string // the query as it came: the browser comes back with the same
+	raw       string // the unmodified query, with which the browser returns
 	client    *Client
 	redirect  string
 	state     string
@@ -19,12 +19,12 @@ type request struct {
 	scopes    []string
 }
 
-// challengeLength is that of a SHA-256 in base64url.
+// challengeLength is the length of a SHA-256 in base64url.
 const challengeLength = 43
 
-// parse reads an authorization request. One that does not say, beyond doubt, whose
-// it is and where to send the browser gives a page; any other error goes back to
-// the client as an error code.
+// parse parses an authorization request. If the client or the redirect URL is
+// invalid, it returns a page for the user; any other error is a code for the
+// client.
 func (s *Server) parse(raw string) (r *request, page *problem, code string) {
 	q, err := parameters(raw)
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *Server) parse(raw string) (r *request, page *problem, code string) {
 		return nil, &problem{http.StatusBadRequest, "The application that sent you here is not registered."}, ""
 	}
 	if !c.redirectsTo(q["redirect_uri"]) {
-		return nil, &problem{http.StatusBadRequest, "The application that sent you here asked for an address that it has not registered."}, ""
+		return nil, &problem{http.StatusBadRequest, "The application that sent you here requested a redirect address that is not registered."}, ""
 	}
 	r = &request{
 		raw: raw, client: c, redirect: q["redirect_uri"], state: q["state"], nonce: q["nonce"],
@@ -54,7 +54,7 @@ func (s *Server) parse(raw string) (r *request, page *problem, code string) {
 	return r, nil, ""
 }
 
-// answer sends the browser back to the client, with our name (RFC 9207).
+// answer redirects the browser to the client, with our issuer name (RFC 9207).
 func (s *Server) answer(w http.ResponseWriter, r *request, name, value string) {
 	q := url.Values{name: {value}, "iss": {s.o.Issuer}}
 	if r.state != "" {

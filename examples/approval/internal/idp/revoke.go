@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// revoke is the revocation endpoint (RFC 7009): the answer is the same whether
-// there was such a token or not.
+// revoke is the revocation endpoint (RFC 7009). Its answer does not reveal
+// whether the token existed.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	c := s.caller(r)
 	if c == nil {
@@ -21,7 +21,8 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// introspect says whether an access token is good, to those who may know (RFC 7662).
+// introspect reports to a resource server whether an access token is active
+// (RFC 7662).
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	c := s.caller(r)
 	if c == nil || !c.Introspects {

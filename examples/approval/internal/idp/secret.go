@@ -8,19 +8,21 @@ import (
 	"math/big"
 )
 
-// digest is all that is kept of a secret.
+// digest is kept instead of a secret.
 type digest [sha256.Size]byte
 
 func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
 
-// newSecret returns 256 random bits that may stand in a URL, a cookie and a header.
+// newSecret returns 256 random bits that need no escaping in a URL, a cookie or
+// a header.
 func newSecret() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// newNumber returns what a person compares on two screens: 10 to 99.
+// newNumber returns the number, 10 to 99, that the user compares on two
+// screens.
 func newNumber() string {
 	n, err := rand.Int(rand.Reader, big.NewInt(90))
 	if err != nil { // never: crypto/rand does not fail

@@ -1,12 +1,12 @@
-// Package idp is a small authorization server for the demo and its tests: the
-// OAuth 2.0 code flow with PKCE, where each sign-in takes a password and the
-// approval of a second device, which shows the same number as the page.
+// Package idp is a small authorization server for the demo and its tests. It
+// implements the OAuth 2.0 code flow with PKCE. Each sign-in needs a password
+// and an approval on a second device, which shows the same number as the page.
 //
 //	server, err := idp.New(idp.Options{Issuer: "http://127.0.0.1:8095", Broker: hub, …})
 //	mux.Handle("/", server)
 //
-// What it knows is in memory. It is no product: its users are in its options, and
-// its phone belongs to whoever opens the page.
+// It keeps its state in memory. Do not use it in production: its users are in
+// its options, and anyone who opens the phone's page controls the phone.
 package idp
 
 import (
@@ -23,11 +23,11 @@ import (
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/web"
 )
 
-// Broker is what the server needs of the broker that pages wait at: a *hub.Hub.
+// Broker is the part of the broker that the server needs: a *hub.Hub.
 type Broker interface {
-	// Open announces an operation, again or for the first time.
+	// Open announces an operation. It may be called again for the same one.
 	Open(ctx context.Context, o webflow.Operation) error
-	// Notify tells whoever waits for an operation of its result.
+	// Notify sends an operation's result to the page that waits for it.
 	Notify(ctx context.Context, operationID, result string) error
 	// Tell sends JSON to a user.
 	Tell(ctx context.Context, user, destination string, body []byte) error
@@ -35,24 +35,25 @@ type Broker interface {
 	Tickets(o auth.HandlerOptions) http.Handler
 }
 
-// Options configure a Server. Issuer, Clients, Passwords and Broker are needed.
+// Options configure a Server. Issuer, Clients, Passwords and Broker are
+// required.
 type Options struct {
 	// Issuer is the server's origin, such as http://127.0.0.1:8095.
 	Issuer string
-	// Clients are the applications that are registered.
+	// Clients are the registered applications.
 	Clients []Client
-	// Passwords are those of the users.
+	// Passwords are the users' passwords, by name.
 	Passwords map[string]string
-	// PasswordCost is that of bcrypt, [users.DefaultCost] if zero.
+	// PasswordCost is bcrypt's cost, [users.DefaultCost] if zero.
 	PasswordCost int
 	// OperationTTL is how long a page waits for the phone: 2 minutes if zero.
 	OperationTTL time.Duration
-	// AccessTTL is how long an access token lives: 2 minutes if zero, so that a
-	// visitor sees it renewed.
+	// AccessTTL is the lifetime of an access token: 2 minutes if zero, so that
+	// a visitor sees it renewed.
 	AccessTTL time.Duration
-	// Broker is where pages wait.
+	// Broker is the broker at which pages wait.
 	Broker Broker
-	// Logger hears of what went wrong, without any secret. Nil discards.
+	// Logger logs errors, without secrets. Nil means no logging.
 	Logger *slog.Logger
 }
 
@@ -63,10 +64,10 @@ type Server struct {
 	users   *users.Store
 	keys    *keys
 	handler http.Handler
-	// phoneKey is the cookie of the phone.
+	// phoneKey is the value of the phone's cookie.
 	phoneKey string
 
-	mu         sync.Mutex // never held while the broker is called
+	mu         sync.Mutex // never held during a call of the broker
 	logins     map[digest]*login
 	operations map[string]*operation // by webSocketId
 	codes      map[digest]*code
@@ -78,7 +79,7 @@ type Server struct {
 // New returns a Server.
 func New(o Options) (*Server, error) {
 	if o.Issuer == "" || o.Broker == nil {
-		return nil, errors.New("idp: Options.Issuer and Options.Broker are needed")
+		return nil, errors.New("idp: Options.Issuer and Options.Broker are required")
 	}
 	if o.OperationTTL == 0 {
 		o.OperationTTL = 2 * time.Minute
@@ -151,7 +152,7 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// form reads the form of a request.
+// form parses the form of a request.
 func form(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxFormSize)
@@ -163,7 +164,7 @@ func form(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// ownForm is form for the forms of our pages: no page of another site may send one.
+// ownForm is form for our own pages. It rejects forms from other sites.
 func ownForm(next http.HandlerFunc) http.HandlerFunc {
 	var own http.CrossOriginProtection
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -175,10 +176,10 @@ func ownForm(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// ServeHTTP serves all of it.
+// ServeHTTP serves all endpoints and pages.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// problem is what a person reads when nothing else can be done.
+// problem is an error page.
 type problem struct {
 	status int
 	text   string
@@ -187,5 +188,5 @@ type problem struct {
 type problemPage struct{ Title, Text string }
 
 func (s *Server) problem(w http.ResponseWriter, p problem) {
-	web.Page(w, p.status, "problem", problemPage{"That did not work", p.text})
+	web.Page(w, p.status, "problem", problemPage{"Something went wrong", p.text})
 }

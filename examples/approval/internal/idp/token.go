@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// tokenReply is RFC 6749 section 5.1.
+// tokenReply is the answer of RFC 6749 section 5.1.
 type tokenReply struct {
 	Access  string `json:"access_token"`
 	Type    string `json:"token_type"`
@@ -74,7 +74,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, reply)
 }
 
-// refuse answers as RFC 6749 section 5.2 has it.
+// refuse sends an error answer according to RFC 6749 section 5.2.
 func refuse(w http.ResponseWriter, code string) {
 	writeJSON(w, http.StatusBadRequest, map[string]string{"error": code})
 }

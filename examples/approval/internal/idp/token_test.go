@@ -14,7 +14,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
-// what a code is exchanged for, and the ID token is signed with a key of the set.
+// what a code is exchanged for, and the ID token is signed with a key of
+// the set.
 func TestA8Tokens(t *testing.T) {
 	s := newServer(t, new(broker))
 	status, reply := app(t, s, "/token", codeForm(newBrowser(t, s).code(authorizationRequest(nil))))
@@ -55,8 +56,8 @@ func TestA9CodeReuse(t *testing.T) {
 	}
 }
 
-// A code is good for its client, its redirect address and its verifier, and for a
-// minute; a try with the wrong ones uses it up.
+// A code is good for its client, its redirect address and its verifier, and for
+// a minute; a try with the wrong ones uses it up.
 func TestA9CodeBinding(t *testing.T) {
 	for name, change := range map[string]func(url.Values){
 		"verifier":  func(f url.Values) { f.Set("code_verifier", verifier+"x") },
@@ -145,8 +146,9 @@ func TestRefreshRotation(t *testing.T) {
 	}
 }
 
-// revocation (RFC 7009) by refresh token ends the grant, by access token that
-// token; another client's and unknown tokens are answered alike and stay as they are.
+// revocation (RFC 7009) by refresh token ends the grant, by access token
+// that token; another client's and unknown tokens are answered alike and stay
+// as they are.
 func TestA14Revoke(t *testing.T) {
 	s := newServer(t, new(broker))
 	_, first := app(t, s, "/token", codeForm(newBrowser(t, s).code(authorizationRequest(nil))))

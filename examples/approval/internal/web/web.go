@@ -1,5 +1,5 @@
-// Package web has what the pages of the demo share: templates, style, scripts, and
-// the headers of every reply.
+// Package web holds the shared parts of the demo's pages: templates, style,
+// scripts, and the headers of every reply.
 package web
 
 import (
@@ -23,28 +23,28 @@ var static embed.FS
 
 var templates = template.Must(template.ParseFS(pages, "pages/*.html"))
 
-// Page answers with a page of a name.
+// Page answers with the named page.
 func Page(w http.ResponseWriter, status int, name string, data any) {
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
-		panic(err) // pages and their data are of this program
+		panic(err) // pages and their data are part of this program
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the browser may be gone
 }
 
-// Redirect sends a browser that has sent a form to a path of this site.
+// Redirect redirects a browser that has sent a form to a path of this site.
 func Redirect(w http.ResponseWriter, path string) {
 	w.Header().Set("Location", path)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// Site adds to a handler what every site of the demo has: style and scripts at
-// /static/, npm's stompjs at /stompjs/, headers that keep others out, and a check of
-// the Host header, without which a page of another name that resolves to 127.0.0.1
-// would be as good as one of ours. origin is the site's own; to the origins in
-// formTargets its forms may lead.
+// Site adds the shared parts of a site to a handler: style and scripts at
+// /static/, npm's stompjs at /stompjs/, security headers, and a check of the
+// Host header. Without that check, a site whose name resolves to 127.0.0.1
+// could act as ours. origin is the site's own origin; its forms may also lead
+// to formTargets.
 func Site(origin, modules string, next http.Handler, formTargets ...string) (http.Handler, error) {
 	u, err := url.Parse(origin)
 	if err != nil {
@@ -74,7 +74,7 @@ func Site(origin, modules string, next http.Handler, formTargets ...string) (htt
 	}), nil
 }
 
-// noCache has the browser ask whether a file has changed.
+// noCache makes the browser ask whether a file has changed.
 func noCache(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache")
@@ -82,8 +82,8 @@ func noCache(next http.Handler) http.Handler {
 	})
 }
 
-// Loopback reports whether an address to listen on can be reached from this
-// machine only.
+// Loopback reports whether a listen address is reachable from this machine
+// only.
 func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && httpsec.Loopback(host)

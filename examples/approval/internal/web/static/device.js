@@ -1,4 +1,4 @@
-// The phone. It is told that something has changed, and looks what it is.
+// The phone's page. A notification tells it to fetch the current requests.
 import { live } from './live.js';
 
 const $ = (id) => document.getElementById(id);
@@ -15,8 +15,8 @@ function replace(html) {
   lookAgain();
 }
 
-// look shows what there is now. Without a connection it does nothing: the state says
-// so, and the next session looks again.
+// look shows the current requests. Without a connection it does nothing: the page
+// shows the lost connection, and the next session calls look again.
 async function look(url = '/device', options) {
   try {
     const reply = await fetch(url, options);
@@ -28,7 +28,7 @@ async function look(url = '/device', options) {
   }
 }
 
-// say confirms for some seconds what was answered.
+// say confirms an answer for some seconds.
 let silence;
 function say(verdict, about) {
   const said = $('said');
@@ -39,7 +39,7 @@ function say(verdict, about) {
   silence = setTimeout(() => { said.hidden = true; }, 8000);
 }
 
-// lookAgain looks when the next request expires.
+// lookAgain calls look when the next request expires.
 function lookAgain() {
   clearTimeout(expiry);
   const left = [...document.querySelectorAll('[data-left]')].map((e) => 1000 * e.dataset.left);
@@ -51,7 +51,7 @@ async function post(event) {
   const url = event.submitter?.getAttribute('formaction') ?? event.target.action;
   const about = event.target.closest('.request')?.querySelector('h2').textContent;
   const taken = await look(url, { method: 'POST', body: new URLSearchParams(new FormData(event.target)) });
-  if (!taken || !about || $('requests').querySelector('.alert')) return; // it was too late, which is said
+  if (!taken || !about || $('requests').querySelector('.alert')) return; // too late: the page shows an alert
   say(url.endsWith('/approve') ? 'Approved' : 'Denied', about);
 }
 $('requests').addEventListener('submit', post);

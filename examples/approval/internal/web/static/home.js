@@ -1,4 +1,4 @@
-// The application's page: live readings of whoever is signed in.
+// The application's page: live readings for the signed-in user.
 import { live, ticketFrom } from './live.js';
 
 const $ = (id) => document.getElementById(id);
@@ -13,8 +13,8 @@ function notice(text) {
   $('notice').hidden = false;
 }
 
-// line draws the values around their middle, the newest at the right; span is the
-// least that the height stands for, so that noise does not look like a storm.
+// line draws the values around their middle, the newest at the right. The height
+// represents at least span, so that noise does not look like a large change.
 function line(values, span) {
   const low = Math.min(...values);
   const high = Math.max(...values);
@@ -48,7 +48,7 @@ live({
   },
   connected: (stomp) => {
     stomp.subscribe('/user/queue/readings', reading);
-    stomp.subscribe('/user/queue/notices', () => notice('Your greenhouse asks you to sign in again.'));
+    stomp.subscribe('/user/queue/notices', () => notice('Please sign in again to keep receiving readings.'));
     stomp.subscribe('/user/topic/session', async (message) => {
       if (JSON.parse(message.body).event !== 'auth-expiring') return;
       const ticket = await ticketFrom('/ws_ticket', () => !stomp.connected);
@@ -57,7 +57,7 @@ live({
   },
 });
 
-// The socket's end shows what happened, in this window as in all others.
+// The closed socket shows the result, in this window and in all others.
 $('everywhere').addEventListener('submit', (event) => {
   event.preventDefault();
   fetch(event.target.action, { method: 'POST', body: new URLSearchParams(new FormData(event.target)) })

@@ -1,26 +1,26 @@
-// live keeps one STOMP session alive. Each attempt to connect takes a new ticket,
-// because a ticket lets one socket in and no more; a browser does not tell why a
-// handshake was refused, so it is the ticket's endpoint that says when to give up.
+// live keeps one STOMP session open. Each attempt to connect needs a new ticket,
+// because a ticket is single-use. A browser does not tell a page why a handshake
+// failed, so the answer of the ticket endpoint decides when to give up.
 import { Client, ReconnectionTimeMode } from '/stompjs/index.js';
 
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
-// ticketFrom returns a ticket, or null when there is none for us. It waits for a
-// server that does not answer or says that it is busy.
+// ticketFrom returns a ticket, or null if the server rejects this page. It retries
+// while the server does not answer or is busy.
 export async function ticketFrom(url, stop = () => false) {
   for (let wait = 250; !stop(); wait = Math.min(2 * wait, 4000)) {
     try {
       const reply = await fetch(url, { method: 'POST' });
       if (reply.ok) return (await reply.json()).ticket;
       if (reply.status !== 429 && reply.status < 500) return null;
-    } catch { /* the network: try again */ }
+    } catch { /* network error: try again */ }
     await pause(wait);
   }
   return null;
 }
 
-// tickets is the endpoint; state is told connecting, connected, reconnecting and, at
-// the end, refused; connected is called with the client for each new session.
+// tickets is the endpoint. live calls state with connecting, connected, reconnecting
+// and, at the end, refused. It calls connected with the client for each new session.
 export function live({ tickets, state, connected }) {
   let before = false;
   const client = new Client({

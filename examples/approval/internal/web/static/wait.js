@@ -1,5 +1,5 @@
-// The page that waits for the phone. What it is told carries no authority: it only
-// makes the page ask the authorize endpoint again, which decides.
+// The page that waits for the phone. A notification grants nothing: it only makes
+// the page ask the authorize endpoint again, which decides.
 import { live } from './live.js';
 
 const $ = (id) => document.getElementById(id);
@@ -13,20 +13,20 @@ const words = {
   reconnecting: 'Connection lost, trying again',
   approved: 'Approved',
   denied: 'Denied on your phone',
-  expired: 'Nobody answered in time',
+  expired: 'No answer in time',
   moved: 'Waiting in another window',
-  refused: 'This sign-in is over',
+  refused: 'This sign-in has ended',
 };
 const titles = {
-  approved: ['Approved', 'One moment, you are being signed in.'],
-  denied: ['Denied', 'Somebody chose “deny” on the phone. Nobody has been signed in.', 'Back to the application'],
+  approved: ['Approved', 'One moment, signing you in.'],
+  denied: ['Denied', 'The sign-in was denied on the phone.', 'Back to the application'],
   expired: ['Time is up', 'There was no answer from the phone.', 'Try again'],
-  moved: ['Waiting elsewhere', 'This sign-in goes on in another window of yours.', 'Wait here instead'],
+  moved: ['Waiting elsewhere', 'This sign-in continues in another of your windows.', 'Wait here instead'],
   refused: ['Start again', 'This sign-in has ended or belongs to another window.', 'Start again'],
 };
 
-// How many steps are done in a state; the next one is where it stands. Others leave
-// the steps as they are.
+// The number of finished steps in each state; the next step is the current one.
+// Other states do not change the steps.
 const done = { connecting: 0, connected: 1, registered: 1, approved: 3 };
 
 function steps(state) {
@@ -41,7 +41,7 @@ function steps(state) {
 
 let client;
 
-// show makes a state visible. One with a title is the last.
+// show shows a state. A state with a title is final.
 function show(state) {
   if (titles[page.dataset.state]) return;
   page.dataset.state = state;

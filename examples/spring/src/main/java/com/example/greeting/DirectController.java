@@ -7,8 +7,8 @@ import org.springframework.web.bind.annotation.RequestBody;
 import org.springframework.web.bind.annotation.RestController;
 
 /**
- * The application for direct.html, whose socket is Hoofbeat's: it comes here by
- * HTTP, for a ticket and to say hello.
+ * The HTTP part of direct.html, whose WebSocket connects to Hoofbeat: it gives a
+ * ticket and takes the greeting.
  */
 @RestController
 public class DirectController {
@@ -19,7 +19,7 @@ public class DirectController {
         this.hoofbeat = hoofbeat;
     }
 
-    /** With Spring Security the Principal is who has signed in; this walk-through has none. */
+    /** With Spring Security, user is the signed-in user; this walk-through has none. */
     @PostMapping("/ws_ticket")
     public Map<String, String> ticket(Principal user) {
         return Map.of("ticket", hoofbeat.ticket(name(user)));

@@ -4,11 +4,11 @@ import java.util.Set;
 import org.springframework.messaging.simp.SimpMessageType;
 
 /**
- * What pages may do. Behind the relay all pages come to the broker under one
- * login, so it cannot tell one from another: this application has to.
+ * Decides what pages may do. Behind the relay all pages use one login at the
+ * broker, so the broker cannot distinguish them: this application must.
  *
- * Above all no page may name /queue/…-user… itself. That is what Spring makes of
- * /user/queue/… for one session, after this check.
+ * Above all, no page may name /queue/…-user… itself. Spring translates
+ * /user/queue/… of one session to that name, after this check.
  */
 final class Door {
 

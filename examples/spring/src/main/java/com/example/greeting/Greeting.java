@@ -1,5 +1,5 @@
 package com.example.greeting;
 
-/** What everybody sees. */
+/** A greeting that all pages show. */
 public record Greeting(String text) {
 }

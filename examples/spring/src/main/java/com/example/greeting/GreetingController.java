@@ -8,8 +8,8 @@ import org.springframework.messaging.simp.annotation.SubscribeMapping;
 import org.springframework.stereotype.Controller;
 
 /**
- * The application behind /app. Nothing in it knows which broker there is: it is
- * as it was with enableSimpleBroker.
+ * Handles messages to /app. It does not depend on the broker: it is the same as
+ * with enableSimpleBroker.
  */
 @Controller
 public class GreetingController {
@@ -20,27 +20,27 @@ public class GreetingController {
         this.messages = messages;
     }
 
-    /** SEND /app/hello: everybody who has subscribed to /topic/greetings sees it. */
+    /** SEND /app/hello: all subscribers of /topic/greetings get the answer. */
     @MessageMapping("/hello")
     @SendTo("/topic/greetings")
     public Greeting hello(Hello hello) {
         return new Greeting("Hello, " + hello.name() + "!");
     }
 
-    /** SEND /app/whisper: only the page that sent it hears, on /user/queue/replies. */
+    /** SEND /app/whisper: only the sending page gets the answer, on /user/queue/replies. */
     @MessageMapping("/whisper")
     @SendToUser(destinations = "/queue/replies", broadcast = false)
     public Greeting whisper(Hello hello) {
         return new Greeting("Hello, " + hello.name() + ", nobody else hears this.");
     }
 
-    /** SUBSCRIBE /app/welcome: one answer, by Spring itself. No broker is asked. */
+    /** SUBSCRIBE /app/welcome: Spring itself answers once, without the broker. */
     @SubscribeMapping("/welcome")
     public Greeting welcome() {
         return new Greeting("Welcome.");
     }
 
-    /** What a job or a REST controller of the application calls. */
+    /** Publishes a greeting, for a job or a REST controller of the application. */
     public void announce(String text) {
         messages.convertAndSend("/topic/greetings", new Greeting(text));
     }

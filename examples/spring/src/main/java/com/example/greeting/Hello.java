@@ -1,5 +1,5 @@
 package com.example.greeting;
 
-/** What a page says. */
+/** The message that a page sends. */
 public record Hello(String name) {
 }

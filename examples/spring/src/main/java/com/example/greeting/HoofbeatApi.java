@@ -14,8 +14,8 @@ import java.time.Duration;
 import java.util.Map;
 
 /**
- * Hoofbeat's admin API: what SimpMessagingTemplate is for an application that has
- * left sockets to the broker, and the tickets of its users.
+ * Calls Hoofbeat's admin API. It replaces SimpMessagingTemplate in an application
+ * whose pages connect to the broker, and makes tickets for its users.
  */
 public class HoofbeatApi {
 
@@ -31,18 +31,18 @@ public class HoofbeatApi {
         this.token = token;
     }
 
-    /** As SimpMessagingTemplate.convertAndSend. */
+    /** Like SimpMessagingTemplate.convertAndSend. */
     public void send(String destination, Object payload) {
         post("/api/v1/messages", message(destination, payload));
     }
 
-    /** As SimpMessagingTemplate.convertAndSendToUser: to all sessions of the user. */
+    /** Like SimpMessagingTemplate.convertAndSendToUser: sends to all sessions of the user. */
     public void sendToUser(String user, String destination, Object payload) {
         var name = URLEncoder.encode(user, StandardCharsets.UTF_8).replace("+", "%20"); // a path, not a form
         post("/api/v1/users/" + name + "/messages", message(destination, payload));
     }
 
-    /** A ticket that lets one client in, once, as that user. */
+    /** Makes a ticket with which one client can connect once as that user. */
     public String ticket(String user) {
         return post("/api/v1/tickets", Map.of("user", user, "ttl", 30)).path("ticket").asText();
     }
