@@ -85,6 +85,12 @@ func TestLogSaysWhoWasTurnedAwayAndWhy(t *testing.T) {
 		}, "a client tried to connect to the admin listener", map[string]any{"endpoint": "/ws", "key": "listen"}},
 		"TLS to the plain port": {"", func(t *testing.T, s *server) { sayTLS(t, strings.TrimPrefix(s.web(), "http://")) },
 			"a client spoke TLS to a plain-text listener", map[string]any{"listener": "listen", "hint": "use ws:// or http://, or configure tls.cert and tls.key"}},
+		"STOMP to the WebSocket port": {"", func(t *testing.T, s *server) {
+			say(t, strings.TrimPrefix(s.web(), "http://"), []byte("CONNECT\naccept-version:1.2\nlogin:ann\npasscode:"+secret+"\n\n\x00"))
+		}, "a client spoke STOMP without a WebSocket", map[string]any{"listener": "listen", "remote": "127.0.0.1", "hint": "use ws://"}},
+		"a version that nobody speaks": {"", func(t *testing.T, s *server) {
+			say(t, strings.TrimPrefix(s.tcp, "tcp://"), []byte("CONNECT\naccept-version:3.0\nlogin:ann\npasscode:"+secret+"\n\n\x00"))
+		}, "session ended", map[string]any{"reason": "protocol-error", "detail": "supported versions are 1.0,1.1,1.2", "remote": "127.0.0.1"}},
 		"TLS to the admin port": {"", func(t *testing.T, s *server) { sayTLS(t, strings.TrimPrefix(s.admin, "http://")) },
 			"a client spoke TLS to a plain-text listener", map[string]any{"listener": "admin", "hint": "use http://"}},
 		"TLS to the TCP port": {"", func(t *testing.T, s *server) { sayTLS(t, strings.TrimPrefix(s.tcp, "tcp://")) },

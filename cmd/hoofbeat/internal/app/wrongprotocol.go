@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"bytes"
 	stdlog "log"
 	"log/slog"
 	"net"
@@ -35,12 +36,24 @@ func (c *sniffed) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if l := c.l; l != nil && n > 0 {
 		c.l = nil
-		if p[0] == 0x16 { // a handshake record, which no method of HTTP begins with
+		switch {
+		case p[0] == 0x16: // a handshake record, which no method of HTTP begins with
 			l.away.say(slog.LevelWarn, "a client spoke TLS to a plain-text listener", addressOf(c.RemoteAddr().String()), l.key,
 				"listener", l.key, "hint", l.hint())
+		case bareSTOMP(p[:n]):
+			l.away.say(slog.LevelWarn, "a client spoke STOMP without a WebSocket", addressOf(c.RemoteAddr().String()), l.key,
+				"listener", l.key, "hint", "use ws://, or configure tcp and use its address")
 		}
 	}
 	return n, err
+}
+
+// bareSTOMP reports whether a connection begins with a frame of STOMP. Behind
+// HTTP's method CONNECT there is a space.
+func bareSTOMP(p []byte) bool {
+	line, _, ended := bytes.Cut(p, []byte("\n"))
+	command := string(bytes.TrimSuffix(line, []byte("\r")))
+	return ended && (command == "CONNECT" || command == "STOMP")
 }
 
 func (l *plainText) hint() string {
