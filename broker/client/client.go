@@ -14,8 +14,8 @@ import (
 	"github.com/go-stomp/stomp/v3/frame"
 )
 
-// Conn is a connected STOMP session: a go-stomp connection that also knows why
-// it ended. Its methods may be called from several goroutines.
+// Conn is a connected STOMP session: a go-stomp connection that also records
+// why it ended. Its methods are safe for concurrent use.
 type Conn struct {
 	*stomp.Conn
 
@@ -27,14 +27,16 @@ type Conn struct {
 // sent them.
 func (c *Conn) Header() *frame.Header { return c.header.Clone() }
 
-// Done is closed when the connection has ended, from either side.
+// Done returns a channel that is closed when the connection has ended,
+// whichever side ended it.
 func (c *Conn) Done() <-chan struct{} { return c.session.done }
 
-// Err returns why the connection ended: nil before it has and when this side
-// closed it, an [*ErrorFrame] when the server sent ERROR, with the close code
-// that followed, a [*CloseError] when it closed the WebSocket without one,
-// [ErrSilent] when its heart-beats stopped, else the error of the network. Calls
-// of go-stomp that fail because the connection ended say less.
+// Err returns why the connection ended. It is nil before the end, and if this
+// side closed the connection. It is an [*ErrorFrame] if the server sent ERROR,
+// including the close code that followed; a [*CloseError] if the server closed
+// the WebSocket without an ERROR; [ErrSilent] if its heart-beats stopped;
+// otherwise a network error. The errors of go-stomp's calls after the end say
+// less.
 func (c *Conn) Err() error {
 	select {
 	case <-c.session.done:
@@ -45,15 +47,14 @@ func (c *Conn) Err() error {
 }
 
 // disconnectGrace is how long Disconnect waits for go-stomp after the
-// connection has ended, as the RECEIPT may be on its way to it, and the other
-// way round.
+// connection has ended (the RECEIPT may be in transit to it), and vice versa.
 const disconnectGrace = time.Second
 
-// Disconnect sends DISCONNECT, waits for its RECEIPT, which says that the
-// server has processed everything before it, and closes. On a connection that
-// has ended, or ends meanwhile, it returns why, soon; go-stomp's own would wait
-// for a receipt that cannot come, and return nil after an ERROR. Subscriptions
-// must be read until it returns.
+// Disconnect sends DISCONNECT, waits for its RECEIPT, which confirms that the
+// server has processed everything before it, and closes. If the connection has
+// ended, or ends meanwhile, it soon returns the reason; go-stomp's own
+// Disconnect would wait for a receipt that cannot come, and return nil after an
+// ERROR. Continue to read all subscriptions until Disconnect returns.
 func (c *Conn) Disconnect() error {
 	done := c.Done()
 	select {
@@ -72,11 +73,11 @@ func (c *Conn) Disconnect() error {
 			if c.session.failed.Load() == nil && (err != nil || c.session.left()) {
 				return err
 			}
-			result = nil // go-stomp says nil when an ERROR came first
+			result = nil // go-stomp returns nil if an ERROR came first
 		case <-done:
 			done = nil
 			if c.session.failed.Load() != nil {
-				result = nil // nothing more can come
+				result = nil // nothing more can arrive
 			}
 		case <-late:
 			result, done = nil, nil
@@ -95,15 +96,15 @@ func (c *Conn) Disconnect() error {
 	return stomp.ErrClosedUnexpectedly
 }
 
-// MustDisconnect closes without DISCONNECT. It waits for a call that waits for
-// a receipt; see [Conn.Abort].
+// MustDisconnect closes without DISCONNECT. If another call is waiting for a
+// receipt, MustDisconnect waits for that call; see [Conn.Abort].
 func (c *Conn) MustDisconnect() error {
 	c.session.leave()
 	return c.Conn.MustDisconnect()
 }
 
-// Abort closes the connection at once, without DISCONNECT, and makes every call
-// that waits for the server return. Unlike MustDisconnect it never waits for
+// Abort closes the connection at once, without DISCONNECT, and unblocks every
+// call that waits for the server. Unlike MustDisconnect it never waits for
 // another call.
 func (c *Conn) Abort() {
 	c.session.leave()
@@ -117,15 +118,15 @@ func (c *Conn) Abort() {
 //	tcp://host[:port]       stomp://…           TCP, port 61613
 //	tcps://host[:port]      stomp+ssl://…       TLS, port 61614
 //
-// ctx bounds the dialling, the WebSocket handshake and CONNECT; once Dial has
-// returned it has no effect. Errors: [ErrOptions] before anything was dialled,
-// [*HTTPError] when the handshake was refused, [*RefusedError] when CONNECT was
-// answered by ERROR, [*CloseError] when it was answered by a close frame only,
-// [ErrNotStomp] when the answer was no STOMP, the context's error, else the
-// error of the network. An error never has the URL's query or a credential in
-// it.
+// ctx limits the connection attempt, the WebSocket handshake and CONNECT. It
+// has no effect after Dial returns. The error is [ErrOptions] before any
+// connection attempt, [*HTTPError] if the server refused the handshake,
+// [*RefusedError] if it answered CONNECT with ERROR, [*CloseError] if it
+// answered with only a close frame, [ErrNotStomp] if the answer was not STOMP,
+// the context's error, or a network error. No error contains the URL's query or
+// a credential.
 //
-// End the connection with Disconnect, which waits for the server to have
+// End the connection with Disconnect, which waits until the server has
 // processed everything, or with Abort.
 func Dial(ctx context.Context, rawURL string, o Options) (*Conn, error) {
 	e, err := parseURL(rawURL)
@@ -151,7 +152,7 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Conn, error) {
 	return conn, nil
 }
 
-// connect runs the STOMP handshake on t and hands the session to go-stomp.
+// connect performs the STOMP handshake on t and passes the session to go-stomp.
 func connect(ctx context.Context, t transport, o Options) (*Conn, error) {
 	stop := context.AfterFunc(ctx, t.abort)
 	defer stop()
@@ -176,7 +177,8 @@ func connect(ctx context.Context, t transport, o Options) (*Conn, error) {
 		return nil, err
 	}
 
-	// go-stomp gets a CONNECTED without heart-beats, which the session keeps.
+	// go-stomp gets a CONNECTED without heart-beats, because the session
+	// handles them.
 	var replay bytes.Buffer
 	connected := frame.New(frame.CONNECTED, frame.Version, string(version), frame.HeartBeat, "0,0",
 		frame.Session, answer.Header.Get(frame.Session), frame.Server, answer.Header.Get(frame.Server))
@@ -196,23 +198,24 @@ func connect(ctx context.Context, t transport, o Options) (*Conn, error) {
 		return nil, err
 	}
 	if !stop() {
-		_ = c.MustDisconnect() // ctx.Err says why it ends
+		_ = c.MustDisconnect() // ctx.Err is the reason
 		return nil, ctx.Err()
 	}
 	return &Conn{Conn: c, session: s, header: answer.Header}, nil
 }
 
 // lingerForClose is how long a refused connection waits for the close frame
-// that follows the ERROR.
+// after the ERROR.
 const lingerForClose = time.Second
 
-// refused turns an ERROR into a RefusedError, with the close code if one comes.
+// refused converts an ERROR into a RefusedError, with the close code if one
+// arrives.
 func refused(s *session, f *frame.Frame) error {
 	e := &RefusedError{*newErrorFrame(f)}
 	timer := time.AfterFunc(lingerForClose, s.transport.abort)
 	defer timer.Stop()
 	for {
-		// Line ends may follow the ERROR; nothing else should.
+		// Only line ends should follow the ERROR.
 		if _, err := s.in.Discard(1); err != nil {
 			errors.As(err, &e.Close)
 			return e
@@ -220,8 +223,9 @@ func refused(s *session, f *frame.Frame) error {
 	}
 }
 
-// dialError names the cause: the context's when it ended first, and never the
-// URL, which net/http repeats with its query, where tickets travel.
+// dialError returns the cause of a failure: the context's error if that ended
+// first. It removes the URL, which net/http includes with its query, because
+// the query may contain a ticket.
 func dialError(ctx context.Context, err error) error {
 	var answer *RefusedError
 	var request *url.Error

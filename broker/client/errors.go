@@ -9,12 +9,12 @@ import (
 	"github.com/go-stomp/stomp/v3/frame"
 )
 
-// ErrSilent ends a connection whose server promised heart-beats and sent
-// nothing for twice the negotiated time (STOMP 1.2, "Heart-beating").
+// ErrSilent means that the server promised heart-beats and then sent nothing
+// for twice the negotiated interval (STOMP 1.2, "Heart-beating").
 var ErrSilent = errors.New("client: no heart-beat from the server")
 
-// ErrNotStomp is wrapped by the error of [Dial] when the answer to CONNECT is
-// neither CONNECTED nor ERROR: there is another protocol at that address.
+// ErrNotStomp is wrapped by the error of [Dial] if the answer to CONNECT is
+// neither CONNECTED nor ERROR: the server speaks another protocol.
 var ErrNotStomp = errors.New("client: the server does not speak STOMP")
 
 // ErrorFrame is an ERROR from the server, which always ends the session (STOMP
@@ -22,12 +22,12 @@ var ErrNotStomp = errors.New("client: the server does not speak STOMP")
 type ErrorFrame struct {
 	// Message is the `message` header: one line for people.
 	Message string
-	// Body is often empty, sometimes more detail.
+	// Body is the body, which may be empty or contain more detail.
 	Body string
-	// Header are all headers, such as receipt-id.
+	// Header contains all headers, such as receipt-id.
 	Header *frame.Header
-	// Close is the close frame that followed over WebSocket. Its code tells
-	// whether connecting again can help. Nil when none came, and over TCP.
+	// Close is the close frame that followed over WebSocket. Its code says
+	// whether connecting again can help. Nil if there was none, and over TCP.
 	Close *CloseError
 }
 
@@ -73,12 +73,12 @@ func (e *CloseError) Error() string {
 
 // HTTPError is an HTTP answer that refused the WebSocket handshake.
 type HTTPError struct {
-	// Status is the HTTP status: 401 for a missing or refused credential, 403
-	// for a refused origin, 429 and 503 for a server that has no room now.
+	// Status is the HTTP status: 401 for a missing or rejected credential, 403
+	// for a refused origin, 429 and 503 if the server has no room at present.
 	Status int
-	// Body is the beginning of the answer, at most 1 KiB.
+	// Body is the start of the answer, at most 1 KiB.
 	Body string
-	// Header are the headers of the answer, such as Retry-After.
+	// Header contains the headers of the answer, such as Retry-After.
 	Header http.Header
 }
 
@@ -90,7 +90,7 @@ func (e *HTTPError) Error() string {
 	return text
 }
 
-// firstLine returns the beginning of a server's text, for an error of one line.
+// firstLine returns the start of a server's text, for an error of one line.
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(s[:min(len(s), 200)]), "\n")
 	return strings.ToValidUTF8(strings.TrimSpace(line), "")

@@ -7,9 +7,9 @@ import (
 
 var contentLength = []byte("content-length:")
 
-// frameEnd returns the length of the frame at the start of p as go-stomp writes
-// it (line feeds only; a heart-beat is one line feed), or 0 when p holds only
-// part of it.
+// frameEnd returns the length of the first frame in p, in the form that
+// go-stomp writes (line feeds only; a heart-beat is one line feed), or 0 if p
+// contains only part of it.
 func frameEnd(p []byte) int {
 	if len(p) > 0 && p[0] == '\n' {
 		return 1
@@ -25,7 +25,7 @@ func frameEnd(p []byte) int {
 		}
 		return 0
 	}
-	// Without content-length the body ends at its first NUL.
+	// Without content-length the body ends at the first NUL.
 	nul := bytes.IndexByte(p[body:], 0)
 	if nul < 0 {
 		return 0
@@ -33,8 +33,8 @@ func frameEnd(p []byte) int {
 	return body + nul + 1
 }
 
-// bodyLength finds content-length in the lines of head; the first one counts
-// (STOMP 1.2, "Repeated Header Entries").
+// bodyLength returns the content-length in the lines of head. The first one
+// counts (STOMP 1.2, "Repeated Header Entries").
 func bodyLength(head []byte) (int, bool) {
 	for line := range bytes.Lines(head) {
 		if value, ok := bytes.CutPrefix(line, contentLength); ok {

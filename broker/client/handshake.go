@@ -15,12 +15,13 @@ import (
 	"github.com/go-stomp/stomp/v3/frame"
 )
 
-// maxAnswer bounds the answer to CONNECT, which comes from a server that has
-// not shown yet that it speaks STOMP.
+// maxAnswer limits the answer to CONNECT, in bytes: the server has not yet
+// shown that it speaks STOMP.
 const maxAnswer = 64 << 10
 
-// connectFrame is CONNECT as it goes out, without escaping (STOMP 1.2, "Value
-// Encoding": CONNECT and CONNECTED are exempt for STOMP 1.0's sake).
+// connectFrame returns the CONNECT to send, unescaped (STOMP 1.2, "Value
+// Encoding": CONNECT and CONNECTED are exempt for compatibility with STOMP
+// 1.0).
 func connectFrame(o Options) []byte {
 	var b bytes.Buffer
 	line := func(name, value string) { b.WriteString(name + ":" + value + "\n") }
@@ -43,8 +44,8 @@ func connectFrame(o Options) []byte {
 	return b.Bytes()
 }
 
-// readAnswer reads the frame that answers CONNECT; heart-beats before it are
-// skipped. Headers of CONNECTED are taken as they are, those of ERROR unescaped.
+// readAnswer reads the frame that answers CONNECT and skips heart-beats before
+// it. It unescapes the headers of ERROR but not those of CONNECTED.
 func readAnswer(r *bufio.Reader) (*frame.Frame, error) {
 	left := maxAnswer
 	var f *frame.Frame
@@ -138,7 +139,7 @@ func tooLong() error {
 	return fmt.Errorf("%w: the answer to CONNECT is over %d bytes", ErrNotStomp, maxAnswer)
 }
 
-// unescape undoes the escapes of STOMP 1.2, leaving others as they are.
+// unescape resolves the escapes of STOMP 1.2 and keeps undefined ones.
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
@@ -146,7 +147,8 @@ func unescape(s string) string {
 	return strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r", `\c`, ":").Replace(s)
 }
 
-// checkConnected returns the version that the server chose; none means 1.0.
+// checkConnected returns the version that the server chose. Without a version
+// header it is 1.0.
 func checkConnected(f *frame.Frame, o Options) (stomp.Version, error) {
 	version := stomp.V10
 	if v, ok := f.Header.Contains(frame.Version); ok {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// negotiate applies STOMP 1.2, "Heart-beating": each direction beats at the
-// slower of what one side can do and the other wants, and not at all when
-// either says zero. header is the server's heart-beat header.
+// negotiate applies STOMP 1.2, "Heart-beating": in each direction the interval
+// is the longer of what one side offers and the other wants; if either is zero
+// there are no heart-beats. header is the server's heart-beat header.
 func negotiate(o Options, header string) (write, read time.Duration, err error) {
 	if header == "" {
 		return 0, 0, nil
@@ -30,13 +30,13 @@ func negotiate(o Options, header string) (write, read time.Duration, err error) 
 	return slower(o.SendHeartBeat, sy), slower(o.ReceiveHeartBeat, sx), nil
 }
 
-// heartBeatHeader is this side's half of the negotiation.
+// heartBeatHeader returns this side's heart-beat header.
 func heartBeatHeader(o Options) string {
 	return fmt.Sprintf("%d,%d", o.SendHeartBeat.Milliseconds(), o.ReceiveHeartBeat.Milliseconds())
 }
 
-// watch aborts a connection that is silent for too long while it is being read.
-// Time in which nobody reads does not count: the bytes may be there.
+// watch aborts a connection that is silent for too long during a read. Time
+// without a read does not count, because bytes may have arrived.
 type watch struct {
 	timer   *time.Timer
 	silence time.Duration
@@ -53,7 +53,7 @@ func newWatch(silence time.Duration, abort func()) *watch {
 	return w
 }
 
-// read calls the transport with the watch on.
+// read reads from the transport with the watch running.
 func (w *watch) read(t transport, p []byte) (int, error) {
 	w.timer.Reset(w.silence)
 	n, err := t.Read(p)

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// hint adds to an error of Dial what is probably wrong with the URL: its scheme
-// is not what the port speaks.
+// hint adds advice to an error of Dial if the URL's scheme probably does not
+// match the protocol of the port.
 func hint(e endpoint, err error) error {
 	var record tls.RecordHeaderError
 	var answered *HTTPError
 	text := err.Error()
 	switch {
-	// For some of these there is no error but the text of net/http.
+	// Some of these cases can only be recognised by the text of net/http.
 	case errors.As(err, &record), strings.Contains(text, "HTTP response to HTTPS client"):
 		return try(e.webSocket, false, "the port has no TLS", err)
 	case strings.Contains(text, `malformed HTTP response "ERROR`):

@@ -7,16 +7,16 @@ import (
 	"github.com/go-stomp/stomp/v3/frame"
 )
 
-// inbound watches the incoming stream for an ERROR frame, because go-stomp
-// gives it only to those who wait just then: after a SEND without a receipt it
+// inbound scans the incoming stream for an ERROR frame. go-stomp passes it only
+// to calls that are waiting at that moment: after a SEND without a receipt it
 // is lost, and Disconnect may take it for success.
 type inbound struct {
 	state inboundState
-	head  []byte // command and headers of the frame being read
-	line  int    // where its last line starts
-	left  int    // bytes of body and NUL still to come, -1: up to the NUL
-	raw   []byte // the ERROR, whole
-	keep  bool   // this frame is an ERROR
+	head  []byte // command and headers of the current frame
+	line  int    // start of its last line
+	left  int    // bytes of body and NUL left, -1 = up to the NUL
+	raw   []byte // the whole ERROR frame
+	keep  bool   // the current frame is an ERROR
 }
 
 type inboundState uint8
@@ -25,11 +25,11 @@ const (
 	betweenFrames inboundState = iota
 	inHead
 	inBody
-	lost // a head over maxAnswer: go-stomp may read on, the watch is off
+	lost // the headers exceed maxAnswer: scanning has stopped, go-stomp may read on
 )
 
-// feed sees the next bytes of the stream and returns the ERROR that ends in
-// them, if one does. Nothing follows an ERROR (STOMP 1.2, "ERROR").
+// feed scans the next bytes of the stream. It returns the ERROR if one ends in
+// them. Nothing follows an ERROR (STOMP 1.2, "ERROR").
 func (in *inbound) feed(p []byte) *ErrorFrame {
 	for len(p) > 0 {
 		switch in.state {
@@ -71,7 +71,7 @@ func (in *inbound) feed(p []byte) *ErrorFrame {
 	return nil
 }
 
-// feedHead takes one line of command and headers and returns the rest.
+// feedHead consumes one line of command and headers and returns the rest.
 func (in *inbound) feedHead(p []byte) []byte {
 	n := bytes.IndexByte(p, '\n') + 1
 	ended := n > 0
@@ -100,8 +100,8 @@ func (in *inbound) feedHead(p []byte) []byte {
 	return p[n:]
 }
 
-// errorFrame reads the kept frame. One that is too long or broken still ended
-// the session: its text is then missing.
+// errorFrame parses the ERROR. One that is too long or malformed still ends the
+// session, but has no text.
 func (in *inbound) errorFrame() *ErrorFrame {
 	f, err := readAnswer(bufio.NewReader(bytes.NewReader(in.raw)))
 	if err != nil {

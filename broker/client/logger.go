@@ -5,7 +5,7 @@ import (
 	"log/slog"
 )
 
-// logger is go-stomp's Logger over slog.
+// logger adapts slog to go-stomp's Logger.
 type logger struct{ log *slog.Logger }
 
 func (l logger) Debugf(format string, v ...any)   { l.log.Debug(fmt.Sprintf(format, v...)) }

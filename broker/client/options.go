@@ -12,57 +12,57 @@ import (
 	"github.com/go-stomp/stomp/v3"
 )
 
-// DefaultHeartBeat is offered and asked for unless [Options] say otherwise: the
-// ten seconds that Spring and stompjs use.
+// DefaultHeartBeat is the default of both heart-beat intervals in [Options]:
+// ten seconds, as in Spring and stompjs.
 const DefaultHeartBeat = 10 * time.Second
 
-// Options say how to connect. The zero value connects without credentials,
-// offers STOMP 1.2, 1.1 and 1.0 and heart-beats of ten seconds.
+// Options configures [Dial]. The zero value connects without credentials,
+// offers STOMP 1.2, 1.1 and 1.0, and heart-beats of ten seconds.
 type Options struct {
-	// Login and Passcode are the headers of those names in CONNECT. Both are
-	// left out when both are empty.
+	// Login and Passcode are the CONNECT headers of these names. If both are
+	// empty, neither is sent.
 	Login, Passcode string
-	// Host is the `host` header of CONNECT: the virtual host. Default: the host
+	// Host is the `host` header of CONNECT, the virtual host. Default: the host
 	// name of the URL.
 	Host string
-	// ConnectHeaders are added to CONNECT after the headers of this package;
-	// a name that this package sets itself is refused.
+	// ConnectHeaders are added to CONNECT after the headers of this package. A
+	// name that this package sets itself is an error.
 	ConnectHeaders map[string]string
 
-	// SendHeartBeat is how often this side can send, ReceiveHeartBeat how often
-	// it wants to hear from the server. Zero is [DefaultHeartBeat], negative
-	// none. A server that was silent for twice the negotiated time while this
-	// side was reading ends the connection with [ErrSilent].
+	// SendHeartBeat is how often this side can send heart-beats, and
+	// ReceiveHeartBeat how often it wants them from the server. Zero means
+	// [DefaultHeartBeat], negative means none. If the server is silent for
+	// twice the negotiated interval while this side is reading, the connection
+	// ends with [ErrSilent].
 	SendHeartBeat, ReceiveHeartBeat time.Duration
-	// Versions are the STOMP versions to accept. Default 1.2, 1.1 and 1.0. Over
-	// WebSocket the matching sub-protocols are offered, highest first.
+	// Versions lists the STOMP versions to accept. Default 1.2, 1.1 and 1.0.
+	// Over WebSocket the matching sub-protocols are offered, highest first.
 	Versions []stomp.Version
 
-	// Header are HTTP headers of the WebSocket handshake, such as Origin, Cookie
-	// or Authorization. TCP has none and ignores them.
+	// Header contains HTTP headers for the WebSocket handshake, such as Origin,
+	// Cookie or Authorization. TCP ignores them.
 	Header http.Header
-	// TLS configures wss and stomp+ssl. Nil checks the certificate against the
-	// system's roots.
+	// TLS configures wss and stomp+ssl. Nil verifies the certificate with the
+	// system's root certificates.
 	TLS *tls.Config
 	// ReadLimit is the largest WebSocket message to accept, in bytes; a larger
-	// one ends the connection. Zero is no limit: messages are streamed, only
-	// the frame that is being read is in memory. TCP has no messages and
-	// ignores it.
+	// one ends the connection. Zero means no limit: messages are streamed, so
+	// only the current frame is in memory. TCP ignores it.
 	ReadLimit int64
 
-	// Stomp are further options for go-stomp, such as its time limits and
-	// buffer sizes. Those for login, host, headers, versions and heart-beats
-	// have no effect here: use the fields above.
+	// Stomp contains further options for go-stomp, such as time limits and
+	// buffer sizes. Options for login, host, headers, versions and heart-beats
+	// have no effect: use the fields above.
 	Stomp []func(*stomp.Conn) error
-	// Logger receives what go-stomp logs. Nil discards.
+	// Logger receives the log of go-stomp. Nil discards.
 	Logger *slog.Logger
 }
 
-// ErrOptions is wrapped by the errors of [Dial] that say an option or the URL
-// cannot be used; nothing was dialled.
+// ErrOptions is wrapped by errors of [Dial] about an invalid option or URL.
+// Dial has not connected then.
 var ErrOptions = errors.New("client: bad option")
 
-// withDefaults returns a checked copy with the zero values filled in.
+// withDefaults returns a validated copy with defaults filled in.
 func (o Options) withDefaults(host string) (Options, error) {
 	if o.Host == "" {
 		o.Host = host
@@ -80,7 +80,7 @@ func (o Options) withDefaults(host string) (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	// CONNECT is not escaped, so a value that ends its line would add a header.
+	// CONNECT is not escaped, so a line end in a value would add a header.
 	for name, value := range map[string]string{"login": o.Login, "passcode": o.Passcode, "host": o.Host} {
 		if strings.ContainsAny(value, "\r\n\x00") {
 			return o, fmt.Errorf("%w: %s has a line end or NUL, which CONNECT cannot carry", ErrOptions, name)
@@ -101,8 +101,8 @@ func (o Options) withDefaults(host string) (Options, error) {
 	return o, nil
 }
 
-// heartBeat fills in the default and cuts to the milliseconds of the protocol;
-// zero then means none.
+// heartBeat fills in the default and rounds down to the milliseconds of the
+// protocol. A result of zero means none.
 func heartBeat(d time.Duration) time.Duration {
 	switch {
 	case d == 0:

@@ -10,31 +10,31 @@ import (
 	"time"
 )
 
-// session is what go-stomp sees: a byte stream whose handshake has happened.
-// The first frame that go-stomp writes, its CONNECT, is dropped, and the first
-// it reads is CONNECTED as go-stomp must see it.
+// session is the byte stream that go-stomp uses, after the handshake. It drops
+// go-stomp's first frame, its CONNECT, and starts the input with a CONNECTED
+// made for go-stomp.
 type session struct {
 	transport transport
-	replay    bytes.Reader  // CONNECTED for go-stomp
-	in        *bufio.Reader // over watched reads
-	watch     *watch        // nil: the server sends no heart-beats
+	replay    bytes.Reader  // the CONNECTED for go-stomp
+	in        *bufio.Reader // reads through watch
+	watch     *watch        // nil if the server sends no heart-beats
 	scan      inbound
-	failed    atomic.Pointer[ErrorFrame] // the ERROR that came
+	failed    atomic.Pointer[ErrorFrame] // the ERROR received
 
 	mu      sync.Mutex // guards the fields below and transport.writeFrame
-	pending []byte     // a frame that go-stomp has written in part
-	greeted bool       // go-stomp's CONNECT was dropped
+	pending []byte     // a partly written frame of go-stomp
+	greeted bool       // go-stomp's CONNECT has been dropped
 	beat    *time.Timer
-	pause   time.Duration // longest time between two writes, 0: no heart-beats
-	leaving bool          // this side said goodbye: what ends it now is no error
-	closed  bool          // no heart-beats any more
+	pause   time.Duration // longest time between two writes, 0 = no heart-beats
+	leaving bool          // this side is closing, so the end is not an error
+	closed  bool          // no more heart-beats
 
-	done chan struct{} // closed when reading ended
+	done chan struct{} // closed when reading has ended
 	once sync.Once
-	err  error // why, readable after done
+	err  error // the reason; read only after done
 }
 
-// pendingKept is the largest buffer kept between frames.
+// pendingKept is the maximum capacity of pending between frames, in bytes.
 const pendingKept = 64 << 10
 
 func newSession(t transport) *session {
@@ -54,7 +54,7 @@ func (s *session) readTransport(p []byte) (int, error) {
 	return s.transport.Read(p)
 }
 
-// startHeartBeats puts the negotiated intervals in force; zero is none.
+// startHeartBeats starts the negotiated heart-beats. Zero means none.
 func (s *session) startHeartBeats(write, read time.Duration) {
 	if read > 0 {
 		s.watch = newWatch(2*read, s.transport.abort)
@@ -62,14 +62,14 @@ func (s *session) startHeartBeats(write, read time.Duration) {
 	if write > 0 {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		// A quarter early, for the way to the server.
+		// A quarter early, to allow for the way to the server.
 		s.pause = write - write/4
 		s.beat = time.AfterFunc(s.pause, s.sendBeat)
 	}
 }
 
-// sendBeat runs when nothing was written for a while. A write that fails shows
-// up at the reader.
+// sendBeat runs when nothing was written for the interval. The reader reports a
+// failed write.
 func (s *session) sendBeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,9 +93,8 @@ func (s *session) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// end records why the connection ended: an ERROR, with the close code that
-// followed, before anything else. What follows this side's own goodbye is no
-// error.
+// end records why the connection ended. An ERROR, with the close code that
+// followed, has precedence. An end that this side asked for is not an error.
 func (s *session) end(err error) {
 	s.once.Do(func() {
 		var closed *CloseError
@@ -103,7 +102,7 @@ func (s *session) end(err error) {
 		e := s.failed.Load()
 		switch {
 		case e != nil:
-			with := *e // others may hold e already
+			with := *e // e may be in use elsewhere
 			with.Close = closed
 			err = &with
 		case s.left() && (closed == nil || closed.Code == 1000 || closed.Code == 1005):
@@ -119,7 +118,7 @@ func (s *session) end(err error) {
 var errEOF = errors.New("client: the server closed the connection")
 
 // Write implements io.Writer for go-stomp's writing goroutine, which writes a
-// frame in one piece or, when it is large, in several: whole frames go out.
+// large frame in several pieces. Write sends whole frames only.
 func (s *session) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,8 +157,8 @@ func (s *session) writeFrame(p []byte) error {
 	return err
 }
 
-// Close implements io.Closer for go-stomp, which closes when the user wants it
-// and after an ERROR.
+// Close implements io.Closer for go-stomp, which calls it when the program
+// disconnects and after an ERROR.
 func (s *session) Close() error {
 	s.shut()
 	return s.transport.Close()
@@ -175,7 +174,7 @@ func (s *session) shut() {
 	}
 }
 
-// leave marks the end as wanted by this side.
+// leave marks the end as requested by this side.
 func (s *session) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,24 +8,25 @@ import (
 	"time"
 )
 
-// transport is the connection under STOMP: a stream of bytes to read and whole
-// frames to write. Read is called by one goroutine at a time, writeFrame too;
-// Close and abort may be called at any time and more than once.
+// transport is the connection under STOMP. It reads a stream of bytes and
+// writes whole frames. Only one goroutine at a time may call Read, and only one
+// writeFrame. Close and abort may be called at any time and repeatedly.
 type transport interface {
 	io.Reader
-	// writeFrame sends one frame or heart-beat. p is the caller's again after.
+	// writeFrame sends one frame or heart-beat. It does not keep p.
 	writeFrame(p []byte) error
-	// Close says goodbye as far as the protocol can and closes. It may wait a
-	// few seconds for the peer.
+	// Close closes gracefully, as far as the protocol allows. It may wait a few
+	// seconds for the peer.
 	Close() error
-	// abort closes at once; blocked calls return.
+	// abort closes at once and unblocks all calls.
 	abort()
 }
 
 // tcpTransport is STOMP over TCP or TLS.
 type tcpTransport struct{ net.Conn }
 
-// dialTimeout bounds one attempt to reach an address whatever the context says.
+// dialTimeout limits one attempt to reach an address, in addition to the
+// context.
 const dialTimeout = 30 * time.Second
 
 func dialTCP(ctx context.Context, e endpoint, o Options) (transport, error) {
@@ -55,7 +56,7 @@ func (t tcpTransport) writeFrame(p []byte) error {
 
 func (t tcpTransport) abort() {
 	if c, ok := t.Conn.(*tls.Conn); ok {
-		_ = c.NetConn().Close() // the TLS goodbye would wait for the peer
+		_ = c.NetConn().Close() // a graceful TLS close would wait for the peer
 		return
 	}
 	_ = t.Conn.Close()

@@ -6,17 +6,17 @@ import (
 	"net/url"
 )
 
-// endpoint is a parsed URL: what to dial and how.
+// endpoint is a parsed URL: where and how to connect.
 type endpoint struct {
 	webSocket bool
 	tls       bool
-	host      string // the name without port, for the host header and TLS
+	host      string // name without port, for the host header and TLS
 	address   string // host:port, for TCP
 	url       string // for WebSocket
 }
 
-// parseURL reads the URL forms that [Dial] documents. Errors name the scheme
-// and never repeat the URL, which may hold a ticket.
+// parseURL parses the URL forms that [Dial] documents. Errors may contain the
+// scheme but not the URL, which may contain a ticket.
 func parseURL(raw string) (endpoint, error) {
 	u, err := url.Parse(raw)
 	if err != nil {

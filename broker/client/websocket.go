@@ -13,22 +13,23 @@ import (
 	"github.com/coder/websocket"
 )
 
-// wsTransport is STOMP over WebSocket. Incoming messages are one stream: where
-// a message ends says nothing about where a frame ends.
+// wsTransport is STOMP over WebSocket. It reads all messages as one stream,
+// because message boundaries do not match frame boundaries.
 type wsTransport struct {
 	conn    *websocket.Conn
-	message io.Reader // the message being read, nil between messages
+	message io.Reader // current message, nil between messages
 
-	// closing is held by Close from beginning to end. goodbye is the close frame
-	// that Close read itself because nothing else was reading just then.
+	// Close holds closing while it runs. goodbye is the close frame if Close
+	// itself read it, because no Read was running.
 	closing sync.Mutex
 	goodbye *CloseError
 }
 
 func dialWebSocket(ctx context.Context, e endpoint, o Options) (transport, error) {
 	opts := &websocket.DialOptions{HTTPHeader: o.Header, Subprotocols: subprotocols(o)}
-	// A transport of its own for every handshake: no idle connection of a refused
-	// one stays behind, and HTTP/2, which has no Upgrade, is never negotiated.
+	// Each handshake has its own transport, so that a refused one leaves no
+	// idle connection behind, and HTTP/2, which has no Upgrade, is never
+	// negotiated.
 	t := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
@@ -45,7 +46,7 @@ func dialWebSocket(ctx context.Context, e endpoint, o Options) (transport, error
 		if response == nil || response.StatusCode == http.StatusSwitchingProtocols {
 			return nil, err
 		}
-		body, readErr := io.ReadAll(response.Body) // 1 KiB already in memory
+		body, readErr := io.ReadAll(response.Body) // at most 1 KiB, already in memory
 		if readErr != nil {
 			body = nil
 		}
@@ -59,8 +60,8 @@ func dialWebSocket(ctx context.Context, e endpoint, o Options) (transport, error
 	return &wsTransport{conn: conn}, nil
 }
 
-// subprotocols names the registered sub-protocols of the versions, highest
-// first; servers pick the first or the highest they know.
+// subprotocols returns the registered sub-protocols of the versions, highest
+// first. Servers pick the first or the highest that they know.
 func subprotocols(o Options) []string {
 	var names []string
 	for _, v := range o.Versions {
@@ -72,8 +73,8 @@ func subprotocols(o Options) []string {
 }
 
 func (t *wsTransport) Read(p []byte) (int, error) {
-	// The context never ends: coder/websocket then watches nothing per call,
-	// and abort unblocks a read as well.
+	// With a context that never ends, coder/websocket needs no watcher per
+	// call. abort also unblocks a read.
 	ctx := context.Background()
 	for {
 		if t.message == nil {
@@ -97,8 +98,8 @@ func (t *wsTransport) Read(p []byte) (int, error) {
 	}
 }
 
-// readError finds the close frame behind a failed read. When Close runs it
-// waits for it: the frame may be in its hands.
+// readError returns the close frame that caused a failed read. If Close is
+// running, it waits for Close, which may have read that frame.
 func (t *wsTransport) readError(err error) error {
 	if ce, ok := closeError(err); ok {
 		return ce

@@ -10,22 +10,22 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Conn is one connection of a client.
+// Conn is one client connection.
 type Conn struct {
 	server *Server
-	ws     *websocket.Conn // one of the two is nil
+	ws     *websocket.Conn // one of ws and tcp is nil
 	tcp    net.Conn
 
 	mu            sync.Mutex
-	subscriptions map[string]string // id to destination
+	subscriptions map[string]string // destination by id
 }
 
-// Send writes a frame in one message. Headers are written as they are.
+// Send writes a frame in one message. It does not escape headers.
 func (c *Conn) Send(command, body string, headers ...string) {
 	c.Raw(command + "\n" + strings.Join(append(headers, ""), "\n") + "\n" + body + "\x00")
 }
 
-// Raw writes a message as it is. Errors show up at the reader.
+// Raw writes a message unchanged. The reader reports errors.
 func (c *Conn) Raw(message string) {
 	if c.tcp != nil {
 		_, _ = c.tcp.Write([]byte(message))
@@ -34,7 +34,8 @@ func (c *Conn) Raw(message string) {
 	_ = c.ws.Write(context.Background(), websocket.MessageText, []byte(message))
 }
 
-// Close sends a close frame and waits for the client's; on TCP it closes.
+// Close sends a close frame and waits for the client's. Over TCP it closes the
+// connection.
 func (c *Conn) Close(code int, reason string) {
 	if c.tcp != nil {
 		_ = c.tcp.Close()
@@ -43,7 +44,7 @@ func (c *Conn) Close(code int, reason string) {
 	_ = c.ws.Close(websocket.StatusCode(code), reason)
 }
 
-// Abort closes without a goodbye.
+// Abort closes without a close frame.
 func (c *Conn) Abort() {
 	if c.tcp != nil {
 		_ = c.tcp.Close()
@@ -52,8 +53,8 @@ func (c *Conn) Abort() {
 	_ = c.ws.CloseNow()
 }
 
-// receive records and answers what one message holds: a heart-beat or exactly
-// one frame. Anything else is answered by close code 1002.
+// receive records and answers one message, which must contain a heart-beat or
+// exactly one frame. It answers anything else with close code 1002.
 func (c *Conn) receive(p []byte, binary bool) bool {
 	if string(p) == "\n" {
 		return true

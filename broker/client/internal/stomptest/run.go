@@ -10,8 +10,8 @@ import (
 )
 
 // Run runs the tests of a package and then fails if goroutines are left. It
-// waits for them longer than goleak.VerifyTestMain: some of go-stomp's calls
-// end only with their time limit.
+// waits longer than goleak.VerifyTestMain, because some of go-stomp's calls end
+// only at their time limit.
 func Run(m *testing.M, ignore ...goleak.Option) int {
 	code := m.Run()
 	if code != 0 {

@@ -1,7 +1,7 @@
-// Package stomptest is a STOMP endpoint for tests of clients: a few lines of
-// protocol over WebSocket and TCP, every frame recorded byte for byte, and a
-// hook to answer differently. It is no broker: it knows exact destinations,
-// receipts and one answer to each command, and it never unescapes.
+// Package stomptest is a STOMP server for tests of clients: a minimal protocol
+// over WebSocket and TCP that records every frame byte for byte, with a hook to
+// change the answers. It is not a broker: it knows exact destinations, receipts
+// and one answer per command, and never unescapes.
 //
 //	s := stomptest.New(t, nil)
 //	conn, err := client.Dial(ctx, s.URL, client.Options{})
@@ -24,12 +24,12 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Frame is one frame as it arrived.
+// Frame is one received frame.
 type Frame struct {
 	Command string
 	Headers []string // "name:value", not unescaped
 	Body    string
-	Binary  bool // it came in a binary WebSocket message
+	Binary  bool // received in a binary WebSocket message
 	Raw     string
 }
 
@@ -43,7 +43,7 @@ func (f Frame) Header(name string) string {
 	return ""
 }
 
-// Server is a running endpoint. It stops when its test ends.
+// Server is a running server. It stops when its test ends.
 type Server struct {
 	URL string // ws://127.0.0.1:port/ws
 	TCP string // tcp://127.0.0.1:port
@@ -59,8 +59,8 @@ type Server struct {
 	wg       sync.WaitGroup
 }
 
-// New starts a server. handle sees every frame first, in the goroutine of its
-// connection, and returns true when it has answered it; nil handles none.
+// New starts a server. handle gets every frame first, in the goroutine of its
+// connection, and returns true if it has answered the frame. Nil handles none.
 func New(t testing.TB, handle func(*Conn, Frame) bool) *Server {
 	t.Helper()
 	s := &Server{handle: handle, conns: make(map[*Conn]struct{})}
@@ -85,7 +85,8 @@ func New(t testing.TB, handle func(*Conn, Frame) bool) *Server {
 	return s
 }
 
-// Frames returns the frames received so far, heart-beats excluded.
+// Frames returns the frames with this command received so far, or all if
+// command is empty, without heart-beats.
 func (s *Server) Frames(command string) []Frame {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,14 +99,14 @@ func (s *Server) Frames(command string) []Frame {
 	return found
 }
 
-// Messages returns every WebSocket message received so far, whole.
+// Messages returns all WebSocket messages received so far.
 func (s *Server) Messages() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.messages)
 }
 
-// Requests returns the handshake requests so far.
+// Requests returns all handshake requests received so far.
 func (s *Server) Requests() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +114,7 @@ func (s *Server) Requests() []*http.Request {
 }
 
 // Publish sends a MESSAGE to every subscription of a destination and returns
-// how many there were. headers are written as they are.
+// their number. It does not escape headers.
 func (s *Server) Publish(destination, body string, headers ...string) int {
 	s.mu.Lock()
 	s.serial++
@@ -170,7 +171,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		Subprotocols: []string{"v12.stomp", "v11.stomp", "v10.stomp"}, InsecureSkipVerify: true,
 	})
 	if err != nil {
-		return // Accept has answered
+		return // Accept has written the answer
 	}
 	ws.SetReadLimit(-1)
 	c := s.add(&Conn{server: s, ws: ws})
