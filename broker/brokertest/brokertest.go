@@ -1,6 +1,6 @@
-// Package brokertest is what a program needs to test against a broker: start
-// one on ports of its own, connect to it in memory, wait for something to
-// become true.
+// Package brokertest helps programs test against a broker: it starts one on
+// ports that the system chooses, connects to it in memory, and waits for
+// conditions.
 //
 //	srv := brokertest.Start(t, broker.Options{})
 //	c := srv.Connect(t, "login", "alice")
@@ -23,7 +23,7 @@ import (
 )
 
 // Server is a broker with its listeners, all on loopback ports that the system
-// chose. It ends with the test.
+// chose. It stops when its test ends.
 type Server struct {
 	Broker *broker.Broker
 	HTTP   *httptest.Server
@@ -33,9 +33,10 @@ type Server struct {
 	TCP string
 }
 
-// Start starts a broker with WebSocket and TCP listeners. An Authenticator or
-// Authorizer that o leaves nil becomes auth.TrustLogin and auth.Open: a login is
-// taken at its word and everything but the destinations of others is allowed.
+// Start starts a broker with WebSocket and TCP listeners. A nil Authenticator
+// defaults to auth.TrustLogin, which does not check logins, and a nil
+// Authorizer to auth.Open, which allows everything except other users'
+// destinations.
 func Start(t testing.TB, o broker.Options) *Server {
 	t.Helper()
 	b := New(t, o)
@@ -60,8 +61,9 @@ func Start(t testing.TB, o broker.Options) *Server {
 	return &Server{Broker: b, HTTP: hs, URL: "ws" + strings.TrimPrefix(hs.URL, "http") + "/ws", TCP: l.Addr().String()}
 }
 
-// New is Start without listeners, for tests that connect in memory only; it
-// works inside a testing/synctest bubble.
+// New creates a broker without listeners, for tests that connect only in
+// memory. It has the same defaults as Start and works inside a testing/synctest
+// bubble.
 func New(t testing.TB, o broker.Options) *broker.Broker {
 	t.Helper()
 	if o.Authenticator == nil {
@@ -88,8 +90,8 @@ func (s *Server) Connect(t testing.TB, headers ...string) *Client {
 	return Connect(t, s.Broker, headers...)
 }
 
-// Eventually waits up to a minute for ok to report true, and fails the test with
-// what otherwise.
+// Eventually waits up to a minute until ok returns true. Otherwise it fails the
+// test with what.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)

@@ -14,9 +14,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// Client is a STOMP client in memory: what it sends reaches the broker through
-// a broker.Transport, byte for byte, so a test may send anything. Its methods
-// are for one goroutine.
+// Client is an in-memory STOMP client. Its bytes reach the broker unchanged
+// through a broker.Transport, so a test may send anything. Only one goroutine
+// may use it.
 type Client struct {
 	// Session is the session id from CONNECTED.
 	Session string
@@ -39,7 +39,7 @@ func Dial(b *broker.Broker) *Client {
 }
 
 // Connect opens a connection, sends CONNECT with `accept-version:1.2` and the
-// headers, given as name, value, name, value, and waits for CONNECTED.
+// headers (name, value, name, value), and waits for CONNECTED.
 func Connect(t testing.TB, b *broker.Broker, headers ...string) *Client {
 	t.Helper()
 	c := Dial(b)
@@ -72,7 +72,7 @@ func contains(headers []string, name string) bool {
 	return false
 }
 
-// Send sends a frame. Headers are given as name, value, name, value.
+// Send sends a frame. The headers are name, value, name, value.
 func (c *Client) Send(command, body string, headers ...string) {
 	f := frames.Frame{Command: command, Body: []byte(body)}
 	for i := 0; i+1 < len(headers); i += 2 {
@@ -81,7 +81,7 @@ func (c *Client) Send(command, body string, headers ...string) {
 	c.Write(frames.Append(nil, c.version, &f))
 }
 
-// Write sends bytes as they are.
+// Write sends bytes unchanged.
 func (c *Client) Write(p []byte) {
 	select {
 	case c.t.in <- append([]byte(nil), p...):
@@ -96,8 +96,8 @@ func (c *Client) Subscribe(t testing.TB, id, destination string, headers ...stri
 	c.ExpectReceipt(t, "sub-"+id)
 }
 
-// Receive returns the next frame, a copy that may be kept, or why there is none
-// within a minute.
+// Receive returns a copy of the next frame, or an error if there is none within
+// a minute.
 func (c *Client) Receive() (*frames.Frame, error) {
 	timeout := time.NewTimer(time.Minute)
 	defer timeout.Stop()
@@ -131,10 +131,11 @@ func (c *Client) Receive() (*frames.Frame, error) {
 	}
 }
 
-// Pending returns how many writes of the broker were not received yet.
+// Pending returns how many writes of the broker are not yet received.
 func (c *Client) Pending() int { return len(c.t.out) + min(c.dec.Buffered(), 1) }
 
-// Expect returns the next frame and fails the test if it is another command.
+// Expect returns the next frame. It fails the test if that has a different
+// command.
 func (c *Client) Expect(t testing.TB, command string) *frames.Frame {
 	t.Helper()
 	f, err := c.Receive()
@@ -147,7 +148,8 @@ func (c *Client) Expect(t testing.TB, command string) *frames.Frame {
 	return f
 }
 
-// ExpectReceipt returns when the next frame is the RECEIPT with that id.
+// ExpectReceipt fails the test unless the next frame is the RECEIPT with this
+// id.
 func (c *Client) ExpectReceipt(t testing.TB, id string) {
 	t.Helper()
 	if f := c.Expect(t, frames.CommandReceipt); f.Get(frames.HeaderReceiptID) != id {
@@ -155,9 +157,9 @@ func (c *Client) ExpectReceipt(t testing.TB, id string) {
 	}
 }
 
-// Sync sends a frame that changes nothing and waits for its receipt: everything
-// sent before was handled, and everything it caused for this client has come,
-// in between only the frames that are returned.
+// Sync sends a frame that changes nothing and waits for its receipt: the broker
+// has then handled all earlier frames, and all their effects on this client
+// have arrived. It returns the other frames that arrived meanwhile.
 func (c *Client) Sync(t testing.TB) []*frames.Frame {
 	t.Helper()
 	c.Send(frames.CommandUnsubscribe, "", "id", "no such subscription", "receipt", "sync")
@@ -174,7 +176,7 @@ func (c *Client) Sync(t testing.TB) []*frames.Frame {
 	}
 }
 
-// Ended returns what Broker.Serve returned, waiting for the session's end.
+// Ended waits for the session's end and returns the result of Broker.Serve.
 func (c *Client) Ended(t testing.TB) error {
 	t.Helper()
 	select {
@@ -187,22 +189,22 @@ func (c *Client) Ended(t testing.TB) error {
 	}
 }
 
-// CloseCode returns the WebSocket close code that the broker chose, 0 while it
-// has not.
+// CloseCode returns the WebSocket close code that the broker chose, 0 if none
+// yet.
 func (c *Client) CloseCode() int {
 	c.t.mu.Lock()
 	defer c.t.mu.Unlock()
 	return c.t.code
 }
 
-// Close ends the connection without a word and waits for the session's end.
+// Close ends the connection without DISCONNECT and waits for the session's end.
 func (c *Client) Close() {
 	_ = c.t.Close(0, "") // never fails
 	err := <-c.ended
 	c.ended <- err
 }
 
-// transport is both ends of the connection.
+// transport implements both ends of the connection.
 type transport struct {
 	in, out chan []byte
 
@@ -224,7 +226,7 @@ func (t *transport) Receive() ([]byte, error) {
 func (t *transport) Send(list [][]byte) error {
 	for _, p := range list {
 		select {
-		case t.out <- bytes.Clone(p): // the slices are not ours to keep
+		case t.out <- bytes.Clone(p): // the broker reuses the slices
 		case <-t.closed:
 			return io.ErrClosedPipe
 		}

@@ -60,7 +60,7 @@ func (e *RefusedError) Error() string { return "client: server refused CONNECT: 
 type CloseError struct {
 	// Code is the close code, 1005 for a close frame without one.
 	Code int
-	// Reason is the text that came with it.
+	// Reason is the text of the close frame.
 	Reason string
 }
 

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// place is where a SEND stands among those of its session: when it took
-// effect, then its number.
+// place is the position of a SEND among those of its session: first by the time
+// it took effect, then by its number.
 type place struct {
 	at  time.Duration
 	seq int
@@ -14,13 +14,13 @@ type place struct {
 
 func (p place) after(q place) bool { return p.at > q.at || p.at == q.at && p.seq > q.seq }
 
-// lane is a publisher and a destination: what order is kept in.
+// lane is a publisher and a destination. Order holds within a lane.
 type lane struct {
 	publisher int
 	dest      uint32
 }
 
-// set is a set of the numbers of SENDs of one session.
+// set is a set of SEND numbers of one session.
 type set []uint64
 
 func (s *set) add(n int) (was bool) {
@@ -37,24 +37,24 @@ func (s set) has(n int) bool { return n/64 < len(s) && s[n/64]&(1<<(n%64)) != 0 
 // part is what one subscription of a chain got.
 type part struct {
 	u    *Subscription
-	last map[lane]place // the latest of each lane
+	last map[lane]place // latest message of each lane
 }
 
-// chain judges a subscription, after those that it continues: everything but
-// what concerns more than one consumer of a queue.
+// chain checks a chain of subscriptions, where each continues the one before.
+// It applies all rules except those about several consumers of a queue.
 func (j *judge) chain(last *Subscription) {
 	var list []*Subscription
 	for u := last; u != nil; u = u.before {
 		list = append(list, u)
 	}
 	slices.Reverse(list)
-	got := make(map[int]*set) // by publisher, in the whole chain
+	got := make(map[int]*set) // by publisher, for the whole chain
 	parts := make([]part, 0, len(list))
 	var before part
 	for _, u := range list {
 		p := part{u: u, last: make(map[lane]place)}
 		order := make(map[lane]place)
-		fresh := make(map[int]*set) // in this subscription
+		fresh := make(map[int]*set) // for this subscription
 		if u.recovered {
 			for l, at := range before.last {
 				order[l] = at
@@ -88,7 +88,7 @@ func merge(into map[int]*set, publisher int, s *set) {
 	}
 }
 
-// deliveries judges what a subscription got, by itself.
+// deliveries checks the messages that one subscription got.
 func (j *judge) deliveries(p part, order map[lane]place, seen map[int]*set) {
 	u := p.u
 	names := make(map[uint64]ID)
@@ -128,7 +128,7 @@ func (j *judge) deliveries(p part, order map[lane]place, seen map[int]*set) {
 	}
 }
 
-// entitled judges whether a subscription may get a message.
+// entitled checks whether a subscription may get a message.
 func (j *judge) entitled(u *Subscription, d *delivery, m *send) {
 	switch {
 	case !j.match(u, m.dest):
@@ -142,7 +142,7 @@ func (j *judge) entitled(u *Subscription, d *delivery, m *send) {
 	}
 }
 
-// missing finds what a chain did not get.
+// missing finds the messages that a chain did not get.
 func (j *judge) missing(parts []part, got map[int]*set) {
 	if parts[0].u.receipt == 0 {
 		return
@@ -172,17 +172,17 @@ func (j *judge) missing(parts []part, got map[int]*set) {
 	}
 }
 
-// absent judges one receipted SEND that a chain did not get.
+// absent checks one receipted SEND that a chain did not get.
 func (j *judge) absent(parts []part, id ID, l lane, at place, receipted time.Duration) {
 	for i, p := range parts {
 		u := p.u
 		if u.receipt == 0 {
-			return // it may have begun at any time
+			return // it may have started at any time
 		}
 		later := p.last[l].after(at)
 		if at.at >= u.receipt {
 			switch {
-			case u.end != 0 && at.at > u.end: // not while this one was there
+			case u.end != 0 && at.at > u.end: // this subscription had ended by then
 			case u.end == 0:
 				j.violation(Lost, id, u, 0, "the subscription was there all the time and is still open")
 				return

@@ -6,30 +6,31 @@ import (
 	"time"
 )
 
-// Options are what a Checker has to know about the broker. The zero value is
+// Options tells a Checker what it must know about the broker. The zero value is
 // right for Hoofbeat in its default configuration.
 type Options struct {
-	// Queue reports whether a destination of a SEND is a queue: each message for
-	// one consumer. Default: it begins with /queue/.
+	// Queue reports whether the destination of a SEND is a queue, where each
+	// message is for one consumer. Default: it begins with /queue/.
 	Queue func(destination string) bool
-	// Match reports whether a subscription of a user to subscribed gets what is
-	// sent to sent. Default: [Match].
+	// Match reports whether the subscription of a user to subscribed gets
+	// messages sent to sent. Default: [Match].
 	Match func(subscribed, user, sent string) bool
-	// Entitled reports whether a user may see what is sent to a destination,
-	// however it subscribed. Default: everybody may see everything.
+	// Entitled reports whether a user may see messages sent to a destination,
+	// whatever the subscription. Default: everyone may see everything.
 	Entitled func(user, sent string) bool
-	// Grace is how long after the RECEIPT of a SEND a subscription that its client
-	// ends must have got it. Default 0: only a later message or the end of
-	// the run proves a loss.
+	// Grace is how long after the RECEIPT of a SEND a subscription must have
+	// received the message, if its client then ends the subscription. Default
+	// 0: only a later message or the end of the run proves a loss.
 	Grace time.Duration
-	// Violations is how many a report lists; the rest is counted. Default 1,000.
+	// Violations is how many violations a report lists; the rest are counted.
+	// Default 1,000.
 	Violations int
-	// Now is the clock. Default: the time since New. Equal and earlier times are
-	// made later than what was before.
+	// Now is the clock. Default: the time since New. The checker moves equal or
+	// earlier times to just after the previous one.
 	Now func() time.Duration
 }
 
-// Checker records a run. Make one with [New].
+// Checker records a run. Create one with [New].
 type Checker struct {
 	o Options
 
@@ -42,12 +43,12 @@ type Checker struct {
 	subs         []*Subscription
 	drained      map[uint32]time.Duration
 	memoryLost   map[string][]time.Duration // by node
-	found        []Violation                // what was seen at once
+	found        []Violation                // violations detected immediately
 	foundMore    int
-	sends, moved int // SENDs, MESSAGEs
+	sends, moved int // numbers of SENDs and MESSAGEs
 }
 
-// New returns a checker that has seen nothing yet.
+// New returns a checker with an empty record.
 func New(o Options) *Checker {
 	if o.Queue == nil {
 		o.Queue = func(d string) bool { return strings.HasPrefix(d, "/queue/") }
@@ -71,14 +72,14 @@ func New(o Options) *Checker {
 	}
 }
 
-// tick returns the time of an event, with the lock held. It is never 0, which
-// means never.
+// tick returns the time of an event, never 0, which means never. The caller has
+// the lock.
 func (c *Checker) tick() time.Duration {
 	c.last = max(c.last+1, c.o.Now())
 	return c.last
 }
 
-// number returns the number of a destination, with the lock held.
+// number returns the number of a destination. The caller has the lock.
 func (c *Checker) number(destination string) uint32 {
 	n, ok := c.numbers[destination]
 	if !ok {
@@ -91,27 +92,27 @@ func (c *Checker) number(destination string) uint32 {
 	return n
 }
 
-// Drained says that consumers have taken all that a queue will give, so that
-// what was not delivered until now is lost.
+// Drained declares that consumers have taken everything that a queue will
+// deliver, so that messages not delivered by now are lost.
 func (c *Checker) Drained(queue string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drained[c.number(queue)] = c.tick()
 }
 
-// MemoryLost says that a node has ended without being asked and kept nothing:
-// what was sent there before is not lost by a fault.
+// MemoryLost declares that a node ended without a shutdown and kept nothing:
+// messages sent to it before are not lost by a fault.
 func (c *Checker) MemoryLost(node string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.memoryLost[node] = append(c.memoryLost[node], c.tick())
 }
 
-// Counts are how much a checker was told.
+// Counts are the numbers of recorded frames.
 type Counts struct{ Sends, Receipted, Messages int }
 
-// Counts returns how many SENDs and MESSAGEs there were, so that a run that
-// tested nothing is noticed.
+// Counts returns the numbers of SENDs and MESSAGEs, to detect a run that tested
+// nothing.
 func (c *Checker) Counts() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()

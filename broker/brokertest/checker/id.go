@@ -7,7 +7,8 @@ import (
 	"strconv"
 )
 
-// ID names a SEND of a run: the number of its session and its number there.
+// ID identifies a SEND of a run: by the number of its session and its number
+// there.
 type ID uint64
 
 func newID(session, seq int) ID { return ID(session)<<32 | ID(seq) }
@@ -15,7 +16,7 @@ func newID(session, seq int) ID { return ID(session)<<32 | ID(seq) }
 func (id ID) session() int { return int(id >> 32) }
 func (id ID) seq() int     { return int(id & 0xffffffff) }
 
-// Publisher returns the number of the session, from 0: SENDs with the same one
+// Publisher returns the number of the session, from 0. SENDs of one session
 // have an order.
 func (id ID) Publisher() int { return id.session() }
 
@@ -24,10 +25,10 @@ func (id ID) String() string {
 	return strconv.Itoa(id.session()) + "/" + strconv.Itoa(id.seq())
 }
 
-const digits = 16 // of an ID in a body
+const digits = 16 // length of an ID in a body
 
-// Body returns what the SEND with an ID carries: the ID and then letters that
-// follow from it, at least 16 bytes and size in all.
+// Body returns the body for the SEND with this ID: the ID, then letters derived
+// from it. Its length is size, at least 16 bytes.
 func Body(id ID, size int) []byte {
 	b := make([]byte, max(size, digits))
 	var raw [digits / 2]byte
@@ -43,8 +44,8 @@ func Body(id ID, size int) []byte {
 
 func filler(id ID, i int) byte { return 'a' + byte((uint64(id)+uint64(i))%26) }
 
-// ParseBody returns the ID of a body that [Body] made. It fails if that was
-// changed, but cannot see that letters are missing at its end.
+// ParseBody returns the ID in a body from [Body]. It fails if the body was
+// changed, but cannot detect letters missing at the end.
 func ParseBody(b []byte) (ID, error) {
 	var raw [digits / 2]byte
 	if len(b) < digits {

@@ -6,9 +6,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// Match is the default of [Options].Match: a destination matches itself, an Ant
-// pattern what topics.Pattern says, and a user's /user/queue/x what is sent to
-// /user/{name}/queue/x. A dead-letter queue, /queue/DLQ.x, matches its queue.
+// Match is the default of [Options].Match. A destination matches itself; an Ant
+// pattern matches as in topics.Pattern; a user's /user/queue/x matches messages
+// sent to /user/{name}/queue/x; a dead-letter queue /queue/DLQ.x matches
+// /queue/x.
 func Match(subscribed, user, sent string) bool {
 	if subscribed == sent {
 		return true

@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// handed is a delivery of a queue message to one of its consumers.
+// handed is a delivery of a queue message to a consumer.
 type handed struct {
 	id ID
 	u  *Subscription
 	d  *delivery
 }
 
-// done is what became of a delivery.
+// done identifies a delivery whose outcome is known.
 type done struct {
 	u  *Subscription
 	id ID
 }
 
-// settling is when a delivery was answered, 0 if never.
+// settling holds when a delivery was acknowledged, 0 = never.
 type settling struct {
 	said      time.Duration
-	confirmed time.Duration // the RECEIPT of an ACK
+	confirmed time.Duration // RECEIPT of the ACK
 }
 
-// queues judges what concerns all consumers of a queue together.
+// queues applies the rules that concern all consumers of a queue together.
 func (j *judge) queues() {
 	var all []handed
 	autos := make(map[uint32][]*Subscription)
@@ -60,10 +60,10 @@ func (j *judge) queues() {
 	j.undelivered(got, autos)
 }
 
-// answers finds for each delivery its ACK or NACK.
+// answers returns the ACK or NACK of each delivery.
 func (j *judge) answers() map[done]settling {
 	all := make(map[done]settling)
-	next := make(map[*Subscription]int) // the first delivery that no cumulative ACK has covered
+	next := make(map[*Subscription]int) // first delivery that no cumulative ACK covers
 	for _, s := range j.c.sessions {
 		for i := range s.acks {
 			a := &s.acks[i]
@@ -91,9 +91,9 @@ func (j *judge) answers() map[done]settling {
 	return all
 }
 
-// repeated judges that a message was delivered more than once. In which order a
-// broker handed it out is not known: a client may read from a connection that the
-// broker has given up long before.
+// repeated checks the deliveries of one message for duplicates. The order in
+// which the broker made them is unknown: a client may read from a connection
+// that the broker gave up long before.
 func (j *judge) repeated(list []handed, answers map[done]settling) {
 	var plain *handed // the delivery without redelivered:true
 	for i := range list {
@@ -124,14 +124,14 @@ func confirmed(list []handed, answers map[done]settling) (first *handed, at time
 	return first, at
 }
 
-// handedAfter reports whether it is a fault that a message was received after
-// the RECEIPT of its ACK by another consumer: the broker handed it out after that, or
-// while this consumer had it and was there.
+// handedAfter reports whether receiving a message after the RECEIPT of another
+// consumer's ACK is a fault: the broker delivered it after that RECEIPT, or
+// while this consumer was still subscribed.
 func (j *judge) handedAfter(h *handed, at time.Duration) bool {
 	if h.u.end == 0 || h.u.chosen && h.u.end > h.d.at || h.u.asked > at {
 		return true
 	}
-	for i := range h.u.got { // something younger came before it on that connection
+	for i := range h.u.got { // a newer message came before it on this connection
 		d := &h.u.got[i]
 		if d.at >= h.d.at {
 			break
@@ -143,8 +143,8 @@ func (j *judge) handedAfter(h *handed, at time.Duration) bool {
 	return false
 }
 
-// dropped judges that all who got a message ended without an answer, and
-// nobody got it again.
+// dropped reports a loss if all consumers that got a message ended without an
+// answer, and no other got it again.
 func (j *judge) dropped(list []handed, answers map[done]settling) {
 	id := list[0].id
 	s, m := j.sent(id)
@@ -162,7 +162,7 @@ func (j *judge) dropped(list []handed, answers map[done]settling) {
 	j.violation(Lost, id, last.u, 0, "the consumer ended without an ACK, and nobody got it again")
 }
 
-// undelivered finds what no consumer got.
+// undelivered reports the messages that no consumer got.
 func (j *judge) undelivered(got map[int]*set, autos map[uint32][]*Subscription) {
 	for _, s := range j.c.sessions {
 		mine := got[s.number]

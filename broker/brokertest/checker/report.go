@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Report states what is wrong with the run so far.
+// Report returns the violations of the run so far.
 func (c *Checker) Report() Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -13,8 +13,8 @@ func (c *Checker) Report() Report {
 }
 
 // Outstanding returns how many messages would be [Lost] or a [RecoveredHole] if
-// the run ended now and all queues were drained. A driver waits until it is 0, or
-// until nothing has come for long enough. It takes as long as a report.
+// the run ended now and all queues were drained. A driver waits until it is 0,
+// or until nothing has arrived for long enough. It takes as long as Report.
 func (c *Checker) Outstanding() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -22,7 +22,7 @@ func (c *Checker) Outstanding() int {
 	return r.Kinds[Lost] + r.Kinds[RecoveredHole]
 }
 
-// judge makes a report, with the lock held.
+// judge creates a report. The caller has the lock.
 func (c *Checker) judge(drained func(queue uint32) time.Duration) Report {
 	j := judge{c: c, drained: drained, matches: make(map[match]bool)}
 	for _, v := range c.found {
@@ -43,7 +43,7 @@ func (c *Checker) judge(drained func(queue uint32) time.Duration) Report {
 	return j.r
 }
 
-// judge is a report in the making.
+// judge is a report in progress.
 type judge struct {
 	c       *Checker
 	drained func(queue uint32) time.Duration
@@ -51,7 +51,7 @@ type judge struct {
 	matches map[match]bool
 }
 
-// match is a question to Options.Match.
+// match is the arguments of a call to Options.Match.
 type match struct {
 	subscribed, sent uint32
 	user             string
@@ -72,7 +72,7 @@ func (j *judge) sent(id ID) (*Session, *send) {
 	return s, &s.sends[id.seq()]
 }
 
-// violation adds one about a SEND and, unless it is nil, a subscription.
+// violation adds a violation about a SEND and, unless u is nil, a subscription.
 func (j *judge) violation(k Kind, id ID, u *Subscription, at time.Duration, detail string) {
 	v := Violation{Kind: k, At: at, Detail: detail}
 	j.c.describe(&v, id)
@@ -82,7 +82,7 @@ func (j *judge) violation(k Kind, id ID, u *Subscription, at time.Duration, deta
 	j.r.add(v, j.c.o.Violations)
 }
 
-// forgotten reports whether a SEND went to a node whose memory was lost later.
+// forgotten reports whether a SEND went to a node that later lost its memory.
 func (j *judge) forgotten(s *Session, at time.Duration) bool {
 	for _, lost := range j.c.memoryLost[s.who.Node] {
 		if at < lost {

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// Who is a session: on which node, as which user.
+// Who identifies a session: its node, its user and its id.
 type Who struct{ Node, User, Session string }
 
 // String returns user@node (session).
 func (w Who) String() string { return fmt.Sprintf("%s@%s (%s)", w.User, w.Node, w.Session) }
 
-// Session is one connection of a client, as publisher and as subscriber.
+// Session is one connection of a client, both as publisher and as subscriber.
 type Session struct {
 	c      *Checker
 	who    Who
 	number int
 	sends  []send
 	txs    []transaction
-	open   map[string]uint32        // the latest transaction of a name
-	subs   map[string]*Subscription // the latest of an id
+	open   map[string]uint32        // latest transaction of each name
+	subs   map[string]*Subscription // latest subscription of each id
 	all    []*Subscription
 	acks   []ack
 	end    time.Duration
@@ -30,10 +30,11 @@ type send struct {
 	at      time.Duration
 	receipt time.Duration
 	dest    uint32
-	tx      uint32 // number of the transaction, from 1
+	tx      uint32 // number of the transaction, from 1; 0 = none
 }
 
-// transaction is what became of a BEGIN.
+// transaction holds the times of a transaction's COMMIT, its RECEIPT, and its
+// ABORT, 0 = never.
 type transaction struct{ commit, receipt, abort time.Duration }
 
 // ack is an ACK or a NACK.
@@ -46,7 +47,7 @@ type ack struct {
 	receipt time.Duration
 }
 
-// Session adds a connection, after its CONNECTED was read.
+// Session adds a connection. Call it after reading CONNECTED.
 func (c *Checker) Session(w Who) *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,8 +56,8 @@ func (c *Checker) Session(w Who) *Session {
 	return s
 }
 
-// Send records a SEND before it is written, in a transaction unless tx is empty,
-// and returns its ID, which its body must carry: see [Body].
+// Send records a SEND before it is written, in transaction tx unless that is
+// empty. It returns the ID that the body must carry; see [Body].
 func (s *Session) Send(destination, tx string) ID {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -65,8 +66,8 @@ func (s *Session) Send(destination, tx string) ID {
 	return newID(s.number, len(s.sends)-1)
 }
 
-// Receipted records that the RECEIPT of a SEND was read. It means little for a
-// SEND in a transaction: see [Session.Committed].
+// Receipted records that the RECEIPT of a SEND was read. For a SEND in a
+// transaction it has little meaning; see [Session.Committed].
 func (s *Session) Receipted(id ID) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -106,8 +107,8 @@ func (s *Session) turn(tx string, f func(*transaction, time.Duration)) {
 	f(&s.txs[n-1], s.c.tick())
 }
 
-// settled returns when a SEND took effect at the earliest, and when a RECEIPT
-// said that it did; 0 is never.
+// settled returns the earliest time at which a SEND took effect, and when a
+// RECEIPT confirmed it, 0 = never.
 func (s *Session) settled(m *send) (effective, receipted time.Duration) {
 	if m.tx == 0 {
 		return m.at, m.receipt
@@ -119,14 +120,14 @@ func (s *Session) settled(m *send) (effective, receipted time.Duration) {
 	return t.commit, t.receipt
 }
 
-// Acknowledgement is an ACK whose RECEIPT may come.
+// Acknowledgement is a recorded ACK or NACK, which may get a RECEIPT.
 type Acknowledgement struct {
 	s *Session
 	n int
 }
 
-// Ack records an ACK before it is written. With [Client] it is for all that the
-// subscription got before, too.
+// Ack records an ACK before it is written. In mode [Client] it also covers all
+// earlier messages of the subscription.
 func (s *Session) Ack(sub *Subscription, id ID, tx string) Acknowledgement {
 	return s.acknowledge(ack{sub: sub, id: id}, tx)
 }
@@ -144,15 +145,16 @@ func (s *Session) acknowledge(a ack, tx string) Acknowledgement {
 	return Acknowledgement{s, len(s.acks) - 1}
 }
 
-// Receipted records that the RECEIPT of the ACK was read. In a transaction
-// that of the COMMIT counts.
+// Receipted records that the RECEIPT of the ACK was read. In a transaction the
+// RECEIPT of the COMMIT counts instead.
 func (a Acknowledgement) Receipted() {
 	a.s.c.mu.Lock()
 	defer a.s.c.mu.Unlock()
 	a.s.acks[a.n].receipt = a.s.c.tick()
 }
 
-// effective returns when an ACK was made, and when a RECEIPT confirmed it.
+// effective returns when an ACK took effect, and when a RECEIPT confirmed it, 0
+// = never.
 func (s *Session) effective(a *ack) (at, receipted time.Duration) {
 	if a.tx == 0 {
 		return a.at, a.receipt
@@ -164,11 +166,11 @@ func (s *Session) effective(a *ack) (at, receipted time.Duration) {
 	return t.commit, t.receipt
 }
 
-// Leave records that the client ends its connection, before it begins to.
+// Leave records that the client closes its connection. Call it before closing.
 func (s *Session) Leave() { s.ended(true) }
 
-// Cut records that the connection has ended by itself, or is about to be ended
-// by force. What was on its way may be gone.
+// Cut records that the connection was lost, or is about to be cut. Data in
+// transit may be lost.
 func (s *Session) Cut() { s.ended(false) }
 
 func (s *Session) ended(chosen bool) {

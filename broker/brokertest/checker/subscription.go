@@ -10,15 +10,15 @@ import (
 type Mode uint8
 
 const (
-	// Auto is ack:auto: a message is done when it was written.
+	// Auto is ack:auto: a message is settled when it is written.
 	Auto Mode = iota
-	// Client is ack:client: an ACK is for all messages before it, too.
+	// Client is ack:client: an ACK also covers all earlier messages.
 	Client
 	// Individual is ack:client-individual.
 	Individual
 )
 
-// Subscription is an interval in which a session is subscribed.
+// Subscription is a period in which a session is subscribed.
 type Subscription struct {
 	c         *Checker
 	s         *Session
@@ -30,8 +30,8 @@ type Subscription struct {
 
 	asked   time.Duration
 	receipt time.Duration
-	end     time.Duration // asked to end, or cut
-	gone    time.Duration // RECEIPT of UNSUBSCRIBE
+	end     time.Duration // when it was asked to end, or cut
+	gone    time.Duration // when the RECEIPT of UNSUBSCRIBE arrived
 	chosen  bool          // the client ended it
 
 	got []delivery
@@ -43,11 +43,11 @@ type delivery struct {
 	at          time.Duration
 	name        uint64 // hash of the message-id, 0 if there was none
 	redelivered bool
-	elsewhere   bool // its destination is neither that of the SEND nor that of the SUBSCRIBE
+	elsewhere   bool // its destination is neither the SEND's nor the SUBSCRIBE's
 }
 
-// Subscribe records a SUBSCRIBE before it is written. If it resumes where an
-// earlier subscription, of this or another session, ended, that is continues.
+// Subscribe records a SUBSCRIBE before it is written. continues is an earlier
+// subscription, of this or another session, that it resumes, or nil.
 func (s *Session) Subscribe(id, destination string, m Mode, continues *Subscription) *Subscription {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -58,8 +58,8 @@ func (s *Session) Subscribe(id, destination string, m Mode, continues *Subscript
 	return u
 }
 
-// Receipted records that the RECEIPT of the SUBSCRIBE was read, with the value of
-// its header recovered, empty if there is none.
+// Receipted records that the RECEIPT of the SUBSCRIBE was read. recovered is
+// its recovered header, "" if there is none.
 func (u *Subscription) Receipted(recovered string) {
 	u.c.mu.Lock()
 	defer u.c.mu.Unlock()
@@ -83,20 +83,20 @@ func (u *Subscription) Unsubscribed() {
 	u.gone = u.c.tick()
 }
 
-// Message is what a client has to tell of a MESSAGE: the values of its headers.
+// Message is a MESSAGE as its client read it.
 type Message struct {
 	Subscription string
-	// Destination and MessageID are not judged if they are empty.
+	// Destination and MessageID are not checked if they are empty.
 	Destination string
 	MessageID   string
 	Redelivered bool
-	// Recovered is the value of the header recovered, empty if there is none.
+	// Recovered is the recovered header, "" if there is none.
 	Recovered string
 	Body      []byte
 }
 
-// Message records that a MESSAGE was read. It returns which SEND it is and the
-// subscription, nil if the session has none with that id.
+// Message records that a MESSAGE was read. It returns the ID of its SEND, and
+// the subscription, nil if the session has none with that id.
 func (s *Session) Message(m Message) (ID, *Subscription) {
 	id, err := ParseBody(m.Body)
 	s.c.mu.Lock()
@@ -141,7 +141,8 @@ func hash(s string) uint64 {
 	return h.Sum64()
 }
 
-// see keeps what is wrong whatever comes later, with the lock held.
+// see records a violation that later events cannot change. The caller has the
+// lock.
 func (c *Checker) see(v Violation) {
 	if len(c.found) < c.o.Violations {
 		c.found = append(c.found, v)
@@ -150,7 +151,7 @@ func (c *Checker) see(v Violation) {
 	c.foundMore++
 }
 
-// describe fills in what is known of the SEND, with the lock held.
+// describe fills in the details of the SEND. The caller has the lock.
 func (c *Checker) describe(v *Violation, id ID) {
 	s := c.sessions[id.session()]
 	m := &s.sends[id.seq()]

@@ -8,24 +8,25 @@ import (
 	"time"
 )
 
-// Kind is the promise that a violation breaks. The package comment has the
-// exact rules.
+// Kind says which promise a violation breaks. The package comment has the exact
+// rules.
 type Kind uint8
 
 const (
-	// Lost is a message that never came although its SEND has a RECEIPT.
+	// Lost means that a message never arrived although its SEND has a RECEIPT.
 	Lost Kind = iota + 1
-	// Duplicate is a message that came again.
+	// Duplicate means that a message arrived again.
 	Duplicate
-	// OutOfOrder is a message that came after a later one.
+	// OutOfOrder means that a message arrived after a later one.
 	OutOfOrder
-	// Misdelivered is a message for somebody else.
+	// Misdelivered means that a message reached the wrong client.
 	Misdelivered
-	// RecoveredHole is a message that is missing after recovered:true.
+	// RecoveredHole means that a message is missing after recovered:true.
 	RecoveredHole
-	// Uncommitted is a message of a transaction that was not committed.
+	// Uncommitted means that a message belongs to a transaction that was not
+	// committed.
 	Uncommitted
-	// Corrupt is a message that nobody sent like that.
+	// Corrupt means that nobody sent a message with this content.
 	Corrupt
 )
 
@@ -39,22 +40,22 @@ type Violation struct {
 	// Message is the SEND, and Destination where it went.
 	Message     ID
 	Destination string
-	// Publisher made the SEND. It is zero if nobody did.
+	// Publisher is the session that made the SEND, zero if there was none.
 	Publisher Who
-	// Sent is when, and Receipted when its RECEIPT came, 0 if never. Times are since
-	// the beginning of the run.
+	// Sent is the time of the SEND, and Receipted that of its RECEIPT, 0 if
+	// there was none. Times count from the start of the run.
 	Sent, Receipted time.Duration
-	// Subscriber and Subscription got the message, or did not get it. They are
-	// zero for a queue message that nobody got.
+	// Subscriber and Subscription got the message, or failed to get it. They
+	// are zero for a queue message that nobody got.
 	Subscriber   Who
 	Subscription string
-	// At is when the MESSAGE came, 0 if it is missing.
+	// At is when the MESSAGE arrived, 0 if it is missing.
 	At time.Duration
 	// Detail says which rule was broken and why.
 	Detail string
 }
 
-// String returns all of it in one line.
+// String returns the violation as one line.
 func (v Violation) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: message %v", v.Kind, v.Message)
@@ -75,18 +76,18 @@ func (v Violation) String() string {
 	return b.String()
 }
 
-// Report is what a run has shown.
+// Report is the result of a run.
 type Report struct {
-	// Violations are the first of each kind, by kind, then in the order in which
-	// their messages came or, if they never did, were sent.
+	// Violations are the first violations of each kind, sorted by kind, then by
+	// the time when the message arrived or, if it never did, was sent.
 	Violations []Violation
-	// Total is how many there were; Violations may have fewer.
+	// Total is the number of all violations, which may be more than are listed.
 	Total int
-	// Kinds is how many there were of each kind.
+	// Kinds is the number of violations of each kind.
 	Kinds map[Kind]int
 }
 
-// String returns a line for each violation, and how many are not listed.
+// String returns a line per violation, and how many are not listed.
 func (r Report) String() string {
 	var b strings.Builder
 	for _, v := range r.Violations {
@@ -98,7 +99,7 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// add keeps a violation or counts it.
+// add counts a violation, and lists it unless there are too many of its kind.
 func (r *Report) add(v Violation, limit int) {
 	r.Total++
 	if r.Kinds == nil {

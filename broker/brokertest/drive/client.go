@@ -25,8 +25,8 @@ type client struct {
 	waiting map[string]func(*frames.Frame) // by receipt
 	leaving bool
 
-	subs  map[string]*subscription // of the reader
-	taken int                      // MESSAGEs, of the reader
+	subs  map[string]*subscription // used by the reader
+	taken int                      // MESSAGEs received, used by the reader
 }
 
 type subscription struct {
@@ -34,10 +34,10 @@ type subscription struct {
 	mode checker.Mode
 }
 
-// errRefused is that the broker has answered with ERROR.
+// errRefused means that the broker answered with ERROR.
 var errRefused = errors.New("ERROR")
 
-// connect opens a connection and reads CONNECTED.
+// connect opens a connection and waits for CONNECTED.
 func (r *run) connect(ctx context.Context, role Role, n int, user string) (*client, error) {
 	conn, _, err := websocket.Dial(ctx, r.URL(role, n), &websocket.DialOptions{Subprotocols: []string{"v12.stomp"}})
 	if err != nil {
@@ -61,7 +61,7 @@ func (r *run) connect(ctx context.Context, role Role, n int, user string) (*clie
 	return nil, err
 }
 
-// read returns the next frame, valid until the next call.
+// read returns the next frame, which is valid until the next call.
 func (c *client) read(ctx context.Context) (*frames.Frame, error) {
 	for {
 		f, ok, err := c.dec.Next()
@@ -84,7 +84,8 @@ func (c *client) write(ctx context.Context, command string, body []byte, headers
 	return c.conn.Write(ctx, websocket.MessageText, frames.Append(nil, frames.V12, &f))
 }
 
-// ask writes a frame with a receipt. then is called by the reader when it comes.
+// ask writes a frame with a receipt. The reader calls then when the RECEIPT
+// arrives.
 func (c *client) ask(ctx context.Context, then func(*frames.Frame), command string, body []byte, headers ...string) error {
 	c.mu.Lock()
 	c.next++
@@ -94,7 +95,8 @@ func (c *client) ask(ctx context.Context, then func(*frames.Frame), command stri
 	return c.write(ctx, command, body, append(headers, "receipt", id)...)
 }
 
-// listen reads until the connection ends, and tells the checker.
+// listen reads until the connection ends, and reports everything to the
+// checker.
 func (c *client) listen(ctx context.Context) error {
 	for {
 		f, err := c.read(ctx)
@@ -122,7 +124,7 @@ func (c *client) listen(ctx context.Context) error {
 	}
 }
 
-// message tells the checker of a MESSAGE and acknowledges it.
+// message reports a MESSAGE to the checker and acknowledges it.
 func (c *client) message(ctx context.Context, f *frames.Frame) error {
 	name := f.Get(frames.HeaderSubscription)
 	recovered := f.Get("recovered")
@@ -149,13 +151,13 @@ func (c *client) message(ctx context.Context, f *frames.Frame) error {
 
 var errKilled = errors.New("the plan has killed it")
 
-// cut ends the connection without a word.
+// cut ends the connection without DISCONNECT.
 func (c *client) cut() {
 	c.session.Cut()
 	_ = c.conn.CloseNow()
 }
 
-// leave ends it because the run is over.
+// leave ends the connection at the end of the run.
 func (c *client) leave() {
 	c.mu.Lock()
 	c.leaving = true

@@ -14,7 +14,7 @@ import (
 // again is the longest pause between two attempts to connect.
 const again = 500 * time.Millisecond
 
-// dial connects until it works, the run is over, or ctx has ended.
+// dial retries to connect until it succeeds, the run is over, or ctx has ended.
 func (r *run) dial(ctx context.Context, role Role, n int, user string) (*client, error) {
 	for pause := time.Millisecond; ; pause = min(2*pause, again) {
 		c, err := r.connect(ctx, role, n, user)
@@ -35,12 +35,12 @@ func (r *run) dial(ctx context.Context, role Role, n int, user string) (*client,
 	}
 }
 
-// subscriber subscribes a client, which comes after another or nil, and returns
-// what is closed when all its RECEIPTs have come.
+// subscriber subscribes a client. before is the client that it replaces, or
+// nil. The returned channel is closed when all RECEIPTs have arrived.
 type subscriber func(now, before *client) (<-chan struct{}, error)
 
-// keep has a client that receives until the run is over, over as many
-// connections as it takes. It says ready when it is subscribed for the first time.
+// keep runs a receiving client until the run is over, over as many connections
+// as necessary. It sends to ready when it is subscribed for the first time.
 func (r *run) keep(ctx context.Context, role Role, n int, user string, subscribe subscriber, ready chan<- struct{}) error {
 	var before *client
 	for first := true; !r.finished(); {
@@ -81,14 +81,14 @@ func (r *run) keep(ctx context.Context, role Role, n int, user string, subscribe
 	return nil
 }
 
-// gap waits until others have published while this one is away.
+// gap waits until other clients have published while this one is disconnected.
 func (r *run) gap(ctx context.Context) {
 	for until := r.receipts.Load() + int64(r.Gap); r.receipts.Load() < until && !r.published.Load() && ctx.Err() == nil; {
 		wait(ctx, time.Millisecond)
 	}
 }
 
-// topics subscribes a subscriber, in continuation of what it had before.
+// topics subscribes a subscriber, continuing the subscriptions of before.
 func (r *run) topics(ctx context.Context, n int, now, before *client) (<-chan struct{}, error) {
 	var list []string
 	if n%2 == 1 && r.Topics > 0 {
@@ -112,8 +112,8 @@ func (r *run) queues(ctx context.Context, n int, now *client) (<-chan struct{}, 
 	return now.subscribe(ctx, list, []checker.Mode{checker.Individual, checker.Client}[n%2], nil)
 }
 
-// subscribe subscribes to all, and returns a channel that is closed when all
-// RECEIPTs have come. Those must be read meanwhile.
+// subscribe subscribes to all destinations in list. The returned channel is
+// closed when all RECEIPTs have arrived, which the caller must read meanwhile.
 func (c *client) subscribe(ctx context.Context, list []string, m checker.Mode, before *client) (<-chan struct{}, error) {
 	all := make(chan struct{})
 	left := len(list)
@@ -123,7 +123,7 @@ func (c *client) subscribe(ctx context.Context, list []string, m checker.Mode, b
 		var continues *checker.Subscription
 		if before != nil && before.subs[id] != nil {
 			continues = before.subs[id].Subscription
-			headers = append(headers, "offset", "next") // who has no history takes no notice
+			headers = append(headers, "offset", "next") // a broker without history ignores it
 		}
 		u := c.session.Subscribe(id, d, m, continues)
 		c.subs[id] = &subscription{u, m}

@@ -1,16 +1,16 @@
 // Package drive loads a broker with publishers, subscribers and consumers over
-// real WebSockets, and tells a checker all that they do and see. It is how the
-// tests of faults make traffic: they kill, cut and freeze what they like
-// meanwhile, and ask the checker afterwards.
+// real WebSockets, and reports everything they do and see to a checker. Fault
+// tests use it to create traffic: they kill, cut and freeze things meanwhile,
+// and ask the checker afterwards.
 //
 //	c := checker.New(checker.Options{})
 //	err := drive.Run(ctx, c, drive.Plan{URL: drive.At(server.URL), Name: "run1", Topics: 2, Queues: 1,
 //		Publishers: 2, Subscribers: 4, Consumers: 2, Sends: 1000})
-//	r := c.Report() // after what must not have happened
+//	r := c.Report() // the violations
 //
-// A client that loses its connection comes back, as another session, and
-// subscribes again. Users are taken at their word: the broker is in
-// development mode, with [Config].
+// A client that loses its connection reconnects, as a new session, and
+// subscribes again. Logins are not checked: the broker must run in development
+// mode, with [Config].
 package drive
 
 import (
@@ -19,69 +19,77 @@ import (
 	"time"
 )
 
-// Config is the configuration, in YAML, that a broker needs for a [Plan].
+// Config is the YAML configuration that a broker needs for a [Plan].
 const Config = `rules:
   - {allow: [send], destination: "/user/*/queue/**", any_user: true}
 limits: {outbox: 64MiB}
 queues: {messages: 1000000}
 `
 
-// Long reports whether tests of faults shall run for long, with
-// HOOFBEAT_FAULTS=long in the environment.
+// Long reports whether fault tests run for a long time, which the environment
+// variable HOOFBEAT_FAULTS=long requests.
 func Long() bool { return os.Getenv("HOOFBEAT_FAULTS") == "long" }
 
-// Role is what a client does.
+// Role is the kind of a client.
 type Role string
 
 const (
 	// Publisher sends to all destinations of the plan in turn, with receipts.
 	Publisher Role = "publisher"
-	// Subscriber subscribes to all topics, every other one by a pattern, and to its
-	// private destination.
+	// Subscriber subscribes to all topics and to its private destination. Every
+	// other one subscribes to the topics by a pattern.
 	Subscriber Role = "subscriber"
 	// Consumer consumes all queues and acknowledges, with receipts: every other
-	// one cumulatively (ack:client), the rest one by one (ack:client-individual).
+	// one cumulatively (ack:client), the rest one by one
+	// (ack:client-individual).
 	Consumer Role = "consumer"
 )
 
-// Plan is a bounded run.
+// Plan describes a run.
 type Plan struct {
 	// URL returns the WebSocket endpoint of the nth client of a role. It is
-	// asked for each connection, so that a client may come back elsewhere.
+	// called for each connection, so that a client can reconnect elsewhere.
 	URL func(r Role, n int) string
-	// Node names the node behind it for the checker. Default: "node".
+	// Node returns the name of the node behind that endpoint, for the checker.
+	// Default: "node".
 	Node func(r Role, n int) string
-	// Name is a part of all destinations, so that several runs can use one broker.
+	// Name is part of all destinations, so that several runs can share a
+	// broker.
 	Name string
-	// Topics and Queues are how many destinations there are, and Private whether
-	// the subscribers' /user/queue is used, too.
+	// Topics and Queues are the numbers of destinations. Private adds the
+	// subscribers' /user/queue destinations.
 	Topics, Queues int
 	Private        bool
-	// Publishers, Subscribers and Consumers are how many clients there are.
+	// Publishers, Subscribers and Consumers are the numbers of clients.
 	Publishers, Subscribers, Consumers int
-	// Users is how many names the subscribers have among them. Default: each its own.
+	// Users is the number of user names that the subscribers share. Default:
+	// one each.
 	Users int
-	// Sends is how many SENDs each publisher makes.
+	// Sends is the number of SENDs per publisher.
 	Sends int
-	// TransactionEvery puts five SENDs after so many others into a transaction, of
-	// which every third is aborted. 0: none.
+	// TransactionEvery puts five SENDs into a transaction after every
+	// TransactionEvery others. Every third transaction is aborted. 0 means
+	// none.
 	TransactionEvery int
-	// Size is that of bodies. Default 64 bytes.
+	// Size is the size of bodies. Default 64 bytes.
 	Size int
-	// Window is how many SENDs of a publisher wait for their RECEIPT. Default 32.
+	// Window is how many SENDs of a publisher may await their RECEIPT. Default
+	// 32.
 	Window int
-	// KillConsumer makes the first consumer end its connection without a word after
-	// so many messages, the last few of which it has not acknowledged. 0: never.
+	// KillConsumer is the number of messages after which the first consumer
+	// ends its connection without DISCONNECT. It has not acknowledged the last
+	// few. 0 means never.
 	KillConsumer int
-	// Gap is how many more SENDs a subscriber that lost its connection waits for
-	// (their RECEIPTs) before it subscribes again. 0: it does not wait.
+	// Gap is how many further receipted SENDs a subscriber waits for after
+	// losing its connection, before it subscribes again. 0 means it does not
+	// wait.
 	Gap int
-	// Quiet is how long nothing may come before what is outstanding counts as lost.
-	// Default 15s. It is not waited for when nothing is outstanding.
+	// Quiet is how long nothing may arrive before outstanding messages count as
+	// lost. Default 15 s. Run does not wait if nothing is outstanding.
 	Quiet time.Duration
 }
 
-// At is a [Plan].URL for one endpoint.
+// At returns a [Plan].URL for a single endpoint.
 func At(url string) func(Role, int) string { return func(Role, int) string { return url } }
 
 func (p Plan) filled() (Plan, error) {
@@ -113,7 +121,7 @@ func (p Plan) queue(n int) string { return fmt.Sprintf("/queue/%s.q%d", p.Name, 
 func (p Plan) user(n int) string  { return fmt.Sprintf("%s-user%d", p.Name, n%p.Users) }
 func (p Plan) private() string    { return "/queue/" + p.Name }
 
-// destinations are where publishers send to.
+// destinations returns all destinations that publishers send to.
 func (p Plan) destinations() (list []string) {
 	for n := range p.Topics {
 		list = append(list, p.topic(n))

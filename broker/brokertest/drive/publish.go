@@ -10,7 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// publisher is one publisher over as many connections as it takes.
+// publisher is one publisher, over as many connections as necessary.
 type publisher struct {
 	*run
 	n, sent, txs int
@@ -35,7 +35,7 @@ func (r *run) publish(ctx context.Context, n int) error {
 		r.remove(c)
 		if done {
 			c.leave()
-			<-gone // it reads no more
+			<-gone // wait until it reads no more
 			continue
 		}
 		_ = c.conn.CloseNow()
@@ -49,14 +49,14 @@ func (r *run) publish(ctx context.Context, n int) error {
 	return nil
 }
 
-// connection publishes over one connection until all is sent and receipted. It
-// returns false when the connection ended before.
+// connection publishes over one connection until everything is sent and
+// receipted. It returns false if the connection ended earlier.
 func (p *publisher) connection(ctx context.Context, c *client, gone chan error) (done bool) {
 	room := make(chan struct{}, p.Window)
-	ended := make(chan struct{}) // nothing more will come
+	ended := make(chan struct{}) // closed when nothing more is to come
 	defer close(ended)
 	lost := make(chan struct{})
-	go func() { // passes the end on to all who wait
+	go func() { // announces the end to all that wait
 		select {
 		case err := <-gone:
 			gone <- err
@@ -89,7 +89,7 @@ func (p *publisher) connection(ctx context.Context, c *client, gone chan error) 
 			return false
 		}
 	}
-	for range p.Window { // all are answered
+	for range p.Window { // until all are answered
 		select {
 		case room <- struct{}{}:
 		case <-lost:
@@ -115,7 +115,7 @@ func (p *publisher) send(c *client, ask asker, tx string) bool {
 	return ask(func() { c.session.Receipted(id) }, frames.CommandSend, checker.Body(id, p.Size), headers...)
 }
 
-// transaction makes five, and commits or aborts.
+// transaction makes five SENDs in a transaction and commits or aborts it.
 func (p *publisher) transaction(ctx context.Context, c *client, ask asker) bool {
 	p.txs++
 	tx := strconv.Itoa(p.txs)

@@ -10,12 +10,12 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/checker"
 )
 
-// run is a plan under way.
+// run is a plan in progress.
 type run struct {
 	Plan
 	c *checker.Checker
 
-	receipts  atomic.Int64 // of SENDs and COMMITs
+	receipts  atomic.Int64 // for SENDs and COMMITs
 	messages  atomic.Int64
 	published atomic.Bool // all publishers are done
 	killed    atomic.Bool
@@ -26,9 +26,10 @@ type run struct {
 	over    bool
 }
 
-// Run does what the plan says and returns when all is published and nothing more
-// is to come. Then the queues are declared drained. The error is for a run that could not
-// be done before ctx ended, or that the broker refused; what it did wrong is in the checker.
+// Run executes a plan and returns when everything is published and nothing more
+// should arrive. It then declares the queues drained. It returns an error if
+// the run did not finish before ctx ended, or if the broker refused something.
+// The checker has the broker's faults.
 func Run(ctx context.Context, c *checker.Checker, p Plan) error {
 	p, err := p.filled()
 	if err != nil {
@@ -86,7 +87,7 @@ func Run(ctx context.Context, c *checker.Checker, p Plan) error {
 	return nil
 }
 
-// settle waits until nothing is outstanding, or nothing has come for Quiet.
+// settle waits until nothing is outstanding, or nothing has arrived for Quiet.
 func (r *run) settle(ctx context.Context) {
 	last, since := r.messages.Load(), time.Now()
 	for pause := 5 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 200*time.Millisecond) {
@@ -107,10 +108,11 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// heard notes that something comes.
+// heard records that a message has arrived.
 func (r *run) heard() { r.messages.Add(1) }
 
-// killAfter returns after how many messages the plan kills a client, 0 for never.
+// killAfter returns the number of messages after which the plan kills a client,
+// 0 = never.
 func (r *run) killAfter(c *client) int {
 	if r.KillConsumer > 0 && r.victim.Load() == c {
 		return r.KillConsumer
@@ -118,7 +120,7 @@ func (r *run) killAfter(c *client) int {
 	return 0
 }
 
-// add notes an open connection. It returns false when the run is over.
+// add registers an open connection. It returns false if the run is over.
 func (r *run) add(c *client) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,7 +136,7 @@ func (r *run) remove(c *client) {
 	delete(r.clients, c)
 }
 
-// end ends all connections and keeps others from coming.
+// end closes all connections and prevents new ones.
 func (r *run) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

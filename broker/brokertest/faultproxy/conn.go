@@ -11,7 +11,7 @@ import (
 
 // Conn is one connection through a proxy.
 type Conn struct {
-	// Number is how many connections came before it, and one.
+	// Number counts the proxy's connections, from 1.
 	Number uint64
 
 	client, server *net.TCPConn
@@ -20,14 +20,15 @@ type Conn struct {
 	done           chan struct{}
 }
 
-// piece is what one read brought, and when it may go on. Without data it is
-// the end of the sender's direction.
+// piece is the data of one read, and when to forward it. A piece without data
+// is the end of the sender's direction.
 type piece struct {
 	data []byte
 	due  time.Time
 }
 
-// ahead is how many pieces wait for their time. It bounds the memory of a delay.
+// ahead is how many pieces may wait for their time. It limits the memory of a
+// delay.
 const ahead = 256
 
 // pipe is one direction of a connection.
@@ -54,13 +55,13 @@ func newConn(client, server *net.TCPConn, number uint64, faults [2]Fault, rnd *r
 	return c
 }
 
-// RemoteAddr is the address of the client.
+// RemoteAddr returns the address of the client.
 func (c *Conn) RemoteAddr() net.Addr { return c.client.RemoteAddr() }
 
-// Done is closed when the connection has ended.
+// Done returns a channel that is closed when the connection has ended.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// Set replaces the fault of the directions for this connection.
+// Set replaces the fault of the given directions of this connection.
 func (c *Conn) Set(d Direction, f Fault) {
 	for i, way := range ways {
 		if d&way != 0 {
@@ -69,7 +70,7 @@ func (c *Conn) Set(d Direction, f Fault) {
 	}
 }
 
-// Passed is how many bytes have passed in a direction, or in both.
+// Passed returns how many bytes have passed in a direction, or in both.
 func (c *Conn) Passed(d Direction) (n int64) {
 	for i, way := range ways {
 		if d&way != 0 {
@@ -81,14 +82,14 @@ func (c *Conn) Passed(d Direction) (n int64) {
 	return n
 }
 
-// Cut ends both sides in order, at once. What waits in a delay is gone.
+// Cut closes both sides normally, at once. Delayed data is lost.
 func (c *Conn) Cut() { c.end(func(s *net.TCPConn) { _ = s.Close() }) }
 
-// Reset ends both sides with RST, at once.
+// Reset closes both sides with RST, at once.
 func (c *Conn) Reset() { c.end(reset) }
 
 func reset(s *net.TCPConn) {
-	_ = s.SetLinger(0) // fails only on a socket that is closed
+	_ = s.SetLinger(0) // fails only on a closed socket
 	_ = s.Close()
 }
 
@@ -110,7 +111,7 @@ func (c *Conn) run() {
 	c.Cut()
 }
 
-// read takes what the sender sends, unless the direction is frozen.
+// read reads the sender's data, unless the direction is frozen.
 func (c *Conn) read(p *pipe) {
 	defer close(p.pieces)
 	for {
@@ -134,14 +135,14 @@ func (c *Conn) read(p *pipe) {
 			case <-c.done:
 			}
 			return
-		default: // one side was reset, so the other is
+		default: // one side was reset, so reset the other
 			c.Reset()
 			return
 		}
 	}
 }
 
-// write passes it on when its time has come.
+// write forwards each piece when its time has come.
 func (c *Conn) write(p *pipe) {
 	for piece := range p.pieces {
 		if !c.sleep(time.Until(piece.due)) || !c.thawed(p) {
@@ -157,8 +158,8 @@ func (c *Conn) write(p *pipe) {
 	}
 }
 
-// pass writes bytes as far as the fault lets them, and reports whether the
-// connection goes on.
+// pass writes data as the fault allows, and reports whether the connection
+// continues.
 func (c *Conn) pass(p *pipe, data []byte) bool {
 	for len(data) > 0 {
 		if !c.thawed(p) {
@@ -167,7 +168,7 @@ func (c *Conn) pass(p *pipe, data []byte) bool {
 		f := p.now()
 		n := len(data)
 		if f.Rate > 0 {
-			n = min(n, max(1, f.Rate/100)) // a hundredth of a second
+			n = min(n, max(1, f.Rate/100)) // the amount for 10 ms
 		}
 		limit, end := f.CutAfter, c.Cut
 		if f.ResetAfter > 0 && (limit == 0 || f.ResetAfter < limit) {
@@ -178,7 +179,7 @@ func (c *Conn) pass(p *pipe, data []byte) bool {
 		}
 		if !f.Hole {
 			if _, err := p.to.Write(data[:n]); err != nil {
-				c.Cut() // the other side has gone, and the sender must hear of it
+				c.Cut() // the other side is gone; tell the sender
 				return false
 			}
 		}
@@ -251,7 +252,7 @@ func (p *pipe) delay() time.Duration {
 	return d
 }
 
-// count adds to what has passed, and reports whether a limit is reached now.
+// count adds to the bytes passed, and reports whether this reaches a limit.
 func (p *pipe) count(n int) (reached bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

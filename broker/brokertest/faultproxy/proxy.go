@@ -1,6 +1,7 @@
-// Package faultproxy is a TCP proxy that makes the faults of a network: delay,
-// little bandwidth, a cut after some bytes, a black hole, a reset, a freeze. It
-// listens on loopback and is steered while it runs, for all connections or for one.
+// Package faultproxy is a TCP proxy that simulates network faults: delay, low
+// bandwidth, a cut after some bytes, a black hole, a reset, a freeze. It
+// listens on loopback. The faults can be changed while it runs, for all
+// connections or for one.
 //
 //	p, err := faultproxy.Listen("127.0.0.1:8080")
 //	p.Set(faultproxy.Both, faultproxy.Fault{Delay: 50 * time.Millisecond, Jitter: 20 * time.Millisecond})
@@ -19,54 +20,56 @@ import (
 	"time"
 )
 
-// Direction is a way through the proxy.
+// Direction is a direction through the proxy, or both.
 type Direction uint8
 
 const (
-	// ToServer is from the client, who connected to the proxy, to the target.
+	// ToServer is the direction from the client to the target.
 	ToServer Direction = 1 << iota
-	// ToClient is from the target to the client.
+	// ToClient is the direction from the target to the client.
 	ToClient
 	// Both are both directions.
 	Both = ToServer | ToClient
 )
 
-// ways are the single directions, as an index of arrays.
+// ways lists the single directions, in the order of arrays indexed by
+// direction.
 var ways = [...]Direction{ToServer, ToClient}
 
-// Fault is what happens to the bytes of one direction. The zero value is none.
+// Fault is what the proxy does to the bytes of one direction. The zero value
+// does nothing.
 type Fault struct {
-	// Delay is added to each piece that was read; Jitter at most more, drawn from
-	// the proxy's seed. The order of bytes stays.
+	// Delay delays each piece of data. Jitter adds a random time up to its
+	// value, determined by the proxy's seed. The order of bytes is kept.
 	Delay, Jitter time.Duration
-	// Rate is how many bytes a second may pass; 0: all.
+	// Rate is how many bytes may pass per second; 0 means no limit.
 	Rate int
-	// Hole accepts bytes and swallows them. They do not come back when it is healed.
+	// Hole accepts and discards bytes. They are still lost after healing.
 	Hole bool
-	// Frozen takes no byte until it is healed. Then nothing is missing.
+	// Frozen accepts no bytes until it is healed. Nothing is lost.
 	Frozen bool
-	// CutAfter ends the connection in order (FIN, both directions) when so
-	// many more bytes have passed in this direction; 0: never. With Set of a proxy each
-	// connection counts its own bytes.
+	// CutAfter closes the connection normally (FIN, both directions) after this
+	// many more bytes have passed in this direction; 0 means never. If it is
+	// set for a proxy, each connection counts its own bytes.
 	CutAfter int64
-	// ResetAfter is CutAfter with a reset (RST).
+	// ResetAfter is like CutAfter, with a reset (RST).
 	ResetAfter int64
 }
 
-// Options are for [New].
+// Options configures [New].
 type Options struct {
-	// Listen is where the proxy listens. Default 127.0.0.1:0. A host that is not
-	// loopback is an error.
+	// Listen is the address on which the proxy listens. Default 127.0.0.1:0. It
+	// must be a loopback address.
 	Listen string
-	// Seed decides about the jitter. The same seed gives the same delays to
-	// the connection with the same number.
+	// Seed determines the jitter. The same seed gives the same delays to the
+	// connection with the same number.
 	Seed uint64
-	// DialTimeout is how long the target may take to accept. Default 10s.
+	// DialTimeout is how long the target may take to accept. Default 10 s.
 	DialTimeout time.Duration
 }
 
-// Proxy forwards connections to a target. All methods may be called from several
-// goroutines. Close it.
+// Proxy forwards connections to a target. All methods are safe for concurrent
+// use. The caller must close it.
 type Proxy struct {
 	o        Options
 	listener net.Listener
@@ -74,14 +77,15 @@ type Proxy struct {
 
 	mu     sync.Mutex
 	target string
-	faults [2]Fault // of connections, those that come too
+	faults [2]Fault // for existing and new connections
 	conns  []*Conn
 	count  uint64
 	closed bool
 	refuse bool
 }
 
-// Listen starts a proxy to a target on a loopback port that the system chose.
+// Listen starts a proxy to a target, on a loopback port that the system
+// chooses.
 func Listen(target string) (*Proxy, error) { return New(target, Options{}) }
 
 // New starts a proxy to a target, host:port.
@@ -108,19 +112,18 @@ func New(target string, o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is where clients connect, host:port.
+// Addr returns the address that clients connect to, host:port.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Retarget sends the connections that come from now on to another target, such
-// as a server that was started again.
+// Retarget sends new connections to another target, such as a restarted server.
 func (p *Proxy) Retarget(target string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target = target
 }
 
-// Set replaces the fault of the directions, for the connections that there are
-// and for those that come.
+// Set replaces the fault of the given directions, for existing and new
+// connections.
 func (p *Proxy) Set(d Direction, f Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -134,20 +137,20 @@ func (p *Proxy) Set(d Direction, f Fault) {
 	}
 }
 
-// Refuse resets new connections at once while it is true.
+// Refuse resets new connections at once while it is set.
 func (p *Proxy) Refuse(yes bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = yes
 }
 
-// Heal takes all faults away. Connections that were ended stay ended.
+// Heal removes all faults. Ended connections stay ended.
 func (p *Proxy) Heal() {
 	p.Refuse(false)
 	p.Set(Both, Fault{})
 }
 
-// Conns returns the open connections, the oldest first.
+// Conns returns the open connections, oldest first.
 func (p *Proxy) Conns() []*Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,7 +195,7 @@ func (p *Proxy) serve(client *net.TCPConn) {
 	}
 	server, err := net.DialTimeout("tcp", target, p.o.DialTimeout)
 	if err != nil {
-		reset(client) // as the target refuses
+		reset(client) // behave like a target that refuses
 		return
 	}
 	p.mu.Lock()

@@ -1,6 +1,6 @@
-// Package mutant makes a faulty broker of a good one, to prove that package
-// checker notices: a proxy between clients and broker that understands STOMP and
-// spoils one MESSAGE of so many.
+// Package mutant turns a correct broker into a faulty one, to prove that
+// package checker detects the faults. It is a STOMP proxy between clients and
+// broker that spoils one MESSAGE in a given number.
 package mutant
 
 import (
@@ -19,37 +19,38 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// Fault is what the proxy does to a MESSAGE that it has chosen.
+// Fault is what the proxy does to a chosen MESSAGE.
 type Fault string
 
 const (
 	// None changes nothing.
 	None Fault = "none"
-	// Lose swallows it.
+	// Lose drops it.
 	Lose Fault = "lose"
 	// Double writes it twice.
 	Double Fault = "double"
-	// Reorder puts it behind the next one of the same publisher, destination and
-	// subscription.
+	// Reorder moves it after the next one of the same publisher, destination
+	// and subscription.
 	Reorder Fault = "reorder"
-	// Misdeliver writes a MESSAGE for /user to another user instead.
+	// Misdeliver writes a MESSAGE for a /user destination to another user
+	// instead.
 	Misdeliver Fault = "misdeliver"
-	// ForgeRecovered says recovered:true in the RECEIPT of each SUBSCRIBE
-	// that asks for an offset. It chooses no MESSAGE.
+	// ForgeRecovered adds recovered:true to the RECEIPT of each SUBSCRIBE that
+	// asks for an offset. It chooses no MESSAGE.
 	ForgeRecovered Fault = "forge recovered:true"
 )
 
-// Options are for [Start].
+// Options configures [Start].
 type Options struct {
 	Fault Fault
-	// OneIn is of how many MESSAGEs one is spoilt. Default 10,000. Which one is
-	// drawn by Seed, from the first half of each OneIn; the first that the fault can be
-	// done to is taken from there.
+	// OneIn says that one MESSAGE in OneIn is spoilt. Default 10,000. Seed
+	// picks a MESSAGE from the first half of each OneIn; the proxy spoils the
+	// first one from there on that the fault applies to.
 	OneIn int
 	Seed  uint64
 }
 
-// Proxy is the faulty broker. Close it.
+// Proxy is the faulty broker. The caller must close it.
 type Proxy struct {
 	o        Options
 	target   string
@@ -61,11 +62,11 @@ type Proxy struct {
 
 	mu     sync.Mutex
 	rnd    *rand.Rand
-	seen   int // MESSAGEs
-	due    int // the number of the next one to spoil
+	seen   int // MESSAGEs so far
+	due    int // number of the next MESSAGE to spoil
 	spoilt int
-	pairs  []*pair // that are open, in the order in which they came
-	err    error   // the first that is a fault of the proxy itself
+	pairs  []*pair // open pairs, oldest first
+	err    error   // first fault of the proxy itself
 }
 
 // Start starts a proxy to a WebSocket endpoint, ws://host:port/path.
@@ -88,7 +89,7 @@ func Start(target string, o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// URL is where clients connect.
+// URL returns the address that clients connect to.
 func (p *Proxy) URL() string {
 	path := "/"
 	if u, err := url.Parse(p.target); err == nil {
@@ -97,18 +98,18 @@ func (p *Proxy) URL() string {
 	return "ws://" + p.listener.Addr().String() + path
 }
 
-// Spoilt is how many frames were spoilt so far, of how many MESSAGEs.
+// Spoilt returns how many frames were spoilt so far, and how many MESSAGEs
+// there were.
 func (p *Proxy) Spoilt() (spoilt, seen int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.spoilt, p.seen
 }
 
-// Close ends all connections. It returns an error of the proxy itself, if there
-// was one.
+// Close ends all connections. It returns an error if the proxy itself failed.
 func (p *Proxy) Close() error {
 	p.cancel()
-	_ = p.server.Close() // the listener is closed in any case
+	_ = p.server.Close() // closes the listener even on error
 	p.group.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,22 +124,22 @@ func (p *Proxy) fail(err error) {
 	}
 }
 
-// draw chooses a MESSAGE of the OneIn that come after from.
+// draw chooses one of the OneIn MESSAGEs after from.
 func (p *Proxy) draw(from int) { p.due = from + 1 + p.rnd.IntN(max(1, p.o.OneIn/2)) }
 
-// pair is a connection of a client and the one to the broker.
+// pair is a client's connection and the matching one to the broker.
 type pair struct {
 	p        *Proxy
 	client   *websocket.Conn
 	broker   *websocket.Conn
-	writing  sync.Mutex // of client
-	out      []byte     // the frames that one read brought
-	held     []byte     // a MESSAGE that was put off
+	writing  sync.Mutex // guards writes to client
+	out      []byte     // output for the current read
+	held     []byte     // a delayed MESSAGE
 	heldLane lane
 
 	mu      sync.Mutex
 	user    string
-	own     string          // the subscription to a /user destination
+	own     string          // id of the subscription to a /user destination
 	offsets map[string]bool // receipts of SUBSCRIBEs with an offset
 }
 
@@ -154,7 +155,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), status)
 		return
 	}
-	defer func() { _ = broker.CloseNow() }() // it may be closed already
+	defer func() { _ = broker.CloseNow() }() // may be closed already
 	client, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols: []string{broker.Subprotocol()}, InsecureSkipVerify: true,
 	})
@@ -174,7 +175,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	var group sync.WaitGroup
 	for _, way := range []func(context.Context) error{x.up, x.down} {
 		group.Go(func() {
-			defer cancel() // the end of one way is the end of both
+			defer cancel() // when one direction ends, so does the other
 			if err := way(ctx); err != nil {
 				p.fail(err)
 			}
@@ -191,8 +192,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// up passes on what the client sends as it is, and learns from it. The error
-// is of the proxy, not of the network.
+// up forwards the client's frames unchanged and records what it needs from
+// them. The error is a fault of the proxy, not of the network.
 func (x *pair) up(ctx context.Context) error {
 	dec := decoder()
 	for {

@@ -12,14 +12,14 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// lane is what has an order.
+// lane identifies messages that must stay in order.
 type lane struct {
 	subscription, destination string
 	publisher                 int
 }
 
-// down passes on what the broker sends, and spoils some. The error is of the
-// proxy, not of the network.
+// down forwards the broker's output and spoils some of it. The error is a fault
+// of the proxy, not of the network.
 func (x *pair) down(ctx context.Context) error {
 	dec := decoder()
 	for {
@@ -53,7 +53,7 @@ func (x *pair) write(ctx context.Context, kind websocket.MessageType, data []byt
 	return x.client.Write(ctx, kind, data)
 }
 
-// frame puts a frame, or what it was made into, in x.out.
+// frame appends a frame, or its spoilt version, to x.out.
 func (x *pair) frame(ctx context.Context, f *frames.Frame) error {
 	switch f.Command {
 	case frames.CommandConnected:
@@ -111,8 +111,8 @@ func (x *pair) message(ctx context.Context, f *frames.Frame) error {
 	return nil
 }
 
-// chosen reports whether a MESSAGE is to be spoilt and, to misdeliver it, who
-// gets it.
+// chosen reports whether to spoil a MESSAGE, and for Misdeliver, which
+// connection gets it.
 func (x *pair) chosen(f *frames.Frame) (spoil bool, other *pair) {
 	p := x.p
 	p.mu.Lock()
@@ -137,14 +137,14 @@ func (x *pair) chosen(f *frames.Frame) (spoil bool, other *pair) {
 		}
 		other = p.pairs[i]
 	}
-	if p.o.Fault != Reorder { // that counts when it is done
+	if p.o.Fault != Reorder { // Reorder counts later, when it is done
 		p.spoilt++
 	}
 	p.draw((p.seen + p.o.OneIn - 1) / p.o.OneIn * p.o.OneIn)
 	return true, other
 }
 
-// receive writes somebody else's MESSAGE as if it were for this one.
+// receive writes another user's MESSAGE to this client.
 func (x *pair) receive(ctx context.Context, f *frames.Frame) error {
 	x.mu.Lock()
 	own := x.own

@@ -13,7 +13,7 @@ import (
 
 const command = "github.com/hoofbeat/hoofbeat/cmd/hoofbeat"
 
-// built is the binary of this run of the tests.
+// built is the binary built by this test run.
 var built struct {
 	sync.Mutex
 	dir, path string
@@ -21,8 +21,8 @@ var built struct {
 	main      bool
 }
 
-// Main is for TestMain. It runs the tests, removes the binary that they had
-// built, and returns the exit code.
+// Main is for TestMain. It runs the tests, removes the binary that they built,
+// and returns the exit code.
 func Main(m *testing.M) int {
 	built.Lock()
 	built.main = true
@@ -37,9 +37,9 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Binary returns the path of hoofbeat as the sources are now. It is built once,
-// without the race detector, when it is first asked for. The test package must have
-// [Main].
+// Binary returns the path of a hoofbeat binary built from the current sources.
+// The first call builds it, without the race detector. The package's TestMain
+// must call [Main].
 func Binary(t testing.TB) string {
 	t.Helper()
 	built.Lock()

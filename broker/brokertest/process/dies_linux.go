@@ -2,6 +2,6 @@ package process
 
 import "syscall"
 
-// diesWithUs makes the kernel kill the process when the thread that starts it
-// ends: see start.
+// diesWithUs makes the kernel kill the process when the thread that started it
+// ends; see run.
 func diesWithUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -4,5 +4,6 @@ package process
 
 import "syscall"
 
-// diesWithUs is nothing here: only Cleanup ends the process.
+// diesWithUs does nothing on this system: only the test's cleanup ends the
+// process.
 func diesWithUs() *syscall.SysProcAttr { return nil }

@@ -1,7 +1,7 @@
-// Package process runs the built hoofbeat binary in tests: it starts it on ports
-// that the system chose, learns them from the log, and kills, stops, freezes
-// and starts it again. No process outlives its test, on Linux not even that of a
-// test that was killed.
+// Package process runs the hoofbeat binary in tests. It starts the binary on
+// ports that the system chooses, reads them from the log, and can kill, stop,
+// freeze and restart it. No process outlives its test; on Linux this holds even
+// if the test itself is killed.
 //
 //	func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
 //
@@ -9,5 +9,5 @@
 //	s.Kill(t)       // kill -9
 //	s = s.Restart(t) // the same addresses, arguments and files
 //
-// It works where there are Unix signals.
+// It requires Unix signals.
 package process

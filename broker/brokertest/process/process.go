@@ -20,35 +20,35 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
-// Options say what to start.
+// Options configures a process.
 type Options struct {
-	// Binary is the program. Default: [Binary].
+	// Binary is the path of the program. Default: [Binary].
 	Binary string
-	// Args are its arguments.
+	// Args are the program's arguments.
 	Args []string
-	// Env is its environment. Nothing of the test's own comes along. HOME is a
-	// new folder unless it is given.
+	// Env is the program's environment. It inherits nothing from the test.
+	// Default of HOME: a new directory.
 	Env []string
-	// Dir is its working directory. Default: that of the test.
+	// Dir is the working directory. Default: that of the test.
 	Dir string
 	// Restartable makes [Serve] listen on a loopback address that no other test
-	// uses, so that nobody takes its ports before [Server.Restart].
+	// uses, so that no other program takes its ports before [Server.Restart].
 	Restartable bool
 }
 
-// Process is a running or finished program. Its methods may be called from
-// several goroutines.
+// Process is a running or finished program. Its methods are safe for concurrent
+// use.
 type Process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when the process has ended
 	out  Output
 
 	mu    sync.Mutex
-	lines []map[string]any // the log, from standard error
-	err   strings.Builder  // standard error as it came
+	lines []map[string]any // log entries, from standard error
+	err   strings.Builder  // standard error, unparsed
 }
 
-// Output collects what a process writes while others read it.
+// Output collects what a process writes, and can be read meanwhile.
 type Output struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -61,15 +61,15 @@ func (o *Output) Write(p []byte) (int, error) {
 	return o.b.Write(p)
 }
 
-// String returns what was written so far.
+// String returns the output so far.
 func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.String()
 }
 
-// Start starts a process. It is killed with its test; if that has failed, what
-// it wrote is logged.
+// Start starts a process. The test's cleanup kills it and, if the test failed,
+// logs its output.
 func Start(t testing.TB, o Options) *Process {
 	t.Helper()
 	if o.Binary == "" {
@@ -90,7 +90,7 @@ func Start(t testing.TB, o Options) *Process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Process.Kill() // fails if the process has ended
 		testkit.Receive(t, p.done)
 		if t.Failed() {
 			t.Logf("hoofbeat %s\nout: %s\nerr: %s", strings.Join(o.Args, " "), p.Stdout(), p.Stderr())
@@ -99,8 +99,8 @@ func Start(t testing.TB, o Options) *Process {
 	return p
 }
 
-// run keeps the thread that starts the process as long as it lives, because the
-// kernel ends the one with the other.
+// run starts the process and keeps the thread that did so until the process
+// ends, because the kernel kills the process with that thread.
 func (p *Process) run(stderr io.Reader, started chan<- error) {
 	runtime.LockOSThread()
 	err := p.cmd.Start()
@@ -128,24 +128,24 @@ func (p *Process) read(stderr io.Reader) {
 	}
 }
 
-// Stdout returns what it has written to standard output.
+// Stdout returns the standard output so far.
 func (p *Process) Stdout() string { return p.out.String() }
 
-// Stderr returns what it has written to standard error.
+// Stderr returns the standard error so far.
 func (p *Process) Stderr() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err.String()
 }
 
-// Log returns the entries of its log with a message.
+// Log returns the log entries with this message.
 func (p *Process) Log(message string) []map[string]any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(p.lines), func(e map[string]any) bool { return e["msg"] != message })
 }
 
-// Logged waits for the nth entry with a message in the log, and returns it.
+// Logged waits for the nth log entry with this message, and returns it.
 func (p *Process) Logged(t testing.TB, message string, n int) map[string]any {
 	t.Helper()
 	brokertest.Eventually(t, "the log says "+message, func() bool {
@@ -161,13 +161,13 @@ func (p *Process) Logged(t testing.TB, message string, n int) map[string]any {
 	return p.Log(message)[n-1]
 }
 
-// Done is closed when the process has ended.
+// Done returns a channel that is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Pid is its process id.
+// Pid returns the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Exit waits for the end and checks the exit code.
+// Exit waits for the end of the process and checks its exit code.
 func (p *Process) Exit(t testing.TB, want int) {
 	t.Helper()
 	testkit.Receive(t, p.done)
@@ -184,23 +184,24 @@ func (p *Process) Signal(t testing.TB, s os.Signal) {
 	}
 }
 
-// Kill is kill -9. It returns when the process is gone, frozen or not.
+// Kill sends SIGKILL and waits until the process is gone, even if it was
+// frozen.
 func (p *Process) Kill(t testing.TB) {
 	t.Helper()
 	p.Signal(t, syscall.SIGKILL)
 	testkit.Receive(t, p.done)
 }
 
-// Stop is SIGTERM. It returns when the process has ended, and checks that it has
-// ended well.
+// Stop sends SIGTERM, waits for the end, and checks that the exit code is 0.
 func (p *Process) Stop(t testing.TB) {
 	t.Helper()
 	p.Signal(t, syscall.SIGTERM)
 	p.Exit(t, 0)
 }
 
-// Freeze stops all its threads. Its sockets stay open, and nobody answers.
+// Freeze stops all threads of the process. Its sockets stay open but do not
+// answer.
 func (p *Process) Freeze(t testing.TB) { t.Helper(); p.Signal(t, syscall.SIGSTOP) }
 
-// Thaw lets a frozen process go on.
+// Thaw resumes a frozen process.
 func (p *Process) Thaw(t testing.TB) { t.Helper(); p.Signal(t, syscall.SIGCONT) }

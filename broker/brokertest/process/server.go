@@ -9,20 +9,20 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
-// Server is `hoofbeat serve` that is ready.
+// Server is a running `hoofbeat serve` that is ready.
 type Server struct {
 	*Process
-	// URL is the WebSocket endpoint, ws://…; Admin the admin API, http://…; TCP the
-	// STOMP listener, as the log names it. One that is off is empty.
+	// URL is the WebSocket endpoint (ws://…), Admin the admin API (http://…)
+	// and TCP the STOMP listener, as logged. Each is empty if it is off.
 	URL, Admin, TCP string
-	// Addresses are those of the listeners listen, admin and tcp, host:port.
+	// Addresses maps the listeners listen, admin and tcp to their host:port.
 	Addresses map[string]string
 
 	o Options
 }
 
-// Serve starts a broker on ports of its own, unless o says which, and waits until
-// it is ready. The Args of o come after `serve`.
+// Serve starts a broker on ports that the system chooses, unless o sets them,
+// and waits until it is ready. It inserts `serve` before o.Args.
 func Serve(t testing.TB, o Options) *Server {
 	t.Helper()
 	host := "127.0.0.1"
@@ -56,9 +56,9 @@ func serve(t testing.TB, o Options, listen []string) *Server {
 	return s
 }
 
-// Restart starts the broker again, which must have ended, with the same options
-// and at the same addresses. It must be Restartable: another program could take the
-// ports of 127.0.0.1 meanwhile.
+// Restart starts the broker again with the same options and at the same
+// addresses. The broker must have ended and must be Restartable: otherwise
+// another program could have taken its ports.
 func (s *Server) Restart(t testing.TB) *Server {
 	t.Helper()
 	if !s.o.Restartable {

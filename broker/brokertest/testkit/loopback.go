@@ -9,10 +9,10 @@ import (
 
 var loopbacks atomic.Uint32
 
-// Loopback returns a loopback IP address that nobody else uses, for tests that
-// stop listening and listen again at the same address: a port of 127.0.0.1 that
-// is free for a moment can be given to any other program. Where the system has only
-// 127.0.0.1 (not Linux) it returns that.
+// Loopback returns a loopback IP address that no other process uses, for tests
+// that stop listening and later listen again at the same address: on 127.0.0.1
+// another program could take the port in between. On systems other than Linux,
+// which may have only 127.0.0.1, it returns that.
 func Loopback() string {
 	if runtime.GOOS != "linux" {
 		return "127.0.0.1"

@@ -1,5 +1,5 @@
-// Package testkit is what the tests of Hoofbeat itself share: waiting that ends, and
-// addresses that no other test takes.
+// Package testkit contains helpers for Hoofbeat's own tests: waiting with a
+// limit, and addresses that no other test uses.
 package testkit
 
 import (
@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what happens at once on an idle machine.
-// It is far below the time limit of go test, so that a failure names the line that
-// waited instead of ending the whole package.
+// Patience is how long a test waits for something that an idle machine does at
+// once. It is far below the time limit of go test, so that a failure names the
+// waiting line instead of ending the whole package.
 const Patience = time.Minute
 
-// Receive returns what comes next from c, or the zero value when c is closed. It
-// fails the test when nothing comes within [Patience].
+// Receive returns the next value of c, or the zero value if c is closed. It
+// fails the test if nothing arrives within [Patience].
 //
-// Only the goroutine of the test may call it. A test in a synctest bubble does not
-// need it: there a wait without an end is a deadlock, which is reported at once.
+// Call it only from the test's goroutine. A test in a synctest bubble does not
+// need it: there an endless wait is a deadlock, which is reported at once.
 func Receive[T any](t testing.TB, c <-chan T) T {
 	t.Helper()
 	v, _ := ReceiveOK(t, c)
 	return v
 }
 
-// ReceiveOK is [Receive] that reports whether c is still open, too.
+// ReceiveOK is like [Receive] and also reports whether c is still open.
 func ReceiveOK[T any](t testing.TB, c <-chan T) (T, bool) {
 	t.Helper()
 	timer := time.NewTimer(Patience)
@@ -38,8 +38,8 @@ func ReceiveOK[T any](t testing.TB, c <-chan T) (T, bool) {
 	}
 }
 
-// Wait waits for a group of goroutines. It fails the test when one of them is still
-// running after [Patience].
+// Wait waits for a group of goroutines. It fails the test if one of them is
+// still running after [Patience].
 func Wait(t testing.TB, group *sync.WaitGroup) {
 	t.Helper()
 	done := make(chan struct{})
@@ -47,9 +47,10 @@ func Wait(t testing.TB, group *sync.WaitGroup) {
 	Receive(t, done)
 }
 
-// Hold waits until c brings something or is closed, or until the test is over. It is
-// for hooks and handlers that a test holds back: one that fails before it lets them
-// go must not wait for them in its cleanup. Any goroutine may call it.
+// Hold waits until c delivers a value or is closed, or until the test is over.
+// Use it in hooks and handlers that a test holds back: if the test fails before
+// it releases them, its cleanup must not wait for them. Any goroutine may call
+// it.
 func Hold[T any](t testing.TB, c <-chan T) T {
 	select {
 	case v := <-c:
