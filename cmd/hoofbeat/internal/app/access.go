@@ -20,12 +20,12 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// access is everything that decides who may come in and what they may do. All of
-// it shares one Store, so a revocation reaches it all. What the configuration
-// does not ask for is nil.
+// access holds everything that identifies clients and decides what they may do.
+// All parts share one Store, so a revocation reaches all of them. Parts that
+// the configuration does not enable are nil.
 type access struct {
 	log     *slog.Logger
-	quiet   loglimit.Limiter // of lines that anybody can cause
+	quiet   loglimit.Limiter // for lines that any client can cause
 	away    *turnedAway
 	store   *auth.Store
 	tickets *auth.Tickets
@@ -36,8 +36,8 @@ type access struct {
 
 	authenticator auth.Authenticator
 	authorizer    auth.Authorizer
-	broker        *broker.Broker // set when it runs
-	flow          *webflow.Flow  // set when it runs, nil when webflow is not enabled
+	broker        *broker.Broker // set before the broker serves
+	flow          *webflow.Flow  // set before the broker serves; nil when webflow is not enabled
 }
 
 func newAccess(c *config.Config, log *slog.Logger) (*access, error) {
@@ -61,8 +61,8 @@ func newAccess(c *config.Config, log *slog.Logger) (*access, error) {
 	return w, nil
 }
 
-// chain puts the credential that is given on purpose and checked fastest first,
-// and nobody at the end.
+// chain orders the authenticators: explicit credentials and fast checks first,
+// anonymous access last.
 func (w *access) chain(c *config.Config) auth.Authenticator {
 	chain := []auth.Authenticator{w.tickets}
 	if w.bearer != nil {
@@ -89,7 +89,8 @@ func (w *access) chain(c *config.Config) auth.Authenticator {
 	return auth.Chain(chain...)
 }
 
-// handshakeOnly refuses a handshake whose credential nobody knew (T-4).
+// handshakeOnly rejects a handshake whose credential no authenticator
+// recognised (T-4).
 func handshakeOnly(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 	if a.Stage == auth.StageHandshake {
 		return nil, &auth.Refusal{Reason: "a credential is required", Challenge: "Bearer"}
@@ -97,7 +98,7 @@ func handshakeOnly(_ context.Context, a *auth.Attempt) (*auth.Principal, error) 
 	return nil, auth.ErrNotMine
 }
 
-// reconsent tells a user that a provider wants to see him again.
+// reconsent notifies a user that a provider requires a new sign-in.
 func (w *access) reconsent(user, provider string, log *slog.Logger) {
 	log.Warn("a user has to sign in again", "user", user, "provider", provider)
 	if w.broker == nil {
@@ -171,8 +172,8 @@ func (w *access) makeTickets(c *config.Config, _ *slog.Logger) error {
 	return wrong("auth.tickets", err)
 }
 
-// noTickets answers where there is no credential that could be exchanged for a
-// ticket, and lets the pages that may connect read why.
+// noTickets answers ticket requests when no credential can be exchanged for a
+// ticket. It lets pages of allowed origins read the reason.
 func (w *access) noTickets(rw http.ResponseWriter, r *http.Request) {
 	cors := httpsec.CORS{Methods: "GET, POST", Headers: "Authorization, Content-Type"}
 	if err := w.broker.CheckPage(rw.Header(), r, cors); err != nil {
@@ -191,10 +192,10 @@ func (w *access) noTickets(rw http.ResponseWriter, r *http.Request) {
 	auth.WriteRefusal(rw, refusal)
 }
 
-// passcode checks a static user's at auth.tickets.path. Guessing there is the same
-// as at CONNECT.
+// passcode checks a static user's passcode at auth.tickets.path. The limits on
+// guessing are those of CONNECT.
 func (w *access) passcode(r *http.Request, login, passcode string, patience time.Duration) (*auth.Principal, error) {
-	if patience <= 0 { // off
+	if patience <= 0 { // the limit is off
 		patience = time.Minute
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
@@ -211,13 +212,14 @@ func (w *access) passcode(r *http.Request, login, passcode string, patience time
 	return p, err
 }
 
-// clientAddress is where a request comes from. None comes before there is a broker.
+// clientAddress returns the client address of a request. w.broker is set before
+// the first request.
 func (w *access) clientAddress(r *http.Request) netip.Addr { return w.broker.ClientAddress(r).Addr() }
 
-// ticketHandler is the endpoint that mints tickets.
+// ticketHandler returns the endpoint that mints tickets.
 func (w *access) ticketHandler(c *config.Config) (http.Handler, error) {
 	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: w.mayWait, ClientAddress: w.clientAddress}
-	o.OnForeignOrigin = func(r *http.Request) { w.broker.RefuseOrigin(r) } // no request comes before there is a broker
+	o.OnForeignOrigin = func(r *http.Request) { w.broker.RefuseOrigin(r) } // w.broker is set before the first request
 	o.OnRefused = w.ticketRefused
 	if w.bearer != nil {
 		o.Bearer = w.bearer.Verify
@@ -237,8 +239,9 @@ func (w *access) ticketHandler(c *config.Config) (http.Handler, error) {
 	return h, wrong("websocket.origins", err)
 }
 
-// mayWait says who gets a ticket for an operation at auth.tickets.path: the user
-// who owns it, and whom the backend allows to.
+// mayWait reports whether a user may get a ticket for an operation at
+// auth.tickets.path: the operation's owner may, and users that the backend
+// allows.
 func (w *access) mayWait(ctx context.Context, p *auth.Principal, operation string) (bool, error) {
 	if w.flow != nil && w.flow.MayWait(p, operation) {
 		return true, nil
@@ -275,8 +278,8 @@ func (w *access) makeWebhook(c *config.Config, sets *ruleSets, log *slog.Logger)
 	return nil
 }
 
-// judge returns what decides by these rules, and by the backend where there is
-// one.
+// judge returns the authorizer for these rules and, if there is one, the
+// backend.
 func (w *access) judge(sets *ruleSets) auth.Authorizer {
 	if w.webhook == nil {
 		return sets.all
@@ -284,7 +287,7 @@ func (w *access) judge(sets *ruleSets) auth.Authorizer {
 	return &rulesFirst{sets: sets, others: w.webhook}
 }
 
-// close waits for what must not be lost.
+// close waits for token refreshes, whose results must not be lost.
 func (w *access) close() {
 	if w.login != nil {
 		w.login.Close()
@@ -294,7 +297,7 @@ func (w *access) close() {
 	}
 }
 
-// revoke ends what a login session let in.
+// revoke ends the sockets of a login session.
 func (w *access) revoke(credential string, log *slog.Logger) {
 	if err := w.store.Revoke(auth.Revocation{Credential: credential}); err != nil {
 		log.Error("a session that has ended could not be revoked", "error", err)

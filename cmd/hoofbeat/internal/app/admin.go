@@ -11,13 +11,14 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// maxAdminConnections bounds the connections of the admin listener, of which one
-// address has at most three quarters.
+// maxAdminConnections is the maximum number of connections of the admin
+// listener. One address gets at most three quarters of them.
 const maxAdminConnections = 512
 
-// newAdminCrowd bounds the connections of the admin listener, so that whoever
-// reaches it and has no token cannot use up the files that this process may open,
-// 0 for no limit. Half of those in reserve are for it.
+// newAdminCrowd limits the connections of the admin listener, so that clients
+// without a token cannot use up this process's open files. files is the limit
+// of open files, 0 for none; half of the files in reserve are for this
+// listener.
 func newAdminCrowd(files int, log *slog.Logger) *crowd {
 	most := maxAdminConnections
 	if files > 0 {
@@ -28,7 +29,7 @@ func newAdminCrowd(files int, log *slog.Logger) *crowd {
 	return c
 }
 
-// admin is the listener of the JSON API.
+// admin returns the listener of the JSON API.
 func (a *App) admin(l net.Listener) (*listener, error) {
 	token, where, err := a.adminToken()
 	if err != nil {
@@ -44,7 +45,7 @@ func (a *App) admin(l net.Listener) (*listener, error) {
 	return d, nil
 }
 
-// adminToken returns the token and, for the log, where it is from.
+// adminToken returns the token and, for the log, its source.
 func (a *App) adminToken() (token string, where []any, err error) {
 	c := a.o.Config
 	if c.AdminToken != "" {
@@ -68,12 +69,12 @@ func (a *App) adminToken() (token string, where []any, err error) {
 	return token, []any{"token_file", path, "token_created", created}, nil
 }
 
-// TokenName is the file there.
+// TokenName is the name of the token file in [TokenDir].
 const TokenName = "admin-token"
 
-// TokenDir is where the token of the admin API is kept when nobody says where:
-// in the state directory that systemd gives the service, else with the user's
-// configuration.
+// TokenDir returns the default directory of the admin API's token: the state
+// directory that systemd gives the service, or else the user's configuration
+// directory.
 func TokenDir(getenv func(string) string) (string, error) {
 	if dir := getenv("STATE_DIRECTORY"); dir != "" {
 		return filepath.SplitList(dir)[0], nil

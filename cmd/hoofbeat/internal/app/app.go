@@ -1,15 +1,15 @@
-// Package app is the running broker of `hoofbeat serve`: it makes a
-// [broker.Broker] out of a configuration, puts it behind its listeners, and
-// takes it down again without losing what was sent.
+// Package app is the running broker of `hoofbeat serve`. It creates a
+// [broker.Broker] from a configuration, opens its listeners, and shuts it down
+// without losing sent messages.
 //
 //	a, err := app.New(app.Options{Config: c, Logger: logger})
 //	if err != nil {
-//		return err // something in the configuration
+//		return err // an error in the configuration
 //	}
 //	return a.Run(ctx) // until ctx ends, then drained
 //
-// It touches nothing of the process: signals, standard streams and exit codes
-// are its caller's.
+// It does not touch the process itself: the caller handles signals, standard
+// streams and exit codes.
 package app
 
 import (
@@ -27,19 +27,19 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/fetch"
 )
 
-// Options are what an App is made of.
+// Options configure an App.
 type Options struct {
 	// Config is the checked configuration. Required.
 	Config *config.Config
-	// Reload reads the configuration again for [App.Reload], from where Config
-	// came from. Nil means that it cannot have changed.
+	// Reload reads the configuration again for [App.Reload], from the source of
+	// Config. Nil means that it cannot change.
 	Reload func() (*config.Config, error)
-	// Logger receives everything; nil discards.
+	// Logger receives all records; nil means no logging.
 	Logger *slog.Logger
-	// Level, when set, is the level of Logger, which a reload may change.
+	// Level, if set, is the level of Logger. A reload may change it.
 	Level *slog.LevelVar
-	// Getenv looks up what systemd says: NOTIFY_SOCKET and STATE_DIRECTORY. Nil
-	// means that it says nothing.
+	// Getenv returns systemd's environment variables NOTIFY_SOCKET and
+	// STATE_DIRECTORY. Nil means that none is set.
 	Getenv func(string) string
 	// Version is logged at the start.
 	Version string
@@ -51,28 +51,30 @@ type App struct {
 	broker *broker.Broker
 	access *access
 	tls    *certificates // nil without TLS
-	// sessions is the level of the records about sessions; a reload may change it.
+	// sessions is the level of the records about sessions. A reload may change
+	// it.
 	sessions slog.LevelVar
 	flow     *webflow.Flow  // nil when webflow is not enabled
-	events   *events.Sender // nil when nobody wants to hear of the flow
+	events   *events.Sender // nil without webflow.events.url
 
 	fetcher  *fetch.Fetcher // nil without auth.oauth[].fetch
 	fetching sync.WaitGroup
-	serving  context.Context // ended by close
+	serving  context.Context // cancelled by close
 	end      context.CancelFunc
 
 	crowd   *crowd
 	away    *turnedAway
-	tickets replaceable // not present when nothing can be exchanged for a ticket
+	tickets replaceable // not present when no credential can be exchanged for a ticket
 
 	reloading sync.Mutex
-	live      *config.Config  // what is in force, guarded by reloading
-	patience  context.Context // ended by Abandon
+	live      *config.Config  // the configuration in force, guarded by reloading
+	patience  context.Context // cancelled by Abandon
 	abandon   context.CancelFunc
 }
 
-// New makes the broker and opens nothing yet. The error is one about the
-// configuration, a rule, a user, a certificate, and says where the key stands.
+// New creates the broker but opens no listeners. The error is about the
+// configuration, a rule, a user or a certificate, and names the position of the
+// key.
 func New(o Options) (*App, error) {
 	a, err := build(o)
 	if err != nil {
@@ -132,10 +134,11 @@ func build(o Options) (*App, error) {
 	return a, nil
 }
 
-// Run opens the listeners, serves until ctx ends, and then drains: /readyz says
-// no for drain.delay, then no new session is taken, and the sessions get what is
-// waiting for them and are told to reconnect, within drain.timeout. It returns nil after that, and an
-// error at once if a listener cannot be opened or fails. An App runs once.
+// Run opens the listeners, serves until ctx ends, and then drains. While
+// draining, /readyz fails for drain.delay; then the broker accepts no new
+// sessions, delivers waiting messages to the open ones and tells them to
+// reconnect, within drain.timeout. Run returns nil afterwards, or an error at
+// once if a listener cannot be opened or fails. Call Run only once.
 func (a *App) Run(ctx context.Context) error {
 	defer a.abandon()
 	defer a.access.close()
@@ -178,8 +181,8 @@ func (a *App) Run(ctx context.Context) error {
 	return err
 }
 
-// httpShutdownTimeout is how long the HTTP servers wait for requests that are being
-// answered when the sessions have gone.
+// httpShutdownTimeout is how long the HTTP servers wait for running requests
+// after the sessions have ended.
 const httpShutdownTimeout = 2 * time.Second
 
 func (a *App) stop(listeners []*listener) {
@@ -188,7 +191,7 @@ func (a *App) stop(listeners []*listener) {
 	a.notify("STOPPING=1")
 	ctx, cancel := context.WithTimeout(a.patience, drain.Delay+drain.Timeout)
 	defer cancel()
-	// Meanwhile /readyz says that this broker wants no new clients.
+	// Meanwhile /readyz reports that this broker accepts no new clients.
 	if err := a.broker.Drain(ctx); err != nil {
 		log.Warn("drain timed out; closing the remaining sessions", "error", err)
 	}
@@ -200,8 +203,8 @@ func (a *App) stop(listeners []*listener) {
 	}
 }
 
-// close ends what is fetched, what pages wait for, and then their sessions, so that
-// these do not count as lost. It may be called again.
+// close stops fetching, then Web Flow, and then the sessions, so that Web Flow
+// does not count the sessions as lost. It may be called again.
 func (a *App) close() {
 	a.end()
 	a.fetching.Wait()
@@ -212,13 +215,13 @@ func (a *App) close() {
 	a.closeEvents()
 }
 
-// Abandon makes a Run that is draining stop at once. It may be called at any
-// time, from any goroutine, and more than once.
+// Abandon makes a draining Run stop at once. It may be called at any time, from
+// any goroutine, and more than once.
 func (a *App) Abandon() { a.abandon() }
 
-// Check makes everything that New would make out of a configuration, without
-// keeping it, and returns everything that is wrong with its parts. What it
-// accepts, New accepts.
+// Check creates and discards everything that New would create from a
+// configuration, and returns all errors of its parts. New accepts what Check
+// accepts.
 func Check(c *config.Config) error {
 	_, err := newRules(c)
 	_, flowErr := flowOptions(c)

@@ -8,14 +8,14 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// certificates are the files of the section tls as they were read last. A
-// connection uses those of its handshake.
+// certificates holds the most recently read files of the section tls. A
+// connection uses the certificates that were current at its handshake.
 type certificates struct {
 	files   config.TLS
 	current atomic.Pointer[tls.Config]
 }
 
-// newCertificates reads the files; it returns nil when TLS is off.
+// newCertificates reads the files. It returns nil if TLS is off.
 func newCertificates(files config.TLS) (*certificates, error) {
 	if files.Cert == "" {
 		return nil, nil
@@ -24,7 +24,7 @@ func newCertificates(files config.TLS) (*certificates, error) {
 	return c, c.reload()
 }
 
-// reload reads the files again. On an error the old ones stay.
+// reload reads the files again. After an error the old certificates remain.
 func (c *certificates) reload() error {
 	conf, err := c.files.Load()
 	if err != nil {

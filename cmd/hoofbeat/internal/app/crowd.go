@@ -14,32 +14,33 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// crowd bounds the HTTP connections of a listener that are not WebSockets, in all and from one address (IPv6: one /64), before anything is
-// read from them. Over a limit the connection that has been idle longest is
-// closed for the newcomer, one of the newcomer's own address if it is that
-// address's limit, so that a flood pushes out itself; a newcomer for whom none
-// is idle is closed. A connection is idle unless a handler runs for it: one whose
-// request does not end, or whose body does not come, gives way, too. It watches
-// the server's connections from outside and adds nothing to a connection that has
+// crowd limits the HTTP connections of a listener that are not WebSockets, in
+// all and from one address (IPv6: one /64), before it reads anything from them.
+// Over a limit it closes the connection that has been idle longest to make room
+// for the new one; at the limit of an address, one of that address, so that a
+// flood displaces itself. If no connection is idle, it closes the new one. A
+// connection is idle unless a handler runs for it, so a connection whose
+// request or body never completes also makes room. The crowd watches the
+// server's connections from outside and adds nothing to a connection that has
 // become a WebSocket.
 type crowd struct {
 	log   *slog.Logger
-	admin bool // it is that of the admin listener, whose limits are fixed
+	admin bool // of the admin listener, whose limits are fixed
 
 	mu              sync.Mutex
 	max, maxAddress int
-	trusted         []netip.Prefix // proxies: their connections are of many clients
+	trusted         []netip.Prefix // proxies, whose connections belong to many clients
 
 	guests   map[net.Conn]*guest
 	networks map[netip.Addr]*group
-	closed   int // since the last line in the log
+	closed   int // since the last log line
 	told     time.Time
 }
 
 type guest struct {
 	conn  net.Conn
 	group *group
-	idle  *list.Element // in the group, nil while a handler runs
+	idle  *list.Element // in the group; nil while a handler runs
 	since time.Time
 }
 
@@ -48,16 +49,17 @@ type group struct {
 	network netip.Addr
 	proxy   bool
 	n       int
-	idle    list.List // of *guest, longest first
+	idle    list.List // of *guest, longest idle first
 }
 
 const (
-	// patience is how long a connection must be idle to be closed for another of
-	// its address, or of one that has as many.
+	// patience is how long a connection must be idle before it is closed for
+	// another of its address, or of an address that has as many.
 	patience = time.Second
-	// lookedAt is how many networks are looked at to find a large one.
+	// lookedAt is the maximum number of networks examined to find a large one.
 	lookedAt = 64
-	// crowdLine is how often the log tells of closed connections.
+	// crowdLine is the minimum time between two log lines about closed
+	// connections.
 	crowdLine = 10 * time.Second
 )
 
@@ -68,7 +70,7 @@ func newCrowd(limit, perAddress int, trusted []netip.Prefix, log *slog.Logger) *
 	}
 }
 
-// limit puts other limits in force, for connections that come.
+// limit sets new limits for new connections.
 func (c *crowd) limit(limit, perAddress int, trusted []netip.Prefix) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,7 +80,8 @@ func (c *crowd) limit(limit, perAddress int, trusted []netip.Prefix) {
 	}
 }
 
-// isProxy reports whether the connections from an address are of many clients.
+// isProxy reports whether the connections from an address belong to many
+// clients.
 func (c *crowd) isProxy(addr netip.Addr) bool {
 	for _, p := range c.trusted {
 		if p.Contains(addr) {
@@ -95,7 +98,8 @@ func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		closing = c.enter(conn)
-	case http.StateActive, http.StateIdle: // a request begins, which may never end
+	// A request begins, which may never end.
+	case http.StateActive, http.StateIdle:
 		if g := c.guests[conn]; g != nil {
 			g.rest()
 		}
@@ -108,7 +112,7 @@ func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 	}
 	c.mu.Unlock()
 	for _, old := range closing {
-		_ = underlying(old).Close() // the server learns of it by itself
+		_ = underlying(old).Close() // the server notices it
 	}
 	if line > 0 {
 		text, most, mostOfOne := "connections were closed: too many that are not WebSockets", "limits.connections", "limits.connections_per_address"
@@ -121,12 +125,12 @@ func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 
 type guestKey struct{}
 
-// context is the ConnContext of an [http.Server], for serve.
+// context is the ConnContext of an [http.Server]. serve needs it.
 func (c *crowd) context(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, guestKey{}, conn)
 }
 
-// serve spares connections while h runs for them.
+// serve marks a connection as busy while h runs for it.
 func (c *crowd) serve(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _ := r.Context().Value(guestKey{}).(net.Conn)
@@ -136,7 +140,7 @@ func (c *crowd) serve(h http.Handler) http.Handler {
 	})
 }
 
-// serving says that a handler runs for a connection, or does no longer.
+// serving sets whether a handler runs for a connection.
 func (c *crowd) serving(conn net.Conn, yes bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,7 +154,8 @@ func (c *crowd) serving(conn net.Conn, yes bool) {
 	}
 }
 
-// underlying is the connection below TLS, whose Close would wait for the peer.
+// underlying returns the connection below TLS, because a TLS connection's Close
+// would wait for the peer.
 func underlying(conn net.Conn) net.Conn {
 	if t, ok := conn.(*tls.Conn); ok {
 		return t.NetConn()
@@ -158,7 +163,7 @@ func underlying(conn net.Conn) net.Conn {
 	return conn
 }
 
-// enter adds a connection, and returns those to close for it. The caller has
+// enter adds a connection, and returns those to close for it. The caller holds
 // the lock.
 func (c *crowd) enter(conn net.Conn) []net.Conn {
 	var closing []net.Conn
@@ -169,7 +174,7 @@ func (c *crowd) enter(conn net.Conn) []net.Conn {
 	case over(len(c.guests), c.max):
 		from, wait := c.largest(), patience
 		if from != nil && !from.proxy && from.n > group.n+1 {
-			wait = 0 // or several addresses that connect all the time keep the others out
+			wait = 0 // otherwise addresses that reconnect all the time would keep out the others
 		}
 		closing = c.shed(from, conn, wait)
 	}
@@ -182,16 +187,16 @@ func (c *crowd) enter(conn net.Conn) []net.Conn {
 	g := &guest{conn: conn, group: group}
 	c.guests[conn] = g
 	group.n++
-	g.rest() // it has nothing to be spared for yet
+	g.rest() // idle until a handler runs for it
 	return closing
 }
 
-// over reports whether there is no room for one more. A limit that is off is
-// negative.
+// over reports whether the limit is reached. A negative limit is off.
 func over(n, limit int) bool { return limit >= 0 && n >= limit }
 
-// shed takes out the connection of a group that was idle longest, if that is for
-// wait at least, or returns the newcomer. The caller has the lock.
+// shed removes and returns the connection of a group that has been idle
+// longest, if for at least wait. Otherwise it returns the new connection. The
+// caller holds the lock.
 func (c *crowd) shed(from *group, newcomer net.Conn, wait time.Duration) []net.Conn {
 	if from == nil || from.idle.Len() == 0 {
 		return []net.Conn{newcomer}
@@ -204,8 +209,8 @@ func (c *crowd) shed(from *group, newcomer net.Conn, wait time.Duration) []net.C
 	return []net.Conn{g.conn}
 }
 
-// largest returns the largest group among some that have an idle connection,
-// proxies last. The caller has the lock.
+// largest returns the largest of some groups with an idle connection, proxies
+// last. The caller holds the lock.
 func (c *crowd) largest() *group {
 	var found *group
 	looked := 0
@@ -235,7 +240,7 @@ func (c *crowd) groupOf(conn net.Conn) *group {
 	return g
 }
 
-// leave takes a connection out. The caller has the lock.
+// leave removes a connection. The caller holds the lock.
 func (c *crowd) leave(g *guest) {
 	if g == nil || c.guests[g.conn] != g {
 		return

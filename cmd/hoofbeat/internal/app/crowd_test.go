@@ -157,8 +157,8 @@ func TestLimitsFitTheFiles(t *testing.T) {
 	}
 }
 
-// Connections to the admin API that do nothing give way to others, and the limits
-// fit the files that the process may open.
+// Connections to the admin API that do nothing give way to others, and the
+// limits fit the files that the process may open.
 func TestAdminConnectionsAreBounded(t *testing.T) {
 	for files, want := range map[int]int{0: 512, 1 << 20: 512, 1024: 64, 32: 8} {
 		if c := newAdminCrowd(files, slog.New(slog.DiscardHandler)); c.max != want || c.maxAddress != want*3/4 {

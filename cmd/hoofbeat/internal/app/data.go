@@ -12,11 +12,11 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// dataPath is where the answers are that were fetched for the user who asks.
+// dataPath is the path of the answers fetched for the requesting user.
 const dataPath = config.DataPath + "{name}"
 
-// makeFetcher makes what auth.oauth[].fetch asks for, if it asks for anything.
-// Clients cannot forge what is published there.
+// makeFetcher creates the fetcher for auth.oauth[].fetch, if configured.
+// Clients cannot send to its destinations.
 func (a *App) makeFetcher() error {
 	c := a.o.Config
 	names, err := topics.NewNames(c.Prefixes())
@@ -57,15 +57,15 @@ func (a *App) publishFetched(ctx context.Context, user, destination string, answ
 	return err
 }
 
-// startFetching fetches until close.
+// startFetching runs the fetcher until close.
 func (a *App) startFetching() {
 	if a.fetcher != nil {
 		a.fetching.Go(func() { a.fetcher.Run(a.serving) })
 	}
 }
 
-// data serves GET /data/{name}: what was fetched for the user of the session cookie.
-// Pages of other sites cannot read it, because it has no CORS headers.
+// data serves GET /data/{name}: the answer fetched for the user of the session
+// cookie. It sends no CORS headers, so pages of other sites cannot read it.
 func (a *App) data(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -103,7 +103,7 @@ func (a *App) data(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body) // the client may be gone
 }
 
-// signedIn returns who has the login session of a request's cookie, or nil.
+// signedIn returns the principal of a request's login session, or nil.
 func (w *access) signedIn(r *http.Request) *auth.Principal {
 	p, ok := w.login.Session(r)
 	if !ok || p.Anonymous() || w.store.Revoked(p) {

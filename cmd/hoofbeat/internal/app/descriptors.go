@@ -8,17 +8,18 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// fit returns a copy of a configuration whose limits fit this process.
+// fit returns a copy of the configuration with limits that fit this process.
 func fit(c *config.Config, log *slog.Logger) *config.Config {
 	fitted := *c
 	fitted.Limits = fitLimits(c.Limits, openFiles(), log)
 	return &fitted
 }
 
-// fitLimits returns a copy of the limits whose defaults fit the files that this
-// process may open, 0 for no limit: an eighth stays in reserve, for the admin
-// listener, requests to third parties and files; a quarter is for HTTP; and one
-// address has at most half of anything. What was written out is left alone.
+// fitLimits returns a copy of the limits in which the defaults fit the number
+// of files that this process may open; 0 means no limit. An eighth of the files
+// stays in reserve, for the admin listener, requests to third parties and
+// files. A quarter is for HTTP. One address gets at most half of anything.
+// Limits that the configuration sets do not change.
 func fitLimits(l config.Limits, files int, log *slog.Logger) config.Limits {
 	if files <= 0 {
 		return l

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// openFiles is how many files this process may open, 0 if that is not known. Go
-// has raised the soft limit to the hard one already.
+// openFiles returns how many files this process may open, or 0 if that is
+// unknown. Go has already raised the soft limit to the hard limit.
 func openFiles() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil || uint64(limit.Cur) > math.MaxInt32 {

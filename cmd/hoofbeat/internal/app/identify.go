@@ -10,9 +10,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
-// identify returns who makes a request that changes nothing, by the bearer token or
-// else the login session of its cookie, as at auth.tickets.path. Nil is nobody: what
-// is wrong with the credential does not matter here.
+// identify returns the principal of a request that changes nothing, by its
+// bearer token or else by the login session of its cookie, as at
+// auth.tickets.path. It returns nil for a missing or invalid credential,
+// whatever the reason.
 func (w *access) identify(r *http.Request) *auth.Principal {
 	p := w.holder(r)
 	if p == nil || p.Anonymous() || w.store.Revoked(p) {
@@ -37,8 +38,8 @@ func (w *access) holder(r *http.Request) *auth.Principal {
 	return nil
 }
 
-// spendTicket returns whom a ticket is for, which is exchanged for a poll token. Why
-// one is not taken is in the log only.
+// spendTicket redeems a ticket that is exchanged for a poll token, and returns
+// its principal. Only the log has the reason if the ticket is rejected.
 func (w *access) spendTicket(ctx context.Context, ticket, origin string) (*auth.Principal, error) {
 	p, err := w.tickets.Consume(ctx, ticket, origin)
 	if err != nil {

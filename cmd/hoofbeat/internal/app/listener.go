@@ -13,9 +13,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// listener is an open listener and the server behind it.
+// listener is an open listener and its server.
 type listener struct {
-	key   string // of the configuration
+	key   string // configuration key
 	url   string
 	note  []any // further attributes for the log
 	l     net.Listener
@@ -32,7 +32,7 @@ func (a *App) open() (listeners []*listener, err error) {
 	defer func() {
 		if err != nil {
 			for _, d := range listeners {
-				_ = d.l.Close() // the error is the one of the listener that could not be opened
+				_ = d.l.Close() // the error to return is that of the failed listener
 			}
 		}
 	}()
@@ -50,7 +50,7 @@ func (a *App) open() (listeners []*listener, err error) {
 		}
 		d, err := p.open(l)
 		if err != nil {
-			_ = l.Close() // the error to report is the other one
+			_ = l.Close() // the error to return is the other one
 			return listeners, err
 		}
 		d.key, d.l = p.key, l
@@ -59,7 +59,7 @@ func (a *App) open() (listeners []*listener, err error) {
 	return listeners, nil
 }
 
-// listenError says which key to change.
+// listenError returns an error that names the key to change.
 func listenError(key, address string, err error) error {
 	text := err.Error()
 	var errno *os.SyscallError
@@ -72,7 +72,7 @@ func listenError(key, address string, err error) error {
 	return &config.KeyError{Key: key, Text: text}
 }
 
-// public is the listener of the WebSocket endpoint.
+// public returns the listener of the WebSocket endpoint.
 func (a *App) public(l net.Listener) (*listener, error) {
 	secure, inner := "", net.Listener(&plainText{Listener: l, key: "listen", away: a.away})
 	if a.tls != nil {
@@ -81,7 +81,7 @@ func (a *App) public(l net.Listener) (*listener, error) {
 	d := a.web("listen", inner, withoutSniffing(a.publicHandler()), a.crowd)
 	at := secure + "://" + l.Addr().String() + a.o.Config.WebSocket.Path
 	d.url = "ws" + at
-	if a.o.Config.ListensOnUnix() { // the address says where it is, and no URL does
+	if a.o.Config.ListensOnUnix() { // the address names the socket, and a URL cannot
 		d.url = a.o.Config.WebSocket.Path
 	} else if a.o.Config.SockJS {
 		d.note = []any{"sockjs", "http" + at}
@@ -89,7 +89,7 @@ func (a *App) public(l net.Listener) (*listener, error) {
 	return d, nil
 }
 
-// plain is the listener of STOMP without WebSocket.
+// plain returns the listener of STOMP without WebSocket.
 func (a *App) plain(l net.Listener) (*listener, error) {
 	scheme := "tcp://"
 	inner := l
@@ -99,12 +99,12 @@ func (a *App) plain(l net.Listener) (*listener, error) {
 	return &listener{
 		url:   scheme + l.Addr().String(),
 		serve: func() error { return a.broker.ServeTCP(inner) },
-		close: func(context.Context) {}, // the broker has
+		close: func(context.Context) {}, // the broker has closed it
 	}, nil
 }
 
-// web serves HTTP. The timeouts are for requests: a WebSocket has left them
-// behind when its session begins.
+// web returns an HTTP listener. The timeouts apply to requests, not to
+// WebSocket sessions.
 func (a *App) web(key string, l net.Listener, h http.Handler, c *crowd) *listener {
 	s := &http.Server{
 		Handler:           c.serve(h),
@@ -115,13 +115,13 @@ func (a *App) web(key string, l net.Listener, h http.Handler, c *crowd) *listene
 		MaxHeaderBytes:    32 << 10,
 		ConnState:         c.watch,
 		ConnContext:       c.context,
-		ErrorLog:          (&serverErrors{key: key, away: a.away}).logger(), // strangers write there
+		ErrorLog:          (&serverErrors{key: key, away: a.away}).logger(), // any client can cause these lines
 	}
 	return &listener{
 		serve: func() error { return s.Serve(l) },
 		close: func(ctx context.Context) {
 			if s.Shutdown(ctx) != nil {
-				_ = s.Close() // whoever has not been answered by now is left
+				_ = s.Close() // close requests that are still unanswered
 			}
 		},
 	}

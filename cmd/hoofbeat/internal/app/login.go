@@ -16,11 +16,11 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// item names the key of an item of a list.
+// item returns the key of an item of a list.
 func item(list string, i int, key string) string { return fmt.Sprintf("%s[%d].%s", list, i, key) }
 
-// makeLogin makes the client of auth.oauth. A session that ends takes the
-// sockets and tickets with it that it let in.
+// makeLogin creates the client for auth.oauth. When a login session ends, its
+// sockets and tickets end with it.
 func (w *access) makeLogin(c *config.Config, log *slog.Logger) error {
 	if len(c.Auth.OAuth) == 0 {
 		return nil
@@ -33,7 +33,7 @@ func (w *access) makeLogin(c *config.Config, log *slog.Logger) error {
 		OnReconsent: func(user, provider string) { w.reconsent(user, provider, log) },
 		Logger:      log,
 		ClientAddress: func(r *http.Request) netip.Addr {
-			return w.broker.ClientAddress(r).Addr() // no request comes before there is a broker
+			return w.broker.ClientAddress(r).Addr() // w.broker is set before the first request
 		},
 	}
 	for i, p := range c.Auth.OAuth {
@@ -114,7 +114,7 @@ func decodeKey(text string) ([]byte, bool) {
 	return nil, false
 }
 
-// ticketSecrets reads ID:KEY or KEY, separated by commas or line ends.
+// ticketSecrets parses ID:KEY or KEY, separated by commas or line ends.
 func ticketSecrets(s config.Secret) ([]auth.Secret, error) {
 	text, err := s.Read("auth.tickets.secret")
 	if err != nil {

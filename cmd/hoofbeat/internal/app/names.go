@@ -9,10 +9,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// nameSpaces returns what each part of the configuration can call its users, but
-// those of auth.users.file, which are in the file. With auth.shared_names it does
-// not matter, and there are none. Tickets are not among them: whoever mints one
-// states the full name.
+// nameSpaces returns the user names that each part of the configuration can
+// give. It omits those of auth.users.file, which are in the file, and tickets,
+// for which the program that mints them chooses the full name. With
+// auth.shared_names it returns nil.
 func nameSpaces(c *config.Config) []auth.NameSpace {
 	a := &c.Auth
 	if a.SharedNames {
@@ -44,7 +44,7 @@ func nameSpaces(c *config.Config) []auth.NameSpace {
 	return all
 }
 
-// checkNames refuses sources that could give two people the same name.
+// checkNames rejects sources that could give the same name to two people.
 func checkNames(spaces ...auth.NameSpace) error {
 	var clash *auth.NameError
 	if err := auth.CheckNames(spaces...); !errors.As(err, &clash) {

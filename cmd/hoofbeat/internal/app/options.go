@@ -26,8 +26,7 @@ var nulModes = map[string]broker.NULMode{
 	"replace": broker.NULReplace, "refuse": broker.NULRefuse, "pass": broker.NULPass,
 }
 
-// brokerOptions copies the numbers. [config.Off] is what
-// the broker calls off, too.
+// brokerOptions copies the values. [config.Off] also means off to the broker.
 func brokerOptions(c *config.Config) broker.Options {
 	mode := broker.QueueWork
 	if c.Queues.Mode == "broadcast" {

@@ -10,7 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/admin"
 )
 
-// publicHandler is what strangers reach.
+// publicHandler returns the handler of the public listener.
 func (a *App) publicHandler() http.Handler {
 	mux := http.NewServeMux()
 	path := a.o.Config.WebSocket.Path
@@ -39,8 +39,8 @@ func (a *App) publicHandler() http.Handler {
 	return a.forThisHost(a.withoutRedirects(mux))
 }
 
-// forThisHost refuses requests that name another host than the broker goes by in
-// development mode. The answers about health tell nothing.
+// forThisHost rejects, in development mode, requests for another host than the
+// broker's own. The health endpoints are exempt because they reveal nothing.
 func (a *App) forThisHost(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/livez" && r.URL.Path != "/readyz" {
@@ -53,8 +53,9 @@ func (a *App) forThisHost(h http.Handler) http.Handler {
 	})
 }
 
-// withoutRedirects answers 404 to paths with an empty segment below the endpoint,
-// as SockJS wants it. The mux would redirect them to the path without it.
+// withoutRedirects answers 404 for paths with an empty segment below the
+// endpoint, as SockJS requires. The mux would redirect them to the path without
+// the empty segment.
 func (a *App) withoutRedirects(mux *http.ServeMux) http.Handler {
 	below := strings.TrimRight(a.o.Config.WebSocket.Path, "/") + "/"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -67,8 +68,8 @@ func (a *App) withoutRedirects(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// nothingHere answers every path that serves nothing, and says where clients
-// connect.
+// nothingHere answers all other paths with 404, and names the WebSocket
+// endpoint.
 func (a *App) nothingHere() http.Handler {
 	text := fmt.Sprintf("This is hoofbeat, a STOMP broker. Its WebSocket endpoint is %s.\n", a.o.Config.WebSocket.Path)
 	if a.o.Config.SockJS {

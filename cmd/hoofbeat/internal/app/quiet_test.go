@@ -10,7 +10,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// lines returns the lines with a text, and how many there may be, at one a second.
+// lines returns the lines with a text, and how many there may be, at one a
+// second.
 func (l *log) lines(text string, since time.Time) (found []string, most int) {
 	for line := range strings.Lines(l.String()) {
 		if strings.Contains(line, text) {
@@ -53,8 +54,8 @@ func TestWrongTicketsToPollWithDoNotFillTheLog(t *testing.T) {
 	}
 }
 
-// Pages without a user that register and leave fill no log; those of users are all
-// there.
+// Pages without a user that register and leave fill no log; those of users are
+// all there.
 func TestAbandonedOperationsOfNobodyDoNotFillTheLog(t *testing.T) {
 	l := new(log)
 	a, err := New(Options{Config: load(t, quiet), Logger: slog.New(slog.NewTextHandler(l, nil))})

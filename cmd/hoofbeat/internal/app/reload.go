@@ -10,12 +10,12 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// Reload reads the configuration, the users and the certificates again, as
-// SIGHUP asks, and puts in force what can change while the broker runs: rules,
-// origins, limits, trusted proxies, the log, users and certificates. Nobody is
-// disconnected for it, but subscriptions that the rules deny from now on end. It
-// logs what was done, and which keys have changed that only a restart puts in
-// force. What cannot be read stays as it is.
+// Reload reads the configuration, the users and the certificates again, for
+// SIGHUP, and applies what can change at run time: rules, origins, limits,
+// trusted proxies, the log, users and certificates. It disconnects no session,
+// but ends subscriptions that the new rules deny. It logs what it has done, and
+// the changed keys that need a restart. Parts that cannot be read do not
+// change.
 func (a *App) Reload() {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
@@ -57,8 +57,8 @@ func (a *App) Reload() {
 	}
 }
 
-// adopt puts a configuration in force in the running broker: all of it or, with
-// an error, nothing.
+// adopt applies a configuration to the running broker: all of it or, after an
+// error, nothing.
 func (a *App) adopt(c *config.Config) error {
 	sets, err := newRules(c)
 	if err != nil {
@@ -86,8 +86,8 @@ func (a *App) adopt(c *config.Config) error {
 	return nil
 }
 
-// replaceable is a handler that a reload replaces by another one. It is there or
-// not from the beginning to the end.
+// replaceable is a handler that a reload can replace. Whether there is one does
+// not change at run time.
 type replaceable struct{ now atomic.Pointer[http.Handler] }
 
 func (h *replaceable) set(next http.Handler) {

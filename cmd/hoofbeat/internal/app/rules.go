@@ -11,8 +11,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// maxAlternatives bounds what one rule with several claims of several values
-// becomes: a rule of package auth has one value for each claim.
+// maxAlternatives limits the expansion of one rule with several values for
+// several claims, because a rule of package auth has one value for each claim.
 const maxAlternatives = 1000
 
 // ruleSets are the operator's rules and the built-in ones: open in development
@@ -20,12 +20,12 @@ const maxAlternatives = 1000
 type ruleSets struct {
 	builtin *auth.Rules
 	all     *auth.Rules // the operator's, then the built-in ones
-	allow   *auth.Rules // the operator's, then no: what they allow
-	permit  *auth.Rules // the operator's, then yes: all but what they deny
+	allow   *auth.Rules // the operator's, then deny: everything that they allow
+	permit  *auth.Rules // the operator's, then allow: everything except what they deny
 }
 
-// newRules compiles the rules. The error joins one for each bad rule, with its
-// line.
+// newRules compiles the rules. The error joins one error for each invalid rule,
+// with its line.
 func newRules(c *config.Config) (*ruleSets, error) {
 	prefixes := auth.Prefixes(c.Prefixes())
 	var front []auth.Rule
@@ -58,7 +58,7 @@ func newRules(c *config.Config) (*ruleSets, error) {
 	return g, errors.Join(err[:]...)
 }
 
-// problem says in the words of the file what is wrong with a rule.
+// problem describes an invalid rule in the terms of the file.
 func problem(err error) string {
 	var bad *auth.RuleError
 	if !errors.As(err, &bad) {
@@ -67,8 +67,8 @@ func problem(err error) string {
 	return fmt.Sprintf("%q is not accepted: %s", bad.Destination, strings.Replace(bad.Problem, "set AnyUser", "say any_user: true", 1))
 }
 
-// alternatives writes a rule out: of a claim with several values any will do, so
-// each combination is a rule of its own.
+// alternatives expands a rule. A claim with several values matches any of them,
+// so each combination becomes a rule.
 func alternatives(r config.Rule) ([]auth.Rule, error) {
 	first := auth.Rule{
 		Effect: auth.Deny, Destination: r.Destination, Roles: r.Roles, Scopes: r.Scopes,

@@ -8,7 +8,7 @@ import (
 
 var _ auth.PatternAuthorizer = (*rulesFirst)(nil)
 
-// rulesFirst asks the operator's rules first, and others about what no rule names.
+// rulesFirst asks the operator's rules first, and others if no rule matches.
 type rulesFirst struct {
 	sets   *ruleSets
 	others auth.PatternAuthorizer
@@ -24,9 +24,9 @@ func (r *rulesFirst) Authorize(ctx context.Context, p *auth.Principal, act auth.
 	return r.others.Authorize(ctx, p, act, destination)
 }
 
-// AuthorizePattern lets the rules decide about a pattern that they decide
-// wholly, and the others about one that no rule touches. In between each
-// destination is authorized by itself.
+// AuthorizePattern lets the rules decide about a pattern that they cover
+// completely, and the others about one that no rule matches. Otherwise each
+// destination is authorized separately.
 func (r *rulesFirst) AuthorizePattern(ctx context.Context, p *auth.Principal, pattern string) (auth.Coverage, error) {
 	allowed, err := r.sets.allow.AuthorizePattern(ctx, p, pattern)
 	if err != nil || allowed == auth.All {

@@ -9,8 +9,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// mountEndpoint puts what clients connect to at its path: WebSocket, and SockJS
-// at and below the same path if it is on.
+// mountEndpoint mounts the client endpoint: WebSocket at its path and, if
+// enabled, SockJS at and below the same path.
 func (a *App) mountEndpoint(mux *http.ServeMux) {
 	c := a.o.Config
 	if !c.SockJS {
@@ -25,7 +25,7 @@ func (a *App) mountEndpoint(mux *http.ServeMux) {
 	}
 }
 
-// noteLost logs WebSocket handshakes that SockJS has no place for.
+// noteLost logs WebSocket handshakes at paths that SockJS does not serve.
 func (a *App) noteLost(h http.Handler) http.Handler {
 	prefix := strings.TrimRight(a.o.Config.WebSocket.Path, "/")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +43,7 @@ func (a *App) noteLost(h http.Handler) http.Handler {
 func sockJSOptions(c *config.Config) sockjs.Options {
 	body := config.Off
 	if frame := c.Limits.Frame; frame != config.Off {
-		body = max(256<<10, 4*frame) // in JSON, and more of them than one
+		body = max(256<<10, 4*frame) // messages are in JSON, and a request may have several
 	}
 	return sockjs.Options{
 		Prefix: c.WebSocket.Path, Cookie: loginCookie(c), OwnCookie: c.SockJSCookie,
@@ -51,8 +51,9 @@ func sockJSOptions(c *config.Config) sockjs.Options {
 	}
 }
 
-// sockJSHeartBeat is heartbeat.ping, but often enough for a silent client to show
-// that it lives before it is given up, which is at three times heartbeat.expect.
+// sockJSHeartBeat returns heartbeat.ping, or less if necessary, so that a
+// silent client can show that it is alive before the broker disconnects it at
+// three times heartbeat.expect.
 func sockJSHeartBeat(h config.HeartBeat) time.Duration {
 	switch {
 	case h.Expect == config.Off:
@@ -63,7 +64,8 @@ func sockJSHeartBeat(h config.HeartBeat) time.Duration {
 	return min(h.Ping, 2*h.Expect)
 }
 
-// loginCookie is the cookie of auth.oauth as browsers know it, "" without.
+// loginCookie returns the full name of auth.oauth's cookie, or "" without
+// auth.oauth.
 func loginCookie(c *config.Config) string {
 	if len(c.Auth.OAuth) == 0 {
 		return ""

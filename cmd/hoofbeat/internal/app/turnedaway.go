@@ -16,16 +16,16 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
-// turnedAway logs the requests that did not come to anything, so that an operator
-// can answer why somebody cannot connect. Strangers cause its lines, so they are
-// limited, and none has a credential or the query of a URL in it.
+// turnedAway logs rejected requests, so that an operator can find out why a
+// client cannot connect. Unauthenticated clients cause its lines, so they are
+// rate-limited, and none contains a credential or the query of a URL.
 type turnedAway struct {
 	log   *slog.Logger
 	quiet loglimit.Limiter
 }
 
-// say logs an event that a client at an address caused; what tells events of
-// different causes apart.
+// say logs an event that a client at an address caused. what distinguishes
+// events with different causes.
 func (t *turnedAway) say(level slog.Level, kind string, from netip.Addr, what string, attrs ...any) {
 	if !t.log.Enabled(context.Background(), level) {
 		return
@@ -58,7 +58,7 @@ func (w *access) ticketRefused(r *http.Request, err error) {
 	w.away.say(slog.LevelWarn, "ticket refused", w.clientAddress(r), login+" "+err.Error(), attrs...)
 }
 
-// ticketHint says what to do, where the error does not.
+// ticketHint returns what to do, if the error does not say it.
 func ticketHint(r *http.Request, w *access, status int) string {
 	_, bearer := httpsec.RequestToken(r.Header)
 	switch {
@@ -93,8 +93,8 @@ func credentialOf(r *http.Request) string {
 	return "none"
 }
 
-// lost logs a request for a path that serves nothing, as a warning if it is an
-// attempt to connect.
+// lost logs a request for a path that is not served. An attempt to connect is a
+// warning.
 func (a *App) lost(r *http.Request) {
 	level := slog.LevelDebug
 	if wantsToConnect(r) {
@@ -105,13 +105,13 @@ func (a *App) lost(r *http.Request) {
 		"path", path, "endpoint", a.o.Config.WebSocket.Path, "key", "websocket.path")
 }
 
-// misplacedUpgrade logs a handshake that came without its Upgrade header.
+// misplacedUpgrade logs a handshake without an Upgrade header.
 func (a *App) misplacedUpgrade(r *http.Request) {
 	a.away.say(slog.LevelWarn, "a WebSocket handshake came without its Upgrade header", a.broker.ClientAddress(r).Addr(), "",
 		"path", legible(r.URL.Path), "hint", "a proxy in between has to pass HTTP/1.1 with the headers Upgrade and Connection")
 }
 
-// noSocket logs clients that want a WebSocket of the admin listener.
+// noSocket logs clients that request a WebSocket from the admin listener.
 func (a *App) noSocket(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
@@ -122,16 +122,16 @@ func (a *App) noSocket(h http.Handler) http.Handler {
 	})
 }
 
-// sockJSPath is the end of the paths that clients of SockJS ask for.
+// sockJSPath matches the end of the paths that SockJS clients request.
 var sockJSPath = regexp.MustCompile(`/(info|websocket|iframe[^/]*\.html|[0-9]{3}/[^/]+/(xhr|xhr_streaming|xhr_send|eventsource|htmlfile|jsonp|jsonp_send))$`)
 
-// wantsToConnect reports whether a request looks like one of a WebSocket or SockJS
-// client.
+// wantsToConnect reports whether a request looks like one of a WebSocket or
+// SockJS client.
 func wantsToConnect(r *http.Request) bool {
 	return r.Header.Get("Upgrade") != "" || r.Header.Get("Sec-WebSocket-Key") != "" || sockJSPath.MatchString(r.URL.Path)
 }
 
-// legible is a text of a client on one short line.
+// legible returns a client's text on one short line.
 func legible(text string) string {
 	const most = 200
 	text = strings.Map(func(r rune) rune {

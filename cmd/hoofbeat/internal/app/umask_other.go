@@ -2,5 +2,5 @@
 
 package app
 
-// umask changes nothing where files have no such modes.
+// umask does nothing on systems without such modes.
 func umask(int) (restore func()) { return func() {} }

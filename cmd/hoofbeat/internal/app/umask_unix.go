@@ -4,7 +4,7 @@ package app
 
 import "syscall"
 
-// umask changes the mode of files that this process makes, until restore.
+// umask sets the mask for the modes of new files, until restore is called.
 func umask(mask int) (restore func()) {
 	old := syscall.Umask(mask)
 	return func() { syscall.Umask(old) }

@@ -16,12 +16,12 @@ import (
 const (
 	// socketMode lets the owner and the group of the process connect.
 	socketMode = 0o660
-	// knockTimeout is how long a socket that is in the way has to answer.
+	// knockTimeout is how long an existing socket has to answer.
 	knockTimeout = time.Second
 )
 
-// listen opens a listener at host:port or, as unix:/path, on a Unix socket, whose
-// file is removed when the listener is closed.
+// listen opens a listener at host:port or, for unix:/path, on a Unix socket,
+// whose file is removed when the listener is closed.
 func listen(address string) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(address, config.UnixPrefix); ok {
 		return listenUnix(path)
@@ -29,8 +29,8 @@ func listen(address string) (net.Listener, error) {
 	return net.Listen("tcp", address)
 }
 
-// listenUnix takes the place of a socket that a process left behind, and of
-// nothing else.
+// listenUnix replaces a socket that another process left behind, and nothing
+// else.
 func listenUnix(path string) (net.Listener, error) {
 	l, err := bindSocket(path)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -42,15 +42,15 @@ func listenUnix(path string) (net.Listener, error) {
 	return l, err
 }
 
-// bindSocket binds while nobody else may open files that are made, so that the
-// socket never has a wider mode than socketMode.
+// bindSocket binds with a umask that denies others access to new files, so that
+// the socket never has a wider mode than socketMode.
 func bindSocket(path string) (net.Listener, error) {
 	restore := umask(0o777 &^ socketMode)
 	defer restore()
 	return net.Listen("unix", path)
 }
 
-// removeAbandoned removes a socket that nobody listens on.
+// removeAbandoned removes a socket that no process listens on.
 func removeAbandoned(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -61,7 +61,7 @@ func removeAbandoned(path string) error {
 	}
 	c, err := net.DialTimeout("unix", path, knockTimeout)
 	if err == nil {
-		_ = c.Close() // it was only to see who answers
+		_ = c.Close() // the connection was only a test
 		return fmt.Errorf("another program listens on %s", path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {

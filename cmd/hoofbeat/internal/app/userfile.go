@@ -8,16 +8,16 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// userFile is the users file as it was read last.
+// userFile holds the most recently read users file.
 type userFile struct {
 	path  string
 	store *users.Store
 	hash  map[string]string // by name
-	names []auth.NameSpace  // of everybody else who names users
+	names []auth.NameSpace  // of all other sources of user names
 }
 
-// openUserFile reads a file of users, none of whom may have a name that one of
-// others could give to somebody else.
+// openUserFile reads a users file. It returns an error if one of the others
+// could give a user's name to another person.
 func openUserFile(path string, others []auth.NameSpace) (*userFile, error) {
 	f := &userFile{path: path, names: others}
 	list, err := f.read()
@@ -30,9 +30,8 @@ func openUserFile(path string, others []auth.NameSpace) (*userFile, error) {
 	return f, nil
 }
 
-// reload reads the file again and returns how many users it has. The unused
-// tickets of a user who is gone or has another hash die, so that a credential
-// that was taken away does not live on in them.
+// reload reads the file again and returns its number of users. It invalidates
+// the unused tickets of users that were removed or have another hash.
 func (f *userFile) reload(store *auth.Store) (int, error) {
 	before := f.hash
 	list, err := f.read()

@@ -8,8 +8,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/admin"
 )
 
-// accessToken is what the admin API hands out of the tokens of auth.oauth; nil
-// without that.
+// accessToken returns the function with which the admin API gets tokens of
+// auth.oauth, or nil without auth.oauth.
 func (w *access) accessToken() func(ctx context.Context, user, provider string) (admin.AccessToken, error) {
 	if w.login == nil {
 		return nil

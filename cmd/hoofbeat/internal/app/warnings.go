@@ -11,9 +11,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// Warnings returns what a configuration that is good says in vain or at a risk,
-// each as one line that names the key. `hoofbeat config check` prints them, and
-// [App.Run] logs them.
+// Warnings returns the warnings about a valid configuration: settings without
+// effect and risks. Each is one line that names the key. `hoofbeat config
+// check` prints them, and [App.Run] logs them.
 func Warnings(c *config.Config) []string {
 	warnings := append(slices.Clone(c.Warnings()), forgeries(c)...)
 	if c.Auth.Tickets.Signed && len(c.Nodes) > 0 {
@@ -25,7 +25,7 @@ func Warnings(c *config.Config) []string {
 	return warnings
 }
 
-// own are the private destinations that no client may SEND to, see
+// own returns the private destinations to which no client may SEND, see
 // broker.Broker.Reserve.
 func own(c *config.Config) []string {
 	list := []string{"/topic/session", "/queue/errors"}
@@ -42,7 +42,8 @@ func own(c *config.Config) []string {
 	return list
 }
 
-// forgeries finds rules that seem to let a client send what only the broker says.
+// forgeries warns of rules that seem to let a client send to destinations that
+// only the broker may use.
 func forgeries(c *config.Config) []string {
 	var warnings []string
 	for _, r := range c.Rules {
@@ -62,8 +63,8 @@ func forgeries(c *config.Config) []string {
 
 var variable = regexp.MustCompile(`\{[^}]*\}`)
 
-// allowsSend reports whether a rule allows some client to send to a private path of
-// some user.
+// allowsSend reports whether a rule allows some client to send to a private
+// path of some user.
 func allowsSend(r config.Rule, path string) bool {
 	if !r.Allow {
 		return false

@@ -13,13 +13,13 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/events"
 )
 
-// pollPaths are where [webflow.Flow.PollHandler] answers, whatever the method.
+// pollPaths are the paths of [webflow.Flow.PollHandler], for every method.
 var pollPaths = []string{"/operations/{webSocketId}/result", "/operations/{webSocketId}/poll-token"}
 
-// pollHandler serves pages that wait without a WebSocket. Which pages may is the
-// broker's to say, so a reload of websocket.origins reaches it. What credentials
-// cause, such as questions to an introspection endpoint, is shared out among the
-// addresses that they come from.
+// pollHandler serves pages that wait without a WebSocket. The broker decides
+// which pages may use it, so a reload of websocket.origins applies. The
+// requests that credentials cause, for example to an introspection endpoint,
+// are divided among the client addresses.
 func (a *App) pollHandler() http.Handler {
 	polls := a.flow.PollHandler(webflow.HandlerOptions{
 		Identify: a.access.identify, Cookies: a.access.login != nil, Ticket: a.access.spendTicket,
@@ -29,7 +29,7 @@ func (a *App) pollHandler() http.Handler {
 	})
 }
 
-// makeFlow adds Web Flow to the broker, if it is asked for.
+// makeFlow adds Web Flow to the broker, if enabled.
 func (a *App) makeFlow() error {
 	if !a.o.Config.WebFlow.Enabled {
 		return nil
@@ -47,18 +47,19 @@ func (a *App) makeFlow() error {
 	return wrong("webflow", err)
 }
 
-// abandoned is called when a page has gone and not come back within webflow.grace.
+// abandoned logs that a page has disconnected and not returned within
+// webflow.grace.
 func (a *App) abandoned(e webflow.Event) {
 	attrs := []any{"operation", e.OperationID, "user", e.User, "session", e.Session, "code", e.Code}
-	if e.User == "" { // anybody can register and leave as often as he likes
+	if e.User == "" { // any client can register and leave repeatedly
 		a.access.quiet.Log(context.Background(), a.o.Logger, slog.LevelInfo, loglimit.Key{Kind: "operation abandoned"}, attrs...)
 		return
 	}
 	a.o.Logger.Info("operation abandoned", attrs...)
 }
 
-// makeEvents has the application told what becomes of the pages that wait, if it
-// wants to be.
+// makeEvents sends the events of waiting pages to the application, if
+// configured.
 func (a *App) makeEvents(o *webflow.Options) error {
 	k := &a.o.Config.WebFlow.Events
 	if k.URL == "" {
@@ -83,8 +84,8 @@ func (a *App) makeEvents(o *webflow.Options) error {
 	return nil
 }
 
-// closeEvents sends the events that wait, within eventsFarewell or until the operator
-// has no more patience.
+// closeEvents sends the remaining events, within eventsFarewell or until
+// Abandon.
 func (a *App) closeEvents() {
 	if a.events == nil {
 		return
@@ -94,10 +95,11 @@ func (a *App) closeEvents() {
 	a.events.Close(ctx)
 }
 
-// eventsFarewell is how long the end waits for the application that hears events.
+// eventsFarewell is how long the shutdown waits for the application to accept
+// events.
 const eventsFarewell = 5 * time.Second
 
-// flowOptions copies the section. [config.Off] is what webflow calls no limit, too.
+// flowOptions copies the section. [config.Off] also means no limit to webflow.
 func flowOptions(c *config.Config) (webflow.Options, error) {
 	const key = "webflow.hmac_key"
 	w := &c.WebFlow

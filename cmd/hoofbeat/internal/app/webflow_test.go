@@ -71,7 +71,8 @@ func TestWebFlowResultLists(t *testing.T) {
 	}
 }
 
-// Every result that the configuration accepts at the end is one that webflow does.
+// Every result that the configuration accepts at the end is one that webflow
+// does.
 func TestWebFlowExpiredResults(t *testing.T) {
 	for _, result := range []string{"''", "CONFIRMED", "CANCELED", "AUTH_METHOD_FAILED", "FAILED", "DONE"} {
 		a, err := New(Options{Config: load(t, quiet+"webflow: {expired_result: "+result+"}\n")})

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// plainText is a listener without TLS that notices clients that speak it.
+// plainText is a listener without TLS that detects clients that use TLS.
 type plainText struct {
 	net.Listener
-	key  string // of the configuration
+	key  string // configuration key
 	away *turnedAway
 }
 
@@ -26,10 +26,10 @@ func (l *plainText) Accept() (net.Conn, error) {
 	return &sniffed{Conn: c, l: l}, nil
 }
 
-// sniffed is a connection whose first bytes are looked at as they are read.
+// sniffed is a connection whose first byte is checked when it is read.
 type sniffed struct {
 	net.Conn
-	l *plainText // nil when it has been looked at
+	l *plainText // nil after the check
 }
 
 func (c *sniffed) Read(p []byte) (int, error) {
@@ -37,7 +37,7 @@ func (c *sniffed) Read(p []byte) (int, error) {
 	if l := c.l; l != nil && n > 0 {
 		c.l = nil
 		switch {
-		case p[0] == 0x16: // a handshake record, which no method of HTTP begins with
+		case p[0] == 0x16: // a TLS handshake record; no HTTP method begins with this byte
 			l.away.say(slog.LevelWarn, "a client spoke TLS to a plain-text listener", addressOf(c.RemoteAddr().String()), l.key,
 				"listener", l.key, "hint", l.hint())
 		case bareSTOMP(p[:n]):
@@ -63,7 +63,8 @@ func (l *plainText) hint() string {
 	return "use ws:// or http://, or configure tls.cert and tls.key; behind a proxy, let the proxy speak http"
 }
 
-// withoutSniffing hands handlers that take a connection over the one below.
+// withoutSniffing gives the underlying connection to handlers that take over a
+// connection.
 func withoutSniffing(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
@@ -85,9 +86,9 @@ func (u *unwrapping) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, rw, err
 }
 
-// serverErrors is the ErrorLog of an [http.Server]. What strangers do to TLS is
-// worth a warning where it says why a client cannot connect; the rest is for
-// debugging.
+// serverErrors is the ErrorLog of an [http.Server]. A failed TLS handshake is a
+// warning, because it explains why a client cannot connect; everything else is
+// logged at debug level.
 type serverErrors struct {
 	key  string // of the listener
 	away *turnedAway
@@ -113,8 +114,8 @@ func (e *serverErrors) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// idle reports whether a handshake failed because the client said nothing: a
-// health check, or a browser that opened a connection to have one.
+// idle reports whether a handshake failed because the client sent nothing: a
+// health check, or a browser that opened a connection in advance.
 func idle(why string) bool {
 	return why == "EOF" || strings.Contains(why, "i/o timeout") || strings.Contains(why, "connection reset")
 }

@@ -1,5 +1,6 @@
-// Package events tells an application by HTTP what becomes of the pages that wait:
-// one POST for each event, in order, each until it is taken.
+// Package events reports to an application by HTTP what happens to waiting
+// pages: one POST for each event, in order, repeated until the application
+// accepts it.
 //
 //	s, err := events.New(events.Options{URL: "https://app.example.com/events", Secret: secret})
 //	if err != nil {
@@ -8,8 +9,9 @@
 //	defer s.Close(ctx)
 //	flow, err := webflow.New(b, webflow.Options{Lost: s.Callback("lost")})
 //
-// An event can come twice: its id tells. While the application does not take
-// them, events wait in memory. Of more than [MaxQueue] the oldest is dropped.
+// An event may arrive twice, with the same id. Events wait in memory while the
+// application does not accept them. When there are more than [MaxQueue], the
+// oldest is dropped.
 package events
 
 import (
@@ -31,37 +33,39 @@ import (
 )
 
 const (
-	// MaxQueue is how many events wait to be sent.
+	// MaxQueue is the maximum number of waiting events.
 	MaxQueue = 1000
-	// MaxTries is how often one event is sent, if it is not taken.
+	// MaxTries is the maximum number of attempts to send one event.
 	MaxTries = 10
-	// MaxTime is how long an event is tried.
+	// MaxTime is the maximum time to retry one event.
 	MaxTime = 5 * time.Minute
 
-	timeout    = 10 * time.Second // of one try
+	timeout    = 10 * time.Second // of one attempt
 	firstPause = 500 * time.Millisecond
 	maxPause   = time.Minute
 )
 
-// Options say where events go.
+// Options configure a [Sender].
 type Options struct {
-	// URL is where they are posted: https, or http to this machine. Required.
+	// URL is the address to which events are posted: https, or http to this
+	// machine. Required.
 	URL string
-	// AllowHTTP accepts an http URL to anywhere.
+	// AllowHTTP accepts an http URL to any host.
 	AllowHTTP bool
-	// Secret signs them as [webhook.Signature] does. Empty: they are not signed.
+	// Secret signs the events as [webhook.Signature] does. If it is empty, they
+	// are not signed.
 	Secret string
-	// Logger is told when events are not taken, and when they are again. Nil
-	// discards that.
+	// Logger logs when events are not accepted, and when they are again. Nil
+	// means no logging.
 	Logger *slog.Logger
-	// Transport makes the requests. Nil is one of its own, with the proxy of the
+	// Transport makes the requests. Nil means a new one with the proxy of the
 	// environment.
 	Transport http.RoundTripper
 }
 
 // Sender sends events. It is safe for concurrent use.
 type Sender struct {
-	url, place string // place is the URL as it may be logged
+	url, place string // place is the URL without secrets, for logs
 	secret     []byte
 	client     http.Client
 	log        *slog.Logger
@@ -72,13 +76,13 @@ type Sender struct {
 	closing chan struct{}
 	wake    chan struct{} // has an element if the queue may have changed
 	done    chan struct{}
-	failing bool // only for the goroutine
+	failing bool // used only by the goroutine
 
 	mu      sync.Mutex
 	closed  bool
 	number  uint64
 	queue   [][]byte
-	dropped int // since the last event that was taken
+	dropped int // since the last accepted event
 }
 
 // event is the body of a request.
@@ -95,8 +99,8 @@ type event struct {
 	Time        time.Time `json:"time"`
 }
 
-// New returns a Sender, whose goroutine ends with [Sender.Close]. The error is
-// about the URL and has nothing of it.
+// New returns a Sender. Its goroutine ends with [Sender.Close]. The error is
+// about the URL but does not contain it.
 func New(o Options) (*Sender, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || webhook.CheckURL(o.URL, true) != nil {
@@ -118,7 +122,7 @@ func New(o Options) (*Sender, error) {
 	s := &Sender{
 		url: o.URL, place: place.String(), secret: []byte(o.Secret), log: o.Logger, run: hex.EncodeToString(run[:]) + "-",
 		client: http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		// A redirect would take the events to a place that nobody has named.
+		// A redirect would send the events to a server that is not configured.
 		closing: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -126,8 +130,8 @@ func New(o Options) (*Sender, error) {
 	return s, nil
 }
 
-// Callback returns a callback of [webflow.Options] that sends its events under
-// that name. It never blocks.
+// Callback returns a callback for [webflow.Options] that sends its events under
+// the given name. It never blocks.
 func (s *Sender) Callback(name string) func(webflow.Event) {
 	return func(e webflow.Event) { s.put(name, &e) }
 }
@@ -147,7 +151,7 @@ func (s *Sender) put(name string, e *webflow.Event) {
 		ID: s.run + strconv.FormatUint(s.number, 10), Event: name, Operation: e.OperationID, WebSocketID: e.WebSocketID,
 		User: e.User, Session: e.Session, Result: e.Result, Reason: reason, Code: e.Code, Time: time.Now().UTC(),
 	})
-	if err != nil { // there is nothing in it that could not be encoded
+	if err != nil { // cannot happen: every field can be encoded
 		s.log.Error("an event of a wait could not be written", "event", name, "error", err)
 		return
 	}
@@ -166,8 +170,8 @@ func (s *Sender) put(name string, e *webflow.Event) {
 	}
 }
 
-// Close sends what waits, each event once more at most, until ctx ends, and logs
-// how many were left. Events that come later are dropped. It may be called again.
+// Close sends the waiting events, each at most once more, until ctx ends, and
+// logs how many remain. Later events are dropped. It may be called again.
 func (s *Sender) Close(ctx context.Context) {
 	s.mu.Lock()
 	if !s.closed {

@@ -54,8 +54,8 @@ func (a *application) Write(p []byte) (int, error) {
 	return a.log.Write(p)
 }
 
-// want checks what was taken, how often it was tried, and that the log has each of
-// the texts once.
+// want checks what was taken, how often it was tried, and that the log has each
+// of the texts once.
 func (a *application) want(t *testing.T, taken string, tries int, logged ...string) {
 	t.Helper()
 	a.mu.Lock()

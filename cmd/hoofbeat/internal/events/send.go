@@ -13,8 +13,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/webhook"
 )
 
-// maxAnswer is how much of an answer is read, so that its connection can be used
-// again, in bytes.
+// maxAnswer is how many bytes of an answer are read, so that its connection can
+// be reused.
 const maxAnswer = 64 << 10
 
 // work sends events until the Sender is closed.
@@ -29,7 +29,8 @@ func (s *Sender) work() {
 	}
 }
 
-// next waits for an event. It returns false when there is none and none will come.
+// next waits for an event. It returns false if the queue is empty and the
+// Sender is closing.
 func (s *Sender) next() (body []byte, ok bool) {
 	for {
 		s.mu.Lock()
@@ -57,7 +58,7 @@ func (s *Sender) empty() bool {
 	return len(s.queue) == 0
 }
 
-// send sends an event until it is taken or given up.
+// send sends an event until it is accepted or MaxTries or MaxTime is reached.
 func (s *Sender) send(body []byte) {
 	begun, pause := time.Now(), firstPause
 	for try := 1; ; try++ {
@@ -109,7 +110,7 @@ func (s *Sender) taken() {
 	}
 }
 
-// leave drops what waits when the process ends.
+// leave drops the waiting events when the process ends.
 func (s *Sender) leave(err error) {
 	s.mu.Lock()
 	left := len(s.queue) + 1
@@ -118,7 +119,8 @@ func (s *Sender) leave(err error) {
 	s.log.Warn("events of waits were not taken before the end and are lost", "url", s.place, "events", left, "error", err)
 }
 
-// post sends an event once. No error has anything of the URL or the answer.
+// post sends an event once. Its errors contain nothing from the URL or the
+// answer.
 func (s *Sender) post(body []byte) error {
 	ctx, cancel := context.WithTimeout(s.ctx, timeout)
 	defer cancel()
@@ -136,14 +138,14 @@ func (s *Sender) post(body []byte) error {
 		return cause(err)
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // the status is the answer
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // only the status matters
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("status %d", resp.StatusCode)
 	}
 	return nil
 }
 
-// cause takes the URL out of an error of net/http.
+// cause removes the URL from a net/http error.
 func cause(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %v", timeout)

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ask makes one request. Nothing of the answer or of the URL is in an error.
+// ask makes one request. Its errors contain nothing from the answer or the URL.
 func (f *Fetcher) ask(ctx context.Context, s Source, user string) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -24,12 +24,13 @@ func (f *Fetcher) ask(ctx context.Context, s Source, user string) (Answer, error
 	}
 	r.Header.Set("Accept", "application/json")
 	client := f.o.Grants.HTTPClient(user, s.Provider)
-	// A redirect leads to where nobody has configured that the user's data come from.
+	// A redirect would fetch the user's data from a server that is not
+	// configured.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	resp, err := client.Do(r)
 	if err != nil {
 		if about := new(url.Error); errors.As(err, &about) {
-			err = about.Err // without the URL, which may have a key in it
+			err = about.Err // without the URL, which may contain a key
 		}
 		return Answer{}, err
 	}
@@ -39,7 +40,7 @@ func (f *Fetcher) ask(ctx context.Context, s Source, user string) (Answer, error
 	}
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json") {
-		return Answer{}, errNotJSON // HTML of others must not be a page of this site
+		return Answer{}, errNotJSON // HTML from other sites must not become a page of this site
 	}
 	body, err := f.read(resp.Body)
 	if err != nil {
@@ -61,5 +62,5 @@ func (f *Fetcher) read(body io.Reader) ([]byte, error) {
 	if !json.Valid(text) {
 		return nil, errNotJSON
 	}
-	return bytes.Clone(text), nil // without the spare room that reading has made
+	return bytes.Clone(text), nil // without the spare capacity of the read buffer
 }

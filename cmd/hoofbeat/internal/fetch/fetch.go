@@ -1,6 +1,6 @@
-// Package fetch gets what users may see at other sites, with the tokens that they
-// have granted, while no window of theirs is open. The last answer for each user is
-// kept in memory for their pages, which never see a token.
+// Package fetch requests users' data from other sites with the tokens that the
+// users have granted, even while they have no window open. It keeps the last
+// answer for each user in memory for the user's pages, which never see a token.
 package fetch
 
 import (
@@ -12,52 +12,54 @@ import (
 )
 
 const (
-	parallel  = 8                // requests at a time for each source
-	timeout   = 10 * time.Second // of one request, its answer included
-	maxPause  = time.Hour        // between tries while a resource fails
-	maxTick   = 10 * time.Second // between two looks at the list of users
+	parallel  = 8                // concurrent requests for each source
+	timeout   = 10 * time.Second // of one request, including its answer
+	maxPause  = time.Hour        // between attempts while a resource fails
+	maxTick   = 10 * time.Second // between two reads of the list of users
 	logPeriod = time.Minute      // between two warnings about one source
 )
 
 // Source is a resource that is fetched for every user of a provider.
 type Source struct {
-	Name     string // of /data/{name}
+	Name     string // as in /data/{name}
 	Provider string // of the users' tokens
 	URL      string // https, or http to this machine
 	Every    time.Duration
-	// Destination is where a new answer is published to the user; "" is nowhere.
+	// Destination is where a new answer is published to the user; "" means
+	// nowhere.
 	Destination string
 }
 
-// Grants are the tokens of users; an [*oauth.Client] is one.
+// Grants provides the users' tokens, as [*oauth.Client] does.
 type Grants interface {
 	Users(ctx context.Context, provider string) ([]string, error)
 	HTTPClient(user, provider string) *http.Client
 }
 
-// Options are what a Fetcher is made of. All are required.
+// Options configure a Fetcher. All are required.
 type Options struct {
 	Sources []Source
 	Grants  Grants
 	// Publish sends a new answer to a user. It does not block.
 	Publish func(ctx context.Context, user, destination string, a Answer) error
-	// MaxBody bounds one answer, MaxKept all that are kept, in bytes.
+	// MaxBody limits one answer, MaxKept all kept answers, in bytes.
 	MaxBody, MaxKept int64
 	Logger           *slog.Logger
 }
 
-// Answer is what a resource said last.
+// Answer is the last answer of a resource.
 type Answer struct {
 	Type    string // application/json, or a type that ends in +json
-	Body    []byte // nil when there has been no answer yet
+	Body    []byte // nil if there has been no answer yet
 	Fetched time.Time
-	// Reconsent says that there will be no newer answer until the user has signed in
-	// at Provider again.
+	// Reconsent reports that there will be no newer answer until the user signs
+	// in at Provider again.
 	Reconsent bool
 	Provider  string
 }
 
-// Fetcher fetches. Its methods are safe for concurrent use; Run runs once.
+// Fetcher fetches answers. Its methods are safe for concurrent use. Call Run
+// only once.
 type Fetcher struct {
 	o Options
 
@@ -69,12 +71,12 @@ type Fetcher struct {
 
 type key struct{ source, user string }
 
-// state is what is known of one source and user.
+// state is the state of one source and user.
 type state struct {
 	due      time.Time
 	underway bool
 	failures int
-	listed   bool // in the list of users of this turn
+	listed   bool // in the current list of users
 	answer   Answer
 }
 
@@ -83,8 +85,8 @@ func New(o Options) *Fetcher {
 	return &Fetcher{o: o, states: make(map[key]*state), warned: make(map[string]time.Time)}
 }
 
-// Last returns the last answer of a source for a user. It reports false if there is
-// none and nothing else to tell either.
+// Last returns the last answer of a source for a user. It returns false if
+// there is neither an answer nor a Reconsent.
 func (f *Fetcher) Last(source, user string) (Answer, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -95,8 +97,8 @@ func (f *Fetcher) Last(source, user string) (Answer, bool) {
 	return s.answer, true
 }
 
-// Run fetches until ctx ends, and returns when the last request has. A source that
-// does not answer keeps no other waiting.
+// Run fetches until ctx ends, and returns when the last request has ended. A
+// source that does not answer does not delay the others.
 func (f *Fetcher) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, s := range f.o.Sources {
@@ -131,7 +133,7 @@ func (f *Fetcher) run(ctx context.Context, s Source) {
 	}
 }
 
-// fetch asks once, and publishes what is new.
+// fetch makes one request, and publishes a changed answer.
 func (f *Fetcher) fetch(ctx context.Context, s Source, user string) {
 	answer, err := f.ask(ctx, s, user)
 	if ctx.Err() != nil {
@@ -145,7 +147,7 @@ func (f *Fetcher) fetch(ctx context.Context, s Source, user string) {
 	}
 }
 
-// warn logs, once in a while for each source.
+// warn logs a warning, at most one per logPeriod for each source.
 func (f *Fetcher) warn(s Source, text string, attrs ...any) {
 	f.mu.Lock()
 	now := time.Now()

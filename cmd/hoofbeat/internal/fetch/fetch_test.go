@@ -16,8 +16,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
 )
 
-// site is the users, their tokens and the resource at once. Everything of it runs in
-// the bubble of a test.
+// site is the users, their tokens and the resource at once. Everything of it
+// runs in the bubble of a test.
 type site struct {
 	mu     sync.Mutex
 	users  []string
@@ -155,7 +155,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A resource that does not answer has eight requests, and keeps no other waiting.
+// A resource that does not answer has eight requests, and keeps no other
+// waiting.
 func TestParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(site)

@@ -10,9 +10,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
 )
 
-// due returns the users for whom a source has to be asked now. A new user's turn is
-// at once. Users whose tokens are gone, because they have signed out, are forgotten
-// with what was fetched for them.
+// due returns the users for whom the source must be asked now. New users are
+// due at once. For users without a token, because they have signed out, it
+// removes the state with its answer.
 func (f *Fetcher) due(ctx context.Context, s Source) (due []string) {
 	users, err := f.o.Grants.Users(ctx, s.Provider)
 	if err != nil {
@@ -41,7 +41,7 @@ func (f *Fetcher) due(ctx context.Context, s Source) (due []string) {
 		switch {
 		case k.source != s.Name:
 		case one.listed:
-			one.listed = false // until the next turn
+			one.listed = false // reset for the next turn
 		default:
 			f.kept -= int64(len(one.answer.Body))
 			delete(f.states, k)
@@ -50,7 +50,8 @@ func (f *Fetcher) due(ctx context.Context, s Source) (due []string) {
 	return due
 }
 
-// note keeps what came, plans the next turn, and reports whether it is news.
+// note stores the answer, schedules the next request, and reports whether the
+// answer has changed.
 func (f *Fetcher) note(s Source, user string, answer Answer, err error) (news bool) {
 	var problem []any
 	defer func() {
@@ -76,7 +77,7 @@ func (f *Fetcher) note(s Source, user string, answer Answer, err error) (news bo
 	case errors.Is(err, oauth.ErrReconsent):
 		one.failures = 0
 		one.answer.Reconsent, one.answer.Provider = true, s.Provider
-		pause = min(pause, maxTick) // which asks nobody until the user has signed in
+		pause = min(pause, maxTick) // this makes no request until the user has signed in
 	case errors.Is(err, oauth.ErrNoToken):
 	default:
 		one.failures++
@@ -87,11 +88,13 @@ func (f *Fetcher) note(s Source, user string, answer Answer, err error) (news bo
 	return news
 }
 
-// jittered is up to a tenth less than d, so that users do not all come together.
+// jittered returns d minus up to a tenth, so that the requests of users spread
+// out.
 func jittered(d time.Duration) time.Duration { return d - rand.N(d/10+1) }
 
-// keep replaces an answer. It reports false if the new one is too much, which leaves
-// none: an old one would be a wrong one. f.mu is held.
+// keep replaces the answer. If the new one exceeds the limit, it returns false
+// and keeps no answer, because the old one would be wrong. The caller holds
+// f.mu.
 func (f *Fetcher) keep(one *state, answer Answer) bool {
 	f.kept -= int64(len(one.answer.Body))
 	one.answer = Answer{}
