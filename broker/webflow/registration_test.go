@@ -99,7 +99,7 @@ func TestW9WhoeverHasTheTokenIsTheSame(t *testing.T) {
 	first, second := stranger(t, b), stranger(t, b)
 	first.register("ws-op")
 	token := want(t, first, accepted("ws-op"))[0].Get("poll-token")
-	second.register("ws-op", "poll-token", "A"+token[1:])
+	second.register("ws-op", "poll-token", "-"+token)
 	second.register("ws-op", "poll-token", token)
 	want(t, second, rejected("ws-op"), accepted("ws-op"))
 	want(t, first, superseded("ws-op"))

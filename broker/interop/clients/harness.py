@@ -49,7 +49,7 @@ class Mailbox:
         try:
             return self.items.get(timeout=60)
         except queue.Empty:
-            raise AssertionError("not within 10 s: " + self.what) from None
+            raise AssertionError("not within 60 s: " + self.what) from None
 
     def take(self, n):
         return [self.next() for _ in range(n)]
