@@ -54,8 +54,13 @@ func Start(t testing.TB, o broker.Options) *Server {
 		if err := b.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		if err := <-served; err != nil && !errors.Is(err, broker.ErrClosed) {
-			t.Errorf("ServeTCP: %v", err)
+		select {
+		case err := <-served:
+			if err != nil && !errors.Is(err, broker.ErrClosed) {
+				t.Errorf("ServeTCP: %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Error("ServeTCP goes on after Close")
 		}
 	})
 	return &Server{Broker: b, HTTP: hs, URL: "ws" + strings.TrimPrefix(hs.URL, "http") + "/ws", TCP: l.Addr().String()}

@@ -3,6 +3,8 @@ package workqueue
 import (
 	"sync"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 func TestPutAllKeepsTheOrder(t *testing.T) {
@@ -87,7 +89,7 @@ func TestPutAllCompetes(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	for _, name := range []string{"/queue/a", "/queue/b", "/queue/x"} {
 		s.Purge(name)
 	}
