@@ -162,13 +162,16 @@ func TestResultsCannotBeForged(t *testing.T) {
 	conf := write(t, "hoofbeat.yaml", `
 auth: {jwt: [{issuer: "`+p.URL+`", audience: hoofbeat}]}
 rules: [{allow: [send], destination: "/user/*/**", any_user: true}]
+queues: {mode: broadcast, prefetch: 7}
 `)
 	check := run(t, 0, nil, "config", "check", "-c", conf)
-	if out := check.Stdout(); !strings.Contains(out, "warning: ") || !strings.Contains(out, "hoofbeat.yaml:3: rules: ") {
+	if out := check.Stderr(); !strings.Contains(out, "warning: ") || !strings.Contains(out, "hoofbeat.yaml:3: rules: ") ||
+		!strings.Contains(out, "warning: hoofbeat.yaml:4: queues.prefetch has no effect") || strings.Contains(check.Stdout(), "warning") {
 		t.Errorf("config check: %s", out)
 	}
 	s := serve(t, nil, "-c", conf)
-	if !strings.Contains(s.Stderr(), `"level":"WARN","msg":"hoofbeat.yaml:3: rules: `) {
+	if !strings.Contains(s.Stderr(), `"level":"WARN","msg":"hoofbeat.yaml:3: rules: `) ||
+		strings.Count(s.Stderr(), `"level":"WARN","msg":"hoofbeat.yaml:4: queues.prefetch has no effect`) != 1 {
 		t.Errorf("the log does not warn: %s", s.Stderr())
 	}
 	ann := newWaiter(t, connectAs(t, "ann", s.url, client.Options{Header: bearerHeader(p.token("ann"))}))

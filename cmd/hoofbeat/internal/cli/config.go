@@ -50,8 +50,9 @@ func (p *Program) configCheck() *cobra.Command {
 the users, certificates and keys that they name. Mistakes are printed with their
 place, those in other files and in rules once the keys are right, and the exit
 code is then 2, as that of serve would be. If there is none, the exit code is 0:
-warnings are printed of what has no effect or is a risk, and what is in force
-and not a default, including what compatibility has set.`,
+warnings of keys and rules that have no effect, and of risks, are printed on
+standard error, and on standard output what is in force and not a default,
+including what compatibility has set.`,
 		Example: `  hoofbeat config check -c hoofbeat.yaml
   HOOFBEAT_LIMITS_FRAME=1MiB hoofbeat config check -c hoofbeat.yaml --listen :8080`,
 	}
@@ -73,7 +74,7 @@ and not a default, including what compatibility has set.`,
 			return err
 		}
 		for _, text := range app.Warnings(c) {
-			if _, err = fmt.Fprintf(p.Out, "warning: %s\n", text); err != nil {
+			if _, err = fmt.Fprintf(p.Err, "warning: %s\n", text); err != nil {
 				return err
 			}
 		}
