@@ -55,9 +55,9 @@
 // [OutOfOrder]: a subscription got two SENDs of one publisher to one
 // destination in the wrong order. A publisher is a session; a client that
 // reconnects is a new one. No order is required
-//   - among different publishers or different destinations, so a message that a
-//     client sent again after a lost confirmation may arrive after later ones
-//     of other sessions;
+//   - among different publishers or different destinations, so a message that
+//     the broker stored again after a lost confirmation may arrive after later
+//     ones of other sessions;
 //   - of queue messages with `redelivered:true`;
 //   - of a SEND in a transaction and those that its session made outside of it
 //     before the COMMIT: it counts as made at the COMMIT.
