@@ -7,14 +7,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// kept is a snapshot with what was in it when it was taken.
+// kept is a snapshot and a copy of its contents from when it was taken.
 type kept struct{ snapshot, contents []int }
 
 func keep(snapshot []int) kept { return kept{snapshot, slices.Clone(snapshot)} }
 
 func (k kept) changed() bool { return !slices.Equal(k.snapshot, k.contents) }
 
-// A bag of any size, with equal items among its items, holds what was put into it, and no snapshot ever changes.
+// A bag of any size, with duplicates, holds what was added, and no snapshot
+// ever changes.
 func TestBagAgainstNaive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var b bag[int]
@@ -79,7 +80,7 @@ func TestBagSnapshotCannotBeGrownInto(t *testing.T) {
 	}
 }
 
-// Come, publish, come: nobody pays for a copy because somebody came.
+// Adding after a publication copies nothing.
 func TestBagAddKeepsTheArraySnapshotsShare(t *testing.T) {
 	var b bag[int]
 	b.items.set(make([]int, 0, 100))

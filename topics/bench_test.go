@@ -15,7 +15,8 @@ import (
 // subscription stands for what a broker keeps: Match returns pointers.
 type subscription struct{ id int }
 
-// digits are as many in each name, so that to write it costs the same.
+// digits is the number of digits in each name, constant so that writing a name
+// always costs the same.
 const digits = 5
 
 func name(i int) string { return fmt.Sprintf("/topic/prices/%0*d", digits, i) }
@@ -36,7 +37,8 @@ func populated(destinations int) *Index[*subscription] {
 	return x
 }
 
-// requests draws destinations as they come to a broker: in a buffer that was just read.
+// requests draws destinations as a broker receives them: in a buffer that was
+// just read.
 type requests struct {
 	random *rand.Rand
 	spread int
@@ -47,7 +49,7 @@ func newRequests(spread int) *requests {
 	return &requests{rand.New(rand.NewPCG(1, 2)), spread, []byte(name(0))}
 }
 
-// next returns a destination, which is good until the following call.
+// next returns a destination, valid until the next call.
 func (r *requests) next() string {
 	i := r.random.IntN(r.spread)
 	for at := range digits {
@@ -57,9 +59,10 @@ func (r *requests) next() string {
 	return unsafe.String(unsafe.SliceData(r.buffer), len(r.buffer))
 }
 
-// compare runs an operation among few destinations and among many by turns, so that whatever else the machine does
-// meets both, and reports what either costs and the ratio. Spread means that all of the many destinations are in
-// use, so that nothing of one is in a cache when its turn comes; hot means that a hundred of them are.
+// compare alternates an operation among few and among many destinations, so
+// that other load on the machine affects both, and reports both costs and their
+// ratio. Spread uses all of the many destinations, so that none is in a cache
+// when its turn comes; hot uses a hundred of them.
 func compare(b *testing.B, use string, small, large func(name string)) {
 	const turn = 10_000
 	spread := many
@@ -88,9 +91,10 @@ func compare(b *testing.B, use string, small, large func(name string)) {
 	b.ReportMetric(float64(spent[1])/float64(spent[0]), "ratio")
 }
 
-// BenchmarkScale compares the cost of a publication and of a subscription at a thousand subscriptions and at a
-// million. Beside them stands what the machine itself makes of the difference: draw is the benchmark's own part of
-// each figure, and map is a plain Go map from the same names to slices of the same subscribers, without a lock.
+// BenchmarkScale compares the cost of a publication and of a subscription at a
+// thousand subscriptions and at a million. For comparison it reports draw, the
+// benchmark's own part of each figure, and map, a plain Go map from the same
+// names to slices of the same subscribers, without a lock.
 func BenchmarkScale(b *testing.B) {
 	s := &subscription{}
 	match := func(x *Index[*subscription]) func(string) {
@@ -115,7 +119,7 @@ func BenchmarkScale(b *testing.B) {
 			x.Remove(name, s)
 		}
 	}
-	// The subscription that goes is not the one that came just now.
+	// The removed subscription is not the most recent one.
 	churn := func(x *Index[*subscription]) func(string) {
 		var queue [1024]string
 		i := 0
@@ -290,7 +294,8 @@ func BenchmarkPattern(b *testing.B) {
 	}
 }
 
-// BenchmarkHostile publishes to ever new destinations under as many of the worst patterns as one session may have.
+// BenchmarkHostile publishes to ever new destinations with as many of the worst
+// patterns as one session may have.
 func BenchmarkHostile(b *testing.B) {
 	x := NewIndex[*subscription]()
 	for i := range 1000 {

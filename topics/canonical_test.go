@@ -45,7 +45,8 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
-// What a pattern matches, the collapsed pattern matches collapsed, so that rules may judge both in that form.
+// A pattern that matches a destination also matches when both are collapsed, so
+// rules may use the collapsed form.
 func TestPropertyCollapsedMatches(t *testing.T) {
 	text := rapid.StringOfN(rapid.SampledFrom([]rune("a/*?")), 1, 8, -1)
 	path := rapid.StringOfN(rapid.SampledFrom([]rune("a//b")), 1, 8, -1)

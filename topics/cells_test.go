@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// check looks whether tags, slots and counts agree.
+// check verifies that tags, slots and counts agree.
 func (c *cells[S]) check(t *rapid.T) {
 	t.Helper()
 	live, gone := 0, 0
@@ -32,7 +32,7 @@ func (c *cells[S]) check(t *rapid.T) {
 	}
 }
 
-// Cells hold what was put into them and nothing else, growing, shrinking and staying full.
+// cells holds exactly what was added, while it grows, shrinks and stays full.
 func TestCellsAgainstMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var c cells[int]
@@ -95,7 +95,8 @@ func TestCellsAgainstMap(t *testing.T) {
 	})
 }
 
-// Those who come and go do not make the table grow: slots that are gone are used again or cleared away.
+// Adding and removing does not make the table grow: slots with tagGone are
+// reused or cleared.
 func TestCellsChurnStaysSmall(t *testing.T) {
 	var c cells[int]
 	const standing = 700
@@ -113,7 +114,8 @@ func TestCellsChurnStaysSmall(t *testing.T) {
 	}
 }
 
-// A key that nobody subscribed to does not end up at one whose hash is the same but for the bits that are looked at.
+// A missing key is not mistaken for one whose hash agrees in the bits that are
+// compared.
 func TestCellsEqualHashes(t *testing.T) {
 	var c cells[int]
 	a, b := key{name: "/topic/a"}, key{name: "/topic/b"}

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// An entry gives its key back, whatever its length, and is what the documentation says it takes.
+// An entry returns its key, whatever its length, and has the documented size.
 func TestEntryKey(t *testing.T) {
 	text := strings.Repeat("0123456789", 30)
 	for session := range 70 {
@@ -22,7 +22,7 @@ func TestEntryKey(t *testing.T) {
 	}
 }
 
-// A usual entry is one cache line; were it more, each look-up would read another.
+// A usual entry fits one cache line; otherwise each look-up would read another.
 func TestEntryIsACacheLine(t *testing.T) {
 	if n := unsafe.Sizeof(entry22[*int]{}); n > 64 {
 		t.Errorf("an entry takes %d bytes, want at most 64", n)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Among so many that they are indexed, each glob matches what it matched alone,
-// while some come and go.
+// Among enough globs to be indexed, each matches what it matched alone, while
+// others come and go.
 func TestManyGlobsAgainstNaive(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	word := func(letters string, n int) string {
@@ -57,8 +57,8 @@ func TestManyGlobsAgainstNaive(t *testing.T) {
 	}
 }
 
-// Of globs with one star at an end none is compared that the segment does not
-// match, however many there are.
+// Globs with one star at an end are compared only if they match the segment,
+// however many there are.
 func TestGlobsAreFoundByHeadAndTail(t *testing.T) {
 	x := NewIndex[int]()
 	for i := range 20_000 {
@@ -103,7 +103,7 @@ func BenchmarkGlobs(b *testing.B) {
 				x.Add("/topic/"+fmt.Sprintf(c.glob, i), &subscription{})
 			}
 			b.ReportAllocs()
-			names := make([]string, 5000) // more than are remembered
+			names := make([]string, 5000) // more than are cached
 			for i := range names {
 				names[i] = fmt.Sprintf("/topic/alerts-%d", i)
 			}

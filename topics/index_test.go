@@ -14,8 +14,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
-// indexModel plays a history on an Index and on the naive one. The patterns and destinations are few, so that
-// they meet, and so that results are remembered, outdated and asked for again.
+// indexModel applies a history to an Index and to the naive one. There are few
+// patterns and destinations, so that they meet and cached results become
+// outdated.
 type indexModel struct {
 	x         *Index[int]
 	naive     naiveIndex
@@ -67,7 +68,7 @@ func (m *indexModel) check() error {
 	return nil
 }
 
-// clear takes everything out and looks whether anything is left behind.
+// clear removes everything and checks that nothing is left.
 func (m *indexModel) clear() error {
 	for _, e := range slices.Clone(m.naive) {
 		if err := m.remove(e.destination, e.s); err != nil {
@@ -126,7 +127,8 @@ func TestIndexAgainstNaive(t *testing.T) {
 	})
 }
 
-// FuzzIndex plays a history in which each operation is three bytes: what, where, who.
+// FuzzIndex applies a history in which each operation is three bytes:
+// operation, destination, subscriber.
 func FuzzIndex(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 2, 0, 0, 0, 9, 2, 2, 0, 0, 1, 9, 2, 2, 0, 0})
 	f.Add([]byte{0, 10, 1, 0, 10, 1, 2, 1, 0, 1, 10, 1, 2, 1, 0, 0, 17, 3, 2, 5, 0})
@@ -154,8 +156,9 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
-// Subscribers come and go, on destinations, patterns and in crowds, while others publish. Whoever has subscribed
-// is found from then on, whoever has unsubscribed is not, and what was handed out stays as it was.
+// Subscribers come and go, on destinations and patterns and in crowds, while
+// others publish. A subscriber is found once it has subscribed and not after it
+// has unsubscribed, and snapshots never change.
 func TestIndexConcurrently(t *testing.T) {
 	x := NewIndex[int]()
 	names := []string{"/topic/a", "/topic/b", "/topic/*", "/topic/**", "/topic/a/*"}
@@ -255,7 +258,8 @@ func TestIndexMatchAllocatesNothing(t *testing.T) {
 	check("a crowd on one pattern", "/queue/a/b", 10_000)
 }
 
-// Coming and going costs no allocation; one if a snapshot was handed out in between; two where nobody else is.
+// Subscribing and unsubscribing does not allocate; it allocates once if a
+// snapshot was taken in between, and twice for an only subscriber.
 func TestIndexSubscribeAllocations(t *testing.T) {
 	x := NewIndex[*int]()
 	for range 10 {
@@ -285,7 +289,7 @@ func TestIndexSubscribeAllocations(t *testing.T) {
 	}
 }
 
-// A Match after an Add costs no copy, however many there are already.
+// A Match after an Add copies nothing, however many subscribers there are.
 func TestIndexMatchAfterAddCopiesNothing(t *testing.T) {
 	x := NewIndex[int]()
 	for i := range 10_000 {
@@ -317,7 +321,7 @@ func wantHeap(t *testing.T, before uint64, limit int64, what string) {
 	}
 }
 
-// A publisher to ever new destinations cannot make the Index grow.
+// A publisher that keeps inventing destinations cannot make the Index grow.
 func TestIndexStrangersAreBounded(t *testing.T) {
 	x := NewIndex[int]()
 	x.Add("/topic/*", 1)
@@ -330,8 +334,8 @@ func TestIndexStrangersAreBounded(t *testing.T) {
 	runtime.KeepAlive(x)
 }
 
-// The crowds behind two patterns are not copied, and kept, for each destination that both match; nor are the
-// crowds of former days, while their members change.
+// The crowds of two patterns are not copied and cached for each destination
+// that both match; nor are outdated crowds kept while their members change.
 func TestIndexCrowdsAreNotKept(t *testing.T) {
 	x := NewIndex[int]()
 	const crowd, destinations = 10_000, 1000

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The oracles: the rules written down as they are defined, without regard to cost.
+// The oracles: the rules as they are defined, without regard to cost.
 
 // naiveMatch is AntPathMatcher by definition, exponential in the number of wildcards.
 func naiveMatch(pattern, path string) bool {

@@ -15,7 +15,7 @@ func mustNames(t *testing.T, p Prefixes) *Names {
 	return n
 }
 
-// Below the user prefix a SUBSCRIBE names what is its own.
+// Below the user prefix, a SUBSCRIBE names the session's own destinations.
 func TestParseSubscription(t *testing.T) {
 	for _, want := range []Destination{
 		{Kind: UserPrivate, Name: "/user/events", Path: "/events"},
@@ -89,8 +89,8 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-// A prefix below one of another kind would let a rule for one reach the other,
-// and so would two application prefixes.
+// A prefix below one of another kind, or below another application prefix,
+// would let a rule for one reach the other.
 func TestNestedPrefixesAreRefused(t *testing.T) {
 	for _, p := range []Prefixes{
 		{Topic: []string{"/topic"}, Queue: []string{"/topic/jobs"}},
@@ -109,7 +109,7 @@ func TestNestedPrefixesAreRefused(t *testing.T) {
 	mustNames(t, Prefixes{Topic: []string{"/topic", "/topics"}, Queue: []string{"/jobs"}, App: []string{"/app", "/application"}})
 }
 
-// With "/" whatever is nothing else is a topic.
+// With "/", every unmatched destination is a topic.
 func TestPrefixOfEverything(t *testing.T) {
 	n := mustNames(t, Prefixes{Topic: []string{"/topic", "/"}})
 	for name, kind := range map[string]Kind{

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The outcomes of Spring's AntPathMatcher, rule by rule.
+// The results of Spring's AntPathMatcher, rule by rule.
 func TestAntPathMatcher(t *testing.T) {
 	for _, c := range []struct {
 		pattern, path string
@@ -178,8 +178,8 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
-// With a matcher that tries again what it has tried, none of these would come to an end in this century; with one
-// that is quadratic in the path, not in this hour.
+// A matcher with backtracking would not finish these in a century, one that is
+// quadratic in the path not within an hour.
 func TestPatternIsLinear(t *testing.T) {
 	const n = 1 << 18
 	run, levels := "/topic/"+strings.Repeat("a", n), "/topic"+strings.Repeat("/a", n)
@@ -209,7 +209,8 @@ func TestPatternIsLinear(t *testing.T) {
 	}
 }
 
-// The widest mask uses every bit of its word; the next one is refused, or matches nothing where nobody asked.
+// The widest mask uses every bit of its word. The next wider one is refused, or
+// matches nothing if it was not checked.
 func TestPatternWidestMask(t *testing.T) {
 	questions := strings.Repeat("?", MaxMasked-2)
 	p, err := Compile("/ü" + questions + "b")
@@ -241,7 +242,7 @@ func TestPatternMatchAllocatesNothing(t *testing.T) {
 	}
 }
 
-// patterns and paths from so few characters that they often meet.
+// patterns and paths of few characters, so that they often match
 var (
 	somePattern = rapid.StringMatching(`/?([ab?*ü]{0,4}/|\*\*/){0,5}([ab?*]{0,4}|\*\*)`)
 	somePath    = rapid.StringMatching(`/?([abü]{0,4}/){0,5}[ab]{0,4}`)

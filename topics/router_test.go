@@ -49,7 +49,7 @@ func TestRouterPrivateNamespace(t *testing.T) {
 	if found := r.MatchSession("s1", "/topic/x"); !slices.Equal(found, []int{2}) {
 		t.Errorf("/user/alice/topic/x of s1 reaches %v", found)
 	}
-	// Neither do a session and a path that add up to the same text.
+	// Nor does a session and a path that concatenate to the same text.
 	r.Subscribe("s1/queue", Destination{Kind: UserPrivate, Path: "/x"}, 4)
 	if found := r.MatchSession("s1", "/queue/x"); !slices.Equal(found, []int{1}) {
 		t.Errorf("another session and path reach %v", found)
@@ -129,7 +129,8 @@ func TestRouterDestinations(t *testing.T) {
 	}
 }
 
-// A history of sessions, subscriptions and publications, against one that scans a list.
+// A history of sessions, subscriptions and publications, compared with a Router
+// that scans a list.
 func TestRouterAgainstNaive(t *testing.T) {
 	type private struct {
 		session, path string

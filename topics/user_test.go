@@ -48,7 +48,8 @@ func TestValidUser(t *testing.T) {
 	}
 }
 
-// Whatever a user is called, the destination made of the name leads back to that user and to nobody else.
+// For every user name, the destination built from it leads back to exactly that
+// user.
 func TestUserDestinationRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.OneOf(rapid.String(), rapid.StringMatching(`[/%2Ff5topicqueue]{1,12}`)).

@@ -12,8 +12,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// Every request that changes something is logged with its caller; reading and
-// publishing is not administration.
+// Every request that changes something is logged with its sender. Reading and
+// publishing are not administration.
 func TestChangesAreLoggedWithTheirCaller(t *testing.T) {
 	var log bytes.Buffer
 	b := brokertest.New(t, broker.Options{})

@@ -15,8 +15,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// FuzzMessages sends any body. What is taken is what encoding/json reads in it;
-// what is not gets a problem; nothing fails inside.
+// FuzzMessages sends any body. An accepted body means what encoding/json reads
+// in it; any other gets a problem; nothing fails internally.
 func FuzzMessages(f *testing.F) {
 	for _, s := range []string{
 		`{"destination":"/topic/x","body":"hi","content_type":"text/plain","headers":{"a":"b"}}`,
@@ -80,8 +80,8 @@ func FuzzMessages(f *testing.F) {
 	})
 }
 
-// FuzzTickets sends any body. What is taken makes a ticket for whom encoding/json
-// reads in it, with no more than that; what is not gets a problem.
+// FuzzTickets sends any body. An accepted body makes a ticket with exactly the
+// user and rights that encoding/json reads in it; any other gets a problem.
 func FuzzTickets(f *testing.F) {
 	for _, s := range []string{
 		`{"user":"ann","roles":["a","b"],"ttl":30,"operation":"x","origin":"https://app.example.com"}`,
@@ -134,8 +134,8 @@ func FuzzTickets(f *testing.F) {
 	})
 }
 
-// FuzzRevocations sends any body. What is taken revokes the one thing that
-// encoding/json reads in it, and what is refused revokes nothing.
+// FuzzRevocations sends any body. An accepted body revokes exactly what
+// encoding/json reads in it; a refused one revokes nothing.
 func FuzzRevocations(f *testing.F) {
 	for _, s := range []string{
 		`{"user":"ann"}`, `{"session":"1"}`, `{"credential":"ticket:0"}`, `{"user":"ann","session":null}`,
@@ -167,9 +167,9 @@ func FuzzRevocations(f *testing.F) {
 	})
 }
 
-// FuzzOperations announces an operation with any body and reports its result with
-// another. What is taken is what encoding/json reads in it, for no more people
-// than that; what is not gets a problem and leaves nothing behind.
+// FuzzOperations announces an operation with any body and reports its result
+// with another. An accepted body means what encoding/json reads in it and
+// admits no other callers; any other gets a problem and changes nothing.
 func FuzzOperations(f *testing.F) {
 	const confirmed = `{"result":"CONFIRMED"}`
 	for _, s := range []string{
@@ -266,7 +266,7 @@ func FuzzOperations(f *testing.F) {
 	})
 }
 
-// ownerCaller is somebody who may poll an operation of that owner.
+// ownerCaller returns a caller that may poll an operation of this owner.
 func ownerCaller(o webflow.Owner) webflow.Caller {
 	p := &auth.Principal{Name: o.User}
 	if o == (webflow.Owner{}) {

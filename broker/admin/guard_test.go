@@ -25,7 +25,7 @@ func serve(h http.Handler, r *http.Request) answer {
 	return answer{w.Code, w.Header(), w.Body.Bytes()}
 }
 
-// Without the token nothing answers, not even to say what is there.
+// Without the token no path answers, not even to say whether it exists.
 func TestTokenIsNeededEverywhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHandler(t, brokertest.New(t, broker.Options{}), Options{Profile: true})
@@ -62,8 +62,8 @@ func TestTokenIsNeededEverywhere(t *testing.T) {
 	})
 }
 
-// Whatever strangers try, the right token passes at once; their own tries are
-// answered late, or not waited for when there are too many.
+// Whatever attackers try, the right token passes at once. Their own attempts
+// are delayed, or refused when there are too many.
 func TestWrongTokensAreSlowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -81,7 +81,7 @@ func TestWrongTokensAreSlowed(t *testing.T) {
 			wg.Go(func() { try().problem(t, http.StatusUnauthorized, "wrong token") })
 		}
 		synctest.Wait()
-		cancel() // hanging up makes no room
+		cancel() // disconnecting frees no slot
 		synctest.Wait()
 		a := try()
 		a.problem(t, http.StatusTooManyRequests, "more than 16 wrong tokens at a time")
@@ -110,8 +110,8 @@ func TestWrongTokensAreSlowed(t *testing.T) {
 	})
 }
 
-// A stranger cannot fill the log, neither with tokens that are answered late nor
-// with those beyond.
+// An attacker cannot fill the log, neither with delayed attempts nor with
+// refused ones.
 func TestWrongTokensAreLoggedOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -217,7 +217,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// A WebSocket that comes to the admin listener is told that it is the wrong one.
+// A WebSocket client on the admin listener gets an answer that says so.
 func TestWebSocketIsSentToThePublicListener(t *testing.T) {
 	h := newHandler(t, brokertest.New(t, broker.Options{}), Options{})
 	r := httptest.NewRequest("GET", "/ws", nil)

@@ -29,7 +29,7 @@ func TestHealth(t *testing.T) {
 	serve(Health(b), httptest.NewRequest("GET", "/api/v1/stats", nil)).problem(t, http.StatusNotFound, "nothing")
 }
 
-// A load balancer takes a draining broker out, and nothing restarts it.
+// A load balancer removes a draining broker, and nothing restarts it.
 func TestReadiness(t *testing.T) {
 	b := brokertest.New(t, broker.Options{})
 	h := newHandler(t, b, Options{})

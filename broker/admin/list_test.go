@@ -72,7 +72,7 @@ func TestSessions(t *testing.T) {
 	if !slices.IsSortedFunc(byUser, func(x, y session) int { return strings.Compare(x.User, y.User) }) {
 		t.Errorf("by user: %+v", byUser)
 	}
-	// Pages fit together, also where nothing but the id tells sessions apart.
+	// Pages are consistent, even where only the id distinguishes sessions.
 	var paged []string
 	for i := range 4 {
 		paged = append(paged, list(fmt.Sprint("?sort=pending&limit=1&offset=", i)).Items[0].ID)
@@ -146,8 +146,8 @@ func TestSession(t *testing.T) {
 	s.do(t, "GET", path, "").problem(t, http.StatusNotFound, "no session")
 }
 
-// A client that does not acknowledge shows up first by that, one that takes
-// nothing by what waits for it.
+// Sorting finds a client that does not acknowledge by its unacknowledged
+// messages, and one that does not read by its pending bytes.
 func TestSessionsByLoad(t *testing.T) {
 	s := start(t, broker.Options{}, Options{})
 	first := func(sort string) session {
@@ -178,7 +178,7 @@ func TestSessionsByLoad(t *testing.T) {
 	}
 }
 
-// stuckTransport says CONNECT and takes nothing.
+// stuckTransport sends CONNECT and accepts nothing.
 type stuckTransport struct {
 	said   bool
 	once   sync.Once

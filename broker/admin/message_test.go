@@ -186,8 +186,8 @@ func TestPublishForOneWhoHasLeft(t *testing.T) {
 	}
 }
 
-// Many callers at once: each message arrives once, and lists and figures can be
-// read meanwhile.
+// Many callers at once: each message arrives once, and lists and figures remain
+// readable.
 func TestConcurrentUse(t *testing.T) {
 	const callers, each = 8, 25
 	s := start(t, broker.Options{}, Options{})

@@ -46,7 +46,8 @@ func readOpenAPI(t *testing.T) (paths map[string]map[string]openAPIOperation, sc
 	return doc.Paths, doc.Components.Schemas
 }
 
-// Every route is described, with every status that it needs, and nothing else is.
+// Exactly the existing routes are described, each with every status that it
+// uses.
 func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 	routes := []string{"GET /livez", "GET /readyz"}
 	for _, rt := range (&api{}).routes() {
@@ -106,7 +107,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 	}
 }
 
-// The schemas have exactly the fields that the types write.
+// The schemas have exactly the fields of the types.
 func TestOpenAPIDescribesTheTypes(t *testing.T) {
 	_, schemas := readOpenAPI(t)
 	types := map[string]any{
@@ -140,7 +141,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 			t.Errorf("%s: required %v, always written %v", name, schemas[name].Required, required)
 		}
 	}
-	// What is read has no type of its own: the parser must know each field.
+	// Request bodies have no type: the parser must know each field.
 	read := map[string]struct {
 		fields int
 		parse  func([]byte) error
@@ -170,7 +171,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 	}
 }
 
-// Every reference leads somewhere.
+// Every reference resolves.
 func TestOpenAPIReferences(t *testing.T) {
 	var doc any
 	if err := json.Unmarshal(openAPIDocument, &doc); err != nil {

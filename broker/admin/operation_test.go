@@ -89,7 +89,7 @@ func wantResult(t testing.TB, c *brokertest.Client, webSocketID, result string) 
 	}
 }
 
-// A login on a page where there is no user yet: all of it with this API.
+// A login on a page without a user, using only this API.
 func TestOperationOfTicket(t *testing.T) {
 	s, flow := startFlow(t, webflow.Options{})
 	const id = "sign in/ü 7"
@@ -163,7 +163,7 @@ func TestOperationTTL(t *testing.T) {
 			do("PUT", "x", body).json(t, http.StatusCreated, &opened{})
 			wantEnd(body, ttl)
 		}
-		// To announce it again puts its end off.
+		// Announcing it again extends it.
 		do("PUT", "x", `{"ttl":5}`).json(t, http.StatusCreated, &opened{})
 		<-time.After(4 * time.Second)
 		do("PUT", "x", `{"ttl":30}`).json(t, http.StatusCreated, &opened{})
@@ -295,7 +295,7 @@ func TestOperationRefuses(t *testing.T) {
 		r := request(t, x.method, "http://localhost"+x.path, x.body)
 		serve(newHandler(t, s.b, o), r.WithContext(ctx)).problem(t, http.StatusServiceUnavailable, "given up")
 	}
-	// Nothing of all that was a result.
+	// None of these requests set a result.
 	c := s.page(t, "login", "ann")
 	register(t, c, o.Flow.WebSocketID("x"), true)
 	if got := c.Sync(t); len(got) != 0 {

@@ -46,7 +46,7 @@ func TestProfiles(t *testing.T) {
 	s.do(t, "POST", "/debug/pprof/heap", "").problem(t, http.StatusMethodNotAllowed, "GET")
 }
 
-// One recording at a time; it ends with its request.
+// Only one recording at a time. It ends with its request.
 func TestProfileTwice(t *testing.T) {
 	h := newHandler(t, brokertest.New(t, broker.Options{}), Options{Profile: true})
 	first := request(t, "GET", "http://localhost/debug/pprof/trace?seconds=300", "")
@@ -57,7 +57,7 @@ func TestProfileTwice(t *testing.T) {
 		h.ServeHTTP(pipeWriter{httptest.NewRecorder(), in}, first.WithContext(ctx))
 		in.Close()
 	})
-	// The header of the trace comes when it has begun.
+	// The header of the trace arrives once it has begun.
 	if _, err := io.ReadFull(started, make([]byte, 8)); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestProfileTwice(t *testing.T) {
 	testkit.Wait(t, &wg)
 }
 
-// The profiles are nobody else's: importing this package must not publish them.
+// Importing this package must not publish the profiles elsewhere.
 func TestDefaultServeMuxIsLeftAlone(t *testing.T) {
 	if _, pattern := http.DefaultServeMux.Handler(httptest.NewRequest("GET", "/debug/pprof/heap", nil)); pattern != "" {
 		t.Errorf("http.DefaultServeMux serves %s", pattern)

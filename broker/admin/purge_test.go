@@ -9,7 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// A queue is emptied but for what a consumer holds, and so makes room.
+// A purge empties a queue, except for what a consumer holds, and so makes room.
 func TestPurge(t *testing.T) {
 	s := start(t, broker.Options{Queues: broker.Queues{Messages: 3, Transient: []string{"/queue/none"}}}, Options{})
 	publish := func(want int) {

@@ -189,7 +189,7 @@ func TestMintTooOften(t *testing.T) {
 	})
 }
 
-// Nobody outside can hold Mint up between its beginning and its end.
+// No outside caller can make Mint wait between its start and its end.
 func TestRevokedWhileMinting(t *testing.T) {
 	p := unminted(&auth.Refusal{Status: http.StatusUnauthorized, Reason: "the credential was revoked"})
 	if p.Status != http.StatusConflict || p.challenge != "" {
@@ -207,8 +207,8 @@ func TestWithoutTicketsStoreAndFlow(t *testing.T) {
 	}
 }
 
-// The value of a ticket is in the answer that hands it out and nowhere else:
-// in no other answer, header or log, used or unused.
+// A ticket's value is in the answer that issues it and nowhere else: in no
+// other answer, header or log, used or unused.
 func TestTicketIsSecret(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -245,7 +245,7 @@ func TestTicketIsSecret(t *testing.T) {
 		if rt.method == http.MethodGet {
 			path := strings.NewReplacer("{user}", "ann", "{provider}", "example", "{id}", c.Session).Replace(rt.path)
 			a := do("GET", path, "")
-			// There are no operations here, and that is said.
+			// There are no operations, and the answer says so.
 			if a.status != http.StatusOK && !(a.status == http.StatusNotFound && strings.HasPrefix(path, "/api/v1/operations")) {
 				t.Errorf("%s: %d %s", path, a.status, a.body)
 			}

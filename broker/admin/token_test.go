@@ -78,8 +78,8 @@ func TestLoadToken(t *testing.T) {
 	}
 }
 
-// A link to nowhere is not written through: whoever made it would choose where
-// the token goes.
+// A dangling link is not written through: its creator would choose where the
+// token goes.
 func TestTokenIsNotWrittenThroughALink(t *testing.T) {
 	dir := t.TempDir()
 	path, target := filepath.Join(dir, "token"), filepath.Join(dir, "elsewhere")

@@ -14,8 +14,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// The token that a provider has granted for a user, or why there is none. It is in
-// the answer and in no log, and no cache keeps it.
+// The answer is the token that a provider granted for a user, or the reason why
+// there is none. No log contains it and no cache keeps it.
 func TestUserToken(t *testing.T) {
 	var log bytes.Buffer
 	var fail error

@@ -233,7 +233,8 @@ func TestHandshakeRefused(t *testing.T) {
 	}
 }
 
-// What ended a session after CONNECTED is kept, with and without an ERROR.
+// The reason why a session ended after CONNECTED is kept, with and without an
+// ERROR.
 func TestErrKeepsCloseCode(t *testing.T) {
 	s := stomptest.New(t, func(c *stomptest.Conn, f stomptest.Frame) bool {
 		switch f.Header("destination") {
@@ -281,7 +282,7 @@ func TestErrKeepsCloseCode(t *testing.T) {
 	}
 }
 
-// An ERROR that nobody waited for must not look like success afterwards.
+// An ERROR that no call received must not look like success afterwards.
 func TestDisconnectAfterUnseenError(t *testing.T) {
 	s := stomptest.New(t, func(c *stomptest.Conn, f stomptest.Frame) bool {
 		if f.Command == "SEND" {
@@ -305,7 +306,7 @@ func TestDisconnectAfterUnseenError(t *testing.T) {
 	}
 }
 
-// Abort must not wait behind a call that waits for the server.
+// Abort must not wait for a call that waits for the server.
 func TestAbort(t *testing.T) {
 	s := stomptest.New(t, func(_ *stomptest.Conn, f stomptest.Frame) bool { return f.Command == "SEND" })
 	for _, url := range []string{s.URL, s.TCP} {
@@ -410,7 +411,7 @@ func TestOptionErrors(t *testing.T) {
 	}
 }
 
-// A URL may hold a ticket: net/http would repeat it.
+// A URL may contain a ticket, which net/http would include in its error.
 func TestNetworkErrorHidesURL(t *testing.T) {
 	_, err := Dial(t.Context(), "ws://127.0.0.1:1/ws?ticket=secret", Options{}) // nobody listens there
 	if err == nil || strings.Contains(err.Error(), "secret") {

@@ -76,7 +76,7 @@ func TestHeartBeatsAreSent(t *testing.T) {
 		if n, last := p.beats(); n != 2 || last.Sub(start) != 12*time.Second {
 			t.Errorf("%d beats, the last after %v, want 2, 12s", n, last.Sub(start))
 		}
-		// A frame is as good as a beat.
+		// A frame counts as a heart-beat.
 		if err := c.Send("/topic/a", "", nil); err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestSilentServerIsFound(t *testing.T) {
 		p := newPipe()
 		c := connectPipe(t, p, "5000,0", Options{ReceiveHeartBeat: time.Second})
 		start := time.Now()
-		for range 4 { // any byte is life, a frame need not be whole
+		for range 4 { // any byte is a sign of life, even of an incomplete frame
 			<-time.After(9 * time.Second)
 			_, _ = io.WriteString(p.server, "\n")
 		}
@@ -118,8 +118,8 @@ func TestSilentServerIsFound(t *testing.T) {
 	})
 }
 
-// A consumer that takes long to handle a message must not look like a silent
-// server, and must not look dead to the server.
+// A consumer that takes long to handle a message must neither take the server
+// for silent nor appear dead to it.
 func TestSlowConsumerKeepsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipe()

@@ -14,7 +14,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// A URL whose scheme is not what the port speaks is answered with the one to try.
+// If the URL's scheme does not match the port's protocol, the error names the
+// one to try.
 func TestDialNamesTheSchemeToTry(t *testing.T) {
 	srv := brokertest.Start(t, broker.Options{Authenticator: auth.Anonymous})
 	secure := httptest.NewTLSServer(srv.Broker)

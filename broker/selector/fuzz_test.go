@@ -7,8 +7,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/selector"
 )
 
-// Nothing that a client can write makes Compile panic, say more than a line, or
-// give a match that panics, takes long or changes its mind.
+// No input makes Compile panic or return an error of several lines, or returns
+// a match that panics, is slow or is inconsistent.
 func FuzzCompile(f *testing.F) {
 	for _, seed := range []string{
 		`headers.foo == 'bar'`, `headers['x-priority'] > 3`, `headers.a in ['x', 1, true, null] or not (headers.b contains "y")`,
@@ -19,7 +19,7 @@ func FuzzCompile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, expression, value string) {
 		if len(expression) > 1024 || len(value) > 8192 {
-			return // the broker lets neither through
+			return // the broker accepts neither
 		}
 		start := time.Now()
 		match, err := selector.Compile(expression)

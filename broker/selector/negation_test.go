@@ -8,8 +8,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// A client may write hundreds of negations, which neither take memory for each nor
-// time with each message.
+// A client may write hundreds of negations: they take no memory each, and no
+// time per message.
 func TestNegationsAreFolded(t *testing.T) {
 	message := func(value string) *broker.Message {
 		m := &broker.Message{}

@@ -254,7 +254,7 @@ func TestNotExpressions(t *testing.T) {
 	}
 }
 
-// plain fails if a text is not fit for the eyes of a client.
+// plain fails if a text is not suitable for a client.
 func plain(t *testing.T, text string) {
 	t.Helper()
 	if len(text) > 120 || strings.ContainsFunc(text, unicode.IsControl) {
@@ -262,7 +262,7 @@ func plain(t *testing.T, text string) {
 	}
 }
 
-// Whatever depth, and whatever length that the broker lets through.
+// For any depth and any length that the broker accepts.
 func TestNestedExpressions(t *testing.T) {
 	for _, expression := range []string{
 		strings.Repeat("(", 510) + "true" + strings.Repeat(")", 510),
@@ -294,7 +294,7 @@ func TestMatchAllocatesNothing(t *testing.T) {
 	}
 }
 
-// hostile is the most expensive message that the default limits let through.
+// hostile is the most expensive message that the default limits allow.
 func hostile() *broker.Message {
 	m := message()
 	for i := range 99 {

@@ -23,7 +23,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// program is a broker with the handlers that the scripts need.
+// program is a broker with the handlers that the scripts use.
 type program struct {
 	*broker.Broker
 
@@ -82,7 +82,7 @@ func (p *program) approve(ctx context.Context, r *broker.Request) error {
 	return err
 }
 
-// gone answers whether the session in the body is no more.
+// gone reports whether the session in the body has ended.
 func (p *program) gone(ctx context.Context, r *broker.Request) error {
 	answer := "true"
 	for s := range p.Sessions() {
@@ -101,8 +101,8 @@ func serve(t *testing.T, h http.Handler) string {
 	return srv.URL
 }
 
-// brokenProxies are what stands between many clients and a WebSocket: each passes
-// everything on to target but the upgrade.
+// brokenProxies are proxies that break WebSockets: each forwards everything to
+// target except the upgrade.
 func brokenProxies(t *testing.T, target string) map[string]string {
 	t.Helper()
 	to, err := url.Parse(target)
@@ -134,7 +134,8 @@ func brokenProxies(t *testing.T, target string) map[string]string {
 	return proxies
 }
 
-// recorder keeps what the clients send over HTTP, by the transport in the query.
+// recorder records what the clients send over HTTP, by the transport in the
+// query.
 type recorder struct {
 	next http.Handler
 	mu   sync.Mutex
@@ -155,12 +156,13 @@ func (c *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.next.ServeHTTP(w, r)
 }
 
-// TestNode is sockjs-client 1.6.1 in Node with @stomp/stompjs 7 and stompjs 2.3.3.
+// TestNode runs sockjs-client 1.6.1 in Node with @stomp/stompjs 7 and stompjs
+// 2.3.3.
 func TestNode(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t, broker.Options{})
-	// On a busy machine a client may be slow to ask again; only the hasty handler,
-	// for clients that vanish, does not wait for it.
+	// On a busy machine a client may be slow to poll again. Only the hasty
+	// handler, for clients that vanish, does not wait for it.
 	patient := sockjs.Options{DisconnectDelay: time.Minute}
 	h := sockjs.Handler(p.Broker, patient)
 	home := serve(t, h)
@@ -187,7 +189,7 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// TestChromium is sockjs-client in pages.
+// TestChromium runs sockjs-client in pages.
 func TestChromium(t *testing.T) {
 	t.Parallel()
 	chromium, err := exec.LookPath("chromium")
@@ -196,7 +198,7 @@ func TestChromium(t *testing.T) {
 	page.Handle("/", http.FileServer(http.Dir("clients/page")))
 	page.HandleFunc("/sockjs.js", file("node_modules/sockjs-client/dist/sockjs.min.js"))
 	page.HandleFunc("/stomp.js", file("node_modules/@stomp/stompjs/bundles/stomp.umd.js"))
-	var endpoint http.Handler // set before any page asks
+	var endpoint http.Handler // set before any page uses it
 	site := http.NewServeMux()
 	site.Handle("/", page)
 	site.HandleFunc("/ws/", func(w http.ResponseWriter, r *http.Request) { endpoint.ServeHTTP(w, r) })

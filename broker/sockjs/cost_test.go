@@ -10,8 +10,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 )
 
-// A session over HTTP costs the goroutines of Broker.Serve, its caller's and the one that
-// it starts.
+// A session over HTTP takes the goroutine that runs Broker.Serve and the one
+// that Serve starts.
 func TestGoroutines(t *testing.T) {
 	const n = 20
 	o := broker.Options{Limits: broker.Limits{UnauthenticatedPerAddress: n + 1}}
@@ -23,7 +23,7 @@ func TestGoroutines(t *testing.T) {
 		for i := range n {
 			w.poll(fmt.Sprintf("s%d", i), "o")
 		}
-		pass(1e9) // net/http lets go of the connections
+		pass(1e9) // net/http releases the connections
 		synctest.Wait()
 		if got := runtime.NumGoroutine() - before; got/n > 2 { // one of another test's may come or go
 			t.Errorf("%d goroutines for %d sessions", got, n)

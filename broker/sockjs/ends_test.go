@@ -12,7 +12,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 )
 
-// What a response carried that broke may be lost, so the session is over.
+// Data of a broken response may be lost, so the session ends.
 func TestInterrupted(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
 		for _, path := range []string{"/000/a/xhr_streaming", "/000/b/xhr"} {
@@ -22,7 +22,7 @@ func TestInterrupted(t *testing.T) {
 			synctest.Wait()
 			cut()
 			synctest.Wait()
-			// A DISCONNECT that was on its way still makes it a clean end.
+			// After a DISCONNECT in transit the end is still clean.
 			if id == "b" {
 				w.send(id, `["DISCONNECT\n\n\u0000"]`)
 				if e := w.ended(); e["disconnect"] != 1 {
@@ -45,7 +45,7 @@ func TestExpiry(t *testing.T) {
 		w.send("a", `["UNSUBSCRIBE\nid:x\nreceipt:1\n\n\u0000"]`)
 		w.poll("a", `a["RECEIPT\nreceipt-id:1\n\n\u0000"]`)
 		pass(4900 * time.Millisecond)
-		w.send("a", `["\n"]`) // is no receiver
+		w.send("a", `["\n"]`) // not a receiver
 		if e := w.ended(); len(e) != 0 {
 			t.Fatalf("ended %v", e)
 		}
@@ -70,9 +70,9 @@ func TestExpiryEndsASendNobodyFetches(t *testing.T) {
 	})
 }
 
-// A client that does not fetch what was sent to it is ended. When it comes in time
-// it is told why, in STOMP and in SockJS; when it stays away it is gone after the
-// time that a session without a receiver has to live.
+// A client that does not fetch its messages is disconnected. If it returns in
+// time it gets the reason, in STOMP and in SockJS. Otherwise the session is
+// gone once DisconnectDelay is over.
 func TestSlowConsumer(t *testing.T) {
 	o := broker.Options{Limits: broker.Limits{Outbox: 8192, Frame: 2048}}
 	flooded := func(t *testing.T, w *world) {
@@ -93,7 +93,7 @@ func TestSlowConsumer(t *testing.T) {
 	t.Run("returns", func(t *testing.T) {
 		bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
 			flooded(t, w)
-			if f := w.frame("a"); !strings.HasPrefix(f, `a["MESSAGE\n`) { // was on its way already
+			if f := w.frame("a"); !strings.HasPrefix(f, `a["MESSAGE\n`) { // was in transit already
 				t.Errorf("got %q", f)
 			}
 			const reason = `more than 8192 bytes are waiting to be read by you`
@@ -129,8 +129,8 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// Whatever request was broken off, and in whatever state, the next one is told so
-// in the words of the protocol, as often as it asks.
+// Whichever request was aborted, in whatever state, all later ones get the
+// protocol's answer for it.
 func TestAbortedRequests(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
 		for i, kind := range []string{"xhr_streaming", "xhr", "eventsource"} {

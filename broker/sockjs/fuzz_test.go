@@ -13,8 +13,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// FuzzSend: what encoding/json takes as an array of strings is taken with the
-// same text, and nothing else is; and what is encoded comes back.
+// FuzzSend checks that the decoder accepts exactly what encoding/json accepts
+// as an array of strings, with the same text, and that encoded text decodes to
+// itself.
 func FuzzSend(f *testing.F) {
 	for _, s := range []string{
 		`["a"]`, `[]`, ` [ "a" , "b\n\u0000" ] `, `["\ud83d","\udc0e"]`, `["\ud83d"]`, `["\udc0e\ud83d\ud83d\udc0e"]`, `["a",]`, `[1]`, `[null]`,
@@ -59,14 +60,14 @@ func FuzzSend(f *testing.F) {
 	})
 }
 
-// FuzzPath: whatever the path, a request is answered, and only paths of the three
-// parts that the protocol knows open sessions.
+// FuzzPath checks that every path gets an answer, and that only paths of the
+// protocol's three parts open sessions.
 func FuzzPath(f *testing.F) {
 	for _, s := range []string{"", "/", "/info", "/iframe.html", "/a/b/xhr", "/a/b/xhr_send", "/a.b/c/xhr", "//c/xhr", "/a/b/websocket", "/websocket", "/a/b/c/d", "x"} {
 		f.Add("GET", s)
 		f.Add("POST", s)
 	}
-	b, err := broker.New(broker.Options{}) // lets nobody in
+	b, err := broker.New(broker.Options{}) // refuses everyone
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 )
 
-// alive returns the bytes that are alive.
+// alive returns the number of live heap bytes.
 func alive() int64 {
 	runtime.GC()
 	runtime.GC() // empties the pools
@@ -23,13 +23,13 @@ func alive() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// A session over HTTP that waits for its next poll holds little, also if the
-// requests that opened it were long; one whose client does not poll holds its
-// outbox, and one that has ended less than one that lives.
+// An HTTP session that waits for its next poll holds little, even after long
+// requests. One whose client does not poll holds its outbox. One that has ended
+// holds less than a live one.
 func TestSessionsHoldWhatIsDocumented(t *testing.T) {
 	const n, outbox = 20, 128 << 10
 	junk := strings.Repeat("j", 100_000)
-	// The responses of world's own requests are kept to the end of a test.
+	// A test keeps the responses of world's own requests until it ends.
 	do := func(w *world, path, body string) {
 		r, err := http.NewRequestWithContext(w.t.Context(), "POST", "http://example.com/ws/000/"+path, strings.NewReader(body))
 		if err != nil {

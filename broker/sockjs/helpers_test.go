@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// pipes is a network in memory, for the clock of a bubble.
+// pipes is an in-memory network, for use in a bubble.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -41,7 +41,7 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// conn is one end of a pipe with an address that is a peer's.
+// conn is one end of a pipe, with the peer's address.
 type conn struct {
 	net.Conn
 	from string
@@ -72,26 +72,26 @@ type world struct {
 	header http.Header
 }
 
-// bubble runs f with a clock of its own.
+// bubble runs f in a synctest bubble.
 func bubble(t *testing.T, o broker.Options, so sockjs.Options, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := brokertest.New(t, o)
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		// With the deadlines of a server that has other things to do as well.
+		// The deadlines are those of a server with other work to do.
 		srv := &http.Server{Handler: sockjs.Handler(b, so), ReadTimeout: 5 * time.Second, WriteTimeout: 7 * time.Second}
 		served := make(chan struct{})
 		go func() { defer close(served); _ = srv.Serve(p) }()
 		t.Cleanup(func() {
 			_ = srv.Close()
 			<-served
-			pass(time.Second) // net/http lingers over what it refused to read
+			pass(time.Second) // net/http lingers on the input that it refused to read
 		})
 		f(t, &world{t: t, b: b, net: p, from: "192.0.2.1", header: http.Header{}})
 	})
 }
 
-// as is w for a client at another address, or with another header.
+// as returns w for a client at another address, or with other headers.
 func (w *world) as(from string, header ...string) *world {
 	c := &world{t: w.t, b: w.b, net: w.net, from: from, header: w.header.Clone()}
 	for i := 0; i+1 < len(header); i += 2 {
@@ -100,7 +100,7 @@ func (w *world) as(from string, header ...string) *world {
 	return c
 }
 
-// response is an answer as a test sees it.
+// response is an answer.
 type response struct {
 	*http.Response
 	t     *testing.T
@@ -108,8 +108,8 @@ type response struct {
 	stop  context.CancelFunc
 }
 
-// open sends a request and returns when the answer has begun. Each has a
-// connection of its own.
+// open sends a request on its own connection and returns when the answer has
+// begun.
 func (w *world) open(method, path, body string) *response {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -139,7 +139,7 @@ func (r *response) line() string {
 	return strings.TrimRight(s, "\r\n")
 }
 
-// rest returns what is left of the body.
+// rest returns the rest of the body.
 func (r *response) rest() string {
 	r.t.Helper()
 	p, err := io.ReadAll(r.lines)
@@ -149,7 +149,7 @@ func (r *response) rest() string {
 	return string(p)
 }
 
-// want sends a request whose answer must be of that status and body.
+// want sends a request and checks the status and body of its answer.
 func (w *world) want(method, path, body string, status int, answer string) *response {
 	w.t.Helper()
 	r := w.open(method, path, body)
@@ -165,7 +165,7 @@ func (w *world) poll(s, frame string) {
 	w.want("POST", "/000/"+s+"/xhr", "", 200, frame+"\n")
 }
 
-// frame polls for what the caller judges.
+// frame polls for a frame that the caller checks.
 func (w *world) frame(s string) string {
 	w.t.Helper()
 	return strings.TrimSuffix(w.open("POST", "/000/"+s+"/xhr", "").rest(), "\n")
@@ -178,7 +178,7 @@ func (w *world) send(s, body string) {
 
 const connect = `["CONNECT\naccept-version:1.2\nheart-beat:0,0\n\n\u0000"]`
 
-// connected opens a session and lets it CONNECT.
+// connected opens a session and sends CONNECT.
 func (w *world) connected(s string) {
 	w.t.Helper()
 	w.poll(s, "o")
@@ -203,13 +203,13 @@ func (w *world) publish(body []byte) {
 	}
 }
 
-// ended lists why sessions have ended.
+// ended returns the reasons for which sessions have ended.
 func (w *world) ended() map[string]int64 {
 	synctest.Wait()
 	return w.b.Stats().Ended
 }
 
-// tickets lets the tickets of a set in, each once.
+// tickets accepts each of a set of tickets once.
 type tickets struct {
 	mu   sync.Mutex
 	left map[string]bool
@@ -228,8 +228,8 @@ func (s *tickets) Authenticate(_ context.Context, a *auth.Attempt) (*auth.Princi
 	return &auth.Principal{Name: "alice"}, nil
 }
 
-// start sends a request whose answer nobody waits for and returns what breaks its
-// connection.
+// start sends a request without waiting for its answer, and returns a function
+// that breaks its connection.
 func (w *world) start(method, path string) (cut func()) {
 	w.t.Helper()
 	c, err := w.net.dial(w.from)(context.Background(), "", "")

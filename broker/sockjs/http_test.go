@@ -24,10 +24,11 @@ func TestPolling(t *testing.T) {
 		if f := w.frame("a"); !strings.HasPrefix(f, `a["CONNECTED\n`) {
 			t.Fatalf("got %q", f)
 		}
-		// Another server id is the same session, and several frames come together.
+		// Another server id refers to the same session; several frames arrive
+		// together.
 		w.want("POST", "/999/a/xhr_send", `["SUBSCRIBE\nid:s\ndestination:/topic/a\nreceipt:1\n\n\u0000","UNSUBSCRIBE\nid:s\nreceipt:2\n\n","\u0000"]`, 204, "")
 		w.poll("a", `a["RECEIPT\nreceipt-id:1\n\n\u0000","RECEIPT\nreceipt-id:2\n\n\u0000"]`)
-		// A poll that is there first waits for what comes.
+		// A poll that comes first waits for data.
 		got := make(chan string)
 		go func() { got <- w.frame("a") }()
 		synctest.Wait()
@@ -36,14 +37,14 @@ func TestPolling(t *testing.T) {
 			t.Errorf("got %q", f)
 		}
 		w.poll("a", `c[3000,"Go away!"]`)
-		w.poll("a", `c[3000,"Go away!"]`) // however often it is asked
+		w.poll("a", `c[3000,"Go away!"]`) // for every further request
 		w.want("POST", "/000/a/xhr_send", connect, 404, "")
 		if e := w.ended(); e["disconnect"] != 1 {
 			t.Errorf("ended %v", e)
 		}
 		pass(6 * time.Second)
 		w.want("POST", "/000/a/xhr_send", connect, 404, "")
-		w.poll("a", "o") // a new one
+		w.poll("a", "o") // a new session
 	})
 }
 
@@ -129,7 +130,7 @@ func TestOneReceiverAtATime(t *testing.T) {
 	})
 }
 
-// Without heart-beats of STOMP, SockJS's own keep the connections open.
+// Without STOMP's heart-beats, SockJS's own keep the connections open.
 func TestHeartBeat(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
 		w.connected("a")
@@ -138,7 +139,7 @@ func TestHeartBeat(t *testing.T) {
 		if d := time.Since(start); d != 25*time.Second {
 			t.Errorf("h after %v", d)
 		}
-		// A stream stays open while the client is heard…
+		// A stream stays open while the client sends something…
 		r := w.open("POST", "/000/a/xhr_streaming", "")
 		r.line()
 		start = time.Now()
@@ -147,15 +148,15 @@ func TestHeartBeat(t *testing.T) {
 		if f := r.line(); f != "h" || time.Since(start) != 25*time.Second {
 			t.Errorf("%q after %v", f, time.Since(start))
 		}
-		// … and asks it to come back when not.
+		// … and otherwise ends, so that the client reconnects.
 		if rest := r.rest(); rest != "h\n" || time.Since(start) != 45*time.Second {
 			t.Errorf("%q after %v", rest, time.Since(start))
 		}
 	})
 }
 
-// Trap 47: while STOMP's heart-beats run there is no h; and a page whose timers
-// are throttled lives by its requests.
+// Trap 47: while STOMP's heart-beats run no h is sent, and a page with
+// throttled timers stays alive through its requests.
 func TestHeartBeatOfStomp(t *testing.T) {
 	o := broker.Options{HeartBeat: frames.HeartBeat{Send: 10 * time.Second, Receive: 10 * time.Second}}
 	bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
@@ -196,7 +197,7 @@ func TestMaxSessions(t *testing.T) {
 	})
 }
 
-// The kind of a session is that of the request that has opened it.
+// The kind of a session is that of the request that opened it.
 func TestKind(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
 		want := map[string]string{"xhr": "sockjs-xhr-polling", "xhr_streaming": "sockjs-xhr-streaming", "eventsource": "sockjs-eventsource"}
@@ -222,8 +223,8 @@ func TestKind(t *testing.T) {
 	})
 }
 
-// What waits for a client goes out in as few responses as the limit allows, and
-// nothing is lost or reordered in between.
+// Data for a client goes out in as few responses as the limit allows, without
+// loss or reordering.
 func TestOrderOverManyPolls(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{ResponseLimit: 2000}, func(t *testing.T, w *world) {
 		w.subscribed("a")
@@ -250,8 +251,8 @@ func TestOrderOverManyPolls(t *testing.T) {
 	})
 }
 
-// A request of a session sets the cookie where there is none, as sockjs-node does:
-// the load balancer may see no /info, and the session itself goes on without it.
+// A request of a session sets the cookie if it is missing, as sockjs-node does:
+// the load balancer may not see /info. The session itself continues without it.
 func TestOwnCookieWithEveryRequest(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{OwnCookie: "sticky"}, func(t *testing.T, w *world) {
 		set := func(r *response) bool {

@@ -15,13 +15,13 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 )
 
-// notAllowed is the answer to a page of that origin.
+// notAllowed is the answer to a page of this origin.
 func notAllowed(origin string) string {
 	return "{\"error\":\"origin not allowed\",\"origin\":\"" + origin + "\",\"key\":\"websocket.origins\"}\n"
 }
 
 // T-15: /info does not consume the ticket, the request that opens the session
-// does, and later ones are accepted with the same value only.
+// does, and later requests must repeat its value.
 func TestT15Tickets(t *testing.T) {
 	tk := &tickets{left: map[string]bool{"one": true, "two": true}}
 	bubble(t, broker.Options{Authenticator: tk}, sockjs.Options{}, func(t *testing.T, w *world) {
@@ -34,7 +34,7 @@ func TestT15Tickets(t *testing.T) {
 			w.want("POST", path, connect, 404, "")
 		}
 		w.want("POST", "/0/a/xhr_send?ticket=one", connect, 204, "")
-		// From anywhere: a telephone changes its network.
+		// From any address: a phone changes its network.
 		w.as("198.51.100.9").want("POST", "/0/a/xhr_send?ticket=one", `["\n"]`, 204, "")
 		// The ticket is used up for other sessions, and the other one is not.
 		w.want("POST", "/0/b/xhr?ticket=one", "", 401, "{\"error\":\"invalid_ticket\"}\n")
@@ -58,7 +58,7 @@ func TestTwoRequestsOpenOneSession(t *testing.T) {
 			})
 		}
 		pass(1e9)
-		w.want("POST", "/0/a/xhr_send?ticket=one", `["\u0000"]`, 204, "") // ends with an ERROR what polls
+		w.want("POST", "/0/a/xhr_send?ticket=one", `["\u0000"]`, 204, "") // ends the poll with an ERROR
 		testkit.Wait(t, &wg)
 		if opened != 1 || w.b.Stats().Opened != 1 {
 			t.Errorf("opened %d times, the broker says %d", opened, w.b.Stats().Opened)
@@ -66,7 +66,7 @@ func TestTwoRequestsOpenOneSession(t *testing.T) {
 	})
 }
 
-// C-10: the session id in the URL is the client's choice and opens no door.
+// C-10: the client chooses the session id in the URL, and it grants no access.
 func TestC10SessionIDIsNoSecret(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{Cookie: "login"}, func(t *testing.T, w *world) {
 		w.connected("a")
@@ -79,8 +79,9 @@ func TestC10SessionIDIsNoSecret(t *testing.T) {
 		w.as(w.from, "Cookie", "login=mallory").want("POST", "/000/b/xhr", "", 404, "")
 		w.want("POST", "/000/b/xhr", "", 404, "")
 		w.as("198.51.100.7", "Cookie", "other=2; login=alice").send("b", `["\n"]`)
-		// What a session was not opened with is not asked for, and opens nothing:
-		// an EventSource has no cookies for another origin, and its xhr_send has.
+		// A proof that did not open the session is neither required nor
+		// sufficient: an EventSource sends no cookies to another origin, but
+		// its xhr_send does.
 		alice.send("a", `["\n"]`)
 		other.as("192.0.2.2", "Cookie", "login=alice").want("POST", "/000/a/xhr", "", 404, "")
 		bearer := w.as(w.from, "Authorization", "Bearer x")
@@ -96,8 +97,8 @@ func TestC10SessionIDIsNoSecret(t *testing.T) {
 	})
 }
 
-// As Spring's JSESSIONID: each browser has a cookie of its own, so that clients
-// behind one proxy are not one client.
+// Like Spring's JSESSIONID: each browser has its own cookie, so clients behind
+// one proxy differ.
 func TestC10OwnCookie(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{OwnCookie: "JSESSIONID"}, func(t *testing.T, w *world) {
 		browser := func() *world {
@@ -128,8 +129,8 @@ func TestC10OwnCookie(t *testing.T) {
 	})
 }
 
-// The cookie of a page that was reached over TLS travels over TLS only, also where
-// a proxy ends it.
+// The cookie of a page reached over TLS is sent only over TLS, even if a proxy
+// terminates TLS.
 func TestOwnCookieIsSecureBehindTLS(t *testing.T) {
 	for name, c := range map[string]struct {
 		headers []string
@@ -165,8 +166,8 @@ func TestOwnCookieIsSecureBehindTLS(t *testing.T) {
 	}
 }
 
-// C-10: behind proxies that the broker trusts, clients without cookies differ by
-// the addresses that the proxies saw; what others say of themselves is not asked.
+// C-10: behind trusted proxies, clients without cookies differ by the addresses
+// that the proxies saw. Addresses claimed by others are ignored.
 func TestC10AddressBehindProxy(t *testing.T) {
 	o := broker.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28")}}
 	bubble(t, o, sockjs.Options{OwnCookie: "JSESSIONID"}, func(t *testing.T, w *world) {
@@ -175,7 +176,7 @@ func TestC10AddressBehindProxy(t *testing.T) {
 		client.connected("a")
 		for _, stranger := range []*world{
 			behind("192.0.2.1", "198.51.100.8"),
-			behind("192.0.2.1", "198.51.100.7, 198.51.100.8"), // it says so itself
+			behind("192.0.2.1", "198.51.100.7, 198.51.100.8"), // its own claim
 			behind("203.0.113.1", "198.51.100.7"),             // it is no proxy
 			w,                                                 // the proxy itself
 		} {
@@ -228,7 +229,7 @@ func TestOrigin(t *testing.T) {
 	})
 }
 
-// What a stranger may cost is bounded by the caps of the broker.
+// The broker's caps limit the cost of unauthenticated clients.
 func TestUnauthenticatedCaps(t *testing.T) {
 	o := broker.Options{Limits: broker.Limits{UnauthenticatedPerAddress: 2}}
 	bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
@@ -238,6 +239,6 @@ func TestUnauthenticatedCaps(t *testing.T) {
 		w.as("192.0.2.2").poll("c", "o")
 		w.send("a", connect)
 		synctest.Wait()
-		w.poll("d", "o") // a is no stranger any more
+		w.poll("d", "o") // a is authenticated now
 	})
 }

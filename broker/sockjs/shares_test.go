@@ -11,8 +11,8 @@ import (
 
 const fullOfTen = "{\"error\":\"too many sessions, try again: limits.sockjs_sessions is 10, and one address has at most half of them\"}\n"
 
-// One address cannot take every place, neither with sessions that live nor with
-// those that have ended and still say why.
+// One address cannot take all places, neither with live sessions nor with ended
+// ones that still give their reason.
 func TestOneAddressLeavesPlacesToOthers(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{Sessions: 10}, func(t *testing.T, w *world) {
 		for i := range 5 {

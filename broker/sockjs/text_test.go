@@ -43,7 +43,7 @@ func TestC11OneParser(t *testing.T) {
 	})
 }
 
-// Clients cut frames between UTF-16 units: the halves meet again.
+// Clients cut frames between UTF-16 units; the decoder joins the halves.
 func TestHalvesOfCharacters(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
 		w.subscribed("a")
@@ -55,7 +55,7 @@ func TestHalvesOfCharacters(t *testing.T) {
 	})
 }
 
-// What is not UTF-8 cannot travel: it is replaced, and the session lives.
+// Invalid UTF-8 cannot be sent: it is replaced, and the session continues.
 func TestInvalidUTF8IsReplaced(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
 		w.subscribed("a")

@@ -90,7 +90,7 @@ func (c *webSocket) closed() websocket.StatusCode {
 func TestWebSocket(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
 		c := w.webSocket("0,0")
-		c.send("") // means nothing
+		c.send("") // is ignored
 		c.send("[]")
 		c.send(`["SUBSCRIBE\nid:s\ndestination:/topic/a\nreceipt:1\n","\n\u0000"]`)
 		c.want(`a["RECEIPT\nreceipt-id:1\n\n\u0000"]`)
@@ -187,7 +187,7 @@ func TestWebSocketClientLeaves(t *testing.T) {
 	}
 }
 
-// A page in the background sends no heart-beats; its browser answers pings.
+// A background page sends no heart-beats, but its browser answers pings.
 func TestWebSocketHeartBeat(t *testing.T) {
 	o := broker.Options{HeartBeat: frames.HeartBeat{Send: 10 * time.Second, Receive: 10 * time.Second}}
 	bubble(t, o, sockjs.Options{}, func(t *testing.T, w *world) {
@@ -206,7 +206,7 @@ func TestWebSocketHeartBeat(t *testing.T) {
 		if d := time.Since(start); d < 75*time.Second || d > 80*time.Second {
 			t.Errorf("3 h in %v", d)
 		}
-		pass(time.Minute) // nobody reads now, so no ping is answered
+		pass(time.Minute) // nothing reads now, so no ping is answered
 		if e := w.ended(); e["connection-lost"] == 0 {
 			t.Errorf("ended %v", e)
 		}
@@ -262,7 +262,7 @@ func TestRawWebSocket(t *testing.T) {
 	}
 }
 
-// A client that stops in the middle of a message that is too large holds nothing up.
+// A client that stops in the middle of an oversized message blocks nothing.
 func TestWebSocketStalls(t *testing.T) {
 	bubble(t, broker.Options{}, sockjs.Options{BodyLimit: 100}, func(t *testing.T, w *world) {
 		c, err := w.net.dial(w.from)(t.Context(), "", "")

@@ -16,8 +16,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// pipe is the leanest Transport there is: it says once what the page says, and
-// tells when something came.
+// pipe is a minimal Transport: it sends the page's frames once and signals what
+// arrives.
 type pipe struct {
 	say  []byte
 	come func([][]byte)
@@ -44,8 +44,8 @@ func (p *pipe) Close(int, string) error {
 	return nil
 }
 
-// waiters connects n pages, each of which waits for an operation. come is told of
-// everything they get.
+// waiters connects n pages that each wait for an operation. come gets
+// everything that they receive.
 func waiters(t testing.TB, n int, come func([][]byte)) *webflow.Flow {
 	t.Helper()
 	_, f := waitersAt(t, n, come)
@@ -81,8 +81,8 @@ func waitersAt(t testing.TB, n int, come func([][]byte)) (*brokertest.Server, *w
 
 func operationID(i int) string { return fmt.Sprintf("40269145-d91f-4579-badd-%012d", i) }
 
-// BenchmarkNotify measures the time from Notify to the page's having the frame in
-// hand, with 100,000 pages waiting.
+// BenchmarkNotify measures the time from Notify until the page has the frame,
+// with 100,000 pages waiting.
 func BenchmarkNotify(b *testing.B) {
 	const n = 100_000
 	var mu sync.Mutex
@@ -120,8 +120,8 @@ func BenchmarkNotify(b *testing.B) {
 	mu.Unlock()
 }
 
-// BenchmarkNotifyLoopback measures the same to a page behind a real WebSocket on
-// loopback, which is told in its turn while the 100,000 others wait.
+// BenchmarkNotifyLoopback measures the same for a page behind a real WebSocket
+// on loopback, while the other 100,000 wait.
 func BenchmarkNotifyLoopback(b *testing.B) {
 	srv, f := waitersAt(b, 100_000, func([][]byte) {})
 	c, _, err := websocket.Dial(b.Context(), srv.URL, nil)
@@ -161,7 +161,7 @@ func BenchmarkNotifyLoopback(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)*99/100]), "ns-p99")
 }
 
-// BenchmarkNotifyParallel has the back ends of all processors report at once.
+// BenchmarkNotifyParallel reports from back ends on all processors at once.
 func BenchmarkNotifyParallel(b *testing.B) {
 	const n = 10_000
 	f := waiters(b, n, func([][]byte) {})
@@ -180,7 +180,7 @@ func BenchmarkNotifyParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkOpen announces and lets the timer's heap grow.
+// BenchmarkOpen announces operations while the timer's heap grows.
 func BenchmarkOpen(b *testing.B) {
 	br := brokertest.New(b, broker.Options{Authenticator: credentials})
 	f, err := webflow.New(br, webflow.Options{MaxOperations: -1})

@@ -16,8 +16,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// browser is a WebSocket whose bytes are given as they were recorded from the
-// real client.
+// browser is a WebSocket that sends bytes as recorded from the real client.
 type browser struct {
 	t       *testing.T
 	c       *websocket.Conn
@@ -45,7 +44,7 @@ func (b *browser) write(messages ...string) {
 	}
 }
 
-// next returns the frame in the next WebSocket message, which holds that and
+// next returns the frame in the next WebSocket message, which must contain
 // nothing else (C-8).
 func (b *browser) next(command string) *frames.Frame {
 	b.t.Helper()
@@ -78,10 +77,10 @@ func startServer(t *testing.T, o webflow.Options) (*brokertest.Server, *webflow.
 	return srv, f
 }
 
-// C-1, C-2, C-3, C-5, C-6, C-7, C-8, C-9: what stompjs 2.3.3 sends when it does
-// what Web Flow's page does, byte for byte.
+// C-1, C-2, C-3, C-5, C-6, C-7, C-8, C-9: the bytes that stompjs 2.3.3 sends
+// when used like Web Flow's page.
 func TestRecordedWebFlowClient(t *testing.T) {
-	for _, protocols := range [][]string{{"v10.stomp", "v11.stomp"}, nil} { // Stomp.client, and over a socket of the page
+	for _, protocols := range [][]string{{"v10.stomp", "v11.stomp"}, nil} { // Stomp.client, and over the page's own socket
 		var d diary
 		srv, f := startServer(t, d.in(webflow.Options{}))
 		if _, err := f.Open(t.Context(), webflow.Operation{ID: "op", WebSocketID: "12345678", Owner: anyone}); err != nil {
@@ -116,8 +115,8 @@ func TestRecordedWebFlowClient(t *testing.T) {
 	}
 }
 
-// notifyEventually reports a result that is delivered now or when the page has
-// subscribed.
+// notifyEventually reports a result, to be delivered now or when the page
+// subscribes.
 func notifyEventually(t *testing.T, f *webflow.Flow, id, result string) {
 	t.Helper()
 	if _, err := f.Notify(t.Context(), id, result); err != nil {
@@ -125,7 +124,8 @@ func notifyEventually(t *testing.T, f *webflow.Flow, id, result string) {
 	}
 }
 
-// C-4: stompjs cuts what is longer than 16384 characters into several messages.
+// C-4: stompjs splits frames longer than 16384 characters into several
+// messages.
 func TestC4RegistrationInPieces(t *testing.T) {
 	srv, f := startServer(t, webflow.Options{MaxIDBytes: 4096})
 	open(t, f, "op", anyone)
@@ -160,8 +160,8 @@ func TestC11ModernClient(t *testing.T) {
 	page.next("RECEIPT")
 }
 
-// E-9, W-12: a reload closes with 1001, and the page that comes after it gets what
-// was said meanwhile.
+// E-9, W-12: a reload closes with 1001. The page that follows gets what was
+// reported meanwhile.
 func TestE9Reload(t *testing.T) {
 	var d diary
 	srv, f := startServer(t, d.in(webflow.Options{}))

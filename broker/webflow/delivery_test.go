@@ -81,7 +81,7 @@ func TestUnguessableIDs(t *testing.T) { // W+2
 	if got != "7db4ff5c8b80aa5253d60f96e4d34033c5978dfc1f4da4cb4c62630d0f64d1f1" {
 		t.Errorf("derived %s", got)
 	}
-	key[0]++ // the Flow has its own
+	key[0]++ // the Flow has its own copy
 	if f.WebSocketID(of) != got {
 		t.Error("the caller's key is used")
 	}
@@ -185,7 +185,8 @@ func TestRedeliveryToALateSubscription(t *testing.T) {
 	c.subscribe("a", subAuthorization, "ack", "client")
 	again := want(t, c, told("ws-op", "CONFIRMED"))[0]
 	wantHeaders(t, again, "message-id", id, "redelivered", "true")
-	// The subscription ends without an answer: the next one gets it.
+	// The subscription ends without an ACK or NACK: the next one gets the
+	// result.
 	c.unsubscribe("a")
 	c.subscribe("a2", subAuthorization, "ack", "client")
 	again = want(t, c, told("ws-op", "CONFIRMED"))[0]
@@ -221,7 +222,7 @@ func TestRefusedResultWaitsForARegistration(t *testing.T) {
 	c := page(t, b, "alice", "client")
 	c.register("ws-op")
 	notify(t, f, "op", "CONFIRMED", true)
-	c.register("ws-op") // while it has not answered: nothing new
+	c.register("ws-op") // before it acknowledges: nothing new
 	frames := want(t, c, accepted("ws-op"), told("ws-op", "CONFIRMED"), accepted("ws-op"))
 	c.nack(frames[1])
 	want(t, c)
@@ -253,10 +254,10 @@ func TestOneTerminalResult(t *testing.T) {
 	open(t, f, "op", user("alice"))
 	c := page(t, b, "alice", "auto")
 	c.register("ws-op")
-	notify(t, f, "op", "AUTH_FAILED", true) // a wrong PIN: the page goes on waiting
+	notify(t, f, "op", "AUTH_FAILED", true) // a wrong PIN: the page continues to wait
 	notify(t, f, "op", "AUTH_FAILED", true)
 	notify(t, f, "op", "CONFIRMED", true)
-	notify(t, f, "op", "CONFIRMED", true) // a back end that was not sure
+	notify(t, f, "op", "CONFIRMED", true) // a back end that repeats its report
 	for _, r := range []string{"CANCELED", "AUTH_FAILED"} {
 		if _, err := f.Notify(t.Context(), "op", r); err != webflow.ErrDecided {
 			t.Errorf("%s after CONFIRMED: %v", r, err)
@@ -283,7 +284,7 @@ func TestLatestInterimIsHeld(t *testing.T) {
 	c := page(t, b, "alice", "auto")
 	c.register("ws-op")
 	want(t, c, accepted("ws-op"), told("ws-op", "AUTH_FAILED"))
-	notify(t, f, "op", "CONFIRMED", true) // is never too often
+	notify(t, f, "op", "CONFIRMED", true) // a terminal result is never too often
 	want(t, c, told("ws-op", "CONFIRMED"))
 }
 
@@ -328,8 +329,8 @@ func TestCancelledContext(t *testing.T) {
 	}
 }
 
-// The program hears once of each result that a page gets, and of each that it
-// acknowledges, whatever comes first.
+// The program gets one callback for each result that a page gets and for each
+// that it acknowledges, whichever comes first.
 func TestProgramHearsOfDeliveries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d diary

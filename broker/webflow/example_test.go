@@ -10,8 +10,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// A login that is approved on a phone. Only a page with a ticket for the operation
-// can wait for the result.
+// A login approved on a phone. Only a page with a ticket for the operation can
+// wait for the result.
 func Example() {
 	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{})
 	if err != nil {
@@ -34,12 +34,13 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// The page is given the ticket and the webSocketId, connects and registers.
+	// Give the ticket and the webSocketId to the page, which connects and
+	// registers.
 	if _, err := tickets.Mint(ctx, auth.Grant{Principal: &auth.Principal{Name: "visitor"}, Operation: operationID}); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(webSocketID[:16])
-	// The phone says yes. Nobody has registered yet: the result is held.
+	// The phone approves. No page has registered yet, so the result is held.
 	delivered, err := flow.Notify(ctx, operationID, "CONFIRMED")
 	fmt.Println(delivered, err)
 	// Output:

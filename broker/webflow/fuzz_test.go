@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Whatever the body is: an id that is taken can be echoed, the echo is the JSON
-// that says the same, and what is not taken is not echoed.
+// For any body: an accepted id can be echoed, and the echo is the equivalent
+// JSON; an invalid id is not echoed.
 func FuzzRegistrationBody(f *testing.F) {
 	for _, s := range []string{
 		`{"webSocketId":"12345678"}`, `{"webSocketId":""}`, `{"webSocketId":7}`, `{}`, `[]`, `null`, `"x"`, `{"webSocketId":"\ud800"}`,

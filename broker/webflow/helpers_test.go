@@ -25,7 +25,7 @@ const (
 	subAuthorization = "/user/topic/authorization"
 )
 
-// credentials takes CONNECT at its word: login, roles and scopes.
+// credentials trusts CONNECT: its login, roles and scopes.
 var credentials = auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 	if a.Stage == auth.StageHandshake {
 		return nil, auth.ErrNotMine
@@ -37,7 +37,7 @@ var credentials = auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt
 	}, nil
 })
 
-// start returns a broker with a Flow, both closed when the test ends.
+// start returns a broker with a Flow. Both are closed when the test ends.
 func start(t testing.TB, o webflow.Options) (*broker.Broker, *webflow.Flow) {
 	t.Helper()
 	b := brokertest.New(t, broker.Options{Authenticator: credentials})
@@ -49,7 +49,7 @@ func start(t testing.TB, o webflow.Options) (*broker.Broker, *webflow.Flow) {
 	return b, f
 }
 
-// open announces an operation of a user, named "id of" it.
+// open announces an operation whose webSocketId is derived from its id.
 func open(t testing.TB, f *webflow.Flow, id string, owner webflow.Owner) {
 	t.Helper()
 	if _, err := f.Open(t.Context(), webflow.Operation{ID: id, WebSocketID: "ws-" + id, Owner: owner}); err != nil {
@@ -61,8 +61,8 @@ func user(name string) webflow.Owner { return webflow.Owner{User: name} }
 
 var anyone = webflow.Owner{Anyone: true}
 
-// client is a client that keeps what it has got until the test asks for it, so
-// that everything it does is done when the call returns.
+// client is a client that stores what it receives until the test asks for it,
+// so that each of its actions is complete when the call returns.
 type client struct {
 	*brokertest.Client
 	t    testing.TB
@@ -140,7 +140,8 @@ func told(id, result string) string {
 	return subAuthorization + ` {"webSocketId":"` + id + `","authResult":"` + result + `"}`
 }
 
-// want checks everything that c has got since the last time, and returns it.
+// want checks everything that c has received since the last call, and returns
+// it.
 func want(t testing.TB, c *client, messages ...string) []*frames.Frame {
 	t.Helper()
 	got := append(c.seen, c.Sync(t)...)
@@ -176,7 +177,7 @@ func notify(t testing.TB, f *webflow.Flow, id, result string, delivered bool) {
 	}
 }
 
-// diary notes the callbacks.
+// diary records the callbacks.
 type diary struct {
 	mu     sync.Mutex
 	names  []string
@@ -192,7 +193,7 @@ func (d *diary) note(name string) func(webflow.Event) {
 	}
 }
 
-// in has o write into the diary.
+// in makes the callbacks of o write to the diary.
 func (d *diary) in(o webflow.Options) webflow.Options {
 	o.Registered, o.Lost, o.Abandoned, o.Expired = d.note("registered"), d.note("lost"), d.note("abandoned"), d.note("expired")
 	return o
@@ -206,8 +207,8 @@ func (d *diary) take() ([]string, []webflow.Event) {
 	return names, events
 }
 
-// wantEvents checks what was noted since the last time; callers make sure that
-// the callbacks have run.
+// wantEvents checks the events since the last call. Callers make sure that the
+// callbacks have run.
 func (d *diary) wantEvents(t testing.TB, names ...string) []webflow.Event {
 	t.Helper()
 	got, events := d.take()

@@ -11,7 +11,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// E-4: he knows the operation and its webSocketId, and is somebody else.
+// E-4: another user that knows the operation and its webSocketId cannot use
+// them.
 func TestE4StrangerCannotTakeOrCancel(t *testing.T) {
 	for _, owner := range []webflow.Owner{user("alice"), {}} {
 		var d diary
@@ -44,8 +45,8 @@ func TestE4StrangerCannotTakeOrCancel(t *testing.T) {
 	}
 }
 
-// What a stranger is told of an operation that is somebody's is what he is told of
-// none, whatever its state.
+// A non-owner gets the same answer for another user's operation, in any state,
+// as for one that does not exist.
 func TestE4NothingTellsWhetherAnOperationExists(t *testing.T) {
 	b, f := start(t, webflow.Options{})
 	open(t, f, "waiting", user("alice"))
@@ -76,7 +77,7 @@ func TestE4NothingTellsWhetherAnOperationExists(t *testing.T) {
 	}
 }
 
-// E-5: nothing that he can subscribe to shows him what belongs to somebody else.
+// E-5: no subscription shows a user another user's data.
 func TestE5NobodyCanListen(t *testing.T) {
 	for name, authorizer := range map[string]auth.Authorizer{"open": auth.Open(), "guarded": auth.Guarded()} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +97,7 @@ func TestE5NobodyCanListen(t *testing.T) {
 				"/user/alice%2Ftopic/authorization", "/USER/topic/authorization", "/user//topic/authorization", subAuthorization, subRegistration,
 			}
 			var spies []*brokertest.Client
-			for i, g := range guesses { // a refusal ends the session, and who is refused often waits: each has its own, and name
+			for i, g := range guesses { // a refusal ends the session and delays the next attempt: each guess has its own session and name
 				c := brokertest.Connect(t, b, "login", fmt.Sprint("mallory", i))
 				c.Send("SUBSCRIBE", "", "id", "spy", "destination", g)
 				c.Send("UNSUBSCRIBE", "", "id", "none", "receipt", "handled")
@@ -127,7 +128,7 @@ func TestE5NobodyCanListen(t *testing.T) {
 	}
 }
 
-// E-5: nothing that he can send reaches a page that waits.
+// E-5: nothing that another client sends reaches a waiting page.
 func TestE5NobodyCanForge(t *testing.T) {
 	for name, authorizer := range map[string]auth.Authorizer{"open": auth.Open(), "guarded": auth.Guarded()} {
 		t.Run(name, func(t *testing.T) {
@@ -147,7 +148,7 @@ func TestE5NobodyCanForge(t *testing.T) {
 				subAuthorization, "/app/authorization", "/app/topic/authorization", "/user/alice%2Ftopic/authorization",
 				"/topic/**", "/user/**", "/user/*/topic/authorization",
 			} {
-				c := brokertest.Connect(t, b, "login", fmt.Sprint("mallory", i)) // who is refused often waits
+				c := brokertest.Connect(t, b, "login", fmt.Sprint("mallory", i)) // a refusal delays the next attempt
 				c.Send("SEND", `{"webSocketId":"ws-op","authResult":"CONFIRMED"}`, "destination", destination, "receipt", "handled",
 					"simpSessionId", alice.Session, "session", alice.Session, "reply-to", "/user/alice/topic/authorization")
 				for {
@@ -157,7 +158,7 @@ func TestE5NobodyCanForge(t *testing.T) {
 				}
 				want(t, alice)
 			}
-			// A registration that wants its reply elsewhere.
+			// A registration that asks for its reply elsewhere.
 			thief := connect(t, b, "login", "mallory")
 			thief.register("ws-op", "reply-to", "/user/queue/elsewhere", "simpSessionId", alice.Session)
 			want(t, alice)
@@ -167,7 +168,7 @@ func TestE5NobodyCanForge(t *testing.T) {
 	}
 }
 
-// Errors and State say nothing that a log should not have.
+// Errors and State contain nothing that must not be logged.
 func TestErrorsHoldNoID(t *testing.T) {
 	_, f := start(t, webflow.Options{})
 	secret := "se\ncret"

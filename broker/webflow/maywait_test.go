@@ -7,7 +7,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// A ticket for an operation is for the user who owns it and for nobody else.
+// Only the owner of an operation may get a ticket for it.
 func TestMayWait(t *testing.T) {
 	_, f := start(t, webflow.Options{Registration: webflow.Open})
 	for id, owner := range map[string]webflow.Owner{"hers": {User: "ann"}, "ticket": {}, "anyone": {Anyone: true}} {

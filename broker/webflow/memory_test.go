@@ -21,8 +21,8 @@ func octetsInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// An operation that a session waits for takes at most 600 bytes, with its ids, its
-// places in the maps and in the schedule, and what is known of the session.
+// An operation that a session waits for takes at most 600 bytes, including its
+// ids, its places in the maps and the schedule, and the state of the session.
 func TestMemoryOfAWaitingOperation(t *testing.T) {
 	const n = 25_000
 	b := brokertest.New(t, broker.Options{})
@@ -31,7 +31,7 @@ func TestMemoryOfAWaitingOperation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	sessions := make([]string, n) // are the broker's
+	sessions := make([]string, n) // belong to the broker
 	for i := range sessions {
 		sessions[i] = uuid.NewString()
 	}
@@ -60,8 +60,8 @@ func TestMemoryOfAWaitingOperation(t *testing.T) {
 	runtime.KeepAlive(sessions)
 }
 
-// Replies to a session that has not subscribed to them wait, so many that a session
-// holds no more than 16 KiB.
+// Held replies wait for a session to subscribe; a session holds at most 16 KiB
+// of them.
 func TestHeldRepliesAreBounded(t *testing.T) {
 	const n, most = 20, 16 << 10
 	b := brokertest.New(t, broker.Options{})
@@ -83,7 +83,7 @@ func TestHeldRepliesAreBounded(t *testing.T) {
 		}
 		return (octetsInUse() - before) / n
 	}
-	held(0) // fills what is shared
+	held(0) // fills the shared structures
 	none, many := held(0), held(100)
 	t.Logf("%d and %d octets", none, many)
 	if many-none > most {

@@ -16,8 +16,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// The model says, for any history of a few operations and sessions, exactly what
-// each session is told and which callbacks are called.
+// The model predicts, for any history of a few operations and sessions, exactly
+// what each session receives and which callbacks run.
 
 const (
 	modelTTL   = 60 * time.Second
@@ -32,7 +32,7 @@ type modelOperation struct {
 	result  string
 	acked   bool
 	pending bool
-	waiting int // deliveries without an answer
+	waiting int // deliveries without an ACK or NACK
 }
 
 type modelSession struct {
@@ -41,9 +41,9 @@ type modelSession struct {
 	mode   string                    // mode of the authorization subscription, "" without
 	listen bool                      // has the registration subscription
 	held   []string                  // replies
-	want   []string                  // what it should have got
-	open   map[string]*frames.Frame  // by message text: what it has to answer
-	of     map[string]*modelDelivery // what that was
+	want   []string                  // what it should have received
+	open   map[string]*frames.Frame  // by message text: what it has to acknowledge
+	of     map[string]*modelDelivery // their state
 }
 
 type modelDelivery struct {
@@ -87,8 +87,9 @@ var steps = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 	}
 }), 1, 60)
 
-// TestModel runs random histories of opening, registering, reporting, losing,
-// returning, answering and expiring against the model.
+// TestModel compares the Flow with the model for random histories of
+// announcing, registering, reporting, losing, returning, acknowledging and
+// expiring.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		history := steps.Draw(rt, "history")
@@ -110,8 +111,8 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// disagreement is what a model panics with: a failure within the bubble has to
-// reach rapid outside of it.
+// disagreement is the value with which a model panics, because a failure inside
+// the bubble must reach rapid outside.
 type disagreement string
 
 func (m *model) fatalf(format string, args ...any) { panic(disagreement(fmt.Sprintf(format, args...))) }
@@ -210,7 +211,7 @@ func (m *model) register(s *modelSession, id string) {
 	m.deliver(id)
 }
 
-// deliver is what happens when there may be something to hand out.
+// deliver runs when there may be a result to hand out.
 func (m *model) deliver(id string) {
 	op := m.ops[id]
 	if op == nil || !op.pending || op.at == nil || op.at.mode == "" {
@@ -272,7 +273,7 @@ func (m *model) subscribe(s *modelSession, mode string) {
 	}
 }
 
-// registered returns the ids that s waits for, in the order in which it asked.
+// registered returns the ids that s waits for, in the order of registration.
 func (s *modelSession) registered(m *model) []string {
 	var ids []string
 	for _, id := range []string{"1", "2"} {
@@ -295,7 +296,7 @@ func (m *model) unsubscribe(s *modelSession) {
 	}
 }
 
-// unanswered is a delivery that ended without an answer.
+// unanswered handles a delivery that ended without an ACK or NACK.
 func (m *model) unanswered(s *modelSession, text string) {
 	d := s.of[text]
 	delete(s.of, text)
@@ -378,7 +379,7 @@ func (m *model) wait(d time.Duration) {
 	}
 }
 
-// collect reads what s has got and keeps what it can answer.
+// collect reads what s has received and keeps what it can acknowledge.
 func (m *model) collect(s *modelSession) {
 	got := append(s.seen, s.Sync(s.t)...)
 	s.seen = nil
@@ -406,7 +407,7 @@ func (m *model) check() {
 	for i := range names {
 		got = append(got, names[i]+" "+events[i].OperationID)
 	}
-	slices.Sort(got) // what ends at the same moment ends in any order
+	slices.Sort(got) // events of the same moment have no fixed order
 	slices.Sort(m.events)
 	if !slices.Equal(got, m.events) {
 		m.fatalf("callbacks %v, want %v", got, m.events)

@@ -11,9 +11,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// A page has read the answer to its registration before the handler that wrote it
-// has returned. Whoever reports a result at that moment waits for the handler, so
-// that he is told whether the page was handed the result.
+// A page can read the reply to its registration before the handler that wrote
+// the reply has returned. A Notify at that moment waits for the handler, so
+// that it can report whether the page got the result.
 func TestNotifyWaitsForTheAnswerToARegistration(t *testing.T) {
 	for name, x := range map[string]struct {
 		finish    func(f *Flow, op *operation, cancel func())
@@ -57,7 +57,7 @@ func TestNotifyWaitsForTheAnswerToARegistration(t *testing.T) {
 				synctest.Wait()
 				f.mu.Lock()
 				op := f.byWebSocketID["ws"]
-				op.ready = false // as it is while the handler runs
+				op.ready = false // as while the handler runs
 				f.mu.Unlock()
 
 				ctx, cancel := context.WithCancel(t.Context())

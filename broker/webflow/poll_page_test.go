@@ -18,7 +18,8 @@ const (
 	evil = "https://evil.example"
 )
 
-// startFor is start with a broker whose Options say which pages may connect.
+// startFor starts a Flow with a broker whose Options say which pages may
+// connect.
 func startFor(t *testing.T, o broker.Options) (*broker.Broker, *webflow.Flow) {
 	t.Helper()
 	o.Authenticator = credentials
@@ -31,7 +32,7 @@ func startFor(t *testing.T, o broker.Options) (*broker.Broker, *webflow.Flow) {
 	return b, f
 }
 
-// ask sends a request to broker.example with headers, each a name and a value.
+// ask sends a request to broker.example with headers (name, value, …).
 func ask(h http.Handler, method, path string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, "http://broker.example"+path, nil)
 	for i := 0; i < len(headers); i += 2 {
@@ -42,7 +43,7 @@ func ask(h http.Handler, method, path string, headers ...string) *httptest.Respo
 	return w
 }
 
-// hasHeaders compares headers of an answer; "" is none.
+// hasHeaders compares headers of an answer; "" means that the header is absent.
 func hasHeaders(t *testing.T, name string, w *httptest.ResponseRecorder, want map[string]string) {
 	t.Helper()
 	for header, value := range want {
@@ -78,7 +79,7 @@ func TestPollPreflight(t *testing.T) {
 	}
 }
 
-// Every answer can be read by the pages that may poll, whatever it is.
+// The pages that may poll can read every answer, whatever it is.
 func TestPollAnswersPagesOfTheOrigins(t *testing.T) {
 	_, f := startFor(t, broker.Options{Origins: []string{app}})
 	open(t, f, "op", user("alice"))
@@ -101,7 +102,7 @@ func TestPollAnswersPagesOfTheOrigins(t *testing.T) {
 	hasHeaders(t, "poll-token", w, map[string]string{"Access-Control-Allow-Origin": app, "Vary": "Origin"})
 }
 
-// Other pages poll nothing and spend nothing, and the answer says why.
+// Other pages cannot poll or spend tickets, and the answer says why.
 func TestPollRefusesForeignPages(t *testing.T) {
 	_, f := startFor(t, broker.Options{Origins: []string{app}})
 	open(t, f, "op", webflow.Owner{})
@@ -135,8 +136,8 @@ func TestPollRefusesForeignPages(t *testing.T) {
 	}
 }
 
-// Cookies come from the pages of a list that names whose they are, if somebody
-// looks at them.
+// Cookies are accepted only from pages of listed origins, and only if Identify
+// uses them.
 func TestPollWithCookies(t *testing.T) {
 	identify := func(*http.Request) *auth.Principal { return nil }
 	for _, x := range []struct {
@@ -158,8 +159,8 @@ func TestPollWithCookies(t *testing.T) {
 	}
 }
 
-// In development mode a page of this machine may poll from any port, until a list
-// says otherwise, and none that goes by another name (DNS rebinding).
+// In development mode, a page of this machine may poll from any port until a
+// list says otherwise, but not under another host name (DNS rebinding).
 func TestPollOnThisMachineOnly(t *testing.T) {
 	b, f := startFor(t, broker.Options{LoopbackOnly: true})
 	h := f.PollHandler(webflow.HandlerOptions{})

@@ -70,17 +70,17 @@ func TestPoll(t *testing.T) { // W+11
 	}
 	notify(t, f, "op", "CONFIRMED", true)
 	wantAnswer(t, poll(h, "ws-op", "", token), 200, confirmed)
-	wantAnswer(t, poll(h, "ws-op", "bob", token), 200, confirmed) // the token suffices
+	wantAnswer(t, poll(h, "ws-op", "bob", token), 200, confirmed) // the token is enough
 	wantAnswer(t, poll(h, "ws-op", "alice", ""), 200, confirmed)
 	wantAnswer(t, poll(h, "ws-op", "bob", token[:21]), 404, notFound)
 	wantAnswer(t, poll(h, "ws-op", "bob", "A"+token), 404, notFound)
 	wantAnswer(t, poll(h, "unknown", "", token), 404, notFound)
-	// A poll takes nothing away from the page.
+	// Polling does not use up the page's result.
 	c.Close()
 	c = page(t, b, "alice", "client")
 	c.register("ws-op")
 	next := want(t, c, accepted("ws-op"), told("ws-op", "CONFIRMED"))[0].Get("poll-token")
-	wantAnswer(t, poll(h, "ws-op", "", token), 404, notFound) // of yesterday
+	wantAnswer(t, poll(h, "ws-op", "", token), 404, notFound) // an old token
 	wantAnswer(t, poll(h, "ws-op", "", next), 200, confirmed)
 
 	r := httptest.NewRequest("POST", "/operations/ws-op/result", nil)
@@ -96,7 +96,7 @@ func TestPollOfAnOpenOperation(t *testing.T) {
 	b, f := start(t, webflow.Options{PollInterval: -1})
 	open(t, f, "op", anyone)
 	h := handler(f)
-	wantAnswer(t, poll(h, "ws-op", "bob", ""), 200, stillWait) // he could register it as well
+	wantAnswer(t, poll(h, "ws-op", "bob", ""), 200, stillWait) // bob may also register it
 	wantAnswer(t, poll(h, "ws-op", "", ""), 404, notFound)
 	c := page(t, b, "alice", "auto")
 	c.register("ws-op")
@@ -142,7 +142,7 @@ func TestPollRate(t *testing.T) {
 		if w.Header().Get("Retry-After") != "1" {
 			t.Errorf("Retry-After is %q", w.Header().Get("Retry-After"))
 		}
-		wantAnswer(t, poll(h, "ws-op", "bob", ""), 404, notFound) // and learns nothing of it
+		wantAnswer(t, poll(h, "ws-op", "bob", ""), 404, notFound) // and bob learns nothing about it
 		time.Sleep(99 * time.Millisecond)
 		wantAnswer(t, poll(h, "ws-op", "alice", ""), 429, `{"error":"too_many_requests"}`)
 		time.Sleep(time.Millisecond)

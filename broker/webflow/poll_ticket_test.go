@@ -11,7 +11,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// exchange posts for a poll token with the value of an Authorization header.
+// exchange posts for a poll token with this Authorization header.
 func exchange(h http.Handler, id, authorization string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", "/operations/"+id+"/poll-token", nil)
 	r.Header.Set("Authorization", authorization)
@@ -20,7 +20,8 @@ func exchange(h http.Handler, id, authorization string) *httptest.ResponseRecord
 	return w
 }
 
-// pollToken returns the token that an answer has, in its body and its header.
+// pollToken returns the token of an answer, which must be in its body and its
+// header.
 func pollToken(t *testing.T, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	var got struct{ WebSocketID, PollToken string }
@@ -34,7 +35,8 @@ func pollToken(t *testing.T, w *httptest.ResponseRecorder) string {
 	return got.PollToken
 }
 
-// withTickets returns a handler that takes tickets, and what mints them.
+// withTickets returns a handler that accepts tickets, and a function that mints
+// them.
 func withTickets(t *testing.T, f *webflow.Flow) (http.Handler, func(name, operation string) string) {
 	t.Helper()
 	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{})
@@ -51,7 +53,7 @@ func withTickets(t *testing.T, f *webflow.Flow) (http.Handler, func(name, operat
 	}
 }
 
-// A page that has a ticket and no WebSocket polls from the beginning to the end.
+// A page with a ticket and no WebSocket polls from start to end.
 func TestTicketIsExchangedForAPollToken(t *testing.T) {
 	_, f := start(t, webflow.Options{PollInterval: -1})
 	open(t, f, "op", webflow.Owner{})
@@ -67,7 +69,7 @@ func TestTicketIsExchangedForAPollToken(t *testing.T) {
 	if got := again.Header().Get("WWW-Authenticate"); got != "Ticket" {
 		t.Errorf("WWW-Authenticate is %q", got)
 	}
-	// Another page of the same owner takes nothing from the first.
+	// Another page of the same owner does not invalidate the first one's token.
 	if second := pollToken(t, exchange(h, "ws-op", "ticket "+mint("visitor-2", "op"))); second != token {
 		t.Error("the second page of the owner has another token")
 	}
@@ -88,19 +90,19 @@ func TestTicketOfAnotherIsExchangedForNothing(t *testing.T) {
 	for _, authorization := range []string{"Ticket", "Ticket x", "Ticket  "} {
 		wantAnswer(t, exchange(h, "ws-op", authorization), 401, `{"error":"invalid_ticket"}`)
 	}
-	// A ticket is no way to poll, and is not spent by it.
+	// A ticket cannot be used to poll, and polling does not spend it.
 	ticket := mint("visitor", "op")
 	r := httptest.NewRequest("GET", "/operations/ws-op/result?ticket="+ticket, nil)
 	r.Header.Set("Authorization", "Ticket "+ticket)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	wantAnswer(t, w, 404, notFound)
-	wantAnswer(t, exchange(f.Handler(nil), "ws-op", "Ticket "+ticket), 404, notFound) // no tickets there
+	wantAnswer(t, exchange(f.Handler(nil), "ws-op", "Ticket "+ticket), 404, notFound) // this handler accepts no tickets
 	pollToken(t, exchange(h, "ws-op", "Ticket "+ticket))
 }
 
-// What is anyone's has a token for one at a time, so that a stranger never has the
-// token of who registers it.
+// An operation of Owner Anyone has one valid token at a time, so that no other
+// client gets the token of the one that registers.
 func TestPollTokensOfAnOpenOperation(t *testing.T) {
 	b, f := start(t, webflow.Options{PollInterval: -1})
 	open(t, f, "op", anyone)

@@ -13,7 +13,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// However a result and a registration meet, and a result and a SUBSCRIBE: the page
+// Whatever the timing of a result, a registration and a SUBSCRIBE, the page
 // gets the reply first and the result once.
 func TestResultMeetsRegistration(t *testing.T) {
 	b, f := start(t, webflow.Options{})
@@ -42,8 +42,9 @@ func TestResultMeetsRegistration(t *testing.T) {
 	}
 }
 
-// Two sessions of the owner take the registration from each other while results
-// come: in the end one of them has it, has the last result, and the other was told.
+// Two sessions of the owner keep taking the registration from each other while
+// results come. In the end one session has it and the last result, and the
+// other got the notice.
 func TestSessionsMeet(t *testing.T) {
 	b, f := start(t, webflow.Options{})
 	for i := range 100 {
@@ -68,10 +69,10 @@ func TestSessionsMeet(t *testing.T) {
 		testkit.Wait(t, &all)
 		waiting := 0
 		for _, c := range pages {
-			c.Sync(t) // it has said everything
+			c.Sync(t) // it has received everything
 		}
 		for _, c := range pages {
-			c.register("ws-" + id) // and gets it now, unless it has it and has not answered
+			c.register("ws-" + id) // and gets it now, unless it already has it unacknowledged
 			var texts []string
 			for _, m := range append(c.seen, c.Sync(t)...) {
 				texts = append(texts, m.Get("destination")+" "+string(m.Body))
@@ -97,7 +98,7 @@ func TestSessionsMeet(t *testing.T) {
 	}
 }
 
-// Everything at once, for the race detector, and for what is left in the end.
+// Everything at once, for the race detector and for the final state.
 func TestEverythingAtOnce(t *testing.T) {
 	var d diary
 	b, f := start(t, d.in(webflow.Options{Registration: webflow.Open, MaxOperations: 8, Grace: -1, PollInterval: -1}))

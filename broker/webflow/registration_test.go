@@ -21,7 +21,8 @@ func TestW1RegistrationIsAnsweredToItsSession(t *testing.T) {
 			}
 			other, bob := page(t, b, "alice", "auto"), page(t, b, "bob", "auto")
 			c := connect(t, b, "login", "alice")
-			// Nothing is waited for: frames of a session are handled in order (W-14).
+			// The test need not wait: frames of a session are handled in order
+			// (W-14).
 			c.Send("SUBSCRIBE", "", "id", "sub-0", "destination", subRegistration)
 			c.Send("SEND", `{"webSocketId":"12345678"}`, "destination", destination)
 			m := want(t, c, accepted("12345678"))[0]
@@ -46,7 +47,7 @@ func TestW8UnknownID(t *testing.T) {
 	c := page(t, b, "alice", "auto")
 	c.register("ws-op")
 	want(t, c, rejected("ws-op"))
-	want(t, c) // and the socket is open
+	want(t, c) // and the socket stays open
 }
 
 func TestW8OpenModeTakesAnyID(t *testing.T) {
@@ -57,7 +58,7 @@ func TestW8OpenModeTakesAnyID(t *testing.T) {
 	want(t, c, accepted(id))
 	notify(t, f, "op", "CONFIRMED", true)
 	want(t, c, told(id, "CONFIRMED"))
-	// And the other way round: the result first.
+	// And in the other order: the result first.
 	notify(t, f, "second", "DONE", false)
 	id = webflow.WebSocketID("second")
 	c.register(id)
@@ -72,7 +73,7 @@ func TestW9FirstWins(t *testing.T) {
 	want(t, first, accepted("ws-op"))
 	second.register("ws-op")
 	want(t, second, rejected("ws-op"))
-	first.register("ws-op") // again, from where it is
+	first.register("ws-op") // again, from the same session
 	want(t, first, accepted("ws-op"))
 	notify(t, f, "op", "CONFIRMED", true)
 	want(t, first, told("ws-op", "CONFIRMED"))
@@ -103,7 +104,7 @@ func TestW9WhoeverHasTheTokenIsTheSame(t *testing.T) {
 	second.register("ws-op", "poll-token", token)
 	want(t, second, rejected("ws-op"), accepted("ws-op"))
 	want(t, first, superseded("ws-op"))
-	first.register("ws-op", "poll-token", token) // which is of yesterday
+	first.register("ws-op", "poll-token", token) // an old token
 	want(t, first, rejected("ws-op"))
 }
 
@@ -161,7 +162,7 @@ func TestSubscribeToTheHandlerIsRefused(t *testing.T) {
 	}
 }
 
-// W+1, S-6, T-13: who may register what.
+// W+1, S-6, T-13: which session may register which operation.
 func TestOwnership(t *testing.T) {
 	cases := []struct {
 		name    string
@@ -251,7 +252,7 @@ func TestOwnerRegistersAgain(t *testing.T) {
 	second.register("ws-op")
 	want(t, second, accepted("ws-op"))
 	want(t, first, superseded("ws-op"))
-	first.Close() // which is no loss
+	first.Close() // not a loss
 	notify(t, f, "op", "CONFIRMED", true)
 	want(t, second, told("ws-op", "CONFIRMED"))
 	_ = f.Close()
@@ -311,7 +312,7 @@ func TestLimitOfOperations(t *testing.T) {
 	open(t, f, "1", anyone) // which is known
 }
 
-// What a squatter has done with the result is undone for the owner.
+// What a squatter did with the result is undone for the owner.
 func TestSquatterLeavesNothingBehind(t *testing.T) {
 	for _, when := range []string{"acknowledges before", "acknowledges after", "leaves before"} {
 		t.Run(when, func(t *testing.T) {
@@ -361,15 +362,15 @@ func TestAnnouncingTakesFromSquatters(t *testing.T) {
 	want(t, alice, accepted("ws-op"))
 	notify(t, f, "op", "CONFIRMED", true)
 	want(t, thief)
-	// The rightful one keeps what he has.
+	// The rightful owner keeps the registration.
 	alice.register("ws-2")
 	open(t, f, "2", user("alice"))
 	notify(t, f, "2", "CONFIRMED", true)
 	want(t, alice, told("ws-op", "CONFIRMED"), accepted("ws-2"), told("ws-2", "CONFIRMED"))
 }
 
-// An operation id is for one wait: announced again, it is still the operation that
-// has its result.
+// An operation id is for one wait: announced again, it is still the operation
+// with its result.
 func TestOperationIDThatIsUsedAgain(t *testing.T) {
 	b, f := start(t, webflow.Options{})
 	open(t, f, "op", user("alice"))

@@ -10,8 +10,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// In the mode Open one user, or one address, cannot take up all operations, and
-// gets its share back as they end or are announced.
+// In the mode Open one user or one address cannot take up all operations, and
+// regains its share as its operations end or are announced.
 func TestUnannouncedOperationsAreShared(t *testing.T) {
 	f, err := New(brokertest.New(t, broker.Options{}), Options{Registration: Open, MaxPerUser: 3, MaxOperations: 100})
 	if err != nil {

@@ -33,7 +33,7 @@ func TestExpiry(t *testing.T) {
 		later(time.Minute)
 		c.register("ws-short")
 		later(4*time.Minute - time.Millisecond)
-		notify(t, f, "op", "AUTH_FAILED", true) // which is not the end of it
+		notify(t, f, "op", "AUTH_FAILED", true) // an interim result
 		want(t, c, accepted("ws-op"), rejected("ws-short"), told("ws-op", "AUTH_FAILED"))
 		later(time.Millisecond)
 		c.register("ws-op")
@@ -70,7 +70,7 @@ func TestTerminalResultIsHeldForTheTTL(t *testing.T) { // W+3
 		later(time.Second)
 		c.register("ws-op")
 		want(t, c, rejected("ws-op"))
-		d.wantEvents(t, "registered") // it was decided: it has not expired
+		d.wantEvents(t, "registered") // it has a result, so it has not expired
 	})
 }
 
@@ -81,7 +81,7 @@ func TestOpenAgainPutsOffTheEnd(t *testing.T) {
 		later(3 * time.Minute)
 		open(t, f, "op", user("alice"))
 		if _, err := f.Open(t.Context(), webflow.Operation{ID: "op", WebSocketID: "ws-op", Owner: user("alice"), TTL: time.Second}); err != nil {
-			t.Fatal(err) // but never brings it nearer
+			t.Fatal(err) // but never earlier
 		}
 		later(3 * time.Minute)
 		notify(t, f, "op", "AUTH_FAILED", false)
@@ -136,14 +136,14 @@ func TestGrace(t *testing.T) { // W+7, E-9
 		if lost.Session != c.Session || events[0] != events[1] || events[1].Session != c2.Session || events[1].OperationID != "op" {
 			t.Errorf("%+v\n%+v", lost, events)
 		}
-		// Nothing was cancelled: the owner may come all the same.
+		// Nothing was cancelled: the owner can still come.
 		c3 := page(t, b, "alice", "auto")
 		c3.register("ws-op")
 		notify(t, f, "op", "CONFIRMED", true)
 		want(t, c3, accepted("ws-op"), told("ws-op", "CONFIRMED"))
 		c3.Close()
 		later(time.Minute)
-		events = d.wantEvents(t, "registered", "lost") // it is decided: nothing to abandon
+		events = d.wantEvents(t, "registered", "lost") // it has a result: there is nothing to abandon
 		if events[1].Result != "CONFIRMED" {
 			t.Errorf("%+v", events[1])
 		}
@@ -193,7 +193,7 @@ func TestOpenModeForgetsWhatIsAbandoned(t *testing.T) {
 	}
 }
 
-// socket is a Transport whose client ends with a close code of its choice.
+// socket is a Transport whose client ends with a chosen close code.
 type socket struct {
 	in     chan []byte
 	closed chan struct{}
@@ -264,14 +264,14 @@ func TestW12CloseCodes(t *testing.T) {
 				if e != wanted {
 					t.Errorf("got  %+v\nwant %+v", e, wanted)
 				}
-				// The broker cancelled nothing.
+				// The broker has cancelled nothing.
 				notify(t, f, "op", "CONFIRMED", false)
 			})
 		})
 	}
 }
 
-// Callbacks come in order, one at a time, and one that panics stops nothing.
+// Callbacks run in order, one at a time. A panic in one does not stop the rest.
 func TestCallbacks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
@@ -314,8 +314,8 @@ func TestCallbacks(t *testing.T) {
 	})
 }
 
-// A callback that is slower than its clients makes them wait instead of memory grow,
-// and Close lets go of them.
+// Callbacks slower than the clients make the clients wait, so that memory does
+// not grow. Close releases them.
 func TestSlowCallbacksSlowTheirClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

@@ -336,7 +336,7 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// A subscription that continues another, with what happened in between.
+// A subscription that continues another, with events in between.
 func TestRecovered(t *testing.T) {
 	const topic = "/topic/a"
 	for name, c := range map[string]struct {
@@ -402,7 +402,7 @@ func TestOutstanding(t *testing.T) {
 	}
 }
 
-// A report is bounded, whatever the broker does.
+// A report is limited, whatever the broker does.
 func TestReportIsBounded(t *testing.T) {
 	s := newStory(t, Options{Violations: 10})
 	a := s.sub(s.ann, "/topic/a", Auto)

@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// The proof that needs no socket: a broker in a few lines that spoils one
-// message in 10,000. Package mutant does the same to the real one.
+// The proof that needs no socket: a tiny broker that spoils one message in
+// 10,000. Package mutant does the same with the real one.
 
 const spoilOneIn = 10_000
 
-// toy is that broker: two subscribers of a topic, two consumers of a queue, who
-// acknowledge, and a private destination.
+// toy is that broker: two subscribers of a topic, two acknowledging consumers
+// of a queue, and a private destination.
 type toy struct {
 	rnd      *rand.Rand
 	mutant   string

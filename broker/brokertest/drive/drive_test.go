@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
 
-// sends is how long the runs are: a hundred times longer with
+// sends is the length of the runs, a hundred times larger with
 // HOOFBEAT_FAULTS=long.
 func sends(n int) int {
 	if drive.Long() {
@@ -28,7 +28,7 @@ func sends(n int) int {
 	return n
 }
 
-// broker starts the binary as package drive wants it.
+// broker starts the binary with the configuration that package drive needs.
 func broker(t *testing.T, o process.Options) *process.Server {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "hoofbeat.yaml")
@@ -39,7 +39,7 @@ func broker(t *testing.T, o process.Options) *process.Server {
 	return process.Serve(t, o)
 }
 
-// clean runs a plan and wants no violation, and that something happened.
+// clean runs a plan and checks that there is no violation and some traffic.
 func clean(t *testing.T, p drive.Plan) checker.Counts {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -67,7 +67,7 @@ func TestNothingHappens(t *testing.T) {
 	})
 }
 
-// A consumer dies without a word and comes back, while it holds messages.
+// A consumer dies without DISCONNECT while it holds messages, and returns.
 func TestConsumerIsKilled(t *testing.T) {
 	s := broker(t, process.Options{})
 	n := clean(t, drive.Plan{
@@ -122,7 +122,7 @@ func TestConnectionsAreCut(t *testing.T) {
 	}
 }
 
-// underWay runs a plan, and does something once 500 MESSAGEs have come. It wants
+// underWay runs a plan and calls do once 500 MESSAGEs have arrived. It expects
 // no violation.
 func underWay(t *testing.T, p drive.Plan, do func(c *checker.Checker)) {
 	t.Helper()
@@ -154,8 +154,8 @@ func underWay(t *testing.T, p drive.Plan, do func(c *checker.Checker)) {
 	}
 }
 
-// The broker is killed with -9 and started again while clients are at work. It
-// keeps everything in memory, so what it held is gone, but nothing is wrong
+// The broker is killed with -9 and restarted while clients are at work. It
+// keeps everything in memory, so those messages are lost, but nothing is wrong
 // before and after.
 func TestBrokerIsKilled(t *testing.T) {
 	s := broker(t, process.Options{Restartable: true})
@@ -170,7 +170,7 @@ func TestBrokerIsKilled(t *testing.T) {
 	})
 }
 
-// The broker stands still for a moment, with all connections open.
+// The broker is frozen for a moment, with all connections open.
 func TestBrokerIsFrozen(t *testing.T) {
 	s := broker(t, process.Options{})
 	plan := drive.Plan{
@@ -184,7 +184,7 @@ func TestBrokerIsFrozen(t *testing.T) {
 	})
 }
 
-// The network is slow and uneven, and stands still for a moment.
+// The network is slow and uneven, and freezes for a moment.
 func TestNetworkIsSlow(t *testing.T) {
 	s := broker(t, process.Options{})
 	p, err := faultproxy.New(s.Addresses["listen"], faultproxy.Options{Seed: 1})
@@ -216,7 +216,7 @@ func TestPlanIsRefused(t *testing.T) {
 	}
 }
 
-// A run that cannot be done ends with its context, and says why.
+// A run that cannot finish ends with its context, and says why.
 func TestRunEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// peer is one end of a connection. What it reads comes out of got; end has why
-// it read no more.
+// peer is one end of a connection. got delivers what it reads; end delivers the
+// error that ended its reading.
 type peer struct {
 	*net.TCPConn
 	t   *testing.T
@@ -60,7 +60,8 @@ func (p *peer) hear(want string) {
 	}
 }
 
-// ended checks how the connection ended for this side, and that nothing more came.
+// ended checks how the connection ended for this side, and that nothing more
+// arrived.
 func (p *peer) ended(want error) {
 	p.t.Helper()
 	if err := testkit.Receive(p.t, p.end); !errors.Is(err, want) {
@@ -254,7 +255,7 @@ func TestCutAndReset(t *testing.T) {
 	}
 }
 
-// A hole swallows one direction; the sender does not notice.
+// A hole discards one direction; the sender does not notice.
 func TestHole(t *testing.T) {
 	p := start(t, Options{})
 	client, server, c := p.connect()
@@ -272,7 +273,7 @@ func TestHole(t *testing.T) {
 	server.hear("back")
 }
 
-// What was said while it was frozen comes afterwards.
+// Data sent while the direction is frozen arrives afterwards.
 func TestFreezeAndHeal(t *testing.T) {
 	p := start(t, Options{})
 	client, server, _ := p.connect()

@@ -19,8 +19,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
 
-// seeds is how often each mutant is let loose: once, or 20 times with
-// HOOFBEAT_FAULTS=long. Package checker does it 20 times with a broker in memory.
+// seeds is how often each mutant runs: once, or 20 times with
+// HOOFBEAT_FAULTS=long. Package checker runs it 20 times with an in-memory
+// broker.
 func seeds() uint64 {
 	if drive.Long() {
 		return 20
@@ -28,8 +29,8 @@ func seeds() uint64 {
 	return 1
 }
 
-// The real broker behind a proxy that spoils one MESSAGE in 10,000 is caught
-// each time, and without a fault it is clean.
+// The checker catches the real broker behind a proxy that spoils one MESSAGE in
+// 10,000, each time, and finds nothing without a fault.
 func TestEachMutantIsCaught(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "hoofbeat.yaml")
 	if err := os.WriteFile(file, []byte(drive.Config), 0o600); err != nil {
@@ -74,7 +75,7 @@ func caught(t *testing.T, s *process.Server, fault mutant.Fault, plan drive.Plan
 	plan.Name = fmt.Sprintf("m%d-%s", seed, fault[:1]+fault[len(fault)-1:])
 	plan.URL = drive.At(p.URL())
 	if want != 0 {
-		plan.Quiet = time.Second // what is missing does not come
+		plan.Quiet = time.Second // missing messages do not arrive later
 	}
 	if fault == mutant.ForgeRecovered {
 		plan.URL = cutting(t, p.URL())
@@ -101,7 +102,7 @@ func caught(t *testing.T, s *process.Server, fault mutant.Fault, plan drive.Plan
 	}
 }
 
-// cutting has the connection of one subscriber cut once, in the middle.
+// cutting cuts the connection of one subscriber once, in the middle of the run.
 func cutting(t *testing.T, url string) func(drive.Role, int) string {
 	t.Helper()
 	const scheme = "ws://"

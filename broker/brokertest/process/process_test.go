@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(Main(m))
 }
 
-// alive asks whether the broker answers within d.
+// alive reports whether the broker answers within d.
 func alive(s *Server, d time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
@@ -83,7 +83,8 @@ func TestFreeze(t *testing.T) {
 	s.Kill(t)
 }
 
-// state is the letter of /proc, or of ps where there is none.
+// state returns the state letter from /proc, or from ps where there is no
+// /proc.
 func state(t *testing.T, pid int) string {
 	t.Helper()
 	out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
@@ -95,7 +96,7 @@ func state(t *testing.T, pid int) string {
 
 const leaves = "HOOFBEAT_TEST_LEAVES_A_PROCESS"
 
-// A test that is killed leaves no broker behind.
+// A killed test leaves no broker behind.
 func TestNothingOutlivesTheTest(t *testing.T) {
 	if binary := os.Getenv(leaves); binary != "" { // this is the test that is killed
 		s := Serve(t, Options{Binary: binary})

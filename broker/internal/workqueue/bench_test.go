@@ -14,7 +14,8 @@ func (h *hand) Offer(_ *calls, d *testDelivery) bool {
 	return true
 }
 
-// One message through an idle queue costs one allocation, its Delivery, and a refused or waiting one costs nothing.
+// A message through an idle queue takes one allocation, its Delivery. A refused
+// or waiting message takes none.
 func TestAllocations(t *testing.T) {
 	c := &calls{}
 	h := &hand{}
@@ -62,7 +63,8 @@ func BenchmarkOneToOne(b *testing.B) {
 	}
 }
 
-// BenchmarkFourToFour has four producers and four consuming goroutines on one queue; what counts is the lock.
+// BenchmarkFourToFour runs four producers and four consumers on one queue; the
+// lock dominates.
 func BenchmarkFourToFour(b *testing.B) {
 	s := New[int, struct{}](Limits{}, nil)
 	var consumers, producers sync.WaitGroup

@@ -29,8 +29,8 @@ func TestFairRoundRobin(t *testing.T) {
 	wantMessages(t, "c", c, 3, 6)
 }
 
-// A consumer that waits for credit does not lose its turn to one that always has it: after its Ack it is next but for
-// those served even longer ago.
+// A consumer that waits for credit does not lose its turn to one that always
+// has credit: after its Ack only those served longer ago precede it.
 func TestRoundRobinBetweenThoseWithCredit(t *testing.T) {
 	s := New[int, *calls](Limits{}, nil)
 	slow, fast := &desk{room: plenty}, &desk{room: plenty}
@@ -136,7 +136,8 @@ func TestQueueDisappears(t *testing.T) {
 	wantEmpty(t, s)
 }
 
-// The name of a queue must not keep alive, or change with, the buffer that a frame was read into.
+// The name of a queue must neither keep alive nor change with the buffer that a
+// frame was read into.
 func TestQueueNameIsCopied(t *testing.T) {
 	s := New[int, *calls](Limits{}, nil)
 	frame := "SUBSCRIBE\ndestination:/queue/a\n\n\x00"

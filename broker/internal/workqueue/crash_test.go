@@ -2,8 +2,9 @@ package workqueue
 
 import "testing"
 
-// What a consumer held and had not come to when it went away is as good as before: five crashes with a prefetch of 100
-// make a dead letter of the message that each of them had to answer first, and of no other.
+// Messages that a consumer held but had not reached when it died are
+// unaffected: five crashes with a prefetch of 100 make a dead letter only of
+// the message that each had to answer first.
 func TestCrashesCountForTheNextMessage(t *testing.T) {
 	s := New[int, *calls](Limits{Attempts: 5}, deadLetters)
 	for m := range 100 {
@@ -30,7 +31,8 @@ func TestCrashesCountForTheNextMessage(t *testing.T) {
 	wantQueue(t, s, QueueStats{Name: "/queue/DLQ.a", Messages: 1, Bytes: 1})
 }
 
-// A consumer that works on several messages at a time has passed over what is older than one it answered.
+// A consumer that works on several messages at once has passed over those older
+// than one it answered.
 func TestCrashesCountForWhatWasPassedOver(t *testing.T) {
 	for name, answer := range map[string]func(*testDelivery){
 		"ack":  func(d *testDelivery) { d.Ack(&calls{}) },
@@ -63,7 +65,7 @@ func TestCrashesCountForWhatWasPassedOver(t *testing.T) {
 	}
 }
 
-// A refusal counts, whoever had the message before.
+// A refusal counts, whichever consumer had the message before.
 func TestNackAfterCrashCounts(t *testing.T) {
 	s := New[int, *calls](Limits{Attempts: 2}, deadLetters)
 	put(t, s, "/queue/a", 0, 1)

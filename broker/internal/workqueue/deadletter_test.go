@@ -85,7 +85,8 @@ func TestDeadLettersAreNeverDeadAgain(t *testing.T) {
 	}
 }
 
-// A full dead-letter queue loses nothing: the message goes to the back of its queue and comes round again.
+// A full dead-letter queue loses nothing: the message goes to the end of its
+// queue and is delivered again.
 func TestDeadLetterWithoutRoom(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -126,7 +127,8 @@ func TestDeadLetterWithoutRoom(t *testing.T) {
 	}
 }
 
-// The dead letter takes over the bytes of its message, so a store that is full by bytes can still bury.
+// The dead letter takes over the bytes of its message, so it fits even into a
+// store that is full by bytes.
 func TestDeadLetterInAFullStore(t *testing.T) {
 	s := New[int, *calls](Limits{Attempts: 1, TotalBytes: 2}, deadLetters)
 	r := &desk{room: plenty}
@@ -138,7 +140,7 @@ func TestDeadLetterInAFullStore(t *testing.T) {
 	wantFull(t, s.Put(&calls{}, "/queue/b", 3, 1), LimitTotalBytes, 2)
 }
 
-// A dead letter may go to the very queue it came from, and two queues may feed each other.
+// A dead letter may go to its own queue, and two queues may feed each other.
 func TestDeadLetterCycle(t *testing.T) {
 	other := map[string]string{"/queue/a": "/queue/b", "/queue/b": "/queue/a", "/queue/c": "/queue/c"}
 	s := New[int, *calls](Limits{Attempts: 1}, func(m int, queue string, _ int) (string, int, int) {

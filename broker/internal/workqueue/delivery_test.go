@@ -7,7 +7,7 @@ import (
 
 func sameMemory(a, b string) bool { return unsafe.StringData(a) == unsafe.StringData(b) }
 
-// trap 31: an ACK or NACK for what is settled already is a normal race.
+// trap 31: an ACK or NACK for a settled message is a normal race.
 func TestTrap31LateSettlementIsHarmless(t *testing.T) {
 	s := New[int, *calls](Limits{}, nil)
 	r := &desk{room: plenty}
@@ -41,7 +41,8 @@ func TestTrap31LateSettlementIsHarmless(t *testing.T) {
 	}
 }
 
-// trap 28: the cumulative ACK covers what one subscription got before, and nothing of another.
+// trap 28: the cumulative ACK covers what one subscription got before, and
+// nothing of another one.
 func TestTrap28AckThroughIsPerConsumer(t *testing.T) {
 	s := New[int, *calls](Limits{}, nil)
 	a, b := &desk{room: plenty}, &desk{room: plenty}
@@ -59,7 +60,7 @@ func TestTrap28AckThroughIsPerConsumer(t *testing.T) {
 	}
 }
 
-// trap 30: the cumulative NACK; what comes back keeps its order.
+// trap 30: the cumulative NACK; returned messages keep their order.
 func TestTrap30NackThrough(t *testing.T) {
 	s := New[int, *calls](Limits{}, nil)
 	a, b := &desk{room: plenty}, &desk{}

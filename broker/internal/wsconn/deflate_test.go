@@ -62,7 +62,7 @@ func TestDeflateOnlyWhatShrinks(t *testing.T) {
 	}
 }
 
-// The compressor of one message, reused, knows nothing of the one before.
+// A reused compressor keeps nothing of the previous message.
 func TestDeflateHasNoMemory(t *testing.T) {
 	p := []byte(strings.Repeat("secret ", 100))
 	first := Deflate(p)

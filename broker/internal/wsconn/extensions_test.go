@@ -30,7 +30,7 @@ func TestNegotiate(t *testing.T) {
 		{[]string{"x-webkit-deflate-frame; no_context_takeover"}, ""},
 		{[]string{"permessage-bzip2; level=9", "permessage-deflate"}, plain},
 
-		// The first offer that can be taken is.
+		// The first acceptable offer is accepted.
 		{[]string{"permessage-deflate; server_max_window_bits=10, permessage-deflate"}, plain},
 		{[]string{"permessage-deflate; server_max_window_bits=10; client_max_window_bits, permessage-deflate; server_max_window_bits=15"}, window},
 		{[]string{"permessage-deflate; server_max_window_bits=15, permessage-deflate"}, window},
@@ -65,7 +65,7 @@ func TestNegotiate(t *testing.T) {
 	}
 }
 
-// Whatever a client writes there, the answer is one of ours.
+// Whatever a client offers, the answer is one of the package's own.
 func TestNegotiateAnything(t *testing.T) {
 	piece := rapid.SampledFrom([]string{
 		"permessage-deflate", "; ", ", ", "=", "\"", "\\", "(", " ", "\x00", "é", "15", "08",

@@ -107,7 +107,7 @@ func TestUpgradeWithoutHijack(t *testing.T) {
 	}
 }
 
-// gone is a connection that the client has left during the handshake.
+// gone is a connection whose client left during the handshake.
 type gone struct {
 	http.ResponseWriter
 	nc net.Conn
@@ -208,7 +208,7 @@ func (m middleware) Write(p []byte) (int, error) { return m.inner.Write(p) }
 func (m middleware) WriteHeader(status int)      { m.inner.WriteHeader(status) }
 func (m middleware) Unwrap() http.ResponseWriter { return m.inner }
 
-// hijacked lets a test see what Upgrade gets, and leaves deadlines behind.
+// hijacked exposes what Upgrade gets, and leaves deadlines set.
 type hijacked struct {
 	http.ResponseWriter
 	reader weak.Pointer[bufio.Reader]
@@ -222,8 +222,8 @@ func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nc, rw, err
 }
 
-// While the WebSocket lives, nothing of net/http does; and the deadlines of the
-// HTTP server do not reach into it.
+// During the life of the WebSocket nothing of net/http is kept, and the HTTP
+// server's deadlines do not affect it.
 func TestUpgradeLeavesHTTPBehind(t *testing.T) {
 	conns := make(chan *Conn, 1)
 	var request weak.Pointer[http.Request]

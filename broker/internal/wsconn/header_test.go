@@ -8,8 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A header reads as the library reads it, whole and cut at any place, whatever
-// the bytes are.
+// A header parses as in the library, whole or cut anywhere, for any bytes.
 func TestHeaderAsTheLibrary(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := append(

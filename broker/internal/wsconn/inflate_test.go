@@ -24,7 +24,7 @@ func packed(op ws.OpCode, fin bool, payload string) string {
 	return string(f)
 }
 
-// pack compresses as RFC 7692 section 7.2.1 has it.
+// pack compresses as RFC 7692 section 7.2.1 specifies.
 func pack(level int, s string) string {
 	var b bytes.Buffer
 	w, _ := flate.NewWriter(&b, level)
@@ -147,7 +147,7 @@ func TestReceiveDeflated(t *testing.T) {
 	}
 }
 
-// What was valid without the extension means the same with it.
+// Input that is valid without the extension means the same with it.
 func TestDeflateChangesNothingElse(t *testing.T) {
 	for _, w := range wires {
 		if w.wire != "" && w.wire[0]&rsv1 != 0 {
@@ -196,7 +196,7 @@ func TestInflatedPortions(t *testing.T) {
 	}
 }
 
-// Trap 48: a bomb of a gigabyte costs what its limit lets it: 8 KiB in two
+// Trap 48: a bomb of a gigabyte costs only what its limit allows: 8 KiB in two
 // portions, nothing of the rest, and no memory.
 func TestBombCostsItsLimit(t *testing.T) {
 	const limit = 8 << 10
@@ -229,7 +229,7 @@ func TestNothingIsHeldBetweenMessages(t *testing.T) {
 	}
 }
 
-// Whatever is compressed however, and cut anywhere, the payload is the same.
+// However the payload is compressed and cut, the result is the same.
 func TestReceiveDeflatedAnyPortions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var wire, payload strings.Builder
@@ -253,8 +253,8 @@ func TestReceiveDeflatedAnyPortions(t *testing.T) {
 	})
 }
 
-// The same bytes have the same result in any portions, and never is more handed
-// out of a message than the limit.
+// The same bytes give the same result in any portions, and never more of a
+// message than the limit.
 func FuzzReceiveDeflated(f *testing.F) {
 	for _, w := range deflatedWires {
 		f.Add([]byte(w.wire), uint16(len(w.wire)/2), uint16(w.limit))

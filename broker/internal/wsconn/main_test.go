@@ -43,7 +43,7 @@ func length(n int, masked byte) string {
 func text(s string) string { return frame(ws.OpText, true, s) }
 func bin(s string) string  { return frame(ws.OpBinary, true, s) }
 
-// heard is a Handler that writes down what it is told.
+// heard is a Handler that records its calls.
 type heard struct {
 	got     []byte   // all Data
 	control []string // pings and pongs, with the length of the payload before them
