@@ -11,8 +11,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// optionKeys are the keys of the configuration that the fields of options are
-// filled from; [] stands for the number of an item.
+// optionKeys maps the fields of options to their configuration keys; [] stands
+// for the number of an item.
 var optionKeys = map[string]string{
 	"broker: Options.Origins":           "websocket.origins",
 	"broker: Options.Destinations":      "destinations",
@@ -86,8 +86,7 @@ var optionKeys = map[string]string{
 
 var itemNumber = regexp.MustCompile(`\[(\d+)\]`)
 
-// keyOf returns the key that an option is filled from, and "" for one that has
-// none.
+// keyOf returns the configuration key of an option, or "" if it has none.
 func keyOf(of, field string) string {
 	key := optionKeys[of+"."+itemNumber.ReplaceAllString(field, "[]")]
 	if n := itemNumber.FindString(field); n != "" {
@@ -96,10 +95,9 @@ func keyOf(of, field string) string {
 	return key
 }
 
-// wrong makes an error of a package about its options one about a key: that of
-// the option, or otherwise the one that is given. It never has a secret in it,
-// because theirs have none. nil stays nil, and an error about a key stays as it
-// is.
+// wrong turns a package's error about its options into an error about a key:
+// that of the option, or otherwise the given one. Those errors contain no
+// secrets. It returns nil for nil, and does not change an error about a key.
 func wrong(key string, err error) error {
 	var known *config.KeyError
 	if err == nil || errors.As(err, &known) {

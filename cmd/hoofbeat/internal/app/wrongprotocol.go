@@ -26,7 +26,7 @@ func (l *plainText) Accept() (net.Conn, error) {
 	return &sniffed{Conn: c, l: l}, nil
 }
 
-// sniffed is a connection whose first byte is checked when it is read.
+// sniffed is a connection whose first bytes are checked when they are read.
 type sniffed struct {
 	net.Conn
 	l *plainText // nil after the check

@@ -1,7 +1,8 @@
 package bench
 
-// acknowledger answers the messages of one read with ACK frames in one write: one
-// for each, or one for the last when that stands for all (ack mode client).
+// acknowledger answers the messages of one read with ACK frames in one write:
+// one for each message, or one for the last if that covers all (ack mode
+// client).
 type acknowledger struct {
 	cumulative bool
 	ids        []byte // ACK frames, one after the other
@@ -9,9 +10,9 @@ type acknowledger struct {
 	out        []byte
 }
 
-// add notes a MESSAGE. Header values are repeated as they came, escapes and all.
-// STOMP 1.2 names the message with its ack header, 1.1 and 1.0 with message-id
-// and subscription.
+// add adds a MESSAGE. It repeats header values as they were received, including
+// escapes. STOMP 1.2 identifies the message by its ack header, 1.1 and 1.0 by
+// message-id and subscription.
 func (a *acknowledger) add(f *frame) {
 	if a.cumulative {
 		a.ids, a.ends = a.ids[:0], a.ends[:0]

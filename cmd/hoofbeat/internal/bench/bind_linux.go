@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lateBind leaves the choice of the port to connect, which takes one that is
-// free for this server; bind would take one that is free for all.
+// lateBind leaves the choice of the port to connect, which takes a port that is
+// free for this server; bind would need one that is free for all.
 func lateBind(_, _ string, c syscall.RawConn) error {
 	var err error
 	if e := c.Control(func(fd uintptr) {

@@ -13,40 +13,43 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
-// conn is one STOMP client. One goroutine at a time reads from it; any may
-// write.
+// conn is one STOMP client. Only one goroutine at a time may read from it; any
+// may write.
 type conn struct {
 	net.Conn
 	number    int
 	webSocket bool
 	buffers   *buffers
 
-	undecoded  []byte // of the network: a WebSocket frame, or STOMP, not complete yet
+	undecoded  []byte // an incomplete WebSocket frame, or STOMP frame
 	unfinished []byte // of STOMP: a frame in several WebSocket frames
 	seam       seam
-	current    frame // the frame that the receiver has
+	current    frame // the frame passed to the receiver
 	refusal    *client.ErrorFrame
 	thorough   bool          // see drain
 	took       time.Duration // from dialling to CONNECTED
 
 	writing sync.Mutex
-	closing atomic.Bool // this side has closed, or said that it will
+	closing atomic.Bool // this side has closed, or is closing
 	bytes   atomic.Int64
 	reads   atomic.Int64
 }
 
-// receiver gets what a connection receives. Its calls never overlap.
+// receiver handles the frames that a connection receives. Its calls never
+// overlap.
 type receiver interface {
-	// begin says that bytes came, now by the run's clock.
+	// begin reports that bytes arrived, at now by the run's clock.
 	begin(now int64)
-	// frame is called for each frame in them but ERROR; what f refers to is valid
-	// during the call.
+	// frame is called for each frame in these bytes except ERROR. The contents
+	// of f are valid only during the call.
 	frame(f *frame)
-	// end follows the last frame of them. Reading goes on when it returns nil.
+	// end follows the last frame of these bytes. Reading continues if it
+	// returns nil.
 	end() error
 }
 
-// receiveSimply reads with the connection's own Read until it or to fails.
+// receiveSimply reads with the connection's own Read until it or the receiver
+// fails.
 func (c *conn) receiveSimply(clock clock, to receiver) error {
 	b := c.buffers.get()
 	defer c.buffers.put(b)
@@ -63,13 +66,13 @@ func (c *conn) receiveSimply(clock clock, to receiver) error {
 	}
 }
 
-// pending puts what is not decoded yet into the beginning of a buffer.
+// pending copies the undecoded bytes to the beginning of a buffer.
 func (c *conn) pending(b []byte) int {
 	copy(b, c.undecoded)
 	return len(c.undecoded)
 }
 
-// take hands the frames in p, which begins with the undecoded bytes, to a
+// take passes the frames in p, which begins with the undecoded bytes, to a
 // receiver and keeps the rest.
 func (c *conn) take(p []byte, now int64, to receiver) error {
 	c.reads.Store(c.reads.Load() + 1)
@@ -90,7 +93,7 @@ func (c *conn) take(p []byte, now int64, to receiver) error {
 	return err
 }
 
-// decode returns how much of p it used.
+// decode returns how many bytes of p it used.
 func (c *conn) decode(p []byte, to receiver) (int, error) {
 	if !c.webSocket {
 		return c.frames(p, to)
@@ -117,7 +120,7 @@ func (c *conn) decode(p []byte, to receiver) (int, error) {
 	}
 }
 
-// payload takes the content of one WebSocket frame, nearly always one whole
+// payload handles the content of one WebSocket frame, nearly always one whole
 // STOMP frame.
 func (c *conn) payload(p []byte, to receiver) error {
 	whole := p
@@ -146,8 +149,8 @@ func (c *conn) payload(p []byte, to receiver) error {
 	return nil
 }
 
-// afterError is how long a server may take to close after an ERROR (STOMP 1.2,
-// "ERROR": it must); the close code is worth waiting for.
+// afterError is how long a server may take to close after an ERROR, as it must
+// (STOMP 1.2, "ERROR"). The result shows the close code.
 const afterError = time.Second
 
 func (c *conn) frames(p []byte, to receiver) (int, error) {
@@ -171,7 +174,8 @@ func (c *conn) frames(p []byte, to receiver) (int, error) {
 	}
 }
 
-// ended is why the connection ended: an ERROR says more than what followed.
+// ended returns why the connection ended: an ERROR if there was one, because it
+// says more than err.
 func (c *conn) ended(err error) error {
 	if c.refusal != nil {
 		return c.refusal
@@ -179,15 +183,15 @@ func (c *conn) ended(err error) error {
 	return err
 }
 
-// why returns the ERROR that the server sent before a write failed, if it did, and
-// otherwise err. Only the goroutine that reads calls it.
+// why returns the ERROR that the server sent before a write failed, if there
+// was one, and otherwise err. Only the reading goroutine may call it.
 func (c *conn) why(clock clock, err error) error {
 	var failed *net.OpError
 	if !errors.As(err, &failed) || failed.Op != "write" || c.closing.Load() {
 		return err
 	}
 	if c.SetReadDeadline(time.Now().Add(afterError)) == nil {
-		_ = c.receiveSimply(clock, silent{}) // it ends, and c.refusal is what counts
+		_ = c.receiveSimply(clock, silent{}) // the connection ends, and c.refusal has the reason
 	}
 	return c.ended(err)
 }
@@ -199,8 +203,8 @@ func (c *conn) closed(by *client.CloseError) error {
 	return c.ended(by)
 }
 
-// wrap appends a STOMP frame, or a heart-beat, as it goes over this connection:
-// over WebSocket each is a message of its own.
+// wrap appends a STOMP frame or a heart-beat in this connection's form: over
+// WebSocket each is a message.
 func (c *conn) wrap(dst, frame []byte) []byte {
 	if !c.webSocket {
 		return append(dst, frame...)
@@ -223,10 +227,12 @@ func (c *conn) subscribe(destination, ack string) error {
 	return c.send(command("SUBSCRIBE", "id", "0", "destination", escape(destination), "ack", ack))
 }
 
-// leave says goodbye, waiting for no answer, and closes.
+// leave sends DISCONNECT without waiting for an answer, and closes the
+// connection.
 func (c *conn) leave() {
 	c.closing.Store(true)
-	// Nobody waits for long: the writer may be stuck behind a full socket.
+	// The deadline is short, because the writer may be blocked by a full
+	// socket.
 	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 	p := c.wrap(nil, []byte("DISCONNECT\n\n\x00"))
 	if c.webSocket {
@@ -236,14 +242,14 @@ func (c *conn) leave() {
 	c.close()
 }
 
-// close ends the connection without a word.
+// close closes the connection without DISCONNECT.
 func (c *conn) close() {
 	c.closing.Store(true)
 	_ = c.Conn.Close()
 }
 
-// buffers are shared by the connections of a run: only one that has something
-// to read holds one.
+// buffers are shared by the connections of a run: a connection holds one only
+// while it reads.
 type buffers struct {
 	size int
 	pool sync.Pool

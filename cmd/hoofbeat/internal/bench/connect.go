@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// Connect is clients that come and go, Config.Parallel of them at a time.
+// Connect is clients that connect and disconnect, Config.Parallel of them at a
+// time.
 type Connect struct {
-	// Cycle lets each client subscribe to a topic of its own, send a message
-	// there and receive it before it leaves.
+	// Cycle makes each client subscribe to its own topic, send a message to it
+	// and receive it before it disconnects.
 	Cycle bool
 }
 
@@ -26,7 +27,7 @@ func (o *Connect) prepare(c *Config) (int, error) {
 	return c.Parallel, err
 }
 
-// comer counts what the clients of one worker saw.
+// comer counts the results of one worker's clients.
 type comer struct {
 	latency histogram
 	counts  Check
@@ -45,7 +46,8 @@ func (o *Connect) measure(ctx context.Context, r *run) error {
 	stop := make(chan struct{})
 	comers := make([]*comer, r.Parallel)
 	var workers sync.WaitGroup
-	// The first one alone: a server that is not there or refuses is an error.
+	// Connect the first client alone: a server that is down or rejects it is an
+	// error.
 	if err := o.once(ctx, r, 0, new(comer)); err != nil {
 		if ctx.Err() != nil {
 			return ErrInterrupted
@@ -101,11 +103,11 @@ func (o *Connect) measure(ctx context.Context, r *run) error {
 	return nil
 }
 
-// resendAfter is how long a message of one's own may take before it is sent once more:
-// some servers take a SEND before an earlier SUBSCRIBE.
+// resendAfter is how long a client waits for its own message before it sends it
+// again: some servers handle a SEND before an earlier SUBSCRIBE.
 const resendAfter = 200 * time.Millisecond
 
-// once is the visit of one client.
+// once runs one client.
 func (o *Connect) once(ctx context.Context, r *run, number int, w *comer) error {
 	c, err := r.connect(ctx, number, "0,0")
 	if err != nil {

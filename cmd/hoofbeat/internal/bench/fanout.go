@@ -7,17 +7,18 @@ import (
 
 // Fanout is publishers that send to one topic with many subscribers.
 type Fanout struct {
-	// Subscribers is how many get each message. Default 100.
+	// Subscribers is the number of subscribers. Default 100.
 	Subscribers int
-	// Publishers is how many send. Default 1.
+	// Publishers is the number of publishers. Default 1.
 	Publishers int
-	// Rate is how many messages a second they send together; 0 keeps Window
-	// messages in flight.
+	// Rate is the total number of messages a second; 0 keeps Window messages in
+	// flight instead.
 	Rate float64
-	// Window is how many messages are in flight at a time. Default 32768 divided
-	// by the subscribers, but 16 to 1024.
+	// Window is the number of messages in flight. Default 32768 divided by the
+	// subscribers, but at least 16 and at most 1024.
 	Window int
-	// Stalled is how many of the subscribers stop reading when the load begins.
+	// Stalled is the number of subscribers that stop reading when the load
+	// begins.
 	Stalled int
 }
 
@@ -63,10 +64,10 @@ func (f *Fanout) measure(ctx context.Context, r *run) error {
 	return t.measure(ctx)
 }
 
-// destination returns a destination for this run alone.
+// destination returns a destination that only this run uses.
 func (r *run) destination() string { return r.Destination + "." + r.name }
 
-// describe puts into the result what is loaded how.
+// describe sets the result's description of the load.
 func (t *traffic) describe(scenario string, subscribers, publishers, window int) {
 	r := t.result
 	r.Scenario, r.Unit, r.Subscribers, r.Publishers, r.Rate = scenario, "deliveries", subscribers, publishers, t.rate

@@ -15,8 +15,8 @@ func brief(url string) Config {
 	}
 }
 
-// A server that does one thing wrong to one of the messages is found out, with the
-// exact count.
+// A server that does one thing wrong to one of the messages is found out, with
+// the exact count.
 func TestFaults(t *testing.T) {
 	changed := func(m []byte, at int) []byte {
 		m = bytes.Clone(m)

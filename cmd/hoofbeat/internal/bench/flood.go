@@ -13,25 +13,25 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
-// Flood is strangers that open connections from many addresses and never send
-// CONNECT, while good clients connect one after another. Only for a server on
+// Flood is strangers, clients that connect from many addresses and never send
+// CONNECT, while good clients connect one after another. The server must be on
 // 127.0.0.0/8.
 type Flood struct {
-	// Strangers is how many. Default 10000.
+	// Strangers is the number of strangers. Default 10000.
 	Strangers int
-	// Limit is how long a good client may take from dialling to CONNECTED.
+	// Limit is the maximum time from dialling to CONNECTED for a good client.
 	// Default 100 ms.
 	Limit time.Duration
-	// Most is how many strangers may be connected at a time: as many as the server
-	// allows, and some that it is just sending away. Default 2048.
+	// Most is the maximum number of strangers connected at a time: the server's
+	// limit, plus some that the server is just disconnecting. Default 2048.
 	Most int
-	// Life is how long a stranger may stay. Default 6 s.
+	// Life is the maximum time that a stranger may stay connected. Default 6 s.
 	Life time.Duration
 }
 
 const (
-	floodSources = 10_000                // addresses that strangers come from
-	goodEvery    = 50 * time.Millisecond // between two good clients
+	floodSources = 10_000                // addresses of the strangers
+	goodEvery    = 50 * time.Millisecond // interval between two good clients
 )
 
 func (o *Flood) prepare(c *Config) (int, error) {
@@ -48,7 +48,8 @@ func (o *Flood) measure(ctx context.Context, r *run) error {
 	res := r.result
 	res.Scenario, res.Unit, res.Size = "flood", "good clients", 0
 	f := &flood{Flood: o, run: r, stop: make(chan struct{})}
-	// The first one alone: a server that is not there or refuses is an error.
+	// Connect the first client alone: a server that is down or rejects it is an
+	// error.
 	if err := f.goodClient(ctx, 0); err != nil {
 		if ctx.Err() != nil {
 			return ErrInterrupted
@@ -64,25 +65,25 @@ func (o *Flood) measure(ctx context.Context, r *run) error {
 	close(f.stop)
 	good.Wait()
 	m.stop(res, int64(f.latency.count))
-	res.GeneratorCPUPerMillion = 0 // good clients are not what it works for
+	res.GeneratorCPUPerMillion = 0 // the generator does other work than connecting good clients
 	res.Latency, res.Flood = f.latency.latency(), &f.seen
 	f.judge()
 	return nil
 }
 
-// flood is a run of it.
+// flood is one run of a Flood.
 type flood struct {
 	*Flood
 	*run
-	stop chan struct{} // no further good clients
+	stop chan struct{} // closed when no more good clients should connect
 
-	latency  histogram // of good clients; theirs alone until stop is closed
-	unserved int       // good clients that were not connected
-	cause    error     // of the first one
+	latency  histogram // of good clients; used only by them until stop is closed
+	unserved int       // good clients that did not connect
+	cause    error     // of the first failure
 
 	mu      sync.Mutex
 	seen    Flooded
-	now     int // strangers that are connected
+	now     int // connected strangers
 	longest time.Duration
 	failure error // of a stranger that did not reach the server
 }
@@ -114,8 +115,8 @@ func (f *flood) goodClient(ctx context.Context, number int) error {
 	return nil
 }
 
-// strangers opens all connections, Config.Parallel at a time, and waits until the
-// last has ended.
+// strangers opens all connections, Config.Parallel at a time, and waits until
+// the last has ended.
 func (f *flood) strangers(ctx context.Context) {
 	f.Progress.phase("flooding", f.Strangers)
 	slots := make(chan struct{}, f.Parallel)
@@ -131,8 +132,8 @@ func (f *flood) strangers(ctx context.Context) {
 	}
 }
 
-// stranger opens a connection and says nothing until it is closed. It calls
-// answered when the server has decided.
+// stranger opens a connection and sends nothing until it is closed. It calls
+// answered when the server has accepted or rejected it.
 func (f *flood) stranger(ctx context.Context, answered func()) {
 	dialing, cancel := context.WithTimeout(ctx, f.target.Timeout)
 	nc, _, err := f.target.dial(dialing)
@@ -144,10 +145,10 @@ func (f *flood) stranger(ctx context.Context, answered func()) {
 		return
 	}
 	opened := time.Now()
-	// A server that does not end it is found out a second later.
-	_ = nc.SetReadDeadline(opened.Add(f.Life + time.Second)) // a socket of ours takes deadlines
+	// If the server does not close it in time, the read fails a second later.
+	_ = nc.SetReadDeadline(opened.Add(f.Life + time.Second)) // our own socket supports deadlines
 	defer context.AfterFunc(ctx, func() { _ = nc.SetReadDeadline(time.Now()) })()
-	_, _ = io.Copy(io.Discard, nc) // how it ended does not matter
+	_, _ = io.Copy(io.Discard, nc) // the reason does not matter
 	f.leave(time.Since(opened))
 	_ = nc.Close() // nothing was written
 }
@@ -178,7 +179,7 @@ func (f *flood) leave(stayed time.Duration) {
 	f.seen.Longest = round(f.longest.Seconds())
 }
 
-// judge says what was wrong.
+// judge adds the failures to the result.
 func (f *flood) judge() {
 	res, slowest := f.result, time.Duration(f.latency.max)
 	if f.unserved > 0 {

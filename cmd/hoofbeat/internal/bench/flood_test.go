@@ -9,8 +9,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// floodOf runs a flood against a broker that gives everybody 2 s to send CONNECT, which is
-// also enough for good clients on a busy machine.
+// floodOf runs a flood against a broker that gives everybody 2 s to send
+// CONNECT, which is also enough for good clients on a busy machine.
 func floodOf(t *testing.T, o *Flood) *Result {
 	t.Helper()
 	if runtime.GOOS != "linux" {

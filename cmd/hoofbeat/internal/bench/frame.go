@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// frame is a STOMP frame as it came, its headers not decoded: a generator looks
-// at the body and, of some frames, at one header.
+// frame is a received STOMP frame. Its headers are not decoded: the generator
+// needs the body and, for some frames, one header.
 type frame struct {
 	command []byte
-	headers []byte // the lines, each with its end
+	headers []byte // the lines with their line ends
 	body    []byte
 }
 
@@ -19,9 +19,9 @@ var errFrame = errors.New("what the server sent is not a STOMP frame")
 
 var contentLength = []byte("content-length:")
 
-// next finds the first frame in p, skipping heart-beats before it. n is how far it
-// went: to the end of the frame or, when the frame is not complete yet (ok is
-// false), to its beginning.
+// next finds the first frame in p, and skips heart-beats before it. n is the
+// end of the frame or, if the frame is not complete yet (ok is false), its
+// beginning.
 func (f *frame) next(p []byte) (n int, ok bool, err error) {
 	for n < len(p) && (p[n] == '\n' || p[n] == '\r') {
 		n++
@@ -84,8 +84,8 @@ func readLength(digits []byte) (int, error) {
 	return n, nil
 }
 
-// header returns the value of a header as it is on the wire, still escaped, nil
-// when there is none.
+// header returns the value of a header as it is on the wire, still escaped, or
+// nil if there is none.
 func (f *frame) header(name string) []byte {
 	for rest := f.headers; len(rest) > 0; {
 		line := rest
@@ -101,7 +101,7 @@ func (f *frame) header(name string) []byte {
 	return nil
 }
 
-// text is a header for people, at most 200 characters of one line.
+// text returns a header for display: one line of at most 200 characters.
 func (f *frame) text(name string) string { return oneLine(string(f.header(name))) }
 
 func oneLine(s string) string {
@@ -118,7 +118,8 @@ func appendHeader(b []byte, name, value string) []byte {
 	return append(b, '\n')
 }
 
-// command returns a whole frame without body, from names and values in turn.
+// command returns a whole frame without a body. headers are alternating names
+// and values.
 func command(name string, headers ...string) []byte {
 	b := append([]byte(name), '\n')
 	for i := 0; i < len(headers); i += 2 {
@@ -127,10 +128,10 @@ func command(name string, headers ...string) []byte {
 	return append(b, '\n', 0)
 }
 
-// template is a SEND frame whose body changes.
+// template is a SEND frame with a variable body.
 type template struct {
 	frame []byte
-	body  []byte // the part of frame
+	body  []byte // the body's part of frame
 }
 
 func newTemplate(destination string, size int) *template {
@@ -141,7 +142,7 @@ func newTemplate(destination string, size int) *template {
 	return finish(b, size)
 }
 
-// finish adds the end of the headers and a body to a command and its headers.
+// finish appends the end of the headers and a body to a command with headers.
 func finish(head []byte, size int) *template {
 	at := len(head) + 1
 	b := append(head, '\n')
@@ -151,7 +152,7 @@ func finish(head []byte, size int) *template {
 	return &template{frame: b, body: b[at : at+size]}
 }
 
-// escape writes a header value as STOMP 1.2 says.
+// escape escapes a header value according to STOMP 1.2.
 func escape(value string) string {
 	return strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`, ":", `\c`).Replace(value)
 }

@@ -45,7 +45,8 @@ func (r *run) connect(ctx context.Context, number int, heartbeat string) (*conn,
 	return c, nil
 }
 
-// explain prefers the reason why a context ended to what the network made of it.
+// explain returns why the context ended, if it did, rather than the network
+// error that this caused.
 func explain(ctx context.Context, err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		<-ctx.Done() // it has the same deadline
@@ -56,7 +57,7 @@ func explain(ctx context.Context, err error) error {
 	return err
 }
 
-// awaiting is the receiver that waits for one frame.
+// awaiting is a receiver that waits for one frame.
 type awaiting struct {
 	command string
 	ok      func(*frame) bool
@@ -85,7 +86,8 @@ func (a *awaiting) end() error {
 	return a.err
 }
 
-// await reads until a frame with the command came that ok accepts, or ctx ends.
+// await reads until a frame with the command arrives that ok accepts, or ctx
+// ends.
 func (c *conn) await(ctx context.Context, clock clock, command string, ok func(*frame) bool) error {
 	deadline, _ := ctx.Deadline()
 	if err := c.SetReadDeadline(deadline); err != nil {

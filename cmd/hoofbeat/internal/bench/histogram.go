@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// histogram counts durations in buckets whose width grows with the value: each
-// power of two is divided into 64, so that a percentile is at most 1.6 % wrong
-// whatever its size, from nanoseconds to hours.
+// histogram counts durations in buckets whose width grows with the value. Each
+// power of two has 64 buckets, so a percentile is at most 1.6 % wrong, from
+// nanoseconds to hours.
 type histogram struct {
 	count, sum, max uint64
 	buckets         [steps * (maxPower - stepBits + 1)]uint64
@@ -27,15 +27,15 @@ func (h *histogram) add(nanoseconds int64) {
 	h.buckets[bucketOf(v)]++
 }
 
-// bucketOf: the values below 64 have a bucket each, then 64 buckets for each
-// power of two.
+// bucketOf returns the bucket of a value. Values below 64 have one bucket each;
+// above, each power of two has 64 buckets.
 func bucketOf(v uint64) int {
 	v = min(v, 1<<maxPower-1)
 	shift := max(bits.Len64(v)-stepBits-1, 0)
 	return shift<<stepBits + int(v>>shift)
 }
 
-// middle is the value that stands for a bucket.
+// middle returns the value that represents a bucket.
 func middle(bucket int) uint64 {
 	if bucket < 2*steps {
 		return uint64(bucket)
@@ -53,7 +53,7 @@ func (h *histogram) merge(o *histogram) {
 	}
 }
 
-// quantile returns the value that the fraction q of all does not exceed.
+// quantile returns the value that the fraction q of all values does not exceed.
 func (h *histogram) quantile(q float64) time.Duration {
 	if h.count == 0 {
 		return 0
@@ -68,7 +68,7 @@ func (h *histogram) quantile(q float64) time.Duration {
 	return time.Duration(h.max)
 }
 
-// latency returns the summary that a result shows, nil when nothing was counted.
+// latency returns the summary for a result, or nil if there are no values.
 func (h *histogram) latency() *Latency {
 	if h.count == 0 {
 		return nil

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Idle is connections that are held without messages: how fast they are opened
-// and what each costs. Config.Duration is how long they are held and measured,
-// after Config.Warmup in which the server may come to rest.
+// Idle is connections without messages. It measures how fast they open and what
+// each costs. They are held and measured for Config.Duration, after
+// Config.Warmup in which the server can settle.
 type Idle struct {
-	// Clients is how many. Default 1000.
+	// Clients is the number of connections. Default 1000.
 	Clients int
-	// Heartbeat is what the clients offer and ask for, and keep. Zero is 10 s,
-	// negative none.
+	// Heartbeat is the interval that the clients offer, request and keep. Zero
+	// means 10 s, negative means no heart-beats.
 	Heartbeat time.Duration
-	// Unsubscribed connections have no subscription; others one, to a topic of
-	// their own.
+	// Unsubscribed connections have no subscription; the others each subscribe
+	// to their own topic.
 	Unsubscribed bool
 }
 
@@ -90,7 +90,7 @@ func (o *Idle) measure(ctx context.Context, r *run) error {
 	return nil
 }
 
-// received returns how many bytes came over all connections.
+// received returns how many bytes arrived on all connections.
 func (r *run) received() (n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,12 +100,12 @@ func (r *run) received() (n int64) {
 	return n
 }
 
-// beatSlots is into how many parts an interval is divided, so that the heart-beats
-// of many connections do not come at once.
+// beatSlots is the number of parts of an interval, so that the heart-beats of
+// many connections are spread out.
 const beatSlots = 100
 
-// beat sends the heart-beats of all connections until the run is over. They come
-// a little early, for what delays them on the way.
+// beat sends the heart-beats of all connections until the run ends. It sends
+// them a little early, to allow for delays on the way.
 func (o *Idle) beat(r *run, beats *atomic.Int64) {
 	ticker := time.NewTicker(o.Heartbeat * 9 / 10 / beatSlots)
 	defer ticker.Stop()
@@ -119,7 +119,7 @@ func (o *Idle) beat(r *run, beats *atomic.Int64) {
 		conns := r.conns
 		r.mu.Unlock()
 		for i := slot; i < len(conns); i += beatSlots {
-			// Its reader notices when a connection has ended.
+			// the connection's reader notices if it has ended
 			if conns[i].send([]byte{'\n'}) == nil {
 				beats.Add(1)
 			}

@@ -6,19 +6,19 @@ import (
 	"sync/atomic"
 )
 
-// lane keeps a number of messages in flight: publishers claim what is free of its
-// window, and arrivals free it. It opens again when half of it is free, so that
-// publishers write batches.
+// lane keeps a number of messages in flight: publishers claim free places of
+// its window, and arrivals free them. It opens again when half of it is free,
+// so that publishers write batches.
 type lane struct {
 	window int64
-	copies int64 // arrivals that one message makes
+	copies int64 // arrivals per message
 
 	mu   sync.Mutex
 	sent int64
 	open bool
 
 	came   atomic.Int64
-	wakeAt atomic.Int64 // arrivals at which a publisher waits to be woken
+	wakeAt atomic.Int64 // number of arrivals for which a publisher waits
 	wake   chan struct{}
 }
 
@@ -30,7 +30,8 @@ func newLane(window, copies int) *lane {
 	return l
 }
 
-// claim waits for room and takes at most limit of it, 0 when the run is over.
+// claim waits for free places and claims at most limit of them. It returns 0
+// when the run is over.
 func (l *lane) claim(limit int64, over <-chan struct{}) int64 {
 	l.mu.Lock() // held while waiting: the other publishers of the lane queue here
 	defer l.mu.Unlock()
@@ -53,9 +54,9 @@ func (l *lane) claim(limit int64, over <-chan struct{}) int64 {
 	}
 }
 
-// wait waits until so many have arrived. A publisher sets wakeAt and then looks
-// at came, an arrival does it the other way round: one of them sees the other,
-// and who takes the mark away acts.
+// wait waits for the given number of arrivals. A publisher sets wakeAt and then
+// reads came; an arrival does the reverse. At least one of them therefore sees
+// the other, and the one that resets wakeAt acts.
 func (l *lane) wait(arrivals int64, over <-chan struct{}) bool {
 	l.wakeAt.Store(arrivals)
 	if l.came.Load() >= arrivals && l.wakeAt.CompareAndSwap(arrivals, never) {

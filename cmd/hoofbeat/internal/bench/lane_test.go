@@ -6,7 +6,8 @@ import (
 	"testing/synctest"
 )
 
-// Never more than the window is in flight, and nobody sleeps while there is room.
+// Never more than the window is in flight, and nobody sleeps while there is
+// room.
 func TestLane(t *testing.T) {
 	const window, copies, messages = 16, 3, 5000
 	synctest.Test(t, func(t *testing.T) {

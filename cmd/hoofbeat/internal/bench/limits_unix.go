@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// spareFiles are for everything that is not a connection.
+// spareFiles is the number of files for everything other than connections.
 const spareFiles = 32
 
-// checkFiles reports whether the process may open so many connections. Go has
-// raised the soft limit to the hard one already.
+// checkFiles returns an error if the process may not open that many
+// connections. Go has already raised the soft limit to the hard limit.
 func checkFiles(connections int) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

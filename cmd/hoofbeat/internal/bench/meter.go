@@ -2,7 +2,8 @@ package bench
 
 import "time"
 
-// meter measures what the server and the generator use for a while.
+// meter measures the resources that the server and the generator use over a
+// time.
 type meter struct {
 	pid      int
 	start    time.Time
@@ -13,9 +14,9 @@ type meter struct {
 	peak     int64
 }
 
-// usage is what a process and its descendants use.
+// usage is the resource usage of a process and its descendants.
 type usage struct {
-	cpu   float64 // seconds, since they began
+	cpu   float64 // seconds since they started
 	rss   int64   // bytes
 	alive bool
 }
@@ -30,14 +31,14 @@ func startMeter(pid int) *meter {
 	return m
 }
 
-// sample notes the memory of the server.
+// sample records the memory of the server.
 func (m *meter) sample() {
 	if m.pid != 0 {
 		m.peak = max(m.peak, processUsage(m.pid).rss)
 	}
 }
 
-// stop writes what was used, and n, what was done with it.
+// stop writes the usage to r, with n, the number of operations.
 func (m *meter) stop(r *Result, n int64) {
 	r.Seconds = round(time.Since(m.start).Seconds())
 	r.Count, r.PerSecond = n, perSecond(n, r.Seconds)
@@ -69,7 +70,7 @@ func (r *Result) server() *Server {
 	return r.Server
 }
 
-// memoryBefore notes what the server holds before the load.
+// memoryBefore records the server's memory before the load.
 func (r *Result) memoryBefore(pid int) {
 	if pid != 0 {
 		r.server().RSSBefore = processUsage(pid).rss

@@ -7,13 +7,13 @@ import (
 
 // Pairs is topics with one publisher and one subscriber each.
 type Pairs struct {
-	// Pairs is how many there are. Default 100.
+	// Pairs is the number of topics. Default 100.
 	Pairs int
-	// Rate is how many messages a second all publishers send together; 0 keeps
-	// Window messages in flight on each topic.
+	// Rate is the total number of messages a second; 0 keeps Window messages in
+	// flight on each topic instead.
 	Rate float64
-	// Window is how many messages are in flight on each topic. Default 8192
-	// divided by the pairs, but 1 to 64.
+	// Window is the number of messages in flight on each topic. Default 8192
+	// divided by the pairs, but at least 1 and at most 64.
 	Window int
 }
 

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// ticks is USER_HZ, in which /proc counts time: 100 on every architecture that
-// Go runs on.
+// ticks is USER_HZ, the unit of times in /proc: 100 on every architecture that
+// Go supports.
 const ticks = 100
 
 func checkProcess(pid int) error {
@@ -21,7 +21,7 @@ func checkProcess(pid int) error {
 	return nil
 }
 
-// procStat is a line of /proc/PID/stat, as far as it matters here.
+// procStat holds the fields of /proc/PID/stat that we need.
 type procStat struct {
 	pid, parent int
 	cpu         float64
@@ -35,7 +35,7 @@ func readStat(pid int) (procStat, error) {
 	if err != nil {
 		return procStat{}, err
 	}
-	// The name, in parentheses, may hold anything.
+	// The name, in parentheses, may contain anything.
 	end := bytes.LastIndexByte(line, ')')
 	f := strings.Fields(string(line[end+1:]))
 	if len(f) < 22 {
@@ -48,7 +48,7 @@ func readStat(pid int) (procStat, error) {
 	return procStat{pid, parent, float64(user+system) / ticks, pages * int64(os.Getpagesize())}, errors.Join(e1, e2, e3, e4)
 }
 
-// processUsage adds up a process and its living descendants.
+// processUsage returns the usage of a process and its living descendants.
 func processUsage(pid int) usage {
 	root, err := readStat(pid)
 	if err != nil {
@@ -62,7 +62,7 @@ func processUsage(pid int) usage {
 	}
 	for _, d := range dirs {
 		if n, err := strconv.Atoi(d.Name()); err == nil {
-			if s, err := readStat(n); err == nil { // it may have ended since
+			if s, err := readStat(n); err == nil { // it may have ended meanwhile
 				children[s.parent] = append(children[s.parent], s)
 			}
 		}
@@ -77,8 +77,8 @@ func processUsage(pid int) usage {
 	return u
 }
 
-// machineCPU returns the busy CPU seconds of the whole machine, and those with
-// the idle ones.
+// machineCPU returns the CPU seconds of the whole machine: the busy ones, and
+// all including idle.
 func machineCPU() (busy, all float64) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -87,11 +87,11 @@ func machineCPU() (busy, all float64) {
 	line, _, _ := strings.Cut(string(text), "\n")
 	for i, field := range strings.Fields(line) {
 		n, err := strconv.ParseFloat(field, 64)
-		if err != nil || i > 8 { // guests are in user time already
+		if err != nil || i > 8 { // user time already includes the guests
 			continue
 		}
 		all += n / ticks
-		if i != 4 && i != 5 { // idle, waiting for a disk
+		if i != 4 && i != 5 { // idle or waiting for a disk
 			busy += n / ticks
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Progress shows how far a run is: a bar that is drawn over and over on a
-// terminal, a line for each phase elsewhere. A nil Progress shows nothing.
+// Progress shows the progress of a run: a bar on a terminal, or a line for each
+// phase elsewhere. A nil Progress shows nothing.
 type Progress struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -19,10 +19,11 @@ type Progress struct {
 	done  int
 	total int
 	drawn time.Time
-	width int // of what is on the line
+	width int // of the text on the line
 }
 
-// NewProgress returns a Progress that writes to w, live when that is a terminal.
+// NewProgress returns a Progress that writes to w. live draws a bar, for
+// terminals.
 func NewProgress(w io.Writer, live bool) *Progress { return &Progress{w: w, live: live} }
 
 const (
@@ -30,7 +31,7 @@ const (
 	redraw   = 100 * time.Millisecond
 )
 
-// phase begins a phase of so many steps, 0 when nobody knows.
+// phase begins a phase of total steps, or 0 if the number is unknown.
 func (p *Progress) phase(name string, total int) {
 	if p == nil {
 		return
@@ -49,7 +50,7 @@ func (p *Progress) set(done int) { p.update(func() { p.done = done }) }
 
 func (p *Progress) add(n int) { p.update(func() { p.done += n }) }
 
-// note puts a text behind the bar.
+// note shows a text after the bar.
 func (p *Progress) note(text string) { p.update(func() { p.text = text }) }
 
 func (p *Progress) update(change func()) {
@@ -79,7 +80,7 @@ func (p *Progress) draw() {
 	p.width = len(line)
 }
 
-// clear takes the bar away.
+// clear removes the bar.
 func (p *Progress) clear() {
 	if p == nil {
 		return

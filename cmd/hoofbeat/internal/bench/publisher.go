@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// flow is what one publisher sends to one destination.
+// flow is the messages from one publisher to one destination.
 type flow struct {
 	id        uint32
 	publisher *publisher
 	template  *template
 	sent      atomic.Uint64
 	lane      *lane
-	expected  int // subscribers that are to get each message and read
+	expected  int // subscribers that should receive each message
 }
 
-// publisher is a connection that sends. Its flows take turns.
+// publisher is a sending connection. Its flows take turns.
 type publisher struct {
 	conn  *conn
 	flows []*flow
@@ -25,10 +25,10 @@ type publisher struct {
 	batch []byte
 }
 
-// batchFrames is how many SEND frames a publisher puts into one write.
+// batchFrames is the maximum number of SEND frames in one write.
 const batchFrames = 16
 
-// flow adds a flow of the publisher of a number.
+// flow adds a flow to the publisher with the given number.
 func (t *traffic) flow(number int, destination string, l *lane, expected int) {
 	for len(t.publishers) <= number {
 		t.publishers = append(t.publishers, &publisher{})
@@ -38,7 +38,7 @@ func (t *traffic) flow(number int, destination string, l *lane, expected int) {
 	t.flows, p.flows = append(t.flows, f), append(p.flows, f)
 }
 
-// publish sends as fast as the lane allows, until the end of the run.
+// publish sends as fast as the lane allows, until the run ends.
 func (t *traffic) publish(p *publisher) {
 	l := p.flows[0].lane
 	for {
@@ -73,10 +73,10 @@ func (t *traffic) flush(p *publisher) bool {
 	return err == nil
 }
 
-// pace sends at the fixed rate, the publishers in turn. A message carries the time
-// at which it was due: what the generator or a full socket makes late counts as
-// latency, else a server that stops for a moment would be measured once and not
-// as often as a real sender would have met it.
+// pace sends at the fixed rate; the publishers take turns. Each message carries
+// the time at which it was due, so delays by the generator or by a full socket
+// count as latency. Otherwise a pause of the server would count only once, and
+// not as often as real senders would see it.
 func (t *traffic) pace() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -107,7 +107,7 @@ func (t *traffic) pace() {
 	}
 }
 
-// noteLag counts how late a message is. It borrows the lock of a place.
+// noteLag records how late a message is. It uses the lock of a place.
 func (t *traffic) noteLag(due int64) {
 	p := t.places[0]
 	p.mu.Lock()
@@ -117,7 +117,8 @@ func (t *traffic) noteLag(due int64) {
 	}
 }
 
-// probe sends a message that only says that it has come. Nothing else is sent yet.
+// probe sends a message that only tests whether it arrives. Nothing else is
+// sent yet.
 func (f *flow) probe(run uint16) error {
 	stamp{probe: true, run: run, flow: f.id}.put(f.template.body)
 	return f.publisher.conn.send(f.template.frame)

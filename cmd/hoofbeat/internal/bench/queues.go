@@ -7,17 +7,18 @@ import (
 
 // Queues is producers and competing consumers of one queue.
 type Queues struct {
-	// Producers is how many send. Default 4.
+	// Producers is the number of producers. Default 4.
 	Producers int
-	// Consumers is how many share what was sent. Default 4.
+	// Consumers is the number of competing consumers. Default 4.
 	Consumers int
-	// Ack is how the consumers acknowledge: auto, client or client-individual,
-	// the default.
+	// Ack is the consumers' ack mode: auto, client or client-individual, the
+	// default.
 	Ack string
-	// Rate is how many messages a second the producers send together; 0 keeps
-	// Window messages in flight.
+	// Rate is the total number of messages a second; 0 keeps Window messages in
+	// flight instead.
 	Rate float64
-	// Window is how many messages are in flight, in the queue too. Default 1024.
+	// Window is the number of messages in flight, including those in the queue.
+	// Default 1024.
 	Window int
 }
 
@@ -48,7 +49,7 @@ func (q *Queues) prepare(c *Config) (int, error) {
 func (q *Queues) measure(ctx context.Context, r *run) error {
 	t := newTraffic(r, q.Rate)
 	t.competing = true
-	t.places = t.places[:1] // its lock guards the tallies, too
+	t.places = t.places[:1] // its lock also guards the tallies
 	name, l := r.destination(), newLane(q.Window, 1)
 	for i := range q.Producers {
 		t.flow(i, name, l, 1)

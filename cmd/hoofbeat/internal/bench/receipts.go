@@ -9,18 +9,20 @@ import (
 	"sync"
 )
 
-// Receipts is clients that each send messages, to nobody, and wait for their
-// receipts: how long a server takes to say that it has a message.
+// Receipts is clients that send messages to a destination without subscribers
+// and wait for the receipts. It measures how long a server takes to confirm a
+// message.
 type Receipts struct {
-	// Clients is how many. Default 50.
+	// Clients is the number of clients. Default 50.
 	Clients int
-	// Window is how many messages of each client wait for their receipts at a
-	// time. Default 1.
+	// Window is the number of messages of each client that wait for their
+	// receipts. Default 1.
 	Window int
 }
 
-// maxReceipts bounds the window: receipts that wait must fit into the buffers of
-// the connection, or both sides would wait for the other to read.
+// maxReceipts limits the window: the waiting receipts must fit into the buffers
+// of the connection, or both sides could block, each waiting for the other to
+// read.
 const maxReceipts = 1000
 
 func (o *Receipts) prepare(c *Config) (int, error) {
@@ -41,13 +43,13 @@ func (o *Receipts) prepare(c *Config) (int, error) {
 type asker struct {
 	r         *run
 	conn      *conn
-	head      []byte // of the SEND up to the number of the receipt
+	head      []byte // the SEND up to the number of the receipt
 	tail      *template
-	asked     []int64 // when, by number modulo their length
+	asked     []int64 // send times, by number modulo length
 	frames    []byte
 	out       []byte
 	mu        sync.Mutex
-	next      uint64 // to be asked for
+	next      uint64 // number of the next message
 	tally     tally
 	counts    Check
 	latency   histogram
@@ -121,7 +123,8 @@ func (o *Receipts) measure(ctx context.Context, r *run) error {
 	return nil
 }
 
-// ask appends the next message. The caller holds the lock, or is alone.
+// ask appends the next message. The caller holds the lock, or has exclusive
+// access.
 func (a *asker) ask(now int64) {
 	stamp{run: a.r.id, flow: uint32(a.conn.number), sequence: a.next, due: now}.put(a.tail.body)
 	a.frames = append(a.frames[:0], a.head...)
@@ -198,7 +201,7 @@ func (a *asker) stop() {
 	a.stopped = true
 }
 
-// waiting returns how many receipts have not come.
+// waiting returns how many receipts are missing.
 func (a *asker) waiting() uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()

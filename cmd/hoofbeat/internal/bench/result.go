@@ -9,28 +9,28 @@ import (
 	"time"
 )
 
-// Result is what a run measured. The JSON names are stable; what does not apply
-// to a scenario is left out.
+// Result holds the measurements of a run. The JSON names are stable; fields
+// that do not apply to a scenario are omitted.
 type Result struct {
 	Scenario    string `json:"scenario"`
 	Verdict     string `json:"verdict"` // PASS or FAIL
 	Interrupted bool   `json:"interrupted,omitempty"`
-	// Failures say what went wrong, one line each.
+	// Failures lists what went wrong, one line each.
 	Failures []string `json:"failures,omitempty"`
-	// Notes are about how much the numbers are worth.
+	// Notes qualify the numbers.
 	Notes []string `json:"notes,omitempty"`
 
 	URL         string  `json:"url"` // without its query
 	Connections int     `json:"connections"`
 	Subscribers int     `json:"subscribers,omitempty"`
 	Publishers  int     `json:"publishers,omitempty"`
-	Size        int     `json:"size,omitempty"` // of a body, bytes
-	Rate        float64 `json:"rate,omitempty"` // asked for, messages a second
+	Size        int     `json:"size,omitempty"` // of a body, in bytes
+	Rate        float64 `json:"rate,omitempty"` // requested, in messages a second
 	Window      int     `json:"window,omitempty"`
 
-	Seconds float64 `json:"seconds"` // measured
-	// Count is what PerSecond counts: deliveries, receipts, connections or
-	// cycles.
+	Seconds float64 `json:"seconds"` // measured time
+	// Count is the number of operations behind PerSecond: deliveries, receipts,
+	// connections or cycles.
 	Count           int64    `json:"count"`
 	Unit            string   `json:"unit"`
 	PerSecond       float64  `json:"per_second"`
@@ -38,7 +38,7 @@ type Result struct {
 	Latency         *Latency `json:"latency,omitempty"`
 	GeneratorLag    *Latency `json:"generator_lag,omitempty"`
 	MessagesPerRead float64  `json:"messages_per_read,omitempty"`
-	BytesPerMessage float64  `json:"bytes_per_message,omitempty"` // as they came over the network
+	BytesPerMessage float64  `json:"bytes_per_message,omitempty"` // received over the network
 
 	GeneratorCPU           float64   `json:"generator_cpu_seconds"`
 	GeneratorCPUPerMillion float64   `json:"generator_cpu_seconds_per_million,omitempty"`
@@ -60,28 +60,28 @@ type Latency struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// Server is what the process of the server used while the load was measured.
+// Server is the resource usage of the server's process during the measurement.
 type Server struct {
 	CPU           float64 `json:"cpu_seconds"`
 	CPUPerMillion float64 `json:"cpu_seconds_per_million,omitempty"` // of Result.Count
-	// Others is the share of the machine that neither the server nor the
-	// generator used: other processes, in percent.
+	// Others is the share of the machine's CPU time that other processes than
+	// server and generator used, in percent.
 	Others    float64 `json:"others_cpu_percent"`
 	RSSBefore int64   `json:"rss_bytes_before"`
 	RSSAfter  int64   `json:"rss_bytes_after"`
 	RSSPeak   int64   `json:"rss_bytes_peak"`
 }
 
-// Check says whether everything arrived as it was sent. Each number counts
+// Check reports whether everything arrived correctly. Each number counts
 // messages, or receipts in the scenario receipts.
 type Check struct {
 	Expected  uint64 `json:"expected"`
-	Received  uint64 `json:"received"`  // doubled ones included, corrupted ones not
-	Lost      uint64 `json:"lost"`      // never came
-	Doubled   uint64 `json:"doubled"`   // came again
-	Reordered uint64 `json:"reordered"` // came after a later one of the same sender
-	Corrupted uint64 `json:"corrupted"` // came with another body
-	Misrouted uint64 `json:"misrouted"` // came to the wrong subscriber
+	Received  uint64 `json:"received"`  // includes duplicates, but not corrupted ones
+	Lost      uint64 `json:"lost"`      // never arrived
+	Doubled   uint64 `json:"doubled"`   // arrived again
+	Reordered uint64 `json:"reordered"` // arrived after a later one of the same sender
+	Corrupted uint64 `json:"corrupted"` // arrived with a changed body
+	Misrouted uint64 `json:"misrouted"` // arrived at the wrong subscriber
 }
 
 func (c *Check) add(o *Check) {
@@ -97,15 +97,15 @@ func (c *Check) String() string {
 		c.Expected, c.Received, c.Lost, c.Doubled, c.Reordered, c.Corrupted, c.Misrouted)
 }
 
-// Stalled is what became of subscribers that stopped reading.
+// Stalled describes the subscribers that stopped reading.
 type Stalled struct {
 	Subscribers int    `json:"subscribers"`
-	Ended       int    `json:"ended"`            // by the server
-	Received    uint64 `json:"received"`         // by all of them, before and after they read again
-	Reason      string `json:"reason,omitempty"` // the server's, as far as it could be read
+	Ended       int    `json:"ended"`            // disconnected by the server
+	Received    uint64 `json:"received"`         // by all of them, before and after they resumed reading
+	Reason      string `json:"reason,omitempty"` // the server's, if it could be read
 }
 
-// IdleCost is what connections without messages cost.
+// IdleCost is the cost of connections without messages.
 type IdleCost struct {
 	ConnectSeconds   float64 `json:"connect_seconds"`              // until all were open
 	HeartbeatsSent   int64   `json:"heartbeats_sent"`              // in the measured time, by all
@@ -115,22 +115,22 @@ type IdleCost struct {
 	RSSPerConnection float64 `json:"server_rss_bytes_per_connection,omitempty"`
 }
 
-// Flooded is what became of strangers, clients that never send CONNECT.
+// Flooded describes the strangers, clients that never send CONNECT.
 type Flooded struct {
 	Strangers int     `json:"strangers"`
 	Admitted  int     `json:"admitted"`
 	Refused   int     `json:"refused"`         // with HTTP status 429
-	Failed    int     `json:"failed"`          // in any other way
-	Most      int     `json:"most_at_a_time"`  // of those admitted
-	Longest   float64 `json:"longest_seconds"` // that one of them stayed
+	Failed    int     `json:"failed"`          // for any other reason
+	Most      int     `json:"most_at_a_time"`  // of the admitted ones
+	Longest   float64 `json:"longest_seconds"` // that one of them stayed connected
 }
 
-// Passed reports whether the run found nothing wrong.
+// Passed reports whether the run found no failures.
 func (r *Result) Passed() bool { return len(r.Failures) == 0 }
 
 func (r *Result) fail(text string) { r.Failures = append(r.Failures, text) }
 
-// finish derives the verdict.
+// finish sets the verdict.
 func (r *Result) finish() {
 	if c := r.Check; c != nil && (c.Lost != 0 || c.Doubled != 0 || c.Reordered != 0 || c.Corrupted != 0 || c.Misrouted != 0) {
 		r.Failures = append([]string{c.String()}, r.Failures...)
@@ -156,7 +156,7 @@ func (r *Result) finish() {
 	}
 }
 
-// plain says how a connection ended in words for people.
+// plain describes in words how a connection ended.
 func plain(err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
@@ -169,7 +169,7 @@ func plain(err error) error {
 
 func milliseconds(d time.Duration) float64 { return round(float64(d) / 1e6) }
 
-// round keeps three decimals.
+// round rounds to three decimals.
 func round(f float64) float64 { return math.Round(f*1000) / 1000 }
 
 func perSecond(n int64, seconds float64) float64 {

@@ -10,51 +10,52 @@ import (
 	"time"
 )
 
-// Config is what all scenarios have in common.
+// Config is the configuration that all scenarios share.
 type Config struct {
 	Target
-	// Size is the size of the message bodies in bytes, 32 at least. Default 128.
+	// Size is the size of the message bodies in bytes, at least 32. Default
+	// 128.
 	Size int
-	// Warmup is how long the load runs before it is measured, negative for not
-	// at all. Default 2 s.
+	// Warmup is how long the load runs before the measurement; negative means
+	// not at all. Default 2 s.
 	Warmup time.Duration
-	// Duration is how long it is measured. Default 5 s.
+	// Duration is the length of the measurement. Default 5 s.
 	Duration time.Duration
-	// Patience is how long nothing may arrive before messages that have not come
-	// are taken for lost. Default 5 s.
+	// Patience is how long to wait without any arrival before missing messages
+	// count as lost. Default 5 s.
 	Patience time.Duration
 	// Parallel is how many connections are opened at a time. Default 32.
 	Parallel int
-	// Destination is what the destinations of a run begin with; a run adds a
-	// name of its own, so that runs do not meet. Default: see the scenario.
+	// Destination begins all destinations of a run. A run appends its own name,
+	// so that runs do not interfere. The default depends on the scenario.
 	Destination string
-	// ServerPID is the process, with its descendants, whose CPU time and memory
-	// are measured, 0 for none. Linux only.
+	// ServerPID is the process whose CPU time and memory are measured,
+	// including its descendants; 0 means none. Linux only.
 	ServerPID int
-	// Progress is told how far the run is. Nil for nobody.
+	// Progress shows the progress of the run. Nil means not at all.
 	Progress *Progress
 }
 
 // Scenario is a kind of load.
 type Scenario interface {
-	// prepare checks the scenario, fills in its defaults and says how many
+	// prepare validates the scenario, sets its defaults and returns how many
 	// connections it opens.
 	prepare(c *Config) (connections int, err error)
-	// measure runs it. What went wrong at the server is in the result, also when
-	// ctx ended; an error is a run that measured nothing.
+	// measure runs the scenario. Failures of the server are in the result, even
+	// if ctx ended. An error means that nothing was measured.
 	measure(ctx context.Context, r *run) error
 }
 
 var (
-	// ErrOptions is wrapped by errors about a Config or Scenario that cannot be
-	// used; nothing was dialled.
+	// ErrOptions is wrapped by errors about an invalid Config or Scenario;
+	// nothing was dialled.
 	ErrOptions = errors.New("bad option")
-	// ErrInterrupted is wrapped by the error of a run whose context ended before
-	// anything was measured.
+	// ErrInterrupted is wrapped by the error of a run whose context ended
+	// before the measurement.
 	ErrInterrupted = errors.New("interrupted")
 )
 
-// maxSize bounds message bodies: far more than any server takes.
+// maxSize limits message bodies, far above any server's limit.
 const maxSize = 64 << 20
 
 // run is one run of a scenario.
@@ -63,17 +64,17 @@ type run struct {
 	target  *target
 	clock   clock
 	buffers *buffers
-	id      uint16 // in the stamps
-	name    string // in the destinations
+	id      uint16 // for the stamps
+	name    string // for the destinations
 	result  *Result
 
 	tasks sync.WaitGroup
-	over  chan struct{} // closed at the end: no task waits longer
+	over  chan struct{} // closed at the end, to stop all waiting tasks
 
 	mu     sync.Mutex
 	conns  []*conn
 	broken chan struct{} // closed by the first failure
-	cause  error         // of it
+	cause  error         // of the first failure
 }
 
 // clock counts nanoseconds from the start of a run.
@@ -81,10 +82,10 @@ type clock struct{ start time.Time }
 
 func (c clock) now() int64 { return int64(time.Since(c.start)) }
 
-// Run runs a scenario against a server. A server that lost, doubled, reordered
-// or corrupted messages, or ended a connection, makes a Result whose Failures
-// say so. The error is for runs without a result: [ErrOptions], a server that
-// cannot be reached or refuses, [ErrInterrupted].
+// Run runs a scenario against a server. If the server lost, duplicated,
+// reordered or corrupted messages, or ended a connection, the Result's Failures
+// say so. An error means that there is no result: [ErrOptions], a server that
+// cannot be reached or rejects the clients, or [ErrInterrupted].
 func Run(ctx context.Context, c Config, s Scenario) (*Result, error) {
 	connections, err := s.prepare(&c)
 	if err != nil {
@@ -125,8 +126,8 @@ func Run(ctx context.Context, c Config, s Scenario) (*Result, error) {
 	return r.result, nil
 }
 
-// portsOfAddress is how many connections are made from one address before more
-// are used: systems hand out some 28,000 ports.
+// portsOfAddress is how many connections use one address before the next is
+// used: systems provide some 28,000 ports per address.
 const portsOfAddress = 20_000
 
 func (c *Config) check() error {
@@ -160,7 +161,7 @@ func (c *Config) check() error {
 	return nil
 }
 
-// positive fills in the default of a count and checks it.
+// positive sets the default of a count and validates it.
 func positive(name string, p *int, preset int) error {
 	if *p == 0 {
 		*p = preset
@@ -180,9 +181,9 @@ func checkRate(rate float64) error {
 	return nil
 }
 
-// open opens n connections, some at a time, and calls up for each. It opens the
-// first one alone: a server that refuses says why once, before it begins to
-// throttle the others.
+// open opens n connections, Config.Parallel at a time, and calls up for each.
+// It opens the first one alone, so that a server that rejects it reports the
+// reason once, before it throttles the others.
 func (r *run) open(ctx context.Context, n int, heartbeat string, up func(*conn) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -229,7 +230,7 @@ feed:
 	return interrupted(ctx)
 }
 
-// interrupted is the error of a context that ended, nil for one that did not.
+// interrupted returns the error of a context that has ended, or nil.
 func interrupted(ctx context.Context) error {
 	switch {
 	case ctx.Err() == nil:
@@ -241,8 +242,8 @@ func interrupted(ctx context.Context) error {
 	}
 }
 
-// receive starts reading a connection. Its end fails the run, unless this side
-// closed it or ended says that it was to be expected.
+// receive starts to read a connection. Its end fails the run, unless this side
+// closed it or ended reports that it was expected.
 func (r *run) receive(c *conn, to receiver, ended func(error) bool) {
 	r.tasks.Go(func() {
 		err := c.why(r.clock, c.receive(r.clock, to))
@@ -254,9 +255,9 @@ func (r *run) receive(c *conn, to receiver, ended func(error) bool) {
 	})
 }
 
-// writeFailed returns why the run failed after a write did. The server may have
-// ended the connection with an ERROR that its reader finds a moment later, and
-// that says more than the write.
+// writeFailed returns why the run failed after a failed write. The server may
+// have ended the connection with an ERROR, which the reader finds a moment
+// later and which says more.
 func (r *run) writeFailed(err error) error {
 	late := time.NewTimer(2 * afterError)
 	defer late.Stop()
@@ -285,8 +286,8 @@ func (r *run) failure() error {
 	return r.cause
 }
 
-// wait lets time pass and reports whether it was all of d: false when the user
-// has enough or the run has failed.
+// wait waits for d. It returns false if the user interrupts or the run has
+// failed.
 func (r *run) wait(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(max(d, 0))
 	defer t.Stop()
@@ -299,7 +300,7 @@ func (r *run) wait(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// poll waits until ok, at most d.
+// poll waits until ok returns true, at most d.
 func (r *run) poll(ctx context.Context, d time.Duration, ok func() bool) bool {
 	for end := time.Now().Add(d); !ok(); {
 		if time.Now().After(end) || !r.wait(ctx, 2*time.Millisecond) {
@@ -309,7 +310,7 @@ func (r *run) poll(ctx context.Context, d time.Duration, ok func() bool) bool {
 	return true
 }
 
-// last waits for a phase of a certain length, showing how far it is.
+// last waits for a phase of the given length, and shows its progress.
 func (r *run) last(ctx context.Context, phase string, d time.Duration, tick func()) bool {
 	if d <= 0 {
 		return true

@@ -68,7 +68,8 @@ func TestScenarios(t *testing.T) {
 					c.Duration = time.Second
 				}
 				r, err := Run(t.Context(), c, scenario)
-				// On a machine that others have taken, nothing may happen in so short a time.
+				// On a machine that others have taken, nothing may happen in so
+				// short a time.
 				for more := 0; err == nil && more < 5 && (r.Count == 0 || r.Idle != nil && r.Idle.HeartbeatsSent == 0); more++ {
 					c.Duration *= 2
 					r, err = Run(t.Context(), c, scenario)

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// receive reads until the connection ends or to has enough, and says why. On a
-// plain connection it waits without holding a buffer.
+// receive reads until the connection ends or the receiver is done, and returns
+// the reason. On a plain connection it holds no buffer while it waits.
 func (c *conn) receive(clock clock, to receiver) error {
 	socket, ok := c.Conn.(syscall.Conn)
 	if !ok { // TLS
@@ -28,10 +28,10 @@ func (c *conn) receive(clock clock, to receiver) error {
 	return ended
 }
 
-// drain reads what there is and returns nil when more is to be waited for. A read
-// that did not fill the buffer is not followed by one that could only say that
-// nothing is left. That overlooks an end that came together with the data: where
-// it matters, the connection is thorough.
+// drain reads the available data, and returns nil to wait for more. After a
+// read that did not fill the buffer it does not read again only to learn that
+// nothing is left. It can therefore miss an end that arrived together with the
+// data; where that matters, the connection is thorough.
 func (c *conn) drain(fd int, clock clock, to receiver) error {
 	b := c.buffers.get()
 	defer c.buffers.put(b)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// stallBuffer is the receive buffer of a client that will stop reading: small, so
-// that the server notices soon.
+// stallBuffer is the receive buffer of a client that will stop reading: small,
+// so that the server notices soon.
 const stallBuffer = 64 << 10
 
 func (c *conn) narrow() error {
@@ -17,7 +17,8 @@ func (c *conn) narrow() error {
 	return nil
 }
 
-// over is told why the subscriber's connection ended. One that stalled may end.
+// over handles the end of a subscriber's connection. A stalled subscriber may
+// be disconnected.
 func (s *subscriber) over(err error) bool {
 	s.ended.Store(&err)
 	return s.release != nil
@@ -27,8 +28,8 @@ func (s *subscriber) over(err error) bool {
 // again.
 const stallsEnd = 20 * time.Second
 
-// stalledReaders lets the stalled subscribers read again and sees whether they got
-// everything or were disconnected: both is right, silence is not.
+// stalledReaders makes the stalled subscribers read again. It checks that each
+// either got everything or was disconnected: both are correct, silence is not.
 func (t *traffic) stalledReaders(ctx context.Context) {
 	if t.stalled == 0 {
 		return

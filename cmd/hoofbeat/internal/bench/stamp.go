@@ -6,29 +6,29 @@ import (
 	"errors"
 )
 
-// stampSize is the smallest body: four words of eight characters.
+// stampSize is the minimum body size in bytes: four words of eight characters.
 const stampSize = 32
 
-// stamp is what the body of every message begins with. The rest of the body is
-// the same in all messages of a run, so that a change of any byte is noticed.
+// stamp begins the body of every message. The rest of the body is the same in
+// all messages of a run, so that a change of any byte is detected.
 type stamp struct {
-	probe    bool // sent only to learn that a subscription is active
+	probe    bool // only tests whether a subscription is active
 	run      uint16
 	flow     uint32
 	sequence uint64 // counts the messages of a flow from 0
-	due      int64  // when it was to be sent, nanoseconds of the run's clock
+	due      int64  // when it was due, in nanoseconds of the run's clock
 }
 
 var errStamp = errors.New("the body is not as it was sent")
 
-// The words hold 48 bits each, six in a character from '0' to 'o': a body is
-// ASCII, because a text message of WebSocket must be UTF-8.
+// Each word holds 48 bits, six per character from '0' to 'o': a body is ASCII,
+// because a WebSocket text message must be UTF-8.
 const (
 	word    = 1<<48 - 1
 	runMask = 1<<15 - 1
 )
 
-// put writes the stamp into the beginning of a body.
+// put writes the stamp to the beginning of a body.
 func (s stamp) put(body []byte) {
 	first := uint64(s.flow) | uint64(s.run&runMask)<<32
 	if s.probe {
@@ -42,7 +42,7 @@ func (s stamp) put(body []byte) {
 	putWord(body[24:32], seal(first, second, third))
 }
 
-// readStamp checks a body against what follows its stamp in every message.
+// readStamp parses a stamp, and checks the rest of the body.
 func readStamp(body, filling []byte) (stamp, error) {
 	if len(body) != stampSize+len(filling) || !bytes.Equal(body[stampSize:], filling) {
 		return stamp{}, errStamp
@@ -60,8 +60,8 @@ func readStamp(body, filling []byte) (stamp, error) {
 	}, nil
 }
 
-// seal is a checksum over the words: odd multipliers with their bits well mixed,
-// so that no single changed character goes unseen.
+// seal returns a checksum of the words. It multiplies by odd numbers and mixes
+// the bits, so that any single changed character is detected.
 func seal(first, second, third uint64) uint64 {
 	h := first * 0x9e3779b97f4a7c15
 	h = (h ^ h>>29 ^ second) * 0xbf58476d1ce4e5b9
@@ -69,7 +69,7 @@ func seal(first, second, third uint64) uint64 {
 	return h >> 16
 }
 
-// putWord spreads 48 bits over eight characters, halving three times.
+// putWord spreads 48 bits over eight characters, in three halving steps.
 func putWord(b []byte, v uint64) {
 	v = v&0xffffff | v>>24&0xffffff<<32
 	v = v&0x00000fff00000fff | v&0x00fff00000fff000<<4
@@ -79,7 +79,7 @@ func putWord(b []byte, v uint64) {
 
 func readWord(b []byte) (uint64, bool) {
 	v := binary.LittleEndian.Uint64(b) - 0x3030303030303030
-	if v&0xc0c0c0c0c0c0c0c0 != 0 { // also the borrow of a character below '0'
+	if v&0xc0c0c0c0c0c0c0c0 != 0 { // also detects the borrow of a character below '0'
 		return 0, false
 	}
 	v = v&0x003f003f003f003f | v>>2&0x0fc00fc00fc00fc0

@@ -12,8 +12,8 @@ import (
 )
 
 // standIn is a tiny server that sends what comes to a destination to its
-// subscribers, and does one thing wrong: to the message fault.at of each publisher
-// on its way to the first subscriber.
+// subscribers, and does one thing wrong: to the message fault.at of each
+// publisher on its way to the first subscriber.
 type standIn struct {
 	url   string
 	fault func(message []byte, next []byte) [][]byte // of two messages in a row

@@ -5,18 +5,18 @@ import (
 	"sync/atomic"
 )
 
-// place counts what arrives at some of the subscribers. The lock is held while
+// place counts the arrivals at some of the subscribers. Its lock is held while
 // the frames of one read are counted.
 type place struct {
 	mu        sync.Mutex
 	latency   histogram
 	arrived   int64 // new messages at subscribers that read
 	measuring bool
-	from, to  int64 // at a rate: messages due from and before these
+	from, to  int64 // at a rate: measure messages due between these times
 	now       int64
 }
 
-// counts reports whether a message that was due then is measured, at a rate.
+// counts reports whether a message due at that time is measured, at a rate.
 func (p *place) counts(due int64) bool { return due >= p.from && due < p.to }
 
 // subscriber is a connection that receives the messages of some flows.
@@ -26,12 +26,12 @@ type subscriber struct {
 	ack         string
 	conn        *conn
 	place       *place
-	first       uint32   // of the flows
-	tallies     []tally  // of the flows; of all subscribers when they compete
-	last        []uint64 // when they compete: the number after the last of each flow
+	first       uint32   // first of the flows
+	tallies     []tally  // of the flows; shared by all subscribers when they compete
+	last        []uint64 // when they compete: the number after the last message of each flow
 	acks        *acknowledger
 	probed      atomic.Bool
-	release     chan struct{} // of one that stops reading
+	release     chan struct{} // of a subscriber that stops reading
 	pause       atomic.Bool
 	ended       atomic.Pointer[error]
 
@@ -67,7 +67,8 @@ func (s *subscriber) frame(f *frame) {
 	if err != nil {
 		s.counts.Corrupted++
 		if s.release == nil {
-			s.arrived++ // it came, whichever it was
+			// It arrived, whichever message it was.
+			s.arrived++
 		}
 		return
 	}
@@ -127,7 +128,7 @@ func (s *subscriber) end() error {
 	return nil
 }
 
-// silent is the receiver of a connection that expects nothing.
+// silent is the receiver of a connection that expects no frames.
 type silent struct{}
 
 func (silent) begin(int64)  {}

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// Table writes a result for people.
+// Table writes the result in readable form.
 func (r *Result) Table(w io.Writer) error {
 	verdict := r.Verdict
 	if r.Interrupted {
@@ -62,7 +62,7 @@ func (r *Result) Table(w io.Writer) error {
 	return t.Flush()
 }
 
-// load says in words what was done to the server.
+// load describes the load in words.
 func (r *Result) load() string {
 	var parts []string
 	part := func(n int, one, many string) {
@@ -113,7 +113,7 @@ func (r *Result) generatorLine() string {
 	return text
 }
 
-// count writes a number with three digits that matter.
+// count formats a number with three significant digits.
 func count(n float64) string {
 	switch {
 	case n >= 1e9:
@@ -140,7 +140,7 @@ func size(n int64) string {
 
 func seconds(s float64) string { return fmt.Sprintf("%.2f s", s) }
 
-// short writes milliseconds in the unit that fits.
+// short formats milliseconds in a suitable unit.
 func short(ms float64) string {
 	switch {
 	case ms >= 1000:

@@ -2,22 +2,22 @@ package bench
 
 import "slices"
 
-// tally notes which messages of a flow came to a place: once, again, or after a
-// later one. It costs memory only for gaps.
+// tally records which messages of a flow arrived: once, again, or after a later
+// one. It needs memory only for gaps.
 type tally struct {
-	next    uint64 // after the highest that came
+	next    uint64 // after the highest number that arrived
 	missing []span // below next, ascending
 }
 
-// span is the sequence numbers from first to before end.
+// span is the sequence numbers from first up to but excluding end.
 type span struct{ first, end uint64 }
 
 type arrival uint8
 
 const (
 	inOrder arrival = iota
-	late            // a later one came before
-	again           // it came before
+	late            // after a later one
+	again           // not for the first time
 )
 
 func (t *tally) see(sequence uint64) arrival {
@@ -54,7 +54,7 @@ func (t *tally) see(sequence uint64) arrival {
 	return late
 }
 
-// lost returns how many of the first n have not come.
+// lost returns how many of the first n messages have not arrived.
 func (t *tally) lost(n uint64) uint64 {
 	lost := n - min(n, t.next)
 	for _, s := range t.missing {

@@ -22,35 +22,35 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
-// Target is the server under load and how its clients introduce themselves.
+// Target is the server under load, and the headers of its clients' CONNECT.
 type Target struct {
-	// URL is where to connect: ws, wss, tcp, tcps, stomp or stomp+ssl.
+	// URL is the server's address: ws, wss, tcp, tcps, stomp or stomp+ssl.
 	URL string
-	// Login is the login header, left out when empty. A %d in it becomes the
+	// Login is the login header, omitted if empty. A %d in it becomes the
 	// number of the connection, counted from 0.
 	Login string
 	// Passcode is the passcode header of all connections.
 	Passcode string
 	// Host is the host header of CONNECT. Default: the host of the URL.
 	Host string
-	// TLS configures wss and tcps. Nil checks the certificate against the
+	// TLS configures wss and tcps. Nil verifies the certificate with the
 	// system's roots.
 	TLS *tls.Config
-	// Timeout bounds each connecting, CONNECTED included, and each receipt.
-	// Default 10 s.
+	// Timeout limits each connection attempt, including CONNECTED, and each
+	// receipt. Default 10 s.
 	Timeout time.Duration
-	// Sources is how many addresses of 127.0.0.0/8 the connections come from,
-	// since each has only so many ports. Zero is the address that the system
-	// chooses. Only for a server on 127.0.0.0/8.
+	// Sources is the number of addresses of 127.0.0.0/8 that the connections
+	// use, because each has a limited number of ports. Zero lets the system
+	// choose the address. The server must be on 127.0.0.0/8.
 	Sources int
 }
 
-// target is a checked Target.
+// target is a validated Target.
 type target struct {
 	Target
 	webSocket, tls bool
 	address        string // host:port
-	shown          string // the URL without what may be secret
+	shown          string // the URL without parts that may be secret
 	dialed         atomic.Int64
 }
 
@@ -95,7 +95,7 @@ func (t Target) check() (*target, error) {
 	return c, nil
 }
 
-// loopback reports whether the server is at an address of 127.0.0.0/8.
+// loopback reports whether the server has an address in 127.0.0.0/8.
 func (t *target) loopback() bool {
 	host, _, err := net.SplitHostPort(t.address)
 	if err != nil {
@@ -108,7 +108,7 @@ func (t *target) loopback() bool {
 	return err == nil && ip.Is4() && ip.IsLoopback()
 }
 
-// login returns the login of the connection of a number.
+// login returns the login of the connection with the given number.
 func (t *target) login(number int) string {
 	return strings.ReplaceAll(t.Login, "%d", strconv.Itoa(number))
 }
@@ -156,7 +156,7 @@ func (t *target) dialTCP(ctx context.Context, network, address string) (net.Conn
 	return nc, err
 }
 
-// dialWebSocket returns what came right after the handshake, too.
+// dialWebSocket also returns the bytes that arrived right after the handshake.
 func (t *target) dialWebSocket(ctx context.Context) (net.Conn, []byte, error) {
 	var refused *client.HTTPError
 	d := ws.Dialer{
@@ -183,7 +183,8 @@ func (t *target) dialWebSocket(ctx context.Context) (net.Conn, []byte, error) {
 }
 
 // answerBody returns the beginning of the body of an HTTP answer, as far as it
-// came with the headers: a server that refuses may leave the connection open.
+// arrived with the headers: a server that rejects a handshake may leave the
+// connection open.
 func answerBody(answer io.Reader) string {
 	p := make([]byte, 4096)
 	n, body := 0, []byte(nil)
@@ -200,8 +201,8 @@ func answerBody(answer io.Reader) string {
 	return oneLine(string(body))
 }
 
-// ignoreClosed is the error of a Close without what a Close of a broken
-// connection says.
+// ignoreClosed returns the error of a Close, except those of a connection that
+// is already broken.
 func ignoreClosed(err error) error {
 	if err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		return nil

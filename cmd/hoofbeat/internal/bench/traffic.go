@@ -16,15 +16,15 @@ type traffic struct {
 	publishers  []*publisher
 	subscribers []*subscriber
 	places      []*place // where arrivals are counted
-	rate        float64  // messages a second of all publishers, 0: the lanes decide
+	rate        float64  // messages a second of all publishers; 0: the lanes decide
 	competing   bool     // each message goes to one subscriber, not to all
-	stalled     int      // of the first subscribers, how many stop reading
+	stalled     int      // how many of the first subscribers stop reading
 	filling     []byte
 	stop        chan struct{} // closed when enough was sent
 	lag         histogram     // how late the generator was, at a rate
 }
 
-// newTraffic makes the parts that the flows and subscribers are added to.
+// newTraffic returns a traffic without flows and subscribers.
 func newTraffic(r *run, rate float64) *traffic {
 	t := &traffic{run: r, rate: rate, filling: fillingOf(r.Size), stop: make(chan struct{})}
 	for range runtime.GOMAXPROCS(0) {
@@ -33,7 +33,7 @@ func newTraffic(r *run, rate float64) *traffic {
 	return t
 }
 
-// measure connects everybody, lets the load run and sees what came of it.
+// measure connects all clients, runs the load and collects the results.
 func (t *traffic) measure(ctx context.Context) error {
 	if err := t.connectAll(ctx); err != nil {
 		return err
@@ -65,8 +65,7 @@ func (t *traffic) measure(ctx context.Context) error {
 	return nil
 }
 
-// connectAll: the subscribers are the first connections, the publishers the
-// others.
+// connectAll connects the subscribers first, and then the publishers.
 func (t *traffic) connectAll(ctx context.Context) error {
 	return t.open(ctx, len(t.subscribers)+len(t.publishers), "0,0", func(c *conn) error {
 		if n := c.number - len(t.subscribers); n >= 0 {
@@ -90,8 +89,8 @@ func (t *traffic) connectAll(ctx context.Context) error {
 	})
 }
 
-// settle sends probes until every subscription is known to be active: a server may
-// take a SEND of one connection before an earlier SUBSCRIBE of another.
+// settle sends probes until every subscription is active: a server may handle a
+// SEND of one connection before an earlier SUBSCRIBE of another.
 func (t *traffic) settle(ctx context.Context) error {
 	t.Progress.phase("subscribing", len(t.subscribers))
 	active := func() int {
@@ -160,7 +159,7 @@ func (t *traffic) window(ctx context.Context) {
 	for _, p := range t.places {
 		p.mu.Lock()
 		p.to = to
-		p.measuring = t.rate > 0 // what was due in time still counts, however late
+		p.measuring = t.rate > 0 // a message that was due in time still counts, however late
 		p.mu.Unlock()
 	}
 	m.stop(t.result, arrived)
@@ -187,7 +186,7 @@ func (t *traffic) sent() (n uint64) {
 	return n
 }
 
-// expected returns how many arrivals the messages sent so far make.
+// expected returns how many arrivals the messages sent so far cause.
 func (t *traffic) expected() (n uint64) {
 	for _, f := range t.flows {
 		n += f.sent.Load() * uint64(f.expected)
@@ -203,10 +202,10 @@ func (t *traffic) input() (bytes, reads int64) {
 	return bytes, reads
 }
 
-// doublesAfter is how long a run waits for messages that come again.
+// doublesAfter is how long a run waits for duplicates.
 const doublesAfter = 200 * time.Millisecond
 
-// drain waits for what is still under way, until nothing has come for a while.
+// drain waits for the remaining messages, until none has arrived for a while.
 func (t *traffic) drain(sent <-chan struct{}) {
 	t.Progress.phase("waiting for the last messages", 0)
 	seen, at := int64(-1), time.Now()
@@ -233,7 +232,7 @@ func (t *traffic) drain(sent <-chan struct{}) {
 	}
 }
 
-// verify fills in what the subscribers counted.
+// verify collects the counts of the subscribers.
 func (t *traffic) verify(ctx context.Context) {
 	t.stalledReaders(ctx)
 	c := &Check{Expected: t.expected()}
@@ -257,7 +256,7 @@ func (t *traffic) verify(ctx context.Context) {
 			c.Lost += t.subscribers[0].tallies[i].lost(t.flows[i].sent.Load())
 		}
 	}
-	c.Lost -= min(c.Lost, c.Corrupted) // those came
+	c.Lost -= min(c.Lost, c.Corrupted) // corrupted messages have arrived
 	r := t.result
 	r.Latency, r.Check = latency.latency(), c
 	if t.rate > 0 {

@@ -6,18 +6,19 @@ import (
 	"strings"
 )
 
-// Users is publishers that send to users, each of whom has one session and
-// subscribes to a destination of its own. Target.Login must have a %d, so that
+// Users is publishers that send to users. Each user has one session and
+// subscribes to a destination of its own. Target.Login must contain %d, so that
 // every connection is another user; its default is bench%d.
 type Users struct {
-	// Users is how many receive. Default 100.
+	// Users is the number of receiving users. Default 100.
 	Users int
-	// Publishers is how many send, to the users in turn. Default 1.
+	// Publishers is the number of publishers; they send to the users in turn.
+	// Default 1.
 	Publishers int
-	// Rate is how many messages a second they send together; 0 keeps Window
-	// messages in flight.
+	// Rate is the total number of messages a second; 0 keeps Window messages in
+	// flight instead.
 	Rate float64
-	// Window is how many messages are in flight at a time. Default 256.
+	// Window is the number of messages in flight. Default 256.
 	Window int
 }
 
@@ -47,7 +48,7 @@ func (u *Users) prepare(c *Config) (int, error) {
 func (u *Users) measure(ctx context.Context, r *run) error {
 	t := newTraffic(r, u.Rate)
 	l := newLane(u.Window, 1)
-	// In a name of a destination / and % are escaped.
+	// / and % are escaped in a user's name in a destination.
 	escaped := strings.NewReplacer("%", "%25", "/", "%2F")
 	for i := range u.Users {
 		for p := range u.Publishers {

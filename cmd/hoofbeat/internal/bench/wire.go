@@ -10,8 +10,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
-// The WebSocket framing of RFC 6455 section 5, as much as a client needs that
-// sends whole frames and reads batches.
+// WebSocket framing (RFC 6455 section 5), limited to a client that sends whole
+// frames and reads batches.
 
 var errWire = errors.New("what the server sent is not a WebSocket frame")
 
@@ -35,13 +35,13 @@ func appendMessage(dst []byte, op ws.OpCode, payload []byte) []byte {
 	return dst
 }
 
-// nextMessage finds the first WebSocket frame in p; n is 0 when it is not
+// nextMessage finds the first WebSocket frame in p; n is 0 if it is not
 // complete yet.
 func nextMessage(p []byte) (op ws.OpCode, payload []byte, n int, err error) {
 	if len(p) < 2 {
 		return 0, nil, 0, nil
 	}
-	// No extension was agreed, and a server does not mask.
+	// There are no extensions, and a server does not mask.
 	if p[0]&0x70 != 0 || p[1]&0x80 != 0 {
 		return 0, nil, 0, errWire
 	}
@@ -65,7 +65,7 @@ func nextMessage(p []byte) (op ws.OpCode, payload []byte, n int, err error) {
 	return ws.OpCode(p[0] & 0x0f), p[head:n], n, nil
 }
 
-// closing reads the payload of a close frame.
+// closing parses the payload of a close frame.
 func closing(payload []byte) *client.CloseError {
 	code, reason := ws.ParseCloseFrameData(payload)
 	if len(payload) < 2 {
