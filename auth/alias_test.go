@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A subscription of one's own has the same answer under both its names.
+// A subscription to a user's own destination gets the same answer under both
+// names.
 func TestOwnNamesAreOne(t *testing.T) {
 	ann := &Principal{Name: "a/n%n"}
 	for _, r := range []*Rules{
@@ -32,8 +33,8 @@ func TestOwnNamesAreOne(t *testing.T) {
 	}
 }
 
-// What is one's own and neither a topic nor a queue is open to everybody, and
-// to be denied by either name.
+// A session's own destinations that are neither topics nor queues are allowed
+// to everyone, and can be denied by either name.
 func TestOwnDestinationsOfAnyName(t *testing.T) {
 	for name, r := range map[string]*Rules{"open": Open(), "guarded": Guarded()} {
 		for _, p := range []*Principal{{}, {Name: "ann"}} {
@@ -60,8 +61,8 @@ func TestOwnDestinationsOfAnyName(t *testing.T) {
 	}
 }
 
-// A user's name in a rule has the spelling that names have in destinations, or
-// the rule is refused.
+// A user's name in a rule is written as in destinations; otherwise the rule is
+// an error.
 func TestUserNamesInRules(t *testing.T) {
 	p := &Principal{}
 	for rule, destination := range map[string]string{

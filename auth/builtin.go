@@ -37,7 +37,7 @@ func (s *space) open() *Rules {
 //   - subscribe to /topic/** and /app/**
 //   - send to /app/** and to /user/topic/registration
 //
-// Everything else is denied. A back end without a name, as accepted by
+// Everything else is denied. A backend without a name, as accepted by
 // [Tickets.MintBackend], may subscribe to nothing below /user, because it only
 // publishes for others. Add further rules with [Rules.Prepend].
 func Guarded() *Rules { return standard.guarded() }

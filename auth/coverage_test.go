@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// S-10: a reminder is for its user only, and no pattern gets round that.
+// S-10: only its user gets a reminder, and no pattern circumvents that.
 func TestS10PatternsDoNotRevealRemindersOfOthers(t *testing.T) {
 	r := mustRules(t,
 		allow("/topic/reminder/{user}", Subscribe),
@@ -123,7 +123,7 @@ func hostile(t testing.TB) (*Rules, []string) {
 	}
 }
 
-// When deciding costs too much, the answer is Some, and it comes soon.
+// When a decision costs too much, the answer is Some, and it comes soon.
 func TestHostilePatternsAreDecidedWithinTheBudget(t *testing.T) {
 	r, patterns := hostile(t)
 	for _, pattern := range patterns {

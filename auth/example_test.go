@@ -8,8 +8,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// Every user reads his own reminders, nobody another's, and only services send
-// them.
+// Each user can subscribe to their own reminders only, and only services can
+// send them.
 func Example() {
 	rules, err := auth.Guarded().Prepend(
 		auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe}, Destination: "/topic/reminder/{user}"},
@@ -30,8 +30,8 @@ func Example() {
 	// access to this destination is denied
 }
 
-// A pattern is judged as a whole: what it matches is all allowed, in part, or
-// not at all.
+// A pattern is judged as a whole: all of its destinations are allowed, some, or
+// none.
 func ExampleRules_AuthorizePattern() {
 	rules, err := auth.NewRules(
 		auth.Rule{Effect: auth.Deny, Actions: []auth.Action{auth.Subscribe}, Destination: "/topic/secret/**"},
@@ -51,8 +51,8 @@ func ExampleRules_AuthorizePattern() {
 	// /topic/secret/* none <nil>
 }
 
-// An API key of one's own, and everybody else is anonymous. A wrong key is
-// refused: it is not somebody else's.
+// An Authenticator for API keys; everyone else is anonymous. A wrong key is
+// rejected, because no other member knows API keys.
 func ExampleChain() {
 	apiKey := auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 		switch a.Header("api-key") {

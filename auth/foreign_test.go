@@ -31,8 +31,8 @@ func TestForeignTakesReservedAuthority(t *testing.T) {
 	}
 }
 
-// Every package below this one makes its principals with Foreign, except for the
-// static users, whose roles the operator writes.
+// Every package below this one makes its principals with Foreign, except users,
+// whose roles the operator configures.
 func TestAuthenticatorsMakeForeignPrincipals(t *testing.T) {
 	found := 0
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {

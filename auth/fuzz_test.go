@@ -8,8 +8,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/internal/pattern"
 )
 
-// FuzzRules: no rule, pattern or destination makes the package panic, a match
-// is what the definition says, and a coverage does not contradict it.
+// FuzzRules checks that no rule, pattern or destination causes a panic, that
+// matches follow the definition, and that coverages do not contradict it.
 func FuzzRules(f *testing.F) {
 	f.Add("/topic/{user}", "/topic/*", "/topic/a", "a", "b")
 	f.Add("/**/a/**/*b?c*", "/a/**/b", "/x/a/b/abxc", "alice", "/%")

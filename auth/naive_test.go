@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// naiveMatch is the definition of a match, written for clarity and exponential
-// in the worst case.
+// naiveMatch defines a match. It is simple, and exponential in the worst case.
 func naiveMatch(who *Principal, pattern, path string, variables bool) bool {
 	if !strings.HasPrefix(path, "/") || slices.Contains(strings.Split(path[1:], "/"), "") {
 		return false
@@ -53,7 +52,7 @@ func naiveGlob(glob, text []rune) bool {
 	}
 }
 
-// naiveAllowed is the definition of first match wins, no match denies.
+// naiveAllowed defines that the first match decides and that no match denies.
 func naiveAllowed(rules []Rule, who *Principal, act Action, path string) bool {
 	for _, r := range rules {
 		if !slices.Contains(r.Actions, act) || !naiveMatch(who, r.Destination, path, true) {

@@ -7,7 +7,7 @@ import (
 )
 
 // NameSpace describes the user names that one source of principals can give. A
-// source is a token issuer, a login provider, a list of users or a back end. A
+// source is a token issuer, a login provider, a list of users or a backend. A
 // user's name decides which messages a session can read, so two sources that
 // could give the same name to two people must not be combined by accident.
 // [CheckNames] finds such sources.

@@ -54,7 +54,8 @@ type source struct {
 
 func (s source) NameSpaces() []NameSpace { return []NameSpace{s.NameSpace} }
 
-// A chain knows what its members know, also those of a chain within.
+// A chain reports the name spaces of its members, including those of a nested
+// chain.
 func TestChainNameSpaces(t *testing.T) {
 	one, two := source{Anonymous, NameSpace{Source: "one"}}, source{Anonymous, NameSpace{Source: "two"}}
 	chain := Chain(Chain(one), Anonymous, two)

@@ -11,7 +11,7 @@ import (
 )
 
 // words are all destinations of at most six characters over a small alphabet,
-// with z for all other characters.
+// in which z represents all other characters.
 var words = func() (all []string) {
 	var grow func(string)
 	grow = func(w string) {
@@ -58,8 +58,8 @@ var genRule = rapid.Custom(func(t *rapid.T) Rule {
 	}
 })
 
-// All means that every destination the pattern matches is allowed, None that
-// none is, and Authorize says what the definition says.
+// All means that every destination of the pattern is allowed, None that none
+// is, and Authorize follows the definition.
 func TestPropertyCoverageIsSound(t *testing.T) {
 	var count [3]int
 	sound := func(t rapid.TB, list []Rule, who *Principal, patterns []string) {
@@ -100,8 +100,8 @@ func TestPropertyCoverageIsSound(t *testing.T) {
 	})
 }
 
-// Some is not an excuse: where short destinations can tell, it is only answered
-// when both kinds exist.
+// Some is not overused: where short destinations decide, it is the answer only
+// if both kinds exist.
 func TestPropertySomeMeansBoth(t *testing.T) {
 	segments := rapid.SampledFrom([]string{"a", "b", "*", "?", "{user}"})
 	destination := rapid.Custom(func(t *rapid.T) string {

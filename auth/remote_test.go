@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Whoever checks a bearer token at the ticket endpoint knows which address it
-// came from.
+// The function that verifies a bearer token at the ticket endpoint gets the
+// client's address.
 func TestTicketEndpointSaysWhereACredentialComesFrom(t *testing.T) {
 	proxied := netip.MustParseAddr("198.51.100.7")
 	for name, test := range map[string]struct {

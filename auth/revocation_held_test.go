@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A ticket is used up, so its revocation need not outlive those that were
-// minted with it.
+// A ticket is single-use, so its revocation need not outlive the tickets minted
+// with it.
 func TestRevokedTicketIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewStore()
@@ -41,8 +41,9 @@ func TestRevokedTicketIsForgotten(t *testing.T) {
 	})
 }
 
-// However many credentials without an end are revoked, and however long their
-// ids are, what is kept is bounded, and what ends first goes first.
+// However many credentials without expiry are revoked, and however long their
+// ids are, the memory is bounded, and revocations that end first are forgotten
+// first.
 func TestRevocationsAreBounded(t *testing.T) {
 	s := NewStore()
 	heap := func() int64 {

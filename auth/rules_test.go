@@ -43,7 +43,7 @@ func TestFirstMatchWinsNoMatchDenies(t *testing.T) {
 	}
 }
 
-// No spelling of a destination slips past a Deny rule.
+// No spelling of a destination evades a Deny rule.
 func TestMalformedDestinationsAreDenied(t *testing.T) {
 	r := mustRules(t, Rule{Effect: Allow, Actions: []Action{Subscribe, Send}, Destination: "/**", AnyUser: true})
 	p := &Principal{Name: "alice"}
@@ -276,8 +276,8 @@ func TestBuiltinSets(t *testing.T) {
 	}
 }
 
-// S-14: a browser client that sends to the maintenance topic is refused; the
-// back end is not.
+// S-14: a browser client may not send to the maintenance topic; the backend
+// may.
 func TestS14MaintenanceBroadcast(t *testing.T) {
 	r, err := Guarded().Prepend(Rule{Effect: Allow, Actions: []Action{Send}, Destination: "/topic/**", Roles: []string{"service"}})
 	if err != nil {
@@ -336,7 +336,7 @@ func BenchmarkAuthorize(b *testing.B) {
 	}
 }
 
-// A claim that no rule can read is what a Deny rule is about, and nothing for an
+// A claim that cannot be compared matches a Deny rule and does not match an
 // Allow rule.
 func TestIllegibleClaims(t *testing.T) {
 	r := mustRules(t,

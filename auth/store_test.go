@@ -144,8 +144,7 @@ func TestT4PlusUnusedTicketsDieInTheSameCall(t *testing.T) {
 	}
 }
 
-// The other order: what the revocation refuses is the credential behind the
-// ticket.
+// The other order: the revocation rejects the credential behind the ticket.
 func TestTicketOfARevokedCredentialIsRefusedLater(t *testing.T) {
 	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
 		pass(time.Hour)
@@ -184,8 +183,8 @@ func TestS11BumpKillsUnusedTickets(t *testing.T) {
 	})
 }
 
-// Whoever had his passcode checked before it was changed is not to get a ticket
-// for it afterwards.
+// A client whose passcode was checked before the passcode changed must not get
+// a ticket afterwards.
 func TestS11BumpWhileATicketIsBeingMinted(t *testing.T) {
 	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
 		since := tickets.store.now()
@@ -242,7 +241,7 @@ func TestWatchIsToldBeforeRevokeReturns(t *testing.T) {
 	})
 }
 
-// A watcher may watch, stop watching and revoke.
+// A watcher may call Watch, cancel and Revoke.
 func TestWatchersMayCallTheStore(t *testing.T) {
 	s := NewStore()
 	calls := 0

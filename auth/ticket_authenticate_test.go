@@ -83,7 +83,7 @@ func TestTicketAtConnectOverPlainTCP(t *testing.T) {
 	}
 }
 
-// T+5: a ticket that another page presents has been stolen.
+// T+5: a ticket presented by a page of another origin counts as stolen.
 func TestT5PlusOriginBinding(t *testing.T) {
 	const app = "https://app.example.com"
 	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {

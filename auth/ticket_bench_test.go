@@ -93,7 +93,7 @@ func BenchmarkRevoked(b *testing.B) {
 	})
 }
 
-// BenchmarkOutstanding reports what an unused ticket costs in memory.
+// BenchmarkOutstanding reports the memory of an unused ticket.
 func BenchmarkOutstanding(b *testing.B) {
 	tickets := unlimited(b, false)
 	var before, after runtime.MemStats

@@ -10,8 +10,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// A program that has logged its user in by itself mints the ticket and puts it
-// into the page.
+// A program that authenticates its users itself mints a ticket and puts it into
+// the page.
 func ExampleTickets() {
 	ctx := context.Background()
 	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{})
@@ -74,8 +74,8 @@ func ExampleTickets_Handler() {
 	// 401 no-store "Bearer error=\"invalid_token\""
 }
 
-// Whoever watches hears of a revocation before Revoke returns, and what was
-// issued before it is refused.
+// Watchers are called before Revoke returns, and credentials issued earlier are
+// rejected.
 func ExampleStore() {
 	store := auth.NewStore()
 	cancel := store.Watch(func(r auth.Revocation) { fmt.Println("end the sessions of", r.Credential) })

@@ -9,8 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// FuzzConsume: of everything that anybody can present only what was minted lets
-// in, and that once.
+// FuzzConsume checks that only minted tickets are accepted, and each only once.
 func FuzzConsume(f *testing.F) {
 	f.Add("", "")
 	f.Add(strings.Repeat("A", 43), app)
@@ -47,9 +46,8 @@ func FuzzConsume(f *testing.F) {
 	})
 }
 
-// FuzzTicketRequest: whatever is asked, the answer is JSON that fits its
-// status, and a ticket is somebody's who has proved it, from an origin that may
-// ask.
+// FuzzTicketRequest checks that every answer is JSON that fits its status, and
+// that only an authenticated user from an allowed origin gets a ticket.
 func FuzzTicketRequest(f *testing.F) {
 	f.Add("POST", "/ws_ticket", "Bearer alice", "", "", "", `{"operation":"x"}`, "application/json")
 	f.Add("GET", "/ws_ticket?access_token=x", "bearer  alice", "", app, "cross-site", "", "")

@@ -21,8 +21,8 @@ const (
 	evil = "https://evil.example.net"
 )
 
-// bearers is a stand-in for a token verifier: the token is the name, and a few
-// are special.
+// bearers replaces a token verifier: the token is the user's name, and a few
+// tokens are special.
 func bearers(_ context.Context, token string) (*Principal, error) {
 	switch token {
 	case "", "wrong":
@@ -45,7 +45,7 @@ func bearers(_ context.Context, token string) (*Principal, error) {
 	return &Principal{Name: token, CredentialID: "token-" + token}, nil
 }
 
-// mayWait is a stand-in for who knows the operations: op is alice's.
+// mayWait replaces the owner check of operations: op belongs to alice.
 func mayWait(_ context.Context, p *Principal, operation string) (bool, error) {
 	if operation == "down" {
 		return false, errors.New("dial tcp 10.0.0.1:443: refused")
@@ -70,7 +70,7 @@ func mustHandler(t testing.TB, tickets *Tickets, o HandlerOptions) http.Handler 
 	return h
 }
 
-// ask sends a request whose headers are given as "Name: value".
+// ask sends a request with headers given as "Name: value".
 func ask(h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Host = host
@@ -83,8 +83,8 @@ func ask(h http.Handler, method, target, body string, headers ...string) *httpte
 	return w
 }
 
-// reply returns the ticket of a 200 and the error of everything else, having
-// checked that nobody may keep either.
+// reply returns the ticket of a 200 and the error of any other answer. It
+// checks that no answer may be cached.
 func reply(t testing.TB, w *httptest.ResponseRecorder) (ticket, problem string) {
 	t.Helper()
 	var body struct {
@@ -251,8 +251,8 @@ func TestT13OperationByHTTP(t *testing.T) {
 	}
 }
 
-// Without MayWait nobody gets a ticket for an operation, except who is bound to
-// it already by what the program itself says.
+// Without MayWait, only a principal that is already bound to an operation gets
+// a ticket for it.
 func TestOperationByHTTPWithoutMayWait(t *testing.T) {
 	bound := func(context.Context, string) (*Principal, error) {
 		return &Principal{Name: "alice", Scopes: []string{"operation:op"}}, nil
@@ -271,8 +271,9 @@ func TestOperationByHTTPWithoutMayWait(t *testing.T) {
 	}
 }
 
-// Who guesses the names of operations is limited as who asks for tickets is, and
-// MayWait, which may ask others, is asked no more often.
+// Guessing the names of operations has the same rate limit as requesting
+// tickets, and MayWait, which may query other services, is called no more
+// often.
 func TestGuessingOperationsIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
@@ -322,7 +323,7 @@ func TestT6PlusTooManyRequests(t *testing.T) {
 	})
 }
 
-// S-11: what happens while the token is being checked counts.
+// S-11: a revocation during the check of the token counts.
 func TestS11RevokedWhileTheTokenIsChecked(t *testing.T) {
 	for name, change := range map[string]func(s *Store) error{
 		"bumped":  func(s *Store) error { s.BumpEpoch("alice"); return nil },
@@ -440,7 +441,7 @@ func TestWriteRefusal(t *testing.T) {
 	}
 }
 
-// A page that is refused is in the answer, and whoever logs is told.
+// The answer names a rejected origin, and OnForeignOrigin is called.
 func TestHandlerSaysWhoseOriginIsForeign(t *testing.T) {
 	told := ""
 	h := mustHandler(t, mustTickets(t, NewStore(), TicketOptions{}), HandlerOptions{
@@ -465,8 +466,8 @@ func TestHandlerSaysWhoseOriginIsForeign(t *testing.T) {
 	}
 }
 
-// TestTicketHandlerSaysWhatIsMissing: whoever sends no credential, or one of a kind that is not known here, reads what
-// would do.
+// A request without a credential, or with one of an unknown kind, gets an
+// answer that says what is accepted.
 func TestTicketHandlerSaysWhatIsMissing(t *testing.T) {
 	tickets := mustTickets(t, NewStore(), TicketOptions{})
 	bearer := func(context.Context, string) (*Principal, error) { return nil, ErrNotMine }

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// An unused ticket takes what TicketOptions.MaxOutstanding says, and a used one
-// less, be it opaque and remembered for the log or signed and remembered so
-// that it is not good again.
+// An unused ticket takes the memory that TicketOptions.MaxOutstanding states,
+// and a used one takes less, whether it is opaque and remembered for the log or
+// signed and remembered so that it stays invalid.
 func TestTicketsHoldWhatIsDocumented(t *testing.T) {
 	const n, most = 20_000, 600
 	alive := func() int64 {

@@ -23,8 +23,8 @@ func mustTickets(t testing.TB, s *Store, o TicketOptions) *Tickets {
 	return tickets
 }
 
-// bothForms runs a test in a bubble for opaque tickets and in one for signed
-// ones.
+// bothForms runs a test in a synctest bubble for opaque tickets and in one for
+// signed ones.
 func bothForms(t *testing.T, o TicketOptions, test func(t *testing.T, tickets *Tickets)) {
 	for _, signed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
@@ -50,8 +50,8 @@ func mint(t testing.TB, tickets *Tickets, g Grant) Ticket {
 
 func user(name string) Grant { return Grant{Principal: &Principal{Name: name}} }
 
-// consumed says who was let in, or why nobody was, having checked that the
-// client is told nothing more.
+// consumed returns the accepted user, or why the ticket was rejected. It checks
+// that the client learns nothing more.
 func consumed(t testing.TB, tickets *Tickets, value, origin string) string {
 	t.Helper()
 	p, err := tickets.Consume(t.Context(), value, origin)
@@ -72,7 +72,7 @@ func verdictOf(t testing.TB, p *Principal, err error) string {
 	return cause.Cause.String()
 }
 
-// status returns that of a refusal and for how long to wait.
+// status returns the status of a refusal and how long to wait.
 func status(t testing.TB, err error) (int, time.Duration) {
 	t.Helper()
 	var refusal *Refusal
@@ -82,7 +82,7 @@ func status(t testing.TB, err error) (int, time.Duration) {
 	return refusal.StatusCode(), refusal.RetryAfter
 }
 
-// pass lets time go by in a bubble.
+// pass advances the time in a bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
 func attempt(stage Stage, ticket, origin string) *Attempt {

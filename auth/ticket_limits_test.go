@@ -102,7 +102,7 @@ func TestT6PlusOutstandingInAll(t *testing.T) {
 	})
 }
 
-// The dead are remembered for the log only, so there is an end to it.
+// Dead tickets are remembered only for the log, so their number is bounded.
 func TestDeadTicketsAreBounded(t *testing.T) {
 	tickets := mustTickets(t, NewStore(), TicketOptions{Rate: -1, PerSubject: -1})
 	var last string

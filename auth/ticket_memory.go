@@ -36,7 +36,7 @@ type entry struct {
 	slot      int         // in the subject's list of unused tickets
 }
 
-// user returns the user of the ticket. A back end without a name has none.
+// user returns the user of the ticket. A backend without a name has none.
 func (e *entry) user() string {
 	if strings.HasPrefix(e.subject, "\x00") {
 		return ""

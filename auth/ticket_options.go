@@ -15,8 +15,8 @@ import (
 // hash used with it.
 const MinSecretBytes = 32
 
-// Secret is a key that the operator shares with the back ends. It signs
-// tickets, and a back end presents it to get an anonymous ticket. Anyone who
+// Secret is a key that the operator shares with the backends. It signs
+// tickets, and a backend presents it to get an anonymous ticket. Anyone who
 // knows it can sign a ticket for any user. Formatting it with fmt, slog or
 // encoding/json does not show the key.
 type Secret struct {
@@ -78,7 +78,7 @@ const (
 // fields.
 type secret struct {
 	id  string
-	sum digest                   // of the key, to compare with the secret that a back end presents
+	sum digest                   // of the key, to compare with the secret that a backend presents
 	mac func(text string) string // signs with the key
 }
 

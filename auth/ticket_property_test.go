@@ -9,8 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// ticketModel is what a store of tickets is by definition: everything that ever
-// happened, in order.
+// ticketModel defines a store of tickets: a list of all events in order.
 type ticketModel struct {
 	tickets []*modelTicket
 	revoked map[string]bool      // credentials
@@ -35,13 +34,13 @@ func (m *ticketModel) change(user string) {
 	}
 }
 
-// good is whether a ticket lets somebody in now.
+// good reports whether a ticket would be accepted now.
 func (m *ticketModel) good(t *modelTicket) bool {
 	return !t.used && !t.epoch && time.Now().Before(t.expires) && !m.refused(t.p)
 }
 
-// outstanding counts what the limit counts: a ticket that a revoked credential
-// has obtained is there until it expires.
+// outstanding returns the number that the limit applies to: a ticket of a
+// revoked credential counts until it expires.
 func (m *ticketModel) outstanding(user string) (n int) {
 	for _, t := range m.tickets {
 		if t.p.Name == user && !t.used && !t.epoch && time.Now().Before(t.expires) {

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// T-12: whatever of the package is printed, in whatever way, shows no ticket
-// and no key.
+// T-12: printing any value of the package, in any way, shows no ticket and no
+// key.
 func TestT12NothingShowsATicket(t *testing.T) {
 	secret := Secret{ID: "id", Key: []byte("correct-horse-battery-staple-0123456789")}
 	for _, signed := range []bool{false, true} {
@@ -77,7 +77,7 @@ func TestT12NothingShowsATicket(t *testing.T) {
 	}
 }
 
-// T-9: what the Store keeps cannot be presented.
+// T-9: the contents of the Store cannot be presented as tickets.
 func TestT9StoreKeepsHashesOnly(t *testing.T) {
 	tickets := mustTickets(t, NewStore(), TicketOptions{})
 	value := mint(t, tickets, user("alice")).Value

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// sign makes what another program that knows the secret can make.
+// sign makes a ticket as another program with the secret would.
 func sign(t testing.TB, s Secret, m any) string {
 	t.Helper()
 	payload, err := json.Marshal(m)
@@ -77,7 +77,7 @@ func TestSignedTicketFromAnotherProgram(t *testing.T) {
 	})
 }
 
-// One nonce is one ticket, whatever else differs.
+// A nonce identifies a ticket, whatever else differs.
 func TestSignedTicketNonceIsSpentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a'), key('b')}})
@@ -113,7 +113,8 @@ func TestSignedTicketNoByteCanBeChanged(t *testing.T) {
 	}
 }
 
-// wrongSignature is what the log says of a ticket that another secret signed, or that was changed.
+// wrongSignature is the log's text for a ticket that another secret signed or
+// that was changed.
 const wrongSignature = "its signature is wrong, or made with a secret that is not known here"
 
 func TestSignedTicketKeyRotation(t *testing.T) {
@@ -171,8 +172,8 @@ func TestSignedTicketHasALimit(t *testing.T) {
 	}
 }
 
-// A ticket is taken once, also if its signer's clock is ahead and the process
-// ends and starts again in between: it is not taken before its time.
+// A ticket is accepted only once, even if its signer's clock is ahead and the
+// process restarts in between: it is not accepted before its creation time.
 func TestSignedTicketAheadIsNotTakenAgainAfterARestart(t *testing.T) {
 	for _, ahead := range []time.Duration{0, 1, time.Millisecond, MaxTicketAhead, MaxTicketAhead + 1, 20 * time.Second, MaxClockSkew} {
 		synctest.Test(t, func(t *testing.T) {
@@ -197,8 +198,8 @@ func TestSignedTicketAheadIsNotTakenAgainAfterARestart(t *testing.T) {
 	}
 }
 
-// While a ticket's time is awaited its user can be revoked, and who waits can
-// go.
+// While Consume waits for a ticket's creation time, the user can be revoked,
+// and the client can leave.
 func TestSignedTicketAheadIsRevocable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := NewStore()
@@ -220,7 +221,7 @@ func TestSignedTicketAheadIsRevocable(t *testing.T) {
 	})
 }
 
-// The broker's TTL binds what others sign.
+// The broker's TTL also limits tickets that others sign.
 func TestSignedTicketLivesNoLongerThanTheTTL(t *testing.T) {
 	for _, c := range []struct {
 		says, age time.Duration
@@ -255,8 +256,7 @@ func TestMintBackendFor(t *testing.T) {
 	})
 }
 
-// A signed ticket carries no way to look at its credential again, so its session
-// ends when nobody has for too long.
+// A signed ticket cannot carry a Recheck, so its session ends after Grace.
 func TestSignedTicketOfACredentialToRecheck(t *testing.T) {
 	store := NewStore()
 	now := time.Now()
@@ -301,7 +301,7 @@ func TestSignedTicketOfACredentialToRecheck(t *testing.T) {
 	}
 }
 
-// TestTicketErrorSaysWhose: the log can say whose ticket was refused, where that is proven.
+// The log can name the user of a rejected ticket, if the name is proven.
 func TestTicketErrorSaysWhose(t *testing.T) {
 	store := NewStore()
 	opaque := mustTickets(t, store, TicketOptions{Secrets: []Secret{key('a')}})

@@ -167,9 +167,9 @@ func TestT7OneOfAThousand(t *testing.T) {
 	}
 }
 
-// Several take the same tickets in the same order, so that they meet at each of
-// them: a ticket that is looked at and killed in two steps lets two in
-// somewhere.
+// Several goroutines consume the same tickets in the same order, so that they
+// compete for each: with separate check and kill, two would succeed for some
+// ticket.
 func TestT7ManyTicketsAtTheSameMoment(t *testing.T) {
 	for _, signed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
@@ -208,10 +208,10 @@ func TestT7ManyTicketsAtTheSameMoment(t *testing.T) {
 	}
 }
 
-// A ticket that is looked at and killed in two steps lets two in here, and not by
-// luck: a lock that somebody waited for longer than 1 ms, and found taken again, is
-// handed over in the order of waiting. So the next rival comes between the steps of
-// the first, wherever the lock is let go of.
+// With separate check and kill, two callers would succeed here, and not by
+// luck: a mutex that a goroutine has waited for longer than 1 ms, and found
+// locked again, is handed over in the order of waiting. The next rival
+// therefore gets between the two steps, wherever the lock is released.
 func TestT7RivalsComeBetweenLookingAndKilling(t *testing.T) {
 	const rivals, rounds, handover = 4, 100, 1500 * time.Microsecond
 	for _, signed := range []bool{false, true} {
@@ -248,7 +248,7 @@ func TestT7RivalsComeBetweenLookingAndKilling(t *testing.T) {
 	}
 }
 
-// takes returns what redeems a ticket, from where the first lock is taken that
+// takes returns the function that redeems a ticket, from the first lock that
 // decides.
 func takes(t *testing.T, tickets *Tickets, value string) func() TicketCause {
 	t.Helper()
@@ -311,8 +311,8 @@ func TestS7Lifetime(t *testing.T) {
 	})
 }
 
-// A credential's end is the session's, not the ticket's, and no ticket outlives
-// it.
+// The credential's expiry ends the session, not the ticket's expiry, and no
+// ticket outlives its credential.
 func TestTicketDiesWithTheCredential(t *testing.T) {
 	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
 		p := &Principal{Name: "alice", Expires: time.Now().Add(10 * time.Second)}
@@ -359,8 +359,8 @@ func TestT9TicketIsRandom(t *testing.T) {
 	}
 }
 
-// Everything in a ticket may stand in a URL's query and is a token (RFC 9110
-// section 5.6.2).
+// A ticket needs no escaping in a URL's query and is a token (RFC 9110 section
+// 5.6.2).
 func TestT9TicketNeedsNoEscaping(t *testing.T) {
 	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
 		value := mint(t, tickets, user("Ünï/?&=")).Value

@@ -57,10 +57,10 @@ func (t *Tickets) mintFor(ctx context.Context, g Grant, since int64, permit func
 }
 
 // MintBackend makes a ticket for an anonymous principal with the role
-// [RoleBackend]: a back end that publishes. The back end authenticates with one
+// [RoleBackend]: a backend that publishes. The backend authenticates with one
 // of [TicketOptions.Secrets]. The principal's CredentialID is "backend:" and
 // the secret's ID, so that all sessions of a secret can be revoked. g.Principal
-// is ignored. For the limits, all back ends with the same secret count as one
+// is ignored. For the limits, all backends with the same secret count as one
 // user.
 //
 // The errors are those of Mint, [ErrNoSecret] if no secret is configured, and a

@@ -7,8 +7,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// A principal and the way to ask again about its token, which is not kept with
-// what is remembered, and nothing else.
+// A cached answer allocates only a principal and its Recheck with the token,
+// which the cache does not contain.
 func TestCachedIntrospectionAllocatesLittle(t *testing.T) {
 	v, _ := introspector(t, newServer(t, active("")), nil)
 	const token = "opaque-token-of-an-ordinary-length-43-characters"
@@ -46,7 +46,7 @@ func BenchmarkJWT(b *testing.B) {
 	}
 }
 
-// BenchmarkForged is what a token costs that its issuer has not made.
+// BenchmarkForged measures the cost of a forged token.
 func BenchmarkForged(b *testing.B) {
 	s := signer{"k", jose.RS256, rsaKey()}
 	v, _ := issuerAt(b, newServer(b, keySetOf(b, s.public())), everything)

@@ -32,7 +32,7 @@ func signES256(t testing.TB, s signer, input string) []byte {
 	return signature
 }
 
-// everything are all algorithms a configuration can have.
+// everything lists all algorithms that a configuration can have.
 func everything(o *JWT) {
 	o.Algorithms = nil
 	for _, a := range algorithms {
@@ -40,8 +40,8 @@ func everything(o *JWT) {
 	}
 }
 
-// A public key is known to everybody. Whoever takes it for the secret of an
-// HMAC makes his own tokens.
+// A public key is known to everyone. With the public key as the secret of an
+// HMAC, anyone could make tokens.
 func TestA20HMACWithPublicKey(t *testing.T) {
 	public := jose.JSONWebKey{Key: rsaKey().Public(), KeyID: "k"}
 	srv := newServer(t, keySetOf(t, public))
@@ -74,7 +74,7 @@ func TestA20None(t *testing.T) {
 	}
 }
 
-// The token must choose neither the kind of a key nor what it is used for.
+// A token must choose neither the kind of a key nor the key's use.
 func TestA20AlgorithmOfAnotherKey(t *testing.T) {
 	es := es256("k")
 	good := goodClaims(issuerName)
@@ -101,7 +101,7 @@ func TestA20AlgorithmOfAnotherKey(t *testing.T) {
 	}
 }
 
-// The keys of a token's own header are whatever its maker likes.
+// The maker of a token chooses the keys in its header, so they are ignored.
 func TestA20KeysInTheToken(t *testing.T) {
 	attacker := signer{"k", jose.ES256, otherKey()}
 	srv := newServer(t, keySetOf(t, es256("k").public()))
@@ -138,7 +138,7 @@ func TestA20UnusableKeys(t *testing.T) {
 	}
 }
 
-// A set may have keys of kinds to come; they must not spoil the others.
+// A key set may contain unknown kinds of keys; they must not affect the others.
 func TestA20OtherKeysInTheSet(t *testing.T) {
 	s := es256("k")
 	set := `{"keys":[{"kty":"OKP","crv":"X448","x":"AA"},{"kty":"new"},{},7,null,{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},` +
@@ -166,9 +166,8 @@ func TestA20FitsNoForeignKey(t *testing.T) {
 	}
 }
 
-// An issuer, whatever it signs, does not grant what only Hoofbeat means
-// something by; nor does a token of the clock's tolerance outlive its user's
-// revocation.
+// No issuer can grant the roles and scopes with a meaning to Hoofbeat, and a
+// token within the clock tolerance does not escape its user's revocation.
 func TestTokensAreForeign(t *testing.T) {
 	s := es256("k")
 	v, clock := issuerAt(t, newServer(t, keySetOf(t, s.public())), nil)

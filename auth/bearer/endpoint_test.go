@@ -32,7 +32,7 @@ func introspector(t testing.TB, s *server, change func(*Options)) (*Verifier, *t
 	return newVerifier(t, o), clock
 }
 
-// active answers that every token is, with the given members besides.
+// active reports every token as active, with the given further members.
 func active(members string) http.HandlerFunc {
 	return text(`{"active":true,"sub":"alice","scope":"sensor-data"` + members + `}`)
 }
@@ -142,8 +142,8 @@ func TestA21FaultsAreNeitherYesNorNo(t *testing.T) {
 	})
 }
 
-// A redirect would hand the token, and with 307 also the form, to whomever it
-// names.
+// A redirect would send the token, and with 307 also the form, to another
+// server.
 func TestA21RedirectsAreNotFollowed(t *testing.T) {
 	other := newServer(t, active(""))
 	srv := newServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -291,7 +291,8 @@ func TestA21CacheIsBounded(t *testing.T) {
 	srv.asked(t, 2)
 }
 
-// The first that calls a token active decides; it is only invalid if all say so.
+// The first endpoint that reports a token as active decides; a token is invalid
+// only if all endpoints say so.
 func TestA21SeveralEndpoints(t *testing.T) {
 	a, b := newServer(t, nil), newServer(t, nil)
 	yes, no, down := active(""), text(`{"active":false}`), status(http.StatusBadGateway)
@@ -319,8 +320,8 @@ func TestA21SeveralEndpoints(t *testing.T) {
 	}
 }
 
-// A token of a configured issuer is for its keys alone, be the endpoint ever so
-// generous.
+// Only its issuer's keys verify a token of a configured issuer, even if an
+// endpoint would accept it.
 func TestA21Routing(t *testing.T) {
 	s := es256("k")
 	keys, srv := newServer(t, keySetOf(t, s.public())), newServer(t, active(""))

@@ -11,7 +11,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/bearer"
 )
 
-// The verifier as a broker uses it: keys by discovery, roles where Keycloak
+// The verifier as a broker uses it: keys by discovery, and roles as Keycloak
 // writes them.
 func Example() {
 	verifier, err := bearer.New(bearer.Options{
@@ -38,7 +38,7 @@ func Example() {
 	// true 401 Bearer error="invalid_token"
 }
 
-// An HTTP endpoint of one's own that takes the same tokens as the broker.
+// An HTTP endpoint that accepts the same tokens as the broker.
 func ExampleVerifier_Verify() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.PostFormValue("token") == "abcdef" {

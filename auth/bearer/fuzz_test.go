@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzVerify holds that nothing but the tokens which the issuer has made is
-// ever accepted.
+// FuzzVerify checks that only tokens made by the issuer are accepted.
 func FuzzVerify(f *testing.F) {
 	s := es256("k")
 	srv := newServer(f, keySetOf(f, s.public()))

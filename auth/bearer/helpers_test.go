@@ -27,12 +27,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// nobody listens here: the system hands out no port as low.
+// nobody is an address without a listener: the system never assigns such a low
+// port.
 const nobody = "http://127.0.0.1:1"
 
 const audience = "https://broker.example.com"
 
-// epoch is when the tests take place.
+// epoch is the time at which the tests run.
 var epoch = time.Unix(1_800_000_000, 0)
 
 // testClock is a clock that stands still until it is moved.
@@ -41,8 +42,8 @@ type testClock struct{ offset atomic.Int64 }
 func (c *testClock) now() time.Time          { return epoch.Add(time.Duration(c.offset.Load())) }
 func (c *testClock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
-// server is an HTTP server whose answer a test may change, and which counts the
-// requests.
+// server is an HTTP server that counts its requests. A test may change its
+// answer.
 type server struct {
 	*httptest.Server
 	requests atomic.Int64
@@ -70,8 +71,8 @@ func (s *server) answer(h http.HandlerFunc) {
 	s.handler = h
 }
 
-// asked fails the test unless the server has got exactly n requests since the
-// last call of asked.
+// asked fails the test unless the server has received exactly n requests since
+// the last call of asked.
 func (s *server) asked(t testing.TB, n int64) {
 	t.Helper()
 	if got := s.requests.Swap(0); got != n {
@@ -90,7 +91,7 @@ func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// faults are what a server must not be able to get a token accepted with.
+// faults are server faults that must never get a token accepted.
 var faults = map[string]http.HandlerFunc{
 	"error":     status(http.StatusInternalServerError),
 	"not found": status(http.StatusNotFound),
@@ -160,7 +161,7 @@ func goodClaims(issuer string) claims {
 	}
 }
 
-// sign makes a token with further header parameters.
+// sign makes a token with additional header parameters.
 func (s signer) sign(t testing.TB, c any, header map[jose.HeaderKey]any) string {
 	t.Helper()
 	payload, err := json.Marshal(c)
@@ -220,8 +221,8 @@ func accept(t testing.TB, v *Verifier, token string) *auth.Principal {
 	return p
 }
 
-// refuse fails the test unless the token is refused with that rule, and with
-// the answer that belongs to it.
+// refuse fails the test unless the token is rejected by that rule, with the
+// right answer.
 func refuse(t testing.TB, v *Verifier, token string, rule error) *Error {
 	t.Helper()
 	p, err := v.Verify(context.Background(), token)
@@ -248,7 +249,7 @@ func refuse(t testing.TB, v *Verifier, token string, rule error) *Error {
 	return e
 }
 
-// eventually waits until what happens in other goroutines has made ok true.
+// eventually waits until ok returns true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)

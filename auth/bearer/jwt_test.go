@@ -285,7 +285,7 @@ func TestA20Headers(t *testing.T) {
 	}
 }
 
-// forge signs a token with ES256 whatever header it has.
+// forge signs a token with ES256 and an arbitrary header.
 func forge(t testing.TB, s signer, header map[jose.HeaderKey]any, c claims) string {
 	t.Helper()
 	h := map[jose.HeaderKey]any{"alg": string(s.alg), "kid": s.kid}
@@ -330,8 +330,8 @@ func TestA20Syntax(t *testing.T) {
 	refuse(t, v, `{"payload":"`+payload+`","protected":"`+h+`","signature":"`+signature+`"}`, errSyntax)
 }
 
-// One token has one CredentialID, whatever its holder does to it, or a
-// revocation by that name would be in vain.
+// A token always has the same CredentialID, whatever its holder changes;
+// otherwise the holder could escape a revocation.
 func TestA20OneTokenOneCredentialID(t *testing.T) {
 	const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	s := es256("k")
@@ -362,8 +362,8 @@ func TestA20OneTokenOneCredentialID(t *testing.T) {
 	}
 }
 
-// The log can name the user whose token was refused, but only where the issuer
-// has signed that name.
+// The log names the user of a rejected token only if the issuer has signed the
+// name.
 func TestRefusedTokenNamesItsUserIfSigned(t *testing.T) {
 	s := es256("k")
 	srv := newServer(t, keySetOf(t, s.public()))

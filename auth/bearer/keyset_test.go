@@ -71,8 +71,8 @@ func TestA20WrongSignatureDoesNotRefetch(t *testing.T) {
 	srv.asked(t, 0)
 }
 
-// Without the name of a key nothing but the signature tells that the keys are
-// old.
+// For a token without a key id, only the signature shows that the keys are
+// outdated.
 func TestA20TokenWithoutKeyName(t *testing.T) {
 	nameless := signer{"", jose.ES256, p256Key()}
 	first := signer{"first", jose.ES256, otherKey()}
@@ -296,8 +296,7 @@ func TestA20Discovery(t *testing.T) {
 	}
 }
 
-// Each token is for the issuer that it claims, and the keys of one are nothing
-// to another.
+// A token is verified only with the keys of the issuer that it names.
 func TestA20Issuers(t *testing.T) {
 	a, b := es256("k"), signer{"k", jose.ES256, otherKey()}
 	srvA, srvB := newServer(t, keySetOf(t, a.public())), newServer(t, keySetOf(t, b.public()))

@@ -9,7 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// Two issuers' alice are two people unless the options say otherwise.
+// The alices of two issuers are two people, unless the options state otherwise.
 func TestNamesAreScopedByIssuer(t *testing.T) {
 	const one, two = "https://one.example", "https://two.example"
 	jwt := func(issuer, prefix string) JWT { return JWT{Issuer: issuer, Audience: audience, UserPrefix: prefix} }
@@ -65,8 +65,8 @@ func TestUserPrefix(t *testing.T) {
 	refuse(t, v, a.sign(t, goodClaims(srvA.URL).with("sub", strings.Repeat("x", auth.MaxNameBytes-1)), nil), errName)
 }
 
-// Whatever an issuer writes as jti: it names neither another issuer's token nor
-// what Hoofbeat itself has issued.
+// A jti cannot name another issuer's token or one of Hoofbeat's own
+// credentials.
 func TestCredentialIDsAreScopedByIssuer(t *testing.T) {
 	a, b := es256("k"), signer{"k", jose.ES256, otherKey()}
 	srvA, srvB := newServer(t, keySetOf(t, a.public())), newServer(t, keySetOf(t, b.public()))
@@ -98,7 +98,7 @@ func TestCredentialIDsAreScopedByIssuer(t *testing.T) {
 	}
 }
 
-// An id has one reading, whatever its parts are.
+// A CredentialID identifies its parts, whatever they contain.
 func TestCredentialIDIsUnambiguous(t *testing.T) {
 	seen := make(map[string][2]string)
 	for _, issuer := range []string{"a", "a#b", "a%23b", "a%", "a%25", "", "#"} {
@@ -112,7 +112,7 @@ func TestCredentialIDIsUnambiguous(t *testing.T) {
 	}
 }
 
-// An introspection endpoint for one issuer speaks of no other's tokens.
+// An introspection endpoint for one issuer cannot accept tokens of another.
 func TestIntrospectionIssuer(t *testing.T) {
 	for answer, rule := range map[string]error{
 		`{"active":true,"sub":"alice"}`:                            nil,
@@ -130,7 +130,8 @@ func TestIntrospectionIssuer(t *testing.T) {
 	}
 }
 
-// What an endpoint says of roles and scopes is as strict as a token.
+// The roles and scopes in an endpoint's answer are checked as strictly as those
+// in a token.
 func TestEndpointRoles(t *testing.T) {
 	for answer, rule := range map[string]error{
 		`{"active":true,"sub":"alice","roles":["guest",7]}`: errRoles,

@@ -9,8 +9,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// What an endpoint vouches for can be asked about again: from the endpoint
-// itself, whatever is remembered, if that is too old.
+// A recheck asks the endpoint that accepted the token again, if the cached
+// answer is too old.
 func TestRecheck(t *testing.T) {
 	srv := newServer(t, active(""))
 	v, clock := introspector(t, srv, func(o *Options) { o.RecheckGrace = time.Hour })
@@ -53,7 +53,8 @@ func TestRecheck(t *testing.T) {
 	refuse(t, v, "abcdef", errRoles)
 }
 
-// A revocation that a session has met holds at once for new ones as well.
+// When a session's recheck finds a revocation, it also applies to new sessions
+// at once.
 func TestRecheckForgetsTheGoodAnswer(t *testing.T) {
 	srv := newServer(t, active(""))
 	v, clock := introspector(t, srv, nil)

@@ -17,7 +17,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// slowServer knows the token "ann" and takes its time for each.
+// slowServer accepts the token "ann" and answers slowly.
 func slowServer(each time.Duration) *http.Client {
 	return &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		body, err := io.ReadAll(r.Body)
@@ -44,8 +44,8 @@ func from(address, token string) *auth.Attempt {
 	}
 }
 
-// Strangers who try tokens delay those of their own network, and a client of
-// another network by one question at most.
+// Clients that try tokens delay those of their own network, and a client of
+// another network by at most one request.
 func TestQuestionsAreSharedOutAmongNetworks(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -92,9 +92,9 @@ func TestQuestionsAreSharedOutAmongNetworks(t *testing.T) {
 	}
 }
 
-// Strangers who name unknown keys use up the fetches of their own network only:
-// the clients of another learn of a new key within 5 s, and the issuer is asked
-// no more often than that.
+// Clients that name unknown keys use up the fetches of their own network only:
+// clients of another network get a new key within 5 s, and the issuer gets no
+// more requests than that.
 func TestFetchesOfKeysAreSharedOutAmongNetworks(t *testing.T) {
 	s := es256("old")
 	srv := newServer(t, keySetOf(t, s.public()))

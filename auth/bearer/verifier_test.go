@@ -46,7 +46,7 @@ func TestA23Scope(t *testing.T) {
 	accept(t, jwt, s.sign(t, goodClaims(issuerName).with("scope", "admin sensor-data"), nil))
 }
 
-// The text for the client is one of a few constants, and tells nobody why.
+// The client's text is one of a few constants, which do not reveal the cause.
 func TestA23ReasonsAreConstant(t *testing.T) {
 	s := es256("k")
 	v, _ := issuerAt(t, newServer(t, keySetOf(t, s.public())), nil)

@@ -8,7 +8,7 @@
 //
 // All code that accepts requests or sends secrets uses this implementation: the
 // broker, SockJS, the admin API, the ticket endpoint, polling of a Web Flow,
-// the clients of providers and back ends, and the check of the configuration. A
+// the clients of providers and backends, and the check of the configuration. A
 // test fails if there is a second one. [CORS] sets the headers that tell
 // browsers about pages of other origins.
 package httpsec

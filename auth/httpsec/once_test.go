@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestWrittenOnce looks through the module for a second parser of Authorization
-// headers, and a second opinion about which hosts are loopback or which
-// addresses are one client's.
+// TestWrittenOnce searches the module for a second parser of Authorization
+// headers, and for a second implementation of which hosts are loopback and
+// which addresses belong to one client.
 func TestWrittenOnce(t *testing.T) {
 	const root = "../.."
 	elsewhere := map[string]string{ // what looks like one and is none
@@ -61,8 +61,8 @@ func TestWrittenOnce(t *testing.T) {
 	}
 }
 
-// dialects returns the places of a file that read an Authorization header,
-// judge a host or mask an address by themselves.
+// dialects returns the places in a file that read an Authorization header,
+// judge a host or mask an address themselves.
 func dialects(f *ast.File) map[token.Pos]string {
 	found := make(map[token.Pos]string)
 	ast.Inspect(f, func(n ast.Node) bool {

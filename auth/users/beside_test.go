@@ -8,8 +8,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// Beside a ticket no passcode of a handshake is judged: the broker counts no
-// try.
+// Beside a ticket, the passcode of a handshake is not checked, because the
+// broker does not count the attempt.
 func TestNoPasscodeBesideATicket(t *testing.T) {
 	hash, err := Hash("one", MinCost)
 	if err != nil {

@@ -43,8 +43,8 @@ func TestHashDefaultCost(t *testing.T) {
 	}
 }
 
-// A hash that was made is accepted, lets its passcode in and no other, and a
-// dummy of any cost is a good hash.
+// A generated hash is valid and matches only its passcode, and dummies of every
+// cost are valid hashes.
 func TestPropertyHashRoundTrip(t *testing.T) {
 	passcode := rapid.StringOfN(rapid.RuneFrom([]rune("aé:%$ \n\u540d")), 1, 24, MaxPasscodeBytes)
 	rapid.Check(t, func(t *rapid.T) {
@@ -72,9 +72,9 @@ func TestPropertyHashRoundTrip(t *testing.T) {
 	}
 }
 
-// FuzzParseHash: a hash that is accepted never makes a comparison fail for
-// another reason than the passcode, which would cost no time and so tell that
-// the user exists.
+// FuzzParseHash checks that a comparison with a valid hash fails only because
+// of the passcode. Another failure would take no time and so reveal that the
+// user exists.
 func FuzzParseHash(f *testing.F) {
 	f.Add(dummyHash(MinCost))
 	f.Add("$2y$05$abcdefghijklmnopqrstuvABCDEFGHIJKLMNOPQRSTUVWXYZ01234")

@@ -52,7 +52,7 @@ func basic(userinfo string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(userinfo))
 }
 
-// outcome says in a word or two what an authenticator answered.
+// outcome describes an authenticator's answer in a word or two.
 func outcome(t testing.TB, p *auth.Principal, err error) string {
 	t.Helper()
 	var refusal *auth.Refusal
@@ -163,8 +163,8 @@ func TestPrincipal(t *testing.T) {
 	}
 }
 
-// The time a login takes is the sum of 2^cost over the comparisons made. It
-// must be the same for everybody.
+// The time of a login is the sum of 2^cost of its comparisons. It must be the
+// same for every name.
 func TestEveryLoginCostsTheSame(t *testing.T) {
 	s := newStore(t,
 		User{Name: "low", Hash: hashOf(t, "p", MinCost)},
@@ -219,8 +219,8 @@ func TestAnEmptyListCostsTheDefault(t *testing.T) {
 	}
 }
 
-// However many log in, at most so many passcodes are checked at once, and who
-// waits too long is told to come back.
+// The number of concurrent passcode checks is limited, and a login that waits
+// too long is told to retry.
 func TestConcurrentChecksAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t, User{Name: "alice", Hash: hashOf(t, "p", MinCost)})
@@ -302,8 +302,8 @@ func TestAPanicGivesTheTurnBack(t *testing.T) {
 	}
 }
 
-// S-11: after a passcode was changed the old one is worthless at once, even if
-// its check had already begun.
+// S-11: after a passcode change the old one is invalid at once, even if its
+// check has already begun.
 func TestS11ReplaceTakesEffectAtOnce(t *testing.T) {
 	old, changed := hashOf(t, "old", MinCost), hashOf(t, "new", MinCost)
 	for _, c := range []struct {
@@ -387,9 +387,9 @@ func TestNewNamesTheBadUser(t *testing.T) {
 	}
 }
 
-// S-11 and oroinc/platform#1079: a ticket obtained with the old passcode is
-// dead at once, and the new passcode gets one that works, with nothing
-// remembered of the old hash.
+// S-11 and oroinc/platform#1079: a ticket obtained with the old passcode
+// becomes invalid at once, the new passcode gets a valid one, and nothing of
+// the old hash remains.
 func TestS11ReplaceKillsTheTicketsOfTheOldPasscode(t *testing.T) {
 	old, changed := hashOf(t, "old", MinCost), hashOf(t, "new", MinCost)
 	shared := auth.NewStore()

@@ -19,7 +19,7 @@ func connectFrom(address, login, passcode string) *auth.Attempt {
 	return a
 }
 
-// slowStore takes 100 ms for each check and does one at a time.
+// slowStore takes 100 ms for each check and runs one at a time.
 func slowStore(t *testing.T) (*Store, *atomic.Int64) {
 	s := newStore(t, User{Name: "ann", Hash: hashOf(t, "right", MinCost)})
 	s.turns = newTurns(1)
@@ -32,9 +32,9 @@ func slowStore(t *testing.T) (*Store, *atomic.Int64) {
 	return s, checks
 }
 
-// Wrong passcodes from eight networks, as many as each may have, delay the
-// right one from a ninth by a check for each of them; and of one network no
-// more wait than may.
+// Wrong passcodes from eight networks, as many as each may send, delay the
+// right one from a ninth by one check each, and no more than the limit of one
+// network wait.
 func TestTurnsGoRoundAmongNetworks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := slowStore(t)
@@ -67,7 +67,7 @@ func TestTurnsGoRoundAmongNetworks(t *testing.T) {
 	})
 }
 
-// When too many wait in all, the longest lines make room.
+// When too many logins wait in all, the longest lines shrink.
 func TestLongestLineMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := slowStore(t)
@@ -94,8 +94,8 @@ func TestLongestLineMakesRoom(t *testing.T) {
 	})
 }
 
-// A passcode that was right before takes no turn, until the list is replaced;
-// one that was wrong, or right for another hash, does.
+// A passcode that was correct before needs no turn until the list is replaced;
+// one that was wrong, or correct for another hash, does.
 func TestKnownPasscodeWaitsForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, checks := slowStore(t)
