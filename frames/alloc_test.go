@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// The race detector makes sync.Pool forget things at random, so allocations are counted without it.
+// The race detector makes sync.Pool forget things at random, so allocations are
+// counted without it.
 
 func TestAllocations(t *testing.T) {
 	send := []byte("SEND\ndestination:/topic/prices\ncontent-type:application/json\ncontent-length:13\nreceipt:r-1\n\n{\"price\":1.5}\x00")

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// recorded is what stompjs 2.3.3 sends when it waits for an authorization as PowerAuth Web Flow's page does.
+// recorded is what stompjs 2.3.3 sends when it waits for an authorization like
+// PowerAuth Web Flow's page.
 const recorded = "CONNECT\nX-CSRF-TOKEN:t\naccept-version:1.1,1.0\nheart-beat:10000,10000\n\n\x00" +
 	"SUBSCRIBE\nid:sub-0\ndestination:/user/topic/registration\n\n\x00" +
 	"SEND\ndestination:/app/registration\ncontent-length:26\n\n{\"webSocketId\":\"12345678\"}\x00" +
@@ -13,8 +14,9 @@ const recorded = "CONNECT\nX-CSRF-TOKEN:t\naccept-version:1.1,1.0\nheart-beat:10
 	"UNSUBSCRIBE\nid:/user/topic/authorization\n\n\x00" +
 	"DISCONNECT\n\n\x00"
 
-// TestRecordedClient holds C-1 (no host), C-3 (a destination for an id), C-5 (DISCONNECT without receipt), C-6 (no ack
-// header), C-7 (X-CSRF-TOKEN) and C-9 (1.1,1.0), in whatever messages the bytes come.
+// TestRecordedClient covers C-1 (no host), C-3 (a destination for an id), C-5
+// (DISCONNECT without receipt), C-6 (no ack header), C-7 (X-CSRF-TOKEN) and C-9
+// (1.1,1.0), however the bytes are split into messages.
 func TestRecordedClient(t *testing.T) {
 	want := []*Frame{
 		frame(CommandConnect, "", "X-CSRF-TOKEN", "t", HeaderAcceptVersion, "1.1,1.0", HeaderHeartBeat, "10000,10000"),

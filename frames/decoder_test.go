@@ -9,7 +9,7 @@ import (
 	"unsafe"
 )
 
-// drain takes every frame d has, as clones.
+// drain returns clones of all frames that d has.
 func drain(d *Decoder) (got []*Frame, err error) {
 	for {
 		f, ok, err := d.Next()
@@ -20,7 +20,8 @@ func drain(d *Decoder) (got []*Frame, err error) {
 	}
 }
 
-// decode feeds the chunks to a new Decoder of version v. Every chunk is overwritten once the Decoder must be done with it.
+// decode feeds the chunks to a new Decoder of version v. It overwrites each
+// chunk once the Decoder must be done with it.
 func decode(v Version, chunks ...string) (got []*Frame, err error) {
 	var d Decoder
 	d.SetVersion(v)
@@ -151,7 +152,7 @@ func TestDecoderDoesNotWriteToFedOctets(t *testing.T) {
 	d.Feed(p[:bytes.Index(p, []byte("and"))])
 	f, _, _ := d.Next()
 	_ = append(f.Body, "overwritten"...)
-	d.Feed([]byte("SEND\n\n\x00")) // joined with what is left
+	d.Feed([]byte("SEND\n\n\x00")) // joined with the rest of the last one
 	if !bytes.Equal(p, before) {
 		t.Errorf("fed octets were changed: %q", p)
 	}

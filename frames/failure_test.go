@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestFailed holds what is known of a frame that cannot be read, wherever the bytes are cut.
+// TestFailed checks what is known of an invalid frame, wherever the bytes are
+// cut.
 func TestFailed(t *testing.T) {
 	small := Limits{Frame: 100, Headers: 3, HeaderBytes: 60}
 	for _, tc := range []struct {
@@ -56,7 +57,7 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-// TestFailedWord holds which words are named.
+// TestFailedWord checks which words Failed returns.
 func TestFailedWord(t *testing.T) {
 	for in, want := range map[string]string{
 		"HELLO\n\n\x00": "HELLO", "send\r\n": "send", "GET / HTTP/1.1\r\n": "GET", "SENDX\n": "SENDX",

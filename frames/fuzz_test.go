@@ -21,8 +21,9 @@ var fuzzSeeds = []string{
 	"SEND\na:b\x00\n\n\x00", "SEND\ra", "\r\rSEND", "SEND\ncontent-length:184\n\n", "SEND\n\n\x00\x00",
 }
 
-// decodeCut feeds in in chunks whose sizes are in cuts, then the rest, as a session does: the version is set between
-// CONNECT and what follows. A chunk is overwritten when the Decoder must be done with it.
+// decodeCut feeds in in chunks with the sizes in cuts, then the rest, as a
+// session does: it sets the version between CONNECT and the frames after it. It
+// overwrites a chunk once the Decoder must be done with it.
 func decodeCut(d *Decoder, v Version, in, cuts []byte, check func()) (got []*Frame, err error) {
 	for len(in) > 0 {
 		n := len(in)
@@ -52,7 +53,8 @@ func decodeCut(d *Decoder, v Version, in, cuts []byte, check func()) (got []*Fra
 	return got, nil
 }
 
-// FuzzDecode holds that no bytes make a Decoder panic or hold more than its limits, and that no frame is larger.
+// FuzzDecode checks that no input makes a Decoder panic or hold more than its
+// limits, and that no frame exceeds them.
 func FuzzDecode(f *testing.F) {
 	for _, s := range fuzzSeeds {
 		f.Add([]byte(s), []byte{1, 3, 20}, byte(V12))
@@ -86,7 +88,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzSplit holds that the same bytes give the same frames and the same error, wherever they are cut.
+// FuzzSplit checks that the same bytes give the same frames and the same error,
+// wherever they are cut.
 func FuzzSplit(f *testing.F) {
 	for _, s := range fuzzSeeds {
 		f.Add([]byte(s), []byte{7, 0, 1, 1, 30}, byte(V11))
@@ -112,8 +115,8 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// roundTrip holds that decoding what Append wrote gives the frame again: all headers that the version can express, no
-// other, and the body to the byte.
+// roundTrip checks that decoding the output of Append gives the frame again:
+// exactly the headers that the version can express, and the same body.
 func roundTrip(t *rapid.T) {
 	v := rapid.SampledFrom([]Version{Unnegotiated, V10, V11, V12}).Draw(t, "version")
 	text := rapid.StringOf(rapid.SampledFrom([]rune(":\\\n\r\x00 ncré/-\uFFFD")))
@@ -146,7 +149,8 @@ func roundTrip(t *rapid.T) {
 	}
 }
 
-// canExpress says it once more, byte by byte and by the words of the specification.
+// canExpress is a second implementation, byte by byte, by the words of the
+// specification.
 func canExpress(v Version, command string, h Header) bool {
 	raw := v == Unnegotiated || v == V10 || command == CommandConnect || command == CommandStomp || command == CommandConnected
 	for _, c := range []byte(h.Name + h.Value) {
@@ -157,7 +161,8 @@ func canExpress(v Version, command string, h Header) bool {
 	return h.Name != "" && (!raw || !bytes.Contains([]byte(h.Name), []byte(":")))
 }
 
-// trimmed is h as a reader of 1.0 has it; a CONNECT without accept-version is one of 1.0.
+// trimmed returns h as a 1.0 reader sees it. A CONNECT without accept-version
+// counts as 1.0.
 func trimmed(v Version, command string, h Header) Header {
 	if v == V10 || v == Unnegotiated && command == CommandConnect {
 		h.Value = strings.Trim(h.Value, " \t")

@@ -70,11 +70,12 @@ func TestLimitErrorNamesTheLimit(t *testing.T) {
 	wantError(t, &LimitError{LimitHeaderBytes, 8192}, "headers larger than 8192 bytes")
 }
 
-// TestAnnouncedBodyIsNotAllocated holds that a content-length costs nothing before its bytes come.
+// TestAnnouncedBodyIsNotAllocated checks that a content-length costs no memory
+// before its bytes arrive.
 func TestAnnouncedBodyIsNotAllocated(t *testing.T) {
 	var d Decoder
 	d.SetLimits(Limits{Frame: 1 << 30})
-	d.ws = &workspace{} // a new one, not one of the pool with a buffer of its own
+	d.ws = &workspace{} // new, not from the pool with an existing buffer
 	if _, err := feedAll(&d, "SEND\ncontent-length:1000000000\n\nab"); err != nil {
 		t.Fatal(err)
 	}

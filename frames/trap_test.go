@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// The traps are those of the STOMP reference: places where the specifications, or the clients in use, surprise.
+// The traps are those of the STOMP reference: places where the specifications
+// or common clients are surprising.
 
 func TestDecodeTraps(t *testing.T) {
 	long := strings.Repeat("x", DefaultFrame)
@@ -97,7 +98,7 @@ func TestDecodeTraps(t *testing.T) {
 		{"trap 45 the sum of all chunks counts", V12, "SEND\n\n" + long, nil, "frame larger than 65536 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, chunks := range [][]string{{tt.in}, octetwise(tt.in)} { // trap 42: cuts mean nothing
+			for _, chunks := range [][]string{{tt.in}, octetwise(tt.in)} { // trap 42: cuts have no meaning
 				got, err := decode(tt.version, chunks...)
 				wantError(t, err, tt.err)
 				wantFrames(t, got, tt.want...)

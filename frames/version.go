@@ -26,7 +26,8 @@ const (
 // (STOMP 1.2, "Protocol Negotiation").
 const SupportedVersions = "1.0,1.1,1.2"
 
-// ErrNoCommonVersion is the error of [NegotiateVersion]. Its text may be sent to the client.
+// ErrNoCommonVersion is the error of [NegotiateVersion]. Its text may be sent
+// to the client.
 var ErrNoCommonVersion = errors.New("no common protocol version, supported are " + SupportedVersions)
 
 // String returns "1.0", "1.1" or "1.2", and "" for Unnegotiated.

@@ -21,7 +21,8 @@ const digits = 5
 
 func name(i int) string { return fmt.Sprintf("/topic/prices/%0*d", digits, i) }
 
-// Two sizes are compared, both with ten subscribers for each destination: a thousand subscriptions and a million.
+// Two sizes are compared, both with ten subscribers for each destination: a
+// thousand subscriptions and a million.
 const (
 	few  = 100
 	many = 100_000
@@ -176,7 +177,8 @@ func BenchmarkMatchParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkCrowd adds to and removes from one destination, with and without a publication in between.
+// BenchmarkCrowd adds to and removes from one destination, with and without a
+// publication in between.
 func BenchmarkCrowd(b *testing.B) {
 	for _, n := range []int{100, 100_000} {
 		x := NewIndex[*subscription]()
@@ -200,8 +202,9 @@ func BenchmarkCrowd(b *testing.B) {
 	}
 }
 
-// BenchmarkMemory reports the bytes each subscription costs, without the subscriber and the name themselves, and the
-// objects that the garbage collector has to visit for it.
+// BenchmarkMemory reports the bytes each subscription costs, without the
+// subscriber and the name themselves, and the objects that the garbage
+// collector has to visit for it.
 func BenchmarkMemory(b *testing.B) {
 	measure := func(b *testing.B, n int, fill func(i int)) {
 		var before, after runtime.MemStats

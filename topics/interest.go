@@ -48,11 +48,12 @@ func (n *interests) report(destination string, wanted bool, generation uint64) {
 // loses its last. Call Watch once, before the first Add. Without it nothing is
 // counted.
 //
-// The goroutine that calls Add or Remove calls f, before they return and without
-// a lock, so f may use the Index, and a slow f delays this goroutine only.
-// Several may call f at once, so two reports about one destination can arrive in
-// the wrong order: the one with the higher Generation is true. Because the
-// numbers have no gaps, f can tell when all reports up to a number have arrived.
+// The goroutine that calls Add or Remove calls f, before they return and
+// without a lock, so f may use the Index, and a slow f delays this goroutine
+// only. Several may call f at once, so two reports about one destination can
+// arrive in the wrong order: the one with the higher Generation is true.
+// Because the numbers have no gaps, f can tell when all reports up to a number
+// have arrived.
 func (x *Index[S]) Watch(f func(Interest)) { x.interests.watch = f }
 
 // Watch has f called when a topic, a queue or a pattern of these gets its first

@@ -66,9 +66,9 @@ func TestNobodyWatchesInterest(t *testing.T) {
 	}
 }
 
-// However subscribers come and go at once, the report with the highest number is
-// true at the end, the numbers have no gaps, and a subscriber is covered by the
-// reports up to the number that it was given.
+// However subscribers come and go at once, the report with the highest number
+// is true at the end, the numbers have no gaps, and a subscriber is covered by
+// the reports up to the number that it was given.
 func TestInterestWhileManyComeAndGo(t *testing.T) {
 	names := []string{"/topic/a", "/topic/b", "/topic/*", "/topic/**"}
 	const goroutines, rounds = 8, 500

@@ -7,7 +7,8 @@ import (
 
 // The oracles: the rules as they are defined, without regard to cost.
 
-// naiveMatch is AntPathMatcher by definition, exponential in the number of wildcards.
+// naiveMatch is AntPathMatcher by definition, exponential in the number of
+// wildcards.
 func naiveMatch(pattern, path string) bool {
 	if strings.HasPrefix(pattern, "/") != strings.HasPrefix(path, "/") {
 		return false

@@ -118,7 +118,8 @@ func TestAntPathMatcher(t *testing.T) {
 		{"/topic/**/a", "/topic/b/a/", false},
 		{"/topic/**/a/", "/topic/b/a/", true},
 
-		// a final * accepts the empty segment behind a trailing separator, if no ** came before
+		// a final * accepts the empty segment behind a trailing separator, if
+		// no ** came before
 		{"/topic/*", "/topic/", true},
 		{"/topic/*/", "/topic/", true},
 		{"/*", "/", true},

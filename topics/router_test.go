@@ -21,7 +21,8 @@ func parse(t testing.TB, name string) Destination {
 	return d
 }
 
-// W+9: nothing that a client can write reaches another session's private destination.
+// W+9: nothing that a client can write reaches another session's private
+// destination.
 func TestRouterPrivateNamespace(t *testing.T) {
 	r := NewRouter[int]()
 	r.Join("alice", "s1")

@@ -30,8 +30,8 @@ func (t *table[S]) add(k key, s S) { t.put(k, s, false, nil) }
 // addOnce adds s to the key's bag unless it is there already.
 func (t *table[S]) addOnce(k key, s S) { t.put(k, s, true, nil) }
 
-// put adds s to the key's bag. It returns the number of the change if the bag is
-// new, and else 0, and the number of the latest change then.
+// put adds s to the key's bag. It returns the number of the change if the bag
+// is new, and else 0, and the number of the latest change then.
 func (t *table[S]) put(k key, s S, once bool, n *interests) (changed, current uint64) {
 	hash := k.hash()
 	h := t.shard(hash)

@@ -58,7 +58,8 @@ func (t *trie[S]) root(leading bool) *branch[S] {
 }
 
 // add adds s to the subscribers of a pattern. It returns the number of the
-// change if s is the first, and else 0, and the number of the latest change then.
+// change if s is the first, and else 0, and the number of the latest change
+// then.
 func (t *trie[S]) add(pattern string, s S, n *interests) (changed, current uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -86,7 +86,8 @@ func (s *server) do(t testing.TB, method, path, body string, headers ...string) 
 	return answer{res.StatusCode, res.Header, data}
 }
 
-// json decodes the answer, which must have that status and no member that v lacks.
+// json decodes the answer, which must have that status and no member that v
+// lacks.
 func (a answer) json(t testing.TB, status int, v any) {
 	t.Helper()
 	if a.status != status {

@@ -67,7 +67,8 @@ func (s *server) page(t testing.TB, headers ...string) *brokertest.Client {
 	return c
 }
 
-// register has the client register an operation, and wants that to succeed or not.
+// register has the client register an operation, and wants that to succeed or
+// not.
 func register(t testing.TB, c *brokertest.Client, webSocketID string, succeeds bool) {
 	t.Helper()
 	c.Send("SEND", fmt.Sprintf(`{"webSocketId":%q}`, webSocketID), "destination", "/app/registration")

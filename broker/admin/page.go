@@ -82,7 +82,8 @@ func number(q url.Values, name string, byDefault, least, most int) (int, *proble
 	return n, nil
 }
 
-// choice returns a parameter that must be one of the values; the first is the default.
+// choice returns a parameter that must be one of the values; the first is the
+// default.
 func choice(q url.Values, name string, values ...string) (string, *problem) {
 	if !q.Has(name) {
 		return values[0], nil

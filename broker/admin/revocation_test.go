@@ -41,7 +41,8 @@ func (r *revoking) ticket(t testing.TB, user string) string {
 	return m.Ticket
 }
 
-// revoke returns how many sessions the answer says were ended, -1 if it does not.
+// revoke returns how many sessions the answer says were ended, -1 if it does
+// not.
 func (r *revoking) revoke(t testing.TB, kind, name string) int {
 	t.Helper()
 	var got revoked
@@ -87,7 +88,7 @@ func TestRevokeUser(t *testing.T) {
 		if n := r.revoke(t, "user", "ann"); n != 0 { // idempotent
 			t.Errorf("again: %d sessions", n)
 		}
-		// What is granted from now on is good.
+		// Tickets granted from now on are valid.
 		<-time.After(time.Second)
 		brokertest.Connect(t, r.b, "ticket", r.ticket(t, "ann")).Sync(t)
 		if n := r.revoke(t, "user", "never seen"); n != 0 {

@@ -18,8 +18,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// withTickets returns options of a broker that lets clients in by tickets, and by
-// their login those who have none, and of the API that belongs to it.
+// withTickets returns options of a broker that accepts tickets, and logins from
+// clients without one, and the options of its API.
 func withTickets(t testing.TB, o auth.TicketOptions) (broker.Options, Options) {
 	t.Helper()
 	store := auth.NewStore()

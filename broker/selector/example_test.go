@@ -18,7 +18,7 @@ func Example() {
 		return
 	}
 	defer b.Close()
-	// What the broker does with
+	// The broker does this for
 	//	SUBSCRIBE
 	//	id:sub-0
 	//	destination:/topic/orders

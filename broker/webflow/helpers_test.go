@@ -49,7 +49,7 @@ func start(t testing.TB, o webflow.Options) (*broker.Broker, *webflow.Flow) {
 	return b, f
 }
 
-// open announces an operation whose webSocketId is derived from its id.
+// open announces an operation with the webSocketId "ws-" + id.
 func open(t testing.TB, f *webflow.Flow, id string, owner webflow.Owner) {
 	t.Helper()
 	if _, err := f.Open(t.Context(), webflow.Operation{ID: id, WebSocketID: "ws-" + id, Owner: owner}); err != nil {

@@ -306,7 +306,8 @@ func (m *model) unanswered(s *modelSession, text string) {
 	}
 }
 
-// current reports whether the delivery is of the latest result and registration.
+// current reports whether the delivery is of the latest result and
+// registration.
 func (d *modelDelivery) current(s *modelSession) bool {
 	return d.op.at == s && d.op.result == d.result && d.op.waiting > 0
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// echo answers every byte sequence with itself, by TryWrite.
+// echo writes back everything it receives, with TryWrite.
 func echo(c *Conn) error {
 	return c.Receive(func(p []byte) error {
 		_, err := c.TryWrite(p)
@@ -26,7 +26,7 @@ func TestNoAllocations(t *testing.T) {
 		}
 	}
 	round()
-	// A garbage collection may empty the pool meanwhile, hence not exactly 0.
+	// Not exactly 0, because a garbage collection may empty the pool.
 	if n := testing.AllocsPerRun(2000, round); n >= 1 {
 		t.Errorf("%v allocations for a Receive and a TryWrite", n)
 	}
@@ -57,7 +57,7 @@ func TestIdleConnectionsHoldNoBuffer(t *testing.T) {
 			ended <- ours[i].Receive(func([]byte) error { echoed <- true; return nil })
 		}()
 	}
-	for _, peer := range peers { // each has been busy once
+	for _, peer := range peers { // each was busy once
 		peer.Write([]byte("x"))
 	}
 	for range conns {
@@ -118,7 +118,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	b.Run("net.Conn", func(b *testing.B) {
 		ours, peer := listenPair(b, "tcp", "127.0.0.1:0")
 		go func() {
-			p := make([]byte, largeBuffer) // held for ever, for comparison
+			p := make([]byte, largeBuffer) // kept for comparison
 			for {
 				n, err := ours.Read(p)
 				if err != nil {

@@ -25,7 +25,7 @@ func TestIdleLayeredHoldsSmallBuffer(t *testing.T) {
 		for _, tr := range []struct {
 			name string
 			dial func(t testing.TB) (*Conn, net.Conn)
-			own  int64 // with what crypto/tls keeps of the largest record
+			own  int64 // including what crypto/tls keeps of the largest record
 		}{{"pipe", pipePair, 4 << 10}, {"tls", tlsPair, 32 << 10}} {
 			conns, peers := make([]*Conn, n), make([]net.Conn, n)
 			for i := range n {
@@ -50,7 +50,7 @@ func TestIdleLayeredHoldsSmallBuffer(t *testing.T) {
 			}
 			held := (heap() - before) / n
 			for end := time.Now().Add(time.Minute); held > tr.own && time.Now().Before(end); held = (heap() - before) / n {
-				runtime.Gosched() // they are still peeking
+				runtime.Gosched() // still in peek
 			}
 			t.Logf("%s: an idle connection holds %d bytes after %d", tr.name, held, size)
 			if held > tr.own {
@@ -71,7 +71,7 @@ func TestIdleLayeredHoldsSmallBuffer(t *testing.T) {
 	}
 }
 
-// A deadline that is set, moved or taken away around a peek is the caller's.
+// A deadline that the caller sets, moves or removes during a peek takes effect.
 func TestDeadlineWhilePeeking(t *testing.T) {
 	ours, peer := pipePair(t)
 	if err := ours.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {

@@ -100,7 +100,7 @@ func pipePair(t testing.TB) (*Conn, net.Conn) {
 	return New(ours, nil), peer
 }
 
-// receiving runs Receive and passes on what it got and how it ended.
+// receiving runs Receive and passes on its data and its error.
 func receiving(c *Conn) (<-chan string, <-chan error) {
 	data, end := make(chan string, 1000), make(chan error, 1)
 	go func() {
@@ -212,7 +212,7 @@ func TestReceiveReturnsCallbackError(t *testing.T) {
 	}
 }
 
-// The FIN raises no event of its own when it comes together with data.
+// A FIN that comes together with data raises no event of its own.
 func TestReceiveDataAndFINTogether(t *testing.T) {
 	for range 200 {
 		a, peer := listenPair(t, "tcp", "127.0.0.1:0")
@@ -261,7 +261,8 @@ func TestCloseAndAbortWakeReceive(t *testing.T) {
 	}
 }
 
-// Close waits for those who hold the descriptor, so the callback must not.
+// Close waits until nobody holds the descriptor, so the callback must not hold
+// it.
 func TestCloseWithinReceive(t *testing.T) {
 	eachTransport(t, func(t *testing.T, _ bool, ours *Conn, peer net.Conn) {
 		go io.Copy(io.Discard, peer)
@@ -303,7 +304,7 @@ func TestReadDeadline(t *testing.T) {
 		data, end := receiving(ours)
 		peer.Write([]byte("x"))
 		wait(t, data)
-		ours.SetReadDeadline(time.Unix(1, 0)) // wakes a reader that waits already
+		ours.SetReadDeadline(time.Unix(1, 0)) // wakes a reader that is waiting
 		if err := wait(t, end); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("ended with %v", err)
 		}
@@ -398,7 +399,7 @@ type addrConn struct {
 
 func (c addrConn) RemoteAddr() net.Addr { return c.addr }
 
-// A type that embeds a TCPConn may change what goes through it.
+// A type that embeds a TCPConn may change the data that passes through it.
 func TestWrappedConnIsNotBypassed(t *testing.T) {
 	a, _ := listenPair(t, "tcp", "127.0.0.1:0")
 	c := New(struct{ *net.TCPConn }{a.(*net.TCPConn)}, nil)

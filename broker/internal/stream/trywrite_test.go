@@ -41,8 +41,8 @@ func TestTryWrite(t *testing.T) {
 	})
 }
 
-// A full socket takes a part, then nothing, and never blocks; a Write carries
-// on where TryWrite stopped, and no byte is lost or doubled.
+// A full socket accepts a part, then nothing, and never blocks. A Write
+// continues where TryWrite stopped, and no byte is lost or duplicated.
 func TestTryWriteFullSocket(t *testing.T) {
 	for _, pair := range []func(testing.TB) (*Conn, net.Conn){tcpPair, unixPair} {
 		ours, peer := pair(t)

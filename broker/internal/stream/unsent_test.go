@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What the peer has not read shows, long before a Write gets on.
+// Unsent shows that the peer reads long before a blocked Write returns.
 func TestUnsent(t *testing.T) {
 	ours, peer := tcpPair(t)
 	full := 0

@@ -6,7 +6,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 )
 
-// batch is what one call carries along; a broker collects in it the outboxes to wake afterwards.
+// batch is what one call carries along; a broker collects in it the outboxes to
+// wake afterwards.
 type batch struct{ touched int }
 
 // worker takes every message and remembers the last.

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// calls stands for what the broker passes along: it counts the offers that one call led to.
+// calls is what a call passes along: it counts the offers that the call made.
 type calls struct{ offers int }
 
 type (
@@ -16,11 +16,11 @@ type (
 	testConsumer = Consumer[int, *calls]
 )
 
-// desk is a receiver with room for so many messages; it keeps what it was given.
+// desk is a receiver with a limited room; it keeps what it took.
 type desk struct {
 	room int
 	got  []*testDelivery
-	saw  func(*testDelivery) // called for every offer that is taken
+	saw  func(*testDelivery) // called for every offer that it takes
 }
 
 func (r *desk) Offer(c *calls, d *testDelivery) bool {
@@ -36,7 +36,7 @@ func (r *desk) Offer(c *calls, d *testDelivery) bool {
 	return true
 }
 
-// messages lists what the desk was given, in order.
+// messages returns the messages that the desk took, in order.
 func (r *desk) messages() []int {
 	ms := []int{}
 	for _, d := range r.got {
@@ -47,7 +47,8 @@ func (r *desk) messages() []int {
 
 const plenty = 1 << 30
 
-// deadLetters sends /queue/x to /queue/DLQ.x, unchanged, and keeps dead letters where they are.
+// deadLetters sends /queue/x to /queue/DLQ.x, unchanged, and keeps dead letters
+// where they are.
 func deadLetters(m int, queue string, _ int) (string, int, int) {
 	name := strings.TrimPrefix(queue, "/queue/")
 	if strings.HasPrefix(name, "DLQ.") {
@@ -82,7 +83,8 @@ func wantMessages(t testing.TB, who string, r *desk, want ...int) {
 	}
 }
 
-// wantQueue checks the statistics of one queue; a queue that does not exist has all zeros.
+// wantQueue checks the statistics of one queue. All are zero for a queue that
+// does not exist.
 func wantQueue(t testing.TB, s *testStore, want QueueStats) {
 	t.Helper()
 	got := QueueStats{Name: want.Name}
@@ -96,7 +98,7 @@ func wantQueue(t testing.TB, s *testStore, want QueueStats) {
 	}
 }
 
-// wantEmpty checks that nothing at all is left: no message, no byte, no name, no map.
+// wantEmpty checks that nothing is left: no message, no byte, no name, no map.
 func wantEmpty[M, C any](t interface {
 	Helper()
 	Fatalf(string, ...any)

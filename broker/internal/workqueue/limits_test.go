@@ -25,15 +25,15 @@ func TestLimitsDefaults(t *testing.T) {
 	}
 }
 
-// A limit lets in exactly what it says, refuses the next without changing anything, and has room again after an Ack
-// but not after a mere delivery.
+// A limit admits exactly its number and refuses the next without a change. It
+// has room again after an Ack, but not after a mere delivery.
 func TestLimitsAreExact(t *testing.T) {
 	tests := []struct {
 		name   string
 		limits Limits
 		size   int
 		fits   int
-		spread bool // over as many queues as there are messages
+		spread bool // one queue per message
 		limit  string
 		max    int64
 	}{

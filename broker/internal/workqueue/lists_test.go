@@ -7,7 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The waiting list against a sorted slice: fresh entries at the back, returned ones at their old place.
+// Compares the waiting list with a sorted slice: fresh entries at the end,
+// returned ones at their old place.
 func TestWaitingKeepsOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var w waiting[int]

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// model is the store written as naively as possible: slices, sums and searches. It predicts every single offer.
+// model is a naive store of slices, sums and searches. It predicts every offer.
 type model struct {
 	messages, bytes, queues, total, attempts int
 	names                                    map[string]*modelQueue
@@ -23,7 +23,7 @@ type modelQueue struct {
 
 type modelMessage struct {
 	id, seq, size, attempts int
-	number                  int // of its delivery to the consumer that holds it
+	number                  int // number of its delivery to the consumer that holds it
 	refusedBy               *modelConsumer
 }
 
@@ -36,7 +36,7 @@ type modelConsumer struct {
 	closed          bool
 	held            []*modelMessage
 	numbered        int // deliveries that it held
-	latest          int // the latest that it answered
+	latest          int // number of the latest that it answered
 }
 
 // offered is one call of Offer.
@@ -45,7 +45,8 @@ type offered struct {
 	taken                      bool
 }
 
-// modelLetter is the dead-letter rule of the property test: as deadLetters, but a byte is added.
+// modelLetter is the dead-letter function of the property test: like
+// deadLetters, but it adds a byte.
 func modelLetter(queue string, size int) (string, int) {
 	name := strings.TrimPrefix(queue, "/queue/")
 	if strings.HasPrefix(name, "DLQ.") {
@@ -89,7 +90,8 @@ func (m *model) sweep() {
 	}
 }
 
-// put returns the limit that refuses the message, or "". paid is what it replaces in the total.
+// put returns the limit that refuses the message, or "". paid is the size that
+// it replaces in the total.
 func (m *model) put(name string, id, size, paid int) string {
 	q := m.open(name)
 	if q == nil {
@@ -180,7 +182,7 @@ func (m *model) close(k *modelConsumer) {
 	m.sweep()
 }
 
-// take removes the first n of what k holds.
+// take removes n messages that k holds, from index i on.
 func (k *modelConsumer) take(i, n int) []*modelMessage {
 	out := slices.Clone(k.held[i : i+n])
 	k.latest = max(k.latest, out[n-1].number)

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// An owner that has its share takes nothing more, others do, and it gets back what is settled.
+// An owner that has used up its share gets nothing more, but others do.
+// Settling frees its share.
 func TestOwnerQueues(t *testing.T) {
 	s := New[int, *calls](Limits{Queues: 10, OwnerQueues: 3}, deadLetters)
 	var ann, bob Owner
@@ -44,7 +45,8 @@ func TestOwnerQueues(t *testing.T) {
 	}
 }
 
-// Bytes count for the owner of the message from Put until it is settled, whatever way it takes, dead letters included.
+// Bytes count against the message's owner from Put until it is settled,
+// whatever happens to it, including as a dead letter.
 func TestOwnerBytes(t *testing.T) {
 	s := New[int, *calls](Limits{Attempts: 1, OwnerBytes: 100, TotalBytes: 150}, func(m int, queue string, _ int) (string, int, int) {
 		if queue != "/queue/a" {
@@ -93,7 +95,8 @@ func TestOwnerBytes(t *testing.T) {
 	}
 }
 
-// Purge takes what waits, fresh or returned, and leaves what consumers hold.
+// Purge removes waiting messages, fresh or returned, and leaves those that
+// consumers hold.
 func TestPurge(t *testing.T) {
 	s := New[int, *calls](Limits{}, nil)
 	if n, ok := s.Purge("/queue/a"); n != 0 || ok {

@@ -11,13 +11,14 @@ import (
 // letter is a message of the property test.
 type letter struct{ id, size int }
 
-// journal notes the offers of a call, and the deliveries that nobody may settle: refused, or settled by auto.
+// journal records the offers of a call, and the deliveries that must not be
+// settled: refused ones, and those settled by auto.
 type journal struct {
 	offers []offered
 	void   []*Delivery[letter, *journal]
 }
 
-// player is a receiver together with its consumer and its image in the model.
+// player is a receiver with its consumer and its image in the model.
 type player struct {
 	id       int
 	room     int
@@ -41,7 +42,7 @@ func (p *player) Offer(j *journal, d *Delivery[letter, *journal]) bool {
 	return taken
 }
 
-// arena runs a store and its model side by side.
+// arena runs a store and its model in parallel.
 type arena struct {
 	store   *Store[letter, *journal]
 	model   *model
@@ -68,7 +69,8 @@ func newArena(t *rapid.T) *arena {
 	}
 }
 
-// player draws one that satisfies ok, nil if there is none: then the step does nothing.
+// player picks a player that satisfies ok. It returns nil if there is none; the
+// step then does nothing.
 func (a *arena) player(t *rapid.T, ok func(*player) bool) *player {
 	fit := slices.DeleteFunc(slices.Clone(a.players), func(p *player) bool { return !ok(p) })
 	if len(fit) == 0 {
@@ -149,8 +151,8 @@ func (a *arena) closePlayer(p *player) {
 	a.model.close(p.image)
 }
 
-// settle draws a delivery, or with through all up to it, and takes it out of what its consumer holds in the test and
-// in the model.
+// settle picks a delivery, or with through all up to it, and removes it from
+// what its consumer holds in the test and in the model.
 func (a *arena) settle(t *rapid.T, through bool) (*player, *Delivery[letter, *journal], []*modelMessage) {
 	p := a.player(t, holding)
 	if p == nil {
@@ -221,7 +223,8 @@ func (a *arena) late(t *rapid.T) {
 	}
 }
 
-// check compares everything that can be seen, and looks for a message in two hands.
+// check compares the whole visible state, and checks that no message has two
+// holders.
 func (a *arena) check(t *rapid.T) {
 	if !slices.Equal(a.journal.offers, a.model.offers) {
 		t.Fatalf("offers (consumer, message, attempt, taken)\n%v\nwant\n%v", a.journal.offers, a.model.offers)
@@ -262,8 +265,9 @@ func (a *arena) check(t *rapid.T) {
 	}
 }
 
-// drain closes everyone and reads all queues to the end: exactly the messages that the model still has come out, in
-// the order of their Put, and nothing is left.
+// drain closes all consumers and reads all queues to the end. It checks that
+// exactly the model's messages come out, in the order of their Put, and that
+// nothing is left.
 func (a *arena) drain(t *rapid.T) {
 	for _, p := range a.players {
 		if open(p) {

@@ -60,7 +60,7 @@ func TestPutAllStoresAllOrNone(t *testing.T) {
 	}
 }
 
-// A refused set takes nothing from a queue that others use.
+// A refused set changes nothing in a queue that others use.
 func TestPutAllLeavesAQueueAsItWas(t *testing.T) {
 	s := New[int, *calls](Limits{Messages: 2}, nil)
 	put(t, s, "/queue/full", 1, 2)
@@ -73,8 +73,8 @@ func TestPutAllLeavesAQueueAsItWas(t *testing.T) {
 	wantMessages(t, "the consumer", r, 3)
 }
 
-// Sets that compete for room, with queues that come and go between them, leave a
-// store that holds nothing when all is consumed.
+// Sets that compete for room, with queues that come and go, leave a store that
+// is empty once everything is consumed.
 func TestPutAllCompetes(t *testing.T) {
 	s := New[int, *calls](Limits{Messages: 3, Queues: 3}, nil)
 	var wg sync.WaitGroup

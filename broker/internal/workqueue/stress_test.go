@@ -11,7 +11,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
-// mailbox is a receiver like an outbox: bounded, filled under the queue's lock and emptied by a goroutine.
+// mailbox is a receiver like an outbox: bounded, filled under the queue's lock
+// and emptied by a goroutine.
 type mailbox chan *Delivery[int, struct{}]
 
 func (m mailbox) Offer(_ struct{}, d *Delivery[int, struct{}]) bool {
@@ -23,8 +24,9 @@ func (m mailbox) Offer(_ struct{}, d *Delivery[int, struct{}]) bool {
 	}
 }
 
-// Producers, consumers that acknowledge, refuse, stall and go away, and dead letters that are consumed as well: every
-// message is acknowledged exactly once, and in the end nothing is left.
+// With producers, consumers that acknowledge, refuse, stall and leave, and
+// consumed dead letters, every message is acknowledged exactly once, and in the
+// end nothing is left.
 func TestConcurrentExactlyOnce(t *testing.T) {
 	const producers, perProducer, workers = 4, 2_000, 4
 	names := []string{"/queue/a", "/queue/b"}
@@ -38,7 +40,8 @@ func TestConcurrentExactlyOnce(t *testing.T) {
 	)
 	left.Store(int64(len(acked)))
 
-	// consumeFor runs one consumer until it had some deliveries, and leaves with the rest unsettled.
+	// consumeFor runs one consumer for some deliveries; it leaves with the rest
+	// unsettled.
 	consumeFor := func(name string, rnd *rand.Rand) (finished bool) {
 		box := make(mailbox, 8)
 		k, err := s.Consume(name, box, rnd.IntN(12), false)
@@ -107,7 +110,8 @@ func TestConcurrentExactlyOnce(t *testing.T) {
 	wantEmpty(t, s)
 }
 
-// Queues that come and go under everyone's hands: Put must never store into one that has just left the store.
+// Queues come and go concurrently: Put must never store into one that has just
+// left the store.
 func TestConcurrentQueueChurn(t *testing.T) {
 	const rounds = 3_000
 	s := New[int, struct{}](Limits{Queues: 2}, nil)
