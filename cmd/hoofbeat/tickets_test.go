@@ -84,7 +84,7 @@ func TestTicketVector(t *testing.T) {
 	if !ok || !strings.HasPrefix(vector, "v1.main.") {
 		t.Fatalf("no ticket in the page: %q", vector)
 	}
-	for want, text := range map[string]string{"created in the future": vector, "malformed": vector[:len(vector)-1] + "A"} {
+	for want, text := range map[string]string{"created in the future": vector, "its signature is wrong": vector[:len(vector)-1] + "A"} {
 		tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{
 			Signed: true, Secrets: []auth.Secret{{ID: "main", Key: []byte("0123456789abcdef0123456789abcdef")}},
 		})
@@ -94,7 +94,7 @@ func TestTicketVector(t *testing.T) {
 		// Its time, January 2027, has not come or is over; what matters is that the
 		// signature is right.
 		_, err = tickets.Consume(t.Context(), text, "")
-		if got := fmt.Sprint(err); want == "malformed" != strings.Contains(got, "malformed") {
+		if got := fmt.Sprint(err); want == "its signature is wrong" != strings.Contains(got, "its signature is wrong") {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
