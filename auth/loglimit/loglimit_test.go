@@ -69,8 +69,8 @@ func TestLinesOfAllKeysAreBounded(t *testing.T) {
 	}
 }
 
-// Two users behind one address are told apart, and one address with many names
-// leaves the log to others.
+// Two users behind one address have separate limits, and one address with many
+// names cannot fill the log.
 func TestUsersOfOneNetwork(t *testing.T) {
 	var l Limiter
 	now := time.Unix(1000, 0)
@@ -119,8 +119,8 @@ func TestNetworksAreBounded(t *testing.T) {
 	}
 }
 
-// Whoever invents keys that are the same in all networks uses up the lines of
-// his own network only, and such a key has one line a second whoever causes it.
+// A client that invents keys with Anywhere uses up the lines of its own network
+// only, and such a key has one line a second in all networks together.
 func TestKeysThatAreTheSameAnywhere(t *testing.T) {
 	var l Limiter
 	now := time.Unix(1000, 0)

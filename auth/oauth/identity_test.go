@@ -94,8 +94,8 @@ func TestIDTokenSignatures(t *testing.T) {
 	}
 }
 
-// Logout tokens of strangers that name unknown keys cause a request for keys in
-// five seconds, and none of them keeps a login from a key that is new.
+// Logout tokens with unknown keys cause at most one request for keys in five
+// seconds, and keep no login from a new key.
 func TestStrangersDoNotKeepLoginsFromNewKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStandin()
@@ -180,7 +180,7 @@ func TestUserOfAProviderWithoutIDTokens(t *testing.T) {
 	}
 }
 
-// A provider does not grant what only Hoofbeat means something by.
+// A provider cannot grant the roles and scopes with a meaning to Hoofbeat.
 func TestLoginsAreForeign(t *testing.T) {
 	s := newStandin()
 	s.claims = map[string]any{"roles": []string{"backend", "editor"}}

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A stranger cannot fill the log: one line a second for each network, with the
-// number of those left out.
+// Failed requests cannot fill the log: one line a second for each network, with
+// the number of omitted lines.
 func TestLinesThatStrangersCauseAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

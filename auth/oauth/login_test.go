@@ -216,8 +216,8 @@ func TestDiscoveryFallsBackToRFC8414(t *testing.T) {
 	}
 }
 
-// Logins that one address starts and never finishes push out each other, and
-// not the login of somebody else.
+// Unfinished logins from one address displace each other, not the login of
+// another address.
 func TestPendingLoginsAreSharedOutByAddress(t *testing.T) {
 	s := newStandin()
 	var from netip.Addr

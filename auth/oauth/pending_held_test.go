@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A login that was started keeps what it needs and not the request it came in,
-// however long that was.
+// A pending login keeps only what it needs, and not the request, however long
+// that was.
 func TestPendingLoginsHoldWhatIsDocumented(t *testing.T) {
 	const n, most = 500, 3 << 10
 	alive := func() int64 {

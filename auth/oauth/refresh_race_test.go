@@ -27,8 +27,8 @@ func TestTokenFromAStoreThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A refresh needs the provider's metadata anew when they are not known, and
-// without them nobody has to consent again.
+// If the provider's metadata cannot be read for a refresh, no user has to
+// consent again.
 func TestA12RefreshWithoutMetadata(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStandin()
@@ -67,9 +67,8 @@ func (m *meanwhile) Update(ctx context.Context, k Key, f func(*Token) *Token) er
 	return m.MemoryStore.Update(ctx, k, f)
 }
 
-// What another node has done to the entry while a refresh was under way counts
-// more than what came of the refresh, and the program is told only of what this
-// node has found out.
+// If another node changes the entry during a refresh, that entry counts, and
+// OnReconsent is called only for what this node has found out.
 func TestA12AnotherNodeDuringARefresh(t *testing.T) {
 	lapsed := func(present *Token) *Token { return &Token{Reconsent: true, Subject: present.Subject} }
 	gone := func(*Token) *Token { return nil }

@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// slowly has the token endpoint answer a code that begins with "flood" after
-// some time only.
+// slowly delays the token endpoint's answer to a code that begins with "flood".
 func slowly(s *standin, each time.Duration) {
 	s.tokenReply = func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.PostForm.Get("code"), "flood") {
@@ -27,15 +26,16 @@ func slowly(s *standin, each time.Duration) {
 	}
 }
 
-// callbackFrom is a callback with a code, from a browser at an address.
+// callbackFrom sends a callback with a code, from a browser at the given
+// address.
 func callbackFrom(ctx context.Context, b *browser, address, code string, q url.Values) *http.Response {
 	r := b.request(http.MethodGet, "/oauth/callback?"+url.Values{"code": {code}, "state": {q.Get("state")}}.Encode(), nil)
 	r.RemoteAddr = netip.AddrPortFrom(netip.MustParseAddr(address), 4711).String()
 	return b.do(r.WithContext(ctx))
 }
 
-// Callbacks that one network floods while the provider is slow delay those of
-// the same network, and nobody else's.
+// A flood of callbacks from one network to a slow provider delays only that
+// network's callbacks.
 func TestCallbacksAreSharedOutAmongNetworks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStandin()
@@ -73,7 +73,8 @@ func TestCallbacksAreSharedOutAmongNetworks(t *testing.T) {
 	})
 }
 
-// Who gets no turn is told to load the page again, and that works.
+// A callback without a turn is told to reload the page, and the repeated
+// callback works.
 func TestCallbackWithoutATurnMayComeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStandin()

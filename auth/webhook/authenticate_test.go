@@ -41,7 +41,7 @@ func TestAuthenticateAllows(t *testing.T) {
 }
 
 // Only a login with a passcode, for the user of that name, counts as proved by
-// the passcode: the backend may have gone by the token or the cookie beside it.
+// the passcode: the backend may have used the token or the cookie instead.
 func TestPasscodeIsWhatLetIn(t *testing.T) {
 	b := answering(t, http.StatusOK, `{"allow":true,"user":"alice"}`)
 	w := newHook(t, Options{URL: b.URL, UserPrefix: "app:", Events: []Event{Handshake, Connect}})
@@ -276,7 +276,8 @@ func TestAuthenticateGivesUpWithItsContext(t *testing.T) {
 	}
 }
 
-// What the backend calls its users and credentials is no other source's.
+// The backend's names for users and credentials cannot be those of another
+// source.
 func TestUserPrefix(t *testing.T) {
 	b := answering(t, http.StatusOK, `{"allow":true,"user":"alice","credential_id":"backend:main"}`)
 	w := newHook(t, Options{URL: b.URL, UserPrefix: "app:"})

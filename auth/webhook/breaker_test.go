@@ -156,7 +156,7 @@ func TestCircuit(t *testing.T) {
 	})
 }
 
-// What is remembered is good while the circuit is open.
+// Cached answers remain valid while the circuit is open.
 func TestOpenCircuitRemembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var off atomic.Bool
@@ -188,8 +188,8 @@ func TestOpenCircuitRemembers(t *testing.T) {
 	})
 }
 
-// A question from before the circuit opened, or from before a probe, says
-// nothing any more.
+// The result of a question from before the circuit opened, or from before a
+// probe, is ignored.
 func TestLateReports(t *testing.T) {
 	now := time.Unix(0, 0)
 	var b breaker
@@ -284,8 +284,8 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// Whoever waits in vain for a turn is refused, and that is no failure of the
-// backend's.
+// A question that gets no turn is rejected, but does not count as a failure of
+// the backend.
 func TestQueueTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newHook(t, Options{URL: inMemory, Concurrency: 1})

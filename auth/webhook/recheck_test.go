@@ -12,8 +12,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// The backend is asked again about those that it has let in, without a
-// credential.
+// The backend is asked again about accepted clients, without a credential.
 func TestRecheck(t *testing.T) {
 	var says atomic.Pointer[string]
 	answer := func(s string) { says.Store(&s) }

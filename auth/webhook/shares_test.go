@@ -40,8 +40,8 @@ func connectFrom(address, login string) *auth.Attempt {
 	return a
 }
 
-// Strangers delay those of their own network, and a client of another network
-// by one question at most.
+// Unauthenticated clients delay those of their own network, and a client of
+// another network by at most one question.
 func TestIdentityQuestionsAreSharedOutAmongNetworks(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -83,7 +83,7 @@ func TestIdentityQuestionsAreSharedOutAmongNetworks(t *testing.T) {
 	}
 }
 
-// What one user, or nobody, wants to do delays no other user.
+// The questions of one user, or of anonymous clients, do not delay other users.
 func TestPermissionQuestionsAreSharedOutAmongUsers(t *testing.T) {
 	for name, p := range map[string]*auth.Principal{"a user": {Name: "mallory"}, "nobody": {}} {
 		t.Run(name, func(t *testing.T) {

@@ -41,8 +41,8 @@ func TestMayWait(t *testing.T) {
 	}
 }
 
-// A backend that has not been told to expect the question is not asked: it might
-// say yes to whatever it does not know.
+// The wait question is asked only if it is configured, because a backend that
+// does not know it might allow it.
 func TestMayWaitIsAskedOnlyIfConfigured(t *testing.T) {
 	b := answering(t, http.StatusOK, `{"allow":true}`)
 	w := newHook(t, Options{URL: b.URL})
@@ -60,8 +60,8 @@ func TestMayWaitIsAskedOnlyIfConfigured(t *testing.T) {
 	}
 }
 
-// The roles and scopes that Hoofbeat gives a meaning are not the backend's to
-// grant, nor is a time of issue that no revocation reaches.
+// The backend cannot grant the roles and scopes with a meaning to Hoofbeat, or
+// a time of issue that escapes revocations.
 func TestAnswersAreForeign(t *testing.T) {
 	b := answering(t, http.StatusOK,
 		`{"allow":true,"user":"bob","roles":["backend","editor"],"scopes":["operation:x","chat"],"issued":253402300799}`)

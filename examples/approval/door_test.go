@@ -14,7 +14,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
-// handshake asks for a WebSocket and returns the status of the answer.
+// handshake requests a WebSocket and returns the status of the answer.
 func handshake(t *testing.T, origin, page, ticket string) int {
 	t.Helper()
 	r, err := http.NewRequest("GET", origin+"/ws?ticket="+ticket, nil)
@@ -36,7 +36,7 @@ func handshake(t *testing.T, origin, page, ticket string) int {
 	return resp.StatusCode
 }
 
-// E-6: of many who come with one ticket, one is let in.
+// E-6: of many clients with the same ticket, one is accepted.
 func TestE6Replay(t *testing.T) {
 	s := start(t, nil)
 	alice := s.visitor(t)
@@ -63,8 +63,7 @@ func TestE6Replay(t *testing.T) {
 	}
 }
 
-// E-13: a page of another origin is refused, and the ticket is as good as
-// before.
+// E-13: a page of another origin is rejected, and the ticket remains valid.
 func TestE13Origin(t *testing.T) {
 	s := start(t, nil)
 	alice := s.visitor(t)
@@ -129,8 +128,8 @@ func TestE14Callback(t *testing.T) {
 	}
 }
 
-// A site answers under its own name only, so that no other name for 127.0.0.1 is
-// as good; its pages may load nothing from elsewhere.
+// A site answers only requests for its own host name, and its pages may load
+// nothing from other sites.
 func TestSite(t *testing.T) {
 	s := start(t, nil)
 	for _, origin := range []string{s.o.App, s.o.Provider} {
@@ -163,7 +162,7 @@ func TestSite(t *testing.T) {
 	}
 }
 
-// The resource wants a token, and a good one.
+// The resource requires a valid token.
 func TestResource(t *testing.T) {
 	s := start(t, nil)
 	for _, token := range []string{"", "Bearer ", "Bearer wrong", "Basic YTpi"} {
@@ -183,7 +182,8 @@ func TestResource(t *testing.T) {
 	}
 }
 
-// The phone belongs to whoever opens it, so nobody else's machine may.
+// Anyone who opens the phone's page controls it, so the demo listens on
+// loopback only.
 func TestLoopbackOnly(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	for _, address := range []string{":8094", "0.0.0.0:8094", "192.0.2.1:8094", "[::]:8094"} {

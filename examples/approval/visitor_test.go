@@ -17,10 +17,11 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
-// patience is how long a test waits for what should come at once.
+// patience is how long a test waits for something that should happen at once.
 const patience = time.Minute
 
-// visitor is a browser without scripts: the tests do what the pages' scripts do.
+// visitor is a browser without scripts: the tests do the work of the pages'
+// scripts.
 type visitor struct {
 	t    *testing.T
 	s    *site
@@ -59,7 +60,7 @@ func (v *visitor) do(method, address string, form url.Values) (*http.Response, s
 	return resp, string(body)
 }
 
-// wait is the page that waits.
+// wait is the waiting page.
 type wait struct{ url, id, number string }
 
 var (
@@ -67,7 +68,7 @@ var (
 	waitNumber = regexp.MustCompile(`Number </span>(\d\d)<`)
 )
 
-// signIn goes from the application as far as the page that waits: steps 1 to 3.
+// signIn goes from the application to the waiting page: steps 1 to 3.
 func (v *visitor) signIn(user string) wait {
 	v.t.Helper()
 	resp, _ := v.do("GET", v.s.o.App+"/oauth/login", nil)
@@ -80,7 +81,7 @@ func (v *visitor) signIn(user string) wait {
 	return wait{resp.Request.URL.String(), id[1], number[1]}
 }
 
-// answer is the phone's: steps 7 and 8.
+// answer sends the phone's answer: steps 7 and 8.
 func (v *visitor) answer(w wait, verdict string) {
 	v.t.Helper()
 	_, page := v.do("GET", v.s.o.Provider+"/device", nil)
@@ -92,7 +93,7 @@ func (v *visitor) answer(w wait, verdict string) {
 	}
 }
 
-// goOn asks the authorize endpoint again, allows what is asked, and arrives at
+// goOn calls the authorize endpoint again, allows the access, and returns to
 // the application: steps 9 and 10.
 func (v *visitor) goOn(w wait) {
 	v.t.Helper()
@@ -105,7 +106,7 @@ func (v *visitor) goOn(w wait) {
 	}
 }
 
-// signedIn is all of it.
+// signedIn runs the whole sign-in.
 func (v *visitor) signedIn(user string) *visitor {
 	v.t.Helper()
 	w := v.signIn(user)
@@ -158,7 +159,7 @@ func connect(t *testing.T, origin, ticket string) *socket {
 	return s
 }
 
-// socket is a page's.
+// socket is the WebSocket of a page.
 type socket struct {
 	*client.Conn
 	t *testing.T
@@ -189,7 +190,7 @@ func (s *socket) register(id string) (replies, results *stomp.Subscription) {
 	return replies, results
 }
 
-// expect is the next message of a subscription.
+// expect returns the next message of a subscription.
 func (s *socket) expect(sub *stomp.Subscription, want string) {
 	s.t.Helper()
 	select {
@@ -202,7 +203,7 @@ func (s *socket) expect(sub *stomp.Subscription, want string) {
 	}
 }
 
-// sync returns when everything that was sent before has been handled.
+// sync returns when everything sent before has been handled.
 func (s *socket) sync() {
 	s.t.Helper()
 	select {

@@ -40,7 +40,7 @@ func testPublisher(t *testing.T, url string, secret auth.Secret) *publisher {
 	return p
 }
 
-// userTicket is a ticket of a page's user.
+// userTicket returns a ticket for a page's user.
 func userTicket(t *testing.T) string {
 	t.Helper()
 	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{Signed: true, Secrets: []auth.Secret{secret}})
@@ -68,8 +68,8 @@ func dialPage(t *testing.T, srv *brokertest.Server, ticket string) *client.Conn 
 	return conn
 }
 
-// A job that panics and one that never ends stop neither the broker nor the
-// others.
+// A job that panics and one that never ends affect neither the broker nor other
+// jobs.
 func TestS13Jobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := brokertest.New(t, testOptions(t))
@@ -99,8 +99,8 @@ func TestS13Jobs(t *testing.T) {
 	})
 }
 
-// Every subscriber gets what a back end says; a page that tries the same is
-// refused.
+// Every subscriber gets the backend's messages; a page that tries to send is
+// denied.
 func TestS14Maintenance(t *testing.T) {
 	srv := brokertest.Start(t, testOptions(t))
 	page := dialPage(t, srv, userTicket(t))
@@ -136,8 +136,8 @@ func TestS14Maintenance(t *testing.T) {
 	}
 }
 
-// Failures are returned, and to ask whether the broker can be reached costs no
-// user a ticket.
+// Failures are returned, and checking whether the broker can be reached uses no
+// user's ticket.
 func TestS15Publisher(t *testing.T) {
 	srv := brokertest.Start(t, testOptions(t))
 	p := testPublisher(t, srv.URL, secret)

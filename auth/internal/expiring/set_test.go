@@ -24,7 +24,7 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// Over the bound the names that end first go, a tenth of them.
+// Beyond the bound, the tenth of the names that ends first is removed.
 func TestBound(t *testing.T) {
 	var s Set
 	now := time.Unix(1, 0)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// idle fails the test unless nobody has or waits for a turn.
+// idle fails the test unless no turn is taken and no caller waits.
 func idle[K comparable](t *testing.T, turns *Turns[K]) {
 	t.Helper()
 	if turns.free != turns.limits.Turns || turns.waiting != 0 || len(turns.running)+len(turns.lines)+len(turns.round) != 0 {
@@ -16,7 +16,7 @@ func idle[K comparable](t *testing.T, turns *Turns[K]) {
 	}
 }
 
-// A turn that comes at the moment the context ends is not lost.
+// A turn that is given at the moment the context ends is not lost.
 func TestTurnAtTheLastMomentIsNotLost(t *testing.T) {
 	turns := New[string](Limits{Turns: 1, Share: 1, Line: 1, Waiting: 1})
 	for range 2000 {
@@ -41,8 +41,8 @@ func TestTurnAtTheLastMomentIsNotLost(t *testing.T) {
 	idle(t, turns)
 }
 
-// One key never has more than its share, even if turns are free, and another's
-// turn comes at once.
+// One key never gets more than its share, even if turns are free, and another
+// key gets a turn at once.
 func TestShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := New[string](Fair(8))
@@ -82,7 +82,8 @@ func TestShare(t *testing.T) {
 	})
 }
 
-// A line has an end, and the longest makes room when too many wait in all.
+// A line has a maximum length, and the longest one shrinks when too many wait
+// in all.
 func TestLinesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := New[string](Limits{Turns: 1, Share: 1, Line: 3, Waiting: 4})

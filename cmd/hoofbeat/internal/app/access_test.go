@@ -12,7 +12,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// a user whose grant ended hears of it where the session's notices go.
+// a user whose grant has ended is notified at the destination of the
+// session's notices.
 func TestA12ReconsentIsTold(t *testing.T) {
 	b := brokertest.New(t, broker.Options{})
 	c := brokertest.Connect(t, b, "login", "ann")
@@ -29,7 +30,7 @@ func TestA12ReconsentIsTold(t *testing.T) {
 	}
 }
 
-// T-4: with first_frame off a handshake without a credential is no handshake.
+// T-4: with first_frame off, a handshake without a credential is rejected.
 func TestT4HandshakeOnly(t *testing.T) {
 	var no *auth.Refusal
 	if _, err := handshakeOnly(context.Background(), &auth.Attempt{Stage: auth.StageHandshake}); !errors.As(err, &no) || no.StatusCode() != http.StatusUnauthorized {

@@ -215,7 +215,7 @@ rules:
 	}
 }
 
-// others allows what the rules do not name, and remembers what it was asked.
+// others allows what no rule matches, and records the questions.
 type others struct {
 	asked    []string
 	coverage auth.Coverage
@@ -274,8 +274,8 @@ rules:
 	}
 }
 
-// S-11: a user who is gone or has another passcode loses the unused tickets,
-// others keep theirs; a file that cannot be read changes nothing.
+// S-11: a user that was removed or has another passcode loses the unused
+// tickets, others keep theirs; a file that cannot be read changes nothing.
 func TestS11ReloadedUsersLoseTickets(t *testing.T) {
 	hash := func(passcode string) string {
 		h, err := bcrypt.GenerateFromPassword([]byte(passcode), bcrypt.DefaultCost)

@@ -16,7 +16,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// visitor is a connection that only has an address and an end.
+// visitor is a connection that has only an address and a Close.
 type visitor struct {
 	net.Conn
 	remote net.Addr
@@ -157,8 +157,8 @@ func TestLimitsFitTheFiles(t *testing.T) {
 	}
 }
 
-// Connections to the admin API that do nothing give way to others, and the
-// limits fit the files that the process may open.
+// Idle connections to the admin API make room for others, and the limits fit
+// the number of files that the process may open.
 func TestAdminConnectionsAreBounded(t *testing.T) {
 	for files, want := range map[int]int{0: 512, 1 << 20: 512, 1024: 64, 32: 8} {
 		if c := newAdminCrowd(files, slog.New(slog.DiscardHandler)); c.max != want || c.maxAddress != want*3/4 {

@@ -10,7 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// What the configuration says of who may come in reaches the broker.
+// The configured limits on connections reach the broker.
 func TestAdmissionLimitsReachTheBroker(t *testing.T) {
 	o := brokerOptions(load(t, quiet+`
 limits:
@@ -30,7 +30,8 @@ limits:
 	}
 }
 
-// Lower defaults are one line of the log, and none if nothing is lower.
+// Lowered defaults are one line in the log, and there is no line if nothing is
+// lowered.
 func TestLowerDefaultsAreOneLine(t *testing.T) {
 	l := new(log)
 	logger := slog.New(slog.NewTextHandler(l, nil))

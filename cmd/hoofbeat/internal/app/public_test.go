@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The protocol of SockJS wants 404 for what the mux would redirect.
+// SockJS requires 404 for paths that the mux would redirect.
 func TestEmptySegmentsAreNotFound(t *testing.T) {
 	a, err := New(Options{Config: load(t, quiet)})
 	if err != nil {
@@ -27,7 +27,7 @@ func TestEmptySegmentsAreNotFound(t *testing.T) {
 	}
 }
 
-// A page that may connect can read that nothing here mints tickets, and why.
+// A page of an allowed origin can read that no tickets are available, and why.
 func TestNoTicketsIsReadByPages(t *testing.T) {
 	a, err := New(Options{Config: load(t, quiet)})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// lines returns the lines with a text, and how many there may be, at one a
+// lines returns the lines with a text, and the maximum number of lines at one a
 // second.
 func (l *log) lines(text string, since time.Time) (found []string, most int) {
 	for line := range strings.Lines(l.String()) {
@@ -21,8 +21,8 @@ func (l *log) lines(text string, since time.Time) (found []string, most int) {
 	return found, 1 + int(time.Since(since)/time.Second)
 }
 
-// A stranger who polls with a thousand wrong tickets fills no log, and another
-// address still has its line.
+// A client that polls with a thousand invalid tickets cannot fill the log, and
+// another address still gets its line.
 func TestWrongTicketsToPollWithDoNotFillTheLog(t *testing.T) {
 	l := new(log)
 	a, err := New(Options{Config: load(t, quiet), Logger: slog.New(slog.NewTextHandler(l, nil))})
@@ -54,8 +54,8 @@ func TestWrongTicketsToPollWithDoNotFillTheLog(t *testing.T) {
 	}
 }
 
-// Pages without a user that register and leave fill no log; those of users are
-// all there.
+// Pages without a user that register and leave cannot fill the log; the lines
+// of users are all there.
 func TestAbandonedOperationsOfNobodyDoNotFillTheLog(t *testing.T) {
 	l := new(log)
 	a, err := New(Options{Config: load(t, quiet), Logger: slog.New(slog.NewTextHandler(l, nil))})

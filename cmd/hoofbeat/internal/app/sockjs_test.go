@@ -9,7 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// What follows from other keys.
+// SockJS options are derived from other keys.
 func TestSockJSOptions(t *testing.T) {
 	const oauth = "auth: {sessions: {cookie: login}, oauth: [{name: a, client_id: b, redirect_url: \"%s://a.example/oauth/callback\"}]}\n"
 	for yaml, want := range map[string]sockjs.Options{

@@ -40,8 +40,8 @@ auth: {anonymous: true}
 	}
 }
 
-// Only in development mode may a page wait for what nobody has announced, unless
-// the operator says so.
+// Pages may wait for an unannounced operation only in development mode, unless
+// the configuration allows it.
 func TestWebFlowRegistration(t *testing.T) {
 	for yaml, want := range map[string]webflow.Registration{
 		"":                                   webflow.Open,
@@ -56,7 +56,7 @@ func TestWebFlowRegistration(t *testing.T) {
 	}
 }
 
-// Every list of results that the configuration accepts is one that webflow does.
+// Package webflow accepts every list of results that the configuration accepts.
 func TestWebFlowResultLists(t *testing.T) {
 	for _, keys := range []string{
 		"results: [PAIRED]", "results: [" + strings.Repeat("x", 64) + ", é, \"a b\"]", "results: [A, B], interim: [A], expired_result: B",
@@ -71,8 +71,7 @@ func TestWebFlowResultLists(t *testing.T) {
 	}
 }
 
-// Every result that the configuration accepts at the end is one that webflow
-// does.
+// Package webflow accepts every expired result that the configuration accepts.
 func TestWebFlowExpiredResults(t *testing.T) {
 	for _, result := range []string{"''", "CONFIRMED", "CANCELED", "AUTH_METHOD_FAILED", "FAILED", "DONE"} {
 		a, err := New(Options{Config: load(t, quiet+"webflow: {expired_result: "+result+"}\n")})

@@ -17,7 +17,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// application is one that takes events when up says so.
+// application accepts events while up is set.
 type application struct {
 	mu    sync.Mutex
 	up    bool
@@ -41,7 +41,7 @@ func (a *application) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusNoContent, Body: io.NopCloser(strings.NewReader(""))}, nil
 }
 
-// set says whether events are taken from now on.
+// set sets whether events are accepted from now on.
 func (a *application) set(up bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -54,8 +54,8 @@ func (a *application) Write(p []byte) (int, error) {
 	return a.log.Write(p)
 }
 
-// want checks what was taken, how often it was tried, and that the log has each
-// of the texts once.
+// want checks the accepted events, the number of attempts, and that the log has
+// each of the texts once.
 func (a *application) want(t *testing.T, taken string, tries int, logged ...string) {
 	t.Helper()
 	a.mu.Lock()
@@ -126,7 +126,7 @@ func TestEventsAreGivenUp(t *testing.T) {
 	})
 }
 
-// What waits is bounded, and to tell never waits.
+// The number of waiting events is bounded, and a callback never blocks.
 func TestEventsAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a application
@@ -145,7 +145,8 @@ func TestEventsAreDropped(t *testing.T) {
 	})
 }
 
-// The end sends what waits, and does not wait for an application that is down.
+// Close sends the waiting events, and does not wait for an application that is
+// down.
 func TestEventsAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a application

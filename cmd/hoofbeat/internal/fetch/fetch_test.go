@@ -16,8 +16,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
 )
 
-// site is the users, their tokens and the resource at once. Everything of it
-// runs in the bubble of a test.
+// site holds the users, their tokens and the resource. All of it runs in the
+// bubble of a test.
 type site struct {
 	mu     sync.Mutex
 	users  []string
@@ -82,7 +82,7 @@ func hangs(r *http.Request) (*http.Response, error) {
 
 const resource = "https://mail.example/unread?key=secret-of-the-url"
 
-// running starts a Fetcher of the sources, which ends with its test.
+// running starts a Fetcher for the sources, which ends with the test.
 func running(t *testing.T, s *site, sources ...Source) *Fetcher {
 	t.Helper()
 	f := New(Options{
@@ -110,7 +110,7 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// What is no good answer leaves the last one, and is in the log without the URL.
+// An invalid answer keeps the last one, and the log shows it without the URL.
 func TestAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		serve func(*http.Request) (*http.Response, error)
@@ -155,8 +155,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A resource that does not answer has eight requests, and keeps no other
-// waiting.
+// A resource that does not answer gets at most eight requests, and does not
+// delay the others.
 func TestParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(site)
@@ -187,7 +187,7 @@ func TestParallel(t *testing.T) {
 	})
 }
 
-// The turns come up to a tenth early, and later and later while they fail.
+// Requests come up to a tenth early, and less and less often while they fail.
 func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(site)
@@ -219,7 +219,7 @@ func TestPauses(t *testing.T) {
 	})
 }
 
-// All that is kept is bounded, and goes with its user.
+// The kept answers are bounded, and an answer is removed with its user.
 func TestKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(site)
@@ -256,7 +256,8 @@ func TestKept(t *testing.T) {
 	})
 }
 
-// Who has to sign in again is told so, and is asked for soon after.
+// A user that must sign in again is told so, and is asked for soon after the
+// sign-in.
 func TestReconsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(site)
