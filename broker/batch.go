@@ -59,14 +59,10 @@ func (bt *batch) yield() {
 	}
 }
 
-const (
-	// goroutineWorth is how much work is worth a goroutine, counted in outboxes:
-	// that many write calls take 200 µs and more, starting it takes one. With half
-	// of it a message to 100 subscribers at rest costs a tenth more CPU.
-	goroutineWorth = 64
-	// outboxWorth is how many bytes make a write call take twice as long.
-	outboxWorth = 4 << 10
-)
+// share is how many outboxes are worth a goroutine: that many write calls take
+// 200 µs and more, starting it takes one. With half of it a message to 100
+// subscribers at rest costs a tenth more CPU.
+const share = 64
 
 // flushAll flushes work and clears it. A large fan-out is one write call for
 // each subscriber, all alike, so it is spread over the processors: with 1,000
@@ -74,14 +70,10 @@ const (
 // less CPU time each.
 func (bt *batch) flushAll(work []*outbox) {
 	var others sync.WaitGroup
-	parts, total := flushParts(work)
+	parts := min(runtime.GOMAXPROCS(0), len(work)/share)
 	for ; parts > 1; parts-- {
-		n, worth := 0, 0
-		for ; n < len(work)-1 && worth < total/parts; n++ {
-			worth += work[n].worth()
-		}
-		part := work[:n]
-		work, total = work[n:], total-worth
+		part := work[:len(work)/parts]
+		work = work[len(part):]
 		others.Go(func() {
 			other := bt.b.newBatch()
 			other.flushEach(part)
@@ -91,26 +83,6 @@ func (bt *batch) flushAll(work []*outbox) {
 	}
 	bt.flushEach(work)
 	others.Wait()
-}
-
-// flushParts says among how many goroutines work is shared, and how much it is.
-func flushParts(work []*outbox) (parts, total int) {
-	processors := runtime.GOMAXPROCS(0)
-	if processors == 1 || len(work) < 8 { // whatever they hold, a socket takes little at once
-		return 1, 0
-	}
-	for _, o := range work {
-		total += o.worth()
-	}
-	return min(processors, total/goroutineWorth, len(work)), total
-}
-
-// worth is about how long it takes to write what is pending, counted in write
-// calls of one small message.
-func (o *outbox) worth() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return 1 + min(o.bytes, maxBatch)/outboxWorth
 }
 
 func (bt *batch) flushEach(work []*outbox) {

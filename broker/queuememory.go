@@ -11,7 +11,6 @@ import (
 // were published, and what a hand-over touches goes into the batch.
 type (
 	queueStore    = workqueue.Store[*Message, *batch]
-	queueConsumer = workqueue.Consumer[*Message, *batch]
 	queueDelivery = workqueue.Delivery[*Message, *batch]
 	queueOwner    = workqueue.Owner
 )

@@ -114,9 +114,12 @@ func (s *session) logEnded(f *Error) {
 		return
 	}
 	lived := time.Since(s.b.started) - time.Duration(s.opened)
+	s.out.mu.Lock() // others may be saying goodbye to it
+	sent := s.out.sent
+	s.out.mu.Unlock()
 	attrs := []any{
 		"session", s.id, "user", s.userName(), "remote", s.peer, "reason", f.Reason.String(), "detail", f.Message,
-		"duration", lived.Round(time.Millisecond).String(), "received", s.received, "sent", s.out.sent,
+		"duration", lived.Round(time.Millisecond).String(), "received", s.received, "sent", sent,
 	}
 	if warn {
 		s.b.warn("session ended", s.source(f.Reason.String()), attrs...)
