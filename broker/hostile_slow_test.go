@@ -235,6 +235,13 @@ func TestDeafSocketsAmongOthers(t *testing.T) {
 		for ; e.what == "MESSAGE" && string(e.f.Body) == body; e = p.next(t) {
 			messages++
 		}
+		// The kernel may have had room for the goodbye.
+		if e.what == "ERROR" && strings.HasSuffix(e.f.Get("message"), "bytes are waiting to be read by you") {
+			e = p.next(t)
+		}
+		if e.what == "close" && e.code == broker.ReasonSlowConsumer.CloseCode() {
+			e = p.next(t)
+		}
 		if e.what != "end" || messages == 0 {
 			t.Errorf("after %d messages came %.60v", messages, e)
 		}
