@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // A ticket is single-use, so its revocation need not outlive the tickets minted
@@ -46,13 +48,7 @@ func TestRevokedTicketIsForgotten(t *testing.T) {
 // first.
 func TestRevocationsAreBounded(t *testing.T) {
 	s := NewStore()
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := heap()
+	before := testkit.Heap()
 	soon := Revocation{Credential: "soon", Until: time.Now().Add(2 * MaxTicketTTL)}
 	if err := s.Revoke(soon); err != nil {
 		t.Fatal(err)
@@ -73,7 +69,7 @@ func TestRevocationsAreBounded(t *testing.T) {
 	if s.Revoked(&Principal{CredentialID: "soon"}) {
 		t.Error("what ends first is not forgotten first")
 	}
-	if held := heap() - before; held > MaxRevocations*200 {
+	if held := testkit.Heap() - before; held > MaxRevocations*200 {
 		t.Errorf("%d bytes are held, want at most %d", held, MaxRevocations*200)
 	}
 	runtime.KeepAlive(s)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // An unused ticket takes the memory that TicketOptions.MaxOutstanding states,
@@ -11,13 +13,6 @@ import (
 // signed and remembered so that it stays invalid.
 func TestTicketsHoldWhatIsDocumented(t *testing.T) {
 	const n, most = 20_000, 600
-	alive := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	for _, signed := range []bool{false, true} {
 		t.Run(fmt.Sprint("signed=", signed), func(t *testing.T) {
 			tickets := mustTickets(t, NewStore(), TicketOptions{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1, MaxOutstanding: -1})
@@ -25,12 +20,12 @@ func TestTicketsHoldWhatIsDocumented(t *testing.T) {
 			for i := range values {
 				values[i] = fmt.Sprintf("user%08d", i)
 			}
-			before := alive()
+			before := testkit.Heap()
 			for i, name := range values {
 				values[i] = mint(t, tickets, user(name)).Value
 			}
 			text := int64(len(values[0])) // of the test's own
-			held := (alive()-before)/n - text
+			held := (testkit.Heap()-before)/n - text
 			if held > most {
 				t.Errorf("an unused ticket holds %d bytes, at most %d may be held", held, most)
 			}
@@ -39,7 +34,7 @@ func TestTicketsHoldWhatIsDocumented(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			used := (alive()-before)/n - text
+			used := (testkit.Heap()-before)/n - text
 			t.Logf("%d bytes, used %d", held, used)
 			if used > most {
 				t.Errorf("a used ticket holds %d bytes, at most %d may be held", used, most)

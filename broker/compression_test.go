@@ -130,7 +130,7 @@ func TestOnlyMessagesAreCompressed(t *testing.T) {
 	} {
 		publish(t, srv.Broker, "/topic/a", c.body)
 		if f := next("MESSAGE", c.compressed); string(f.Body) != c.body {
-			t.Errorf("%d octets came as %d", len(c.body), len(f.Body))
+			t.Errorf("%d bytes came as %d", len(c.body), len(f.Body))
 		}
 	}
 	p.send(t, "SUBSCRIBE", "", "id", "1", "destination", "/topic/a", "receipt", long)
@@ -294,7 +294,7 @@ func TestForeignClientsCompress(t *testing.T) {
 			for _, n := range []int{20, 600, 2000, 50_000} {
 				body := orders(n)
 				if got := exchange(frame("SEND", body, "destination", "/topic/a", "content-type", "application/json"), "MESSAGE"); string(got.Body) != body {
-					t.Fatalf("%d octets came back as %d", n, len(got.Body))
+					t.Fatalf("%d bytes came back as %d", n, len(got.Body))
 				}
 			}
 		})

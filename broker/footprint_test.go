@@ -4,23 +4,14 @@ package broker_test
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/selector"
 )
-
-// heapInUse returns what is reachable.
-func heapInUse() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // A session that subscribes as expensively as it can makes the broker hold little
 // more than the limit, and one that subscribes as people do is far from it.
@@ -112,9 +103,9 @@ func TestSubscriptionsHoldWhatTheyCount(t *testing.T) {
 				t.Fatalf("only %d such subscriptions fit", n)
 			}
 			c := brokertest.Connect(t, b)
-			before := heapInUse()
+			before := testkit.Heap()
 			fill(c, n)
-			held := heapInUse() - before
+			held := testkit.Heap() - before
 			t.Logf("%d subscriptions hold %d bytes", n, held)
 			if held > limit*3/2 {
 				t.Errorf("%d subscriptions hold %d bytes, the limit is %d", n, held, limit)

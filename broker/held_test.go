@@ -20,19 +20,10 @@ import (
 // These tests measure that what anybody can make the broker hold is what is
 // counted, give or take the rounding of the allocator. docs/limits.md is the list.
 
-// heap returns the bytes that are alive.
-func heap() int64 {
-	runtime.GC()
-	runtime.GC() // empties the pools
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
 // wantHeld fails if more than most bytes are alive than there were before.
 func wantHeld(t *testing.T, what string, before, most int64) {
 	t.Helper()
-	held := heap() - before
+	held := testkit.Heap() - before
 	t.Logf("%s: %d bytes are held, at most %d may be", what, held, most)
 	if held > most {
 		t.Errorf("%s: %d bytes are held, at most %d may be", what, held, most)
@@ -52,7 +43,7 @@ func TestStoredMessageHoldsWhatItCounts(t *testing.T) {
 			b := brokertest.New(t, broker.Options{})
 			c := brokertest.Connect(t, b)
 			send(t, c, "/queue/a", "b")
-			before := heap()
+			before := testkit.Heap()
 			for range 3000 {
 				c.Send("SEND", "b", append([]string{"destination", "/queue/a"}, headers...)...)
 				if name == "receipt" {
@@ -70,7 +61,7 @@ func TestStoredMessageHoldsWhatItCounts(t *testing.T) {
 func TestDeadLetterHoldsWhatItCounts(t *testing.T) {
 	b := brokertest.New(t, broker.Options{Queues: broker.Queues{Attempts: 1}})
 	c := brokertest.Connect(t, b)
-	before := heap()
+	before := testkit.Heap()
 	for range 1000 {
 		c.Send("SEND", "b", "destination", "/queue/a", "passcode", strings.Repeat("x", 7000), "a", "b")
 	}
@@ -119,7 +110,7 @@ func TestTransactionHoldsWhatItCounts(t *testing.T) {
 			c := brokertest.Connect(t, b)
 			c.Send("BEGIN", "", "transaction", "t")
 			c.Sync(t)
-			before := heap()
+			before := testkit.Heap()
 			open := true
 			for i := 0; open && i < 10_000; i++ {
 				attack(c, i)
@@ -130,7 +121,7 @@ func TestTransactionHoldsWhatItCounts(t *testing.T) {
 						t.Fatal(err)
 					}
 					open = f.Command == "RECEIPT"
-					if held := heap() - before; held > limit*5/4+256<<10 {
+					if held := testkit.Heap() - before; held > limit*5/4+256<<10 {
 						t.Fatalf("%d frames hold %d bytes, the limit is %d", i+1, held, limit)
 					}
 				}
@@ -242,7 +233,7 @@ func TestDeafClientIsBounded(t *testing.T) {
 				}
 			}
 			close(d.deaf)
-			before := heap()
+			before := testkit.Heap()
 			most, ended := 0, false
 			for i := 0; i < 2000 && !ended; i++ {
 				ended = !d.send(t, octets) || b.Stats().Ended["slow-consumer"] > 0
@@ -256,7 +247,7 @@ func TestDeafClientIsBounded(t *testing.T) {
 			if most > limit {
 				t.Errorf("%d bytes were waiting, the limit is %d", most, limit)
 			}
-			if held := heap() - before; held > 2*limit+512<<10 {
+			if held := testkit.Heap() - before; held > 2*limit+512<<10 {
 				t.Errorf("%d bytes are held", held)
 			}
 		})
@@ -318,7 +309,7 @@ func TestIdleSessionHoldsNoFrames(t *testing.T) {
 	b := brokertest.New(t, broker.Options{Authenticator: auth.TrustLogin})
 	var clients []*brokertest.Client
 	held := func(pad string) int64 {
-		before := heap()
+		before := testkit.Heap()
 		for range n {
 			c := brokertest.Connect(t, b, "login", fmt.Sprint("user", len(clients)), "passcode", pad)
 			c.Send("SEND", "", "destination", "/topic/a", "authorization", pad)
@@ -327,7 +318,7 @@ func TestIdleSessionHoldsNoFrames(t *testing.T) {
 			c.Sync(t)
 			clients = append(clients, c)
 		}
-		return heap() - before
+		return testkit.Heap() - before
 	}
 	held("x") // fills what is shared
 	short, long := held("x"), held(strings.Repeat("x", 7500))

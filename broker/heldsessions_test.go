@@ -13,6 +13,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // A session keeps nothing of the request that opened it, however long that was.
@@ -21,7 +22,7 @@ func TestIdleSessionHoldsNoHandshake(t *testing.T) {
 	srv := brokertest.Start(t, broker.Options{Authenticator: auth.TrustLogin})
 	var conns []net.Conn
 	held := func(junk string) int64 {
-		before := heap()
+		before := testkit.Heap()
 		for i := range n {
 			nc, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(srv.URL, "ws://"), "/ws"))
 			if err != nil {
@@ -42,7 +43,7 @@ func TestIdleSessionHoldsNoHandshake(t *testing.T) {
 			conns = append(conns, nc)
 		}
 		brokertest.Eventually(t, "all are connected", func() bool { return srv.Broker.Stats().Sessions == len(conns) })
-		return heap() - before
+		return testkit.Heap() - before
 	}
 	held("x") // fills what is shared
 	short, long := held("x"), held(strings.Repeat("x", 200_000))
@@ -61,7 +62,7 @@ func TestUnfinishedFramesHoldTheirLimit(t *testing.T) {
 		clients = append(clients, brokertest.Connect(t, b))
 	}
 	body := strings.Repeat("x", 1000)
-	before := heap()
+	before := testkit.Heap()
 	for _, c := range clients {
 		c.Write([]byte("SEND\ndestination:/topic/a\ncontent-length:65000\n\n"))
 		for range 64 {
@@ -80,7 +81,7 @@ func TestUnacknowledgedHoldWhatTheyCount(t *testing.T) {
 	b := brokertest.New(t, broker.Options{})
 	c, sender := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/a", "ack", "client-individual", "prefetch-count", "0")
-	before := heap()
+	before := testkit.Heap()
 	for range 2000 {
 		sender.Send("SEND", "b", "destination", "/queue/a", "a", "b")
 	}
@@ -98,7 +99,7 @@ func TestQueuesHoldWhatTheyCount(t *testing.T) {
 	const n, perQueue = 1000, 4 << 10
 	b := brokertest.New(t, broker.Options{Queues: broker.Queues{QueuesPerUser: n}})
 	c := brokertest.Connect(t, b)
-	before := heap()
+	before := testkit.Heap()
 	for i := range n {
 		c.Send("SEND", "b", "destination", fmt.Sprintf("/queue/%0900d", i))
 		if i%100 == 99 {

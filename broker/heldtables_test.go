@@ -11,16 +11,8 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
-
-// alive returns the bytes that are alive.
-func alive() int64 {
-	runtime.GC()
-	runtime.GC() // empties the pools
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // address is one of 2³² networks.
 func address(i int) netip.Addr {
@@ -71,9 +63,9 @@ func TestTablesHoldWhatIsDocumented(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			before := alive()
+			before := testkit.Heap()
 			tc.fill()
-			held := alive() - before
+			held := testkit.Heap() - before
 			t.Logf("%d bytes are held, at most %d may be", held, tc.most)
 			if held > tc.most {
 				t.Errorf("%d bytes are held, at most %d may be", held, tc.most)

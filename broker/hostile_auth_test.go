@@ -275,7 +275,7 @@ func TestSoftDenial(t *testing.T) {
 		synctest.Wait()
 		for s := range b.Sessions() { // nothing of what was denied is kept
 			if s.Pending != 0 || s.Subscriptions != 2 {
-				t.Errorf("the session has %d octets pending and %d subscriptions", s.Pending, s.Subscriptions)
+				t.Errorf("the session has %d bytes pending and %d subscriptions", s.Pending, s.Subscriptions)
 			}
 		}
 		c.Send("SEND", "", "destination", "/nowhere") // anything but a denial ends the session still

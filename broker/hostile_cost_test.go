@@ -117,10 +117,10 @@ func TestIdleConnectionsAreCheap(t *testing.T) {
 		brokertest.Eventually(t, "one goroutine for each", func() bool { return runtime.NumGoroutine() <= goroutines+n })
 		brokertest.Eventually(t, "all are there", func() bool { return srv.Broker.Sockets() == n+1 })
 		g, o := measure()
-		t.Logf("%s: %.2f goroutines and %d octets of heap and stack for each idle WebSocket, the test's end of it included",
+		t.Logf("%s: %.2f goroutines and %d bytes of heap and stack for each idle WebSocket, the test's end of it included",
 			state, float64(g-goroutines)/n, (o-octets)/n)
 		if (o-octets)/n > limit {
-			t.Errorf("%s: %d octets each", state, (o-octets)/n)
+			t.Errorf("%s: %d bytes each", state, (o-octets)/n)
 		}
 	}
 	check("unauthenticated", 16<<10)

@@ -38,7 +38,7 @@ func TestSlowConsumerIsCutOffByOctets(t *testing.T) {
 			synctest.Wait()
 			for s := range b.Sessions() {
 				if s.Pending > outbox {
-					t.Fatalf("%d octets are pending", s.Pending)
+					t.Fatalf("%d bytes are pending", s.Pending)
 				}
 			}
 			expectMessage(t, other, fmt.Sprintf("%d %s", n, strings.Repeat("x", 1000)))
@@ -47,7 +47,7 @@ func TestSlowConsumerIsCutOffByOctets(t *testing.T) {
 			t.Errorf("cut off after %v and %d messages of 1 kB", d, n)
 		}
 		if held := b.Held(); held == 0 || held > 2000 {
-			t.Errorf("%d octets are counted while the frame that is half out waits", held)
+			t.Errorf("%d bytes are counted while the frame that is half out waits", held)
 		}
 		// It wakes up: what was half out is finished, then comes the ERROR.
 		if e := slow.want(t, "MESSAGE"); !strings.HasPrefix(string(e.f.Body), "0 ") {
@@ -56,7 +56,7 @@ func TestSlowConsumerIsCutOffByOctets(t *testing.T) {
 		slow.wantGoodbye(t, 4500, fmt.Sprintf("more than %d bytes are waiting to be read by you", outbox))
 		synctest.Wait()
 		if held := b.Held(); held != 0 {
-			t.Errorf("%d octets are still counted", held)
+			t.Errorf("%d bytes are still counted", held)
 		}
 		publish(t, b, "/topic/a", "goes on")
 		expectMessage(t, other, "goes on")
@@ -188,7 +188,7 @@ func TestSlowQueueConsumer(t *testing.T) {
 						<-time.After(9 * time.Second)
 						for s := range b.Sessions() {
 							if s.Pending > outbox {
-								t.Fatalf("%d octets are pending", s.Pending)
+								t.Fatalf("%d bytes are pending", s.Pending)
 							}
 						}
 					}

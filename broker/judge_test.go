@@ -82,7 +82,7 @@ func TestPatternsShareWhatTheyRemember(t *testing.T) {
 	if n := calls.Load(); n != 1 {
 		t.Errorf("%d patterns asked %d times about one destination", patterns, n)
 	}
-	before := heap()
+	before := testkit.Heap()
 	for i := range 1500 {
 		publish(t, b, name(i+1), "x")
 		for end := time.Now().Add(time.Minute); b.Stats().Denied < int64(i+2); runtime.Gosched() {

@@ -131,7 +131,7 @@ func TestDefaultSubscriptionRegistry_SelectorRefused_Differs(t *testing.T) {
 			e := wantError(t, c, tc.code, tc.message)
 			wantHeaders(t, e, "receipt-id", "r")
 			if n := len(e.Get("message")); n > 250 {
-				t.Errorf("the message has %d octets", n)
+				t.Errorf("the message has %d bytes", n)
 			}
 			if n := b.Stats().Subscriptions; n != 0 {
 				t.Errorf("%d subscriptions are left", n)

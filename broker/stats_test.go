@@ -31,14 +31,14 @@ func TestStats(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	if st.FramesIn != 6 || st.BytesIn < 6*20 {
-		t.Errorf("%d frames of %d octets received, want 6", st.FramesIn, st.BytesIn)
+		t.Errorf("%d frames of %d bytes received, want 6", st.FramesIn, st.BytesIn)
 	}
 
 	publish(t, b, "/queue/full of one", "held")
 	publish(t, b, "/queue/a", "1")
 	m := wantMessages(t, alice, "1")[0]
 	if st := b.Stats(); st.QueueMessages != 2 || st.QueueBytes <= 0 {
-		t.Errorf("queues hold %d messages of %d octets, want 2: what is not acknowledged counts", st.QueueMessages, st.QueueBytes)
+		t.Errorf("queues hold %d messages of %d bytes, want 2: what is not acknowledged counts", st.QueueMessages, st.QueueBytes)
 	}
 	answer(alice, "1.2", "ACK", m)
 	alice.Sync(t)
@@ -147,7 +147,7 @@ func TestSessionsTellWhatIsPending(t *testing.T) {
 	publish(t, b, "/topic/a", strings.Repeat("x", 10_000))
 	for s := range b.Sessions() {
 		if s.Pending < 10_000 {
-			t.Errorf("%d octets are pending, want more than 10,000", s.Pending)
+			t.Errorf("%d bytes are pending, want more than 10,000", s.Pending)
 		}
 	}
 	c.next(t)
@@ -191,7 +191,7 @@ func TestDestinations(t *testing.T) {
 	for info := range b.Destinations() {
 		names = append(names, info.Name)
 		if info.Bytes > 0 != strings.HasPrefix(info.Name, "/queue/") {
-			t.Errorf("%s holds %d octets", info.Name, info.Bytes)
+			t.Errorf("%s holds %d bytes", info.Name, info.Bytes)
 		}
 		info.Bytes = 0
 		got[info.Name] = info

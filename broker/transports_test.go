@@ -40,7 +40,7 @@ func TestOneMessageOverAllTransports(t *testing.T) {
 			for _, c := range []*socket{tcp, web, other} {
 				f := c.next(t)
 				if f.Command != "MESSAGE" || !bytes.Equal(f.Body, tc.body) {
-					t.Fatalf("got %s of %d octets", f.Command, len(f.Body))
+					t.Fatalf("got %s of %d bytes", f.Command, len(f.Body))
 				}
 				for i, h := range want.Headers {
 					if f.Headers[i] != h {

@@ -15,6 +15,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // late runs f with a broker whose queues finish when the test says so.
@@ -345,7 +346,7 @@ func TestStoppedSessionCanBeEnded(t *testing.T) {
 						}
 					}
 					_ = p.Close() // the goodbye is over
-					<-done
+					testkit.Receive(t, done)
 					list[0].Finish(nil)
 				})
 			})

@@ -205,12 +205,12 @@ func TestDecoderBuffered(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := d.Buffered(); got != step.want {
-			t.Errorf("after %q: %d octets, want %d", step.feed, got, step.want)
+			t.Errorf("after %q: %d bytes, want %d", step.feed, got, step.want)
 		}
 	}
 	d.Release()
 	if d.Buffered() != 0 {
-		t.Errorf("after Release: %d octets", d.Buffered())
+		t.Errorf("after Release: %d bytes", d.Buffered())
 	}
 }
 

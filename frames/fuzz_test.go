@@ -64,7 +64,7 @@ func FuzzDecode(f *testing.F) {
 		d.SetLimits(fuzzLimits)
 		got, err := decodeCut(&d, Version(v%4), in, cuts, func() {
 			if d.Buffered() > fuzzLimits.Frame {
-				t.Fatalf("holds %d octets", d.Buffered())
+				t.Fatalf("holds %d bytes", d.Buffered())
 			}
 		})
 		if err != nil && (d.ws != nil || d.in != nil) {

@@ -3,7 +3,6 @@ package bearer
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -15,26 +14,17 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // slowServer accepts the token "ann" and answers slowly.
 func slowServer(each time.Duration) *http.Client {
-	return &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, err
+	return testkit.SlowClient(each, func(body string) string {
+		if strings.HasPrefix(body, "token=ann&") {
+			return `{"active":true,"sub":"ann"}`
 		}
-		select {
-		case <-time.After(each):
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
-		}
-		answer := `{"active":false}`
-		if strings.HasPrefix(string(body), "token=ann&") {
-			answer = `{"active":true,"sub":"ann"}`
-		}
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer)), Request: r}, nil
-	})}
+		return `{"active":false}`
+	})
 }
 
 func from(address, token string) *auth.Attempt {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 func TestOneLineASecondForAKey(t *testing.T) {
@@ -167,14 +169,7 @@ func TestLogSaysHowManyWereSuppressed(t *testing.T) {
 // cut from.
 func TestLimiterHoldsWhatIsDocumented(t *testing.T) {
 	var l Limiter
-	alive := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := alive()
+	before := testkit.Heap()
 	now := time.Now()
 	for i := range maxKeys {
 		network := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
@@ -184,7 +179,7 @@ func TestLimiterHoldsWhatIsDocumented(t *testing.T) {
 		}
 		l.Allow(now, Key{Kind: "k", From: from, Network: Network(network)})
 	}
-	if held := alive() - before; held > 1<<20 {
+	if held := testkit.Heap() - before; held > 1<<20 {
 		t.Errorf("%d bytes are held, at most 1 MiB may be", held)
 	}
 	if n := len(l.keys); n != maxKeys {

@@ -7,19 +7,14 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // A pending login keeps only what it needs, and not the request, however long
 // that was.
 func TestPendingLoginsHoldWhatIsDocumented(t *testing.T) {
 	const n, most = 500, 3 << 10
-	alive := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	s := newStandin()
 	c := newClient(t, s, nil)
 	start := func(i int) {
@@ -31,11 +26,11 @@ func TestPendingLoginsHoldWhatIsDocumented(t *testing.T) {
 		}
 	}
 	start(0) // fetches the metadata
-	before := alive()
+	before := testkit.Heap()
 	for i := range n {
 		start(i + 1)
 	}
-	if held := (alive() - before) / n; held > most {
+	if held := (testkit.Heap() - before) / n; held > most {
 		t.Errorf("a pending login holds %d bytes, at most %d may be held", held, most)
 	}
 	runtime.KeepAlive(c)

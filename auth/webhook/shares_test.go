@@ -3,7 +3,6 @@ package webhook
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -13,25 +12,17 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // slow answers yes after a time.
 func slow(each time.Duration) *http.Client {
-	return &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, err
+	return testkit.SlowClient(each, func(body string) string {
+		if strings.Contains(body, `"login":"nobody"`) {
+			return `{"allow":false}`
 		}
-		select {
-		case <-time.After(each):
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
-		}
-		if strings.Contains(string(body), `"login":"nobody"`) {
-			return response(200, `{"allow":false}`), nil
-		}
-		return response(200, `{"allow":true,"user":"ann"}`), nil
-	})}
+		return `{"allow":true,"user":"ann"}`
+	})
 }
 
 func connectFrom(address, login string) *auth.Attempt {

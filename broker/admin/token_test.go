@@ -15,7 +15,7 @@ func TestLoadOrCreateToken(t *testing.T) {
 		t.Fatal(created, err)
 	}
 	if raw, err := base64.RawURLEncoding.DecodeString(first); err != nil || len(raw) != 32 {
-		t.Errorf("%d octets, %v", len(raw), err)
+		t.Errorf("%d bytes, %v", len(raw), err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)

@@ -4,24 +4,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 )
-
-// alive returns the number of live heap bytes.
-func alive() int64 {
-	runtime.GC()
-	runtime.GC() // empties the pools
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // An HTTP session that waits for its next poll holds little, even after long
 // requests. One whose client does not poll holds its outbox. One that has ended
@@ -79,13 +70,13 @@ func TestSessionsHoldWhatIsDocumented(t *testing.T) {
 				connected(w, "first")
 				pass(time.Second)
 				synctest.Wait()
-				before := alive()
+				before := testkit.Heap()
 				for i := range n {
 					tc.make(w, fmt.Sprint("s", i))
 				}
 				pass(time.Second)
 				synctest.Wait()
-				held := (alive() - before) / n
+				held := (testkit.Heap() - before) / n
 				t.Logf("%d bytes are held, at most %d may be", held, tc.most)
 				if held > tc.most {
 					t.Errorf("%d bytes are held, at most %d may be", held, tc.most)

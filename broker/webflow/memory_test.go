@@ -10,16 +10,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
-
-// octetsInUse returns the bytes in use.
-func octetsInUse() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // An operation that a session waits for takes at most 600 bytes, including its
 // ids, its places in the maps and the schedule, and the state of the session.
@@ -36,7 +28,7 @@ func TestMemoryOfAWaitingOperation(t *testing.T) {
 		sessions[i] = uuid.NewString()
 	}
 	nobody := &auth.Principal{}
-	before := octetsInUse()
+	before := testkit.Heap()
 	for i, session := range sessions {
 		id, err := f.Open(t.Context(), Operation{ID: fmt.Sprintf("40269145-d91f-4579-badd-%012d", i), Owner: Owner{Anyone: true}})
 		if err != nil {
@@ -49,13 +41,13 @@ func TestMemoryOfAWaitingOperation(t *testing.T) {
 		f.register(op, c)
 		f.mu.Unlock()
 	}
-	per := float64(octetsInUse()-before) / n
+	per := float64(testkit.Heap()-before) / n
 	if s := f.Stats(); s.Registered != n {
 		t.Fatalf("%+v", s)
 	}
-	t.Logf("%.0f octets", per)
+	t.Logf("%.0f bytes", per)
 	if per > 600 {
-		t.Errorf("a waiting operation takes %.0f octets, want at most 600", per)
+		t.Errorf("a waiting operation takes %.0f bytes, want at most 600", per)
 	}
 	runtime.KeepAlive(sessions)
 }
@@ -72,7 +64,7 @@ func TestHeldRepliesAreBounded(t *testing.T) {
 	defer f.Close()
 	var clients []*brokertest.Client
 	held := func(ids int) int64 {
-		before := octetsInUse()
+		before := testkit.Heap()
 		for range n {
 			c := brokertest.Connect(t, b)
 			for i := range ids {
@@ -81,16 +73,16 @@ func TestHeldRepliesAreBounded(t *testing.T) {
 			c.Sync(t)
 			clients = append(clients, c)
 		}
-		return (octetsInUse() - before) / n
+		return (testkit.Heap() - before) / n
 	}
 	held(0) // fills the shared structures
 	none, many := held(0), held(100)
-	t.Logf("%d and %d octets", none, many)
+	t.Logf("%d and %d bytes", none, many)
 	if many-none > most {
-		t.Errorf("replies to a session that does not want them hold %d octets, want at most %d", many-none, most)
+		t.Errorf("replies to a session that does not want them hold %d bytes, want at most %d", many-none, most)
 	}
 	if many-none < 2<<10 {
-		t.Errorf("only %d octets are held: the test does not do what it says", many-none)
+		t.Errorf("only %d bytes are held: the test does not do what it says", many-none)
 	}
 	runtime.KeepAlive(clients)
 }

@@ -43,13 +43,7 @@ func TestTicketsSignedByOthers(t *testing.T) {
 		{"php", "ticket.php", "echo ticket($argv[1], $argv[2]), PHP_EOL;\n", "php"},
 	} {
 		t.Run(c.language, func(t *testing.T) {
-			path, err := exec.LookPath(c.program)
-			if err != nil {
-				if os.Getenv("HOOFBEAT_E2E") == "required" {
-					t.Fatal(err)
-				}
-				t.Skip(err)
-			}
+			path := needs(t, c.program, "install "+c.program)
 			code := block(t, "tickets.md", c.language, 1) + c.end
 			if c.language == "php" {
 				code = "<?php\n" + code

@@ -167,10 +167,7 @@ func TestTokenCommand(t *testing.T) {
 
 // The recipe of a Node back end mints tickets for its own users.
 func TestNodeBackEndMintsTickets(t *testing.T) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip(err)
-	}
+	node := needs(t, "node", "install Node.js")
 	s := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_ENABLED=true"})
 	code := ""
 	for n := 1; !strings.Contains(code, "/api/v1/tickets"); n++ {

@@ -7,20 +7,14 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // However much a peer has sent, a connection that is idle afterwards holds no
 // large buffer.
 func TestIdleLayeredHoldsSmallBuffer(t *testing.T) {
 	const n = 30
-	heap := func() int64 {
-		for range 3 { // the pool keeps a buffer for two collections
-			runtime.GC()
-		}
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	for _, size := range []int{smallBuffer, 2 * smallBuffer, largeBuffer} {
 		for _, tr := range []struct {
 			name string
@@ -32,7 +26,7 @@ func TestIdleLayeredHoldsSmallBuffer(t *testing.T) {
 				conns[i], peers[i] = tr.dial(t)
 			}
 			got, ended := make(chan int, 1024*n), make(chan error, n)
-			before := heap()
+			before := testkit.Heap()
 			for i := range n {
 				go func() {
 					ended <- conns[i].Receive(func(p []byte) error { got <- len(p); return nil })
@@ -48,8 +42,8 @@ func TestIdleLayeredHoldsSmallBuffer(t *testing.T) {
 					t.Fatalf("%s: %d bytes have not come", tr.name, left)
 				}
 			}
-			held := (heap() - before) / n
-			for end := time.Now().Add(time.Minute); held > tr.own && time.Now().Before(end); held = (heap() - before) / n {
+			held := (testkit.Heap() - before) / n
+			for end := time.Now().Add(time.Minute); held > tr.own && time.Now().Before(end); held = (testkit.Heap() - before) / n {
 				runtime.Gosched() // still in peek
 			}
 			t.Logf("%s: an idle connection holds %d bytes after %d", tr.name, held, size)
