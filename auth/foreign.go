@@ -6,9 +6,9 @@ import (
 )
 
 // Foreign returns a copy of p for a credential that somebody other than this
-// broker issued: an access token, a login at a provider, the answer of a back
-// end. Such an issuer must not be able to grant the roles and scopes that have
-// a meaning to Hoofbeat itself, whether by accident or on purpose. Foreign
+// broker issued: an access token, a login at a provider, the answer of a
+// backend. Such an issuer must not be able to grant the roles and scopes that
+// have a meaning to Hoofbeat itself, whether by accident or on purpose. Foreign
 // therefore removes the role [RoleBackend] and every scope that begins with
 // "operation:" (see [Grant].Operation), and keeps everything else. It does not
 // change the lists of p.

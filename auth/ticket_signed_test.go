@@ -47,7 +47,7 @@ func TestSignedTicketFromAnotherProgram(t *testing.T) {
 			{"short nonce", func(m *signedTicket) { m.Nonce = m.Nonce[1:] }, "malformed"},
 			{"illegal name", func(m *signedTicket) { m.User = "a\nb" }, "malformed"},
 			{"nobody", func(m *signedTicket) { m.User = "" }, "malformed"},
-			{"a back end", func(m *signedTicket) { m.User, m.Roles = "", []string{RoleBackend} }, ""},
+			{"a backend", func(m *signedTicket) { m.User, m.Roles = "", []string{RoleBackend} }, ""},
 			{"expired", func(m *signedTicket) { m.Expires = now.Unix() }, "expired"},
 		} {
 			m := good()
@@ -322,7 +322,7 @@ func TestTicketErrorSaysWhose(t *testing.T) {
 	}{
 		"used":            {opaque, used(opaque, mint(t, opaque, user("alice")).Value), "alice"},
 		"used, signed":    {signed, used(signed, mint(t, signed, user("alice")).Value), "alice"},
-		"used, back end":  {opaque, used(opaque, backend.Value), ""},
+		"used, backend":   {opaque, used(opaque, backend.Value), ""},
 		"invented":        {opaque, strings.Repeat("A", 43), ""},
 		"wrong signature": {signed, sign(t, Secret{ID: "ka", Key: key('b').Key}, &signedTicket{User: "alice"}), ""},
 	} {

@@ -481,7 +481,7 @@ func TestS6BackendHasNothingBelowUser(t *testing.T) {
 		t.Errorf("covers %v", got)
 	}
 	if !may(t, rules, backend, Send, "/topic/maintenance") || !may(t, rules, backend, Subscribe, "/topic/maintenance") {
-		t.Error("a back end cannot do its work")
+		t.Error("a backend cannot do its work")
 	}
 	// A user is a user, whatever its roles.
 	if !may(t, rules, &Principal{Name: "alice", Roles: []string{RoleBackend}}, Subscribe, "/user/queue/errors") || !may(t, rules, &Principal{}, Subscribe, "/user/queue/errors") {

@@ -10,7 +10,7 @@ import (
 )
 
 // loginHash identifies a login for the throttle, however it is spelled: letters of
-// either case are the same, and white space around it does not matter. A back end
+// either case are the same, and white space around it does not matter. A backend
 // may take "Ann", "aNN" and " ann" for one user, and each would have failures of
 // its own that are free. Of a login that is longer than any name the beginning
 // counts.

@@ -10,7 +10,7 @@ import (
 
 // quotas keep one client from filling the queues for everybody: what the sessions
 // of a user put there counts together, and so does what the anonymous sessions of
-// an address do. The program itself and its back ends have no such bound.
+// an address do. The program itself and its backends have no such bound.
 type quotas struct {
 	mu      sync.Mutex
 	all     map[quotaKey]*quota

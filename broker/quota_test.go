@@ -39,7 +39,7 @@ func fill(t *testing.T, b *broker.Broker, most int, headers ...string) (taken in
 }
 
 // One user, or one address, cannot take the queues of everybody; the program and
-// its back ends are not bound.
+// its backends are not bound.
 func TestQueuesAreShared(t *testing.T) {
 	b := brokertest.New(t, broker.Options{
 		Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
@@ -58,7 +58,7 @@ func TestQueuesAreShared(t *testing.T) {
 		}
 	}
 	if n, refusal := fill(t, b, 20, "login", "backend"); n != 20 {
-		t.Errorf("a back end could make %d queues: %s", n, refusal)
+		t.Errorf("a backend could make %d queues: %s", n, refusal)
 	}
 	for i := range 20 {
 		publish(t, b, fmt.Sprint("/queue/program", i), "x")

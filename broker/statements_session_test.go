@@ -200,7 +200,7 @@ func TestNPlus3SmallFramesFromStrangers(t *testing.T) {
 	}
 }
 
-// An anonymous back end publishes where the rules let it, and has no business with
+// An anonymous backend publishes where the rules let it, and has no business with
 // what is anybody's own.
 func TestS4S6BackendSession(t *testing.T) {
 	o := newOffice(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/internal/stream"
 )
 
-// ServeTCP accepts plain STOMP connections from l, for back ends and for
+// ServeTCP accepts plain STOMP connections from l, for backends and for
 // Spring's broker relay; with a TLS listener, STOMP over TLS. It returns when l
 // is closed by Close or Drain (nil), or fails. Over the caps for
 // unauthenticated sockets a connection is closed at once.

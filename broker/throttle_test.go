@@ -270,7 +270,7 @@ func TestThrottleIsBounded(t *testing.T) {
 	}
 }
 
-// A back end may ignore the case of logins: all spellings of one share the tries
+// A backend may ignore the case of logins: all spellings of one share the tries
 // that are free.
 func TestSpellingsOfALoginShareTheirFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

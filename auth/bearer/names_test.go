@@ -94,7 +94,7 @@ func TestCredentialIDsAreScopedByIssuer(t *testing.T) {
 		}
 	}
 	if _, err := tickets.MintBackend(t.Context(), string(key), auth.Grant{}); err != nil {
-		t.Errorf("back ends are shut out: %v", err)
+		t.Errorf("backends are shut out: %v", err)
 	}
 }
 

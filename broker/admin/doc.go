@@ -1,4 +1,4 @@
-// Package admin is the JSON API for operators of a broker, and for back ends
+// Package admin is the JSON API for operators of a broker, and for backends
 // that publish messages, issue tickets to their users or report results to
 // waiting pages. It is an [http.Handler]. Serve it on a separate listener, on
 // loopback or behind TLS.

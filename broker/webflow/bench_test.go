@@ -161,7 +161,7 @@ func BenchmarkNotifyLoopback(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)*99/100]), "ns-p99")
 }
 
-// BenchmarkNotifyParallel reports from back ends on all processors at once.
+// BenchmarkNotifyParallel reports from backends on all processors at once.
 func BenchmarkNotifyParallel(b *testing.B) {
 	const n = 10_000
 	f := waiters(b, n, func([][]byte) {})

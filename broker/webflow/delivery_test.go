@@ -257,7 +257,7 @@ func TestOneTerminalResult(t *testing.T) {
 	notify(t, f, "op", "AUTH_FAILED", true) // a wrong PIN: the page continues to wait
 	notify(t, f, "op", "AUTH_FAILED", true)
 	notify(t, f, "op", "CONFIRMED", true)
-	notify(t, f, "op", "CONFIRMED", true) // a back end that repeats its report
+	notify(t, f, "op", "CONFIRMED", true) // a backend that repeats its report
 	for _, r := range []string{"CANCELED", "AUTH_FAILED"} {
 		if _, err := f.Notify(t.Context(), "op", r); err != webflow.ErrDecided {
 			t.Errorf("%s after CONFIRMED: %v", r, err)

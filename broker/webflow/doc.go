@@ -38,7 +38,7 @@
 // whose ticket was minted for the operation (the default, for pages where no
 // user is logged in yet), or the first session that registers. Non-owners get
 // the same answer whether or not the operation exists. A session whose ticket
-// is bound to an operation can register no other one. An anonymous back-end
+// is bound to an operation can register no other one. An anonymous backend
 // session can register none.
 //
 // The owner may register again from another session, after a reload or a lost

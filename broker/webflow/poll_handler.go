@@ -52,7 +52,7 @@ func (f *Flow) Handler(identify func(*http.Request) *auth.Principal) http.Handle
 // The pages that may connect may also poll, according to the broker's
 // Options.Origins and [broker.Policy]: they get the CORS headers they need.
 // Others get 403, which the broker logs. A request without an Origin, such as
-// one from a back end, is not subject to this check.
+// one from a backend, is not subject to this check.
 func (f *Flow) PollHandler(o HandlerOptions) http.Handler {
 	h := &pollHandler{f: f, o: o}
 	mux := http.NewServeMux()

@@ -124,7 +124,7 @@ func TestPollRefusesForeignPages(t *testing.T) {
 	}
 	token := pollToken(t, ask(h, "POST", "/operations/ws-op/poll-token", "Origin", "HTTPS://App.Example.com", "Authorization", "Ticket "+ticket)) // not spent
 	for name, headers := range map[string][]string{
-		"a back end": nil, "our own page": {"Sec-Fetch-Site", "same-origin"}, "our own page over a proxy": {"Origin", "https://broker.example", "Sec-Fetch-Site", "same-origin"},
+		"a backend": nil, "our own page": {"Sec-Fetch-Site", "same-origin"}, "our own page over a proxy": {"Origin", "https://broker.example", "Sec-Fetch-Site", "same-origin"},
 	} {
 		w := ask(h, "GET", "/operations/ws-op/result", append(headers, "poll-token", token)...)
 		wantAnswer(t, w, 200, stillWait)

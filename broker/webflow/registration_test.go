@@ -178,14 +178,14 @@ func TestOwnership(t *testing.T) {
 		{"the user with a ticket for another", user("alice"), []string{"login", "alice", "scopes", "operation:other"}, false},
 		{"another user with a ticket for it", user("alice"), []string{"login", "bob", "scopes", "operation:op"}, false},
 		{"a ticket for it", webflow.Owner{}, []string{"scopes", "read operation:op"}, true},
-		{"a back end's ticket for it", webflow.Owner{}, []string{"roles", "backend", "scopes", "operation:op"}, true},
+		{"a backend's ticket for it", webflow.Owner{}, []string{"roles", "backend", "scopes", "operation:op"}, true},
 		{"a ticket for another", webflow.Owner{}, []string{"scopes", "operation:op2"}, false},
 		{"a ticket for nothing", webflow.Owner{}, []string{"login", "alice"}, false},
 		{"a scope that begins alike", webflow.Owner{}, []string{"scopes", "operation:o operation:opp operation: operation"}, false},
 		{"a ticket for its other name", webflow.Owner{}, []string{"scopes", "operation:ws-op"}, false},
 		{"anyone", anyone, nil, true},
 		{"anyone with a ticket for another", anyone, []string{"scopes", "operation:other"}, false},
-		{"a back end", anyone, []string{"roles", "backend"}, false},
+		{"a backend", anyone, []string{"roles", "backend"}, false},
 		{"a service with a name", user("svc"), []string{"login", "svc", "roles", "backend"}, true},
 	}
 	for _, tc := range cases {

@@ -49,7 +49,7 @@ func TestE10RenewalByToken(t *testing.T) {
 	refused(t, http.StatusUnauthorized, s.url, client.Options{Header: bearerHeader(token(-2 * time.Second))})
 }
 
-// S-3: the command line gets a ticket for a back end that is nobody in particular.
+// S-3: the command line gets a ticket for a backend that is nobody in particular.
 func TestS3BackendTicketByCommand(t *testing.T) {
 	rules := write(t, "hoofbeat.yaml", "rules: [{allow: [send], destination: /topic/news, roles: [backend]}]\n")
 	s := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_ENABLED=true", "HOOFBEAT_ADMIN_TOKEN=" + testToken}, "-c", rules)
@@ -57,7 +57,7 @@ func TestS3BackendTicketByCommand(t *testing.T) {
 	ticket := strings.TrimSpace(run(t, 0, env, "ticket", "--backend").Stdout())
 	conn := connectAs(t, "", s.url+"?ticket="+ticket, client.Options{})
 	if err := conn.Send("/topic/news", "text/plain", []byte("x"), stomp.SendOpt.Receipt); err != nil {
-		t.Errorf("a back end cannot send: %v", err)
+		t.Errorf("a backend cannot send: %v", err)
 	}
 	refused(t, http.StatusUnauthorized, s.url+"?ticket="+ticket, client.Options{}) // S-8
 	run(t, 2, env, "ticket", "--backend", "--user", "ann")

@@ -71,7 +71,7 @@ auth:
 	refused(t, http.StatusUnauthorized, s.url, client.Options{Header: bearerHeader(p.opaque)})
 }
 
-// A back end gets the access token of a user who has signed in, and nobody else's.
+// A backend gets the access token of a user who has signed in, and nobody else's.
 func TestTokenOfAUser(t *testing.T) {
 	p := newProvider(t)
 	d := newDoor(t)

@@ -275,7 +275,7 @@ func recipes(t *testing.T, blocks map[string][]string) []recipe {
 			},
 		},
 		{
-			heading: "Back ends that only publish",
+			heading: "Backends that only publish",
 			files:   map[string]string{"tickets.secret": secret + "\n"},
 			visit: func(t *testing.T, s *server) visit {
 				return visit{

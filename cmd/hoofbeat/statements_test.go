@@ -239,7 +239,7 @@ func TestS12PingsWithoutHeartBeats(t *testing.T) {
 	}
 }
 
-// The ticket of a back end is good only with the broker's own secret, and nobody
+// The ticket of a backend is good only with the broker's own secret, and nobody
 // else gets one that is nobody's.
 func TestS3S5WhoseTickets(t *testing.T) {
 	const secret, other = "secret-of-the-tickets-0123456789", "another-secret-of-tickets-012345"

@@ -94,7 +94,7 @@ func TestTicketVector(t *testing.T) {
 	}
 }
 
-// A back end without a name gets its ticket from the command line too.
+// A backend without a name gets its ticket from the command line too.
 func TestBackendTicket(t *testing.T) {
 	for _, signed := range []string{"enabled: true", "signed: true, secret: " + strings.Repeat("k", 32)} {
 		conf := write(t, "hoofbeat.yaml", "auth: {tickets: {"+signed+"}}\nrules: [{allow: [send], destination: \"/topic/**\", roles: [backend]}]\n")

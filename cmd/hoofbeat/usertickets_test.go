@@ -165,7 +165,7 @@ func TestTokenCommand(t *testing.T) {
 	}
 }
 
-// The recipe of a Node back end mints tickets for its own users.
+// The recipe of a Node backend mints tickets for its own users.
 func TestNodeBackEndMintsTickets(t *testing.T) {
 	node := needs(t, "node", "install Node.js")
 	s := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_ENABLED=true"})

@@ -97,7 +97,7 @@ func TestAWaitCannotBeStolen(t *testing.T) {
 	}
 }
 
-// A rule for the role backend is about Hoofbeat's own back-end tickets, not about
+// A rule for the role backend is about Hoofbeat's own backend tickets, not about
 // whoever has a role of that name at an identity provider.
 func TestBackendRoleIsNotTheProvidersToGrant(t *testing.T) {
 	p := newProvider(t)
@@ -190,7 +190,7 @@ queues: {mode: broadcast, prefetch: 7}
 	}
 }
 
-// The back end that announced an operation can see how it stands.
+// The backend that announced an operation can see how it stands.
 func TestOperationIsShown(t *testing.T) {
 	p := newProvider(t)
 	s := serve(t, nil, "-c", bearerConfig(t, p))

@@ -27,7 +27,7 @@ func (p *Program) ticket() *cobra.Command {
 		Use:   "ticket [flags]",
 		Short: "Get a ticket from a running broker",
 		Long: `Ask the admin API of a running broker for a ticket and print it. It lets one client in,
-once, as the user: ws://…/ws?ticket=TICKET. With --backend it lets in a back end that is
+once, as the user: ws://…/ws?ticket=TICKET. With --backend it lets in a backend that is
 nobody in particular and has the role backend.
 
 ` + adminHelp + "\n\n" + exitHelp,
@@ -39,7 +39,7 @@ nobody in particular and has the role backend.
 	a.addFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&g.User, "user", "", "name of the user; required unless --backend")
-	f.BoolVar(&g.Backend, "backend", false, "for a back end without a name, with the role backend")
+	f.BoolVar(&g.Backend, "backend", false, "for a backend without a name, with the role backend")
 	f.StringArrayVar(&g.Roles, "role", nil, "role of the user; may be repeated")
 	f.DurationVar(&ttl, "ttl", 0, "how long the ticket lives, default auth.tickets.ttl of the broker")
 	f.StringVar(&g.Operation, "operation", "", "operation that the session is bound to")

@@ -12,7 +12,7 @@ func bindNode(n *Node) []Key {
 }
 
 const (
-	prefixDoc  = "Goes before the user's name, so that names of several issuers, providers and back ends differ."
+	prefixDoc  = "Goes before the user's name, so that names of several issuers, providers and backends differ."
 	userDoc    = "Claim that becomes the user's name. Empty: sub."
 	issuerDoc  = "Whose tokens it knows: an answer with another iss is refused, and its users are those of another entry of the same issuer, user and user_prefix."
 	recheckDoc = "How often at least it is asked again about the token of a session that is open: one that was revoked ends the session within this time. See auth.recheck_grace for when it does not answer."
