@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 		ordinal, n, ours := parseAckID(id)
 		given := false
 		if ours {
-			if settled, given = s.settleAckID(ordinal, n); settled != nil {
+			if settled, given = s.settleAckID(ordinal, n, bt); settled != nil {
 				break
 			}
 		}
@@ -33,7 +34,7 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 		// what it is given, its parameter is called messageId, and so programs give
 		// it the message-id: ignored, as what is unknown is, their message would
 		// come again and end as a dead letter. Nobody means anything else by it.
-		settled = s.settleMessageID(id, f)
+		settled = s.settleMessageID(id, f, bt)
 		if settled == nil && !given && !strings.HasPrefix(id, s.b.idPrefix) {
 			s.unknownAck(f, id)
 			if ours && ordinal < likeMessageID {
@@ -48,7 +49,7 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 		if _, named := f.Lookup(frames.HeaderSubscription); !named && s.version == frames.V11 {
 			return nil, failure(ReasonProtocolError, "%s without a subscription header", f.Command)
 		}
-		settled = s.settleMessageID(id, f)
+		settled = s.settleMessageID(id, f, bt)
 		if settled == nil && !strings.HasPrefix(id, s.b.idPrefix) {
 			s.unknownAck(f, id)
 		}
@@ -126,52 +127,54 @@ func parseAckID(id string) (ordinal uint32, n uint64, ok bool) {
 
 // settleAckID takes the delivery with that number of the subscription with that
 // ordinal. given is false if the session never had such a delivery.
-func (s *session) settleAckID(ordinal uint32, n uint64) (settled []unacknowledged, given bool) {
-	for _, sub := range s.subs {
-		if sub.ordinal == ordinal {
-			settled = s.settle(sub, func(u *unacknowledged) bool { return u.n == n })
-			s.out.mu.Lock()
-			defer s.out.mu.Unlock()
-			return settled, n <= sub.acks
-		}
+func (s *session) settleAckID(ordinal uint32, n uint64, bt *batch) (settled []unacknowledged, given bool) {
+	at := slices.IndexFunc(s.subs, func(sub *subscription) bool { return sub.ordinal == ordinal })
+	if at < 0 {
+		return nil, ordinal <= s.ordinal // that subscription has ended
 	}
-	return nil, ordinal <= s.ordinal // that subscription has ended
+	sub := s.subs[at]
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	i, found := slices.BinarySearchFunc(sub.pending, n, func(u unacknowledged, n uint64) int { return cmp.Compare(u.n, n) })
+	if found {
+		settled = sub.settle(i, bt)
+	}
+	return settled, n <= sub.acks
 }
 
 // settleMessageID takes a message-id, of the subscription that f names if it names
 // one. Where several hold that message the oldest answers.
-func (s *session) settleMessageID(id string, f *frames.Frame) []unacknowledged {
+func (s *session) settleMessageID(id string, f *frames.Frame, bt *batch) []unacknowledged {
 	which, named := f.Lookup(frames.HeaderSubscription)
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
 	for _, sub := range s.subs {
 		if named && sub.id != which {
 			continue
 		}
-		if settled := s.settle(sub, func(u *unacknowledged) bool { return u.id == id }); settled != nil {
-			return settled
+		for i := range sub.pending {
+			if sub.pending[i].id == id {
+				return sub.settle(i, bt)
+			}
 		}
 	}
 	return nil
 }
 
-// settle takes what an ACK or NACK covers out of the unacknowledged: the one
-// message, and in `client` mode every earlier one of the same subscription.
-func (s *session) settle(sub *subscription, match func(*unacknowledged) bool) []unacknowledged {
-	s.out.mu.Lock()
-	defer s.out.mu.Unlock()
-	i := slices.IndexFunc(sub.pending, func(u unacknowledged) bool { return match(&u) })
-	if i < 0 {
-		return nil
-	}
+// settle takes what an ACK or NACK of sub.pending[i] covers out of the
+// unacknowledged: that message, and in `client` mode all before it. The result
+// lies in the batch until finishSettled. The caller holds the lock of the outbox.
+func (sub *subscription) settle(i int, bt *batch) []unacknowledged {
 	from := i
 	if sub.mode == ackClient {
 		from = 0
 	}
-	out := slices.Clone(sub.pending[from : i+1])
+	bt.settled = append(bt.settled[:0], sub.pending[from:i+1]...)
 	sub.pending = slices.Delete(sub.pending, from, i+1)
 	if len(sub.pending) == 0 {
 		sub.pending = nil
 	}
-	return out
+	return bt.settled
 }
 
 // finishSettled tells queues and publishers. What a cumulative answer covers in
@@ -195,6 +198,7 @@ func (s *session) finishSettled(settled []unacknowledged, how settlement, bt *ba
 		how.through = len(settled) > 1
 		later = last.Settle(bt, how)
 	}
+	clear(settled)
 	s.resumeStarved(bt)
 	return later
 }

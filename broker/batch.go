@@ -12,8 +12,9 @@ import (
 type batch struct {
 	b       *Broker
 	touched []*outbox
-	crowded bool        // an outbox fills faster than its writer goroutine runs
-	pub     publication // scratch of the frame being handled
+	crowded bool             // an outbox fills faster than its writer goroutine runs
+	pub     publication      // scratch of the frame being handled
+	settled []unacknowledged // scratch of the ACK being handled
 }
 
 var batchPool = sync.Pool{New: func() any { return new(batch) }}
@@ -29,6 +30,9 @@ func (bt *batch) release() {
 	bt.pub.reset()
 	if cap(bt.touched) > 1<<16 {
 		bt.touched = nil
+	}
+	if cap(bt.settled) > 1<<10 {
+		bt.settled = nil
 	}
 	batchPool.Put(bt)
 }

@@ -73,12 +73,18 @@ func (p *publication) examine() content {
 // fit returns the publication as the session of sub can take it: p itself, or a
 // copy of it without the bytes that its transport cannot carry or that its
 // client may misread.
-func (p *publication) fit(sub *subscription) *publication {
-	s := sub.s
-	f := s.wire.framing()
-	if f == framingStream || p.contents() == contentOrdinary {
+func (p *publication) fit(f framing, sub *subscription) *publication {
+	if f == framingStream || p.content == contentOrdinary {
 		return p
 	}
+	return p.refit(f, sub)
+}
+
+func (p *publication) refit(f framing, sub *subscription) *publication {
+	if p.contents() == contentOrdinary {
+		return p
+	}
+	s := sub.s
 	var unfit content
 	if f == framingText {
 		unfit |= p.content & contentNotUTF8

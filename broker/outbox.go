@@ -108,7 +108,7 @@ func (o *outbox) waiting() *segments {
 // whether the caller must note the outbox. The caller has the lock.
 func (o *outbox) encode(p *publication, sub *subscription, ack uint64) (wake bool) {
 	f, v := o.wire.framing(), sub.s.version
-	p = p.fit(sub)
+	p = p.fit(f, sub)
 	if sub.gated || f == framingDeflate {
 		return o.enqueue(sub, p.encode(f, v, sub, ack))
 	}
@@ -161,6 +161,13 @@ func (o *outbox) pushLocked(seg []byte, bt *batch) {
 // has found no processor: that is our slowness and not the client's. The caller
 // holds the lock and still does afterwards.
 func (o *outbox) room(n int, bt *batch) bool {
+	if o.bytes == 0 && !o.closed { // the usual case: its client reads along
+		return true
+	}
+	return o.makeRoom(n, bt)
+}
+
+func (o *outbox) makeRoom(n int, bt *batch) bool {
 	limit := o.s.b.policy.Load().limits.Outbox
 	for turn := 0; ; turn++ {
 		if o.closed {
@@ -357,7 +364,7 @@ func (o *outbox) hasRoom() bool {
 	if o.closed {
 		return false
 	}
-	if o.bytes > o.s.b.policy.Load().limits.Outbox/2 {
+	if o.bytes > 0 && o.bytes > o.s.b.policy.Load().limits.Outbox/2 {
 		o.starved = true
 		return false
 	}

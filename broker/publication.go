@@ -57,7 +57,7 @@ func (p *publication) reset() {
 
 // frame returns the MESSAGE for sub, which has `ack:auto`.
 func (p *publication) frame(f framing, v frames.Version, sub *subscription) []byte {
-	p = p.fit(sub)
+	p = p.fit(f, sub)
 	for i := range p.cache {
 		if e := &p.cache[i]; e.id == sub.id && e.framing == f && e.version == v && e.as == sub.as {
 			if i > 0 { // the usual one is found first

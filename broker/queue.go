@@ -78,7 +78,10 @@ const maxQueueName = topics.MaxLength - len("DLQ.")
 
 // queueName checks the name of a work queue.
 func (b *Broker) queueName(name string) error {
-	if _, dead := b.o.names.DeadLettersOf(name); len(name) > maxQueueName && !dead {
+	if len(name) <= maxQueueName {
+		return nil
+	}
+	if _, dead := b.o.names.DeadLettersOf(name); !dead {
 		return fmt.Errorf("%w: the name of a queue is longer than %d bytes", ErrDestination, maxQueueName)
 	}
 	return nil

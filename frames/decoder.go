@@ -318,7 +318,7 @@ func (d *Decoder) readBody() error {
 	if d.length >= 0 {
 		n = min(d.length-len(d.cur), len(d.in))
 		ends = n < len(d.in)
-		if d.bodyForbidden() && !onlyEOLs(d.in[:n]) {
+		if n > 0 && d.bodyForbidden() && !onlyEOLs(d.in[:n]) {
 			return errBody
 		}
 		if ends && d.in[n] != 0 {
@@ -330,7 +330,7 @@ func (d *Decoder) readBody() error {
 		if !ends {
 			n = len(d.in)
 		}
-		if d.bodyForbidden() && !onlyEOLs(d.in[:n]) {
+		if n > 0 && d.bodyForbidden() && !onlyEOLs(d.in[:n]) {
 			return errBody
 		}
 		if n > d.limits.frame()-d.head-len(d.cur) {

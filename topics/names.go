@@ -381,7 +381,10 @@ func (n *Names) DeadLettersOf(queue string) (source string, ok bool) {
 		return "", false
 	}
 	name, ok := strings.CutPrefix(rest, deadLetters)
-	return prefix + "/" + name, ok
+	if !ok {
+		return "", false
+	}
+	return prefix + "/" + name, true
 }
 
 // queue splits the name of a queue into its prefix and the rest.
