@@ -54,7 +54,7 @@ func TestDependencyRules(t *testing.T) {
 	allowed := map[string][]string{
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
 		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "auth/loglimit": {},
-		"auth/internal/expiring": {}, "auth/internal/pattern": {},
+		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {},
 		"broker": {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
 	}
 	for dir, prefixes := range allowed {
@@ -76,12 +76,12 @@ func TestDependencyRules(t *testing.T) {
 	// Among ourselves: what each package of the core may import.
 	within := map[string][]string{
 		"frames": {}, "topics": {}, "auth": {"auth/httpsec", "auth/internal/expiring", "auth/internal/pattern"}, "auth/httpsec": {},
-		"auth/internal/expiring": {}, "auth/internal/pattern": {},
+		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {},
 		"auth/internal/turns":  {},
 		"auth/users":           {"auth", "auth/httpsec", "auth/internal/turns"},
-		"auth/bearer":          {"auth", "auth/httpsec", "auth/internal/turns"},
-		"auth/webhook":         {"auth", "auth/httpsec", "auth/internal/turns", "auth/loglimit"},
-		"auth/oauth":           {"auth", "auth/httpsec", "auth/internal/turns", "auth/loglimit"},
+		"auth/bearer":          {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight"},
+		"auth/webhook":         {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight", "auth/loglimit"},
+		"auth/oauth":           {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight", "auth/loglimit"},
 		"auth/loglimit":        {"auth/httpsec"},
 		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "auth/loglimit"},
 		"broker/brokertest":    {"broker", "frames", "auth"},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/internal/weight"
 )
 
 // Skew is the maximum difference between the clocks of a token's issuer and of
@@ -77,14 +78,18 @@ func (r *rules) principal(claims map[string]any, now time.Time) (*auth.Principal
 	if !ok {
 		return nil, errScopes
 	}
-	return auth.Foreign(auth.Principal{
+	p := auth.Foreign(auth.Principal{
 		Name:    name,
 		Roles:   roles,
 		Claims:  claims,
 		Expires: expires,
 		Issued:  issued,
 		Scopes:  scopes,
-	}), nil
+	})
+	if weigh(p) > weight.MaxClaims {
+		return nil, errWeight
+	}
+	return p, nil
 }
 
 // nameIn returns the user's name with its prefix, or "" if it is missing or

@@ -13,6 +13,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
+	"github.com/hoofbeat/hoofbeat/auth/internal/weight"
 )
 
 const (
@@ -70,7 +71,7 @@ func newEndpoint(r rules, c *http.Client, now func() time.Time, size int) *endpo
 		client:  c,
 		now:     now,
 		turns:   turns.New[netip.Addr](turns.Fair(maxQuestions)),
-		good:    newCache[verdict](size),
+		good:    newWeighedCache[verdict](size),
 		bad:     newCache[error](size),
 		pending: make(map[digest]*call[verdict]),
 	}
@@ -153,7 +154,7 @@ func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verd
 			// still valid.
 			until = exp.Add(-Skew)
 		}
-		e.good.put(key, v, until, e.now())
+		e.good.putOf(v.principal.Name, ownBytes+weigh(v.principal), key, v, until, e.now())
 	})
 }
 
@@ -179,6 +180,12 @@ func (e *endpoint) question(ctx context.Context, key digest, token string) (verd
 	}
 	p.Method, p.CredentialID = e.method, key.credential()
 	return verdict{principal: p}, nil
+}
+
+// weigh returns the memory of a principal's claims and of the lists made from
+// them, in bytes.
+func weigh(p *auth.Principal) int64 {
+	return weight.Of(p.Claims) + weight.Heads(p.Roles) + weight.Heads(p.Scopes)
 }
 
 // object returns the JSON object in body.

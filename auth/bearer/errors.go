@@ -9,6 +9,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/auth/internal/weight"
 )
 
 // Kinds of errors of [Verifier.Verify], for errors.Is.
@@ -78,6 +79,7 @@ var (
 	errRoles     = fmt.Errorf("%w: the roles claim is not a text or a list of texts", ErrInvalid)
 	errScopes    = fmt.Errorf("%w: scope or scp is not a text or a list of texts", ErrInvalid)
 	errEmail     = fmt.Errorf("%w: the e-mail address is not verified", ErrInvalid)
+	errWeight    = fmt.Errorf("%w: its claims take more than %d bytes of memory, which is a fixed limit", ErrInvalid, weight.MaxClaims)
 	errInactive  = fmt.Errorf("%w: not active", ErrInvalid)
 )
 

@@ -55,8 +55,11 @@ type Options struct {
 	Clock func() time.Time
 	// CacheSize is the maximum number of cached answers of each endpoint, in
 	// tokens. There is one cache for valid tokens and one for invalid ones, so
-	// that a flood of invalid tokens does not displace the valid. Zero means
-	// [DefaultCacheSize]; negative means no cache.
+	// that a flood of invalid tokens does not displace the valid. Answers about
+	// valid tokens take at most 4 KiB of memory each on average, and those of
+	// one user at most a 32nd of that, or 256 KiB if that is more: an answer
+	// beyond that is not cached. Zero means [DefaultCacheSize]; negative means
+	// no cache.
 	CacheSize int
 }
 

@@ -2,6 +2,7 @@ package bearer
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -33,6 +34,7 @@ func (e *endpoint) reminded(v verdict, token string) *auth.Principal {
 		recheck auth.Recheck
 	}{Principal: *v.principal}
 	name := v.principal.Name
+	token = strings.Clone(token) // without the frame or the header that it came in
 	// The broker's context has no address: these questions have their own
 	// turns, separate from those of unauthenticated clients.
 	again.recheck = auth.Recheck{Every: e.every, Grace: e.grace, Asked: v.asked, Check: func(ctx context.Context, maxAge time.Duration) error {

@@ -102,7 +102,8 @@ func (v *Verifier) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Pri
 // Verify returns the principal of a token. The error is an [*Error] with an
 // [*auth.Refusal] in it. Verify never accepts a token because a server did not
 // answer. The principal is read-only. Its Expires is the token's exp plus the
-// leeway, or zero if an endpoint does not state an exp.
+// leeway, or zero if an endpoint does not state an exp. A token whose claims
+// take more than 256 KiB of memory is rejected.
 //
 // A signed JWT whose iss is in [Options.JWT] is verified by that issuer's rules
 // alone. All other tokens go to the endpoints, if there are any. The networks

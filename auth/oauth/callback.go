@@ -191,6 +191,9 @@ func (c *Client) admit(ctx context.Context, l *login, got *reply, asked time.Tim
 		if errors.Is(err, errLoggedOut) {
 			return "", token, &failure{http.StatusBadRequest, textStale, p.failed("identity", err)}
 		}
+		if errors.Is(err, errSessionBytes) {
+			return "", token, &failure{http.StatusBadGateway, textIdentity, p.failed("identity", err)}
+		}
 		return "", token, &failure{http.StatusServiceUnavailable, textFull, err}
 	}
 	err = c.o.Store.Update(ctx, Key{id.user, p.Name}, func(old *Token) *Token { return token.inheriting(old) })

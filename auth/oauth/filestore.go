@@ -32,14 +32,15 @@ const fileMagic = "hoofbeat-tokens-1\n"
 
 // FileStore is a [TokenStore] in one file, encrypted with AES-256-GCM. Each
 // change rewrites the whole file and renames it into place, so that a crash
-// leaves either the old or the new file. It suits some thousands of users. Only
-// one process may use the file at a time.
+// leaves either the old or the new file. It suits some thousands of users: the
+// tokens take at most [MaxStored] bytes of memory. Only one process may use the
+// file at a time.
 type FileStore struct {
 	path string
 	aead cipher.AEAD
 
 	mu     sync.Mutex
-	tokens map[Key]*Token
+	tokens tokens
 }
 
 var _ TokenStore = (*FileStore)(nil)
@@ -59,7 +60,7 @@ func OpenFileStore(path string, key []byte) (*FileStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("oauth: token file: %w", err)
 	}
-	s := &FileStore{path: path, aead: aead, tokens: make(map[Key]*Token)}
+	s := &FileStore{path: path, aead: aead, tokens: newTokens()}
 	return s, s.read()
 }
 
@@ -98,7 +99,7 @@ func (s *FileStore) read() error {
 	}
 	for _, e := range entries {
 		if e.Token != nil {
-			s.tokens[e.Key] = e.Token
+			s.tokens.set(e.Key, e.Token)
 		}
 	}
 	return nil
@@ -108,7 +109,7 @@ func (s *FileStore) read() error {
 func (s *FileStore) Load(_ context.Context, k Key) (*Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := s.tokens[k]; t != nil {
+	if t := s.tokens.token(k); t != nil {
 		return t, nil
 	}
 	return nil, ErrNoToken
@@ -119,28 +120,25 @@ func (s *FileStore) Load(_ context.Context, k Key) (*Token, error) {
 func (s *FileStore) Update(_ context.Context, k Key, change func(*Token) *Token) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.tokens[k]
+	old := s.tokens.token(k)
 	t := change(old)
 	if t == old {
 		return nil
 	}
-	next := maps.Clone(s.tokens)
-	if t != nil {
-		next[k] = t
-	} else {
-		delete(next, k)
-	}
-	if err := s.write(next); err != nil {
+	next := s.tokens
+	next.entries = maps.Clone(next.entries)
+	next.set(k, t)
+	if err := s.write(next.entries); err != nil {
 		return fmt.Errorf("oauth: token file: %w", err)
 	}
 	s.tokens = next
 	return nil
 }
 
-func (s *FileStore) write(tokens map[Key]*Token) error {
+func (s *FileStore) write(tokens map[Key]*stored) error {
 	entries := make([]fileEntry, 0, len(tokens))
-	for k, t := range tokens {
-		entries = append(entries, fileEntry{k, t})
+	for k, one := range tokens {
+		entries = append(entries, fileEntry{k, one.token})
 	}
 	plain, err := json.Marshal(entries)
 	if err != nil {

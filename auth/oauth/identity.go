@@ -175,6 +175,9 @@ func (p *provider) rolesOf(claims map[string]any) ([]string, error) {
 	case nil:
 	case string:
 		roles = strings.Fields(value)
+		for i := range roles[:min(len(roles), maxRoles)] {
+			roles[i] = strings.Clone(roles[i]) // without the space between them
+		}
 	case []any:
 		for _, item := range value {
 			role, ok := item.(string)

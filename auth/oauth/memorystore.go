@@ -6,22 +6,22 @@ import (
 )
 
 // MemoryStore is a [TokenStore] in memory. Its tokens are lost when the program
-// ends.
+// ends. They take at most [MaxStored] bytes.
 type MemoryStore struct {
 	mu     sync.Mutex
-	tokens map[Key]*Token
+	tokens tokens
 }
 
 var _ TokenStore = (*MemoryStore)(nil)
 
 // NewMemoryStore returns an empty store.
-func NewMemoryStore() *MemoryStore { return &MemoryStore{tokens: make(map[Key]*Token)} }
+func NewMemoryStore() *MemoryStore { return &MemoryStore{tokens: newTokens()} }
 
 // Load returns the entry of k or [ErrNoToken].
 func (s *MemoryStore) Load(_ context.Context, k Key) (*Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := s.tokens[k]; t != nil {
+	if t := s.tokens.token(k); t != nil {
 		return t, nil
 	}
 	return nil, ErrNoToken
@@ -31,10 +31,6 @@ func (s *MemoryStore) Load(_ context.Context, k Key) (*Token, error) {
 func (s *MemoryStore) Update(_ context.Context, k Key, change func(*Token) *Token) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := change(s.tokens[k]); t != nil {
-		s.tokens[k] = t
-	} else {
-		delete(s.tokens, k)
-	}
+	s.tokens.set(k, change(s.tokens.token(k)))
 	return nil
 }

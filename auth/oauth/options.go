@@ -34,10 +34,12 @@ type Options struct {
 	// zero, no such limit if negative.
 	SessionIdle time.Duration
 	// MaxSessions is the maximum number of sessions of all users, 100,000 if
-	// zero. Further logins get 503.
+	// zero. Further logins get 503. The sessions take at most 4 KiB of memory
+	// each on average, and one takes at most 64 KiB.
 	MaxSessions int
 	// MaxSessionsPerUser is the maximum number of sessions of one user, 32 if
-	// zero. A further login ends the user's oldest session.
+	// zero. A further login ends the user's oldest session. The user's sessions
+	// also take at most 4 KiB of memory each on average.
 	MaxSessionsPerUser int
 	// MaxPending is the maximum number of unfinished logins, 10,000 if zero. A
 	// further login replaces the oldest of the network with the most unfinished

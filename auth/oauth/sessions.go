@@ -2,11 +2,13 @@ package oauth
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/internal/weight"
 )
 
 // session is a successful login. Only seen changes, under the lock of its
@@ -24,11 +26,31 @@ type session struct {
 	issued     time.Time
 	expires    time.Time
 	seen       time.Time
+	bytes      int64 // of memory
+}
+
+const (
+	// averageSession is the memory of a session on average, in bytes, for which
+	// there is room: for MaxSessions of all users, and MaxSessionsPerUser of one.
+	averageSession = 4 << 10
+	// maxSessionBytes is the maximum memory of one session. There is always
+	// room for some of these.
+	maxSessionBytes = 64 << 10
+	// sessionBytes is the memory of a session without its texts and claims: its
+	// credential, and its places in the table.
+	sessionBytes = 960
+)
+
+// weigh sets the memory of s.
+func (s *session) weigh() {
+	s.bytes = sessionBytes + int64(len(s.user)+len(s.subject)+len(s.sid)) +
+		weight.Of(s.claims) + weight.Texts(s.roles) + weight.Texts(s.scopes)
 }
 
 var (
-	errSessions  = errors.New("the limit of sessions is reached")
-	errLoggedOut = errors.New("the provider has ended this session already")
+	errSessions     = errors.New("the limit of sessions is reached")
+	errSessionBytes = fmt.Errorf("the kept claims, roles and scopes take more than %d bytes of memory, which is a fixed limit", maxSessionBytes)
+	errLoggedOut    = errors.New("the provider has ended this session already")
 )
 
 // recentLogouts is how many back-channel logouts are remembered, and
@@ -47,20 +69,26 @@ type logoutMark struct{ provider, sid, subject string }
 type sessions struct {
 	ttl, idle    time.Duration
 	max, perUser int
+	// maxBytes and userBytes limit the memory of all sessions, and of those of
+	// one user.
+	maxBytes, userBytes int64
 
 	mu      sync.Mutex
 	byID    map[digest]*session
 	byUser  map[string][]*session // oldest first
 	logouts *aging[logoutMark, time.Time]
 	swept   time.Time
+	bytes   int64
 }
 
 func newSessions(o *Options) *sessions {
 	return &sessions{
 		ttl: o.SessionTTL, idle: o.SessionIdle, max: o.MaxSessions, perUser: o.MaxSessionsPerUser,
-		byID:    make(map[digest]*session),
-		byUser:  make(map[string][]*session),
-		logouts: newAging[logoutMark, time.Time](logoutMemory, recentLogouts),
+		maxBytes:  max(averageSession*int64(o.MaxSessions), 16*maxSessionBytes),
+		userBytes: max(averageSession*int64(o.MaxSessionsPerUser), maxSessionBytes),
+		byID:      make(map[digest]*session),
+		byUser:    make(map[string][]*session),
+		logouts:   newAging[logoutMark, time.Time](logoutMemory, recentLogouts),
 	}
 }
 
@@ -75,20 +103,41 @@ func (t *sessions) add(s *session, idIssued time.Time) (ended []*session, err er
 	if t.loggedOut(s, idIssued, now) {
 		return nil, errLoggedOut
 	}
-	if len(t.byID) >= t.max || now.Sub(t.swept) > time.Minute {
+	s.weigh()
+	if s.bytes > maxSessionBytes {
+		return nil, errSessionBytes
+	}
+	if t.full(s) || now.Sub(t.swept) > time.Minute {
 		t.sweep(now)
 	}
-	for len(t.byUser[s.user]) >= t.perUser {
+	for t.userFull(s) {
 		oldest := t.byUser[s.user][0]
 		t.remove(oldest)
 		ended = append(ended, oldest)
 	}
-	if len(t.byID) >= t.max {
+	if t.full(s) {
 		return ended, errSessions
 	}
+	t.bytes += s.bytes
 	t.byID[s.id] = s
 	t.byUser[s.user] = append(t.byUser[s.user], s)
 	return ended, nil
+}
+
+// full reports whether there is no room for a further session s.
+func (t *sessions) full(s *session) bool {
+	return len(t.byID) >= t.max || t.bytes+s.bytes > t.maxBytes
+}
+
+// userFull reports whether one of the sessions of the user of s must make room
+// for it.
+func (t *sessions) userFull(s *session) bool {
+	all := t.byUser[s.user]
+	bytes := s.bytes
+	for _, other := range all {
+		bytes += other.bytes
+	}
+	return len(all) > 0 && (len(all) >= t.perUser || bytes > t.userBytes)
 }
 
 func (t *sessions) loggedOut(s *session, idIssued, now time.Time) bool {
@@ -204,6 +253,9 @@ func (t *sessions) sweep(now time.Time) {
 }
 
 func (t *sessions) remove(s *session) {
+	if t.byID[s.id] == s {
+		t.bytes -= s.bytes
+	}
 	delete(t.byID, s.id)
 	rest := slices.DeleteFunc(t.byUser[s.user], func(other *session) bool { return other == s })
 	if len(rest) == 0 {

@@ -21,22 +21,14 @@ type TokenLister interface {
 func (s *MemoryStore) Keys(context.Context) ([]Key, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return keysOf(s.tokens), nil
+	return keysOf(&s.tokens), nil
 }
 
 // Keys returns the keys of all entries. It never fails.
 func (s *FileStore) Keys(context.Context) ([]Key, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return keysOf(s.tokens), nil
-}
-
-func keysOf(tokens map[Key]*Token) []Key {
-	keys := make([]Key, 0, len(tokens))
-	for k := range tokens {
-		keys = append(keys, k)
-	}
-	return keys
+	return keysOf(&s.tokens), nil
 }
 
 // Users returns the users with a token of a provider, including tokens that

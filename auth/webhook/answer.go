@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/internal/weight"
 )
 
 // decision is the decision in an answer. The zero value denies.
@@ -49,6 +50,7 @@ var (
 	errAllow    = errors.New("the answer has neither allow nor pass")
 	errBoth     = errors.New("the answer has both allow and pass")
 	errCoverage = errors.New("the answer's coverage is not all, some or none")
+	errWeight   = fmt.Errorf("the answer's claims, roles and scopes take more than %d bytes of memory, which is a fixed limit", weight.MaxClaims)
 )
 
 // parseAnswer parses the body of a response. It is strict, but ignores unknown
@@ -74,6 +76,9 @@ func parseAnswer(body []byte) (answer, error) {
 	ans.decision = m.decision()
 	if m.err != nil {
 		return answer{}, m.err
+	}
+	if weight.Of(ans.claims)+weight.Texts(ans.roles)+weight.Texts(ans.scopes) > weight.MaxClaims {
+		return answer{}, errWeight
 	}
 	return ans, nil
 }

@@ -35,6 +35,11 @@ func TestHostileAnswers(t *testing.T) {
 		strings.Repeat("[", 60_000):                           errJSON,
 		strings.Repeat("[", 9000) + strings.Repeat("]", 9000): errDepth,
 
+		// Small objects take fifty times the memory of their text.
+		`{"allow":true,"claims":{"a":[` + strings.Repeat(`{"b":1},`, 500) + `0]}}`:  nil,
+		`{"allow":true,"claims":{"a":[` + strings.Repeat(`{"b":1},`, 1000) + `0]}}`: errWeight,
+		`{"allow":true,"roles":["r"` + strings.Repeat(`,"r"`, 15_000) + `]}`:        errWeight,
+
 		``:                                   errJSON,
 		`null`:                               errJSON,
 		`true`:                               errJSON,
