@@ -32,6 +32,7 @@
 //     WebSocket close code. go-stomp passes an ERROR only to calls and
 //     subscriptions that are waiting at that moment, and its Disconnect may
 //     return nil after one.
+//   - [Conn.SubscribeWithReceipt] says when the server has made a subscription.
 //   - The context passed to [Dial] limits the whole handshake.
 //
 // # Remaining limitations of go-stomp
@@ -43,7 +44,8 @@
 // trust. A subscription that nobody reads blocks the whole connection once
 // about forty messages wait: read every subscription until its channel is
 // closed, also while Disconnect runs. Do not set a `receipt` header on
-// Subscribe: go-stomp takes the RECEIPT for the end of the subscription. A Send
+// Subscribe: go-stomp takes the RECEIPT for the end of the subscription; use
+// [Conn.SubscribeWithReceipt]. A Send
 // with a receipt that starts just when the connection ends returns only after
 // its time limit, which is thirty seconds unless [Options.Stomp] includes
 // stomp.ConnOpt.RcvReceiptTimeout; watch [Conn.Done] if that is too long. A

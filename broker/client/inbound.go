@@ -7,10 +7,13 @@ import (
 	"github.com/go-stomp/stomp/v3/frame"
 )
 
-// inbound scans the incoming stream for an ERROR frame. go-stomp passes it only
-// to calls that are waiting at that moment: after a SEND without a receipt it
-// is lost, and Disconnect may take it for success.
+// inbound scans the incoming stream for ERROR and RECEIPT frames. go-stomp
+// passes an ERROR only to calls that are waiting at that moment: after a SEND
+// without a receipt it is lost, and Disconnect may take it for success. It
+// cannot pass on the RECEIPT of a SUBSCRIBE.
 type inbound struct {
+	receipt func(id string) // called with the receipt-id of each RECEIPT, unless nil
+
 	state inboundState
 	head  []byte // command and headers of the current frame
 	line  int    // start of its last line
@@ -93,9 +96,13 @@ func (in *inbound) feedHead(p []byte) []byte {
 	if length, ok := bodyLength(in.head); ok {
 		in.left = length + 1
 	}
-	command, _, _ := bytes.Cut(in.head, []byte("\n"))
-	if in.keep = string(bytes.TrimSuffix(command, []byte("\r"))) == frame.ERROR; in.keep {
+	line, _, _ := bytes.Cut(in.head, []byte("\n"))
+	command := string(bytes.TrimSuffix(line, []byte("\r")))
+	if in.keep = command == frame.ERROR; in.keep {
 		in.raw = append(in.raw[:0], in.head...)
+	}
+	if command == frame.RECEIPT && in.receipt != nil {
+		in.receipt(receiptID(in.head))
 	}
 	return p[n:]
 }

@@ -29,6 +29,8 @@ type session struct {
 	leaving bool          // this side is closing, so the end is not an error
 	closed  bool          // no more heart-beats
 
+	receipts map[string]chan struct{} // those expected, by id; closed when one is received
+
 	done chan struct{} // closed when reading has ended
 	once sync.Once
 	err  error // the reason; read only after done
@@ -39,6 +41,7 @@ const pendingKept = 64 << 10
 
 func newSession(t transport) *session {
 	s := &session{transport: t, done: make(chan struct{})}
+	s.scan.receipt = s.received
 	s.in = bufio.NewReader(readerFunc(s.readTransport))
 	return s
 }
@@ -150,7 +153,7 @@ func (s *session) writeFrame(p []byte) error {
 		return nil
 	}
 	s.leaving = s.leaving || bytes.HasPrefix(p, []byte("DISCONNECT\n"))
-	err := s.transport.writeFrame(p)
+	err := s.transport.writeFrame(withReceipt(p))
 	if s.beat != nil {
 		s.beat.Reset(s.pause)
 	}

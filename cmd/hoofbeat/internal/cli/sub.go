@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -35,6 +36,10 @@ func (p *Program) sub() *cobra.Command {
 		Long: `Subscribe to one or more destinations and print each message: its body on a line, with
 its headers above it with --verbose, or as one JSON object on a line with --json (body is
 then body_base64 when it is not UTF-8).
+
+sub says "subscribed to DESTINATION" on stderr when the server has confirmed a
+subscription: a message sent after that is received. It also says so on stderr if there is
+no receipt within --timeout, as with servers that confirm no subscription; it runs on then.
 
 sub runs until Ctrl-C, or until --count messages have come. With --ack client or
 client-individual each message is acknowledged after it was printed, so one that was not
@@ -91,11 +96,15 @@ func (s *reception) run(ctx context.Context, destinations []string) error {
 	}
 	// After stop nobody prints, but go-stomp's subscriptions must still be read.
 	messages, stop := make(chan *stomp.Message, 64), make(chan struct{})
+	confirmed := make(chan confirmation, len(destinations)) // there is room for all
+	waiting, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
 	for _, destination := range destinations {
 		err = await(ctx, conn, func() error {
-			sub, err := conn.Subscribe(destination, mode, options...)
+			sub, receipt, err := conn.SubscribeWithReceipt(destination, mode, options...)
 			if err == nil {
 				go forward(sub, messages, stop)
+				go func() { confirmed <- confirmation{destination, receipt.Wait(waiting)} }()
 			}
 			return err
 		})
@@ -104,7 +113,7 @@ func (s *reception) run(ctx context.Context, destinations []string) error {
 		}
 	}
 	if err == nil {
-		err = s.receive(ctx, conn, messages, mode)
+		err = s.receive(ctx, conn, messages, confirmed, mode)
 	}
 	close(stop)
 	if err != nil {
@@ -125,7 +134,7 @@ func forward(sub *stomp.Subscription, to chan<- *stomp.Message, stop <-chan stru
 
 // receive prints messages until there were enough, the user has enough, or the
 // connection ends.
-func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-chan *stomp.Message, mode stomp.AckMode) (err error) {
+func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-chan *stomp.Message, confirmed <-chan confirmation, mode stomp.AckMode) (err error) {
 	out := bufio.NewWriter(s.program.Out)
 	defer func() {
 		if flushed := out.Flush(); err == nil {
@@ -141,6 +150,8 @@ func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-c
 				return fmt.Errorf("%w after %d of %d messages", errInterrupted, received, s.count)
 			}
 			return nil
+		case c := <-confirmed:
+			s.confirm(c)
 		case <-done:
 			// What has arrived is still on its way through go-stomp.
 			done, late = nil, time.After(grace)
@@ -171,6 +182,24 @@ func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-c
 		}
 	}
 	return nil
+}
+
+// confirmation is how the wait for the receipt of one subscription has ended.
+type confirmation struct {
+	destination string
+	err         error
+}
+
+// confirm says on stderr whether a subscription is confirmed. When the
+// connection has ended, the end says why.
+func (s *reception) confirm(c confirmation) {
+	destination := oneLine(c.destination)
+	switch {
+	case c.err == nil:
+		fmt.Fprintf(s.program.Err, "subscribed to %s\n", destination)
+	case errors.Is(c.err, context.DeadlineExceeded):
+		fmt.Fprintf(s.program.Err, "no receipt for the subscription to %s within %v: the server may send none, or deny softly (auth.soft_denial)\n", destination, s.timeout)
+	}
 }
 
 func (s *reception) print(w io.Writer, m *stomp.Message) error {

@@ -22,6 +22,9 @@ func TestSub(t *testing.T) {
 		brokertest.Eventually(t, "the message is printed at once", func() bool { return c.out.String() == before+"to "+d+"\n" })
 	}
 	c.wait(t, exitOK)
+	for _, d := range []string{"/topic/a", "/topic/b", "/app/peek"} {
+		contains(t, "sub", c.err.String(), "subscribed to "+d+"\n")
+	}
 	if f := s.seen()[0]; f["ack"] != "auto" || f["x"] != "1" {
 		t.Errorf("SUBSCRIBE %q", f)
 	}
@@ -39,6 +42,20 @@ func TestSubInterrupted(t *testing.T) {
 	s.subscriptions(t, 2)
 	c.cancel()
 	contains(t, "sub", c.wait(t, exitInterrupted).err.String(), "interrupted after 0 of 2 messages")
+}
+
+// A server that confirms no SUBSCRIBE, or denies it softly, is still listened to.
+func TestSubWithoutReceipt(t *testing.T) {
+	s := newServer(t, broker.Options{SoftDenial: true})
+	c := start(t, nil, nil, "sub", "-u", s.URL, "--timeout", "500ms", "/topic/denied", "/topic/a", "-n", "1")
+	brokertest.Eventually(t, "both are told", func() bool {
+		return strings.Contains(c.err.String(), "subscribed to /topic/a\n") &&
+			strings.Contains(c.err.String(), "no receipt for the subscription to /topic/denied within 500ms")
+	})
+	s.publish(t, broker.Message{Destination: "/topic/a", Body: []byte("hello")})
+	if got := c.wait(t, exitOK); got.out.String() != "hello\n" || strings.Contains(got.err.String(), "subscribed to /topic/denied") {
+		t.Errorf("printed %q, %q", got.out.String(), got.err.String())
+	}
 }
 
 // What was printed is acknowledged, and no more: the next consumer gets the rest.
