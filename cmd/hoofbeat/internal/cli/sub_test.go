@@ -31,15 +31,21 @@ func TestSub(t *testing.T) {
 	s.left(t, 1, broker.ReasonDisconnect)
 }
 
+// subscribed waits until sub says that it is.
+func subscribed(t *testing.T, c *command) {
+	t.Helper()
+	brokertest.Eventually(t, "sub says that it is subscribed", func() bool { return strings.Contains(c.err.String(), "subscribed to ") })
+}
+
 func TestSubInterrupted(t *testing.T) {
 	s := newServer(t, broker.Options{})
 	c := start(t, nil, nil, "sub", "-u", s.URL, "/topic/a")
-	s.subscriptions(t, 1)
+	subscribed(t, c)
 	c.cancel()
 	c.wait(t, exitOK)
 	s.left(t, 1, broker.ReasonDisconnect)
 	c = start(t, nil, nil, "sub", "-u", s.URL, "/topic/a", "-n", "2")
-	s.subscriptions(t, 2)
+	subscribed(t, c)
 	c.cancel()
 	contains(t, "sub", c.wait(t, exitInterrupted).err.String(), "interrupted after 0 of 2 messages")
 }
