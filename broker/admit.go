@@ -163,8 +163,8 @@ func orHour(d time.Duration) time.Duration {
 // ClientAddress returns the address that a request came from: the peer's, or,
 // when that is one of Options.TrustedProxies or a Unix socket that
 // Options.TrustUnixSockets speaks of, the last in X-Forwarded-For that is not a
-// trusted proxy itself, with port 0. An address there may have a port and
-// brackets: 203.0.113.5:17085, [2001:db8::1]:443. The Forwarded header of
+// trusted proxy itself, with port 0. An address there may have a port, brackets
+// and double quotes: 203.0.113.5:17085, "[2001:db8::1]:443". The Forwarded header of
 // RFC 7239 is not read: a proxy that writes both would have to clean both of what
 // a client wrote. The address is what limits per address go by, what
 // [SessionInfo] shows and an authenticator is told. It is not valid if
@@ -195,9 +195,15 @@ func unixPeer(r *http.Request) bool {
 	return ok && strings.HasPrefix(local.Network(), "unix")
 }
 
-// hop reads an address of X-Forwarded-For as proxies write it.
+// hop reads an address of X-Forwarded-For as proxies write it. Some put it in
+// double quotes, as the Forwarded header needs for brackets and ports.
 func hop(text string) (netip.Addr, bool) {
 	text = strings.TrimSpace(text)
+	if inner, ok := strings.CutPrefix(text, `"`); ok {
+		if text, ok = strings.CutSuffix(inner, `"`); !ok {
+			return netip.Addr{}, false
+		}
+	}
 	if at, err := netip.ParseAddrPort(text); err == nil {
 		return at.Addr().WithZone(""), true
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
-// Proxies write addresses with ports and brackets, too.
+// Proxies write addresses with ports, brackets and quotes, too.
 func TestForwardedAddresses(t *testing.T) {
 	b := brokertest.New(t, broker.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}})
 	for forwarded, want := range map[string]string{
@@ -28,7 +28,21 @@ func TestForwardedAddresses(t *testing.T) {
 		"192.0.2.9, 203.0.113.5:17085, 10.2.3.4":  "203.0.113.5",
 		"192.0.2.9:1, [2001:db8::1]:2, [fd00::1]": "2001:db8::1",
 		"192.0.2.9:1, 10.9.9.9:4711":              "192.0.2.9",
+		`"203.0.113.5"`:                           "203.0.113.5",
+		` "203.0.113.5:17085" `:                   "203.0.113.5",
+		`"2001:db8::1"`:                           "2001:db8::1",
+		`"[2001:db8::1]"`:                         "2001:db8::1",
+		`"[2001:db8::1]:443"`:                     "2001:db8::1",
+		`"192.0.2.9", "203.0.113.5", "10.2.3.4"`:  "203.0.113.5",
+		`192.0.2.9, "10.9.9.9"`:                   "192.0.2.9",
 		"192.0.2.9, unknown":                      "10.1.1.1", // the proxy itself
+		`192.0.2.9, "203.0.113.5`:                 "10.1.1.1",
+		`192.0.2.9, 203.0.113.5"`:                 "10.1.1.1",
+		`192.0.2.9, ""203.0.113.5""`:              "10.1.1.1",
+		`192.0.2.9, "`:                            "10.1.1.1",
+		`192.0.2.9, ""`:                           "10.1.1.1",
+		`192.0.2.9, " 203.0.113.5"`:               "10.1.1.1",
+		`"192.0.2.9, 203.0.113.5"`:                "10.1.1.1", // a comma separates, in quotes too
 		"192.0.2.9, [203.0.113.5]":                "10.1.1.1",
 		"192.0.2.9, [2001:db8::1":                 "10.1.1.1",
 		"192.0.2.9, 203.0.113.5:99999":            "10.1.1.1",
