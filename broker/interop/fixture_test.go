@@ -50,6 +50,7 @@ func start(t *testing.T, o broker.Options) *fixture {
 	}
 	f := &fixture{ended: make(map[string]broker.Reason)}
 	o.Authorizer = rules
+	o.ConnectDeadline = 2 * time.Minute // for clients on a busy machine
 	o.Logger = slog.New(&f.log)
 	f.Server = brokertest.Start(t, o)
 	f.Broker.Observe(broker.Observer{Disconnected: func(s broker.SessionInfo, e *broker.Error) {

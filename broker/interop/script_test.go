@@ -10,7 +10,7 @@ import (
 )
 
 // scriptDeadline is for a script as a whole; its tests have shorter ones.
-const scriptDeadline = 4 * time.Minute
+const scriptDeadline = 8 * time.Minute
 
 func exists(path string) bool {
 	_, err := os.Stat(path)

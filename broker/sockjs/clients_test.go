@@ -23,6 +23,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
+// slow is a ConnectDeadline for clients on a busy machine.
+const slow = 2 * time.Minute
+
 // program is a broker with the handlers that the scripts use.
 type program struct {
 	*broker.Broker
@@ -160,7 +163,7 @@ func (c *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // 2.3.3.
 func TestNode(t *testing.T) {
 	t.Parallel()
-	p := newProgram(t, broker.Options{})
+	p := newProgram(t, broker.Options{ConnectDeadline: slow})
 	// On a busy machine a client may be slow to poll again. Only the hasty
 	// handler, for clients that vanish, does not wait for it.
 	patient := sockjs.Options{DisconnectDelay: time.Minute}
@@ -168,7 +171,7 @@ func TestNode(t *testing.T) {
 	home := serve(t, h)
 	record := &recorder{next: h, text: make(map[string]string)}
 	tk := &tickets{left: map[string]bool{"websocket": true, "xhr-streaming": true, "eventsource": true, "xhr-polling": true}}
-	guarded := newProgram(t, broker.Options{Authenticator: tk})
+	guarded := newProgram(t, broker.Options{Authenticator: tk, ConnectDeadline: slow})
 	proxies := brokenProxies(t, home)
 	run(t, "node.mjs", map[string]string{
 		"url": home + "/ws", "recorded": serve(t, record) + "/ws",
@@ -204,7 +207,7 @@ func TestChromium(t *testing.T) {
 	site.HandleFunc("/ws/", func(w http.ResponseWriter, r *http.Request) { endpoint.ServeHTTP(w, r) })
 	home, friend, foreign := serve(t, site), serve(t, page), serve(t, page)
 	proxies := brokenProxies(t, home)
-	p := newProgram(t, broker.Options{Origins: []string{home, friend, proxies["refused"], proxies["stripped"], proxies["cut"]}})
+	p := newProgram(t, broker.Options{Origins: []string{home, friend, proxies["refused"], proxies["stripped"], proxies["cut"]}, ConnectDeadline: slow})
 	endpoint = sockjs.Handler(p.Broker, sockjs.Options{OwnCookie: "JSESSIONID", DisconnectDelay: time.Minute}) // which an EventSource does not send elsewhere
 	run(t, "browser.mjs", map[string]string{
 		"chromium": chromium, "home": home, "friend": friend, "foreign": foreign,

@@ -16,5 +16,5 @@ func run(t *testing.T, name string, input any) {
 	script.Requires(t, err == nil, "node", "apt-get install nodejs npm")
 	_, err = os.Stat("node_modules/sockjs-client")
 	script.Requires(t, err == nil, "broker/sockjs/node_modules", "cd broker/sockjs && npm ci")
-	script.Run(t, 4*time.Minute, node, "clients/"+name, script.Argument(t, input))
+	script.Run(t, 8*time.Minute, node, "clients/"+name, script.Argument(t, input))
 }

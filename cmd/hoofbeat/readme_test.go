@@ -32,7 +32,7 @@ func readmeBlock(t *testing.T, heading, language string) string {
 // another port, as a development server has one.
 func TestChromiumREADMEPages(t *testing.T) {
 	chromium := needs(t, "chromium", "apt-get install chromium")
-	s := serve(t, nil)
+	s := serve(t, []string{slowPages})
 	pointed := func(snippet, address string) string {
 		if !strings.Contains(snippet, "127.0.0.1:8080") {
 			t.Fatalf("the address of the broker is not in\n%s", snippet)
@@ -41,7 +41,11 @@ func TestChromiumREADMEPages(t *testing.T) {
 	}
 	address := strings.TrimPrefix(s.web(), "http://")
 	proxied := strings.TrimPrefix(withoutWebSocket(t, s.web()), "http://")
-	sockJS := readmeBlock(t, "Spring and SockJS", "html")
+	// Without a timeout sockjs-client gives a transport up that takes 0.6 s.
+	sockJS := strings.Replace(readmeBlock(t, "Spring and SockJS", "html"), "/ws')", "/ws', null, {timeout: 60000})", 1)
+	if !strings.Contains(sockJS, "timeout: 60000") {
+		t.Fatalf("the address does not end as expected in\n%s", sockJS)
+	}
 	const around = `<!DOCTYPE html><script src="/scripts/sockjs-client/dist/sockjs.min.js"></script><script src="/scripts/stompjs/lib/stomp.min.js"></script>`
 	const then = `<script>client.connect({login: 'ann'}, () => {
 		client.subscribe('/topic/greetings', (message) => console.log('for all:', message.body));

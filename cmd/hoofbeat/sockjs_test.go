@@ -275,6 +275,10 @@ func TestSockJSPaths(t *testing.T) {
 	}
 }
 
+// slowPages lets the pages and scripts of a busy machine take their time from the
+// handshake to CONNECTED.
+const slowPages = "HOOFBEAT_LIMITS_CONNECT_DEADLINE=2m"
+
 const clientScripts = "../../broker/sockjs"
 
 // clients runs a script with an argument and makes each of its reports a subtest.
@@ -288,7 +292,7 @@ func clients(t *testing.T, name string, input any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, "testdata/"+name, string(argument))
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // lets it end its browser
@@ -323,6 +327,13 @@ func clients(t *testing.T, name string, input any) {
 // and its server do.
 func withoutWebSocket(t *testing.T, target string) string {
 	t.Helper()
+	return withoutWebSocketAfter(t, target, 0)
+}
+
+// withoutWebSocketAfter is withoutWebSocket, slow with everything but /info: so
+// are proxies and machines that become busy just then.
+func withoutWebSocketAfter(t *testing.T, target string, delay time.Duration) string {
+	t.Helper()
 	to, err := url.Parse(target)
 	if err != nil {
 		t.Fatal(err)
@@ -339,6 +350,13 @@ func withoutWebSocket(t *testing.T, target string) string {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
+		if delay > 0 && !strings.HasSuffix(r.URL.Path, "/info") {
+			select {
+			case <-time.After(delay):
+			case <-r.Context().Done():
+				return
+			}
+		}
 		pass.ServeHTTP(w, r)
 	}))
 }
@@ -352,8 +370,8 @@ func site(t *testing.T, h http.Handler) string {
 
 // TestNodeSockJS is sockjs-client with stompjs 2.3.3 in Node, over each transport.
 func TestNodeSockJS(t *testing.T) {
-	s := serve(t, []string{"HOOFBEAT_COMPATIBILITY=spring"})
-	tickets := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_ENABLED=true", "HOOFBEAT_ADMIN_TOKEN=" + testToken})
+	s := serve(t, []string{"HOOFBEAT_COMPATIBILITY=spring", slowPages})
+	tickets := serve(t, []string{"HOOFBEAT_AUTH_TICKETS_ENABLED=true", "HOOFBEAT_ADMIN_TOKEN=" + testToken, slowPages})
 	clients(t, "sockjs.mjs", map[string]any{
 		"url": s.sockJSURL(t), "proxied": withoutWebSocket(t, s.web()) + "/ws",
 		"admin": s.admin, "token": s.token(t), "hoofbeat": process.Binary(t),
@@ -385,8 +403,8 @@ func TestChromiumSpringPage(t *testing.T) {
 		})
 	}
 	home, foreign := site(t, pages), site(t, pages)
-	s := serve(t, []string{"HOOFBEAT_COMPATIBILITY=spring", "HOOFBEAT_WEBSOCKET_ORIGINS=" + home})
-	brokers.Store(&[]string{s.web(), withoutWebSocket(t, s.web())})
+	s := serve(t, []string{"HOOFBEAT_COMPATIBILITY=spring", "HOOFBEAT_WEBSOCKET_ORIGINS=" + home, slowPages})
+	brokers.Store(&[]string{s.web(), withoutWebSocket(t, s.web()), withoutWebSocketAfter(t, s.web(), 3*time.Second)})
 	clients(t, "spring.mjs", map[string]any{
 		"chromium": chromium, "home": home, "foreign": foreign, "admin": s.admin, "token": s.token(t),
 	})

@@ -6,21 +6,17 @@ import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { launch, Pages, patience } from '../../broker/internal/script/pages.mjs';
 
 const [demos, pictures] = [JSON.parse(process.argv[2]), process.argv[3]];
-const here = new AsyncLocalStorage(); // the current scenario's app, provider, errors and contexts
+const here = new AsyncLocalStorage(); // the current scenario's app, provider, errors, pages and contexts
 const desktop = { width: 1100, height: 760 };
 const small = { width: 390, height: 780 };
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  timeout: 120_000, // a busy machine starts slowly
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
+const browser = await launch(chromium, process.env.CHROMIUM ?? '/usr/bin/chromium');
 
 async function newPage(options = { viewport: desktop }) {
-  const { contexts, errors } = here.getStore();
+  const { contexts, errors, pages } = here.getStore();
   const context = await browser.newContext(options);
   contexts.push(context);
   const states = [];
@@ -29,9 +25,8 @@ async function newPage(options = { viewport: desktop }) {
     new MutationObserver((records) => records.forEach(({ target }) => window.saw(target.dataset.state)))
       .observe(document, { subtree: true, attributes: true, attributeFilter: ['data-state'] });
   });
-  const page = await context.newPage();
+  const page = pages.watch(await context.newPage());
   page.states = states; // in the order in which they were shown
-  page.setDefaultTimeout(60_000);
   page.on('pageerror', (e) => errors.push(e));
   page.on('console', (m) => { if (/Content Security Policy/.test(m.text())) errors.push(m.text()); });
   return page;
@@ -50,7 +45,7 @@ const number = async (page) => (await page.locator('.number').innerText()).repla
 // passed waits until a page has been in a state, which may have gone again: a
 // busy machine looks late.
 async function passed(page, value) {
-  for (const end = Date.now() + 60_000; !page.states.includes(value); await delay(20)) {
+  for (const end = Date.now() + patience; !page.states.includes(value); await delay(20)) {
     assert.ok(Date.now() < end, `it was never ${value}, but ${page.states}`);
   }
 }
@@ -235,7 +230,7 @@ const scenarios = {
   async moved() {
     const page = await signIn();
     await state(page, 'registered');
-    const second = await page.context().newPage();
+    const second = here.getStore().pages.watch(await page.context().newPage());
     await second.goto(page.url());
     await state(second, 'registered');
     await state(page, 'moved');
@@ -246,13 +241,13 @@ const scenarios = {
 };
 
 async function run(scenario) {
-  const state = { ...demos[scenario], errors: [], contexts: [] };
+  const state = { ...demos[scenario], errors: [], pages: new Pages(), contexts: [] };
   let error = '';
   try {
     await here.run(state, scenarios[scenario]);
     assert.deepEqual(state.errors, []);
   } catch (e) {
-    error = String(e?.stack ?? e);
+    error = String(e?.stack ?? e) + await state.pages.shown();
   }
   console.log(JSON.stringify({ scenario, error }));
   for (const context of state.contexts) await context.close().catch(() => {}); // some are closed already

@@ -1,19 +1,15 @@
 // Tests the chat page in Chromium: two windows, a room, a private message.
 //   node browser.mjs http://127.0.0.1:8090 [screenshot.png]
 import { chromium } from 'playwright-core';
+import { launch, Pages } from '../../broker/internal/script/pages.mjs';
 import assert from 'node:assert/strict';
 
 const [url, screenshot] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  timeout: 120_000, // a busy machine starts slowly
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
+const browser = await launch(chromium, process.env.CHROMIUM ?? '/usr/bin/chromium');
+const pages = new Pages();
 try {
   const open = async (name, viewport) => {
-    const page = await (await browser.newContext({ viewport })).newPage();
-    page.setDefaultTimeout(60_000);
+    const page = pages.watch(await (await browser.newContext({ viewport })).newPage());
     page.on('pageerror', (e) => { throw e; });
     await page.goto(url);
     await page.getByLabel('Your name').fill(name);
@@ -50,6 +46,8 @@ try {
   await bob.context().close();
   await alice.getByRole('button', { name: 'bob' }).waitFor({ state: 'detached' });
   console.log('ok');
+} catch (e) {
+  throw new Error(`${e?.stack ?? e}${await pages.shown()}`);
 } finally {
   await browser.close();
 }

@@ -2,18 +2,14 @@
 // the other's messages.
 //   node browser.mjs http://127.0.0.1:8090 websocket
 import { chromium } from 'playwright-core';
+import { launch, Pages } from '../../broker/internal/script/pages.mjs';
 
 const [url, transport] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  timeout: 120_000, // a busy machine starts slowly
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
+const browser = await launch(chromium, process.env.CHROMIUM ?? '/usr/bin/chromium');
+const pages = new Pages();
 try {
   const open = async () => {
-    const page = await (await browser.newContext()).newPage();
-    page.setDefaultTimeout(60_000);
+    const page = pages.watch(await (await browser.newContext()).newPage());
     page.on('pageerror', (e) => { throw e; });
     await page.goto(url);
     await page.getByText(`connected over ${transport}`).waitFor();
@@ -26,6 +22,8 @@ try {
     await other.getByText(text).waitFor();
   }
   console.log('ok');
+} catch (e) {
+  throw new Error(`${e?.stack ?? e}${await pages.shown()}`);
 } finally {
   await browser.close();
 }

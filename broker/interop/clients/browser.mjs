@@ -2,26 +2,16 @@
 // the broker lets in one.
 
 import { chromium } from 'playwright-core';
-import { assert, cleanup, run, target, test, unique, within } from './harness.mjs';
+import { launch } from '../../internal/script/pages.mjs';
+import { assert, cleanup, pages, run, target, test, unique, within } from './harness.mjs';
 import { ended, open as open7 } from './stompjs7.mjs';
 
-const browser = await chromium.launch({
-  executablePath: target.chromium,
-  timeout: 120_000, // a busy machine starts it late
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  ],
-});
+const browser = await launch(chromium, target.chromium);
 
 // load opens the page of an origin in a new tab.
 async function load(origin) {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(60_000);
+  const page = pages.watch(await browser.newPage());
   cleanup(() => page.close());
-  page.console = [];
-  page.on('console', (m) => page.console.push(m.text()));
-  page.on('pageerror', (e) => page.console.push(String(e)));
   await page.goto(`${origin}/`);
   return page;
 }
@@ -33,7 +23,7 @@ const log = (page) => page.evaluate(() => log);
 
 // logged waits until the page has noted something.
 const logged = (page, entry) =>
-  page.waitForFunction((e) => log.includes(e), entry, { polling: 20, timeout: 60000 });
+  page.waitForFunction((e) => log.includes(e), entry, { polling: 20 });
 
 test('two pages exchange messages', async () => {
   const [a, b] = [await load(target.home), await load(target.home)];
@@ -81,7 +71,7 @@ test('a foreign origin is refused with 403', async () => {
   const page = await load(target.foreign);
   const failure = await connect(page, target.url).then(() => 'connected', (e) => String(e));
   assert.match(failure, /closed with 1006/);
-  assert.ok(page.console.some((line) => /Unexpected response code: 403/.test(line)), page.console.join('\n'));
+  assert.ok(page.said.some((line) => /Unexpected response code: 403/.test(line)), page.said.join('\n'));
 });
 
 test('a page that sends no heart-beats stays, by the pings of the broker', async () => {
@@ -90,10 +80,10 @@ test('a page that sends no heart-beats stays, by the pings of the broker', async
   await page.evaluate(([u, t, i]) => promise(u, i, t), [target.quick, topic, target.beat]);
   // The broker's own heart-beats tell the time: twelve of them are far more than
   // the three intervals that a silent client is given.
-  await page.waitForFunction(() => log.filter((m) => m === '\n').length >= 12, null, { polling: 50, timeout: 60000 });
+  await page.waitForFunction(() => log.filter((m) => m === '\n').length >= 12, null, { polling: 50 });
   const controller = await open7(target.quick);
   await controller.send(topic, 'still here');
-  await page.waitForFunction(() => log.some((m) => m.endsWith('\n\nstill here\0')), null, { polling: 20, timeout: 60000 });
+  await page.waitForFunction(() => log.some((m) => m.endsWith('\n\nstill here\0')), null, { polling: 20 });
   assert.deepEqual((await log(page)).filter((m) => m.startsWith('close') || m.startsWith('ERROR')), []);
 });
 
@@ -122,7 +112,7 @@ test('a page that stands still stays, and gets its message when it goes on', asy
   await logged(page, 'good morning');
   assert.deepEqual(await log(page), ['good morning']);
   // It stood still at least while the other client heard most of its twelve beats.
-  await page.waitForFunction((least) => window.gap > least, 6 * target.beat, { polling: 20, timeout: 60000 });
+  await page.waitForFunction((least) => window.gap > least, 6 * target.beat, { polling: 20 });
 });
 
 await run();

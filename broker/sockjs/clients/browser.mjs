@@ -1,20 +1,13 @@
 // sockjs-client in Chromium: pages of our own origin and of another.
 
 import { chromium } from 'playwright-core';
-import { assert, cleanup, run, target, test, unique } from './harness.mjs';
+import { launch } from '../../internal/script/pages.mjs';
+import { assert, cleanup, pages, run, target, test, unique } from './harness.mjs';
 
-const browser = await chromium.launch({
-  executablePath: target.chromium,
-  timeout: 120_000, // a busy machine starts it late
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  ],
-});
+const browser = await launch(chromium, target.chromium);
 
 async function load(origin) {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(60_000);
+  const page = pages.watch(await browser.newPage());
   cleanup(() => page.close());
   await page.goto(`${origin}/`);
   return page;

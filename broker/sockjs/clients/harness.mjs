@@ -2,6 +2,7 @@
 // things that happen later.
 
 import assert from 'node:assert/strict';
+import { Pages, patience } from '../../internal/script/pages.mjs';
 
 export { assert };
 
@@ -14,6 +15,9 @@ const tests = [];
 export function test(name, fn) {
   tests.push({ name, fn });
 }
+
+// pages are those of the current test: what they show is told if it fails.
+export let pages = new Pages();
 
 const cleanups = [];
 
@@ -29,11 +33,12 @@ export async function run() {
     const started = Date.now();
     let error = '';
     try {
-      await within(fn(), 'the test to end', 120000); // the machine may be busy
+      await within(fn(), 'the test to end', 2 * patience);
     } catch (e) {
-      error = String(e?.stack ?? e);
+      error = String(e?.stack ?? e) + await pages.shown();
       failed++;
     }
+    pages = new Pages();
     while (cleanups.length > 0) {
       try {
         await within(cleanups.pop()(), 'a connection to end', 60000);
@@ -55,7 +60,7 @@ process.on('uncaughtException', (e) => {
 });
 
 // within resolves as the promise does, or rejects after a while.
-export function within(promise, what, ms = 60000) {
+export function within(promise, what, ms = patience) {
   const late = new Error(`not within ${ms} ms: ${what}`); // made here for its stack
   let timer;
   const timeout = new Promise((_, reject) => {
@@ -65,7 +70,7 @@ export function within(promise, what, ms = 60000) {
 }
 
 // until resolves when ok() does not fail or return something false any more.
-export async function until(what, ok, ms = 60000) {
+export async function until(what, ok, ms = patience) {
   const end = Date.now() + ms;
   while (!ok()) {
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);

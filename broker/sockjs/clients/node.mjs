@@ -4,7 +4,11 @@
 import SockJS from 'sockjs-client';
 import Stomp from 'stompjs';
 import { Client } from '@stomp/stompjs';
+import { patience } from '../../internal/script/pages.mjs';
 import { assert, cleanup, run, target, test, unique, until, within } from './harness.mjs';
+
+// Without a timeout sockjs-client gives a transport up that takes 0.6 s, as on a busy
+// machine, and the timer of a WebSocket that was refused ends the transport after it.
 
 const transports = ['websocket', 'xhr-streaming', 'eventsource', 'xhr-polling'];
 
@@ -12,7 +16,7 @@ const transports = ['websocket', 'xhr-streaming', 'eventsource', 'xhr-polling'];
 function open7(url, options) {
   let socket;
   const client = new Client({
-    webSocketFactory: () => (socket = new SockJS(url, undefined, options)),
+    webSocketFactory: () => (socket = new SockJS(url, undefined, { timeout: patience, ...options })),
     reconnectDelay: 0,
   });
   cleanup(() => client.deactivate());
@@ -25,7 +29,7 @@ function open7(url, options) {
 
 // open2 connects with stompjs 2.3.3.
 function open2(url, options, headers = {}) {
-  const socket = new SockJS(url, undefined, options);
+  const socket = new SockJS(url, undefined, { timeout: patience, ...options });
   cleanup(() => socket.close());
   const client = Stomp.over(socket);
   client.debug = null;

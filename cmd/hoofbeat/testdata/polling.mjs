@@ -1,23 +1,18 @@
 // The snippet of docs/webflow.md that polls, in pages of Chromium from other ports
 // than the broker's.
 import { createRequire } from 'node:module';
-import { assert, cleanup, run, target, test, within } from '../../../broker/sockjs/clients/harness.mjs';
+import { launch } from '../../../broker/internal/script/pages.mjs';
+import { assert, cleanup, pages, run, target, test, within } from '../../../broker/sockjs/clients/harness.mjs';
 
 const require = createRequire(new URL('../../../broker/sockjs/package.json', import.meta.url));
 const { chromium } = require('playwright-core');
 
-const browser = await chromium.launch({
-  executablePath: target.chromium,
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  ],
-});
+const browser = await launch(chromium, target.chromium);
 
 async function visit(url) {
   const context = await browser.newContext();
   cleanup(() => context.close());
-  const page = await context.newPage();
+  const page = pages.watch(await context.newPage());
   await page.goto(url);
   return page;
 }
@@ -35,13 +30,13 @@ test('a page of websocket.origins polls until it is confirmed', async () => {
   const page = await visit(target.home);
   const polls = [];
   page.on('response', (response) => polls.push(`${response.request().method()} ${new URL(response.url()).pathname.split('/').pop()} ${response.status()}`));
-  const polled = page.waitForResponse((response) => response.url().endsWith('/result') && response.request().method() === 'GET', { timeout: 60000 });
+  const polled = page.waitForResponse((response) => response.url().endsWith('/result') && response.request().method() === 'GET');
   const result = page.evaluate(`pollFor(${JSON.stringify(target.id)}, ${JSON.stringify(target.ticket)})`);
   const first = await (await polled).json();
   assert.equal(first.authResult, null);
   await report('AUTH_METHOD_CHOSEN'); // the page goes on waiting
   await report('CONFIRMED');
-  assert.equal(await within(result, 'the result', 60000), 'CONFIRMED');
+  assert.equal(await within(result, 'the result'), 'CONFIRMED');
   assert.ok(polls.includes('POST poll-token 200'), polls.join(', '));
 });
 

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
+import { patience } from '../../../broker/internal/script/pages.mjs';
 import { assert, cleanup, run, target, test, unique, until, within } from '../../../broker/sockjs/clients/harness.mjs';
 
 const require = createRequire(new URL('../../../broker/sockjs/package.json', import.meta.url));
@@ -10,8 +11,9 @@ const SockJS = require('sockjs-client');
 const Stomp = require('stompjs');
 
 // open connects as a page of Spring's does, and gives the socket up with the test.
+// Without a timeout sockjs-client gives a transport up that takes 0.6 s.
 function open(url, options, headers = {}) {
-  const socket = new SockJS(url, undefined, options);
+  const socket = new SockJS(url, undefined, { timeout: patience, ...options });
   cleanup(() => socket.close());
   const client = Stomp.over(socket);
   client.debug = null;

@@ -1,25 +1,18 @@
 // A page for Spring's broker in Chromium, served by an origin of its own.
 import { createRequire } from 'node:module';
-import { assert, cleanup, run, target, test, within } from '../../../broker/sockjs/clients/harness.mjs';
+import { launch } from '../../../broker/internal/script/pages.mjs';
+import { assert, cleanup, pages, run, target, test, within } from '../../../broker/sockjs/clients/harness.mjs';
 
 const require = createRequire(new URL('../../../broker/sockjs/package.json', import.meta.url));
 const { chromium } = require('playwright-core');
 
-const browser = await chromium.launch({
-  executablePath: target.chromium,
-  timeout: 120_000, // a busy machine starts it late
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  ],
-});
+const browser = await launch(chromium, target.chromium);
 
 // visit opens the page in a window of its own, which shares no cookies.
 async function visit(site, broker, login) {
   const context = await browser.newContext();
   cleanup(() => context.close());
-  const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
+  const page = pages.watch(await context.newPage());
   await page.goto(`${site}/${broker}/?login=${login}`);
   return page;
 }
@@ -35,7 +28,10 @@ async function admin(path, body) {
 async function works(broker, transport) {
   const ann = await visit(target.home, broker, 'ann');
   const bob = await visit(target.home, broker, 'bob');
-  for (const page of [ann, bob]) await page.getByText(`Connected over ${transport}`).waitFor();
+  for (const page of [ann, bob]) {
+    await page.getByText(/^(Connected over|Lost:)/).waitFor();
+    assert.equal(await page.locator('#state').textContent(), `Connected over ${transport}`);
+  }
   // A SUBSCRIBE is in force when a message of its session that follows has come.
   for (const [page, name] of [[ann, 'Ann'], [bob, 'Bob']]) {
     await page.getByLabel('What is your name?').fill(name);
@@ -56,6 +52,7 @@ async function works(broker, transport) {
 
 test('a page with only the host changed', () => works(0, 'websocket'));
 test('the same behind a proxy that breaks WebSocket', () => works(1, 'xhr-streaming'));
+test('the same when that proxy is slow', () => works(2, 'xhr-streaming'));
 test('a page of an origin that is not allowed', async () => {
   const page = await visit(target.foreign, 0, 'eve');
   await within(page.getByText('Lost: ').waitFor(), 'the refusal');

@@ -29,14 +29,14 @@ func missing(t *testing.T, what, install string) {
 }
 
 // Run runs a command and returns its output. The test fails if the command
-// does, or if it takes longer than five minutes, which is enough for a browser
+// does, or if it takes longer than eight minutes, which is enough for a browser
 // on a busy machine.
 func Run(t *testing.T, install, name string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		missing(t, name, install)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
 	if err != nil {
