@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -117,4 +118,53 @@ func TestIdleConnectionsShutNobodyOut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A reload says what it does to the limits that fit the open files, and nothing
+// if it does nothing to them.
+func TestReloadSaysWhichLimitsFit(t *testing.T) {
+	const (
+		lower = "defaults are lower here, since this process may open few files"
+		high  = "limits are set higher than this process may open files for: lower them, or allow it more files (ulimit -n)"
+	)
+	withFiles(t, 1024)
+	conf := write(t, "hoofbeat.yaml", "limits: {frame: 32KiB}\n")
+	s := serve(t, nil, "-c", conf)
+	reloads := 0
+	reload := func(text string, wantLower, wantHigh int) {
+		t.Helper()
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.Signal(t, syscall.SIGHUP)
+		reloads++
+		s.Logged(t, "reloaded", reloads)
+		if a, b := len(s.Log(lower)), len(s.Log(high)); a != wantLower || b != wantHigh {
+			t.Fatalf("%q: %d lines of lower defaults and %d of high limits, want %d and %d\n%s", text, a, b, wantLower, wantHigh, s.Stderr())
+		}
+	}
+	said := func(message string, n int, want string) {
+		t.Helper()
+		if got := s.Logged(t, message, n)["limits"]; got != want {
+			t.Errorf("line %d says %q, want %q", n, got, want)
+		}
+	}
+	const rest = "limits.connections=256 limits.connections_per_address=128 limits.unauthenticated=128"
+	said(lower, 1, rest+" limits.sessions=512 limits.sessions_per_address=256")
+
+	reload("limits: {frame: 32KiB}\n", 1, 0)                   // nothing changes
+	reload("limits: {frame: 16KiB, headers: 50}\n", 1, 0)      // nothing that concerns files
+	reload("limits: {frame: 16KiB, sessions: 100000}\n", 2, 1) // written out at its default, and kept
+	said(high, 1, "limits.sessions=100000")
+	said(lower, 2, rest+" limits.sessions_per_address=256")
+	reload("limits: {frame: 16KiB, sessions: 100000}\n", 2, 1)
+	reload("limits: {sessions: 100}\n", 2, 1) // it fits
+	reload("limits: {sessions: 1}\n", 2, 1)
+	s.sub(t, nil, "-u", s.url, "/topic/a")
+	if p := run(t, 1, nil, "pub", "-u", s.url, "/topic/a", "x"); !strings.Contains(p.Stderr(), "limits.sessions is 1") {
+		t.Errorf("a second session: %s", p.Stderr())
+	}
+	reload("", 3, 1) // the lower default again
+	said(lower, 3, rest+" limits.sessions=512 limits.sessions_per_address=256")
+	run(t, 0, nil, "pub", "-u", s.url, "/topic/a", "x")
 }

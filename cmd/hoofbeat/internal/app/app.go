@@ -68,6 +68,7 @@ type App struct {
 
 	reloading sync.Mutex
 	live      *config.Config  // the configuration in force, guarded by reloading
+	fitting   fitting         // its limits, guarded by reloading
 	patience  context.Context // cancelled by Abandon
 	abandon   context.CancelFunc
 }
@@ -112,7 +113,9 @@ func build(o Options) (*App, error) {
 	if a.tls, err = newCertificates(o.Config.TLS); err != nil {
 		return nil, err
 	}
-	fitted := fit(o.Config, o.Logger)
+	a.fitting = fitLimits(o.Config, openFiles())
+	a.fitting.log(o.Logger, fitting{})
+	fitted := a.fitting.apply(o.Config)
 	a.crowd = newCrowd(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies, o.Logger)
 	options := brokerOptions(fitted)
 	options.Authenticator = a.access.authenticator

@@ -131,29 +131,43 @@ func TestCrowdLeavesRoomForSmallNetworks(t *testing.T) {
 }
 
 func TestLimitsFitTheFiles(t *testing.T) {
-	l := new(log)
-	logger := slog.New(slog.NewTextHandler(l, nil))
-	def := config.Default().Limits
-	if got := fitLimits(def, 0, logger); got != def {
-		t.Errorf("without a limit: %+v", got)
+	def := config.Default()
+	for _, files := range []int{0, 1 << 20} {
+		if got := fitLimits(def, files); got.limits != def.Limits || len(got.lower)+len(got.high) > 0 {
+			t.Errorf("with %d files, 0 for no limit: %+v", files, got)
+		}
 	}
-	if got := fitLimits(def, 1<<20, logger); got != def {
-		t.Errorf("with a million files: %+v", got)
-	}
-	given := def
-	given.Sessions, given.SessionsPerAddress = 5000, config.Off
-	got := fitLimits(given, 1024, logger)
-	if got.Connections != 256 || got.ConnectionsPerAddress != 128 || got.Unauthenticated != 128 || got.UnauthenticatedPerAddress != 64 {
+	got := fitLimits(def, 1024)
+	want := def.Limits
+	want.Connections, want.ConnectionsPerAddress, want.Unauthenticated, want.UnauthenticatedPerAddress = 256, 128, 128, 64
+	want.Sessions, want.SessionsPerAddress = 512, 256
+	if got.limits != want || len(got.high) > 0 {
 		t.Errorf("with 1,024 files: %+v", got)
 	}
-	if got.Sessions != 5000 || got.SessionsPerAddress != config.Off {
-		t.Errorf("what was written out has changed: %+v", got)
+	if text := strings.Join(got.lower, " "); !strings.Contains(text, "limits.sessions=512 limits.sessions_per_address=256") {
+		t.Errorf("told are %s", text)
 	}
-	if got := fitLimits(def, 1024, logger); got.Sessions != 512 || got.SessionsPerAddress != 256 {
-		t.Errorf("with 1,024 files: %+v", got)
+}
+
+// What the configuration sets does not change, not at its default either, and
+// the operator is warned of what does not fit.
+func TestLimitsThatAreSetDoNotChange(t *testing.T) {
+	got := fitLimits(load(t, quiet+`
+limits:
+  connections: 65536
+  connections_per_address: 200
+  unauthenticated: 100
+  sessions: 5000
+  sessions_per_address: off
+`), 1024)
+	want := config.Default().Limits
+	want.ConnectionsPerAddress, want.Unauthenticated, want.UnauthenticatedPerAddress = 200, 100, 64
+	want.Sessions, want.SessionsPerAddress = 5000, config.Off
+	if got.limits != want {
+		t.Errorf("got %+v, want %+v", got.limits, want)
 	}
-	if !strings.Contains(l.String(), "limits.sessions=512 limits.sessions_per_address=256") {
-		t.Errorf("the log says %s", l)
+	if high := strings.Join(got.high, " "); high != "limits.connections=65536 limits.sessions=5000" || len(got.lower) > 0 {
+		t.Errorf("too high are %s, lower are %s", high, got.lower)
 	}
 }
 

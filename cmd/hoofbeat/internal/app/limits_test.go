@@ -35,13 +35,19 @@ limits:
 func TestLowerDefaultsAreOneLine(t *testing.T) {
 	l := new(log)
 	logger := slog.New(slog.NewTextHandler(l, nil))
-	limits := config.Default().Limits
-	fitLimits(limits, 1<<30, logger)
+	c := config.Default()
+	fitLimits(c, 1<<30).log(logger, fitting{})
 	if l.String() != "" {
 		t.Errorf("nothing is lower: %s", l)
 	}
-	fitLimits(limits, 1024, logger)
+	few := fitLimits(c, 1024)
+	few.log(logger, fitting{})
 	if text := l.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "limits.connections=256") || !strings.Contains(text, "limits.sessions=512") {
 		t.Errorf("logged %s", text)
+	}
+	before := l.String()
+	few.log(logger, few)
+	if l.String() != before {
+		t.Errorf("the same is logged again: %s", l)
 	}
 }

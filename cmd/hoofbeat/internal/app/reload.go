@@ -1,7 +1,6 @@
 package app
 
 import (
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -68,17 +67,16 @@ func (a *App) adopt(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	log := a.o.Logger
-	if c.Limits == a.live.Limits { // it was logged at the start
-		log = slog.New(slog.DiscardHandler)
-	}
-	fitted := fit(c, log)
+	now := fitLimits(c, openFiles())
+	fitted := now.apply(c)
 	o := brokerOptions(fitted)
 	if err := a.broker.SetPolicy(broker.Policy{
 		Authorizer: a.access.judge(sets), Origins: o.Origins, TrustedProxies: o.TrustedProxies, TrustUnixSockets: o.TrustUnixSockets, Limits: o.Limits,
 	}); err != nil {
 		return wrong("limits", err)
 	}
+	now.log(a.o.Logger, a.fitting)
+	a.fitting = now
 	a.crowd.limit(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies)
 	a.tickets.set(tickets)
 	a.o.Level.Set(c.Log.Level)

@@ -65,6 +65,10 @@ type Config struct {
 // one line each.
 func (c *Config) Warnings() []string { return c.warnings }
 
+// Given reports whether a key was given in the file, the environment or on the
+// command line, at its default or not.
+func (c *Config) Given(path string) bool { return c.places[path] != "" }
+
 // Node is one item of nodes.
 type Node struct{ ID, URL string }
 

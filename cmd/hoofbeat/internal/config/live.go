@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"maps"
+	"strings"
+)
 
 // live reports whether a reload puts a change of this key in force. The users,
 // the certificates and the rules are reloaded, too.
@@ -18,13 +21,27 @@ func live(path string) bool {
 // is in force after a reload.
 func (c *Config) Adopt(other *Config) *Config {
 	adopted := *c
+	adopted.places = maps.Clone(c.places)
 	keys, values := bound(&adopted), tableOf(other)
 	for i, k := range keys {
 		if k.Live {
 			// It was accepted when other was read.
 			_ = k.value.Set(values[i].value.String())
+			adopted.adoptPlace(k.Path, other)
 		}
 	}
 	adopted.Rules = other.Rules
 	return &adopted
+}
+
+// adoptPlace takes over where a key is given in another configuration, if it
+// is.
+func (c *Config) adoptPlace(path string, other *Config) {
+	delete(c.places, path)
+	if place := other.places[path]; place != "" {
+		if c.places == nil {
+			c.places = make(map[string]string)
+		}
+		c.places[path] = place
+	}
 }

@@ -5,6 +5,29 @@ import (
 	"testing"
 )
 
+// What a reload adopts keeps whether it was given, at its default or not.
+func TestAdoptTakesWhatWasGiven(t *testing.T) {
+	now, err := Load(Sources{Env: []string{"HOOFBEAT_LIMITS_CONNECTIONS=65536", "HOOFBEAT_NODE=a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := Load(Sources{Env: []string{"HOOFBEAT_LIMITS_SESSIONS=100000", "HOOFBEAT_TCP=127.0.0.1:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{"limits.sessions": true, "limits.connections": false, "node": true, "tcp": false, "limits.frame": false} {
+		if got := now.Adopt(file).Given(path); got != want {
+			t.Errorf("%s is given: %v, want %v", path, got, want)
+		}
+	}
+	if !now.Given("limits.connections") || now.Given("limits.sessions") {
+		t.Error("the configuration in force was changed")
+	}
+	if !Default().Adopt(file).Given("limits.sessions") {
+		t.Error("over the defaults: limits.sessions is not given")
+	}
+}
+
 // Adopt takes what a reload puts in force, and nothing else.
 func TestAdoptTakesLiveKeysOnly(t *testing.T) {
 	now, file := Default(), Default()
