@@ -39,15 +39,18 @@ func (f *Fetcher) ask(ctx context.Context, s Source, user string) (Answer, error
 		return Answer{}, fmt.Errorf("the answer is HTTP %d, want 200", resp.StatusCode)
 	}
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json") {
+	if err != nil || len(kind) > maxType || kind != "application/json" && !strings.HasSuffix(kind, "+json") {
 		return Answer{}, errNotJSON // HTML from other sites must not become a page of this site
 	}
 	body, err := f.read(resp.Body)
 	if err != nil {
 		return Answer{}, err
 	}
-	return Answer{Type: kind, Body: body, Fetched: time.Now(), Provider: s.Provider}, nil
+	return Answer{Type: strings.Clone(kind), Body: body, Fetched: time.Now(), Provider: s.Provider}, nil
 }
+
+// maxType is the maximum length of a content type, which is kept with the answer.
+const maxType = 128
 
 var errNotJSON = errors.New("the answer is not JSON with a content type that says so")
 
