@@ -87,8 +87,8 @@ func (t *table) texts(path string, p *[]string, want, doc string) {
 
 // secret adds two keys: the secret, and the file that it can be in instead.
 func (t *table) secret(path string, s *Secret, doc string) {
-	t.add(path, word{p: &s.Text, kind: "secret", want: "a secret", check: anything}, doc+" Better in the environment or in "+path[strings.LastIndexByte(path, '.')+1:]+"_file.").noFlag = true
-	t.file(path+"_file", &s.File, "File that holds "+path+" and nothing else.")
+	t.add(path, word{p: &s.Text, kind: "secret", want: "a secret", check: anything}, doc+" Prefer the environment or "+path[strings.LastIndexByte(path, '.')+1:]+"_file.").noFlag = true
+	t.file(path+"_file", &s.File, "File that contains "+path+" and nothing else.")
 }
 
 func (t *table) oneOf(path string, p *string, doc string, words ...string) {

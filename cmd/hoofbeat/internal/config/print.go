@@ -11,13 +11,14 @@ import (
 // its documentation above it. The result loads as [Default].
 func WriteDefault(w io.Writer) error {
 	b := bufio.NewWriter(w)
-	fmt.Fprint(b, `# The configuration of hoofbeat. Every key is shown with its default: keep what you
-# change and delete the rest.
+	fmt.Fprint(b, `# The configuration of hoofbeat. Every key is shown with its default: keep the keys
+# that you change and delete the rest.
 #
-# Each key is also a variable, limits.frame as HOOFBEAT_LIMITS_FRAME, and a flag,
-# --limits-frame. Flags beat variables, variables beat this file. Durations are
-# written 500ms, 5s or 1h30m, sizes 512, 64KiB or 1GiB; off lifts a limit. Names of
-# files are relative to this one. hoofbeat config check tells what is wrong with it.
+# Each key is also an environment variable, such as HOOFBEAT_LIMITS_FRAME for
+# limits.frame, and a flag, --limits-frame. Flags override variables, and variables
+# override this file. Write durations as 500ms, 5s or 1h30m, and sizes as 512, 64KiB or
+# 1GiB; off removes a limit. File names are relative to this file. To validate it, run
+# hoofbeat config check.
 `)
 	docs := sections()
 	open := ""
@@ -51,15 +52,15 @@ func WriteDefault(w io.Writer) error {
 	return b.Flush()
 }
 
-const rulesDoc = `Who may do what. The first rule that matches decides. What no rule names is for the
-backend of auth.webhook, and what that passes on, or without one, for the built-in rules:
-subscribe to /topic/**, /app/** and one's own /user/**, send to /app/** and
-/user/topic/registration, and nothing else; in development mode also send to /topic/** and
-both for /queue/**. A rule allows or denies subscribe, send or both for a destination
-or pattern, in which {user} is the user's name, to users who have one of the roles, one
-of the scopes and all of the claims; authenticated: true leaves anonymous users out. A
-wildcard after /user/ reaches other users and wants any_user: true. Rules are only read
-from the file.`
+const rulesDoc = `Access rules. The first matching rule decides. If no rule matches, the backend of
+auth.webhook decides; if it passes, or without a backend, the built-in rules do: clients
+can subscribe to /topic/**, /app/** and their own /user/**, and send to /app/** and
+/user/topic/registration, and nothing else; in development mode they can also send to
+/topic/**, and send and subscribe to /queue/**. A rule allows or denies subscribe, send
+or both for a destination or pattern, in which {user} is the user's name. It applies to
+users who have one of the roles, one of the scopes and all of the claims;
+authenticated: true excludes anonymous users. A wildcard after /user/ reaches other
+users and needs any_user: true. Rules can only be set in the file.`
 
 func rulesExamples() []string {
 	return []string{
@@ -138,8 +139,8 @@ func comment(b *bufio.Writer, indent, text string) {
 	}
 }
 
-// WriteEnv writes an environment file, such as systemd and docker read, with
-// every variable commented out at its default.
+// WriteEnv writes an environment file for systemd or docker, with every variable
+// commented out at its default.
 func WriteEnv(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprint(b, "# The variables of hoofbeat with their defaults. Lists are separated by commas; an empty\n# variable counts as not set.\n")
@@ -195,7 +196,7 @@ func WriteDocs(w io.Writer) error {
 		}
 		doc := k.Doc
 		if k.Live {
-			doc += " *A reload puts a change in force.*"
+			doc += " *A reload applies changes.*"
 		}
 		row(b, k.Path, k.Default, k.Want(), k.Env(), dashes(k.Flag()), doc)
 	}

@@ -16,12 +16,12 @@ func bindResults(t *table, w *WebFlow) {
 		"AUTH_METHOD_DOWNGRADE", "CONTINUE", "FAILED", "DONE",
 	}
 	t.add("webflow.results", list{&w.Results, want, result},
-		"The results that an application may report. Any other is refused, so that a typing error reaches no page. After one that is not among webflow.interim no other follows. The default is what Web Flow's front end knows.")
+		"Results that an application can report. Others are refused, so that a typing error does not reach a page. A result that is not in webflow.interim is final. The default is the list that Web Flow's front end knows.")
 	w.Interim = []string{"AUTH_FAILED", "AUTH_METHOD_CHOSEN", "AUTH_METHOD_DOWNGRADE", "CONTINUE"}
 	t.add("webflow.interim", list{&w.Interim, want, result},
-		"Those of webflow.results after which the page goes on waiting. Left out, it is those of the default that webflow.results has.")
+		"Results after which the page keeps waiting. Must be in webflow.results. If not set: those of the default that are in webflow.results.")
 	t.add("webflow.expired_result", word{p: &w.ExpiredResult, kind: "text", want: "one of webflow.results that is not in webflow.interim, or empty", check: anything},
-		"What a page is told when its operation ends without a result. Empty: nothing.")
+		"Result that a page gets when its operation ends without one. Empty: none.")
 }
 
 // result accepts what webflow.Options do.
