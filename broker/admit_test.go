@@ -114,6 +114,45 @@ func TestHandshakeThatCannotBeHijacked(t *testing.T) {
 	if all, _ := b.Places(); all != 0 {
 		t.Errorf("%d places are left", all)
 	}
+	if n := b.Stats().Refused; n != 1 {
+		t.Errorf("%d refused handshakes are counted, want 1", n)
+	}
+}
+
+// A wrong ticket or token counts for its address wherever it is presented: in
+// CONNECT, too, and where it belongs to another user than the login beside it.
+func TestWrongTokensOfConnectCountForTheAddress(t *testing.T) {
+	token := auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+		switch {
+		case a.Ticket == "anns":
+			return &auth.Principal{Name: "ann"}, nil
+		case a.Ticket != "" || a.Bearer != "":
+			return nil, &auth.Refusal{Reason: "unknown ticket"}
+		}
+		return nil, auth.ErrNotMine
+	})
+	for name, tc := range map[string]struct {
+		target  string
+		headers []string
+	}{
+		"wrong tickets":          {"/ws", []string{"ticket", "wrong"}},
+		"tickets of other users": {"/ws?ticket=anns", []string{"login", "bob"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := brokertest.Start(t, broker.Options{Authenticator: token, Limits: broker.Limits{AddressFailures: 2}})
+			for range 3 {
+				_, p := handshake(t, srv, tc.target)
+				p.send(t, "CONNECT", "", append([]string{"accept-version", "1.2"}, tc.headers...)...)
+				p.want(t, "ERROR")
+			}
+			if res, _ := handshake(t, srv, "/ws?ticket=wrong"); res.StatusCode != http.StatusTooManyRequests {
+				t.Errorf("the next wrong ticket is answered with %s", res.Status)
+			}
+			if res, _ := handshake(t, srv, "/ws?ticket=anns"); res.StatusCode != http.StatusSwitchingProtocols {
+				t.Errorf("a right ticket is answered with %s", res.Status)
+			}
+		})
+	}
 }
 
 func TestOrigin(t *testing.T) { // T-11: scheme, host and port

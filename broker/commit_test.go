@@ -21,6 +21,7 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 	for name, last := range map[string][]string{
 		"a full queue":   {"SEND", "2", "destination", "/queue/full"},
 		"an unknown ack": {"ACK", "", "id", "99-1"},
+		"an ack of more": {"ACK", "", "id", "1-2"}, // of its subscription, which was given one message
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := brokertest.New(t, broker.Options{Queues: broker.Queues{Messages: 1}})
@@ -59,6 +60,35 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 				t.Error("the handler ran")
 			}
 		})
+	}
+}
+
+// An id of a program's own that has the form of ours names its message, in a
+// transaction as outside.
+func TestCommitOfAnAckByMessageID(t *testing.T) {
+	for _, inTransaction := range []bool{false, true} {
+		b := brokertest.New(t, broker.Options{})
+		if err := b.Publish(t.Context(), &broker.Message{ID: "7-1", Destination: "/queue/a"}); err != nil {
+			t.Fatal(err)
+		}
+		c := brokertest.Connect(t, b)
+		c.Subscribe(t, "s", "/queue/a", "ack", "client-individual")
+		wantHeaders(t, c.Expect(t, "MESSAGE"), "message-id", "7-1")
+		if inTransaction {
+			begin(c, []string{"ACK", "", "id", "7-1"})
+			c.Send("COMMIT", "", "transaction", "t", "receipt", "done")
+		} else {
+			c.Send("ACK", "", "id", "7-1", "receipt", "done")
+		}
+		c.ExpectReceipt(t, "done")
+		if n := b.Stats().UnknownAcks; n != 0 {
+			t.Errorf("in a transaction %v: %d unknown acks are counted", inTransaction, n)
+		}
+		for d := range b.Destinations() {
+			if d.Name == "/queue/a" && d.Messages > 0 {
+				t.Errorf("in a transaction %v: the queue is %+v", inTransaction, d)
+			}
+		}
 	}
 }
 

@@ -117,6 +117,27 @@ func TestLogoutOfATicketMadeFromAPasscode(t *testing.T) {
 	}
 }
 
+// What cannot be revoked, or belongs to many, is not: a client without a name just
+// goes, and one whose credential has no id is told that it cannot log out.
+func TestLogoutOfWhatCannotBeRevoked(t *testing.T) {
+	store := auth.NewStore()
+	b := brokertest.New(t, broker.Options{Store: store, Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+		if a.Bearer != "" {
+			return &auth.Principal{Name: "ann"}, nil
+		}
+		return &auth.Principal{CredentialID: "ticket"}, nil // of a page that everybody may open
+	})})
+	c, other := brokertest.Connect(t, b), brokertest.Connect(t, b)
+	logOut(t, c)
+	wantEnd(t, c, 1000)
+	other.Sync(t)
+	wantRevoked(t, store, "")
+
+	c = brokertest.Connect(t, b, "Authorization", "Bearer t")
+	c.Send("DISCONNECT", "", "logout", "true", "receipt", "bye")
+	wantHeaders(t, wantError(t, c, 1002, "nothing to log out of: the credential cannot be revoked"), "receipt-id", "bye")
+}
+
 func logOut(t *testing.T, c *brokertest.Client) {
 	t.Helper()
 	c.Send("DISCONNECT", "", "logout", "true", "receipt", "bye")

@@ -10,7 +10,7 @@ import (
 // many, and no count of a try that is under way or waits. Else whoever can come
 // from many networks would make the broker forget the failures of all others.
 func TestThrottleForgetsTheOldFirst(t *testing.T) {
-	const old, recent, flying, waiting = 0, 1, 2, 3
+	const old, recent, flying, waiting, slow = 0, 1, 2, 3, 4
 	fill := func(now time.Time, sorts ...int) *throttle {
 		var x throttle
 		x.init()
@@ -22,6 +22,8 @@ func TestThrottleForgetsTheOldFirst(t *testing.T) {
 				f.last = now.Add(-10*time.Minute - 5*time.Nanosecond)
 			case flying:
 				f.flying = 1
+			case slow: // the last failure was long ago, and a try is under way
+				f.flying, f.last = 1, now.Add(-time.Hour)
 			case waiting:
 				f.held = []*held{{}}
 			}
@@ -35,6 +37,7 @@ func TestThrottleForgetsTheOldFirst(t *testing.T) {
 	}{
 		"old ones":  {[]int{old, recent, flying, waiting}, map[uint64]int{recent: maxThrottled / 4, flying: maxThrottled / 4, waiting: maxThrottled / 4}},
 		"some":      {[]int{recent, flying}, map[uint64]int{recent: maxThrottled / 4, flying: maxThrottled / 2}},
+		"slow ones": {[]int{old, slow}, map[uint64]int{slow: maxThrottled / 2}},
 		"all there": {[]int{flying, waiting}, map[uint64]int{flying: maxThrottled / 2, waiting: maxThrottled / 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -45,7 +48,7 @@ func TestThrottleForgetsTheOldFirst(t *testing.T) {
 			for k := range x.keys {
 				left[k.login]++
 			}
-			for _, sort := range []uint64{old, recent, flying, waiting} {
+			for _, sort := range []uint64{old, recent, flying, waiting, slow} {
 				if got, want := left[sort], tc.left[sort]; got != want {
 					t.Errorf("of sort %d there are %d left, want %d", sort, got, want)
 				}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // A revocation looks at the sessions that it may name and at no others, and under
@@ -104,5 +105,59 @@ func TestCredentialIndex(t *testing.T) {
 	want(0)
 	if len(x.holders) != 0 {
 		t.Errorf("%v is left", x.holders)
+	}
+}
+
+// A session that was found for a revocation, and is renewed before it is ended, is
+// not named by it any more.
+func TestRevocationSparesWhoIsRenewedMeanwhile(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		now  auth.Principal
+		ends bool
+	}{
+		{"the same credential", auth.Principal{Name: "alice", CredentialID: "laptop"}, true},
+		{"another credential", auth.Principal{Name: "alice", CredentialID: "phone"}, false},
+		{"none", auth.Principal{Name: "alice"}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			x := newConnecting(t, Options{Authenticator: auth.AuthenticatorFunc(withCredential)})
+			id := testkit.Receive(t, x.connected)
+			s := x.b.session(id)
+			s.principal.Store(&tc.now)
+			x.b.endRevoked(auth.Revocation{Credential: "laptop"})
+			if got := phase(s.phase.Load()) == phaseEnding; got != tc.ends {
+				t.Errorf("it is ended: %v, want %v", got, tc.ends)
+			}
+		})
+	}
+}
+
+// A revocation names a session by its id, its credential or its user: each alone,
+// and no session that has another one or none.
+func TestWhomARevocationNames(t *testing.T) {
+	p := &auth.Principal{Name: "alice", CredentialID: "laptop"}
+	for _, tc := range []struct {
+		r    auth.Revocation
+		p    *auth.Principal
+		want bool
+	}{
+		{auth.Revocation{Session: "s1"}, p, true},
+		{auth.Revocation{Session: "s2"}, p, false},
+		{auth.Revocation{Session: "alice"}, p, false},
+		{auth.Revocation{Credential: "laptop"}, p, true},
+		{auth.Revocation{Credential: "phone"}, p, false},
+		{auth.Revocation{Credential: "alice"}, p, false},
+		{auth.Revocation{Credential: "laptop"}, new(auth.Principal), false},
+		{auth.Revocation{User: "alice"}, p, true},
+		{auth.Revocation{User: "bob"}, p, false},
+		{auth.Revocation{User: "laptop"}, p, false},
+		{auth.Revocation{User: "alice"}, new(auth.Principal), false},
+		{auth.Revocation{}, p, false},
+		{auth.Revocation{}, new(auth.Principal), false},
+	} {
+		if got := names(tc.r, "s1", tc.p); got != tc.want {
+			t.Errorf("%+v names %+v: %v, want %v", tc.r, tc.p, got, tc.want)
+		}
 	}
 }

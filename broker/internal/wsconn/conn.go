@@ -85,13 +85,19 @@ type Handler interface {
 //   - *ProtocolError: the peer violated RFC 6455 or exceeded MaxMessage. Close
 //     with its code.
 //   - io.EOF: the peer left without a close frame, which is code 1006.
-//   - An error of the Handler, unchanged. If Batch returned it, all bytes read
-//     were handed over, and any goroutine may call Receive again; if Data did,
-//     Receive must not be called again.
-//   - A network error; see [stream.Conn.Receive]. After the read deadline
-//     Receive may be called again.
+//   - An error of the Handler, unchanged.
+//   - A network error; see [stream.Conn.Receive].
 //
-// In all other cases it must not be called again.
+// Only one Receive may run at a time, in any goroutine; writing may go on beside
+// it. It may be called again in two cases, and then continues at the byte where
+// it stopped, also within a message, a character or a header: after an error of
+// Batch, by which time all bytes read were handed over, and after the read
+// deadline. In all other cases it must not be called again: after an error of
+// Data, for example, the rest of the bytes that were read is lost. If the peer
+// ended the connection with the bytes for which Batch returned an error, Receive
+// returns how the peer ended it.
+//
+// The slices that the Handler gets belong to Receive, except during the call.
 func (c *Conn) Receive(h Handler) error {
 	return c.Conn.Receive(func(p []byte) error {
 		end, err := c.in.feed(h, p, &c.MaxMessage)

@@ -3,6 +3,8 @@ package wsconn
 import (
 	"errors"
 	"io"
+	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -154,6 +156,75 @@ func TestHandlerErrorsComeBackUnchanged(t *testing.T) {
 	h = &heard{onBatch: func() error { return stop }}
 	if err := New(&script{portions: []string{text("a"), text("b")}}, nil).Receive(h); err != stop || h.batches != 1 {
 		t.Errorf("Batch: %v after %d", err, h.batches)
+	}
+}
+
+// pausing is a script with the read deadline before every portion.
+type pausing struct {
+	script
+	now bool
+}
+
+func (p *pausing) Read(b []byte) (int, error) {
+	if p.now = !p.now; p.now {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return p.script.Read(b)
+}
+
+// After an error of Batch and after the read deadline Receive is called again, in
+// another goroutine, and continues where it stopped. The peer's end comes before
+// an error of Batch.
+func TestReceiveContinues(t *testing.T) {
+	stop := errors.New("stop")
+	for _, w := range wires {
+		if len(w.wire) > 1000 {
+			continue // too many goroutines, and nothing that a short one would not show
+		}
+		for want, connect := range map[error]func() net.Conn{
+			stop:                   func() net.Conn { return &script{portions: bytewise(w.wire)} },
+			os.ErrDeadlineExceeded: func() net.Conn { return &pausing{script: script{portions: bytewise(w.wire)}} },
+		} {
+			h := new(heard)
+			if want == stop {
+				h.onBatch = func() error { return stop }
+			}
+			c := New(connect(), nil)
+			c.MaxMessage = w.limit
+			end, calls := make(chan error, 1), 0
+			again := func() error {
+				calls++
+				go func() { end <- c.Receive(h) }()
+				return wait(t, end)
+			}
+			err := again()
+			for err == want {
+				err = again()
+			}
+			if h.payload() != w.payload || strings.Join(h.control, ",") != w.control || describe(err) != w.end {
+				t.Errorf("%s, %v: %.100q, %q, ended with %q", w.name, want, h.payload(), h.control, describe(err))
+			}
+			if w.payload != "" && calls < len(w.payload) {
+				t.Errorf("%s, %v: Receive was called %d times", w.name, want, calls)
+			}
+		}
+	}
+}
+
+// A handler may change what it gets, which changes nothing of what follows.
+func TestHandlerMayChangeWhatItGets(t *testing.T) {
+	for _, w := range wires {
+		for _, early := range []bool{false, true} {
+			h := &heard{onData: func(p []byte) error { clear(p); return nil }}
+			c := New(&script{portions: []string{w.wire}}, nil)
+			if early {
+				c = New(&script{}, []byte(w.wire))
+			}
+			c.MaxMessage = w.limit
+			if err := c.Receive(h); h.payload() != w.payload || strings.Join(h.control, ",") != w.control || describe(err) != w.end {
+				t.Errorf("%s: %.100q, %q, ended with %q", w.name, h.payload(), h.control, describe(err))
+			}
+		}
 	}
 }
 
