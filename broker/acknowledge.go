@@ -110,7 +110,7 @@ const likeMessageID = 10_000_000
 // and its client does not know.
 func (s *session) unknownAck(f *frames.Frame, id string) {
 	s.b.stats.unknownAcks.Add(1)
-	s.b.warn("an ACK or NACK names no delivery", s.source(""), "session", s.id, "user", s.userName(), "remote", s.peer, "command", f.Command, "id", brief(id))
+	s.b.warn("ACK or NACK with an unknown id", s.source(""), "session", s.id, "user", s.userName(), "remote", s.peer, "command", f.Command, "id", brief(id))
 }
 
 // parseAckID reads the value of an `ack` header, as [appendAckID] writes it. It

@@ -185,7 +185,7 @@ func (s *session) logRefused(login, user string, err error) {
 	if user != "" {
 		attrs = append(attrs, "user", user)
 	}
-	s.b.warn("authentication refused", sourceOf(s.peer.Addr(), firstOf(login, user), brief(why)), attrs...)
+	s.b.warn("authentication rejected", sourceOf(s.peer.Addr(), firstOf(login, user), brief(why)), attrs...)
 }
 
 // whose returns the user whose credential an authenticator has refused, if its error

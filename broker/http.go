@@ -36,7 +36,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	protocol := wsconn.Subprotocol(r)
 	if protocol == "" && r.Header.Get("Sec-WebSocket-Protocol") != "" {
-		b.warn("no sub-protocol of STOMP is offered", sourceOf(a.remote.Addr(), "", ""), "remote", a.remote,
+		b.warn("the client offers no STOMP sub-protocol", sourceOf(a.remote.Addr(), "", ""), "remote", a.remote,
 			"hint", "browsers end such a connection with 1006: offer v12.stomp beside the others, or none at all")
 	}
 	c, err := wsconn.Upgrade(w, r, protocol, b.o.Compression)

@@ -153,7 +153,7 @@ func (l *Subscription) end(err error) {
 func (l *Subscription) offer(m *Message) bool {
 	taken, behind := l.put(localMessage{m: m})
 	if behind {
-		l.b.warn("an in-process subscription fell behind and was ended", source{what: l.sub.dest.Name}, "destination", l.sub.dest.Name, "buffer", l.buffer)
+		l.b.warn("an in-process subscription was too slow and was ended", source{what: l.sub.dest.Name}, "destination", l.sub.dest.Name, "buffer", l.buffer)
 		l.end(ErrSlowConsumer)
 	}
 	return taken

@@ -141,7 +141,7 @@ func (b *Broker) recheckOne(s *session, r *recheck) {
 	case err == nil:
 		r.good.Store(int64(asked) - int64(r.of.Every/4))
 	case auth.Withdrawn(err):
-		b.o.Logger.Info("a credential was withdrawn", "session", s.id, "user", s.userName(), "error", err)
+		b.o.Logger.Info("a credential was revoked by its issuer", "session", s.id, "user", s.userName(), "error", err)
 		s.endNow(failure(ReasonRevoked, "session revoked"))
 		return
 	default:

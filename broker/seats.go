@@ -121,7 +121,7 @@ func (s *session) sit(user string) *Error {
 		return s.b.refuse(e, s.peer, user).failure()
 	}
 	if crowded > 0 && !s.b.trusted(s.peer.Addr()) {
-		s.b.o.Logger.Log(s.b.ctx, slog.LevelWarn, "most sessions come from one address: if it is a proxy, it is missing from auth.trusted_proxies, and its clients share the limits of one address",
+		s.b.o.Logger.Log(s.b.ctx, slog.LevelWarn, "most sessions come from one address: if it is a proxy, add it to auth.trusted_proxies; until then its clients share the limits of one address",
 			"address", s.peer.Addr(), "sessions", crowded, "sessions_per_address", s.b.policy.Load().limits.SessionsPerAddress)
 	}
 	return nil

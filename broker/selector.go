@@ -85,7 +85,7 @@ func (l *selector) judge(m *Message, b *Broker) (match bool) {
 		if v := recover(); v != nil {
 			match = false
 			if !l.panicked.Swap(true) { // once: messages are many
-				b.o.Logger.Error("a selector panicked, and what it panics about is not delivered", "selector", l.expression, "panic", v, "stack", string(debug.Stack()))
+				b.o.Logger.Error("a selector panicked; the message is not delivered", "selector", l.expression, "panic", v, "stack", string(debug.Stack()))
 			}
 		}
 	}()

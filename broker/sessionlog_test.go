@@ -208,7 +208,7 @@ func TestRejectedLoginIsLogged(t *testing.T) {
 	defer c.Close()
 	c.Send("CONNECT", "", "accept-version", "1.2", "login", "ann", "passcode", "s3cret")
 	c.Expect(t, "ERROR")
-	l := j.await(t, "authentication refused", 1)
+	l := j.await(t, "authentication rejected", 1)
 	wantAttrs(t, l, "login", "ann")
 	for name, value := range l.attrs {
 		if strings.Contains(value, "s3cret") {

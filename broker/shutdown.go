@@ -187,6 +187,6 @@ func (b *Broker) logDiscarded() {
 		b.o.Logger.Warn("queue discarded: its messages were in memory only", "queue", q.Name, "messages", q.Messages, "bytes", q.Bytes)
 	}
 	if more > 0 {
-		b.o.Logger.Warn("further queues discarded", "queues", more, "messages_in_all", messages)
+		b.o.Logger.Warn("more queues discarded", "queues", more, "messages_in_all", messages)
 	}
 }

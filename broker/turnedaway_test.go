@@ -48,21 +48,21 @@ func TestEveryoneWhoIsTurnedAwayBeforeConnectedIsLogged(t *testing.T) {
 		},
 		"another frame": {
 			send:   func(c *brokertest.Client) { c.Send("SEND", "x", "destination", "/topic/x") },
-			record: "authentication refused", attrs: []string{"error", "a frame came before CONNECT"},
+			record: "authentication rejected", attrs: []string{"error", "a frame came before CONNECT"},
 		},
 		"revoked": {
 			authenticate: func(context.Context, *auth.Attempt) (*auth.Principal, error) {
 				return &auth.Principal{Name: "ann", CredentialID: "jwt:gone"}, nil
 			},
 			send:   func(c *brokertest.Client) { c.Send("CONNECT", "", connect...) },
-			record: "authentication refused", attrs: []string{"user", "ann", "error", "the credential was revoked"},
+			record: "authentication rejected", attrs: []string{"user", "ann", "error", "the credential was revoked"},
 		},
 		"a credential that is known to be ann's": {
 			authenticate: func(context.Context, *auth.Attempt) (*auth.Principal, error) {
 				return nil, ofAnn{errors.New("expired")}
 			},
 			send:   func(c *brokertest.Client) { c.Send("CONNECT", "", connect...) },
-			record: "authentication refused", attrs: []string{"user", "ann", "error", "expired"},
+			record: "authentication rejected", attrs: []string{"user", "ann", "error", "expired"},
 		},
 		"a backend that does not answer": {
 			authenticate: func(ctx context.Context, _ *auth.Attempt) (*auth.Principal, error) {
@@ -70,7 +70,7 @@ func TestEveryoneWhoIsTurnedAwayBeforeConnectedIsLogged(t *testing.T) {
 				return nil, errors.New("the backend gives no answer")
 			},
 			send:   func(c *brokertest.Client) { c.Send("CONNECT", "", append(connect, "login", "ann")...) },
-			record: "authentication refused",
+			record: "authentication rejected",
 			attrs:  []string{"login", "ann", "error", "not decided within 1s (limits.connect_deadline): the backend gives no answer"},
 		},
 	} {
@@ -101,7 +101,7 @@ func TestLoginOfAnotherUserIsLogged(t *testing.T) {
 	srv := brokertest.Start(t, broker.Options{Logger: j.logger(), Authenticator: auth.AuthenticatorFunc(proofs)})
 	p := rawWebSocket(t, srv, "Cookie", "bob")
 	p.send(t, "CONNECT", "", "accept-version", "1.2", "login", "ann", "passcode", "right")
-	wantAttrs(t, j.await(t, "authentication refused", 1), "login", "ann", "user", "bob",
+	wantAttrs(t, j.await(t, "authentication rejected", 1), "login", "ann", "user", "bob",
 		"error", "the login names another user than the one this connection was opened for")
 }
 
@@ -126,7 +126,7 @@ func TestUnknownSubprotocolIsLogged(t *testing.T) {
 			if res, _ := handshake(t, srv, "/ws", headers...); res.StatusCode != 101 {
 				t.Fatalf("answered with %s", res.Status)
 			}
-			found := j.all("no sub-protocol of STOMP is offered")
+			found := j.all("the client offers no STOMP sub-protocol")
 			if (len(found) == 1) != c.want {
 				t.Fatalf("%d records, want one: %v", len(found), c.want)
 			}

@@ -56,7 +56,7 @@ func TestAckOfWhatWasNeverGiven(t *testing.T) {
 					if n := b.Stats().UnknownAcks; n != 1 {
 						t.Errorf("%d are counted, want 1", n)
 					}
-					if n := log.count("an ACK or NACK names no delivery"); n != 1 {
+					if n := log.count("ACK or NACK with an unknown id"); n != 1 {
 						t.Errorf("logged %d times, want once", n)
 					}
 					if d := destination(b, "/queue/jobs"); d.Messages != 1 {
@@ -104,7 +104,7 @@ func TestLateAcksAreHarmless(t *testing.T) {
 	for _, id := range append(acks, again, topic) {
 		late(id)
 	}
-	if n := b.Stats().UnknownAcks; n != 0 || log.count("names no delivery") != 0 {
+	if n := b.Stats().UnknownAcks; n != 0 || log.count("with an unknown id") != 0 {
 		t.Errorf("%d are counted, want none; the log has %s", n, log.text.String())
 	}
 }
@@ -123,7 +123,7 @@ func TestForeignAcks(t *testing.T) {
 		if n := b.Stats().UnknownAcks; n != 7 {
 			t.Errorf("%s: %d are counted, want 7", version, n)
 		}
-		if n := log.count("an ACK or NACK names no delivery"); n < 1 || n > 3 || log.text.Len() > 4000 {
+		if n := log.count("ACK or NACK with an unknown id"); n < 1 || n > 3 || log.text.Len() > 4000 {
 			t.Errorf("%s: logged %d times in %d bytes", version, n, log.text.Len())
 		}
 	}

@@ -464,7 +464,7 @@ auth:
 			}
 		}
 	}
-	if len(s.Log("authentication refused")) < 3 || !strings.Contains(answers.String(), "invalid_ticket") {
+	if len(s.Log("authentication rejected")) < 3 || !strings.Contains(answers.String(), "invalid_ticket") {
 		t.Errorf("the log and the answers have nothing to hide secrets in:\n%s\n%s", s.Stderr(), answers.String())
 	}
 }

@@ -113,7 +113,7 @@ func TestIdleConnectionsShutNobodyOut(t *testing.T) {
 			if st := s.stats(t); st.Sessions != 1 {
 				t.Errorf("%d sessions", st.Sessions)
 			}
-			if len(s.Log("defaults are lower here, since this process may open few files")) == 0 {
+			if len(s.Log("defaults are reduced because this process can open few files")) == 0 {
 				t.Error("the log does not tell of the lower limits")
 			}
 		})
@@ -124,8 +124,8 @@ func TestIdleConnectionsShutNobodyOut(t *testing.T) {
 // if it does nothing to them.
 func TestReloadSaysWhichLimitsFit(t *testing.T) {
 	const (
-		lower = "defaults are lower here, since this process may open few files"
-		high  = "limits are set higher than this process may open files for: lower them, or allow it more files (ulimit -n)"
+		lower = "defaults are reduced because this process can open few files"
+		high  = "limits are higher than the number of files that this process can open: lower them, or raise ulimit -n"
 	)
 	withFiles(t, 1024)
 	conf := write(t, "hoofbeat.yaml", "limits: {frame: 32KiB}\n")

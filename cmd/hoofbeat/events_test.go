@@ -136,8 +136,8 @@ func TestTheApplicationHearsOfTheWait(t *testing.T) {
 			t.Errorf("event %d: %+v, want %+v", i, got, want)
 		}
 	}
-	s.Logged(t, "events of waits are not taken, and are sent again", 1)
-	s.Logged(t, "events of waits are taken again", 1)
+	s.Logged(t, "webflow events are not accepted; the broker keeps trying", 1)
+	s.Logged(t, "webflow events are accepted again", 1)
 	if strings.Contains(s.Stderr(), webhookSecret) {
 		t.Error("the secret is in the log")
 	}
@@ -148,7 +148,7 @@ func TestTheApplicationHearsOfTheWait(t *testing.T) {
 	}
 	s.Signal(t, syscall.SIGTERM)
 	s.Exit(t, 0)
-	if n := len(s.Log("events of waits were not taken before the end and are lost")); n != 1 {
+	if n := len(s.Log("webflow events were not accepted before the shutdown and are lost")); n != 1 {
 		t.Errorf("the log says %d times that events are lost", n)
 	}
 }

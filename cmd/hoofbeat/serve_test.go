@@ -34,7 +34,7 @@ func TestFirstMinute(t *testing.T) {
 	sub.Signal(t, os.Interrupt)
 	sub.Exit(t, 0)
 
-	if len(s.Log("development mode: nothing says who may connect, so everybody on this machine may, and a login is taken at its word")) != 1 {
+	if len(s.Log("development mode: no authentication is configured; any client on this machine can connect as anyone")) != 1 {
 		t.Error("development mode is not logged")
 	}
 	if v, _ := s.Log("starting")[0]["version"].(string); !strings.HasPrefix(v, "hoofbeat ") {
@@ -203,7 +203,7 @@ func TestUsersAndReload(t *testing.T) {
 	run(t, 3, login("ann", "one"), "pub", "/topic/a", "b")
 	run(t, 0, login("bob", "two"), "pub", "/topic/a", "b")
 	reload(2, "- nonsense")
-	s.Logged(t, "reload: the old users stay", 1)
+	s.Logged(t, "reload failed: keeping the old users", 1)
 	run(t, 0, login("bob", "two"), "pub", "/topic/a", "b")
 
 	// A key that needs a restart is named, one that does not is in force.
@@ -223,7 +223,7 @@ func TestUsersAndReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Signal(t, syscall.SIGHUP)
-	s.Logged(t, "reload: the configuration is wrong, everything stays as it is", 1)
+	s.Logged(t, "reload failed: the configuration is invalid, nothing was changed", 1)
 	if strings.Contains(s.Stderr(), "$2a$") {
 		t.Error("a hash is in the log")
 	}

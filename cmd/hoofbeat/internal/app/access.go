@@ -111,7 +111,7 @@ func (w *access) reconsent(user, provider string, log *slog.Logger) {
 		})
 	}
 	if err != nil {
-		log.Error("the user could not be told", "user", user, "error", err)
+		log.Error("the user could not be notified", "user", user, "error", err)
 	}
 }
 

@@ -168,7 +168,7 @@ func (a *App) Run(ctx context.Context) error {
 		log.Warn(text)
 	}
 	if a.o.Config.Development() {
-		log.Warn("development mode: nothing says who may connect, so everybody on this machine may, and a login is taken at its word")
+		log.Warn("development mode: no authentication is configured; any client on this machine can connect as anyone")
 	}
 	a.startFetching()
 	log.Info("ready", "origins", a.o.Config.WhoseOrigins())

@@ -61,10 +61,10 @@ func (f fitting) apply(c *config.Config) *config.Config {
 // the start: the same is not told twice.
 func (f fitting) log(log *slog.Logger, before fitting) {
 	if len(f.lower) > 0 && !slices.Equal(f.lower, before.lower) {
-		log.Info("defaults are lower here, since this process may open few files", "limits", strings.Join(f.lower, " "), "files", f.files)
+		log.Info("defaults are reduced because this process can open few files", "limits", strings.Join(f.lower, " "), "files", f.files)
 	}
 	if len(f.high) > 0 && !slices.Equal(f.high, before.high) {
-		log.Warn("limits are set higher than this process may open files for: lower them, or allow it more files (ulimit -n)",
+		log.Warn("limits are higher than the number of files that this process can open: lower them, or raise ulimit -n",
 			"limits", strings.Join(f.high, " "), "files", f.files)
 	}
 }

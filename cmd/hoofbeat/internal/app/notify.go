@@ -17,6 +17,6 @@ func (a *App) notify(state string) {
 		_ = c.Close() // nothing is buffered
 	}
 	if err != nil {
-		a.o.Logger.Warn("systemd cannot be told", "state", state, "error", err)
+		a.o.Logger.Warn("cannot notify systemd", "state", state, "error", err)
 	}
 }

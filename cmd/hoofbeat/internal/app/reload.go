@@ -21,14 +21,14 @@ func (a *App) Reload() {
 	log := a.o.Logger
 	c, err := a.o.Reload()
 	if err != nil {
-		log.Error("reload: the configuration is wrong, everything stays as it is", "error", oneLine(err))
+		log.Error("reload failed: the configuration is invalid, nothing was changed", "error", oneLine(err))
 		return
 	}
 	done := []any{"log_level", c.Log.Level.String(), "log_sessions", c.Log.Sessions}
 	next := a.live.Adopt(c)
 	changed := config.Changed(a.live, next)
 	if err := a.adopt(next); err != nil {
-		log.Error("reload: the old rules, origins and limits stay", "error", oneLine(err))
+		log.Error("reload failed: keeping the old rules, origins and limits", "error", oneLine(err))
 	} else {
 		a.live = next
 		if len(changed) > 0 {
@@ -38,14 +38,14 @@ func (a *App) Reload() {
 	if a.access.users != nil {
 		n, err := a.access.users.reload(a.access.store)
 		if err != nil {
-			log.Error("reload: the old users stay", "error", oneLine(err))
+			log.Error("reload failed: keeping the old users", "error", oneLine(err))
 		} else {
 			done = append(done, "users", n)
 		}
 	}
 	if a.tls != nil {
 		if err := a.tls.reload(); err != nil {
-			log.Error("reload: the old certificates stay", "error", oneLine(err))
+			log.Error("reload failed: keeping the old certificates", "error", oneLine(err))
 		} else {
 			done = append(done, "certificate", a.tls.files.Cert)
 		}

@@ -68,7 +68,7 @@ including what compatibility has set.`,
 		}
 		note := ""
 		if c.Development() {
-			note = " (development mode: everybody on this machine may connect, and logins are taken at their word)"
+			note = " (development mode: any client on this machine can connect as anyone)"
 		}
 		if _, err = fmt.Fprintf(p.Out, "%s: good%s\n", cmp.Or(file, "configuration"), note); err != nil {
 			return err

@@ -11,5 +11,5 @@ import (
 func ExampleProgram() {
 	p := &cli.Program{Args: []string{"config", "check"}, In: strings.NewReader(""), Out: os.Stdout, Err: os.Stderr}
 	p.Run(context.Background()) // returns the exit code
-	// Output: configuration: good (development mode: everybody on this machine may connect, and logins are taken at their word)
+	// Output: configuration: good (development mode: any client on this machine can connect as anyone)
 }

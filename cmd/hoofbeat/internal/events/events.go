@@ -152,12 +152,12 @@ func (s *Sender) put(name string, e *webflow.Event) {
 		User: e.User, Session: e.Session, Result: e.Result, Reason: reason, Code: e.Code, Time: time.Now().UTC(),
 	})
 	if err != nil { // cannot happen: every field can be encoded
-		s.log.Error("an event of a wait could not be written", "event", name, "error", err)
+		s.log.Error("a webflow event could not be encoded", "event", name, "error", err)
 		return
 	}
 	if len(s.queue) >= MaxQueue {
 		if s.dropped == 0 {
-			s.log.Warn("events of waits are dropped, the oldest first: too many have not been taken", "url", s.place, "limit", MaxQueue)
+			s.log.Warn("too many webflow events are waiting: dropping the oldest", "url", s.place, "limit", MaxQueue)
 		}
 		s.dropped++
 		s.queue[0] = nil

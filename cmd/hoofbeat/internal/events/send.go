@@ -73,12 +73,12 @@ func (s *Sender) send(body []byte) {
 			return
 		}
 		if try == MaxTries || time.Since(begun)+pause > MaxTime {
-			s.log.Warn("an event of a wait is given up", "url", s.place, "tries", try, "error", err)
+			s.log.Warn("webflow event dropped after the last attempt", "url", s.place, "tries", try, "error", err)
 			return
 		}
 		if !s.failing {
 			s.failing = true
-			s.log.Warn("events of waits are not taken, and are sent again", "url", s.place, "error", err)
+			s.log.Warn("webflow events are not accepted; the broker keeps trying", "url", s.place, "error", err)
 		}
 		t := time.NewTimer(pause)
 		select {
@@ -106,7 +106,7 @@ func (s *Sender) taken() {
 	s.mu.Unlock()
 	if s.failing || dropped > 0 {
 		s.failing = false
-		s.log.Info("events of waits are taken again", "url", s.place, "dropped", dropped)
+		s.log.Info("webflow events are accepted again", "url", s.place, "dropped", dropped)
 	}
 }
 
@@ -116,7 +116,7 @@ func (s *Sender) leave(err error) {
 	left := len(s.queue) + 1
 	s.queue = nil
 	s.mu.Unlock()
-	s.log.Warn("events of waits were not taken before the end and are lost", "url", s.place, "events", left, "error", err)
+	s.log.Warn("webflow events were not accepted before the shutdown and are lost", "url", s.place, "events", left, "error", err)
 }
 
 // post sends an event once. Its errors contain nothing from the URL or the
