@@ -43,6 +43,7 @@ type endpoint struct {
 	every  time.Duration // maximum age of an answer about an open session; 0 means any age
 	grace  time.Duration
 	turns  *turns.Turns[netip.Addr] // by the network of the client
+	pace   *pace                    // of all endpoints
 
 	// request returns the request about a token.
 	request func(ctx context.Context, token string) (*http.Request, error)
@@ -71,6 +72,7 @@ func newEndpoint(r rules, c *http.Client, now func() time.Time, size int) *endpo
 		client:  c,
 		now:     now,
 		turns:   turns.New[netip.Addr](turns.Fair(maxQuestions)),
+		pace:    newPace(-1), // New sets that of the Verifier
 		good:    newWeighedCache[verdict](size),
 		bad:     newCache[error](size),
 		pending: make(map[digest]*call[verdict]),
@@ -127,13 +129,16 @@ func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verd
 	var asked time.Time
 	work := func(ctx context.Context) (verdict, error) {
 		network := httpsec.Network(auth.RemoteOf(ctx))
-		if !e.turns.Take(ctx, network) {
-			return verdict{}, errQueue
+		if err := e.turn(ctx, network); err != nil {
+			return verdict{}, err
 		}
 		defer e.turns.Give(network)
 		asked = e.now()
 		v, err := e.question(ctx, key, token)
 		v.asked = asked
+		if err == nil && v.rule != nil {
+			e.pace.wrong(network)
+		}
 		return v, err
 	}
 	return start(ctx, work, func(v verdict, err error) {
@@ -156,6 +161,25 @@ func (e *endpoint) ask(ctx context.Context, key digest, token string) *call[verd
 		}
 		e.good.putOf(v.principal.Name, ownBytes+weigh(v.principal), key, v, until, e.now())
 	})
+}
+
+// turn waits until a question about a token of a network may be asked; the caller
+// gives the turn back. The pace is looked at in the turn: of those who waited
+// for one, the first may have been wrong too often meanwhile. Nobody sleeps in a
+// turn.
+func (e *endpoint) turn(ctx context.Context, network netip.Addr) error {
+	for paced := false; ; paced = true {
+		if !e.turns.Take(ctx, network) {
+			return errQueue
+		}
+		if paced || !e.pace.over(network) {
+			return nil
+		}
+		e.turns.Give(network)
+		if err := e.pace.wait(ctx, network); err != nil {
+			return err
+		}
+	}
 }
 
 func (e *endpoint) question(ctx context.Context, key digest, token string) (verdict, error) {

@@ -23,7 +23,8 @@ var (
 	// insufficient_scope.
 	ErrScope = errors.New("insufficient scope")
 	// ErrUnavailable: the token could not be checked because the server that
-	// knows it does not answer. Status 503 with Retry-After.
+	// knows it does not answer: status 503 with Retry-After. Or because of
+	// Options.WrongTokens: status 429 with Retry-After.
 	ErrUnavailable = errors.New("verification unavailable")
 )
 
@@ -111,6 +112,13 @@ func insufficient(required []string, user string) error {
 }
 
 func unavailable(why error) error {
+	var paced *pacedError
+	if errors.As(why, &paced) {
+		return &Error{Refusal: auth.Refusal{
+			Status: http.StatusTooManyRequests, RetryAfter: paceWait, Key: "limits.address_failures",
+			Reason: paced.Error() + ": try again later",
+		}, cause: fmt.Errorf("%w: %w", ErrUnavailable, why)}
+	}
 	return &Error{Refusal: auth.Refusal{
 		Status:     http.StatusServiceUnavailable,
 		RetryAfter: retryAfter,

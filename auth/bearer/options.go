@@ -61,6 +61,14 @@ type Options struct {
 	// beyond that is not cached. Zero means [DefaultCacheSize]; negative means
 	// no cache.
 	CacheSize int
+	// WrongTokens is the number of invalid tokens from one network of clients
+	// (see [auth.WithRemote]; IPv6: one /64) that are free. Beyond it the
+	// endpoints are asked about uncached tokens of that network only every 50
+	// ms; a token that would wait longer than 2 s is rejected with 429. The
+	// count halves every two minutes. Neither cached answers nor the rechecks of
+	// open sessions nor JSON Web Tokens wait. Zero means [DefaultWrongTokens];
+	// negative means no limit.
+	WrongTokens int
 }
 
 // JWT configures an issuer whose tokens are JSON Web Tokens (RFC 7519, RFC

@@ -19,6 +19,7 @@ import (
 type Verifier struct {
 	issuers   map[string]*issuer
 	endpoints []*endpoint
+	pace      *pace // of all endpoints
 	names     []auth.NameSpace
 }
 
@@ -70,11 +71,18 @@ func New(o Options) (*Verifier, error) {
 		}
 		v.endpoints = append(v.endpoints, e)
 	}
+	v.pace = newPace(o.WrongTokens)
+	for _, e := range v.endpoints {
+		e.pace = v.pace
+	}
 	if err := auth.CheckNames(v.names...); err != nil && !o.SharedNames {
 		return nil, err
 	}
 	return v, nil
 }
+
+// SetWrongTokens changes [Options].WrongTokens. The counts stay.
+func (v *Verifier) SetWrongTokens(n int) { v.pace.set(n) }
 
 // Authenticate verifies the bearer token of an attempt, at every stage. Without
 // a token it returns [auth.ErrNotMine]; the caller adds the challenge "Bearer"
@@ -108,7 +116,7 @@ func (v *Verifier) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Pri
 // A signed JWT whose iss is in [Options.JWT] is verified by that issuer's rules
 // alone. All other tokens go to the endpoints, if there are any. The networks
 // that the tokens come from, see [auth.WithRemote], share the requests to an
-// endpoint.
+// endpoint, and Options.WrongTokens limits those of each.
 func (v *Verifier) Verify(ctx context.Context, token string) (*auth.Principal, error) {
 	if token == "" {
 		return nil, missing()

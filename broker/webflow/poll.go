@@ -49,6 +49,14 @@ func (f *Flow) mayPoll(op *operation, caller Caller) bool {
 	return op.knows(caller.PollToken) || caller.Principal != nil && f.mayRegister(op, caller.Principal, "", "")
 }
 
+// holdsToken reports whether a poll token is the operation's.
+func (f *Flow) holdsToken(webSocketID, token string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	op := f.byWebSocketID[webSocketID]
+	return op != nil && op.knows(token)
+}
+
 // PollToken returns a token with which the caller may poll the operation until
 // it ends or a session registers it. A page without a WebSocket exchanges its
 // ticket for it. If the operation has a specific owner, every caller that may

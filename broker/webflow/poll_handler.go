@@ -91,7 +91,8 @@ func (h *pollHandler) forPages(method string, serve http.HandlerFunc) http.Handl
 }
 
 func (h *pollHandler) result(w http.ResponseWriter, r *http.Request) {
-	state, err := h.f.Result(r.PathValue("webSocketId"), h.caller(r))
+	id := r.PathValue("webSocketId")
+	state, err := h.f.Result(id, h.caller(r, id))
 	switch {
 	case err != nil:
 		refusePoll(w, err)
@@ -103,7 +104,8 @@ func (h *pollHandler) result(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *pollHandler) pollToken(w http.ResponseWriter, r *http.Request) {
-	caller := h.caller(r)
+	id := r.PathValue("webSocketId")
+	caller := h.caller(r, id)
 	if ticket, ok := ticketOf(r); ok && h.o.Ticket != nil {
 		p, err := h.o.Ticket(r.Context(), ticket, r.Header.Get("Origin"))
 		if err != nil {
@@ -113,7 +115,6 @@ func (h *pollHandler) pollToken(w http.ResponseWriter, r *http.Request) {
 		}
 		caller = Caller{Principal: p}
 	}
-	id := r.PathValue("webSocketId")
 	token, err := h.f.PollToken(id, caller)
 	if err != nil {
 		refusePoll(w, err)
@@ -123,9 +124,11 @@ func (h *pollHandler) pollToken(w http.ResponseWriter, r *http.Request) {
 	answerPoll(w, http.StatusOK, polling(id, token))
 }
 
-func (h *pollHandler) caller(r *http.Request) Caller {
+// caller identifies the sender of a request about an operation. A valid poll
+// token is enough: Identify may have to ask another server.
+func (h *pollHandler) caller(r *http.Request, id string) Caller {
 	caller := Caller{PollToken: r.Header.Get(pollTokenHeader)}
-	if h.o.Identify != nil {
+	if h.o.Identify != nil && !h.f.holdsToken(id, caller.PollToken) {
 		caller.Principal = h.o.Identify(r)
 	}
 	return caller

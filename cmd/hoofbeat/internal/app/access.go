@@ -129,7 +129,7 @@ func (w *access) makeBearer(c *config.Config, _ *slog.Logger) error {
 	if !c.Auth.Bearer() {
 		return nil
 	}
-	o := bearer.Options{SharedNames: c.Auth.SharedNames, RecheckGrace: c.Auth.RecheckGrace}
+	o := bearer.Options{SharedNames: c.Auth.SharedNames, RecheckGrace: c.Auth.RecheckGrace, WrongTokens: c.Limits.AddressFailures}
 	for _, j := range c.Auth.JWT {
 		o.JWT = append(o.JWT, bearer.JWT{
 			Issuer: j.Issuer, Audience: j.Audience, JWKS: j.JWKS, Algorithms: j.Algorithms, RequireType: j.RequireType, Leeway: cmp.Or(j.Leeway, -1),

@@ -77,6 +77,9 @@ func (a *App) adopt(c *config.Config) error {
 	}
 	now.log(a.o.Logger, a.fitting)
 	a.fitting = now
+	if a.access.bearer != nil {
+		a.access.bearer.SetWrongTokens(fitted.Limits.AddressFailures)
+	}
 	a.crowd.limit(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies)
 	a.tickets.set(tickets)
 	a.o.Level.Set(c.Log.Level)

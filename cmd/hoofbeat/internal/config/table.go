@@ -97,7 +97,7 @@ func bind(c *Config) []Key {
 	t.count("limits.login_failures", &c.Limits.LoginFailures, 5, 1_000_000,
 		"Wrong passcodes for one login from one address before attempts are slowed down. Beyond this the broker compares one passcode at a time, after a wait that starts at 1s and doubles with every failure.")
 	t.count("limits.address_failures", &c.Limits.AddressFailures, 50, 1_000_000,
-		"Wrong passcodes from one address, for any login, before attempts are slowed down. Beyond this the broker compares passcodes from that address one after another, 50ms apart, and still compares every one. Invalid tickets and tokens are counted separately; beyond this number they are answered with 429.")
+		"Wrong passcodes from one address, for any login, before attempts are slowed down. Beyond this the broker compares passcodes from that address one after another, 50ms apart, and still compares every one. Invalid tickets and tokens are counted separately; beyond this number they are answered with 429, and auth.introspection and auth.userinfo are asked about tokens from there only every 50ms.")
 	t.duration("limits.failure_wait", &c.Limits.FailureWait, time.Minute, time.Second, 24*time.Hour, false,
 		"Longest wait of a login after wrong passcodes.")
 	t.duration("limits.failure_decay", &c.Limits.FailureDecay, 2*time.Minute, time.Second, 24*time.Hour, true,
