@@ -27,9 +27,9 @@ func keep(t *testing.T, s TokenStore, user string, access, refresh int) {
 // The tokens that are stored hold what they count, and never more than the
 // limit: those that have not been used for the longest time make room.
 func TestStoredTokensHoldWhatIsDocumented(t *testing.T) {
-	const limit = 4 << 20
+	const limit = 1 << 20
 	for name, test := range map[string]struct{ users, access, refresh int }{
-		"small":                 {30_000, 20, 20},
+		"small":                 {6_000, 20, 20},
 		"large":                 {300, maxTokenBytes, maxTokenBytes},
 		"many refreshes of one": {0, 30_000, 30_000},
 	} {
