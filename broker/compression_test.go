@@ -235,13 +235,13 @@ func TestCompressionViolationsAreAnswered(t *testing.T) {
 		early bool
 		violation
 	}{
-		{true, violation{"bomb of end-of-lines", compressedFrame(opText, newlines), 1009, "message exceeds the limit of 16384 bytes"}},
-		{false, violation{"bomb of end-of-lines", compressedFrame(opText, newlines), 1009, "message exceeds the limit of 131072 bytes"}},
-		{false, violation{"bomb of frames", compressedFrame(opText, small), 1009, "message exceeds the limit of 131072 bytes"}},
-		{true, violation{"bomb of one frame", compressedFrame(opText, []byte("CONNECT\nx:"+strings.Repeat("x", 1<<20))), 1009, "frame larger than 8192 bytes"}},
-		{false, violation{"bomb of one frame", compressedFrame(opText, []byte("SEND\ndestination:/topic/a\n\n"+strings.Repeat("x", 1<<20))), 1009, "frame larger than 65536 bytes"}},
-		{true, violation{"compressed too large", webSocketFrame(0x40|opBinary, make([]byte, 20<<10)), 1009, "message exceeds the limit of 16384 bytes"}},
-		{false, violation{"compressed too large", webSocketFrame(0x40|opBinary, make([]byte, 200<<10)), 1009, "message exceeds the limit of 131072 bytes"}},
+		{true, violation{"bomb of end-of-lines", compressedFrame(opText, newlines), 1009, "message exceeds the limit of 16384 bytes (twice limits.unauthenticated_frame)"}},
+		{false, violation{"bomb of end-of-lines", compressedFrame(opText, newlines), 1009, "message exceeds the limit of 131072 bytes (twice limits.frame)"}},
+		{false, violation{"bomb of frames", compressedFrame(opText, small), 1009, "message exceeds the limit of 131072 bytes (twice limits.frame)"}},
+		{true, violation{"bomb of one frame", compressedFrame(opText, []byte("CONNECT\nx:"+strings.Repeat("x", 1<<20))), 1009, "frame larger than 8192 bytes (limits.unauthenticated_frame)"}},
+		{false, violation{"bomb of one frame", compressedFrame(opText, []byte("SEND\ndestination:/topic/a\n\n"+strings.Repeat("x", 1<<20))), 1009, "frame larger than 65536 bytes (limits.frame)"}},
+		{true, violation{"compressed too large", webSocketFrame(0x40|opBinary, make([]byte, 20<<10)), 1009, "message exceeds the limit of 16384 bytes (twice limits.unauthenticated_frame)"}},
+		{false, violation{"compressed too large", webSocketFrame(0x40|opBinary, make([]byte, 200<<10)), 1009, "message exceeds the limit of 131072 bytes (twice limits.frame)"}},
 		{false, violation{"corrupted", webSocketFrame(0x40|opText, []byte("\x07garbage")), 1007, "corrupted compressed data"}},
 		{true, violation{"invalid UTF-8", compressedFrame(opText, []byte("\n\xff")), 1007, "invalid UTF-8 in text"}},
 		{false, violation{"RSV1 on a ping", webSocketFrame(0x40|opPing, nil), 1002, "control frame or non-first fragment of data contains compression bit set"}},

@@ -30,7 +30,7 @@ func (s *session) ended(err error, bt *batch) {
 	case errors.As(err, &told):
 		s.end(closedWith(told.Code), "", bt)
 	case errors.As(err, &protocol):
-		s.end(&Error{Reason: reasonOfCode(protocol.Code), Message: protocol.Reason}, "", bt)
+		s.end(s.protocolFailure(protocol), "", bt)
 	case errors.Is(err, io.EOF):
 		s.end(&Error{Reason: ReasonConnectionLost, Message: "the client closed the connection"}, "", bt)
 	case phase(s.phase.Load()) == phaseEnding:
@@ -50,6 +50,15 @@ func closedWith(code int) *Error {
 		return &Error{Reason: ReasonConnectionLost, Message: "the connection was lost"}
 	}
 	return &Error{Reason: ReasonDisconnect, Message: fmt.Sprintf("closed by the client with code %d", code), ClientCode: code}
+}
+
+// protocolFailure is what the client is told of a breach of WebSocket.
+func (s *session) protocolFailure(err *wsconn.ProtocolError) *Error {
+	f := &Error{Reason: reasonOfCode(err.Code), Message: err.Reason}
+	if f.Reason == ReasonTooBig {
+		f.Message += " (twice " + s.frameSizeKey() + ")"
+	}
+	return f
 }
 
 func reasonOfCode(code int) Reason {

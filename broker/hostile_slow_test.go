@@ -53,7 +53,7 @@ func TestSlowConsumerIsCutOffByOctets(t *testing.T) {
 		if e := slow.want(t, "MESSAGE"); !strings.HasPrefix(string(e.f.Body), "0 ") {
 			t.Fatalf("instead of message 0 came %v", e)
 		}
-		slow.wantGoodbye(t, 4500, fmt.Sprintf("more than %d bytes are waiting to be read by you", outbox))
+		slow.wantGoodbye(t, 4500, fmt.Sprintf("more than %d bytes are waiting to be read by you (limits.outbox)", outbox))
 		synctest.Wait()
 		if held := b.Held(); held != 0 {
 			t.Errorf("%d bytes are still counted", held)
@@ -236,7 +236,7 @@ func TestDeafSocketsAmongOthers(t *testing.T) {
 			messages++
 		}
 		// The kernel may have had room for the goodbye.
-		if e.what == "ERROR" && strings.HasSuffix(e.f.Get("message"), "bytes are waiting to be read by you") {
+		if e.what == "ERROR" && strings.HasSuffix(e.f.Get("message"), "bytes are waiting to be read by you (limits.outbox)") {
 			e = p.next(t)
 		}
 		if e.what == "close" && e.code == broker.ReasonSlowConsumer.CloseCode() {

@@ -68,7 +68,7 @@ func TestUnreadableFramesNameTheirReceipt(t *testing.T) {
 		"too large":      {"SEND\nreceipt:7\ncontent-length:100000\n\n", "frame larger than", "7"},
 		"no colon":       {"SEND\nx\nreceipt:7\n\n\x00", "header line without a colon", "7"},
 		"no NUL":         {"SEND\nreceipt:7\ncontent-length:1\n\nxy\x00", "no NUL after the body", "7"},
-		"too many":       {"SEND\nreceipt:7\n" + strings.Repeat("a:\n", 100) + "\n\x00", "more than 100 headers", "7"},
+		"too many":       {"SEND\nreceipt:7\n" + strings.Repeat("a:\n", 100) + "\n\x00", "more than 100 headers (limits.headers)", "7"},
 		"without":        {"ACK\n\nx\x00", "only SEND, MESSAGE and ERROR may have a body", "-"},
 		"unknown":        {"HELLO\nreceipt:7\n\n\x00", `unknown command "HELLO"`, "-"},
 		"a secret":       {"passcode:secret\n\n\x00", "unknown command", "-"},

@@ -35,7 +35,7 @@ func (s *session) check(now int64, bt *batch) int64 {
 }
 
 func (s *session) tooLate() *Error {
-	return failure(ReasonConnectTimeout, "not connected within %v", s.b.o.ConnectDeadline)
+	return failure(ReasonConnectTimeout, "not connected within %v (limits.connect_deadline)", s.b.o.ConnectDeadline)
 }
 
 // lingers is how many times LingerTimeout the end of a client may take that goes
@@ -78,7 +78,7 @@ func (s *session) checkWriter(now int64, bt *batch) int64 {
 	if now < since+limit {
 		return since + limit
 	}
-	s.end(failure(ReasonSlowConsumer, "nothing was read for %v", s.b.o.WriteDeadline), "", bt)
+	s.end(failure(ReasonSlowConsumer, "nothing was read for %v (limits.write_deadline)", s.b.o.WriteDeadline), "", bt)
 	return never
 }
 

@@ -314,7 +314,7 @@ func TestConnectDeadline(t *testing.T) {
 					if e.what == "pong" {
 						continue
 					}
-					if e.what != "ERROR" || e.f.Get("message") != "not connected within 5s" || !about(time.Since(since), 5*time.Second) {
+					if e.what != "ERROR" || e.f.Get("message") != "not connected within 5s (limits.connect_deadline)" || !about(time.Since(since), 5*time.Second) {
 						t.Fatalf("after %v came %v", time.Since(since), e)
 					}
 					break

@@ -192,7 +192,7 @@ func (o *outbox) makeRoom(n int, bt *batch) bool {
 		o.mu.Lock()
 	}
 	o.mu.Unlock()
-	o.s.end(failure(ReasonSlowConsumer, "more than %d bytes are waiting to be read by you", limit), "", bt)
+	o.s.end(failure(ReasonSlowConsumer, "more than %d bytes are waiting to be read by you (limits.outbox)", limit), "", bt)
 	o.mu.Lock()
 	return false
 }

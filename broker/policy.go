@@ -103,7 +103,32 @@ func (s *session) adopt(bt *batch) {
 func (s *session) limitFrames() {
 	l := s.b.policy.Load().limits
 	if !s.joined {
-		l.Frame, l.Headers = min(l.UnauthenticatedFrame, l.Frame), min(20, l.Headers)
+		l.Frame, l.Headers = min(l.UnauthenticatedFrame, l.Frame), min(unauthenticatedHeaders, l.Headers)
 	}
 	s.dec.SetLimits(frames.Limits{Frame: frameLimit(l.Frame), Headers: frameLimit(l.Headers), HeaderBytes: frameLimit(l.HeaderBytes)})
+}
+
+// unauthenticatedHeaders is the number of headers of a frame before CONNECTED.
+const unauthenticatedHeaders = 20
+
+// frameSizeKey is the key of the limit on the size of a frame that holds now.
+func (s *session) frameSizeKey() string {
+	if l := s.b.policy.Load().limits; !s.joined && l.UnauthenticatedFrame <= l.Frame {
+		return "limits.unauthenticated_frame"
+	}
+	return "limits.frame"
+}
+
+// frameLimitKey is the key of a limit that a frame exceeds, or says that there
+// is none.
+func (s *session) frameLimitKey(e *frames.LimitError) string {
+	switch {
+	case e.Limit == frames.LimitHeaderBytes:
+		return "limits.header_bytes"
+	case e.Limit != frames.LimitHeaders:
+		return s.frameSizeKey()
+	case !s.joined && e.Max == unauthenticatedHeaders:
+		return "fixed before CONNECTED"
+	}
+	return "limits.headers"
 }

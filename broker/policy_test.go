@@ -61,7 +61,7 @@ func TestPolicyLimitsHoldForConnectedSessions(t *testing.T) {
 	busy.Send("SUBSCRIBE", "", "id", "3", "destination", "/topic/c")
 	wantError(t, busy, 4429, "more than 2 subscriptions")
 	idle.send(t, "SEND", strings.Repeat("x", 3000), "destination", "/topic/a")
-	idle.wantGoodbye(t, 1009, "frame larger than 2048 bytes")
+	idle.wantGoodbye(t, 1009, "frame larger than 2048 bytes (limits.frame)")
 }
 
 func TestPolicyOriginsHoldForNewConnections(t *testing.T) {

@@ -251,17 +251,17 @@ func (s *session) guarded(f *frames.Frame, bt *batch) (fail *Error) {
 func (s *session) unreadable(err error, p []byte) {
 	s.logForeign(p)
 	command, receipt := s.dec.Failed()
-	s.fail(decodeFailure(err, command), receipt, s.work())
+	s.fail(s.decodeFailure(err, command), receipt, s.work())
 }
 
 // decodeFailure is what the client is told of a frame that cannot be read.
-func decodeFailure(err error, command string) *Error {
+func (s *session) decodeFailure(err error, command string) *Error {
 	if errors.Is(err, frames.ErrUnknownCommand) && command != "" {
 		return failure(ReasonProtocolError, "unknown command %q", command)
 	}
 	var limit *frames.LimitError
 	if errors.As(err, &limit) {
-		return &Error{Reason: ReasonTooBig, Message: limit.Error()}
+		return failure(ReasonTooBig, "%s (%s)", limit.Error(), s.frameLimitKey(limit))
 	}
 	var syntax *frames.SyntaxError
 	if errors.As(err, &syntax) {

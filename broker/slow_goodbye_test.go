@@ -57,7 +57,7 @@ func (c *checker) feed(t *testing.T, p []byte) {
 		switch {
 		case f.Command == "MESSAGE" && bytes.HasPrefix(f.Body, fmt.Appendf(nil, "%d ", c.messages)) && !c.failed:
 			c.messages++
-		case f.Command == "ERROR" && f.Get("message") == fmt.Sprintf("more than %d bytes are waiting to be read by you", 256<<10):
+		case f.Command == "ERROR" && f.Get("message") == fmt.Sprintf("more than %d bytes are waiting to be read by you (limits.outbox)", 256<<10):
 			c.failed = true
 		default:
 			t.Fatalf("after %d messages came %s %v", c.messages, f.Command, f.Headers)

@@ -78,7 +78,7 @@ func stompViolations() []violation {
 		}
 		return s
 	}
-	const tooBig, tooMany = "frame larger than 65536 bytes", "more than 100 headers"
+	const tooBig, tooMany = "frame larger than 65536 bytes (limits.frame)", "more than 100 headers (limits.headers)"
 	return []violation{
 		breach("unknown command", "HELLO\n\n\x00", 1002, `unknown command "HELLO"`),
 		breach("lower case", "send\ndestination:/topic/a\n\n\x00", 1002, `unknown command "send"`),
@@ -99,7 +99,7 @@ func stompViolations() []violation {
 		breach("no NUL after the body", "SEND\ndestination:/topic/a\ncontent-length:1\n\nxy\x00", 1002, "no NUL after the body"),
 		breach("body where none may be", "SUBSCRIBE\nid:1\ndestination:/topic/a\n\nbody\x00", 1002, "only SEND, MESSAGE and ERROR may have a body"),
 		breach("too many headers", "SEND\n"+many(101, "h%d:x\n")+"\n\x00", 1009, tooMany),
-		breach("too large a header block", "SEND\nh:"+strings.Repeat("x", 8192)+"\n\n\x00", 1009, "headers larger than 8192 bytes"),
+		breach("too large a header block", "SEND\nh:"+strings.Repeat("x", 8192)+"\n\n\x00", 1009, "headers larger than 8192 bytes (limits.header_bytes)"),
 		breach("endless body", "SEND\ndestination:/topic/a\n\n"+strings.Repeat("x", 65536), 1009, tooBig),
 		breach("no destination", "SEND\n\n\x00", 1002, "SEND without a destination header"),
 		breach("selector gymnastics", "SUBSCRIBE\nid:1\ndestination:/topic/a\nselector:T(java.lang.Runtime).exec('x')\nack:never\n\n\x00", 1002, "ack must be auto, client or client-individual"),
@@ -126,9 +126,9 @@ func unauthenticatedViolations() []violation {
 		breach("no common version", "CONNECT\naccept-version:9.9\n\n\x00", 1002, "supported versions are 1.0,1.1,1.2"),
 		breach("heart-beat in words", "CONNECT\naccept-version:1.2\nheart-beat:a,b\n\n\x00", 1002, badBeat),
 		breach("negative heart-beat", "CONNECT\naccept-version:1.2\nheart-beat:-1,0\n\n\x00", 1002, badBeat),
-		breach("too many headers", "CONNECT\n"+headers+"\n\x00", 1009, "more than 20 headers"),
-		breach("too large", "CONNECT\nh:"+strings.Repeat("x", 8192)+"\n\n\x00", 1009, "frame larger than 8192 bytes"),
-		breach("too large a body", "SEND\ncontent-length:9000\n\n", 1009, "frame larger than 8192 bytes"),
+		breach("too many headers", "CONNECT\n"+headers+"\n\x00", 1009, "more than 20 headers (fixed before CONNECTED)"),
+		breach("too large", "CONNECT\nh:"+strings.Repeat("x", 8192)+"\n\n\x00", 1009, "frame larger than 8192 bytes (limits.unauthenticated_frame)"),
+		breach("too large a body", "SEND\ncontent-length:9000\n\n", 1009, "frame larger than 8192 bytes (limits.unauthenticated_frame)"),
 	}
 }
 
@@ -209,7 +209,7 @@ func TestWebSocketViolationsAreAnswered(t *testing.T) {
 		{"close code out of range", masking(0x80|opClose, 0x13, 0x88), 1002, "close code is out of range"},
 		{"close reason not UTF-8", masking(0x80|opClose, 0x03, 0xe8, 0xff), 1007, "invalid UTF-8 in text"},
 		{"a message of a terabyte", append(join([]byte{0x80 | opBinary, 0x80 | 127, 0, 0, 1, 0, 0, 0, 0, 0}, maskingKey[:]),
-			masked([]byte("SEND\ndestination:/topic/a\n\n"+strings.Repeat("x", 70_000)))...), 1009, "frame larger than 65536 bytes"},
+			masked([]byte("SEND\ndestination:/topic/a\n\n"+strings.Repeat("x", 70_000)))...), 1009, "frame larger than 65536 bytes (limits.frame)"},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			p := rawWebSocket(t, srv).connect(t, "heart-beat", "0,0")

@@ -192,11 +192,11 @@ func TestNPlus3SmallFramesFromStrangers(t *testing.T) {
 		p.receipt(t, "r")
 		p = rawDial(t, srv, ws)
 		p.send(t, "CONNECT", "", append(headers(20), "accept-version", "1.2")...)
-		p.wantGoodbye(t, 1009, "more than 20 headers")
+		p.wantGoodbye(t, 1009, "more than 20 headers (fixed before CONNECTED)")
 		rawDial(t, srv, ws).connect(t, "x", strings.Repeat("y", 8000))
 		p = rawDial(t, srv, ws)
 		p.send(t, "CONNECT", "", "accept-version", "1.2", "x", strings.Repeat("y", 8192))
-		p.wantGoodbye(t, 1009, "frame larger than 8192 bytes")
+		p.wantGoodbye(t, 1009, "frame larger than 8192 bytes (limits.unauthenticated_frame)")
 	}
 }
 

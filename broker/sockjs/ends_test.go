@@ -96,7 +96,7 @@ func TestSlowConsumer(t *testing.T) {
 			if f := w.frame("a"); !strings.HasPrefix(f, `a["MESSAGE\n`) { // was in transit already
 				t.Errorf("got %q", f)
 			}
-			const reason = `more than 8192 bytes are waiting to be read by you`
+			const reason = `more than 8192 bytes are waiting to be read by you (limits.outbox)`
 			if f := w.frame("a"); !strings.HasPrefix(f, `a["ERROR\nmessage:`+reason+`\n`) {
 				t.Errorf("got %q", f)
 			}

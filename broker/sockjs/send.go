@@ -2,6 +2,7 @@ package sockjs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -34,7 +35,7 @@ func (h *handler) send(w http.ResponseWriter, r *http.Request, id string) {
 	if err != nil {
 		status, reason := http.StatusBadRequest, "the body ended too early"
 		if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
-			status, reason = http.StatusRequestEntityTooLarge, "the body is too large"
+			status, reason = http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is too large: %d bytes is a fixed limit", h.o.BodyLimit)
 		}
 		auth.WriteRefusal(w, &auth.Refusal{Status: status, Reason: reason})
 		return

@@ -19,7 +19,7 @@ func TestSendBodies(t *testing.T) {
 		} {
 			w.want("POST", path, body, 500, want)
 		}
-		w.want("POST", path, `["`+strings.Repeat("x", 1000)+`"]`, 413, "{\"error\":\"the body is too large\"}\n")
+		w.want("POST", path, `["`+strings.Repeat("x", 1000)+`"]`, 413, "{\"error\":\"the body is too large: 1000 bytes is a fixed limit\"}\n")
 		for _, body := range []string{"[]", ` [ ] `, `[""]`, ` [ "\n" , "\r\n" ] `} {
 			r := w.want("POST", path, body, 204, "")
 			if ct := r.Header.Get("Content-Type"); ct != "text/plain; charset=UTF-8" {

@@ -155,7 +155,7 @@ func (s *socket) read() {
 		if err == nil && len(body) == s.o.BodyLimit {
 			var more int
 			if more, err = r.Read(make([]byte, 1)); more > 0 {
-				s.fail(&broker.Error{Reason: broker.ReasonTooBig, Message: fmt.Sprintf("a message over %d bytes", s.o.BodyLimit)})
+				s.fail(&broker.Error{Reason: broker.ReasonTooBig, Message: fmt.Sprintf("a message over %d bytes, which is a fixed limit", s.o.BodyLimit)})
 				return
 			}
 			if errors.Is(err, io.EOF) {

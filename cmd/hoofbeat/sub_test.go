@@ -3,9 +3,21 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/client"
 )
+
+// waitReceipt waits for a receipt, within a minute.
+func waitReceipt(t *testing.T, r *client.Receipt) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	return r.Wait(ctx)
+}
 
 // sub says when it is subscribed: what is published then arrives. A denied
 // subscription is an error that names the destination, and nothing else.

@@ -30,6 +30,28 @@ limits:
 	}
 }
 
+// The configured limits on what one session or user keeps waiting reach the
+// broker, at the start and by a reload. Queues in memory answer at once, so
+// nothing in the binary meets limits.in_flight.
+func TestSharedLimitsReachTheBroker(t *testing.T) {
+	c := load(t, quiet+`
+limits:
+  slow_patterns: 11
+  slow_patterns_per_user: 12
+  selectors_per_user: 13
+  in_flight: 14
+  in_flight_bytes: 15KiB
+`)
+	want := broker.Limits{SlowPatterns: 11, SlowPatternsPerUser: 12, SelectorsPerUser: 13, InFlight: 14, InFlightBytes: 15 << 10}
+	for name, c := range map[string]*config.Config{"at the start": c, "by a reload": config.Default().Adopt(c)} {
+		l := brokerOptions(c).Limits
+		got := broker.Limits{SlowPatterns: l.SlowPatterns, SlowPatternsPerUser: l.SlowPatternsPerUser, SelectorsPerUser: l.SelectorsPerUser, InFlight: l.InFlight, InFlightBytes: l.InFlightBytes}
+		if got != want {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+}
+
 // Lowered defaults are one line in the log, and there is no line if nothing is
 // lowered.
 func TestLowerDefaultsAreOneLine(t *testing.T) {
