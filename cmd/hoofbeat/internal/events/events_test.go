@@ -100,7 +100,7 @@ func TestEventsAreSentUntilTheyAreTaken(t *testing.T) {
 		tell(s, "a", "b")
 		time.Sleep(3 * time.Second) // of the bubble's clock: tries at 0 s, 0.5 s and 1.5 s
 		synctest.Wait()
-		a.want(t, "", 3, "are not taken")
+		a.want(t, "", 3, "are not accepted")
 		a.set(true)
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -118,7 +118,7 @@ func TestEventsAreGivenUp(t *testing.T) {
 		tell(s, "a")
 		time.Sleep(MaxTime)
 		synctest.Wait()
-		a.want(t, "", MaxTries, "is given up", "are not taken")
+		a.want(t, "", MaxTries, "dropped after the last attempt", "are not accepted")
 		a.set(true)
 		tell(s, "b")
 		synctest.Wait()
