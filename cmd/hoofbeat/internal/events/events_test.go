@@ -104,7 +104,7 @@ func TestEventsAreSentUntilTheyAreTaken(t *testing.T) {
 		a.set(true)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		a.want(t, "a b", 5, `taken again" url=https://app.example.com/events dropped=0`)
+		a.want(t, "a b", 5, `accepted again" url=https://app.example.com/events dropped=0`)
 		tell(s, "c")
 		synctest.Wait()
 		a.want(t, "a b c", 6)
@@ -122,7 +122,7 @@ func TestEventsAreGivenUp(t *testing.T) {
 		a.set(true)
 		tell(s, "b")
 		synctest.Wait()
-		a.want(t, "b", MaxTries+1, "taken again")
+		a.want(t, "b", MaxTries+1, "accepted again")
 	})
 }
 
@@ -141,7 +141,7 @@ func TestEventsAreDropped(t *testing.T) {
 		a.set(true)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		a.want(t, "first "+strings.Join(all[7:], " "), 2+MaxQueue, "are dropped", "dropped=7")
+		a.want(t, "first "+strings.Join(all[7:], " "), 2+MaxQueue, "dropping the oldest", "dropped=7")
 	})
 }
 
