@@ -7,13 +7,14 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// A cached answer allocates only a principal and its Recheck with the token,
-// which the cache does not contain.
+// A cached answer allocates only a principal, its Recheck, and a copy of the
+// token: the cache does not contain it, and the text that it came in, a frame or
+// a header, must not live as long as a session.
 func TestCachedIntrospectionAllocatesLittle(t *testing.T) {
 	v, _ := introspector(t, newServer(t, active("")), nil)
 	const token = "opaque-token-of-an-ordinary-length-43-characters"
 	accept(t, v, token)
-	if n := testing.AllocsPerRun(100, func() { accept(t, v, token) }); n > 2 {
+	if n := testing.AllocsPerRun(100, func() { accept(t, v, token) }); n > 3 {
 		t.Errorf("%v allocations", n)
 	}
 }
