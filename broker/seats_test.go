@@ -156,7 +156,7 @@ func TestOneAddressIsWarnedOf(t *testing.T) {
 				for i := range 150 {
 					sit(t, b, "192.0.2.1", "login", fmt.Sprint("user", i))
 				}
-				if got := strings.Count(out.String(), "missing from auth.trusted_proxies"); got != tc.want {
+				if got := strings.Count(out.String(), "add it to auth.trusted_proxies"); got != tc.want {
 					t.Errorf("%d warnings, want %d:\n%s", got, tc.want, out.String())
 				}
 			})
