@@ -39,7 +39,7 @@ test('two pages exchange messages', async () => {
   await logged(a, bodies[2]);
   assert.deepEqual(await log(a), bodies);
   assert.ok(await b.evaluate((t) => publishOctets(t, [0, 255, 10, 192, 128, 0]), unique('/topic/octets')));
-  assert.deepEqual(a.console, []);
+  assert.deepEqual(a.said, []);
 });
 
 test('deactivate() in a page ends the session cleanly', async () => {
