@@ -35,12 +35,21 @@ func (a *Admission) Release() {
 
 // Admit decides whether a request may open a session, without a WebSocket: for
 // SockJS and for programs that upgrade their sockets themselves. It checks, in
-// this order, Host if Options.LoopbackOnly says so and Origin (403), the limits for sessions (503 for all, 429 for those of
-// an address), the caps for unauthenticated sockets (429), the authenticator's
-// handshake stage (401 unless it says otherwise), and the sessions of that user
-// (429); an earlier refusal costs no credential. The error is an [*auth.Refusal]; [auth.WriteRefusal]
-// answers it. While draining the status is 503.
+// this order, Host by Options.Hosts and Options.LoopbackOnly, and Origin (403),
+// the limits for sessions (503 for all, 429 for those of an address), the caps for
+// unauthenticated sockets (429), the authenticator's handshake stage (401 unless
+// it says otherwise), and the sessions of that user (429); an earlier refusal
+// costs no credential. The error is an [*auth.Refusal], which [auth.WriteRefusal]
+// answers and Stats.Refused counts. While draining the status is 503.
 func (b *Broker) Admit(r *http.Request) (Admission, error) {
+	a, err := b.admit(r)
+	if err != nil {
+		b.stats.refused.Add(1)
+	}
+	return a, err
+}
+
+func (b *Broker) admit(r *http.Request) (Admission, error) {
 	if b.accepting() != nil {
 		return Admission{}, &auth.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: time.Second, Reason: "draining"}
 	}

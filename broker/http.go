@@ -30,7 +30,6 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a, err := b.Admit(r)
 	if err != nil {
-		b.stats.refused.Add(1)
 		auth.WriteRefusal(w, err)
 		return
 	}

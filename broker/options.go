@@ -47,11 +47,25 @@ type Options struct {
 	// asked. A page of another origin is refused with 403, and logged as a
 	// warning.
 	Origins []string
+	// Hosts are the names under which clients reach the broker, as
+	// "broker.example.com", which has any port, or "broker.example.com:8443". "*"
+	// may be the first label, for any subdomain; "*" alone is every host.
+	// [httpsec.NewHosts] has the rules. With Hosts the Host of a request must be
+	// one of them, the host of one of Origins, localhost, a name below localhost,
+	// or an IP address, else it is refused with 403 and logged as a warning. This
+	// is for a broker in a private network that lets anonymous clients in: without
+	// it, a page of any site can make a name of its own mean the broker's address
+	// (DNS rebinding), is then a page of our host, and connects from a browser in
+	// that network. A broker whose clients all need a credential does not need it,
+	// since such a page has none. TCP has no Host and is not concerned. Empty, the
+	// default, allows every Host.
+	Hosts []string
 	// LoopbackOnly is for a broker that listens on this machine alone and lets
 	// everybody in. A page of any site could make a name of its own mean
 	// 127.0.0.1 (DNS rebinding) and would then be a page of our host. So the Host
 	// of a handshake must be localhost, a name below localhost, a loopback
-	// address, or the host of one of Origins, else it is refused with 403; and
+	// address, or the host of one of Origins or Hosts, else it is refused with
+	// 403, whatever "*" is in; and
 	// with no Origins every page of such a host may connect, whatever its scheme
 	// and port, since it comes from this machine too. TCP is not concerned.
 	LoopbackOnly bool
@@ -319,6 +333,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.Nodes = slices.Clone(o.Nodes)
 	o.Origins = slices.Clone(o.Origins)
+	o.Hosts = slices.Clone(o.Hosts)
 	o.TrustedProxies = slices.Clone(o.TrustedProxies)
 	o.Limits.setDefaults()
 	q := &o.Queues
@@ -384,6 +399,9 @@ func (o *Options) validate() error {
 	}
 	if _, err := httpsec.NewList(o.Origins); err != nil {
 		return badOption("Origins", "%v", err)
+	}
+	if _, err := httpsec.NewHosts(o.Hosts); err != nil {
+		return badOption("Hosts", "%v", err)
 	}
 	return nil
 }

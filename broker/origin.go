@@ -10,12 +10,12 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
-// checkPage returns the refusal of a request that was meant for another host than
-// Options.LoopbackOnly allows, or that comes from a page that may not connect.
+// checkPage returns the refusal of a request for another host than Options.Hosts
+// and Options.LoopbackOnly allow, or from a page that may not connect.
 func (b *Broker) checkPage(r *http.Request) *auth.Refusal {
 	p := b.policy.Load()
 	if !p.meant(r) {
-		return b.refuseHost(r)
+		return b.refuseHost(r, p)
 	}
 	if !p.mayConnect(r) {
 		return b.RefuseOrigin(r)
@@ -23,14 +23,20 @@ func (b *Broker) checkPage(r *http.Request) *auth.Refusal {
 	return nil
 }
 
-// CheckHost returns an [*auth.Refusal], and logs it, if Options.LoopbackOnly is set
-// and the Host of a request does not name this machine. [Broker.Admit] checks it
-// by itself; it is for what a program serves beside the broker.
+// CheckHost returns an [*auth.Refusal], logs it and counts it in Stats.Refused, if
+// the Host of a request is not one that Options.Hosts and Options.LoopbackOnly
+// allow. [Broker.Admit] checks it by itself; CheckHost is for what a program
+// serves beside the broker. It goes by the [Policy] of the moment.
 func (b *Broker) CheckHost(r *http.Request) error {
-	if b.policy.Load().meant(r) {
+	return b.checkHost(r, b.policy.Load())
+}
+
+func (b *Broker) checkHost(r *http.Request, p *policy) error {
+	if p.meant(r) {
 		return nil
 	}
-	return b.refuseHost(r)
+	b.stats.refused.Add(1)
+	return b.refuseHost(r, p)
 }
 
 // CheckPage returns an [*auth.Refusal], and logs it, if a request comes from a
@@ -41,8 +47,8 @@ func (b *Broker) CheckHost(r *http.Request) error {
 // page of another origin and passes.
 func (b *Broker) CheckPage(header http.Header, r *http.Request, c httpsec.CORS) error {
 	p := b.policy.Load()
-	if !p.meant(r) {
-		return b.refuseHost(r)
+	if err := b.checkHost(r, p); err != nil {
+		return err
 	}
 	if _, err := c.Check(header, r, &p.origins, p.loopback); err != nil {
 		return b.RefuseOrigin(r)
@@ -50,9 +56,14 @@ func (b *Broker) CheckPage(header http.Header, r *http.Request, c httpsec.CORS) 
 	return nil
 }
 
-// meant reports whether the Host of a request is one that we go by.
+// meant reports whether the Host of a request is one that we go by. "*" in
+// Options.Hosts does not switch off Options.LoopbackOnly.
 func (p *policy) meant(r *http.Request) bool {
-	return !p.loopback || httpsec.LoopbackHost(r.Host) || p.origins.NamesHost(r.Host)
+	if !p.loopback && (p.hosts.Empty() || p.hosts.Any()) {
+		return true
+	}
+	return httpsec.LoopbackHost(r.Host) || p.hosts.Name(r.Host) || p.origins.NamesHost(r.Host) ||
+		!p.loopback && httpsec.AddressHost(r.Host)
 }
 
 // mayConnect reports whether the page that sent a request may. A request without
@@ -84,16 +95,24 @@ func (b *Broker) RefuseOrigin(r *http.Request) *auth.Refusal {
 	return no
 }
 
-func (b *Broker) refuseHost(r *http.Request) *auth.Refusal {
+// refuseHost returns the refusal of a request for another host, and logs it: one
+// record a second for each host.
+func (b *Broker) refuseHost(r *http.Request, p *policy) *auth.Refusal {
+	no := &auth.Refusal{
+		Status: http.StatusForbidden,
+		Reason: "host not allowed: the name must be one of websocket.hosts, the host of one of websocket.origins, localhost, or an IP address",
+		Key:    "websocket.hosts",
+	}
+	why := "it is none of the names of this broker, so that no page of another site can pretend to be from here"
+	if p.loopback {
+		no.Reason = "host not allowed: in development mode the name must be localhost or a loopback address; name another one in websocket.origins or websocket.hosts, or configure who may connect"
+		no.Key = "websocket.origins"
+		why = "in development mode only localhost is taken for this machine, so that no page of another site can pretend to be from here"
+	}
 	host, remote := legible(r.Host), b.ClientAddress(r)
 	b.warn("host not allowed", source{host, loglimit.Network(remote.Addr()), true},
-		"host", host, "origin", legible(r.Header.Get("Origin")), "remote", remote,
-		"reason", "in development mode only localhost is taken for this machine, so that no page of another site can pretend to be from here")
-	return &auth.Refusal{
-		Status: http.StatusForbidden,
-		Reason: "host not allowed: in development mode the name must be localhost or a loopback address; name another one in websocket.origins, or configure who may connect",
-		Key:    "websocket.origins",
-	}
+		"host", host, "origin", legible(r.Header.Get("Origin")), "remote", remote, "reason", why, "key", no.Key)
+	return no
 }
 
 // legible shortens a text of the client for logs and answers, and takes out what

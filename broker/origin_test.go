@@ -112,3 +112,131 @@ func TestRejectedOriginIsLogged(t *testing.T) {
 		t.Errorf("logged %v", found)
 	}
 }
+
+// Beyond development mode Options.Hosts says under which names the broker is
+// reached, and pages of others are refused before all else.
+func TestHosts(t *testing.T) {
+	const refused, ok = http.StatusForbidden, http.StatusSwitchingProtocols
+	list := []string{"broker.example", "*.below.example:8443", "bücher.example"}
+	for _, tc := range []struct {
+		hosts, origins []string
+		host, origin   string
+		status         int
+	}{
+		{nil, nil, "evil.example:8080", "http://evil.example:8080", ok},
+		{list, nil, "evil.example:8080", "http://evil.example:8080", refused},
+		{list, nil, "evil.example:8080", "", refused},
+		{list, nil, "", "", refused},
+		{list, nil, "broker.example.evil.example", "", refused},
+		{list, nil, "broker.example:8080", "http://broker.example:8080", ok},
+		{list, nil, "broker.example:8080", "http://evil.example:8080", refused},
+		{list, nil, "BROKER.Example", "https://broker.example", ok},
+		{list, nil, "broker.example.", "https://broker.example.", ok},
+		{list, nil, "a.below.example:8443", "https://a.below.example:8443", ok},
+		{list, nil, "a.below.example", "https://a.below.example", refused},
+		{list, nil, "xn--bcher-kva.example", "https://xn--bcher-kva.example", ok},
+		{list, nil, "192.0.2.1:8080", "http://192.0.2.1:8080", ok},
+		{list, nil, "192.0.2.1:8080", "http://evil.example", refused},
+		{list, nil, "[2001:db8::1]:8080", "http://[2001:db8::1]:8080", ok},
+		{list, nil, "localhost:8080", "http://localhost:8080", ok},
+		{list, nil, "a.localhost", "", ok},
+		{list, []string{"https://app.example"}, "app.example:8443", "https://app.example", ok},
+		{list, []string{"https://app.example"}, "broker.example", "https://app.example", ok},
+		{list, []string{"https://app.example"}, "evil.example", "http://evil.example", refused},
+		{list, []string{"*"}, "evil.example", "http://evil.example", refused},
+		{[]string{"*"}, nil, "evil.example", "http://evil.example", ok},
+		{[]string{"broker.example", "*"}, nil, "evil.example", "http://evil.example", ok},
+	} {
+		b := brokertest.New(t, broker.Options{Hosts: tc.hosts, Origins: tc.origins})
+		r := request("GET", "/ws", "192.0.2.7:1")
+		r.Host = tc.host
+		if tc.origin != "" {
+			r.Header.Set("Origin", tc.origin)
+		}
+		if got := admitted(t, b, r); got != tc.status {
+			t.Errorf("Host %q, Origin %q with %q, %q: %d, want %d", tc.host, tc.origin, tc.hosts, tc.origins, got, tc.status)
+		}
+	}
+	// In development mode a name that is written out is one of this machine; "*"
+	// and addresses of others are not.
+	b := brokertest.New(t, broker.Options{Hosts: []string{"dev.test", "*"}, LoopbackOnly: true})
+	for host, want := range map[string]int{"dev.test:8080": ok, "localhost": ok, "evil.example": refused, "192.0.2.1": refused} {
+		r := request("GET", "/ws", "127.0.0.1:1")
+		r.Host = host
+		if got := admitted(t, b, r); got != want {
+			t.Errorf("in development mode, Host %q: %d, want %d", host, got, want)
+		}
+	}
+	if _, err := broker.New(broker.Options{Hosts: []string{"https://a.example"}}); err == nil || !strings.Contains(err.Error(), `Options.Hosts: "https://a.example" is an origin`) {
+		t.Errorf("an origin: %v", err)
+	}
+}
+
+// Who is turned away for a Host finds the key in the answer, the operator finds it
+// in the log and in the figures, and a new policy is in force at once.
+func TestRefusedHostIsLoggedAndCounted(t *testing.T) {
+	j := newJournal()
+	b := brokertest.New(t, broker.Options{Logger: j.logger(), Hosts: []string{"broker.example"}})
+	ask := func(host string) *httptest.ResponseRecorder {
+		r := request("GET", "/ws", "192.0.2.1:1", "Origin", "http://"+host)
+		r.Host = host
+		w := httptest.NewRecorder()
+		b.ServeHTTP(w, r)
+		return w
+	}
+	const want = `{"error":"host not allowed: the name must be one of websocket.hosts, the host of one of websocket.origins, localhost, or an IP address","key":"websocket.hosts"}`
+	for range 20 {
+		if w := ask("evil.example"); w.Code != http.StatusForbidden || strings.TrimSpace(w.Body.String()) != want {
+			t.Fatalf("HTTP %d %s", w.Code, w.Body)
+		}
+	}
+	found := j.all("host not allowed")
+	if len(found) < 1 || len(found) > 10 {
+		t.Fatalf("%d records for 20 requests", len(found))
+	}
+	wantAttrs(t, found[0], "host", "evil.example", "origin", "http://evil.example", "remote", "192.0.2.1:1", "key", "websocket.hosts",
+		"reason", "it is none of the names of this broker, so that no page of another site can pretend to be from here")
+	if found[0].level.String() != "WARN" {
+		t.Errorf("it is logged as %v", found[0].level)
+	}
+	if n := b.Stats().Refused; n != 20 {
+		t.Errorf("%d refused, want 20", n)
+	}
+
+	r := request("POST", "/operations", "192.0.2.1:1")
+	r.Host = "evil.example"
+	if err := b.CheckHost(r); err == nil || !strings.Contains(err.Error(), "websocket.hosts") {
+		t.Errorf("CheckHost: %v", err)
+	}
+	if err := b.CheckPage(make(http.Header), r, httpsec.CORS{}); err == nil || !strings.Contains(err.Error(), "websocket.hosts") {
+		t.Errorf("CheckPage: %v", err)
+	}
+	if got := admitted(t, b, r); got != http.StatusForbidden { // as SockJS asks
+		t.Errorf("Admit: HTTP %d", got)
+	}
+	if n := b.Stats().Refused; n != 23 {
+		t.Errorf("%d refused, want 23", n)
+	}
+
+	for _, step := range []struct {
+		hosts         []string
+		evil, another bool
+	}{
+		{[]string{"another.example"}, false, true}, {nil, true, true}, {[]string{"evil.example"}, true, false},
+	} {
+		if err := b.SetPolicy(broker.Policy{Hosts: step.hosts}); err != nil {
+			t.Fatal(err)
+		}
+		for host, allowed := range map[string]bool{"evil.example": step.evil, "another.example": step.another} {
+			if w := ask(host); (w.Code != http.StatusForbidden) != allowed {
+				t.Errorf("%q: %s is answered with HTTP %d", step.hosts, host, w.Code)
+			}
+		}
+	}
+	if err := b.SetPolicy(broker.Policy{Hosts: []string{"a/b"}}); err == nil || !strings.Contains(err.Error(), "Options.Hosts") {
+		t.Errorf("a wrong policy: %v", err)
+	}
+	if w := ask("another.example"); w.Code != http.StatusForbidden {
+		t.Errorf("after a wrong policy: HTTP %d", w.Code)
+	}
+}

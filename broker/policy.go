@@ -15,6 +15,7 @@ import (
 type Policy struct {
 	Authorizer       auth.Authorizer
 	Origins          []string
+	Hosts            []string
 	TrustedProxies   []netip.Prefix
 	TrustUnixSockets bool
 	Limits           Limits
@@ -26,6 +27,7 @@ type policy struct {
 	authorizer auth.Authorizer
 	rules      *auth.Rules // the authorizer, if it is one that never blocks
 	origins    httpsec.List
+	hosts      httpsec.Hosts
 	loopback   bool // see Options.LoopbackOnly
 	trusted    []netip.Prefix
 	unix       bool // X-Forwarded-For is believed over Unix sockets
@@ -36,6 +38,7 @@ func newPolicy(o *Options) *policy {
 	p := &policy{authorizer: o.Authorizer, trusted: o.TrustedProxies, unix: o.TrustUnixSockets, limits: o.Limits, loopback: o.LoopbackOnly}
 	p.rules, _ = o.Authorizer.(*auth.Rules)
 	p.origins, _ = httpsec.NewList(o.Origins) // checked by validate
+	p.hosts, _ = httpsec.NewHosts(o.Hosts)    // checked by validate
 	return p
 }
 
@@ -46,14 +49,15 @@ func newPolicy(o *Options) *policy {
 //     are told on /user/topic/session, as when a credential was renewed. A pattern
 //     goes on with those of its destinations that are allowed.
 //   - A limit that a session exceeds already holds for what it does next.
-//   - Origins and the limits for unauthenticated sockets hold for new connections.
+//   - Origins, Hosts and the limits for unauthenticated sockets hold for new
+//     connections.
 //
 // A subscription over a [Transport] ends when its client is heard next. The error
 // names the field that is wrong, and then the old policy stays.
 func (b *Broker) SetPolicy(p Policy) error {
 	o := b.o
 	o.Authorizer, o.Origins, o.TrustedProxies, o.Limits = p.Authorizer, slices.Clone(p.Origins), slices.Clone(p.TrustedProxies), p.Limits
-	o.TrustUnixSockets = p.TrustUnixSockets
+	o.Hosts, o.TrustUnixSockets = slices.Clone(p.Hosts), p.TrustUnixSockets
 	if o.Authorizer == nil {
 		o.Authorizer = auth.Prefixes(o.Destinations).Guarded()
 	}

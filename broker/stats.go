@@ -18,7 +18,7 @@ type Stats struct {
 	QueueBytes    int64 // bytes of them
 
 	Opened       int64            // sockets accepted
-	Refused      int64            // handshakes refused
+	Refused      int64            // handshakes refused, and other requests for a Host that is not allowed
 	AuthFailures int64            // CONNECTs refused by the authenticator
 	Denied       int64            // SUBSCRIBEs, SENDs and matches denied by the authorizer
 	Ended        map[string]int64 // sessions ended, by [Reason]

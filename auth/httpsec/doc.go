@@ -1,6 +1,6 @@
 // Package httpsec makes the HTTP decisions on which security depends: which
 // page sent a request (Origin), whether that page may send it, whether the
-// request was meant for this machine (Host), which token it carries
+// request was meant for this server (Host), which token it carries
 // (Authorization), which addresses belong to one client, and whether a secret
 // may be sent to a URL. A browser lets a page of any site open a WebSocket to
 // any other site and sends the cookies with it, so the server must check the

@@ -132,15 +132,14 @@ func (l *List) otherwise(o Origin) bool {
 }
 
 // NamesHost reports whether the host of a Host header matches an entry,
-// whatever its scheme and port.
+// whatever its scheme and port. A dot at the end of either has no meaning.
 func (l *List) NamesHost(host string) bool {
-	host, _, err := splitPort(host)
-	if err == nil {
-		host, err = parseHost(host)
-	}
+	host, _, err := parseHostPort(host)
 	found := false
 	if err == nil && host != "" {
-		l.hosts(host, func(string) { found = true })
+		for _, name := range []string{host, host + "."} {
+			l.hosts(name, func(string) { found = true })
+		}
 	}
 	return found
 }

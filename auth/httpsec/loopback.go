@@ -11,11 +11,7 @@ import (
 // this: another site can make its own name resolve to 127.0.0.1 (DNS
 // rebinding), and its page then has the same origin as the server.
 func LoopbackHost(host string) bool {
-	host, _, err := splitPort(host)
-	if err != nil {
-		return false
-	}
-	host, err = parseHost(host)
+	host, _, err := parseHostPort(host)
 	return err == nil && loopback(host)
 }
 

@@ -171,7 +171,7 @@ func (a *App) Run(ctx context.Context) error {
 		log.Warn("development mode: no authentication is configured; any client on this machine can connect as anyone")
 	}
 	a.startFetching()
-	log.Info("ready", "origins", a.o.Config.WhoseOrigins())
+	log.Info("ready", "origins", a.o.Config.WhoseOrigins(), "hosts", a.o.Config.WhoseHosts())
 	a.notify("READY=1")
 	select {
 	case <-ctx.Done():

@@ -15,6 +15,7 @@ import (
 // for the number of an item.
 var optionKeys = map[string]string{
 	"broker: Options.Origins":           "websocket.origins",
+	"broker: Options.Hosts":             "websocket.hosts",
 	"broker: Options.Destinations":      "destinations",
 	"broker: Options.Limits.Outbox":     "limits.outbox",
 	"broker: Options.Limits.NUL":        "limits.nul",

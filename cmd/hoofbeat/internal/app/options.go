@@ -49,6 +49,7 @@ func brokerOptions(c *config.Config) broker.Options {
 		SoftDenial:       c.Auth.SoftDenial,
 		ExpiryNotice:     c.Auth.ExpiryNotice,
 		Origins:          c.WebSocket.Origins,
+		Hosts:            c.WebSocket.Hosts,
 		LoopbackOnly:     c.Development(),
 		DrainDelay:       c.Drain.Delay,
 		DrainSpread:      cmp.Or(c.Drain.Spread, -1),

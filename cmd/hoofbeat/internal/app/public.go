@@ -39,8 +39,9 @@ func (a *App) publicHandler() http.Handler {
 	return a.forThisHost(a.withoutRedirects(mux))
 }
 
-// forThisHost rejects, in development mode, requests for another host than the
-// broker's own. The health endpoints are exempt because they reveal nothing.
+// forThisHost rejects requests for another host than the broker's own, see
+// websocket.hosts; in development mode this machine. The health endpoints are
+// exempt because they reveal nothing.
 func (a *App) forThisHost(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/livez" && r.URL.Path != "/readyz" {

@@ -10,8 +10,8 @@ import (
 )
 
 // Reload reads the configuration, the users and the certificates again, for
-// SIGHUP, and applies what can change at run time: rules, origins, limits,
-// trusted proxies, the log, users and certificates. It disconnects no session,
+// SIGHUP, and applies what can change at run time: rules, origins, hosts,
+// limits, trusted proxies, the log, users and certificates. It disconnects no session,
 // but ends subscriptions that the new rules deny. It logs what it has done, and
 // the changed keys that need a restart. Parts that cannot be read do not
 // change.
@@ -71,7 +71,8 @@ func (a *App) adopt(c *config.Config) error {
 	fitted := now.apply(c)
 	o := brokerOptions(fitted)
 	if err := a.broker.SetPolicy(broker.Policy{
-		Authorizer: a.access.judge(sets), Origins: o.Origins, TrustedProxies: o.TrustedProxies, TrustUnixSockets: o.TrustUnixSockets, Limits: o.Limits,
+		Authorizer: a.access.judge(sets), Origins: o.Origins, Hosts: o.Hosts,
+		TrustedProxies: o.TrustedProxies, TrustUnixSockets: o.TrustUnixSockets, Limits: o.Limits,
 	}); err != nil {
 		return wrong("limits", err)
 	}

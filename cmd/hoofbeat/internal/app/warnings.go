@@ -22,6 +22,9 @@ func Warnings(c *config.Config) []string {
 	if c.ListensOnUnix() && !c.Auth.TrustUnix {
 		warnings = append(warnings, "auth.trusted_proxies: clients behind the socket of listen have no address, so no limit of an address concerns them: add unix, if the proxy sets X-Forwarded-For")
 	}
+	if c.Rebindable() {
+		warnings = append(warnings, "websocket.hosts: clients need no credential (auth.anonymous) and every Host is accepted, so that a page of any site could connect by DNS rebinding from a browser that reaches "+c.Listen+": list the names of this broker, or * if everybody may connect to it anyway")
+	}
 	return warnings
 }
 

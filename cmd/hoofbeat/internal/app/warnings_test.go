@@ -21,13 +21,13 @@ func TestWarningsOfRulesThatSeemToAllowForgery(t *testing.T) {
 		{`{allow: [send], destination: "/topic/**"}`, ""},
 		{`{allow: [send], destination: "/user/topic/registration"}`, ""},
 	} {
-		c := load(t, "auth: {anonymous: true}\nrules:\n  - "+tc.rule+"\n")
+		c := load(t, "auth: {anonymous: true}\nrules:\n  - "+tc.rule+"\nwebsocket: {hosts: [a.example]}\n")
 		got := strings.Join(Warnings(c), "\n")
 		if tc.want == "" && got != "" || tc.want != "" && (!strings.Contains(got, tc.want) || !strings.Contains(got, ":3: rules: ")) {
 			t.Errorf("%s: %q", tc.rule, got)
 		}
 	}
-	c := load(t, "auth: {anonymous: true}\nwebflow: {enabled: false}\nrules:\n  - {allow: [send], destination: \"/user/*/topic/authorization\", any_user: true}\n")
+	c := load(t, "auth: {anonymous: true}\nwebsocket: {hosts: [a.example]}\nwebflow: {enabled: false}\nrules:\n  - {allow: [send], destination: \"/user/*/topic/authorization\", any_user: true}\n")
 	if got := Warnings(c); len(got) != 0 {
 		t.Errorf("without webflow: %q", got)
 	}
@@ -46,6 +46,51 @@ func TestWarningOfSignedTicketsOnSeveralNodes(t *testing.T) {
 		got := Warnings(load(t, text))
 		if signed != (len(got) == 1 && strings.HasPrefix(got[0], "auth.tickets.signed: ")) {
 			t.Errorf("signed %v: %q", signed, got)
+		}
+	}
+}
+
+// Who lets anonymous clients in from a private network is told once that pages
+// of other sites can come in by DNS rebinding; others are not bothered.
+func TestWarningOfDNSRebinding(t *testing.T) {
+	const anonymous = "auth: {anonymous: true}\n"
+	for text, want := range map[string]bool{
+		anonymous:                                  true,
+		anonymous + "listen: localhost:0":          true,
+		anonymous + "listen: :8080":                true,
+		anonymous + "listen: 0.0.0.0:8080":         true,
+		anonymous + "listen: '[::]:8080'":          true,
+		anonymous + "listen: 10.1.2.3:8080":        true,
+		anonymous + "listen: 172.16.0.1:8080":      true,
+		anonymous + "listen: 192.168.0.1:8080":     true,
+		anonymous + "listen: 169.254.0.1:8080":     true,
+		anonymous + "listen: 100.64.0.1:8080":      true,
+		anonymous + "listen: '[fd00::1]:8080'":     true,
+		anonymous + "listen: '[fe80::1%lo]:8080'":  true,
+		anonymous + "listen: 203.0.113.1:8080":     false,
+		anonymous + "listen: 172.32.0.1:8080":      false,
+		anonymous + "listen: '[2001:db8::1]:8080'": false,
+		anonymous + "listen: broker.example:8080":  false,
+		anonymous + "listen: unix:/run/ws.sock":    false,
+		anonymous + "listen: off\ntcp: :61613":     false,
+
+		"auth: {anonymous: true, users: {file: users.yaml}}": true,
+		"auth: {users: {file: users.yaml}}\nlisten: :8080":   false,
+		"": false, // development mode
+		anonymous + "websocket: {hosts: [a.example]}":             false,
+		anonymous + "websocket: {hosts: ['*']}":                   false,
+		anonymous + "websocket: {origins: ['https://a.example']}": false,
+		anonymous + "tls: {cert: a.pem, key: a.key}":              false, // for a name of another site it has no certificate
+		anonymous + "websocket: {path: /stomp}":                   true,
+	} {
+		var found []string
+		for _, w := range Warnings(load(t, text)) {
+			if strings.HasPrefix(w, "websocket.hosts: ") {
+				found = append(found, w)
+			}
+		}
+		if (len(found) == 1) != want || len(found) > 1 || want && strings.ContainsAny(found[0], "\n") {
+			t.Errorf("%s: %q, want one: %v", text, found, want)
 		}
 	}
 }

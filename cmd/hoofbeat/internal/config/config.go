@@ -17,6 +17,7 @@ package config
 import (
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -79,6 +80,7 @@ type TLS struct{ Cert, Key, ClientCA string }
 type WebSocket struct {
 	Path        string
 	Origins     []string
+	Hosts       []string
 	Compression bool
 }
 
@@ -197,6 +199,14 @@ func (c *Config) Development() bool {
 	return !c.Authenticated() && !c.Auth.Anonymous && loopback(c.Listen) && loopback(c.TCP)
 }
 
+// Rebindable reports whether a page of any site could connect by DNS rebinding,
+// and nothing says that this is no matter: clients need no credential, the public
+// listener may be in a private network, its TLS would not give the page away, and
+// neither websocket.hosts nor websocket.origins says who comes.
+func (c *Config) Rebindable() bool {
+	return c.Auth.Anonymous && c.TLS.Cert == "" && len(c.WebSocket.Hosts)+len(c.WebSocket.Origins) == 0 && private(c.Listen)
+}
+
 // ListensOnUnix reports whether the public listener is a Unix socket.
 func (c *Config) ListensOnUnix() bool { return strings.HasPrefix(c.Listen, UnixPrefix) }
 
@@ -217,10 +227,46 @@ func (c *Config) WhoseOrigins() string {
 	return own
 }
 
+// WhoseHosts says for the log which Host headers are accepted.
+func (c *Config) WhoseHosts() string {
+	named := ""
+	for _, host := range c.WebSocket.Hosts {
+		if host != "*" {
+			named += host + ", "
+		}
+	}
+	switch {
+	case c.Development():
+		return named + "localhost, and the hosts of websocket.origins"
+	case len(c.WebSocket.Hosts) == 0 || slices.Contains(c.WebSocket.Hosts, "*"):
+		return "all hosts"
+	}
+	return named + "localhost, IP addresses, and the hosts of websocket.origins"
+}
+
 // OpenRegistration reports whether a page may wait for an operation that nobody
 // has announced.
 func (c *Config) OpenRegistration() bool {
 	return c.WebFlow.Registration == "open" || c.WebFlow.Registration == "auto" && c.Development()
+}
+
+// shared is the address space of carriers, and of private networks over the
+// internet (RFC 6598).
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// private reports whether a listener at address is on loopback, in a private
+// network, or on all interfaces, of which one may be there.
+func private(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false // off, or a Unix socket
+	}
+	if host == "" || loopback(address) {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return err == nil && (ip.IsUnspecified() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || shared.Contains(ip))
 }
 
 // loopback reports whether only this machine reaches a listener at address.

@@ -180,6 +180,8 @@ func TestEveryKeyHasItsField(t *testing.T) {
 		switch k.Path {
 		case "websocket.origins":
 			text = "*"
+		case "websocket.hosts":
+			text = "*.example.com"
 		case "compatibility":
 			text = "spring"
 		case "webflow.enabled", "auth.first_frame", "sockjs":

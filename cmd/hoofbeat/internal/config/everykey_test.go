@@ -242,6 +242,8 @@ func TestMeaningsAreRefusedWithTheirKeys(t *testing.T) {
 		{"queues.transient", 2, "queues:\n  transient: [/topic/a]\n"},
 		{"queues.transient", 2, "queues:\n  transient: [/queue/DLQ.a]\n"},
 		{"websocket.origins", 2, "websocket:\n  origins: [nowhere]\n"},
+		{"websocket.hosts", 2, "websocket:\n  hosts: [https://a.example.com]\n"},
+		{"websocket.hosts", 2, "websocket:\n  hosts: [a.example.com/ws]\n"},
 		{"websocket.path", 2, "websocket:\n  path: /livez\n"},
 		{"listen", 1, "listen: 0.0.0.0:0\n"},
 		{"admin", 1, "admin: 0.0.0.0:0\n"},

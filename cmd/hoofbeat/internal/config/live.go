@@ -9,7 +9,7 @@ import (
 // the certificates and the rules are reloaded, too.
 func live(path string) bool {
 	switch path {
-	case "log.level", "log.sessions", "websocket.origins", "auth.trusted_proxies":
+	case "log.level", "log.sessions", "websocket.origins", "websocket.hosts", "auth.trusted_proxies":
 		return true
 	case "limits.connect_deadline", "limits.write_deadline", "limits.failure_wait", "limits.failure_decay", "limits.sockjs_sessions":
 		return false

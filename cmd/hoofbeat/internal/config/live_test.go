@@ -32,10 +32,11 @@ func TestAdoptTakesWhatWasGiven(t *testing.T) {
 func TestAdoptTakesLiveKeysOnly(t *testing.T) {
 	now, file := Default(), Default()
 	file.Limits.Frame, file.WebSocket.Origins, file.Log.Sessions = 4096, []string{"https://a.example.com"}, "off"
+	file.WebSocket.Hosts = []string{"a.example.com"}
 	file.Rules = []Rule{{Allow: true, Actions: []string{"send"}, Destination: "/topic/a"}}
 	file.Node, file.Limits.ConnectDeadline = "other", 1e9
 	adopted := now.Adopt(file)
-	if got := Changed(now, adopted); !slices.Equal(got, []string{"websocket.origins", "limits.frame", "log.sessions", "rules"}) {
+	if got := Changed(now, adopted); !slices.Equal(got, []string{"websocket.origins", "websocket.hosts", "limits.frame", "log.sessions", "rules"}) {
 		t.Errorf("adopted %q", got)
 	}
 	if got := Changed(adopted, file); !slices.Equal(got, []string{"node", "limits.connect_deadline"}) {

@@ -47,6 +47,8 @@ func bind(c *Config) []Key {
 		"Path of the WebSocket endpoint.")
 	t.add("websocket.origins", list{&c.WebSocket.Origins, "origins such as https://app.example.com, https://*.example.com or http://localhost:*, or *", origin},
 		"Web origins whose pages can connect, in addition to pages of the requested host. The port can be *. file://, \"null\" in quotes, and the schemes of apps, such as capacitor://localhost, are also origins. * allows every origin. Empty: only pages of the requested host; in development mode, all pages of this machine (localhost, with any port).")
+	t.add("websocket.hosts", list{&c.WebSocket.Hosts, "hosts such as broker.example.com, broker.example.com:8443 or *.example.com, or *", host},
+		"Hosts under which clients reach the broker. If set, the Host header of every HTTP request, except /livez and /readyz, must be one of them, the host of one of websocket.origins, localhost or an IP address; others get 403. Set it if auth.anonymous is true and the broker is in a private network: without it, a page of any site can connect from a browser there (DNS rebinding). A host without a port has any port. * is every host. Empty: every host; in development mode, only this machine.")
 	t.flag("websocket.compression", &c.WebSocket.Compression,
 		"Compress messages for clients that offer permessage-deflate. This costs CPU and saves bandwidth. Leave it off if one message can contain both a secret and text chosen by an attacker, because its length then reveals information about the secret.")
 

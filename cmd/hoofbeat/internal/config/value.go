@@ -226,6 +226,11 @@ func origin(s string) error {
 	return nil
 }
 
+func host(s string) error {
+	_, err := httpsec.NewHosts([]string{s})
+	return err
+}
+
 // webURL accepts what everybody who sends secrets there accepts: https, or http to
 // this machine. The rest is for them to check.
 func webURL(s string) error {
