@@ -55,7 +55,8 @@ type Principal struct {
 	// account. A logout then ends the session without revoking CredentialID,
 	// which would lock the user out. It is also true for a ticket made from
 	// such a principal. An [Authenticator] sets it after it has verified a
-	// passcode.
+	// passcode; where the handshake has a cookie or another credential besides,
+	// the broker forgives earlier wrong passcodes of a login only then.
 	Passcode bool
 }
 

@@ -114,7 +114,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 	}
 	if err == nil && p != nil && (p.Name == "" || b.validName(p.Name) == nil) {
 		a.passcode = basic && p.Method != "oauth" // a login cookie goes before it
-		if a.passcode && provedPasscode(p, login, a.handshake) {
+		if a.passcode && provedPasscode(p, a.handshake, auth.StageHandshake) {
 			try.end(succeeded)
 		}
 		if e := b.seats.check(a.remote.Addr(), p.Name); e != nil {

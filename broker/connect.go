@@ -155,7 +155,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		err = s.b.validName(p.Name)
 	}
 	if err == nil && p != nil {
-		if proved && provedPasscode(p, login, a.Handshake) {
+		if proved && provedPasscode(p, a.Handshake, auth.StageConnect) {
 			try.end(succeeded)
 		}
 		return p, nil

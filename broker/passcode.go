@@ -46,16 +46,25 @@ func (b *Broker) beginTry(ctx context.Context, remote netip.AddrPort, login stri
 	return t, nil
 }
 
-// provedPasscode reports whether the passcode for login is what proved p, so that
-// earlier failures of that login are forgiven. It is asked where neither a ticket
-// nor a token was there. A cookie or a client's certificate of the handshake may
-// still have proved another user, and then nothing is known about the passcode.
-func provedPasscode(p *auth.Principal, login string, h *auth.Handshake) bool {
-	if p.Anonymous() {
+// provedPasscode reports whether a passcode is what proved p, so that earlier
+// failures of its login are forgiven. It is asked where neither a ticket nor a
+// token was there. If the handshake had another credential besides, that may be
+// what proved p, whatever its name, and then nothing is known about the passcode
+// unless the authenticator says so.
+func provedPasscode(p *auth.Principal, h *auth.Handshake, stage auth.Stage) bool {
+	return !p.Anonymous() && (p.Passcode || !besides(h, stage))
+}
+
+// besides reports whether a handshake has a credential besides the passcode,
+// which at StageHandshake is its Authorization header, and later one of CONNECT.
+func besides(h *auth.Handshake, stage auth.Stage) bool {
+	if h == nil {
 		return false
 	}
-	other := h != nil && (h.Header.Get("Cookie") != "" || h.TLS != nil && len(h.TLS.PeerCertificates) > 0)
-	return !other || p.Passcode || p.Name == login
+	if stage != auth.StageHandshake && h.Header.Get("Authorization") != "" {
+		return true
+	}
+	return h.Header.Get("Cookie") != "" || h.TLS != nil && len(h.TLS.PeerCertificates) > 0
 }
 
 // beginTry begins a try of the passcode in a CONNECT, if there is one. The socket
