@@ -1,8 +1,12 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -390,6 +394,31 @@ func TestRevokedCredentialIsRefused(t *testing.T) {
 	}
 	if connected.Load() != disconnected.Load() {
 		t.Errorf("observers saw %d connected and %d disconnected", connected.Load(), disconnected.Load())
+	}
+}
+
+// The same at the handshake: the browser learns it from the status, and no socket
+// is opened. Another credential of the same user is as good as before.
+func TestRevokedCredentialIsRefusedAtTheHandshake(t *testing.T) {
+	store := auth.NewStore()
+	var log bytes.Buffer
+	b := brokertest.New(t, broker.Options{Authenticator: wallet(), Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err := store.Revoke(auth.Revocation{Credential: "credential of alice page"}); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	b.ServeHTTP(w, request("GET", "/ws?ticket=alice+page", "192.0.2.1:1"))
+	if w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "the credential was revoked") {
+		t.Errorf("answered with %d %s, want 401", w.Code, w.Body)
+	}
+	if !strings.Contains(log.String(), `msg="handshake refused" remote=192.0.2.1:1 error="the credential was revoked" user=alice`) {
+		t.Errorf("the log says %s", log.String())
+	}
+	if status := admitted(t, b, request("GET", "/ws?ticket=alice+phone", "192.0.2.1:1")); status != http.StatusSwitchingProtocols {
+		t.Errorf("another credential gets %d", status)
+	}
+	if all, addresses := b.Places(); all != 0 || addresses != 0 {
+		t.Errorf("%d places of %d addresses are left", all, addresses)
 	}
 }
 
