@@ -57,6 +57,40 @@ func TestReplyIsSentBeforeTheHandlerReturns(t *testing.T) {
 	})
 }
 
+// So is each later reply, though the client has read all that was there before,
+// so that no writer is under way that could take it along.
+func TestLaterRepliesAreSentBeforeTheHandlerReturns(t *testing.T) {
+	bubble(t, func(t *testing.T, ws bool) {
+		b := brokertest.New(t, broker.Options{HeartBeat: heartBeat(-1, -1), PingInterval: -1})
+		next, returned := make(chan int), make(chan struct{})
+		handle(t, b, "/slow", func(ctx context.Context, r *broker.Request) error {
+			defer close(returned)
+			for i := range next {
+				if _, err := r.Reply(ctx, &broker.Message{Body: fmt.Append(nil, "progress ", i)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		p := pipe(t, b, ws).connect(t)
+		p.subscribe(t, "1", "/user/queue/slow")
+		start := time.Now()
+		p.send(t, "SEND", "", "destination", "/app/slow")
+		defer func() {
+			close(next)
+			<-returned
+		}()
+		for i := range 4 {
+			next <- i
+			synctest.Wait()
+			e, ok := p.within(time.Minute)
+			if !ok || e.what != "MESSAGE" || string(e.f.Body) != fmt.Sprint("progress ", i) || e.at != start {
+				t.Fatalf("after %v came %v, want reply %d at once", time.Since(start), e, i)
+			}
+		}
+	})
+}
+
 // Goroutines of a handler may reply at once, also while others publish.
 func TestRepliesOfSeveralGoroutines(t *testing.T) {
 	const n = 100
