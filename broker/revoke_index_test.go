@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -159,5 +160,88 @@ func TestWhomARevocationNames(t *testing.T) {
 		if got := names(tc.r, "s1", tc.p); got != tc.want {
 			t.Errorf("%+v names %+v: %v, want %v", tc.r, tc.p, got, tc.want)
 		}
+	}
+}
+
+// stuckWire is a connection whose goodbye takes until let is closed.
+type stuckWire struct {
+	*messageWire
+	reached, let chan struct{}
+}
+
+func (w stuckWire) goodbye(int, string) []byte {
+	w.reached <- struct{}{}
+	<-w.let
+	return nil
+}
+
+// Sessions start while a revocation ends others, however long it takes: it holds
+// no lock meanwhile that they need, not those of the broker, of the index of
+// credentials, of the users or of the store.
+func TestSessionsStartDuringARevocation(t *testing.T) {
+	for name, r := range map[string]auth.Revocation{
+		"of a user":       {User: "alice"},
+		"of a credential": {Credential: "laptop"},
+		"of a session":    {Session: "s0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := auth.NewStore()
+			b, err := New(Options{Store: store, Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+				return &auth.Principal{Name: a.Login, CredentialID: "phone of " + a.Login, Issued: time.Now()}, nil
+			})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			connected := make(chan string, 1)
+			b.Observe(Observer{Connected: func(s SessionInfo) { connected <- s.User }})
+			w := stuckWire{&messageWire{t: nowhere{}}, make(chan struct{}, 3), make(chan struct{})}
+			stuck := make([]*session, 3)
+			for i := range stuck {
+				s := &session{b: b, id: fmt.Sprint("s", i), wire: w}
+				s.out.s, s.out.wire = s, w
+				s.principal.Store(&auth.Principal{Name: "alice", CredentialID: "laptop"})
+				if err := b.addSession(s); err != nil {
+					t.Fatal(err)
+				}
+				b.credentials.add(s.principal.Load(), s)
+				if fail := s.sit("alice"); fail != nil {
+					t.Fatal(fail)
+				}
+				b.join()
+				stuck[i] = s
+			}
+			revoked := make(chan error, 1)
+			go func() { revoked <- store.Revoke(r) }()
+			testkit.Receive(t, w.reached)
+			for _, login := range []string{"bob", "alice"} {
+				c := newCaller("login:" + login)
+				served := make(chan error, 1)
+				go func() { served <- b.Serve(t.Context(), c, Admission{}) }()
+				select {
+				case got := <-connected:
+					if got != login {
+						t.Errorf("%s is connected, want %s", got, login)
+					}
+				case <-served:
+					got, code := c.received()
+					t.Errorf("%s was answered with %q and %d", login, got, code)
+				case <-time.After(testkit.Patience):
+					t.Errorf("%s waits for the end of the revocation", login)
+				}
+			}
+			if len(revoked) != 0 {
+				t.Error("the revocation is over already")
+			}
+			close(w.let)
+			if err := testkit.Receive(t, revoked); err != nil {
+				t.Error(err)
+			}
+			for _, s := range stuck {
+				b.credentials.remove(s.principal.Load(), s)
+				b.leave(s)
+				b.removeSession(s)
+			}
+		})
 	}
 }
