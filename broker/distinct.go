@@ -16,8 +16,10 @@ type distinct struct {
 	owners map[quotaKey]map[string]int32
 }
 
-// distinctBytes is what the two maps hold for a text, without the text.
-const distinctBytes = 160
+// distinctBytes is what the maps hold for a text, without the text, at most: if
+// its owner has no other, so that the owner's map is there for it alone, and just
+// after the others have grown.
+const distinctBytes = 464
 
 // ownerKey is who a session's share counts for. It stays the same when the
 // credential is renewed.
