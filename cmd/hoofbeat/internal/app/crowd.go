@@ -20,7 +20,8 @@ import (
 // for the new one; at the limit of an address, one of that address, so that a
 // flood displaces itself. If no connection is idle, it closes the new one. A
 // connection is idle unless a handler runs for it, so a connection whose
-// request or body never completes also makes room. The crowd watches the
+// request or body never completes also makes room. The crowd also limits the
+// connections whose header is incomplete; see incomplete. It watches the
 // server's connections from outside and adds nothing to a connection that has
 // become a WebSocket.
 type crowd struct {
@@ -33,8 +34,9 @@ type crowd struct {
 
 	guests   map[net.Conn]*guest
 	networks map[netip.Addr]*group
-	closed   int // since the last log line
-	told     time.Time
+	headers  list.List // of *guest with an incomplete header, longest first
+
+	closed, slow tally // connections closed for others; for incomplete headers
 }
 
 type guest struct {
@@ -42,6 +44,8 @@ type guest struct {
 	group *group
 	idle  *list.Element // in the group; nil while a handler runs
 	since time.Time
+
+	header *list.Element // in the crowd; nil unless the header is incomplete
 }
 
 // group is the connections of one network.
@@ -49,7 +53,23 @@ type group struct {
 	network netip.Addr
 	proxy   bool
 	n       int
+	headers int       // incomplete ones
 	idle    list.List // of *guest, longest idle first
+}
+
+// tally counts closed connections for the log.
+type tally struct {
+	n    int // since the last log line
+	told time.Time
+}
+
+// add counts n more, and returns the number to log now, or 0.
+func (t *tally) add(n int) int {
+	if t.n += n; t.n == 0 || time.Since(t.told) < crowdLine {
+		return 0
+	}
+	n, t.n, t.told = t.n, 0, time.Now()
+	return n
 }
 
 const (
@@ -98,7 +118,7 @@ func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		closing = c.enter(conn)
-	// A request begins, which may never end.
+	// The header of a request was read, whose body may never arrive.
 	case http.StateActive, http.StateIdle:
 		if g := c.guests[conn]; g != nil {
 			g.rest()
@@ -106,11 +126,12 @@ func (c *crowd) watch(conn net.Conn, state http.ConnState) {
 	case http.StateHijacked, http.StateClosed:
 		c.leave(c.guests[conn])
 	}
-	line, limit, perAddress := 0, c.max, c.maxAddress
-	if c.closed += len(closing); c.closed > 0 && time.Since(c.told) >= crowdLine {
-		line, c.closed, c.told = c.closed, 0, time.Now()
-	}
+	limit, perAddress := c.max, c.maxAddress
+	line := c.closed.add(len(closing))
 	c.mu.Unlock()
+	if a := arrived(conn); a != nil && state == http.StateIdle {
+		a.wait()
+	}
 	for _, old := range closing {
 		_ = underlying(old).Close() // the server notices it
 	}
@@ -135,6 +156,9 @@ func (c *crowd) serve(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _ := r.Context().Value(guestKey{}).(net.Conn)
 		c.serving(conn, true)
+		if a := arrived(conn); a != nil {
+			a.serving.Store(true)
+		}
 		defer c.serving(conn, false) // the server may still wait for the rest of the body
 		h.ServeHTTP(w, r)
 	})
@@ -149,6 +173,7 @@ func (c *crowd) serving(conn net.Conn, yes bool) {
 	case g == nil: // it was closed, or is a WebSocket now
 	case yes:
 		g.active()
+		c.complete(g)
 	default:
 		g.rest()
 	}
@@ -157,6 +182,7 @@ func (c *crowd) serving(conn net.Conn, yes bool) {
 // underlying returns the connection below TLS, because a TLS connection's Close
 // would wait for the peer.
 func underlying(conn net.Conn) net.Conn {
+	conn = withoutWrappers(conn)
 	if t, ok := conn.(*tls.Conn); ok {
 		return t.NetConn()
 	}
@@ -186,6 +212,9 @@ func (c *crowd) enter(conn net.Conn) []net.Conn {
 	}
 	g := &guest{conn: conn, group: group}
 	c.guests[conn] = g
+	if a := arrived(conn); a != nil {
+		a.guest = g
+	}
 	group.n++
 	g.rest() // idle until a handler runs for it
 	return closing
@@ -246,6 +275,7 @@ func (c *crowd) leave(g *guest) {
 		return
 	}
 	g.active()
+	c.complete(g)
 	delete(c.guests, g.conn)
 	if g.group.n--; g.group.n == 0 {
 		delete(c.networks, g.group.network)

@@ -78,7 +78,7 @@ func (a *App) public(l net.Listener) (*listener, error) {
 	if a.tls != nil {
 		secure, inner = "s", a.tls.listen(l)
 	}
-	d := a.web("listen", inner, withoutSniffing(a.publicHandler()), a.crowd)
+	d := a.web("listen", inner, unwrapped(a.publicHandler()), a.crowd)
 	at := secure + "://" + l.Addr().String() + a.o.Config.WebSocket.Path
 	d.url = "ws" + at
 	if a.o.Config.ListensOnUnix() { // the address names the socket, and a URL cannot
@@ -106,19 +106,21 @@ func (a *App) plain(l net.Listener) (*listener, error) {
 // web returns an HTTP listener. The timeouts apply to requests, not to
 // WebSocket sessions.
 func (a *App) web(key string, l net.Listener, h http.Handler, c *crowd) *listener {
+	errorLog := (&serverErrors{key: key, away: a.away}).logger() // any client can cause these lines
+	arriving := &arrivals{Listener: l, key: key, crowd: c, away: a.away, errors: errorLog}
 	s := &http.Server{
-		Handler:           c.serve(h),
-		ReadHeaderTimeout: 5 * time.Second,
+		Handler:           c.serve(arriving.serve(h)),
+		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ConnState:         c.watch,
 		ConnContext:       c.context,
-		ErrorLog:          (&serverErrors{key: key, away: a.away}).logger(), // any client can cause these lines
+		ErrorLog:          errorLog,
 	}
 	return &listener{
-		serve: func() error { return s.Serve(l) },
+		serve: func() error { return s.Serve(arriving) },
 		close: func(ctx context.Context) {
 			if s.Shutdown(ctx) != nil {
 				_ = s.Close() // close requests that are still unanswered

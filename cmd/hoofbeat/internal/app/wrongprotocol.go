@@ -63,9 +63,9 @@ func (l *plainText) hint() string {
 	return "use ws:// or http://, or configure tls.cert and tls.key; behind a proxy, let the proxy speak http"
 }
 
-// withoutSniffing gives the underlying connection to handlers that take over a
+// unwrapped gives the connection without wrappers to handlers that take over a
 // connection.
-func withoutSniffing(h http.Handler) http.Handler {
+func unwrapped(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
 			w = &unwrapping{w}
@@ -80,10 +80,7 @@ func (u *unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
 func (u *unwrapping) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(u.ResponseWriter).Hijack()
-	if s, ok := c.(*sniffed); ok {
-		c = s.Conn
-	}
-	return c, rw, err
+	return withoutWrappers(c), rw, err
 }
 
 // serverErrors is the ErrorLog of an [http.Server]. A failed TLS handshake is a
