@@ -19,16 +19,16 @@
 //	rules.Authorize(ctx, alice, auth.Subscribe, "/topic/reminder/alice") // nil
 //	rules.Authorize(ctx, alice, auth.Subscribe, "/topic/reminder/bob")   // ErrDenied
 //
-// A browser cannot send a token with a WebSocket handshake. With [Tickets] it
-// exchanges the token by HTTP for a ticket that is valid for one connection
-// within a few minutes:
+// A browser cannot send a token with a WebSocket handshake. With
+// package auth/ticket it exchanges the token by HTTP for a ticket that is valid
+// for one connection within a few minutes:
 //
-//	store := auth.NewStore() // shared with the broker, which ends the sessions that store.Revoke names
-//	tickets, err := auth.NewTickets(store, auth.TicketOptions{})
+//	revocations := auth.NewRevocations() // shared with the broker, which ends the sessions that Revoke names
+//	tickets, err := ticket.New(ticket.NewMemory(), revocations, ticket.Options{})
 //	if err != nil {
 //		return err
 //	}
-//	endpoint, err := tickets.Handler(auth.HandlerOptions{Bearer: verify})
+//	endpoint, err := tickets.Handler(ticket.HandlerOptions{Bearer: verify})
 //	if err != nil {
 //		return err
 //	}
@@ -37,6 +37,6 @@
 //
 // Everything fails closed: a nil principal without an error, an unknown error
 // and a panic in a hook all reject the client, which gets a constant text. The
-// package uses only the standard library, keeps no state outside a [Store] and
-// the rate limits of Tickets, starts no goroutine and logs nothing.
+// package uses only the standard library, keeps no state outside a
+// [Revocations], starts no goroutine and logs nothing.
 package auth

@@ -85,3 +85,21 @@ func ExampleChain() {
 	// refused: the API key is wrong
 	// anonymous
 }
+
+// Watchers are called before Revoke returns, and credentials issued earlier are
+// rejected.
+func ExampleRevocations() {
+	revocations := auth.NewRevocations()
+	cancel := revocations.Watch(func(e auth.Event) { fmt.Println("end the sessions of", e.Revocation.Credential) })
+	defer cancel()
+	if err := revocations.Revoke(context.Background(), auth.Revocation{Credential: "jti-17"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(revocations.Revoked(&auth.Principal{Name: "alice", CredentialID: "jti-17"}))
+	fmt.Println(revocations.Revoked(&auth.Principal{Name: "alice", CredentialID: "jti-18"}))
+	// Output:
+	// end the sessions of jti-17
+	// true
+	// false
+}

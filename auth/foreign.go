@@ -10,12 +10,12 @@ import (
 // backend. Such an issuer must not be able to grant the roles and scopes that
 // have a meaning to Hoofbeat itself, whether by accident or on purpose. Foreign
 // therefore removes the role [RoleBackend] and every scope that begins with
-// "operation:" (see [Grant].Operation), and keeps everything else. It does not
+// "operation:" (see ticket.Grant.Operation), and keeps everything else. It does not
 // change the lists of p.
 //
 // Every authenticator of this module that reads a foreign credential uses
 // Foreign. Use it in your own [Authenticator] when it takes roles or scopes
-// from a token or another service. [Tickets.Mint] does not use it: its caller
+// from a token or another service. Mint of package auth/ticket does not use it: its caller
 // decides.
 func Foreign(p Principal) *Principal {
 	p.Roles = without(p.Roles, reservedRole)
@@ -27,7 +27,7 @@ func Foreign(p Principal) *Principal {
 func reservedRole(role string) bool { return role == RoleBackend }
 
 // reservedScope reports whether the scope has a meaning to Hoofbeat itself.
-func reservedScope(scope string) bool { return strings.HasPrefix(scope, operationScope) }
+func reservedScope(scope string) bool { return strings.HasPrefix(scope, OperationScope) }
 
 // without returns list without the reserved entries. It copies list only if
 // there are any.

@@ -59,12 +59,3 @@ func Withdrawn(err error) bool {
 	status := no.StatusCode()
 	return status == http.StatusUnauthorized || status == http.StatusForbidden
 }
-
-// unchecked returns when a session ends that cannot be rechecked.
-func (r *Recheck) unchecked() time.Time {
-	grace := r.Grace
-	if grace <= 0 {
-		grace = MaxTicketTTL
-	}
-	return r.Asked.Add(grace)
-}

@@ -1,11 +1,12 @@
 package auth
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // Refusal is an [Authenticator]'s error with a text for the client. Any other
@@ -66,17 +67,9 @@ func WriteRefusal(w http.ResponseWriter, err error) {
 	if r.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((r.RetryAfter+time.Second-1)/time.Second), 10))
 	}
-	writeJSON(w, r.StatusCode(), struct {
+	httpsec.WriteJSON(w, r.StatusCode(), struct {
 		Error  string `json:"error"`
 		Origin string `json:"origin,omitempty"`
 		Key    string `json:"key,omitempty"`
 	}{r.Error(), r.Origin, r.Key})
-}
-
-// writeJSON answers with JSON that caches must not store.
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client may be gone
 }

@@ -15,9 +15,9 @@ import (
 // with it.
 func TestRevokedTicketIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewStore()
+		s := NewRevocations()
 		revoke := func(credential string) {
-			if err := s.Revoke(Revocation{Credential: credential}); err != nil {
+			if err := s.Revoke(t.Context(), Revocation{Credential: credential}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -26,7 +26,7 @@ func TestRevokedTicketIsForgotten(t *testing.T) {
 		}
 		revoke("token")
 		p, token := &Principal{CredentialID: "ticket:1"}, &Principal{CredentialID: "token"}
-		time.Sleep(MaxTicketTTL - time.Second)
+		time.Sleep(RevocationMemory - time.Second)
 		if !s.Revoked(p) || !s.Revoked(token) {
 			t.Error("it is forgotten while a ticket can live")
 		}
@@ -47,10 +47,10 @@ func TestRevokedTicketIsForgotten(t *testing.T) {
 // ids are, the memory is bounded, and revocations that end first are forgotten
 // first.
 func TestRevocationsAreBounded(t *testing.T) {
-	s := NewStore()
+	s := NewRevocations()
 	before := testkit.Heap()
-	soon := Revocation{Credential: "soon", Until: time.Now().Add(2 * MaxTicketTTL)}
-	if err := s.Revoke(soon); err != nil {
+	soon := Revocation{Credential: "soon", Until: time.Now().Add(2 * RevocationMemory)}
+	if err := s.Revoke(t.Context(), soon); err != nil {
 		t.Fatal(err)
 	}
 	if !s.Revoked(&Principal{CredentialID: "soon"}) {
@@ -59,7 +59,7 @@ func TestRevocationsAreBounded(t *testing.T) {
 	last := ""
 	for i := range MaxRevocations + 5000 {
 		last = fmt.Sprint(strings.Repeat("x", 500), i)
-		if err := s.Revoke(Revocation{Credential: last}); err != nil {
+		if err := s.Revoke(t.Context(), Revocation{Credential: last}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -361,3 +361,30 @@ func TestIllegibleClaims(t *testing.T) {
 		}
 	}
 }
+
+func TestS6BackendHasNothingBelowUser(t *testing.T) {
+	backend := &Principal{Roles: []string{RoleBackend}, Claims: map[string]any{"c": "x"}}
+	rules, err := Guarded().Prepend(allow("/topic/maintenance", Send))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, destination := range []string{"/user", "/user/queue/errors", "/user/topic/registration", "/user/alice/queue/x", "/user/queue/*", "/user/**", "/**"} {
+		if may(t, rules, backend, Subscribe, destination) {
+			t.Errorf("may subscribe to %s", destination)
+		}
+	}
+	if got := covers(t, rules, backend, "/user/**"); got != None {
+		t.Errorf("covers %v", got)
+	}
+	if !may(t, rules, backend, Send, "/topic/maintenance") || !may(t, rules, backend, Subscribe, "/topic/maintenance") {
+		t.Error("a backend cannot do its work")
+	}
+	// A user is a user, whatever its roles.
+	if !may(t, rules, &Principal{Name: "alice", Roles: []string{RoleBackend}}, Subscribe, "/user/queue/errors") || !may(t, rules, &Principal{}, Subscribe, "/user/queue/errors") {
+		t.Error("others are kept out as well")
+	}
+	_, err = NewRules(Rule{Effect: Allow, Actions: []Action{Send}, Destination: "/a", Anonymous: true, Authenticated: true})
+	if err == nil || !strings.Contains(err.Error(), "both Authenticated and Anonymous") {
+		t.Errorf("got %v", err)
+	}
+}

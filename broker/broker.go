@@ -53,7 +53,7 @@ type Broker struct {
 	ids      atomic.Uint64
 	started  time.Time
 
-	unwatch func()          // of Options.Store, nil without
+	unwatch func()          // of Options.Revocations, nil without
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 
@@ -112,8 +112,8 @@ func New(o Options) (*Broker, error) {
 	}
 	b.sweeper = newSweeper(b)
 	b.spawn(b.sweeper.run)
-	if o.Store != nil {
-		b.unwatch = o.Store.Watch(b.endRevoked)
+	if o.Revocations != nil {
+		b.unwatch = o.Revocations.Watch(b.endRevoked)
 	}
 	return b, nil
 }

@@ -182,8 +182,8 @@ func TestEndedWhileItConnects(t *testing.T) {
 // A revocation that has looked for the sessions of a credential just before there
 // was this one ends it all the same.
 func TestRevokedWhileItConnects(t *testing.T) {
-	store, released := auth.NewStore(), make(chan struct{})
-	x := newConnecting(t, Options{Store: store, Authenticator: auth.AuthenticatorFunc(func(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	store, released := auth.NewRevocations(), make(chan struct{})
+	x := newConnecting(t, Options{Revocations: store, Authenticator: auth.AuthenticatorFunc(func(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
 		testkit.Hold(t, released)
 		return withCredential(ctx, a)
 	})})
@@ -191,7 +191,7 @@ func TestRevokedWhileItConnects(t *testing.T) {
 	close(released)
 	x.held(t, func(*session) {
 		x.b.unwatch() // it does not look again
-		if err := store.Revoke(auth.Revocation{Credential: "laptop"}); err != nil {
+		if err := store.Revoke(t.Context(), auth.Revocation{Credential: "laptop"}); err != nil {
 			t.Error(err)
 		}
 	})

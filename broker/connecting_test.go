@@ -44,9 +44,9 @@ func (g *gate) Close(int, string) error {
 // revocations find its session, ends it all the same. Observers hear neither
 // that it connected nor that it ended.
 func TestRevokedWhileConnecting(t *testing.T) {
-	store := auth.NewStore()
+	store := auth.NewRevocations()
 	ann := &auth.Principal{Name: "ann", CredentialID: "c"}
-	b, err := New(Options{Store: store, Authenticator: auth.AuthenticatorFunc(func(context.Context, *auth.Attempt) (*auth.Principal, error) { return ann, nil })})
+	b, err := New(Options{Revocations: store, Authenticator: auth.AuthenticatorFunc(func(context.Context, *auth.Attempt) (*auth.Principal, error) { return ann, nil })})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestRevokedWhileConnecting(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if err := store.Revoke(auth.Revocation{Credential: "c"}); err != nil {
+	if err := store.Revoke(t.Context(), auth.Revocation{Credential: "c"}); err != nil {
 		t.Error(err)
 	}
 	b.credentials.mu.Unlock()

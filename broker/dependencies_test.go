@@ -54,7 +54,7 @@ func TestDependencyRules(t *testing.T) {
 	allowed := map[string][]string{
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
 		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "auth/loglimit": {},
-		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {},
+		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {}, "auth/ticket": {},
 		"broker": {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
 	}
 	for dir, prefixes := range allowed {
@@ -78,6 +78,7 @@ func TestDependencyRules(t *testing.T) {
 		"frames": {}, "topics": {}, "auth": {"auth/httpsec", "auth/internal/expiring", "auth/internal/pattern"}, "auth/httpsec": {},
 		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {},
 		"auth/internal/turns":  {},
+		"auth/ticket":          {"auth", "auth/httpsec", "auth/internal/expiring"},
 		"auth/users":           {"auth", "auth/httpsec", "auth/internal/turns"},
 		"auth/bearer":          {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight"},
 		"auth/webhook":         {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight", "auth/loglimit"},
@@ -85,7 +86,7 @@ func TestDependencyRules(t *testing.T) {
 		"auth/loglimit":        {"auth/httpsec"},
 		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "auth/loglimit"},
 		"broker/brokertest":    {"broker", "frames", "auth"},
-		"broker/admin":         {"broker", "auth", "auth/httpsec", "broker/webflow", "auth/loglimit"},
+		"broker/admin":         {"broker", "auth", "auth/ticket", "auth/httpsec", "broker/webflow", "auth/loglimit"},
 		"broker/webflow":       {"broker", "auth", "auth/httpsec"},
 		"broker/sockjs":        {"broker", "auth", "auth/httpsec"},
 		"broker/client":        {},

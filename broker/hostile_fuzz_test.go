@@ -43,7 +43,7 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, octets []byte, connected bool, wire, size uint8) {
 		synctest.Test(t, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{Authorizer: authorizer, Store: auth.NewStore(), SoftDenial: size%2 == 0})
+			b := brokertest.New(t, broker.Options{Authorizer: authorizer, Revocations: auth.NewRevocations(), SoftDenial: size%2 == 0})
 			calm := brokertest.Connect(t, b)
 			calm.Subscribe(t, "1", "/topic/calm")
 			publish(t, b, "/topic/calm", "before")

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
@@ -38,8 +39,8 @@ func TestLogoutRevokesTheRenewedCredential(t *testing.T) {
 		{"passcode, renewed by token", []string{"Authorization", "Bearer t"}, "", "token"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			store := auth.NewStore()
-			b := brokertest.New(t, broker.Options{Authenticator: annsCredentials, Store: store})
+			store := auth.NewRevocations()
+			b := brokertest.New(t, broker.Options{Authenticator: annsCredentials, Revocations: store})
 			c := brokertest.Connect(t, b, "login", "ann", "passcode", "p")
 			if tc.renewal != nil {
 				c.Send("SEND", tc.body, append([]string{"destination", "/app/session/refresh", "receipt", "r"}, tc.renewal...)...)
@@ -55,14 +56,14 @@ func TestLogoutRevokesTheRenewedCredential(t *testing.T) {
 // Basic: the ticket decides, so it is what is revoked.
 func TestLogoutRevokesTheTicketOfTheHandshake(t *testing.T) {
 	for target, revoked := range map[string]string{"/ws?ticket=t": "ticket", "/ws": ""} {
-		store := auth.NewStore()
+		store := auth.NewRevocations()
 		a := auth.AuthenticatorFunc(func(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
 			if a.Stage == auth.StageHandshake && a.Ticket == "" && a.Header("Authorization") != "" {
 				return &auth.Principal{Name: "ann", CredentialID: "passcode"}, nil
 			}
 			return annsCredentials(ctx, a)
 		})
-		srv := brokertest.Start(t, broker.Options{Authenticator: a, Store: store})
+		srv := brokertest.Start(t, broker.Options{Authenticator: a, Revocations: store})
 		_, p := handshake(t, srv, target, "Authorization", "Basic YW5uOnA=")
 		p.connect(t)
 		p.send(t, "DISCONNECT", "", "logout", "true", "receipt", "bye")
@@ -74,25 +75,25 @@ func TestLogoutRevokesTheTicketOfTheHandshake(t *testing.T) {
 // A ticket that ann got for her passcode is single-use: what it names is the
 // passcode, and to revoke that would lock her out.
 func TestLogoutOfATicketMadeFromAPasscode(t *testing.T) {
-	for name, o := range map[string]auth.TicketOptions{
-		"random": {}, "signed": {Signed: true, Secrets: []auth.Secret{{ID: "main", Key: []byte("0123456789abcdef0123456789abcdef")}}},
+	for name, o := range map[string]ticket.Options{
+		"random": {}, "signed": {Signed: true, Secrets: []ticket.Secret{{ID: "main", Key: []byte("0123456789abcdef0123456789abcdef")}}},
 	} {
 		for _, renewed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, renewed %v", name, renewed), func(t *testing.T) {
-				store := auth.NewStore()
-				tickets, err := auth.NewTickets(store, o)
+				store := auth.NewRevocations()
+				tickets, err := ticket.New(ticket.NewMemory(), store, o)
 				if err != nil {
 					t.Fatal(err)
 				}
 				p := &auth.Principal{Name: "ann", CredentialID: "passcode", Passcode: true}
 				ticket := func() string {
-					ticket, err := tickets.Mint(t.Context(), auth.Grant{Principal: p})
+					ticket, err := tickets.Mint(t.Context(), ticket.Grant{Principal: p})
 					if err != nil {
 						t.Fatal(err)
 					}
 					return ticket.Value
 				}
-				b := brokertest.New(t, broker.Options{Authenticator: auth.Chain(tickets, annsCredentials), Store: store})
+				b := brokertest.New(t, broker.Options{Authenticator: auth.Chain(tickets, annsCredentials), Revocations: store})
 				c := brokertest.Connect(t, b, "ticket", ticket())
 				if renewed {
 					c.Send("SEND", `{"ticket":"`+ticket()+`"}`, "destination", "/app/session/refresh", "receipt", "r")
@@ -105,7 +106,7 @@ func TestLogoutOfATicketMadeFromAPasscode(t *testing.T) {
 				wantRevoked(t, store, "")
 				brokertest.Connect(t, b, "login", "ann", "passcode", "p").Sync(t)
 				unused := ticket() // a changed passcode kills it all the same
-				if err := store.Revoke(auth.Revocation{Credential: "passcode"}); err != nil {
+				if err := store.Revoke(t.Context(), auth.Revocation{Credential: "passcode"}); err != nil {
 					t.Fatal(err)
 				}
 				wantError(t, twin, 1008, "session revoked")
@@ -120,8 +121,8 @@ func TestLogoutOfATicketMadeFromAPasscode(t *testing.T) {
 // What cannot be revoked, or belongs to many, is not: a client without a name just
 // goes, and one whose credential has no id is told that it cannot log out.
 func TestLogoutOfWhatCannotBeRevoked(t *testing.T) {
-	store := auth.NewStore()
-	b := brokertest.New(t, broker.Options{Store: store, Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	store := auth.NewRevocations()
+	b := brokertest.New(t, broker.Options{Revocations: store, Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 		if a.Bearer != "" {
 			return &auth.Principal{Name: "ann"}, nil
 		}
@@ -153,7 +154,7 @@ func logOut(t *testing.T, c *brokertest.Client) {
 }
 
 // wantRevoked fails unless exactly this credential of ann's is revoked.
-func wantRevoked(t *testing.T, store *auth.Store, credential string) {
+func wantRevoked(t *testing.T, store *auth.Revocations, credential string) {
 	t.Helper()
 	for _, id := range []string{"passcode", "ticket", "token"} {
 		if got := store.Revoked(&auth.Principal{Name: "ann", CredentialID: id}); got != (id == credential) {

@@ -33,10 +33,10 @@ type Options struct {
 	// applied delivers what the client did not ask for.
 	Selector SelectorFunc
 
-	// Store, when set, is asked about revocations at CONNECT and renewal, and
-	// every session that a revocation names is ended at once. Tickets made from
-	// the same Store die with it.
-	Store *auth.Store
+	// Revocations, when set, is asked about every credential at CONNECT and
+	// renewal, and every session that a revocation names is ended at once. Give
+	// the same to the issuer of tickets.
+	Revocations *auth.Revocations
 
 	// Origins are the web origins whose pages may connect beside those of the
 	// host that the request was sent to, as "https://app.example.com". "*" may

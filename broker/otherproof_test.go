@@ -135,8 +135,8 @@ func TestTicketBesidePasscodeIsNoTry(t *testing.T) {
 
 // A login cookie decides before Basic, so that it is what is logged out.
 func TestLogoutRevokesTheCookieBesideBasic(t *testing.T) {
-	store := auth.NewStore()
-	srv := brokertest.Start(t, broker.Options{Authenticator: auth.AuthenticatorFunc(proofs), Store: store})
+	store := auth.NewRevocations()
+	srv := brokertest.Start(t, broker.Options{Authenticator: auth.AuthenticatorFunc(proofs), Revocations: store})
 	_, p := handshake(t, srv, "/ws", "Authorization", basic("ann", "x"), "Cookie", "ann")
 	p.connect(t)
 	p.send(t, "DISCONNECT", "", "logout", "true", "receipt", "bye")

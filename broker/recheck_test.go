@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
@@ -220,8 +221,8 @@ func TestRecheckOfAnOldAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := &issuer{grace: 10 * time.Minute}
 		i.says(withdrawn)
-		store := auth.NewStore()
-		tickets, err := auth.NewTickets(store, auth.TicketOptions{})
+		store := auth.NewRevocations()
+		tickets, err := ticket.New(ticket.NewMemory(), store, ticket.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,12 +230,12 @@ func TestRecheckOfAnOldAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ticket, err := tickets.Mint(t.Context(), auth.Grant{Principal: p})
+		ticket, err := tickets.Mint(t.Context(), ticket.Grant{Principal: p})
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(4 * time.Minute)
-		c := brokertest.Connect(t, brokertest.New(t, broker.Options{Authenticator: tickets, Store: store}), "ticket", ticket.Value)
+		c := brokertest.Connect(t, brokertest.New(t, broker.Options{Authenticator: tickets, Revocations: store}), "ticket", ticket.Value)
 		wantEndIn(t, c, 0, time.Second, "session revoked")
 	})
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -10,12 +11,13 @@ import (
 
 // revoked reports whether a credential was revoked before it was presented.
 func (b *Broker) revoked(p *auth.Principal) bool {
-	return b.o.Store != nil && b.o.Store.Revoked(p)
+	return b.o.Revocations != nil && b.o.Revocations.Revoked(p)
 }
 
 // endRevoked ends every session that a revocation names: ERROR "session
-// revoked", close code 1008.
-func (b *Broker) endRevoked(r auth.Revocation) {
+// revoked", close code 1008. A new credential epoch alone ends none.
+func (b *Broker) endRevoked(e auth.Event) {
+	r := e.Revocation
 	bt := b.newBatch()
 	for _, s := range b.revokedSessions(r) {
 		if p := s.principal.Load(); p != nil && names(r, s.id, p) && !s.leaving.Load() {
@@ -125,11 +127,12 @@ func (s *session) logOut() *Error {
 	if s.passcode || p.Anonymous() || p.Passcode {
 		return nil
 	}
-	if s.b.o.Store == nil || p.CredentialID == "" {
+	if s.b.o.Revocations == nil || p.CredentialID == "" {
 		return failure(ReasonProtocolError, "nothing to log out of: the credential cannot be revoked")
 	}
 	s.leaving.Store(true)
-	if err := s.b.o.Store.Revoke(auth.Revocation{Credential: p.CredentialID, Until: p.Expires}); err != nil {
+	// The session may end meanwhile. The revocation must not end with it.
+	if err := s.b.o.Revocations.Revoke(context.Background(), auth.Revocation{Credential: p.CredentialID, Until: p.Expires}); err != nil {
 		s.b.o.Logger.Error("logout failed", "session", s.id, "error", err)
 		return &Error{Reason: ReasonInternalError, Message: "internal error"}
 	}

@@ -126,7 +126,7 @@ func TestRevocationSparesWhoIsRenewedMeanwhile(t *testing.T) {
 			id := testkit.Receive(t, x.connected)
 			s := x.b.session(id)
 			s.principal.Store(&tc.now)
-			x.b.endRevoked(auth.Revocation{Credential: "laptop"})
+			x.b.endRevoked(auth.Event{Revocation: auth.Revocation{Credential: "laptop"}})
 			if got := phase(s.phase.Load()) == phaseEnding; got != tc.ends {
 				t.Errorf("it is ended: %v, want %v", got, tc.ends)
 			}

@@ -309,11 +309,11 @@ func TestRenewRefused(t *testing.T) { // T+3
 		"no string":          {`{"ticket":7}`, nil, 1002, `the body must be {"ticket":"…"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := auth.NewStore()
-			if err := store.Revoke(auth.Revocation{Credential: "credential of alice revoked"}); err != nil {
+			store := auth.NewRevocations()
+			if err := store.Revoke(t.Context(), auth.Revocation{Credential: "credential of alice revoked"}); err != nil {
 				t.Fatal(err)
 			}
-			b := brokertest.New(t, broker.Options{Authenticator: wallet(), Store: store, SoftDenial: true})
+			b := brokertest.New(t, broker.Options{Authenticator: wallet(), Revocations: store, SoftDenial: true})
 			c := brokertest.Connect(t, b, "ticket", "alice page")
 			c.Send("SEND", tc.body, append([]string{"destination", "/app/session/refresh", "receipt", "r"}, tc.headers...)...)
 			e := wantError(t, c, tc.code, tc.text)
@@ -342,14 +342,14 @@ func TestRevocationEndsSessions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, ws bool) {
-				store := auth.NewStore()
-				b := brokertest.New(t, broker.Options{Authenticator: wallet(), Store: store})
+				store := auth.NewRevocations()
+				b := brokertest.New(t, broker.Options{Authenticator: wallet(), Revocations: store})
 				peers, sessions := make(map[string]*peer), make(map[string]string)
 				for _, who := range []string{"alice 1", "alice 2", "bob 1", "bob 2"} {
 					peers[who] = pipe(t, b, ws).connect(t, "ticket", who)
 					sessions[who] = peers[who].session
 				}
-				if err := store.Revoke(tc.r(sessions)); err != nil {
+				if err := store.Revoke(t.Context(), tc.r(sessions)); err != nil {
 					t.Fatal(err)
 				}
 				for who, p := range peers {
@@ -371,9 +371,9 @@ func TestRevocationEndsSessions(t *testing.T) {
 
 // N-8, T+4: a revoked credential does not get in, and is told nothing but that.
 func TestRevokedCredentialIsRefused(t *testing.T) {
-	store := auth.NewStore()
-	b := brokertest.New(t, broker.Options{Authenticator: wallet(), Store: store})
-	if err := store.Revoke(auth.Revocation{Credential: "credential of alice page"}); err != nil {
+	store := auth.NewRevocations()
+	b := brokertest.New(t, broker.Options{Authenticator: wallet(), Revocations: store})
+	if err := store.Revoke(t.Context(), auth.Revocation{Credential: "credential of alice page"}); err != nil {
 		t.Fatal(err)
 	}
 	var connected, disconnected atomic.Int32
@@ -433,8 +433,8 @@ func TestLogout(t *testing.T) { // N-8, N-9
 		"lost connection":  {func(c *brokertest.Client) { c.Close() }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := auth.NewStore()
-			b := brokertest.New(t, broker.Options{Authenticator: wallet(), Store: store})
+			store := auth.NewRevocations()
+			b := brokertest.New(t, broker.Options{Authenticator: wallet(), Revocations: store})
 			c := brokertest.Connect(t, b, "ticket", "alice laptop")
 			twin := brokertest.Connect(t, b, "ticket", "alice laptop") // the same credential
 			phone := brokertest.Connect(t, b, "ticket", "alice phone")
@@ -460,10 +460,10 @@ func TestLogout(t *testing.T) { // N-8, N-9
 // What is revoked by a logout need not be remembered longer than it would have
 // been good for.
 func TestLogoutIsForgottenInTime(t *testing.T) {
-	store := auth.NewStore()
+	store := auth.NewRevocations()
 	revoked := make(chan auth.Revocation, 1)
-	defer store.Watch(func(r auth.Revocation) { revoked <- r })()
-	b := brokertest.New(t, broker.Options{Authenticator: wallet(), Store: store})
+	defer store.Watch(func(e auth.Event) { revoked <- e.Revocation })()
+	b := brokertest.New(t, broker.Options{Authenticator: wallet(), Revocations: store})
 	c := brokertest.Connect(t, b, "ticket", "alice laptop 1h")
 	c.Send("DISCONNECT", "", "logout", "true")
 	if r := testkit.Receive(t, revoked); time.Until(r.Until) > time.Hour || time.Until(r.Until) < 59*time.Minute {
@@ -473,8 +473,8 @@ func TestLogoutIsForgottenInTime(t *testing.T) {
 
 // A passcode is not revoked by logging out: its owner could not come back.
 func TestLogoutOfPasscode(t *testing.T) {
-	store := auth.NewStore()
-	b := brokertest.New(t, broker.Options{Store: store, Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	store := auth.NewRevocations()
+	b := brokertest.New(t, broker.Options{Revocations: store, Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 		return &auth.Principal{Name: a.Login, CredentialID: "passcode of " + a.Login}, nil
 	})})
 	c := brokertest.Connect(t, b, "login", "alice", "passcode", "p")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/bearer"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
@@ -24,7 +25,7 @@ func TestN2N4N5FirstFrame(t *testing.T) {
 	o := newOffice(t)
 	op := o.options()
 	op.Server, op.Node, op.Nodes = "hoofbeat/test", "secret-node", []broker.Node{{ID: "secret-node", URL: "wss://10.0.0.1/ws"}}
-	op.Authenticator = auth.Chain(o.Tickets, auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	op.Authenticator = auth.Chain(o.Issuer, auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 		switch {
 		case a.Bearer == "alice's token", a.Login == "alice" && a.Passcode == "pw":
 			return &auth.Principal{Name: "alice"}, nil
@@ -78,7 +79,7 @@ func TestN6NothingIsDoneWithoutACredential(t *testing.T) {
 		b := brokertest.New(t, o.options())
 		handled := collect(t, b, "/topic/**")
 		c := brokertest.Connect(t, b, "ticket", o.ticket(t, "alice"))
-		if err := o.store.Revoke(auth.Revocation{User: "alice"}); err != nil {
+		if err := o.store.Revoke(t.Context(), auth.Revocation{User: "alice"}); err != nil {
 			t.Fatal(err)
 		}
 		c.Send("SEND", "too late", "destination", "/topic/a")
@@ -95,7 +96,7 @@ func TestN6NothingIsDoneWithoutACredential(t *testing.T) {
 				handled := collect(t, b, "/topic/**")
 				<-time.After(1234567 * time.Microsecond) // not with the sweeper's ticks
 				until := time.Now().Add(90*time.Second + late)
-				c := brokertest.Connect(t, b, "ticket", o.grant(t, auth.Grant{Principal: &auth.Principal{Name: "alice", Expires: until}}))
+				c := brokertest.Connect(t, b, "ticket", o.grant(t, ticket.Grant{Principal: &auth.Principal{Name: "alice", Expires: until}}))
 				<-time.After(time.Until(until.Add(late)))
 				c.Send("SEND", "too late", "destination", "/topic/a")
 				wantError(t, c, 1008, "the credential has expired")
@@ -112,11 +113,11 @@ func TestN6NothingIsDoneWithoutACredential(t *testing.T) {
 func TestN1N8N9CredentialsAcrossNodes(t *testing.T) {
 	o := newOffice(t)
 	one, two := brokertest.New(t, o.options()), brokertest.New(t, o.options())
-	ticket := o.ticket(t, "alice")
-	c := brokertest.Connect(t, two, "ticket", ticket) // N-1: at once, wherever
+	first := o.ticket(t, "alice")
+	c := brokertest.Connect(t, two, "ticket", first) // N-1: at once, wherever
 	c.Close()
 	c = brokertest.Connect(t, two, "ticket", o.ticket(t, "alice")) // N-9
-	twin, phone := brokertest.Connect(t, one, "ticket", o.ticket(t, "alice")), brokertest.Connect(t, one, "ticket", o.grant(t, auth.Grant{
+	twin, phone := brokertest.Connect(t, one, "ticket", o.ticket(t, "alice")), brokertest.Connect(t, one, "ticket", o.grant(t, ticket.Grant{
 		Principal: &auth.Principal{Name: "alice", CredentialID: "her phone"}}))
 	unused := o.ticket(t, "alice")
 
@@ -127,7 +128,7 @@ func TestN1N8N9CredentialsAcrossNodes(t *testing.T) {
 	if got := use(t, one, unused); got != 401 {
 		t.Errorf("an unused ticket of the same credential: %d", got)
 	}
-	if _, err := o.Mint(t.Context(), auth.Grant{Principal: &auth.Principal{Name: "alice", CredentialID: "alice's laptop"}}); err == nil {
+	if _, err := o.Mint(t.Context(), ticket.Grant{Principal: &auth.Principal{Name: "alice", CredentialID: "alice's laptop"}}); err == nil {
 		t.Error("the credential still gets tickets")
 	}
 	phone.Sync(t)
@@ -214,7 +215,7 @@ func TestS4S6BackendSession(t *testing.T) {
 	page := brokertest.Connect(t, b, "ticket", o.ticket(t, "alice"))
 	page.Subscribe(t, "1", "/topic/maintenance")
 	backend := func() *brokertest.Client {
-		ticket, err := o.MintBackend(t.Context(), strings.Repeat("k", auth.MinSecretBytes), auth.Grant{})
+		ticket, err := o.MintBackend(t.Context(), strings.Repeat("k", auth.MinSecretBytes), ticket.Grant{})
 		if err != nil {
 			t.Fatal(err)
 		}

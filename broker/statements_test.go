@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
@@ -23,15 +24,15 @@ import (
 
 // office mints real tickets, for any number of brokers that share its store.
 type office struct {
-	*auth.Tickets
-	store *auth.Store
+	*ticket.Issuer
+	store *auth.Revocations
 }
 
 func newOffice(t testing.TB) office {
 	t.Helper()
-	store := auth.NewStore()
-	key := auth.Secret{ID: "main", Key: bytes.Repeat([]byte("k"), auth.MinSecretBytes)}
-	tickets, err := auth.NewTickets(store, auth.TicketOptions{Rate: -1, Secrets: []auth.Secret{key}})
+	store := auth.NewRevocations()
+	key := ticket.Secret{ID: "main", Key: bytes.Repeat([]byte("k"), auth.MinSecretBytes)}
+	tickets, err := ticket.New(ticket.NewMemory(), store, ticket.Options{Rate: -1, Secrets: []ticket.Secret{key}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,12 +41,12 @@ func newOffice(t testing.TB) office {
 
 // options are those of a broker of this office.
 func (o office) options() broker.Options {
-	return broker.Options{Authenticator: o.Tickets, Store: o.store}
+	return broker.Options{Authenticator: o.Issuer, Revocations: o.store}
 }
 
 // strict refuses at the handshake whoever has no ticket there.
 func (o office) strict() auth.Authenticator {
-	return auth.Chain(o.Tickets, auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	return auth.Chain(o.Issuer, auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 		if a.Stage == auth.StageHandshake {
 			return nil, &auth.Refusal{Reason: "a ticket is required"}
 		}
@@ -56,10 +57,10 @@ func (o office) strict() auth.Authenticator {
 // ticket mints one for a user; the credential behind it is the user's laptop.
 func (o office) ticket(t testing.TB, user string, roles ...string) string {
 	t.Helper()
-	return o.grant(t, auth.Grant{Principal: &auth.Principal{Name: user, Roles: roles, CredentialID: user + "'s laptop"}})
+	return o.grant(t, ticket.Grant{Principal: &auth.Principal{Name: user, Roles: roles, CredentialID: user + "'s laptop"}})
 }
 
-func (o office) grant(t testing.TB, g auth.Grant) string {
+func (o office) grant(t testing.TB, g ticket.Grant) string {
 	t.Helper()
 	ticket, err := o.Mint(context.Background(), g)
 	if err != nil {
@@ -124,7 +125,7 @@ func TestT3S1S9TicketOpensASession(t *testing.T) {
 
 func TestT4NoTicketNoSocket(t *testing.T) {
 	o := newOffice(t)
-	srv := brokertest.Start(t, broker.Options{Authenticator: o.strict(), Store: o.store})
+	srv := brokertest.Start(t, broker.Options{Authenticator: o.strict(), Revocations: o.store})
 	var events atomic.Int32
 	srv.Broker.Observe(broker.Observer{
 		Connected:    func(broker.SessionInfo) { events.Add(1) },
@@ -159,7 +160,7 @@ func TestT5OneAnswerForEveryBadTicket(t *testing.T) {
 		if got := use(t, b, used); got != 101 {
 			t.Fatal(got)
 		}
-		if err := o.store.Revoke(auth.Revocation{User: "carol"}); err != nil {
+		if err := o.store.Revoke(t.Context(), auth.Revocation{User: "carol"}); err != nil {
 			t.Fatal(err)
 		}
 		var answers []string
@@ -246,7 +247,7 @@ func TestT8S7TicketEndsWhenItSays(t *testing.T) {
 		o := newOffice(t)
 		b := brokertest.New(t, o.options())
 		for left, want := range map[time.Duration]int{time.Second: 101, -time.Second: 401} {
-			ticket, err := o.Mint(t.Context(), auth.Grant{Principal: &auth.Principal{Name: "alice"}})
+			ticket, err := o.Mint(t.Context(), ticket.Grant{Principal: &auth.Principal{Name: "alice"}})
 			if err != nil {
 				t.Fatal(err)
 			}

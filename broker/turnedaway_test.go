@@ -19,8 +19,8 @@ func (ofAnn) Whose() string { return "ann" }
 // "ann cannot connect" is answered by the log, whatever turned her away: each of
 // these ends before CONNECTED, and each is a warning.
 func TestEveryoneWhoIsTurnedAwayBeforeConnectedIsLogged(t *testing.T) {
-	revoked := auth.NewStore()
-	if err := revoked.Revoke(auth.Revocation{Credential: "jwt:gone"}); err != nil {
+	revoked := auth.NewRevocations()
+	if err := revoked.Revoke(t.Context(), auth.Revocation{Credential: "jwt:gone"}); err != nil {
 		t.Fatal(err)
 	}
 	connect := []string{"accept-version", "1.2", "host", "x"}
@@ -75,7 +75,7 @@ func TestEveryoneWhoIsTurnedAwayBeforeConnectedIsLogged(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := broker.Options{ConnectDeadline: time.Second, Store: revoked}
+			o := broker.Options{ConnectDeadline: time.Second, Revocations: revoked}
 			if c.authenticate != nil {
 				o.Authenticator = auth.AuthenticatorFunc(c.authenticate)
 			}

@@ -296,7 +296,7 @@ func TestReadyAnswersCount(t *testing.T) {
 // A session that reads nothing lives on, with heart-beats to its client, and can
 // be ended by others.
 func TestStoppedSessionCanBeEnded(t *testing.T) {
-	store := auth.NewStore()
+	store := auth.NewRevocations()
 	for name, end := range map[string]func(*testing.T, *broker.Broker, string){
 		"killed": func(t *testing.T, b *broker.Broker, id string) {
 			if err := b.Disconnect(id, "out"); err != nil {
@@ -304,7 +304,7 @@ func TestStoppedSessionCanBeEnded(t *testing.T) {
 			}
 		},
 		"revoked": func(t *testing.T, _ *broker.Broker, id string) {
-			if err := store.Revoke(auth.Revocation{Session: id}); err != nil {
+			if err := store.Revoke(t.Context(), auth.Revocation{Session: id}); err != nil {
 				t.Error(err)
 			}
 		},
@@ -316,7 +316,7 @@ func TestStoppedSessionCanBeEnded(t *testing.T) {
 	} {
 		for _, ws := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, " ", ws), func(t *testing.T) {
-				late(t, broker.Options{Limits: broker.Limits{InFlight: 1}, Store: store}, func(t *testing.T, b *broker.Broker, q *broker.LateQueues) {
+				late(t, broker.Options{Limits: broker.Limits{InFlight: 1}, Revocations: store}, func(t *testing.T, b *broker.Broker, q *broker.LateQueues) {
 					p := pipe(t, b, ws).connect(t, "heart-beat", "10000,10000")
 					p.send(t, "SEND", "1", "destination", "/queue/jobs", "receipt", "1")
 					list := wantTaken(t, q, 1)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
@@ -23,7 +24,7 @@ type site struct {
 	minted    atomic.Int32
 
 	broker *broker.Broker
-	store  *auth.Store
+	store  *auth.Revocations
 	http   *http.Server
 }
 
@@ -41,17 +42,17 @@ func (s *site) signedIn(r *http.Request) (*auth.Principal, bool) {
 
 func (s *site) start(t *testing.T) {
 	t.Helper()
-	s.store = auth.NewStore()
-	tickets, err := auth.NewTickets(s.store, auth.TicketOptions{})
+	s.store = auth.NewRevocations()
+	tickets, err := ticket.New(ticket.NewMemory(), s.store, ticket.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoint, err := tickets.Handler(auth.HandlerOptions{Session: s.signedIn, BindOrigin: true})
+	endpoint, err := tickets.Handler(ticket.HandlerOptions{Session: s.signedIn, BindOrigin: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.broker = brokertest.New(t, broker.Options{
-		Authenticator: tickets, Authorizer: auth.Guarded(), Store: s.store, ExpiryNotice: 2 * time.Hour,
+		Authenticator: tickets, Authorizer: auth.Guarded(), Revocations: s.store, ExpiryNotice: 2 * time.Hour,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/ws", s.broker)
@@ -149,7 +150,7 @@ globalThis.fetch = (path, options) => request(origin + path, { ...options, heade
 
 	// T-16: the login has ended, which only the endpoint for tickets can tell.
 	s.signedOut.Store(true)
-	if err := s.store.Revoke(auth.Revocation{User: "ann"}); err != nil {
+	if err := s.store.Revoke(t.Context(), auth.Revocation{User: "ann"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := testkit.Receive(t, lines); got != "go to /oauth/login?return_to=%2Forders" {

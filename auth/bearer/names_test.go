@@ -7,6 +7,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 )
 
 // The alices of two issuers are two people, unless the options state otherwise.
@@ -74,9 +75,9 @@ func TestCredentialIDsAreScopedByIssuer(t *testing.T) {
 		return JWT{Issuer: s.URL, Audience: audience, JWKS: s.URL, Algorithms: []string{"ES256"}}
 	}
 	v := newVerifier(t, Options{JWT: []JWT{of(srvA), of(srvB)}, SharedNames: true, Clock: (&testClock{}).now})
-	store := auth.NewStore()
+	store := auth.NewRevocations()
 	key := []byte(strings.Repeat("k", auth.MinSecretBytes))
-	tickets, err := auth.NewTickets(store, auth.TicketOptions{Secrets: []auth.Secret{{ID: "main", Key: key}}})
+	tickets, err := ticket.New(ticket.NewMemory(), store, ticket.Options{Secrets: []ticket.Secret{{ID: "main", Key: key}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,14 +87,14 @@ func TestCredentialIDsAreScopedByIssuer(t *testing.T) {
 		if want := "jwt:" + srvA.URL + "#" + jti; first.CredentialID != want || want != CredentialID(srvA.URL, jti) {
 			t.Errorf("CredentialID %q, want %q", first.CredentialID, want)
 		}
-		if err := store.Revoke(auth.Revocation{Credential: first.CredentialID}); err != nil {
+		if err := store.Revoke(t.Context(), auth.Revocation{Credential: first.CredentialID}); err != nil {
 			t.Fatal(err)
 		}
 		if !store.Revoked(first) || store.Revoked(second) || store.Revoked(&auth.Principal{CredentialID: jti}) {
 			t.Errorf("%s: revoked is %v, another issuer's %v", jti, store.Revoked(first), store.Revoked(second))
 		}
 	}
-	if _, err := tickets.MintBackend(t.Context(), string(key), auth.Grant{}); err != nil {
+	if _, err := tickets.MintBackend(t.Context(), string(key), ticket.Grant{}); err != nil {
 		t.Errorf("backends are shut out: %v", err)
 	}
 }

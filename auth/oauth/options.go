@@ -72,7 +72,7 @@ type Options struct {
 
 	// OnLogout is called with the CredentialID of each session that ends early,
 	// so that its sockets can be closed: revoke that credential in an
-	// [auth.Store]. The revocation is not needed for longer than SessionTTL.
+	// [auth.Revocations]. The revocation is not needed for longer than SessionTTL.
 	// OnLogout runs in the request that ended the session and should not block.
 	OnLogout func(credentialID, user string)
 	// OnReconsent is called once when a user's token at a provider can no

@@ -417,12 +417,12 @@ func TestSessionsUnderLoad(t *testing.T) {
 
 func TestA14RevocationClosesSocketsAndLetsTheNextLoginIn(t *testing.T) {
 	s := newStandin()
-	store := auth.NewStore()
+	store := auth.NewRevocations()
 	var closed []auth.Revocation
-	defer store.Watch(func(r auth.Revocation) { closed = append(closed, r) })()
+	defer store.Watch(func(e auth.Event) { closed = append(closed, e.Revocation) })()
 	_, b := signedIn(t, s, func(o *Options) {
 		o.OnLogout = func(credentialID, _ string) {
-			if err := store.Revoke(auth.Revocation{Credential: credentialID, Until: time.Now().Add(12 * time.Hour)}); err != nil {
+			if err := store.Revoke(t.Context(), auth.Revocation{Credential: credentialID, Until: time.Now().Add(12 * time.Hour)}); err != nil {
 				t.Error(err)
 			}
 		}

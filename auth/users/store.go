@@ -43,7 +43,7 @@ const (
 type Store struct {
 	// OnChange, if set, is called by Replace for every user that it removed or
 	// whose hash it changed, after the old hash has become invalid and before
-	// Replace returns. Call BumpEpoch of an [auth.Store] in it, to invalidate
+	// Replace returns. Call BumpEpoch of an [auth.Revocations] in it, to invalidate
 	// the tickets obtained with the old passcode. Set OnChange before the Store
 	// is used.
 	OnChange func(user string)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 )
 
 func hashOf(t testing.TB, passcode string, cost int) string {
@@ -392,8 +393,8 @@ func TestNewNamesTheBadUser(t *testing.T) {
 // the old hash remains.
 func TestS11ReplaceKillsTheTicketsOfTheOldPasscode(t *testing.T) {
 	old, changed := hashOf(t, "old", MinCost), hashOf(t, "new", MinCost)
-	shared := auth.NewStore()
-	tickets, err := auth.NewTickets(shared, auth.TicketOptions{})
+	shared := auth.NewRevocations()
+	tickets, err := ticket.New(ticket.NewMemory(), shared, ticket.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +405,9 @@ func TestS11ReplaceKillsTheTicketsOfTheOldPasscode(t *testing.T) {
 			t.Errorf("%s's old passcode is still good", name)
 		}
 		heard = append(heard, name)
-		shared.BumpEpoch(name)
+		if err := shared.BumpEpoch(t.Context(), name); err != nil {
+			t.Error(err)
+		}
 	}
 	mint := func(login, passcode string) string {
 		t.Helper()
@@ -412,7 +415,7 @@ func TestS11ReplaceKillsTheTicketsOfTheOldPasscode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ticket, err := tickets.Mint(t.Context(), auth.Grant{Principal: p})
+		ticket, err := tickets.Mint(t.Context(), ticket.Grant{Principal: p})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -421,7 +424,7 @@ func TestS11ReplaceKillsTheTicketsOfTheOldPasscode(t *testing.T) {
 	consume := func(value, want string) {
 		t.Helper()
 		p, err := tickets.Consume(t.Context(), value, "")
-		var cause *auth.TicketError
+		var cause *ticket.Error
 		switch {
 		case err == nil && p.Name == want:
 		case errors.As(err, &cause) && cause.Cause.String() == want:

@@ -10,7 +10,7 @@ import (
 )
 
 // MayWait asks the backend whether p may have a ticket that is bound to an
-// operation, for [auth.HandlerOptions].MayWait. It returns true only if
+// operation, for [github.com/hoofbeat/hoofbeat/auth/ticket.HandlerOptions].MayWait. It returns true only if
 // [Options.Events] has [Wait] and the backend allows it. A pass means false,
 // because nobody else decides. Answers are not cached. The error is
 // [ErrUnavailable] if there is no answer.

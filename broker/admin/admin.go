@@ -10,6 +10,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
@@ -27,13 +28,13 @@ type Options struct {
 	// MaxBody limits the body of a request, in bytes, which is read into
 	// memory. Default 262,144; negative means no limit.
 	MaxBody int64
-	// Store records the revocations. It must be the one in [broker.Options], or
-	// revoked sessions stay open. Nil: POST /api/v1/revocations answers 404.
-	Store *auth.Store
+	// Revocations records what is revoked. It must be the one in
+	// [broker.Options], or revoked sessions stay open. Nil: POST /api/v1/revocations answers 404.
+	Revocations *auth.Revocations
 	// Tickets mints tickets for any user and any roles that the caller names.
 	// The broker's Authenticator must accept Tickets too, or the tickets are
 	// useless. Nil: POST /api/v1/tickets answers 404.
-	Tickets *auth.Tickets
+	Tickets *ticket.Issuer
 	// Flow manages the operations that pages wait for, and their results. It
 	// must belong to the same broker. Nil: all paths below /api/v1/operations
 	// answer 404.
@@ -79,7 +80,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{b: b, store: o.Store, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
+	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -90,10 +91,11 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 
 type api struct {
 	b       *broker.Broker
-	store   *auth.Store   // nil: no revocations
-	tickets *auth.Tickets // nil: no tickets
-	flow    *webflow.Flow // nil: no operations
+	tickets *ticket.Issuer // nil: no tickets
+	flow    *webflow.Flow  // nil: no operations
 	maxBody int64
+
+	revocations *auth.Revocations // nil: no revocations
 
 	accessToken func(ctx context.Context, user, provider string) (AccessToken, error)
 	guard       *guard

@@ -55,7 +55,7 @@
 //
 // A ticket request is {"user"}, with optional "roles", "ttl" in seconds, the
 // "operation" that the ticket is bound to, and the "origin" whose pages alone
-// may use it; see [auth.Grant]. The answer, {"ticket","expires"}, is the only
+// may use it; see [ticket.Grant]. The answer, {"ticket","expires"}, is the only
 // place where the ticket appears. The ttl limits the ticket, not the session
 // that it opens.
 //

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
@@ -93,7 +94,7 @@ func FuzzTickets(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	bo, o := withTickets(f, auth.TicketOptions{Rate: -1})
+	bo, o := withTickets(f, ticket.Options{Rate: -1})
 	o.MaxBody = 4096
 	h := newHandler(f, brokertest.New(f, bo), o)
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -147,10 +148,10 @@ func FuzzRevocations(f *testing.F) {
 	}
 	b := brokertest.New(f, broker.Options{})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		store := auth.NewStore()
+		store := auth.NewRevocations()
 		var told []auth.Revocation
-		store.Watch(func(r auth.Revocation) { told = append(told, r) })
-		a := &api{b: b, store: store, maxBody: 4096}
+		store.Watch(func(e auth.Event) { told = append(told, e.Revocation) })
+		a := &api{b: b, revocations: store, maxBody: 4096}
 		w := httptest.NewRecorder()
 		p := a.revoke(w, request(t, "POST", "http://localhost/api/v1/revocations", string(body), "Content-Type", "application/json"))
 		if p != nil {

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
@@ -20,7 +20,7 @@ import (
 // and options of its API with a Flow and Tickets.
 func withFlow(t testing.TB, o webflow.Options) (*broker.Broker, Options) {
 	t.Helper()
-	bo, ao := withTickets(t, auth.TicketOptions{})
+	bo, ao := withTickets(t, ticket.Options{})
 	b := brokertest.New(t, bo)
 	flow, err := webflow.New(b, o)
 	if err != nil {

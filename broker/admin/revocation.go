@@ -17,8 +17,8 @@ type revoked struct {
 }
 
 func (a *api) revoke(w http.ResponseWriter, r *http.Request) *problem {
-	if a.store == nil {
-		return problemf(http.StatusNotFound, "nothing can be revoked here: admin.Options.Store is not set")
+	if a.revocations == nil {
+		return problemf(http.StatusNotFound, "nothing can be revoked here: admin.Options.Revocations is not set")
 	}
 	data, p := readObject(w, r, a.maxBody)
 	if p != nil {
@@ -38,8 +38,11 @@ func (a *api) revoke(w http.ResponseWriter, r *http.Request) *problem {
 		}
 		answer.Sessions = &n
 	}
-	if err := a.store.Revoke(rev); err != nil {
-		return problemf(http.StatusBadRequest, "%v", errOneSubject) // parseRevocation excludes all other errors
+	switch err := a.revocations.Revoke(r.Context(), rev); {
+	case errors.Is(err, auth.ErrRevocation):
+		return problemf(http.StatusBadRequest, "%v", errOneSubject)
+	case err != nil:
+		return problemf(http.StatusServiceUnavailable, "the request was given up before anything was revoked")
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
@@ -23,7 +23,7 @@ type revoking struct {
 }
 
 func newRevoking(t testing.TB) *revoking {
-	bo, o := withTickets(t, auth.TicketOptions{})
+	bo, o := withTickets(t, ticket.Options{})
 	b := brokertest.New(t, bo)
 	return &revoking{b, o, newHandler(t, b, o)}
 }
@@ -81,7 +81,7 @@ func TestRevokeUser(t *testing.T) {
 		}
 		wantRevoked(t, byTicket, begin)
 		wantRevoked(t, byLogin, begin)
-		wantDead(t, r.o, unused, auth.TicketRevoked)
+		wantDead(t, r.o, unused, ticket.Revoked)
 		other.Sync(t)
 		nobody.Sync(t)
 		consume(t, r.o, others, "")
@@ -131,14 +131,14 @@ func TestRevokeCredential(t *testing.T) {
 			}
 		}
 		wantRevoked(t, c, begin)
-		wantDead(t, r.o, unused, auth.TicketRevoked)
+		wantDead(t, r.o, unused, ticket.Revoked)
 		other.Sync(t)
 	})
 }
 
 // Over a network, and with the API's own clock.
 func TestRevokeOverHTTP(t *testing.T) {
-	bo, o := withTickets(t, auth.TicketOptions{})
+	bo, o := withTickets(t, ticket.Options{})
 	s := start(t, bo, o)
 	c := brokertest.Connect(t, s.b, "login", "ann")
 	begin := time.Now()
@@ -151,7 +151,7 @@ func TestRevokeOverHTTP(t *testing.T) {
 }
 
 func TestRevokeRefuses(t *testing.T) {
-	bo, o := withTickets(t, auth.TicketOptions{})
+	bo, o := withTickets(t, ticket.Options{})
 	o.MaxBody = 2000
 	s := start(t, bo, o)
 	c := brokertest.Connect(t, s.b, "login", "ann")
@@ -183,7 +183,7 @@ func TestRevokeRefuses(t *testing.T) {
 	s.do(t, "POST", "/api/v1/revocations", good, "Content-Type", "").problem(t, http.StatusUnsupportedMediaType, "application/json")
 	s.do(t, "POST", "/api/v1/revocations", good+strings.Repeat(" ", 2000)).problem(t, http.StatusRequestEntityTooLarge, "larger than 2000 bytes")
 	c.Sync(t)
-	if o.Store.Epoch("ann") != 0 {
+	if o.Revocations.Epoch("ann") != 0 {
 		t.Error("a refused request revoked something")
 	}
 }

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 )
 
-// maxTTL is auth.MaxTicketTTL in seconds. Options.Tickets may allow less.
-const maxTTL = int(auth.MaxTicketTTL / time.Second)
+// maxTTL is ticket.MaxTTL in seconds. Options.Tickets may allow less.
+const maxTTL = int(ticket.MaxTTL / time.Second)
 
 // minted answers POST /tickets. The ticket appears only here, in no other
 // answer, log or error.
@@ -47,11 +48,11 @@ func (a *api) mint(w http.ResponseWriter, r *http.Request) *problem {
 
 // mintBackend mints an anonymous ticket with the role backend. "@admin" is not
 // the name of any secret.
-func (a *api) mintBackend(ctx context.Context, g auth.Grant) (auth.Ticket, error) {
+func (a *api) mintBackend(ctx context.Context, g ticket.Grant) (ticket.Ticket, error) {
 	return a.tickets.MintBackendFor(ctx, "@admin", g)
 }
 
-// unminted converts an error of Tickets.Mint.
+// unminted converts an error of Issuer.Mint.
 func unminted(err error) *problem {
 	var no *auth.Refusal
 	switch {
@@ -61,19 +62,19 @@ func unminted(err error) *problem {
 		return p
 	case errors.As(err, &no): // a new credential can be refused for no other reason
 		return problemf(http.StatusConflict, "the user was revoked while the ticket was being minted")
-	case errors.Is(err, auth.ErrTicketTTL):
+	case errors.Is(err, ticket.ErrTTL):
 		return problemf(http.StatusBadRequest, `"ttl" is longer than tickets may live here`)
-	case errors.Is(err, auth.ErrOperation):
+	case errors.Is(err, ticket.ErrOperation):
 		return problemf(http.StatusBadRequest, `"operation" must be at most %d bytes of text without control characters`, auth.MaxOperationBytes)
-	case errors.Is(err, auth.ErrOrigin):
+	case errors.Is(err, ticket.ErrOrigin):
 		return problemf(http.StatusBadRequest, `"origin" must be a scheme, a host and perhaps a port, such as https://app.example.com`)
-	case errors.Is(err, auth.ErrTicketContent):
-		return problemf(http.StatusBadRequest, "the grant does not fit into a signed ticket of %d bytes", auth.MaxTicketBytes)
+	case errors.Is(err, ticket.ErrContent):
+		return problemf(http.StatusBadRequest, "the grant does not fit into a signed ticket of %d bytes", ticket.MaxBytes)
 	}
 	return problemf(http.StatusServiceUnavailable, "the request was given up before the ticket was minted")
 }
 
-func parseGrant(data []byte) (auth.Grant, error) {
+func parseGrant(data []byte) (ticket.Grant, error) {
 	var (
 		user, operation, origin *string
 		roles                   []string
@@ -106,18 +107,18 @@ func parseGrant(data []byte) (auth.Grant, error) {
 		return fmt.Errorf("there is no field %q, only user, roles, backend, ttl, operation and origin", name)
 	})
 	if err != nil {
-		return auth.Grant{}, err
+		return ticket.Grant{}, err
 	}
-	var g auth.Grant
+	var g ticket.Grant
 	switch {
 	case backend && (user != nil || roles != nil):
-		return auth.Grant{}, errors.New(`"backend" is for nobody in particular, so there can be no "user" and no "roles" with it`)
+		return ticket.Grant{}, errors.New(`"backend" is for nobody in particular, so there can be no "user" and no "roles" with it`)
 	case backend:
 	case user == nil:
-		return auth.Grant{}, errors.New(`"user" is missing`)
+		return ticket.Grant{}, errors.New(`"user" is missing`)
 	default:
 		if err := auth.ValidName(*user); err != nil {
-			return auth.Grant{}, err
+			return ticket.Grant{}, err
 		}
 		g.Principal = &auth.Principal{Name: *user, Roles: roles}
 	}

@@ -14,20 +14,21 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
 // withTickets returns options of a broker that accepts tickets, and logins from
 // clients without one, and the options of its API.
-func withTickets(t testing.TB, o auth.TicketOptions) (broker.Options, Options) {
+func withTickets(t testing.TB, o ticket.Options) (broker.Options, Options) {
 	t.Helper()
-	store := auth.NewStore()
-	tickets, err := auth.NewTickets(store, o)
+	store := auth.NewRevocations()
+	tickets, err := ticket.New(ticket.NewMemory(), store, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return broker.Options{Store: store, Authenticator: auth.Chain(tickets, auth.TrustLogin)}, Options{Store: store, Tickets: tickets}
+	return broker.Options{Revocations: store, Authenticator: auth.Chain(tickets, auth.TrustLogin)}, Options{Revocations: store, Tickets: tickets}
 }
 
 // consume returns whom a ticket lets in, or fails for the cause.
@@ -40,17 +41,17 @@ func consume(t testing.TB, o Options, ticket, origin string) *auth.Principal {
 	return p
 }
 
-func wantDead(t testing.TB, o Options, ticket string, cause auth.TicketCause) {
+func wantDead(t testing.TB, o Options, value string, cause ticket.Cause) {
 	t.Helper()
-	_, err := o.Tickets.Consume(t.Context(), ticket, "")
-	var dead *auth.TicketError
+	_, err := o.Tickets.Consume(t.Context(), value, "")
+	var dead *ticket.Error
 	if !errors.As(err, &dead) || dead.Cause != cause {
 		t.Errorf("the ticket is not dead for being %v: %v", cause, err)
 	}
 }
 
 func TestMintLetsInOnce(t *testing.T) {
-	bo, o := withTickets(t, auth.TicketOptions{})
+	bo, o := withTickets(t, ticket.Options{})
 	s := start(t, bo, o)
 	var got minted
 	s.do(t, "POST", "/api/v1/tickets", `{"user":"ann/ü","roles":["staff","guest"]}`).json(t, http.StatusCreated, &got)
@@ -60,12 +61,12 @@ func TestMintLetsInOnce(t *testing.T) {
 	if p.Total != 1 || p.Items[0].ID != c.Session || p.Items[0].User != "ann/ü" || !slices.Equal(p.Items[0].Roles, []string{"staff", "guest"}) {
 		t.Errorf("%+v", p)
 	}
-	wantDead(t, o, got.Ticket, auth.TicketUsed)
+	wantDead(t, o, got.Ticket, ticket.Used)
 }
 
 func TestMintGrantsWhatIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bo, o := withTickets(t, auth.TicketOptions{TTL: time.Minute})
+		bo, o := withTickets(t, ticket.Options{TTL: time.Minute})
 		h := newHandler(t, brokertest.New(t, bo), o)
 		mint := func(body string) (got minted) {
 			t.Helper()
@@ -90,15 +91,15 @@ func TestMintGrantsWhatIsAsked(t *testing.T) {
 			}
 		}
 		stolen := mint(`{"user":"ann","origin":"https://app.example.com"}`)
-		wantDead(t, o, stolen.Ticket, auth.TicketWrongOrigin)
+		wantDead(t, o, stolen.Ticket, ticket.WrongOrigin)
 		short := mint(`{"user":"ann","ttl":1}`)
 		<-time.After(time.Second)
-		wantDead(t, o, short.Ticket, auth.TicketExpired)
+		wantDead(t, o, short.Ticket, ticket.Expired)
 	})
 }
 
 func TestMintRefuses(t *testing.T) {
-	bo, o := withTickets(t, auth.TicketOptions{TTL: time.Minute})
+	bo, o := withTickets(t, ticket.Options{TTL: time.Minute})
 	o.MaxBody = 2000
 	s := start(t, bo, o)
 	for body, detail := range map[string]string{
@@ -154,9 +155,9 @@ func TestMintRefuses(t *testing.T) {
 var x257 = strings.Repeat("x", 257) + `"}`
 
 func TestMintSignedTooLong(t *testing.T) {
-	bo, o := withTickets(t, auth.TicketOptions{Signed: true, Secrets: []auth.Secret{{ID: "k", Key: bytes.Repeat([]byte("k"), 32)}}})
+	bo, o := withTickets(t, ticket.Options{Signed: true, Secrets: []ticket.Secret{{ID: "k", Key: bytes.Repeat([]byte("k"), 32)}}})
 	s := start(t, bo, o)
-	body := fmt.Sprintf(`{"user":"ann","roles":[%q]}`, strings.Repeat("x", auth.MaxTicketBytes))
+	body := fmt.Sprintf(`{"user":"ann","roles":[%q]}`, strings.Repeat("x", ticket.MaxBytes))
 	s.do(t, "POST", "/api/v1/tickets", body).problem(t, http.StatusBadRequest, "signed ticket of 4096 bytes")
 	var got minted
 	s.do(t, "POST", "/api/v1/tickets", `{"user":"ann"}`).json(t, http.StatusCreated, &got)
@@ -165,7 +166,7 @@ func TestMintSignedTooLong(t *testing.T) {
 
 func TestMintTooOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for want, to := range map[string]auth.TicketOptions{
+		for want, to := range map[string]ticket.Options{
 			"too many tickets at once":   {Rate: 0.4, Burst: 1}, // one in 2.5 s
 			"too many unused tickets":    {PerSubject: 1, TTL: 3 * time.Second},
 			"too many unused tickets ":   {MaxOutstanding: 1, TTL: 3 * time.Second},
@@ -201,7 +202,7 @@ func TestWithoutTicketsStoreAndFlow(t *testing.T) {
 	s := start(t, broker.Options{}, Options{})
 	for _, body := range []string{`{"user":"ann"}`, `{`, ``} {
 		s.do(t, "POST", "/api/v1/tickets", body).problem(t, http.StatusNotFound, "admin.Options.Tickets is not set")
-		s.do(t, "POST", "/api/v1/revocations", body).problem(t, http.StatusNotFound, "admin.Options.Store is not set")
+		s.do(t, "POST", "/api/v1/revocations", body).problem(t, http.StatusNotFound, "admin.Options.Revocations is not set")
 		s.do(t, "PUT", "/api/v1/operations/x", body).problem(t, http.StatusNotFound, "admin.Options.Flow is not set")
 		s.do(t, "POST", "/api/v1/operations/x/result", body).problem(t, http.StatusNotFound, "admin.Options.Flow is not set")
 	}
@@ -212,7 +213,7 @@ func TestWithoutTicketsStoreAndFlow(t *testing.T) {
 func TestTicketIsSecret(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	bo, o := withTickets(t, auth.TicketOptions{PerSubject: 2})
+	bo, o := withTickets(t, ticket.Options{PerSubject: 2})
 	bo.Logger, o.Logger = logger, logger
 	o.AccessToken = func(context.Context, string, string) (AccessToken, error) { return AccessToken{Token: "x"}, nil }
 	b := brokertest.New(t, bo)

@@ -6,6 +6,7 @@ import (
 	"log"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
@@ -13,7 +14,7 @@ import (
 // A login approved on a phone. Only a page with a ticket for the operation can
 // wait for the result.
 func Example() {
-	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{})
+	tickets, err := ticket.New(ticket.NewMemory(), auth.NewRevocations(), ticket.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func Example() {
 	}
 	// Give the ticket and the webSocketId to the page, which connects and
 	// registers.
-	if _, err := tickets.Mint(ctx, auth.Grant{Principal: &auth.Principal{Name: "visitor"}, Operation: operationID}); err != nil {
+	if _, err := tickets.Mint(ctx, ticket.Grant{Principal: &auth.Principal{Name: "visitor"}, Operation: operationID}); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(webSocketID[:16])

@@ -27,11 +27,11 @@ type Operation struct {
 }
 
 // Owner says who may wait for an operation. The zero Owner admits each session
-// with a ticket minted for the operation ([auth.Grant].Operation); the scope of
+// with a ticket minted for the operation ([github.com/hoofbeat/hoofbeat/auth/ticket.Grant].Operation); the scope of
 // such a ticket is "operation:" followed by the operation's ID. This suits
 // login pages, where there is no user yet. Only the program issues such
-// tickets, through [auth.Tickets.Mint], the admin API or
-// [auth.HandlerOptions].MayWait; [auth.Foreign] strips the scope from other
+// tickets, through [github.com/hoofbeat/hoofbeat/auth/ticket.Issuer.Mint], the admin API or
+// [github.com/hoofbeat/hoofbeat/auth/ticket.HandlerOptions].MayWait; [auth.Foreign] strips the scope from other
 // issuers' tokens.
 type Owner struct {
 	// User is the name of the owning principal.
@@ -41,10 +41,6 @@ type Owner struct {
 	// can claim it.
 	Anyone bool
 }
-
-// operationScope is the prefix of the scope that binds a session to one
-// operation. Package auth writes the same prefix.
-const operationScope = "operation:"
 
 // token is a poll token.
 type token [16]byte
@@ -113,7 +109,7 @@ func (f *Flow) scope(p *auth.Principal, op *operation) (bound, includes bool) {
 		return false, false
 	}
 	for _, s := range p.Scopes {
-		if id, ok := strings.CutPrefix(s, operationScope); ok {
+		if id, ok := strings.CutPrefix(s, auth.OperationScope); ok {
 			bound = true
 			if f.is(op, id) {
 				return true, true
@@ -144,7 +140,7 @@ func (f *Flow) mayRegister(op *operation, p *auth.Principal, session, pollToken 
 
 // MayWait reports whether the user p owns an announced operation and may
 // therefore get a ticket bound to it. It is meant for
-// [auth.HandlerOptions].MayWait. It returns false if the operation does not
+// [github.com/hoofbeat/hoofbeat/auth/ticket.HandlerOptions].MayWait. It returns false if the operation does not
 // exist, has expired, belongs to another user, or has an [Owner] that is not a
 // user: in the last case the ticket itself would make its holder the owner.
 func (f *Flow) MayWait(p *auth.Principal, operationID string) bool {

@@ -22,7 +22,7 @@ type HandlerOptions struct {
 	// *, null or file://, because pages of any site can have such an origin.
 	Cookies bool
 	// Ticket redeems a ticket that a page exchanges for a poll token: use
-	// [auth.Tickets.Consume]. origin is the request's Origin, "" if it has
+	// [github.com/hoofbeat/hoofbeat/auth/ticket.Issuer.Consume]. origin is the request's Origin, "" if it has
 	// none. An error is answered with 401. Nil: tickets are not accepted.
 	Ticket func(ctx context.Context, ticket, origin string) (*auth.Principal, error)
 }

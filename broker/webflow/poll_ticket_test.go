@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
@@ -39,13 +40,13 @@ func pollToken(t *testing.T, w *httptest.ResponseRecorder) string {
 // them.
 func withTickets(t *testing.T, f *webflow.Flow) (http.Handler, func(name, operation string) string) {
 	t.Helper()
-	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{})
+	tickets, err := ticket.New(ticket.NewMemory(), auth.NewRevocations(), ticket.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f.PollHandler(webflow.HandlerOptions{Ticket: tickets.Consume}), func(name, operation string) string {
 		t.Helper()
-		ticket, err := tickets.Mint(context.Background(), auth.Grant{Principal: &auth.Principal{Name: name}, Operation: operation})
+		ticket, err := tickets.Mint(context.Background(), ticket.Grant{Principal: &auth.Principal{Name: name}, Operation: operation})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
@@ -208,7 +209,7 @@ func TestOwnership(t *testing.T) {
 
 // T-13 with a real ticket.
 func TestT13TicketForOneOperation(t *testing.T) {
-	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{})
+	tickets, err := ticket.New(ticket.NewMemory(), auth.NewRevocations(), ticket.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func TestT13TicketForOneOperation(t *testing.T) {
 	open(t, f, "mine", webflow.Owner{})
 	open(t, f, "other", webflow.Owner{})
 	open(t, f, "open", anyone)
-	ticket, err := tickets.Mint(t.Context(), auth.Grant{Principal: &auth.Principal{Name: "visitor"}, Operation: "mine"})
+	ticket, err := tickets.Mint(t.Context(), ticket.Grant{Principal: &auth.Principal{Name: "visitor"}, Operation: "mine"})
 	if err != nil {
 		t.Fatal(err)
 	}

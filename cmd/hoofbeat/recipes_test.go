@@ -22,6 +22,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
@@ -423,11 +424,11 @@ var insecurely = &tls.Config{InsecureSkipVerify: true}
 
 func backendTicket(t *testing.T, secret string) string {
 	t.Helper()
-	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{Signed: true, Secrets: []auth.Secret{{ID: "main", Key: []byte(secret)}}})
+	tickets, err := ticket.New(ticket.NewMemory(), auth.NewRevocations(), ticket.Options{Signed: true, Secrets: []ticket.Secret{{ID: "main", Key: []byte(secret)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ticket, err := tickets.MintBackend(t.Context(), secret, auth.Grant{})
+	ticket, err := tickets.MintBackend(t.Context(), secret, ticket.Grant{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
@@ -79,8 +80,8 @@ func TestTicketVector(t *testing.T) {
 		t.Fatalf("no ticket in the page: %q", vector)
 	}
 	for want, text := range map[string]string{"created in the future": vector, "its signature is wrong": vector[:len(vector)-1] + "A"} {
-		tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{
-			Signed: true, Secrets: []auth.Secret{{ID: "main", Key: []byte("0123456789abcdef0123456789abcdef")}},
+		tickets, err := ticket.New(ticket.NewMemory(), auth.NewRevocations(), ticket.Options{
+			Signed: true, Secrets: []ticket.Secret{{ID: "main", Key: []byte("0123456789abcdef0123456789abcdef")}},
 		})
 		if err != nil {
 			t.Fatal(err)

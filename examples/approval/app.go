@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"net/http"
 
-	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/hub"
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/web"
 )
@@ -20,7 +20,7 @@ func (d *demo) appRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", d.home)
 	mux.Handle("/oauth/", d.client.Handler())
-	mux.Handle("/ws_ticket", d.hub.Tickets(auth.HandlerOptions{
+	mux.Handle("/ws_ticket", d.hub.Tickets(ticket.HandlerOptions{
 		Session: d.client.Session, Bearer: d.verifier.Verify, BindOrigin: true,
 	}))
 	mux.Handle("/ws", d.hub)

@@ -18,13 +18,14 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
 const listen = "127.0.0.1:8090"
 
 func main() {
-	secret := auth.Secret{ID: "main", Key: []byte(os.Getenv("BACKOFFICE_SECRET"))}
+	secret := ticket.Secret{ID: "main", Key: []byte(os.Getenv("BACKOFFICE_SECRET"))}
 	var err error
 	if args := os.Args[1:]; len(args) == 3 && args[0] == "publish" {
 		err = publish(secret, args[1], args[2])
@@ -36,7 +37,7 @@ func main() {
 	}
 }
 
-func serve(secret auth.Secret) error {
+func serve(secret ticket.Secret) error {
 	o, err := options(secret)
 	if err != nil {
 		return err
@@ -59,16 +60,16 @@ func serve(secret auth.Secret) error {
 
 // options let anyone subscribe to all topics. Only backends may send to them,
 // with a ticket signed with the secret.
-func options(secret auth.Secret) (broker.Options, error) {
-	store := auth.NewStore()
-	tickets, err := auth.NewTickets(store, auth.TicketOptions{Signed: true, Secrets: []auth.Secret{secret}})
+func options(secret ticket.Secret) (broker.Options, error) {
+	store := auth.NewRevocations()
+	tickets, err := ticket.New(ticket.NewMemory(), store, ticket.Options{Signed: true, Secrets: []ticket.Secret{secret}})
 	if err != nil {
 		return broker.Options{}, err
 	}
 	rules, err := auth.Guarded().Prepend(auth.Rule{
 		Effect: auth.Allow, Actions: []auth.Action{auth.Send}, Destination: "/topic/**", Roles: []string{auth.RoleBackend},
 	})
-	return broker.Options{Authenticator: auth.Chain(tickets, auth.Anonymous), Authorizer: rules, Store: store}, err
+	return broker.Options{Authenticator: auth.Chain(tickets, auth.Anonymous), Authorizer: rules, Revocations: store}, err
 }
 
 // clock is a job with a topic.
@@ -83,7 +84,7 @@ func memory(context.Context) ([]byte, error) {
 }
 
 // publish runs in the other process.
-func publish(secret auth.Secret, destination, body string) error {
+func publish(secret ticket.Secret, destination, body string) error {
 	p, err := newPublisher("ws://"+listen+"/ws", secret)
 	if err != nil {
 		return err

@@ -13,13 +13,14 @@ import (
 	"github.com/go-stomp/stomp/v3"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
-var secret = auth.Secret{ID: "main", Key: bytes.Repeat([]byte("s"), auth.MinSecretBytes)}
+var secret = ticket.Secret{ID: "main", Key: bytes.Repeat([]byte("s"), auth.MinSecretBytes)}
 
 func testOptions(t *testing.T) broker.Options {
 	t.Helper()
@@ -30,7 +31,7 @@ func testOptions(t *testing.T) broker.Options {
 	return o
 }
 
-func testPublisher(t *testing.T, url string, secret auth.Secret) *publisher {
+func testPublisher(t *testing.T, url string, secret ticket.Secret) *publisher {
 	t.Helper()
 	p, err := newPublisher(url, secret)
 	if err != nil {
@@ -43,11 +44,11 @@ func testPublisher(t *testing.T, url string, secret auth.Secret) *publisher {
 // userTicket returns a ticket for a page's user.
 func userTicket(t *testing.T) string {
 	t.Helper()
-	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{Signed: true, Secrets: []auth.Secret{secret}})
+	tickets, err := ticket.New(ticket.NewMemory(), auth.NewRevocations(), ticket.Options{Signed: true, Secrets: []ticket.Secret{secret}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ticket, err := tickets.Mint(t.Context(), auth.Grant{Principal: &auth.Principal{Name: "ann"}})
+	ticket, err := tickets.Mint(t.Context(), ticket.Grant{Principal: &auth.Principal{Name: "ann"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +142,7 @@ func TestS14Maintenance(t *testing.T) {
 func TestS15Publisher(t *testing.T) {
 	srv := brokertest.Start(t, testOptions(t))
 	p := testPublisher(t, srv.URL, secret)
-	ticket := userTicket(t)
+	page := userTicket(t)
 	for range 3 {
 		if err := p.Connected(t.Context()); err != nil {
 			t.Fatal(err)
@@ -150,7 +151,7 @@ func TestS15Publisher(t *testing.T) {
 	if n := srv.Broker.Stats().Opened; n != 1 {
 		t.Errorf("%d connections for three checks", n)
 	}
-	dialPage(t, srv, ticket)
+	dialPage(t, srv, page)
 
 	if err := p.Publish(t.Context(), "/user/ann/queue/news", nil); err == nil || !strings.Contains(err.Error(), "not allowed to send") {
 		t.Errorf("where it may not send: %v", err)
@@ -159,12 +160,12 @@ func TestS15Publisher(t *testing.T) {
 		t.Errorf("afterwards: %v", err)
 	}
 
-	wrong := testPublisher(t, srv.URL, auth.Secret{ID: "main", Key: bytes.Repeat([]byte("x"), auth.MinSecretBytes)})
+	wrong := testPublisher(t, srv.URL, ticket.Secret{ID: "main", Key: bytes.Repeat([]byte("x"), auth.MinSecretBytes)})
 	var answer *client.HTTPError
 	if err := wrong.Connected(t.Context()); !errors.As(err, &answer) || answer.Status != http.StatusUnauthorized {
 		t.Errorf("S-5 with another secret: %v", err)
 	}
-	if _, err := newPublisher(srv.URL, auth.Secret{ID: "main"}); err == nil {
+	if _, err := newPublisher(srv.URL, ticket.Secret{ID: "main"}); err == nil {
 		t.Error("S-5 without a secret: no error")
 	}
 

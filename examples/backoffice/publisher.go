@@ -10,6 +10,7 @@ import (
 	"github.com/go-stomp/stomp/v3"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
@@ -19,14 +20,14 @@ import (
 type publisher struct {
 	url     string
 	secret  string
-	tickets *auth.Tickets
+	tickets *ticket.Issuer
 
 	mu   sync.Mutex
 	conn *client.Conn
 }
 
-func newPublisher(url string, secret auth.Secret) (*publisher, error) {
-	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{Signed: true, Secrets: []auth.Secret{secret}})
+func newPublisher(url string, secret ticket.Secret) (*publisher, error) {
+	tickets, err := ticket.New(ticket.NewMemory(), auth.NewRevocations(), ticket.Options{Signed: true, Secrets: []ticket.Secret{secret}})
 	return &publisher{url: url, secret: string(secret.Key), tickets: tickets}, err
 }
 
@@ -71,7 +72,7 @@ func (p *publisher) connect(ctx context.Context) error {
 			return nil
 		}
 	}
-	ticket, err := p.tickets.MintBackend(ctx, p.secret, auth.Grant{})
+	ticket, err := p.tickets.MintBackend(ctx, p.secret, ticket.Grant{})
 	if err != nil {
 		return err
 	}

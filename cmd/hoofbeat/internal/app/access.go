@@ -14,6 +14,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/auth/webhook"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
@@ -21,18 +22,18 @@ import (
 )
 
 // access holds everything that identifies clients and decides what they may do.
-// All parts share one Store, so a revocation reaches all of them. Parts that
+// All parts share its revocations, so a revocation reaches all of them. Parts that
 // the configuration does not enable are nil.
 type access struct {
-	log     *slog.Logger
-	quiet   loglimit.Limiter // for lines that any client can cause
-	away    *turnedAway
-	store   *auth.Store
-	tickets *auth.Tickets
-	bearer  *bearer.Verifier
-	login   *oauth.Client
-	users   *userFile
-	webhook *webhook.Webhook
+	log         *slog.Logger
+	quiet       loglimit.Limiter // for lines that any client can cause
+	away        *turnedAway
+	revocations *auth.Revocations
+	tickets     *ticket.Issuer
+	bearer      *bearer.Verifier
+	login       *oauth.Client
+	users       *userFile
+	webhook     *webhook.Webhook
 
 	authenticator auth.Authenticator
 	authorizer    auth.Authorizer
@@ -41,7 +42,7 @@ type access struct {
 }
 
 func newAccess(c *config.Config, log *slog.Logger) (*access, error) {
-	w := &access{store: auth.NewStore(), log: log, away: &turnedAway{log: log}}
+	w := &access{revocations: auth.NewRevocations(), log: log, away: &turnedAway{log: log}}
 	if err := checkNames(nameSpaces(c)...); err != nil {
 		return nil, err
 	}
@@ -165,7 +166,7 @@ func (w *access) makeTickets(c *config.Config, _ *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	w.tickets, err = auth.NewTickets(w.store, auth.TicketOptions{
+	w.tickets, err = ticket.New(ticket.NewMemory(), w.revocations, ticket.Options{
 		TTL: k.TTL, Signed: k.Signed, Secrets: secrets, PerSubject: k.PerSubject,
 		Rate: float64(k.Rate), Burst: k.Burst, MaxOutstanding: k.Outstanding,
 	})
@@ -218,7 +219,7 @@ func (w *access) clientAddress(r *http.Request) netip.Addr { return w.broker.Cli
 
 // ticketHandler returns the endpoint that mints tickets.
 func (w *access) ticketHandler(c *config.Config) (http.Handler, error) {
-	o := auth.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: w.mayWait, ClientAddress: w.clientAddress}
+	o := ticket.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: w.mayWait, ClientAddress: w.clientAddress}
 	o.OnForeignOrigin = func(r *http.Request) { w.broker.RefuseOrigin(r) } // w.broker is set before the first request
 	o.OnRefused = w.ticketRefused
 	if w.bearer != nil {
@@ -299,7 +300,7 @@ func (w *access) close() {
 
 // revoke ends the sockets of a login session.
 func (w *access) revoke(credential string, log *slog.Logger) {
-	if err := w.store.Revoke(auth.Revocation{Credential: credential}); err != nil {
+	if err := w.revocations.Revoke(context.Background(), auth.Revocation{Credential: credential}); err != nil {
 		log.Error("a session that has ended could not be revoked", "error", err)
 	}
 }

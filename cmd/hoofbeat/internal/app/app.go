@@ -120,7 +120,7 @@ func build(o Options) (*App, error) {
 	options := brokerOptions(fitted)
 	options.Authenticator = a.access.authenticator
 	options.Authorizer = a.access.authorizer
-	options.Store = a.access.store
+	options.Revocations = a.access.revocations
 	options.Logger = o.Logger
 	a.sessions.Set(sessionLevel(o.Config))
 	options.SessionLog = &a.sessions

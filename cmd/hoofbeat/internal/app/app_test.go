@@ -296,7 +296,7 @@ func TestS11ReloadedUsersLoseTickets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := auth.NewStore()
+	store := auth.NewRevocations()
 	write("- nonsense")
 	if _, err := f.reload(store); err == nil {
 		t.Error("nonsense is read")

@@ -106,7 +106,7 @@ func (a *App) data(w http.ResponseWriter, r *http.Request) {
 // signedIn returns the principal of a request's login session, or nil.
 func (w *access) signedIn(r *http.Request) *auth.Principal {
 	p, ok := w.login.Session(r)
-	if !ok || p.Anonymous() || w.store.Revoked(p) {
+	if !ok || p.Anonymous() || w.revocations.Revoked(p) {
 		return nil
 	}
 	return p

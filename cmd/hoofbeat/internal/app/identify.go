@@ -16,7 +16,7 @@ import (
 // whatever the reason.
 func (w *access) identify(r *http.Request) *auth.Principal {
 	p := w.holder(r)
-	if p == nil || p.Anonymous() || w.store.Revoked(p) {
+	if p == nil || p.Anonymous() || w.revocations.Revoked(p) {
 		return nil
 	}
 	return p

@@ -11,8 +11,8 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
@@ -115,18 +115,18 @@ func decodeKey(text string) ([]byte, bool) {
 }
 
 // ticketSecrets parses ID:KEY or KEY, separated by commas or line ends.
-func ticketSecrets(s config.Secret) ([]auth.Secret, error) {
+func ticketSecrets(s config.Secret) ([]ticket.Secret, error) {
 	text, err := s.Read("auth.tickets.secret")
 	if err != nil {
 		return nil, err
 	}
-	var all []auth.Secret
+	var all []ticket.Secret
 	for _, entry := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
 		id, key, ok := strings.Cut(strings.TrimSpace(entry), ":")
 		if !ok {
 			id, key = "main", id
 		}
-		all = append(all, auth.Secret{ID: id, Key: []byte(key)})
+		all = append(all, ticket.Secret{ID: id, Key: []byte(key)})
 	}
 	return all, nil
 }

@@ -28,12 +28,12 @@ var optionKeys = map[string]string{
 	"broker: Options.PingInterval":      "heartbeat.ping",
 	"broker: Options.WriteDeadline":     "limits.write_deadline",
 
-	"auth: HandlerOptions.Origins": "websocket.origins",
-	"auth: TicketOptions.TTL":      "auth.tickets.ttl",
-	"auth: TicketOptions.Signed":   "auth.tickets.signed",
-	"auth: TicketOptions.Rate":     "auth.tickets.rate",
-	"auth: TicketOptions.Burst":    "auth.tickets.burst",
-	"auth: TicketOptions.Secrets":  "auth.tickets.secret",
+	"ticket: HandlerOptions.Origins": "websocket.origins",
+	"ticket: Options.TTL":            "auth.tickets.ttl",
+	"ticket: Options.Signed":         "auth.tickets.signed",
+	"ticket: Options.Rate":           "auth.tickets.rate",
+	"ticket: Options.Burst":          "auth.tickets.burst",
+	"ticket: Options.Secrets":        "auth.tickets.secret",
 
 	"bearer: Options.JWT[].Issuer":                 "auth.jwt[].issuer",
 	"bearer: Options.JWT[].Audience":               "auth.jwt[].audience",

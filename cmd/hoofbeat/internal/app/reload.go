@@ -36,10 +36,13 @@ func (a *App) Reload() {
 		}
 	}
 	if a.access.users != nil {
-		n, err := a.access.users.reload(a.access.store)
-		if err != nil {
+		n, err := a.access.users.reload(a.access.revocations)
+		switch {
+		case err != nil && n > 0:
+			log.Error("reload failed: the unused tickets of changed users are still valid", "error", oneLine(err))
+		case err != nil:
 			log.Error("reload failed: keeping the old users", "error", oneLine(err))
-		} else {
+		default:
 			done = append(done, "users", n)
 		}
 	}

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"slices"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -31,8 +33,9 @@ func openUserFile(path string, others []auth.NameSpace) (*userFile, error) {
 }
 
 // reload reads the file again and returns its number of users. It invalidates
-// the unused tickets of users that were removed or have another hash.
-func (f *userFile) reload(store *auth.Store) (int, error) {
+// the unused tickets of users that were removed or have another hash. An error
+// with a number is about that only: the new users are in force.
+func (f *userFile) reload(revocations *auth.Revocations) (int, error) {
 	before := f.hash
 	list, err := f.read()
 	if err == nil {
@@ -44,10 +47,10 @@ func (f *userFile) reload(store *auth.Store) (int, error) {
 	}
 	for name, hash := range before {
 		if f.hash[name] != hash {
-			store.BumpEpoch(name)
+			err = errors.Join(err, revocations.BumpEpoch(context.Background(), name))
 		}
 	}
-	return len(list), nil
+	return len(list), err
 }
 
 func (f *userFile) read() ([]users.User, error) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
@@ -52,8 +53,8 @@ type Hub struct {
 type life struct {
 	broker  *broker.Broker
 	flow    *webflow.Flow
-	store   *auth.Store
-	tickets *auth.Tickets
+	store   *auth.Revocations
+	tickets *ticket.Issuer
 }
 
 // New starts a broker. Call [Hub.Close] to end it.
@@ -89,12 +90,12 @@ func rules() (*auth.Rules, error) {
 }
 
 func (h *Hub) start() (*life, error) {
-	store := auth.NewStore()
-	tickets, err := auth.NewTickets(store, auth.TicketOptions{})
+	store := auth.NewRevocations()
+	tickets, err := ticket.New(ticket.NewMemory(), store, ticket.Options{})
 	if err != nil {
 		return nil, err
 	}
-	b, err := broker.New(broker.Options{Authenticator: tickets, Authorizer: h.rules, Store: store, Logger: h.logger})
+	b, err := broker.New(broker.Options{Authenticator: tickets, Authorizer: h.rules, Revocations: store, Logger: h.logger})
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +220,7 @@ func (h *Hub) Revoke(credential string) error {
 	if err != nil {
 		return nil // the restart has ended them
 	}
-	return l.store.Revoke(auth.Revocation{Credential: credential})
+	return l.store.Revoke(context.Background(), auth.Revocation{Credential: credential})
 }
 
 // serve returns the current life if clients may use it.
@@ -241,7 +242,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Tickets returns an endpoint that gives tickets to pages.
-func (h *Hub) Tickets(o auth.HandlerOptions) http.Handler {
+func (h *Hub) Tickets(o ticket.HandlerOptions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l := h.serve(w)
 		if l == nil {

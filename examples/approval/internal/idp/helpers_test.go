@@ -14,7 +14,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/auth/users"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
@@ -57,7 +57,7 @@ func (b *broker) Notify(_ context.Context, id, result string) error {
 
 func (b *broker) Tell(context.Context, string, string, []byte) error { return nil }
 
-func (b *broker) Tickets(auth.HandlerOptions) http.Handler { return http.NotFoundHandler() }
+func (b *broker) Tickets(ticket.HandlerOptions) http.Handler { return http.NotFoundHandler() }
 
 func newServer(t *testing.T, b *broker) *Server {
 	t.Helper()

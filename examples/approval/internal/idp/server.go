@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/auth/users"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/web"
@@ -32,7 +32,7 @@ type Broker interface {
 	// Tell sends JSON to a user.
 	Tell(ctx context.Context, user, destination string, body []byte) error
 	// Tickets returns an endpoint that gives tickets.
-	Tickets(o auth.HandlerOptions) http.Handler
+	Tickets(o ticket.HandlerOptions) http.Handler
 }
 
 // Options configure a Server. Issuer, Clients, Passwords and Broker are
@@ -133,12 +133,12 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /login", s.showLogin)
 	mux.HandleFunc("POST /login", ownForm(s.takeLogin))
 	mux.HandleFunc("POST /consent", ownForm(s.takeConsent))
-	mux.Handle("POST /wait/{id}/ws_ticket", s.o.Broker.Tickets(auth.HandlerOptions{Session: s.waiter, BindOrigin: true}))
+	mux.Handle("POST /wait/{id}/ws_ticket", s.o.Broker.Tickets(ticket.HandlerOptions{Session: s.waiter, BindOrigin: true}))
 
 	mux.HandleFunc("GET /device", s.showDevice)
 	mux.HandleFunc("POST /device/approve", ownForm(s.answered(approved)))
 	mux.HandleFunc("POST /device/deny", ownForm(s.answered(denied)))
-	mux.Handle("POST /device/ws_ticket", s.o.Broker.Tickets(auth.HandlerOptions{Session: s.phoneOf, BindOrigin: true}))
+	mux.Handle("POST /device/ws_ticket", s.o.Broker.Tickets(ticket.HandlerOptions{Session: s.phoneOf, BindOrigin: true}))
 
 	mux.HandleFunc("POST /token", form(s.token))
 	mux.HandleFunc("POST /revoke", form(s.revoke))

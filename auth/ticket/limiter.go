@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"sync"
@@ -25,7 +25,11 @@ func (l *limiter) take(subject string, now time.Time) (wait time.Duration) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	full := latest(now, l.full.Until(subject)).Add(l.gap)
+	full := l.full.Until(subject)
+	if full.Before(now) {
+		full = now
+	}
+	full = full.Add(l.gap)
 	if wait = full.Sub(now) - l.most; wait > 0 {
 		return wait
 	}

@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"errors"
@@ -10,33 +10,23 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// MaxTicketTTL is the longest lifetime of a ticket. Use another kind of
+// MaxTTL is the longest lifetime of a ticket. Use another kind of
 // credential for more.
-const MaxTicketTTL = time.Hour
+const MaxTTL = auth.RevocationMemory
 
-// MaxTicketAhead is the maximum lead over our clock of a program that signs
+// MaxAhead is the maximum lead over our clock of a program that signs
 // tickets itself. A ticket created less far in the future is accepted once its
 // time has come; one created further in the future is rejected.
-const MaxTicketAhead = time.Second
+const MaxAhead = time.Second
 
-// MaxTicketBytes is the maximum length of a ticket in bytes. An opaque ticket
+// MaxBytes is the maximum length of a ticket in bytes. An opaque ticket
 // has 43 bytes. A signed ticket contains its principal and must fit into the
 // request line of every proxy.
-const MaxTicketBytes = 4096
-
-// MaxOperationBytes is the maximum length in bytes of the name of an operation
-// that a ticket is bound to.
-const MaxOperationBytes = 256
-
-// RoleBackend is the role of the principals of [Tickets.MintBackend], which
-// have no name.
-const RoleBackend = "backend"
-
-// operationScope begins the scope that binds a session to one operation.
-const operationScope = "operation:"
+const MaxBytes = 4096
 
 // Ticket lets one client connect once. Formatting it with fmt, slog or
 // encoding/json shows when it expires, but not the ticket itself; read the
@@ -58,47 +48,51 @@ func (t Ticket) Format(f fmt.State, _ rune) {
 // Grant describes a ticket to mint.
 type Grant struct {
 	// Principal is the session's principal. The session gets all its fields,
-	// and ends when it expires. It must have a name. [Tickets.MintBackend] sets
+	// and ends when it expires. It must have a name. [Issuer.MintBackend] sets
 	// it itself.
-	Principal *Principal
+	Principal *auth.Principal
 	// TTL is the ticket's lifetime, rounded up so that it expires at a whole
-	// second. Zero means [TicketOptions.TTL], which is also the maximum. No
+	// second. Zero means [Options.TTL], which is also the maximum. No
 	// ticket outlives its principal.
 	TTL time.Duration
 	// Operation, if set, binds the session to one operation: the session gets
 	// the scope "operation:" followed by this name. The name is at most
-	// [MaxOperationBytes] of text without control characters. A principal that
+	// [auth.MaxOperationBytes] of text without control characters. A principal that
 	// already has such a scope can get tickets for that operation only.
 	Operation string
 	// Origin, if set, is the only web origin, such as https://app.example.com,
 	// whose pages may use the ticket. An attempt from another origin is treated
 	// as theft and makes the ticket invalid.
 	Origin string
+	// Since is [auth.Revocations.Now] from before the principal's credential was
+	// checked. If the user's credential changes after it, there is no ticket.
+	// Zero means when Mint is called.
+	Since auth.Moment
 }
 
-// Errors of [Tickets.Mint] that are mistakes of the caller.
+// Errors of [Issuer.Mint] that are mistakes of the caller.
 var (
 	// ErrNobody reports a ticket request without a named principal.
-	ErrNobody = errors.New("auth: a ticket is minted for a principal with a valid name only")
+	ErrNobody = errors.New("ticket: a ticket is minted for a principal with a valid name only")
 	// ErrOperation reports an operation name that is too long, has control
 	// characters, or differs from the one that the principal is bound to.
-	ErrOperation = errors.New("auth: an operation is at most 256 bytes of printable text, and no other than the credential's own")
-	// ErrTicketTTL reports a lifetime that is negative or longer than
-	// TicketOptions.TTL.
-	ErrTicketTTL = errors.New("auth: the ticket's lifetime is negative or longer than TicketOptions.TTL")
+	ErrOperation = errors.New("ticket: an operation is at most 256 bytes of printable text, and no other than the credential's own")
+	// ErrTTL reports a lifetime that is negative or longer than
+	// Options.TTL.
+	ErrTTL = errors.New("ticket: the ticket's lifetime is negative or longer than Options.TTL")
 	// ErrOrigin reports a text that is not a web origin.
-	ErrOrigin = errors.New("auth: an origin is a scheme, a host and perhaps a port, such as https://app.example.com")
-	// ErrTicketContent reports a signed ticket that would exceed
-	// MaxTicketBytes, or a principal that JSON cannot express.
-	ErrTicketContent = errors.New("auth: the principal does not fit into the JSON of a signed ticket of 4096 bytes")
+	ErrOrigin = errors.New("ticket: an origin is a scheme, a host and perhaps a port, such as https://app.example.com")
+	// ErrContent reports a signed ticket that would exceed
+	// MaxBytes, or a principal that JSON cannot express.
+	ErrContent = errors.New("ticket: the principal does not fit into the JSON of a signed ticket of 4096 bytes")
 	// ErrNoSecret reports that anonymous tickets are unavailable because no
 	// secret is configured.
-	ErrNoSecret = errors.New("auth: anonymous tickets need a secret in TicketOptions.Secrets, and there is none")
+	ErrNoSecret = errors.New("ticket: anonymous tickets need a secret in Options.Secrets, and there is none")
 )
 
 // claim returns the principal of a ticket for g, and the origin that the ticket
 // is bound to.
-func (g *Grant) claim() (p *Principal, origin string, err error) {
+func (g *Grant) claim() (p *auth.Principal, origin string, err error) {
 	if g.Origin != "" {
 		o, err := httpsec.Parse(g.Origin)
 		if err != nil {
@@ -106,14 +100,14 @@ func (g *Grant) claim() (p *Principal, origin string, err error) {
 		}
 		origin = o.String()
 	}
-	p = new(Principal)
+	p = new(auth.Principal)
 	*p = *g.Principal
 	p.Method = "ticket"
 	if g.Operation == "" {
 		return p, origin, nil
 	}
-	scope := operationScope + g.Operation
-	bound := slices.ContainsFunc(p.Scopes, func(s string) bool { return strings.HasPrefix(s, operationScope) })
+	scope := auth.OperationScope + g.Operation
+	bound := slices.ContainsFunc(p.Scopes, func(s string) bool { return strings.HasPrefix(s, auth.OperationScope) })
 	if !validOperation(g.Operation) || bound && !p.HasScope(scope) {
 		return nil, "", ErrOperation
 	}
@@ -124,5 +118,5 @@ func (g *Grant) claim() (p *Principal, origin string, err error) {
 }
 
 func validOperation(name string) bool {
-	return len(name) <= MaxOperationBytes && utf8.ValidString(name) && strings.IndexFunc(name, unicode.IsControl) < 0
+	return len(name) <= auth.MaxOperationBytes && utf8.ValidString(name) && strings.IndexFunc(name, unicode.IsControl) < 0
 }

@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 // signedPrefix is the version of the signed form.
@@ -36,52 +38,62 @@ type signedTicket struct {
 	Until      time.Time      `json:"until,omitzero"` // when the credential expires
 	Credential string         `json:"credential,omitempty"`
 	Passcode   bool           `json:"passcode,omitempty"` // Principal.Passcode
+	Source     string         `json:"source,omitempty"`   // where Epoch was counted
+	Epoch      uint64         `json:"epoch,omitempty"`    // of the user
 }
 
 func (m *signedTicket) created() time.Time { return time.Unix(0, m.Created) }
 
 func (m *signedTicket) expires() time.Time { return time.Unix(m.Expires, 0) }
 
-func (m *signedTicket) principal() *Principal {
-	return &Principal{
+func (m *signedTicket) principal() *auth.Principal {
+	return &auth.Principal{
 		Name: m.User, Roles: m.Roles, Claims: m.Claims, Expires: m.Until, Issued: m.Issued,
 		CredentialID: m.Credential, Scopes: m.Scopes, Method: "ticket", Passcode: m.Passcode,
 	}
 }
 
-func (t *Tickets) mintSigned(p *Principal, origin string, expires time.Time, since int64) (Ticket, error) {
+func (t *Issuer) mintSigned(p *auth.Principal, origin string, expires time.Time, epoch uint64, since auth.Moment) (Ticket, error) {
 	if !utf8.ValidString(p.CredentialID) {
 		// JSON would change the id, and revocations would no longer match it.
-		return Ticket{}, ErrTicketContent
-	}
-	created, err := t.store.date(p, since)
-	if err != nil {
-		return Ticket{}, err
+		return Ticket{}, ErrContent
 	}
 	m := signedTicket{
-		Nonce: make([]byte, 32), Created: created, Expires: expires.Unix(), Origin: origin,
+		Nonce: make([]byte, 32), Created: time.Now().UnixNano(), Expires: expires.Unix(), Origin: origin,
 		User: p.Name, Roles: p.Roles, Scopes: p.Scopes, Claims: p.Claims, Issued: p.Issued.UTC(), Until: p.Expires.UTC(),
-		Passcode: p.Passcode,
+		Passcode: p.Passcode, Source: t.revocations.Source(), Epoch: epoch,
 	}
 	if p.Recheck != nil { // a signed ticket cannot carry it
-		if end := p.Recheck.unchecked().UTC(); m.Until.IsZero() || end.Before(m.Until) {
+		if end := unchecked(p.Recheck).UTC(); m.Until.IsZero() || end.Before(m.Until) {
 			m.Until = end
 		}
 	}
 	rand.Read(m.Nonce) // never fails
-	p.nameAfter(sha256.Sum256(m.Nonce))
+	nameAfter(p, sha256.Sum256(m.Nonce))
 	m.Credential = p.CredentialID
 	payload, err := json.Marshal(&m)
 	if err != nil {
-		return Ticket{}, ErrTicketContent
+		return Ticket{}, ErrContent
 	}
 	key := &t.secrets[0]
 	text := signedPrefix + key.id + "." + base64.RawURLEncoding.EncodeToString(payload)
 	text += "." + key.mac(text)
-	if len(text) > MaxTicketBytes {
-		return Ticket{}, ErrTicketContent
+	if len(text) > MaxBytes {
+		return Ticket{}, ErrContent
+	}
+	if t.revocations.Withdrawn(p, since) {
+		return Ticket{}, errWithdrawn()
 	}
 	return Ticket{Value: text, Expires: expires}, nil
+}
+
+// unchecked returns when a session ends that cannot be rechecked.
+func unchecked(r *auth.Recheck) time.Time {
+	grace := r.Grace
+	if grace <= 0 {
+		grace = MaxTTL
+	}
+	return r.Asked.Add(grace)
 }
 
 func signer(key []byte) func(text string) string {
@@ -92,10 +104,10 @@ func signer(key []byte) func(text string) string {
 	}
 }
 
-func (t *Tickets) consumeSigned(ctx context.Context, value string, origin *string) (*Principal, error) {
+func (t *Issuer) consumeSigned(ctx context.Context, value string, origin *string) (*auth.Principal, error) {
 	m, cause := t.verify(value)
 	if cause != 0 {
-		return nil, &TicketError{Cause: cause}
+		return nil, &Error{Cause: cause}
 	}
 	if end := m.created().Add(t.ttl + time.Second - 1).Unix(); end < m.Expires {
 		// The signer cannot exceed the broker's limit.
@@ -104,10 +116,33 @@ func (t *Tickets) consumeSigned(ctx context.Context, value string, origin *strin
 	if err := t.awaitCreation(ctx, m); err != nil {
 		return nil, err
 	}
-	if cause := t.store.spend(sha256.Sum256(m.Nonce), m, origin, t.outstanding); cause != 0 {
-		return nil, &TicketError{cause, m.User}
+	use := Use{Key: sha256.Sum256(m.Nonce), Created: m.created(), Expires: m.expires()}
+	if err := t.store.Spend(ctx, use, t.limits); err != nil {
+		return nil, rejected(err, m.User)
 	}
-	return m.principal(), nil
+	p := m.principal()
+	cause = t.verdict(p, m.expires(), m.Origin, origin)
+	switch {
+	case time.Now().Before(m.created()): // the clock was set back meanwhile
+		cause = FromFuture
+	case t.outdated(m):
+		cause = Revoked
+	}
+	if cause != 0 {
+		return nil, &Error{cause, m.User}
+	}
+	return p, nil
+}
+
+// outdated reports whether the user's credentials have changed since a ticket
+// was signed. A ticket whose signer counts epochs elsewhere, or not at all, has
+// only a time, by a clock that may be ahead of ours by MaxAhead.
+func (t *Issuer) outdated(m *signedTicket) bool {
+	if m.Source == t.revocations.Source() {
+		return m.Epoch < t.revocations.Epoch(m.User)
+	}
+	began := t.revocations.EpochBegan(m.User)
+	return !began.IsZero() && !m.created().After(began.Add(MaxAhead))
 }
 
 // awaitCreation waits for a ticket that was created a little in the future, by
@@ -115,46 +150,47 @@ func (t *Tickets) consumeSigned(ctx context.Context, value string, origin *strin
 // Otherwise the next process, which accepts tickets created after its start,
 // could accept a ticket again that this process has accepted, and a revocation
 // could miss a ticket that was already used.
-func (t *Tickets) awaitCreation(ctx context.Context, m *signedTicket) error {
-	ahead := t.store.ahead(m.Created)
-	switch {
-	case ahead <= 0:
-		return nil
-	case ahead > MaxTicketAhead:
-		return &TicketError{TicketFromFuture, m.User}
-	}
-	patience := time.NewTimer(ahead)
-	defer patience.Stop()
-	select {
-	case <-patience.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+func (t *Issuer) awaitCreation(ctx context.Context, m *signedTicket) error {
+	for {
+		ahead := time.Until(m.created())
+		switch {
+		case ahead <= 0:
+			return nil
+		case ahead > MaxAhead:
+			return &Error{FromFuture, m.User}
+		}
+		patience := time.NewTimer(ahead)
+		select {
+		case <-patience.C:
+		case <-ctx.Done():
+			patience.Stop()
+			return ctx.Err()
+		}
 	}
 }
 
 // verify checks the signature first, so that it never decodes untrusted text.
-func (t *Tickets) verify(value string) (*signedTicket, TicketCause) {
+func (t *Issuer) verify(value string) (*signedTicket, Cause) {
 	end := strings.LastIndexByte(value, '.')
 	rest, ok := strings.CutPrefix(value, signedPrefix)
-	if !ok || len(value) > MaxTicketBytes || end < len(signedPrefix) {
-		return nil, TicketMalformed
+	if !ok || len(value) > MaxBytes || end < len(signedPrefix) {
+		return nil, Malformed
 	}
 	id, _, _ := strings.Cut(rest, ".")
 	i := slices.IndexFunc(t.secrets, func(s secret) bool { return s.id == id })
 	if i < 0 || !hmac.Equal([]byte(value[end+1:]), []byte(t.secrets[i].mac(value[:end]))) {
-		return nil, TicketWrongSignature
+		return nil, WrongSignature
 	}
 	_, encoded, _ := strings.Cut(value[len(signedPrefix):end], ".")
 	payload, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
-		return nil, TicketMalformed
+		return nil, Malformed
 	}
 	m := new(signedTicket)
 	d := json.NewDecoder(bytes.NewReader(payload))
 	d.UseNumber() // keep large numbers in claims exact
 	if d.Decode(m) != nil || !m.sound() {
-		return nil, TicketMalformed
+		return nil, Malformed
 	}
 	return m, 0
 }
@@ -162,6 +198,6 @@ func (t *Tickets) verify(value string) (*signedTicket, TicketCause) {
 // sound reports whether a correctly signed ticket also follows the rules.
 func (m *signedTicket) sound() bool {
 	life := m.expires().Sub(m.created())
-	return len(m.Nonce) >= minNonceBytes && life <= MaxTicketTTL+time.Second &&
-		(m.User == "" && slices.Contains(m.Roles, RoleBackend) || ValidName(m.User) == nil)
+	return len(m.Nonce) >= minNonceBytes && life <= MaxTTL+time.Second &&
+		(m.User == "" && slices.Contains(m.Roles, auth.RoleBackend) || auth.ValidName(m.User) == nil)
 }

@@ -1,14 +1,16 @@
-package auth
+package ticket
 
 import (
 	"fmt"
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-func unlimited(b testing.TB, signed bool) *Tickets {
-	return mustTickets(b, NewStore(), TicketOptions{
+func unlimited(b testing.TB, signed bool) *Issuer {
+	return mustTickets(b, newState(), Options{
 		Rate: -1, PerSubject: -1, MaxOutstanding: -1, Signed: signed, Secrets: []Secret{key('a')},
 	})
 }
@@ -29,8 +31,8 @@ func TestConsumeAllocatesNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	p := &Principal{Name: "alice", CredentialID: "c", Issued: time.Now()}
-	if n := testing.AllocsPerRun(100, func() { tickets.store.Revoked(p) }); n != 0 {
+	p := &auth.Principal{Name: "alice", CredentialID: "c", Issued: time.Now()}
+	if n := testing.AllocsPerRun(100, func() { tickets.revocations.Revoked(p) }); n != 0 {
 		t.Errorf("Revoked: %v allocations", n)
 	}
 }
@@ -77,20 +79,6 @@ func BenchmarkConsumeUnknown(b *testing.B) {
 			b.Fatal("let in")
 		}
 	}
-}
-
-func BenchmarkRevoked(b *testing.B) {
-	s := NewStore()
-	for i := range 1000 {
-		revoke(b, s, Revocation{Credential: fmt.Sprint(i)})
-	}
-	p := &Principal{Name: "alice", CredentialID: "c", Issued: time.Now()}
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			s.Revoked(p)
-		}
-	})
 }
 
 // BenchmarkOutstanding reports the memory of an unused ticket.

@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"bytes"
@@ -9,11 +9,9 @@ import (
 	"math"
 	"strings"
 	"time"
-)
 
-// MinSecretBytes is the minimum length of a [Secret]'s key: the length of the
-// hash used with it.
-const MinSecretBytes = 32
+	"github.com/hoofbeat/hoofbeat/auth"
+)
 
 // Secret is a key that the operator shares with the backends. It signs
 // tickets, and a backend presents it to get an anonymous ticket. Anyone who
@@ -23,17 +21,17 @@ type Secret struct {
 	// ID names the key, also in signed tickets: 1 to 32 letters, digits, - and
 	// _. It is not secret.
 	ID string
-	// Key has at least [MinSecretBytes] random bytes.
+	// Key has at least [auth.MinSecretBytes] random bytes.
 	Key []byte `json:"-"`
 }
 
 // Format writes s without Key for every fmt verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "secret "+s.ID) }
 
-// TicketOptions set the kind and the limits of tickets. Zero values mean the
+// Options set the kind and the limits of tickets. Zero values mean the
 // defaults.
-type TicketOptions struct {
-	// TTL is the lifetime of a ticket, at most [MaxTicketTTL]; 0 means 300 s.
+type Options struct {
+	// TTL is the lifetime of a ticket, at most [MaxTTL]; 0 means 300 s.
 	// Clients use a ticket at once, so 30 s suffice where clocks and networks
 	// are good.
 	TTL time.Duration
@@ -74,44 +72,47 @@ const (
 
 // secret is the internal form of a Secret. The key is inside a function, where
 // fmt cannot reach it: a key in a field would be printed with any struct that
-// has a pointer to a Tickets, because fmt calls no methods of unexported
+// has a pointer to an Issuer, because fmt calls no methods of unexported
 // fields.
 type secret struct {
 	id  string
-	sum digest                   // of the key, to compare with the secret that a backend presents
+	sum [sha256.Size]byte        // of the key, to compare with the secret that a backend presents
 	mac func(text string) string // signs with the key
 }
 
-// NewTickets returns Tickets that keep their state in store. The error names
-// the invalid option.
-func NewTickets(store *Store, o TicketOptions) (*Tickets, error) {
-	if store == nil {
-		return nil, errors.New("auth: NewTickets needs a Store")
+// New returns an Issuer that keeps its tickets in store and asks revocations
+// about their principals. The broker must have the same revocations. The error
+// names the invalid option.
+func New(store Store, revocations *auth.Revocations, o Options) (*Issuer, error) {
+	if store == nil || revocations == nil {
+		return nil, errors.New("ticket: New needs a Store and Revocations")
 	}
 	if o.TTL == 0 {
 		o.TTL = 300 * time.Second
 	}
-	if o.TTL < time.Second || o.TTL > MaxTicketTTL {
-		return nil, ticketOption("TTL", "%v is not between 1s and %v", o.TTL, MaxTicketTTL)
+	if o.TTL < time.Second || o.TTL > MaxTTL {
+		return nil, optionError("TTL", "%v is not between 1s and %v", o.TTL, MaxTTL)
 	}
 	secrets, err := newSecrets(o.Secrets)
 	if err != nil {
 		return nil, err
 	}
 	if o.Signed && len(secrets) == 0 {
-		return nil, ticketOption("Signed", "needs a secret")
+		return nil, optionError("Signed", "needs a secret")
 	}
-	t := &Tickets{store: store, ttl: o.TTL, signed: o.Signed, secrets: secrets}
-	t.perSubject = orDefault(o.PerSubject, 100)
-	t.outstanding = orDefault(o.MaxOutstanding, 100_000)
+	t := &Issuer{store: store, revocations: revocations, ttl: o.TTL, signed: o.Signed, secrets: secrets}
+	t.limits = Limits{PerSubject: orDefault(o.PerSubject, 100), Outstanding: orDefault(o.MaxOutstanding, 100_000)}
 	if t.rate.gap, t.rate.most, err = newRate(o.Rate, o.Burst); err != nil {
 		return nil, err
+	}
+	if m, ok := store.(*Memory); ok {
+		m.follow(revocations)
 	}
 	return t, nil
 }
 
-func ticketOption(field, format string, args ...any) error {
-	return &OptionError{Of: "auth: TicketOptions", Field: field, Err: fmt.Errorf(format, args...)}
+func optionError(field, format string, args ...any) error {
+	return &auth.OptionError{Of: "ticket: Options", Field: field, Err: fmt.Errorf(format, args...)}
 }
 
 func orDefault(n, otherwise int) int {
@@ -135,10 +136,10 @@ func newRate(rate float64, burst int) (gap, most time.Duration, err error) {
 		burst = 50
 	}
 	if !(rate >= minRate) { // nor NaN
-		return 0, 0, ticketOption("Rate", "%v is less than one an hour", rate)
+		return 0, 0, optionError("Rate", "%v is less than one an hour", rate)
 	}
 	if burst < 0 || burst > maxBurst {
-		return 0, 0, ticketOption("Burst", "%d is not between 1 and %d", burst, maxBurst)
+		return 0, 0, optionError("Burst", "%d is not between 1 and %d", burst, maxBurst)
 	}
 	gap = time.Duration(float64(time.Second) / rate)
 	return gap, gap * time.Duration(burst), nil
@@ -150,11 +151,11 @@ func newSecrets(list []Secret) ([]secret, error) {
 	for i, s := range list {
 		switch {
 		case !validKeyID(s.ID):
-			return nil, ticketOption("Secrets", "the ID of secret %d is not 1 to 32 letters, digits, - and _", i)
+			return nil, optionError("Secrets", "the ID of secret %d is not 1 to 32 letters, digits, - and _", i)
 		case seen[s.ID]:
-			return nil, ticketOption("Secrets", "the ID %s is there twice", s.ID)
-		case len(s.Key) < MinSecretBytes:
-			return nil, ticketOption("Secrets", "the key of %s has %d bytes instead of at least %d", s.ID, len(s.Key), MinSecretBytes)
+			return nil, optionError("Secrets", "the ID %s is there twice", s.ID)
+		case len(s.Key) < auth.MinSecretBytes:
+			return nil, optionError("Secrets", "the key of %s has %d bytes instead of at least %d", s.ID, len(s.Key), auth.MinSecretBytes)
 		}
 		seen[s.ID] = true
 		secrets = append(secrets, secret{id: s.ID, sum: sha256.Sum256(s.Key), mac: signer(bytes.Clone(s.Key))})

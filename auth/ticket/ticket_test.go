@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"context"
@@ -14,13 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 func TestT3TicketCarriesThePrincipal(t *testing.T) {
-	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{}, func(t *testing.T, tickets *Issuer) {
 		now := time.Now()
-		p := &Principal{
+		p := &auth.Principal{
 			Name: "alice", Roles: []string{"service"}, Scopes: []string{"stomp"}, CredentialID: "jti-1",
 			Claims: map[string]any{"org": "acme", "admin": true, "teams": []any{"a", "b"}},
 			Issued: now.Add(-time.Minute).UTC(), Expires: now.Add(time.Hour).UTC(),
@@ -50,8 +51,8 @@ func TestT3TicketCarriesThePrincipal(t *testing.T) {
 }
 
 func TestTicketClaimsStayWhatTheyAre(t *testing.T) {
-	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
-		p := &Principal{Name: "alice", Claims: map[string]any{
+	bothForms(t, Options{}, func(t *testing.T, tickets *Issuer) {
+		p := &auth.Principal{Name: "alice", Claims: map[string]any{
 			"n": float64(42), "frac": 1.5, "huge": float64(1 << 60), "int64": int64(1) << 60, "obj": map[string]any{}, "list": []any{float64(7)},
 		}}
 		ticket := mint(t, tickets, Grant{Principal: p})
@@ -76,7 +77,7 @@ func TestTicketClaimsStayWhatTheyAre(t *testing.T) {
 }
 
 func TestT5EveryFailureLooksTheSame(t *testing.T) {
-	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{}, func(t *testing.T, tickets *Issuer) {
 		good := mint(t, tickets, user("alice")).Value
 		for _, c := range []struct{ value, want string }{
 			{"", "malformed"},
@@ -92,7 +93,7 @@ func TestT5EveryFailureLooksTheSame(t *testing.T) {
 			if tickets.signed && strings.HasPrefix(c.value, "v1.") { // the log says more, and the client reads the same
 				want = wrongSignature
 			}
-			if len(c.value) > MaxTicketBytes {
+			if len(c.value) > MaxBytes {
 				want = "malformed"
 			}
 			if got := consumed(t, tickets, c.value, ""); got != want {
@@ -111,15 +112,15 @@ func TestT5EveryFailureLooksTheSame(t *testing.T) {
 }
 
 func TestT6SecondUse(t *testing.T) {
-	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{}, func(t *testing.T, tickets *Issuer) {
 		value := mint(t, tickets, user("alice")).Value
 		if got := consumed(t, tickets, value, ""); got != "alice" {
 			t.Fatal(got)
 		}
-		other := mustTickets(t, tickets.store, TicketOptions{Signed: tickets.signed, Secrets: []Secret{key('a')}})
+		other := mustTickets(t, stateOf(tickets), Options{Signed: tickets.signed, Secrets: []Secret{key('a')}})
 		for _, wait := range []time.Duration{0, time.Millisecond, time.Minute} {
 			pass(wait)
-			for _, node := range []*Tickets{tickets, other} {
+			for _, node := range []*Issuer{tickets, other} {
 				if got := consumed(t, node, value, ""); got != "used before" {
 					t.Errorf("%v later: %s", wait, got)
 				}
@@ -127,7 +128,7 @@ func TestT6SecondUse(t *testing.T) {
 		}
 		pass(time.Hour)
 		for range 20 {
-			mint(t, tickets, Grant{Principal: &Principal{Name: "bob"}}) // and what is outdated goes
+			mint(t, tickets, Grant{Principal: &auth.Principal{Name: "bob"}}) // and what is outdated goes
 		}
 		if got := consumed(t, tickets, value, ""); got != "unknown" && got != "expired" {
 			t.Errorf("an hour later: %s", got)
@@ -138,10 +139,10 @@ func TestT6SecondUse(t *testing.T) {
 func TestT7OneOfAThousand(t *testing.T) {
 	for _, signed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
-			store := NewStore()
-			var nodes [3]*Tickets
+			store := newState()
+			var nodes [3]*Issuer
 			for i := range nodes {
-				nodes[i] = mustTickets(t, store, TicketOptions{Signed: signed, Secrets: []Secret{key('a')}})
+				nodes[i] = mustTickets(t, store, Options{Signed: signed, Secrets: []Secret{key('a')}})
 			}
 			value := mint(t, nodes[0], user("alice")).Value
 			var in, used atomic.Int32
@@ -177,7 +178,7 @@ func TestT7ManyTicketsAtTheSameMoment(t *testing.T) {
 			// About a hundred rounds, and few on a slow machine or with the
 			// race detector.
 			for end, round := time.Now().Add(time.Second), 0; round < 3 || time.Now().Before(end); round++ {
-				tickets := mustTickets(t, NewStore(), TicketOptions{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1})
+				tickets := mustTickets(t, newState(), Options{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1})
 				values := make([]string, n)
 				for i := range values {
 					values[i] = mint(t, tickets, user("alice")).Value
@@ -216,8 +217,8 @@ func TestT7RivalsComeBetweenLookingAndKilling(t *testing.T) {
 	const rivals, rounds, handover = 4, 100, 1500 * time.Microsecond
 	for _, signed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
-			tickets := mustTickets(t, NewStore(), TicketOptions{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1})
-			store := tickets.store
+			tickets := mustTickets(t, newState(), Options{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1})
+			store := memoryOf(tickets)
 			for range rounds {
 				take := takes(t, tickets, mint(t, tickets, user("alice")).Value)
 				var in, started atomic.Int32
@@ -226,7 +227,7 @@ func TestT7RivalsComeBetweenLookingAndKilling(t *testing.T) {
 				for range rivals {
 					all.Go(func() {
 						started.Add(1)
-						if take() == 0 {
+						if take() == nil {
 							in.Add(1)
 						}
 					})
@@ -250,12 +251,12 @@ func TestT7RivalsComeBetweenLookingAndKilling(t *testing.T) {
 
 // takes returns the function that redeems a ticket, from the first lock that
 // decides.
-func takes(t *testing.T, tickets *Tickets, value string) func() TicketCause {
+func takes(t *testing.T, tickets *Issuer, value string) func() error {
 	t.Helper()
 	if !tickets.signed {
-		return func() TicketCause {
-			_, cause, _ := tickets.store.take(sha256.Sum256([]byte(value)), nil)
-			return cause
+		return func() error {
+			_, err := tickets.store.Take(t.Context(), sha256.Sum256([]byte(value)))
+			return err
 		}
 	}
 	m, cause := tickets.verify(value)
@@ -265,13 +266,13 @@ func takes(t *testing.T, tickets *Tickets, value string) func() TicketCause {
 	if err := tickets.awaitCreation(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	return func() TicketCause {
-		return tickets.store.spend(sha256.Sum256(m.Nonce), m, nil, tickets.outstanding)
+	return func() error {
+		return tickets.store.Spend(t.Context(), Use{sha256.Sum256(m.Nonce), m.created(), m.expires()}, tickets.limits)
 	}
 }
 
 func TestT8ExpiryIsExact(t *testing.T) {
-	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{}, func(t *testing.T, tickets *Issuer) {
 		pass(1234567 * time.Microsecond)
 		for _, c := range []struct {
 			from time.Duration
@@ -292,19 +293,19 @@ func TestT8ExpiryIsExact(t *testing.T) {
 }
 
 func TestS7Lifetime(t *testing.T) {
-	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{}, func(t *testing.T, tickets *Issuer) {
 		value := mint(t, tickets, user("alice")).Value
 		pass(301 * time.Second)
 		if got := consumed(t, tickets, value, ""); got != "expired" {
 			t.Error(got)
 		}
-		short := mint(t, tickets, Grant{Principal: &Principal{Name: "alice"}, TTL: 2 * time.Second}).Value
+		short := mint(t, tickets, Grant{Principal: &auth.Principal{Name: "alice"}, TTL: 2 * time.Second}).Value
 		pass(2 * time.Second)
 		if got := consumed(t, tickets, short, ""); got != "expired" {
 			t.Error(got)
 		}
 		for _, ttl := range []time.Duration{-1, 300*time.Second + 1} {
-			if _, err := tickets.Mint(t.Context(), Grant{Principal: &Principal{Name: "alice"}, TTL: ttl}); err != ErrTicketTTL {
+			if _, err := tickets.Mint(t.Context(), Grant{Principal: &auth.Principal{Name: "alice"}, TTL: ttl}); err != ErrTTL {
 				t.Errorf("%v: %v", ttl, err)
 			}
 		}
@@ -314,8 +315,8 @@ func TestS7Lifetime(t *testing.T) {
 // The credential's expiry ends the session, not the ticket's expiry, and no
 // ticket outlives its credential.
 func TestTicketDiesWithTheCredential(t *testing.T) {
-	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
-		p := &Principal{Name: "alice", Expires: time.Now().Add(10 * time.Second)}
+	bothForms(t, Options{}, func(t *testing.T, tickets *Issuer) {
+		p := &auth.Principal{Name: "alice", Expires: time.Now().Add(10 * time.Second)}
 		first, second := mint(t, tickets, Grant{Principal: p}), mint(t, tickets, Grant{Principal: p})
 		got, err := tickets.Consume(t.Context(), first.Value, "")
 		if err != nil || !got.Expires.Equal(p.Expires) {
@@ -329,7 +330,7 @@ func TestTicketDiesWithTheCredential(t *testing.T) {
 			t.Error(got)
 		}
 		for _, left := range []time.Duration{0, 999 * time.Millisecond} { // expires is a whole second
-			_, err = tickets.Mint(t.Context(), Grant{Principal: &Principal{Name: "alice", Expires: time.Now().Add(left)}})
+			_, err = tickets.Mint(t.Context(), Grant{Principal: &auth.Principal{Name: "alice", Expires: time.Now().Add(left)}})
 			if code, _ := status(t, err); code != 401 {
 				t.Error(err)
 			}
@@ -338,7 +339,7 @@ func TestTicketDiesWithTheCredential(t *testing.T) {
 }
 
 func TestT9TicketIsRandom(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{Rate: -1, PerSubject: -1})
+	tickets := mustTickets(t, newState(), Options{Rate: -1, PerSubject: -1})
 	seen := make(map[string]bool)
 	var ones [256]int
 	for range 1000 {
@@ -362,7 +363,7 @@ func TestT9TicketIsRandom(t *testing.T) {
 // A ticket needs no escaping in a URL's query and is a token (RFC 9110 section
 // 5.6.2).
 func TestT9TicketNeedsNoEscaping(t *testing.T) {
-	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{}, func(t *testing.T, tickets *Issuer) {
 		value := mint(t, tickets, user("Ünï/?&=")).Value
 		if rest := strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."); rest != "" {
 			t.Errorf("has %q", rest)
@@ -371,14 +372,14 @@ func TestT9TicketNeedsNoEscaping(t *testing.T) {
 }
 
 func TestN10UnusedTicketsAreForgotten(t *testing.T) {
-	bothForms(t, TicketOptions{Rate: -1, PerSubject: -1}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{Rate: -1, PerSubject: -1}, func(t *testing.T, tickets *Issuer) {
 		for range 1000 {
 			value := mint(t, tickets, user("alice")).Value
 			if tickets.signed {
 				consumed(t, tickets, value, "")
 			}
 		}
-		s := &tickets.store.tickets
+		s := memoryOf(tickets)
 		if len(s.entries) != 1000 {
 			t.Fatalf("%d entries", len(s.entries))
 		}
@@ -396,8 +397,8 @@ func TestN10UnusedTicketsAreForgotten(t *testing.T) {
 }
 
 func TestT13OperationScope(t *testing.T) {
-	bothForms(t, TicketOptions{}, func(t *testing.T, tickets *Tickets) {
-		bound := &Principal{Name: "alice", Scopes: []string{"stomp", "operation:a"}}
+	bothForms(t, Options{}, func(t *testing.T, tickets *Issuer) {
+		bound := &auth.Principal{Name: "alice", Scopes: []string{"stomp", "operation:a"}}
 		if _, err := tickets.Mint(t.Context(), Grant{Principal: bound, Operation: "b"}); err != ErrOperation {
 			t.Errorf("a session for one operation gets a ticket for another: %v", err)
 		}
@@ -408,23 +409,23 @@ func TestT13OperationScope(t *testing.T) {
 			}
 		}
 		for _, operation := range []string{"a\nb", "\x00", "\xff", strings.Repeat("x", 257)} {
-			if _, err := tickets.Mint(t.Context(), Grant{Principal: &Principal{Name: "alice"}, Operation: operation}); err != ErrOperation {
+			if _, err := tickets.Mint(t.Context(), Grant{Principal: &auth.Principal{Name: "alice"}, Operation: operation}); err != ErrOperation {
 				t.Errorf("%.10q: %v", operation, err)
 			}
 		}
-		mint(t, tickets, Grant{Principal: &Principal{Name: "alice"}, Operation: strings.Repeat("x", 256)})
+		mint(t, tickets, Grant{Principal: &auth.Principal{Name: "alice"}, Operation: strings.Repeat("x", 256)})
 	})
 }
 
 func TestS3S4UserAndBackendTickets(t *testing.T) {
-	bothForms(t, TicketOptions{Secrets: []Secret{key('a'), key('b')}}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{Secrets: []Secret{key('a'), key('b')}}, func(t *testing.T, tickets *Issuer) {
 		for id, secret := range map[string]Secret{"backend:ka": key('a'), "backend:kb": key('b')} {
-			ticket, err := tickets.MintBackend(t.Context(), string(secret.Key), Grant{Operation: "x", Principal: &Principal{Name: "mallory"}})
+			ticket, err := tickets.MintBackend(t.Context(), string(secret.Key), Grant{Operation: "x", Principal: &auth.Principal{Name: "mallory"}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			p, err := tickets.Consume(t.Context(), ticket.Value, "")
-			if err != nil || !p.Anonymous() || !p.HasRole(RoleBackend) || !p.HasScope("operation:x") || p.CredentialID != id || p.Issued.IsZero() {
+			if err != nil || !p.Anonymous() || !p.HasRole(auth.RoleBackend) || !p.HasScope("operation:x") || p.CredentialID != id || p.Issued.IsZero() {
 				t.Errorf("got %+v, %v", p, err)
 			}
 		}
@@ -434,7 +435,7 @@ func TestS3S4UserAndBackendTickets(t *testing.T) {
 				t.Errorf("%.10q: %v", wrong, err)
 			}
 		}
-		if err := tickets.store.Revoke(Revocation{Credential: "backend:ka"}); err != nil {
+		if err := tickets.revocations.Revoke(t.Context(), auth.Revocation{Credential: "backend:ka"}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := tickets.MintBackend(t.Context(), string(key('a').Key), Grant{})
@@ -445,11 +446,11 @@ func TestS3S4UserAndBackendTickets(t *testing.T) {
 }
 
 func TestS5NobodyGetsNoTicket(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	tickets := mustTickets(t, newState(), Options{})
 	if _, err := tickets.MintBackend(t.Context(), "", Grant{}); err != ErrNoSecret {
 		t.Errorf("no secret configured: %v", err)
 	}
-	for _, p := range []*Principal{nil, {}, {Name: " "}, {Name: "a\nb"}, {Roles: []string{RoleBackend}}} {
+	for _, p := range []*auth.Principal{nil, {}, {Name: " "}, {Name: "a\nb"}, {Roles: []string{auth.RoleBackend}}} {
 		if ticket, err := tickets.Mint(t.Context(), Grant{Principal: p}); err != ErrNobody || ticket.Value != "" {
 			t.Errorf("%+v: %v", p, err)
 		}
@@ -463,32 +464,5 @@ func TestS5NobodyGetsNoTicket(t *testing.T) {
 	}
 	if got := consumed(t, tickets, value, ""); got != "alice" {
 		t.Errorf("what came too late has used the ticket: %s", got)
-	}
-}
-
-func TestS6BackendHasNothingBelowUser(t *testing.T) {
-	backend := &Principal{Roles: []string{RoleBackend}, Claims: map[string]any{"c": "x"}}
-	rules, err := Guarded().Prepend(allow("/topic/maintenance", Send))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, destination := range []string{"/user", "/user/queue/errors", "/user/topic/registration", "/user/alice/queue/x", "/user/queue/*", "/user/**", "/**"} {
-		if may(t, rules, backend, Subscribe, destination) {
-			t.Errorf("may subscribe to %s", destination)
-		}
-	}
-	if got := covers(t, rules, backend, "/user/**"); got != None {
-		t.Errorf("covers %v", got)
-	}
-	if !may(t, rules, backend, Send, "/topic/maintenance") || !may(t, rules, backend, Subscribe, "/topic/maintenance") {
-		t.Error("a backend cannot do its work")
-	}
-	// A user is a user, whatever its roles.
-	if !may(t, rules, &Principal{Name: "alice", Roles: []string{RoleBackend}}, Subscribe, "/user/queue/errors") || !may(t, rules, &Principal{}, Subscribe, "/user/queue/errors") {
-		t.Error("others are kept out as well")
-	}
-	_, err = NewRules(Rule{Effect: Allow, Actions: []Action{Send}, Destination: "/a", Anonymous: true, Authenticated: true})
-	if err == nil || !strings.Contains(err.Error(), "both Authenticated and Anonymous") {
-		t.Errorf("got %v", err)
 	}
 }

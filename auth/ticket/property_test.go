@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"pgregory.net/rapid"
 )
 
@@ -18,13 +19,13 @@ type ticketModel struct {
 
 type modelTicket struct {
 	value   string
-	p       *Principal
+	p       *auth.Principal
 	expires time.Time
 	used    bool
 	epoch   bool // its user's credential has changed since
 }
 
-func (m *ticketModel) refused(p *Principal) bool {
+func (m *ticketModel) refused(p *auth.Principal) bool {
 	return p.Expired(time.Now()) || m.revoked[p.CredentialID] || !p.Issued.IsZero() && p.Issued.Before(m.before[p.Name])
 }
 
@@ -60,8 +61,8 @@ func TestPropertyTicketsAreAsTheModel(t *testing.T) {
 				// is outside the bubble.
 				rapid.Check(struct{ rapid.TB }{t}, func(t *rapid.T) {
 					start := time.Now()
-					store := NewStore()
-					tickets, err := NewTickets(store, TicketOptions{
+					store := newState()
+					tickets, err := New(store.memory, store.revocations, Options{
 						TTL: 10 * time.Second, Rate: -1, PerSubject: perSubject, Signed: signed, Secrets: []Secret{key('a')},
 					})
 					if err != nil {
@@ -71,7 +72,7 @@ func TestPropertyTicketsAreAsTheModel(t *testing.T) {
 					users := rapid.SampledFrom([]string{"a", "b"})
 					ids := rapid.SampledFrom([]string{"", "c1", "c2", "c3"})
 					ago := rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, 5 * time.Second})
-					mint := func(t *rapid.T, p *Principal, ttl time.Duration) {
+					mint := func(t *rapid.T, p *auth.Principal, ttl time.Duration) {
 						ticket, err := tickets.Mint(t.Context(), Grant{Principal: p, TTL: ttl})
 						tooMany := !signed && m.outstanding(p.Name) >= perSubject
 						tooLate := !p.Expires.IsZero() && !time.Now().Before(p.Expires.Truncate(time.Second))
@@ -123,13 +124,13 @@ func TestPropertyTicketsAreAsTheModel(t *testing.T) {
 					// Every run begins with the limit, a ticket that lets in
 					// and a used one; chance alone meets the limit too rarely.
 					for range perSubject + 1 {
-						mint(t, &Principal{Name: "a"}, 0)
+						mint(t, &auth.Principal{Name: "a"}, 0)
 					}
 					consume(t, m.tickets[0])
 					consume(t, m.tickets[0])
 					t.Repeat(map[string]func(*rapid.T){
 						"mint": func(t *rapid.T) {
-							p := &Principal{Name: users.Draw(t, "user"), CredentialID: ids.Draw(t, "credential")}
+							p := &auth.Principal{Name: users.Draw(t, "user"), CredentialID: ids.Draw(t, "credential")}
 							if rapid.Bool().Draw(t, "dated") {
 								p.Issued = time.Now().Add(-ago.Draw(t, "issued"))
 							}
@@ -141,7 +142,7 @@ func TestPropertyTicketsAreAsTheModel(t *testing.T) {
 						"fill up": func(t *rapid.T) {
 							name := users.Draw(t, "user")
 							for range perSubject + 1 {
-								mint(t, &Principal{Name: name}, 0)
+								mint(t, &auth.Principal{Name: name}, 0)
 							}
 						},
 						"consume": func(t *rapid.T) {
@@ -153,8 +154,8 @@ func TestPropertyTicketsAreAsTheModel(t *testing.T) {
 							consume(t, m.tickets[i])
 						},
 						"revoke user": func(t *rapid.T) {
-							r := Revocation{User: users.Draw(t, "user"), At: time.Now().Add(-ago.Draw(t, "ago"))}
-							if err := store.Revoke(r); err != nil {
+							r := auth.Revocation{User: users.Draw(t, "user"), At: time.Now().Add(-ago.Draw(t, "ago"))}
+							if err := store.revocations.Revoke(t.Context(), r); err != nil {
 								t.Fatal(err)
 							}
 							if r.At.After(m.before[r.User]) {
@@ -164,23 +165,25 @@ func TestPropertyTicketsAreAsTheModel(t *testing.T) {
 						},
 						"revoke credential": func(t *rapid.T) {
 							id := rapid.SampledFrom([]string{"c1", "c2"}).Draw(t, "credential")
-							if err := store.Revoke(Revocation{Credential: id}); err != nil {
+							if err := store.revocations.Revoke(t.Context(), auth.Revocation{Credential: id}); err != nil {
 								t.Fatal(err)
 							}
 							m.revoked[id] = true
 						},
 						"bump": func(t *rapid.T) {
 							name := users.Draw(t, "user")
-							store.BumpEpoch(name)
+							if err := store.revocations.BumpEpoch(t.Context(), name); err != nil {
+								t.Fatal(err)
+							}
 							m.change(name)
 						},
 						"pass": func(t *rapid.T) {
 							pass(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
 						},
 						"": func(t *rapid.T) {
-							store.mu.RLock()
-							defer store.mu.RUnlock()
-							s := &store.tickets
+							s := store.memory
+							s.mu.Lock()
+							defer s.mu.Unlock()
 							n := 0
 							for _, list := range s.unused {
 								n += len(list)
@@ -188,7 +191,7 @@ func TestPropertyTicketsAreAsTheModel(t *testing.T) {
 							if n != s.total || len(s.entries) != len(s.expiry) || !signed && len(s.entries) != s.total+s.dead {
 								t.Fatalf("%d unused, %d counted, %d entries, %d in the heap, %d dead", n, s.total, len(s.entries), len(s.expiry), s.dead)
 							}
-							if p := (&Principal{Name: "a", Issued: start}); store.revoked(p, time.Now()) != start.Before(m.before["a"]) {
+							if p := (&auth.Principal{Name: "a", Issued: start}); store.revocations.Revoked(p) != start.Before(m.before["a"]) {
 								t.Fatal("Revoked differs")
 							}
 						},

@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"fmt"
@@ -8,14 +8,14 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
-// An unused ticket takes the memory that TicketOptions.MaxOutstanding states,
+// An unused ticket takes the memory that Options.MaxOutstanding states,
 // and a used one takes less, whether it is opaque and remembered for the log or
 // signed and remembered so that it stays invalid.
 func TestTicketsHoldWhatIsDocumented(t *testing.T) {
 	const n, most = 20_000, 600
 	for _, signed := range []bool{false, true} {
 		t.Run(fmt.Sprint("signed=", signed), func(t *testing.T) {
-			tickets := mustTickets(t, NewStore(), TicketOptions{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1, MaxOutstanding: -1})
+			tickets := mustTickets(t, newState(), Options{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1, PerSubject: -1, MaxOutstanding: -1})
 			values := make([]string, n)
 			for i := range values {
 				values[i] = fmt.Sprintf("user%08d", i)

@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 // sign makes a ticket as another program with the secret would.
@@ -24,7 +26,7 @@ func sign(t testing.TB, s Secret, m any) string {
 
 func TestSignedTicketFromAnotherProgram(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a')}})
+		tickets := mustTickets(t, newState(), Options{Signed: true, Secrets: []Secret{key('a')}})
 		pass(time.Hour)
 		now := time.Now()
 		nonce := make([]byte, minNonceBytes)
@@ -40,14 +42,14 @@ func TestSignedTicketFromAnotherProgram(t *testing.T) {
 			want   string
 		}{
 			{"good", func(*signedTicket) {}, "alice"},
-			{"S-7 in the future", func(m *signedTicket) { m.Created += int64(MaxTicketAhead) + 1 }, "created in the future"},
+			{"S-7 in the future", func(m *signedTicket) { m.Created += int64(MaxAhead) + 1 }, "created in the future"},
 			{"older than the store", func(m *signedTicket) { m.Created -= int64(time.Hour) + 1; m.Expires = now.Unix() }, "older than this process"},
 			{"lives too long", func(m *signedTicket) { m.Expires += 3600 }, "malformed"},
 			{"lives for ever", func(m *signedTicket) { m.Expires = 1 << 60 }, "malformed"},
 			{"short nonce", func(m *signedTicket) { m.Nonce = m.Nonce[1:] }, "malformed"},
 			{"illegal name", func(m *signedTicket) { m.User = "a\nb" }, "malformed"},
 			{"nobody", func(m *signedTicket) { m.User = "" }, "malformed"},
-			{"a backend", func(m *signedTicket) { m.User, m.Roles = "", []string{RoleBackend} }, ""},
+			{"a backend", func(m *signedTicket) { m.User, m.Roles = "", []string{auth.RoleBackend} }, ""},
 			{"expired", func(m *signedTicket) { m.Expires = now.Unix() }, "expired"},
 		} {
 			m := good()
@@ -80,7 +82,7 @@ func TestSignedTicketFromAnotherProgram(t *testing.T) {
 // A nonce identifies a ticket, whatever else differs.
 func TestSignedTicketNonceIsSpentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a'), key('b')}})
+		tickets := mustTickets(t, newState(), Options{Signed: true, Secrets: []Secret{key('a'), key('b')}})
 		m := &signedTicket{Nonce: make([]byte, 32), Created: time.Now().UnixNano(), Expires: time.Now().Unix() + 100, User: "alice"}
 		if got := consumed(t, tickets, sign(t, key('a'), m), ""); got != "alice" {
 			t.Fatal(got)
@@ -93,7 +95,7 @@ func TestSignedTicketNonceIsSpentOnce(t *testing.T) {
 }
 
 func TestSignedTicketNoByteCanBeChanged(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a')}})
+	tickets := mustTickets(t, newState(), Options{Signed: true, Secrets: []Secret{key('a')}})
 	value := mint(t, tickets, user("alice")).Value
 	for i := range value {
 		for _, c := range []byte{value[i] ^ 1, 'A', '.', '\n'} {
@@ -118,9 +120,9 @@ func TestSignedTicketNoByteCanBeChanged(t *testing.T) {
 const wrongSignature = "its signature is wrong, or made with a secret that is not known here"
 
 func TestSignedTicketKeyRotation(t *testing.T) {
-	store, a, b := NewStore(), key('a'), key('b')
-	with := func(secrets ...Secret) *Tickets {
-		return mustTickets(t, store, TicketOptions{Signed: true, Secrets: secrets})
+	store, a, b := newState(), key('a'), key('b')
+	with := func(secrets ...Secret) *Issuer {
+		return mustTickets(t, store, Options{Signed: true, Secrets: secrets})
 	}
 	before, both, after := with(a), with(b, a), with(b)
 	if got := consumed(t, both, mint(t, before, user("alice")).Value, ""); got != "alice" {
@@ -142,9 +144,9 @@ func TestSignedTicketKeyRotation(t *testing.T) {
 }
 
 func TestFormsAreNotMixed(t *testing.T) {
-	store := NewStore()
-	opaque := mustTickets(t, store, TicketOptions{Secrets: []Secret{key('a')}})
-	signed := mustTickets(t, store, TicketOptions{Secrets: []Secret{key('a')}, Signed: true})
+	store := newState()
+	opaque := mustTickets(t, store, Options{Secrets: []Secret{key('a')}})
+	signed := mustTickets(t, store, Options{Secrets: []Secret{key('a')}, Signed: true})
 	if got := consumed(t, opaque, mint(t, signed, user("alice")).Value, ""); got != "malformed" {
 		t.Error(got)
 	}
@@ -154,19 +156,19 @@ func TestFormsAreNotMixed(t *testing.T) {
 }
 
 func TestSignedTicketHasALimit(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a')}})
-	for name, p := range map[string]*Principal{
+	tickets := mustTickets(t, newState(), Options{Signed: true, Secrets: []Secret{key('a')}})
+	for name, p := range map[string]*auth.Principal{
 		"long":             {Name: "alice", Claims: map[string]any{"c": strings.Repeat("x", 3000)}},
 		"no JSON":          {Name: "alice", Claims: map[string]any{"c": func() {}}},
 		"no such year":     {Name: "alice", Expires: time.Unix(1<<40, 0)},
 		"credential id":    {Name: "alice", CredentialID: "\xff"},
 		"many, many roles": {Name: "alice", Roles: make([]string, 2000)},
 	} {
-		if ticket, err := tickets.Mint(t.Context(), Grant{Principal: p}); err != ErrTicketContent || ticket.Value != "" {
+		if ticket, err := tickets.Mint(t.Context(), Grant{Principal: p}); err != ErrContent || ticket.Value != "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	p := &Principal{Name: strings.Repeat("n", MaxNameBytes), Claims: map[string]any{"c": strings.Repeat("x", 1000)}}
+	p := &auth.Principal{Name: strings.Repeat("n", auth.MaxNameBytes), Claims: map[string]any{"c": strings.Repeat("x", 1000)}}
 	if got := consumed(t, tickets, mint(t, tickets, Grant{Principal: p}).Value, ""); got != p.Name {
 		t.Error("a long one does not work")
 	}
@@ -175,22 +177,22 @@ func TestSignedTicketHasALimit(t *testing.T) {
 // A ticket is accepted only once, even if its signer's clock is ahead and the
 // process restarts in between: it is not accepted before its creation time.
 func TestSignedTicketAheadIsNotTakenAgainAfterARestart(t *testing.T) {
-	for _, ahead := range []time.Duration{0, 1, time.Millisecond, MaxTicketAhead, MaxTicketAhead + 1, 20 * time.Second, MaxClockSkew} {
+	for _, ahead := range []time.Duration{0, 1, time.Millisecond, MaxAhead, MaxAhead + 1, 20 * time.Second, auth.MaxClockSkew} {
 		synctest.Test(t, func(t *testing.T) {
-			o := TicketOptions{Signed: true, Secrets: []Secret{key('a')}}
-			before := mustTickets(t, NewStore(), o)
+			o := Options{Signed: true, Secrets: []Secret{key('a')}}
+			before := mustTickets(t, newState(), o)
 			pass(time.Minute)
 			now := time.Now()
 			m := &signedTicket{Nonce: make([]byte, 16), Created: now.Add(ahead).UnixNano(), Expires: now.Unix() + 100, User: "alice"}
 			want := "alice"
-			if ahead > MaxTicketAhead {
+			if ahead > MaxAhead {
 				want = "created in the future"
 			}
 			if got := consumed(t, before, sign(t, key('a'), m), ""); got != want {
 				t.Errorf("%v ahead: %s, want %s", ahead, got, want)
 			}
 			pass(1)
-			after := mustTickets(t, NewStore(), o)
+			after := mustTickets(t, newState(), o)
 			if got := consumed(t, after, sign(t, key('a'), m), ""); want == "alice" && got != "older than this process" {
 				t.Errorf("%v ahead, after a restart: %s", ahead, got)
 			}
@@ -202,8 +204,8 @@ func TestSignedTicketAheadIsNotTakenAgainAfterARestart(t *testing.T) {
 // and the client can leave.
 func TestSignedTicketAheadIsRevocable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewStore()
-		tickets := mustTickets(t, store, TicketOptions{Signed: true, Secrets: []Secret{key('a')}})
+		store := newState()
+		tickets := mustTickets(t, store, Options{Signed: true, Secrets: []Secret{key('a')}})
 		pass(time.Minute)
 		now := time.Now()
 		m := &signedTicket{Nonce: make([]byte, 16), Created: now.Add(500 * time.Millisecond).UnixNano(), Expires: now.Unix() + 100, User: "alice"}
@@ -214,7 +216,7 @@ func TestSignedTicketAheadIsRevocable(t *testing.T) {
 			t.Errorf("without patience: %v", err)
 		}
 		time.Sleep(450 * time.Millisecond)
-		store.BumpEpoch("alice")
+		bump(t, store.revocations, "alice")
 		if got := consumed(t, tickets, text, ""); got != "revoked" {
 			t.Errorf("after the revocation: %s", got)
 		}
@@ -231,7 +233,7 @@ func TestSignedTicketLivesNoLongerThanTheTTL(t *testing.T) {
 		{time.Minute, 59 * time.Second, "alice"}, {time.Minute, time.Minute, "expired"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a')}, TTL: 5 * time.Minute})
+			tickets := mustTickets(t, newState(), Options{Signed: true, Secrets: []Secret{key('a')}, TTL: 5 * time.Minute})
 			pass(time.Second)
 			now := time.Now()
 			m := &signedTicket{Nonce: make([]byte, 16), Created: now.UnixNano(), Expires: now.Add(c.says).Unix(), User: "alice"}
@@ -244,43 +246,43 @@ func TestSignedTicketLivesNoLongerThanTheTTL(t *testing.T) {
 }
 
 func TestMintBackendFor(t *testing.T) {
-	bothForms(t, TicketOptions{Secrets: []Secret{key('a')}}, func(t *testing.T, tickets *Tickets) {
-		ticket, err := tickets.MintBackendFor(t.Context(), "@admin", Grant{Principal: &Principal{Name: "mallory"}})
+	bothForms(t, Options{Secrets: []Secret{key('a')}}, func(t *testing.T, tickets *Issuer) {
+		ticket, err := tickets.MintBackendFor(t.Context(), "@admin", Grant{Principal: &auth.Principal{Name: "mallory"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		p, err := tickets.Consume(t.Context(), ticket.Value, "")
-		if err != nil || !p.Anonymous() || !p.HasRole(RoleBackend) || p.CredentialID != "backend:@admin" {
+		if err != nil || !p.Anonymous() || !p.HasRole(auth.RoleBackend) || p.CredentialID != "backend:@admin" {
 			t.Errorf("%+v, %v", p, err)
 		}
 	})
 }
 
-// A signed ticket cannot carry a Recheck, so its session ends after Grace.
+// A signed ticket cannot carry a auth.Recheck, so its session ends after Grace.
 func TestSignedTicketOfACredentialToRecheck(t *testing.T) {
-	store := NewStore()
+	store := newState()
 	now := time.Now()
-	recheck := func(grace time.Duration) *Recheck {
-		return &Recheck{Every: time.Minute, Grace: grace, Asked: now, Check: func(context.Context, time.Duration) error { return nil }}
+	recheck := func(grace time.Duration) *auth.Recheck {
+		return &auth.Recheck{Every: time.Minute, Grace: grace, Asked: now, Check: func(context.Context, time.Duration) error { return nil }}
 	}
 	for _, signed := range []bool{true, false} {
-		o := TicketOptions{Signed: signed}
+		o := Options{Signed: signed}
 		if signed {
-			o.Secrets = []Secret{{ID: "main", Key: make([]byte, MinSecretBytes)}}
+			o.Secrets = []Secret{{ID: "main", Key: make([]byte, auth.MinSecretBytes)}}
 		}
-		tickets, err := NewTickets(store, o)
+		tickets, err := New(store.memory, store.revocations, o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range []struct {
-			p    Principal
+			p    auth.Principal
 			want time.Time
 		}{
-			{Principal{Recheck: recheck(10 * time.Minute)}, now.Add(10 * time.Minute)},
-			{Principal{Recheck: recheck(0)}, now.Add(MaxTicketTTL)},
-			{Principal{Recheck: recheck(10 * time.Minute), Expires: now.Add(8 * time.Minute)}, now.Add(8 * time.Minute)},
-			{Principal{Recheck: recheck(10 * time.Minute), Expires: now.Add(time.Hour)}, now.Add(10 * time.Minute)},
-			{Principal{}, time.Time{}},
+			{auth.Principal{Recheck: recheck(10 * time.Minute)}, now.Add(10 * time.Minute)},
+			{auth.Principal{Recheck: recheck(0)}, now.Add(MaxTTL)},
+			{auth.Principal{Recheck: recheck(10 * time.Minute), Expires: now.Add(8 * time.Minute)}, now.Add(8 * time.Minute)},
+			{auth.Principal{Recheck: recheck(10 * time.Minute), Expires: now.Add(time.Hour)}, now.Add(10 * time.Minute)},
+			{auth.Principal{}, time.Time{}},
 		} {
 			c.p.Name = "alice"
 			ticket, err := tickets.Mint(t.Context(), Grant{Principal: &c.p})
@@ -303,21 +305,21 @@ func TestSignedTicketOfACredentialToRecheck(t *testing.T) {
 
 // The log can name the user of a rejected ticket, if the name is proven.
 func TestTicketErrorSaysWhose(t *testing.T) {
-	store := NewStore()
-	opaque := mustTickets(t, store, TicketOptions{Secrets: []Secret{key('a')}})
-	signed := mustTickets(t, store, TicketOptions{Secrets: []Secret{key('a')}, Signed: true})
+	store := newState()
+	opaque := mustTickets(t, store, Options{Secrets: []Secret{key('a')}})
+	signed := mustTickets(t, store, Options{Secrets: []Secret{key('a')}, Signed: true})
 	backend, err := opaque.MintBackend(t.Context(), string(key('a').Key), Grant{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := func(tickets *Tickets, value string) string {
+	used := func(tickets *Issuer, value string) string {
 		if _, err := tickets.Consume(t.Context(), value, ""); err != nil {
 			t.Fatal(err)
 		}
 		return value
 	}
 	for name, c := range map[string]struct {
-		tickets     *Tickets
+		tickets     *Issuer
 		value, want string
 	}{
 		"used":            {opaque, used(opaque, mint(t, opaque, user("alice")).Value), "alice"},
@@ -326,7 +328,7 @@ func TestTicketErrorSaysWhose(t *testing.T) {
 		"invented":        {opaque, strings.Repeat("A", 43), ""},
 		"wrong signature": {signed, sign(t, Secret{ID: "ka", Key: key('b').Key}, &signedTicket{User: "alice"}), ""},
 	} {
-		var e *TicketError
+		var e *Error
 		if _, err := c.tickets.Consume(t.Context(), c.value, ""); !errors.As(err, &e) || e.Whose() != c.want {
 			t.Errorf("%s: %v, of %q, want %q", name, err, e.Whose(), c.want)
 		}

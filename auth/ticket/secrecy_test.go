@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 // T-12: printing any value of the package, in any way, shows no ticket and no
@@ -17,13 +19,13 @@ import (
 func TestT12NothingShowsATicket(t *testing.T) {
 	secret := Secret{ID: "id", Key: []byte("correct-horse-battery-staple-0123456789")}
 	for _, signed := range []bool{false, true} {
-		store := NewStore()
-		o := TicketOptions{Signed: signed, Secrets: []Secret{secret}}
+		store := newState()
+		o := Options{Signed: signed, Secrets: []Secret{secret}}
 		tickets := mustTickets(t, store, o)
-		grant := Grant{Principal: &Principal{Name: "alice"}, Origin: app, Operation: "op"}
+		grant := Grant{Principal: &auth.Principal{Name: "alice"}, Origin: app, Operation: "op"}
 		ticket := mint(t, tickets, grant)
 		h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers})
-		a := attempt(StageRenew, ticket.Value, "")
+		a := attempt(auth.StageRenew, ticket.Value, "")
 		a.Bearer, a.Passcode = ticket.Value, ticket.Value
 
 		_, wrongOrigin := tickets.Consume(t.Context(), ticket.Value, evil)
@@ -35,7 +37,7 @@ func TestT12NothingShowsATicket(t *testing.T) {
 				t.Fatal("no error")
 			}
 		}
-		var refusal *Refusal
+		var refusal *auth.Refusal
 		errors.As(used, &refusal)
 		live := mint(t, tickets, grant)
 
@@ -49,7 +51,7 @@ func TestT12NothingShowsATicket(t *testing.T) {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 				fmt.Fprintf(&out, verb+"\n", v)
 			}
-			if text, err := json.Marshal(v); err == nil { // an Attempt has none
+			if text, err := json.Marshal(v); err == nil { // an auth.Attempt has none
 				out.Write(text)
 			}
 			for _, l := range loggers {
@@ -79,17 +81,17 @@ func TestT12NothingShowsATicket(t *testing.T) {
 
 // T-9: the contents of the Store cannot be presented as tickets.
 func TestT9StoreKeepsHashesOnly(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	tickets := mustTickets(t, newState(), Options{})
 	value := mint(t, tickets, user("alice")).Value
 	raw, err := base64.RawURLEncoding.DecodeString(value)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, e := range tickets.store.tickets.entries {
-		if text := fmt.Sprintf("%+v %+v %s", *e, *e.principal, key[:]); strings.Contains(text, value) || strings.Contains(text, string(raw)) || bytes.Equal(key[:], raw) {
+	for key, e := range memoryOf(tickets).entries {
+		if text := fmt.Sprintf("%+v %+v %s", *e, *e.Principal, key[:]); strings.Contains(text, value) || strings.Contains(text, string(raw)) || bytes.Equal(key[:], raw) {
 			t.Errorf("the store has the ticket: %s", text)
 		}
-		if id := e.principal.CredentialID; id != "ticket:"+hex.EncodeToString(key[:16]) {
+		if id := e.Principal.CredentialID; id != "ticket:"+hex.EncodeToString(key[:16]) {
 			t.Errorf("credential id %q", id)
 		}
 	}
@@ -97,13 +99,13 @@ func TestT9StoreKeepsHashesOnly(t *testing.T) {
 
 func TestTicketCausesHaveNames(t *testing.T) {
 	seen := make(map[string]bool)
-	for c := TicketMalformed; c <= TicketWrongSignature; c++ {
-		if seen[c.String()] || strings.Contains(c.String(), "TicketCause") || c.String() == "" {
+	for c := Malformed; c <= WrongSignature; c++ {
+		if seen[c.String()] || strings.Contains(c.String(), "Cause") || c.String() == "" {
 			t.Errorf("%d: %v", c, c)
 		}
 		seen[c.String()] = true
 	}
-	if got := fmt.Sprint(TicketCause(0), TicketWrongSignature+1, StageRenew); got != "TicketCause(0) TicketCause(12) renew" {
+	if got := fmt.Sprint(Cause(0), WrongSignature+1, auth.StageRenew); got != "Cause(0) Cause(12) renew" {
 		t.Error(got)
 	}
 }

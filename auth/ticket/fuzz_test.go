@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"encoding/json"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
@@ -16,11 +17,11 @@ func FuzzConsume(f *testing.F) {
 	f.Add("v1.ka.e30."+strings.Repeat("A", 43), "null")
 	f.Add("v1...", "x")
 	f.Add("v1.ka", "\xff")
-	opaque := mustTickets(f, NewStore(), TicketOptions{Rate: -1})
-	signed := mustTickets(f, NewStore(), TicketOptions{Rate: -1, Signed: true, Secrets: []Secret{key('a')}})
+	opaque := mustTickets(f, newState(), Options{Rate: -1})
+	signed := mustTickets(f, newState(), Options{Rate: -1, Signed: true, Secrets: []Secret{key('a')}})
 	refused := func(got string) bool { return got == "malformed" || got == "unknown" || got == wrongSignature }
 	f.Fuzz(func(t *testing.T, value, origin string) {
-		for _, tickets := range []*Tickets{opaque, signed} {
+		for _, tickets := range []*Issuer{opaque, signed} {
 			if got := consumed(t, tickets, value, origin); !refused(got) {
 				t.Fatalf("%q: %s", value, got)
 			}
@@ -40,7 +41,7 @@ func FuzzConsume(f *testing.F) {
 		}
 		// A payload that is signed, whatever it is, does no harm.
 		text := signedPrefix + "ka." + value
-		if p, err := signed.Consume(t.Context(), text+"."+signed.secrets[0].mac(text), origin); err == nil && p.Name == "" && !p.HasRole(RoleBackend) {
+		if p, err := signed.Consume(t.Context(), text+"."+signed.secrets[0].mac(text), origin); err == nil && p.Name == "" && !p.HasRole(auth.RoleBackend) {
 			t.Fatalf("%q lets in nobody", value)
 		}
 	})
@@ -54,7 +55,7 @@ func FuzzTicketRequest(f *testing.F) {
 	f.Add("POST", "/", "Basic x", "session=alice", ours, "same-origin", "{", "text/plain")
 	f.Add("OPTIONS", "/", "", "session=alice", app, "same-site", "", "")
 	f.Add("POST", "/?%zz", "Bearer\t", "session=", "https://[::1", "none", "\x00", "a/b;c")
-	tickets := mustTickets(f, NewStore(), TicketOptions{Rate: -1, PerSubject: -1, MaxOutstanding: -1})
+	tickets := mustTickets(f, newState(), Options{Rate: -1, PerSubject: -1, MaxOutstanding: -1})
 	h := mustHandler(f, tickets, HandlerOptions{Bearer: bearers, Session: sessions, Origins: []string{app}})
 	f.Fuzz(func(t *testing.T, method, target, authorization, cookie, origin, site, body, kind string) {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(body))

@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"context"
@@ -12,26 +12,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// HandlerOptions configure [Tickets.Handler]: who may request a ticket. Without
+// HandlerOptions configure [Issuer.Handler]: who may request a ticket. Without
 // Bearer, Passcode and Session, no request is accepted.
 type HandlerOptions struct {
 	// Bearer verifies the token of an "Authorization: Bearer" header. A
-	// [*Refusal] is sent to the client; any other error is answered with 503,
+	// [*auth.Refusal] is sent to the client; any other error is answered with 503,
 	// because it says nothing about the token; a nil principal rejects the
-	// token. [RemoteOf] its context is the client's address. Nil means that
+	// token. [auth.RemoteOf] its context is the client's address. Nil means that
 	// bearer tokens are not accepted.
-	Bearer func(ctx context.Context, token string) (*Principal, error)
+	Bearer func(ctx context.Context, token string) (*auth.Principal, error)
 	// Passcode verifies the name and passcode of HTTP Basic authentication in a
 	// POST. Errors are handled as for Bearer. The function itself must limit
 	// guessing. Nil means that passcodes are not accepted.
-	Passcode func(r *http.Request, login, passcode string) (*Principal, error)
+	Passcode func(r *http.Request, login, passcode string) (*auth.Principal, error)
 	// Session returns the principal that the request's cookies identify, if
 	// any. Only a POST from an allowed origin gets a ticket by a cookie. Nil
 	// means that cookies are ignored.
-	Session func(r *http.Request) (*Principal, bool)
+	Session func(r *http.Request) (*auth.Principal, bool)
 	// Origins are the web origins, besides the handler's own, whose pages may
 	// request tickets: https://app.example.com, or https://*.example.com for
 	// all subdomains; see [httpsec.NewList]. Their answers get CORS headers.
@@ -44,7 +45,7 @@ type HandlerOptions struct {
 	// called concurrently.
 	OnForeignOrigin func(r *http.Request)
 	// OnRefused, if set, is called for each other rejected request, before the
-	// answer is sent. Use it to log. [errors.As] finds the [*Refusal] for the
+	// answer is sent. Use it to log. [errors.As] finds the [*auth.Refusal] for the
 	// client in err; the text of err may say more. Neither contains a
 	// credential. It is called concurrently.
 	OnRefused func(r *http.Request, err error)
@@ -54,7 +55,7 @@ type HandlerOptions struct {
 	// calls. Nil means never: a request that names an operation is answered
 	// with 403, unless the principal from Bearer or Session is already bound to
 	// that operation by its scope.
-	MayWait func(ctx context.Context, p *Principal, operation string) (bool, error)
+	MayWait func(ctx context.Context, p *auth.Principal, operation string) (bool, error)
 	// ClientAddress returns the client address of a request. Nil means
 	// Request.RemoteAddr. Behind a proxy set it to broker.Broker.ClientAddress
 	// or similar; otherwise all clients share the request allowance of one
@@ -95,13 +96,13 @@ const maxTicketRequest = 4096
 //   - 503 if the credential cannot be checked
 //
 // The error is about o.Origins.
-func (t *Tickets) Handler(o HandlerOptions) (http.Handler, error) {
+func (t *Issuer) Handler(o HandlerOptions) (http.Handler, error) {
 	origins, err := httpsec.NewList(o.Origins)
 	if err != nil {
-		return nil, &OptionError{Of: "auth: HandlerOptions", Field: "Origins", Err: err}
+		return nil, &auth.OptionError{Of: "ticket: HandlerOptions", Field: "Origins", Err: err}
 	}
 	if anybody := origins.Anybody(); anybody != "" && o.Session != nil {
-		return nil, &OptionError{Of: "auth: HandlerOptions", Field: "Origins", Err: fmt.Errorf("%q cannot be combined with the cookies of login sessions: pages of any site can have that origin", anybody)}
+		return nil, &auth.OptionError{Of: "ticket: HandlerOptions", Field: "Origins", Err: fmt.Errorf("%q cannot be combined with the cookies of login sessions: pages of any site can have that origin", anybody)}
 	}
 	if o.ClientAddress == nil {
 		o.ClientAddress = peerAddress
@@ -109,18 +110,28 @@ func (t *Tickets) Handler(o HandlerOptions) (http.Handler, error) {
 	cors := httpsec.CORS{
 		Methods: "GET, POST", Headers: "Authorization, Content-Type", Expose: "Retry-After, WWW-Authenticate", Credentials: o.Session != nil,
 	}
-	return &ticketHandler{tickets: t, o: o, origins: origins, cors: cors}, nil
+	return &handler{tickets: t, o: o, origins: origins, cors: cors}, nil
 }
 
-type ticketHandler struct {
-	tickets *Tickets
+// origin returns the origin of a request, "" if no page sent it, or an error if
+// that origin is not allowed. For an allowed origin it sets the CORS headers.
+func (h *handler) origin(header http.Header, r *http.Request) (string, error) {
+	o, err := h.cors.Check(header, r, &h.origins, false)
+	if err != nil {
+		return "", auth.ForeignOrigin(r)
+	}
+	return o.String(), nil
+}
+
+type handler struct {
+	tickets *Issuer
 	o       HandlerOptions
 	origins httpsec.List
 	cors    httpsec.CORS
 }
 
-// ticketReply is the body of a successful answer.
-type ticketReply struct {
+// issued is the body of a successful answer.
+type issued struct {
 	Ticket  string `json:"ticket"`
 	Expires int64  `json:"expires"`
 }
@@ -131,14 +142,14 @@ func peerAddress(r *http.Request) netip.Addr {
 	return peer.Addr()
 }
 
-func (h *ticketHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r = r.WithContext(WithRemote(r.Context(), h.o.ClientAddress(r)))
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = r.WithContext(auth.WithRemote(r.Context(), h.o.ClientAddress(r)))
 	origin, err := h.origin(w.Header(), r)
 	if err != nil {
 		if h.o.OnForeignOrigin != nil {
 			h.o.OnForeignOrigin(r)
 		}
-		WriteRefusal(w, err)
+		auth.WriteRefusal(w, err)
 		return
 	}
 	if r.Method == http.MethodOptions && origin != "" {
@@ -150,19 +161,19 @@ func (h *ticketHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, ticketReply{ticket.Value, ticket.Expires.Unix()})
+	httpsec.WriteJSON(w, http.StatusOK, issued{ticket.Value, ticket.Expires.Unix()})
 }
 
-func (h *ticketHandler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if h.o.OnRefused != nil {
 		h.o.OnRefused(r, err)
 	}
-	WriteRefusal(w, err)
+	auth.WriteRefusal(w, err)
 }
 
 // judged is a refusal for the client with the cause for the operator.
 type judged struct {
-	*Refusal
+	*auth.Refusal
 	cause error
 }
 
@@ -170,21 +181,21 @@ func (j *judged) Error() string   { return j.cause.Error() }
 func (j *judged) Unwrap() []error { return []error{j.Refusal, j.cause} }
 
 // mint runs the cheapest checks first.
-func (h *ticketHandler) mint(w http.ResponseWriter, r *http.Request, origin string) (Ticket, error) {
+func (h *handler) mint(w http.ResponseWriter, r *http.Request, origin string) (Ticket, error) {
 	if r.Method != http.MethodPost && (r.Method != http.MethodGet || h.o.Bearer == nil) {
 		return Ticket{}, h.wrongMethod(w.Header())
 	}
 	if r.URL.Query().Has("access_token") {
-		return Ticket{}, &Refusal{
+		return Ticket{}, &auth.Refusal{
 			Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: httpsec.InvalidRequest,
 		}
 	}
-	since := h.tickets.store.now()
+	since := h.tickets.revocations.Now()
 	p, err := h.principal(w.Header(), r, origin)
 	if err != nil {
 		return Ticket{}, err
 	}
-	g := Grant{Principal: p}
+	g := Grant{Principal: p, Since: since}
 	if r.Method == http.MethodPost {
 		if g.Operation, err = operation(w, r); err != nil {
 			return Ticket{}, err
@@ -192,24 +203,24 @@ func (h *ticketHandler) mint(w http.ResponseWriter, r *http.Request, origin stri
 	}
 	if h.o.BindOrigin {
 		if origin == httpsec.Null.String() {
-			return Ticket{}, &Refusal{Status: http.StatusForbidden, Reason: "a ticket cannot be bound to the origin null, which pages of any site can have", Key: "auth.tickets.bind_origin"}
+			return Ticket{}, &auth.Refusal{Status: http.StatusForbidden, Reason: "a ticket cannot be bound to the origin null, which pages of any site can have", Key: "auth.tickets.bind_origin"}
 		}
 		g.Origin = origin
 	}
-	ticket, err := h.tickets.mintFor(r.Context(), g, since, func(ctx context.Context) error { return h.mayWait(ctx, p, g.Operation) })
+	ticket, err := h.tickets.mintFor(r.Context(), g, func(ctx context.Context) error { return h.mayWait(ctx, p, g.Operation) })
 	return ticket, httpRefusal(err)
 }
 
 // mayWait returns nil if p may have a ticket for the operation. The refusal is
 // the same for an operation that does not exist and for one of another user.
-func (h *ticketHandler) mayWait(ctx context.Context, p *Principal, operation string) error {
-	if operation == "" || p.HasScope(operationScope+operation) {
+func (h *handler) mayWait(ctx context.Context, p *auth.Principal, operation string) error {
+	if operation == "" || p.HasScope(auth.OperationScope+operation) {
 		return nil
 	}
 	if h.o.MayWait != nil {
 		ok, err := h.o.MayWait(ctx, p, operation)
 		if err != nil {
-			return &Refusal{
+			return &auth.Refusal{
 				Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
 				Reason: "whether the operation is yours cannot be checked at the moment",
 			}
@@ -218,7 +229,7 @@ func (h *ticketHandler) mayWait(ctx context.Context, p *Principal, operation str
 			return nil
 		}
 	}
-	return &Refusal{Status: http.StatusForbidden, Reason: "the operation is not this user's"}
+	return &auth.Refusal{Status: http.StatusForbidden, Reason: "the operation is not this user's"}
 }
 
 // httpRefusal adds an HTTP status to the errors of Mint that a client can
@@ -226,27 +237,27 @@ func (h *ticketHandler) mayWait(ctx context.Context, p *Principal, operation str
 func httpRefusal(err error) error {
 	switch {
 	case errors.Is(err, ErrOperation):
-		return &Refusal{Status: http.StatusBadRequest, Reason: "the operation is at most 256 bytes of printable text, and no other than the credential's own"}
+		return &auth.Refusal{Status: http.StatusBadRequest, Reason: "the operation is at most 256 bytes of printable text, and no other than the credential's own"}
 	case errors.Is(err, ErrNobody):
 		return invalidToken()
-	case errors.Is(err, ErrTicketContent):
-		return &Refusal{Status: http.StatusBadRequest, Reason: "the credential says too much to fit into a ticket"}
+	case errors.Is(err, ErrContent):
+		return &auth.Refusal{Status: http.StatusBadRequest, Reason: "the credential says too much to fit into a ticket"}
 	}
 	return err
 }
 
-func (h *ticketHandler) wrongMethod(header http.Header) error {
+func (h *handler) wrongMethod(header http.Header) error {
 	allow := http.MethodPost
 	if h.o.Bearer != nil {
 		allow = "GET, POST"
 	}
 	header.Set("Allow", allow)
-	return &Refusal{Status: http.StatusMethodNotAllowed, Reason: "the method must be " + strings.ReplaceAll(allow, ",", " or")}
+	return &auth.Refusal{Status: http.StatusMethodNotAllowed, Reason: "the method must be " + strings.ReplaceAll(allow, ",", " or")}
 }
 
 // principal returns the principal that requests a ticket. A bearer token, if
 // present, decides, even beside a valid cookie.
-func (h *ticketHandler) principal(header http.Header, r *http.Request, origin string) (*Principal, error) {
+func (h *handler) principal(header http.Header, r *http.Request, origin string) (*auth.Principal, error) {
 	if token, ok := httpsec.RequestToken(r.Header); ok && h.o.Bearer != nil {
 		return h.bearer(r.Context(), token)
 	}
@@ -258,10 +269,10 @@ func (h *ticketHandler) principal(header http.Header, r *http.Request, origin st
 	}
 	if r.Method != http.MethodPost {
 		header.Set("Allow", http.MethodPost)
-		return nil, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "with a cookie the method must be POST"}
+		return nil, &auth.Refusal{Status: http.StatusMethodNotAllowed, Reason: "with a cookie the method must be POST"}
 	}
 	if origin == "" {
-		return nil, ForeignOrigin(r) // browsers send an Origin with every POST
+		return nil, auth.ForeignOrigin(r) // browsers send an Origin with every POST
 	}
 	p, ok := h.o.Session(r)
 	if !ok || p.Anonymous() {
@@ -272,8 +283,8 @@ func (h *ticketHandler) principal(header http.Header, r *http.Request, origin st
 
 // missing refuses a request without a usable credential, and names the kinds of
 // credential that are accepted.
-func (h *ticketHandler) missing(r *http.Request) error {
-	refusal := &Refusal{Status: http.StatusUnauthorized, Challenge: "Bearer"}
+func (h *handler) missing(r *http.Request) error {
+	refusal := &auth.Refusal{Status: http.StatusUnauthorized, Challenge: "Bearer"}
 	if h.o.Bearer == nil && h.o.Passcode != nil {
 		refusal.Challenge = basicChallenge
 	}
@@ -305,9 +316,9 @@ const basicChallenge = `Basic realm="hoofbeat", charset="UTF-8"`
 
 // passcode authenticates by HTTP Basic authentication. Pages of other origins,
 // for which a browser could add stored passcodes, have already been rejected.
-func (h *ticketHandler) passcode(r *http.Request, login, passcode string) (*Principal, error) {
+func (h *handler) passcode(r *http.Request, login, passcode string) (*auth.Principal, error) {
 	p, err := h.o.Passcode(r, login, passcode)
-	var refusal *Refusal
+	var refusal *auth.Refusal
 	switch {
 	case errors.As(err, &refusal):
 		if refusal.StatusCode() != http.StatusUnauthorized {
@@ -316,17 +327,17 @@ func (h *ticketHandler) passcode(r *http.Request, login, passcode string) (*Prin
 		withChallenge := *refusal
 		withChallenge.Challenge = basicChallenge
 		return nil, &judged{&withChallenge, err}
-	case errors.Is(err, ErrNotMine) || err == nil && p.Anonymous():
-		return nil, &Refusal{Status: http.StatusUnauthorized, Challenge: basicChallenge}
+	case errors.Is(err, auth.ErrNotMine) || err == nil && p.Anonymous():
+		return nil, &auth.Refusal{Status: http.StatusUnauthorized, Challenge: basicChallenge}
 	case err != nil:
-		return nil, &judged{&Refusal{Status: http.StatusServiceUnavailable, Reason: "the passcode cannot be checked at the moment"}, err}
+		return nil, &judged{&auth.Refusal{Status: http.StatusServiceUnavailable, Reason: "the passcode cannot be checked at the moment"}, err}
 	}
 	return p, nil
 }
 
-func (h *ticketHandler) bearer(ctx context.Context, token string) (*Principal, error) {
+func (h *handler) bearer(ctx context.Context, token string) (*auth.Principal, error) {
 	p, err := h.o.Bearer(ctx, token)
-	var refusal *Refusal
+	var refusal *auth.Refusal
 	switch {
 	case errors.As(err, &refusal):
 		if refusal.StatusCode() != http.StatusUnauthorized || refusal.Challenge != "" {
@@ -335,16 +346,16 @@ func (h *ticketHandler) bearer(ctx context.Context, token string) (*Principal, e
 		withChallenge := *refusal
 		withChallenge.Challenge = httpsec.InvalidToken
 		return nil, &judged{&withChallenge, err}
-	case errors.Is(err, ErrNotMine) || err == nil && p.Anonymous():
+	case errors.Is(err, auth.ErrNotMine) || err == nil && p.Anonymous():
 		return nil, invalidToken()
 	case err != nil:
-		return nil, &judged{&Refusal{Status: http.StatusServiceUnavailable, Reason: "the token cannot be checked at the moment"}, err}
+		return nil, &judged{&auth.Refusal{Status: http.StatusServiceUnavailable, Reason: "the token cannot be checked at the moment"}, err}
 	}
 	return p, nil
 }
 
 func invalidToken() error {
-	return &Refusal{Status: http.StatusUnauthorized, Challenge: httpsec.InvalidToken}
+	return &auth.Refusal{Status: http.StatusUnauthorized, Challenge: httpsec.InvalidToken}
 }
 
 // operation reads the name of the operation from the body.
@@ -353,21 +364,21 @@ func operation(w http.ResponseWriter, r *http.Request) (string, error) {
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
-		return "", &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "the body is longer than 4096 bytes"}
+		return "", &auth.Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "the body is longer than 4096 bytes"}
 	case err != nil:
-		return "", &Refusal{Status: http.StatusBadRequest, Reason: "the body could not be read"}
+		return "", &auth.Refusal{Status: http.StatusBadRequest, Reason: "the body could not be read"}
 	case len(body) == 0:
 		return "", nil
 	}
 	// This type makes browsers send a preflight request from another origin.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return "", &Refusal{Status: http.StatusUnsupportedMediaType, Reason: "the body's type must be application/json"}
+		return "", &auth.Refusal{Status: http.StatusUnsupportedMediaType, Reason: "the body's type must be application/json"}
 	}
 	var request struct {
 		Operation string `json:"operation"`
 	}
 	if json.Unmarshal(body, &request) != nil {
-		return "", &Refusal{Status: http.StatusBadRequest, Reason: `the body must be JSON such as {"operation":"…"}`}
+		return "", &auth.Refusal{Status: http.StatusBadRequest, Reason: `the body must be JSON such as {"operation":"…"}`}
 	}
 	return request.Operation, nil
 }

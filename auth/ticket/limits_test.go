@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"fmt"
@@ -6,10 +6,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 func TestT6PlusOutstandingPerSubject(t *testing.T) {
-	bothForms(t, TicketOptions{Rate: -1}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{Rate: -1}, func(t *testing.T, tickets *Issuer) {
 		if tickets.signed {
 			return // nothing is kept of a signed ticket before it is used
 		}
@@ -32,14 +34,14 @@ func TestT6PlusOutstandingPerSubject(t *testing.T) {
 		mint(t, tickets, user("alice"))
 		pass(302 * time.Second)
 		mint(t, tickets, user("alice")) // although none of hers has been swept yet
-		if n := len(tickets.store.tickets.unused["alice"]); n != 1 {
+		if n := len(memoryOf(tickets).unused["alice"]); n != 1 {
 			t.Errorf("%d are left", n)
 		}
 	})
 }
 
 func TestT6PlusRatePerSubject(t *testing.T) {
-	bothForms(t, TicketOptions{PerSubject: -1}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{PerSubject: -1}, func(t *testing.T, tickets *Issuer) {
 		for i := range 50 {
 			if _, err := tickets.Mint(t.Context(), user("alice")); err != nil {
 				t.Fatal(i, err)
@@ -71,7 +73,7 @@ func TestT6PlusRatePerSubject(t *testing.T) {
 }
 
 func TestT6PlusOutstandingInAll(t *testing.T) {
-	bothForms(t, TicketOptions{MaxOutstanding: 10}, func(t *testing.T, tickets *Tickets) {
+	bothForms(t, Options{MaxOutstanding: 10}, func(t *testing.T, tickets *Issuer) {
 		var values []string
 		for i := range 10 {
 			values = append(values, mint(t, tickets, user(fmt.Sprint(i))).Value)
@@ -104,7 +106,7 @@ func TestT6PlusOutstandingInAll(t *testing.T) {
 
 // Dead tickets are remembered only for the log, so their number is bounded.
 func TestDeadTicketsAreBounded(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{Rate: -1, PerSubject: -1})
+	tickets := mustTickets(t, newState(), Options{Rate: -1, PerSubject: -1})
 	var last string
 	for range maxDead + 10 {
 		last = mint(t, tickets, user("alice")).Value
@@ -112,7 +114,7 @@ func TestDeadTicketsAreBounded(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
-	if s := &tickets.store.tickets; len(s.entries) != maxDead || s.dead != maxDead {
+	if s := memoryOf(tickets); len(s.entries) != maxDead || s.dead != maxDead {
 		t.Errorf("%d entries, %d dead", len(s.entries), s.dead)
 	}
 	if got := consumed(t, tickets, last, ""); got != "unknown" {
@@ -135,24 +137,27 @@ func TestLimiterForgets(t *testing.T) {
 }
 
 func TestNewTicketsNamesTheBadOption(t *testing.T) {
-	if _, err := NewTickets(nil, TicketOptions{}); err == nil {
+	if _, err := New(nil, auth.NewRevocations(), Options{}); err == nil {
 		t.Error("no store")
 	}
-	for want, o := range map[string]TicketOptions{
-		"TTL: 999ms":                           {TTL: 999 * time.Millisecond},
-		"TTL: 1h0m0.000000001s":                {TTL: time.Hour + 1},
-		"TTL: -1s":                             {TTL: -time.Second},
-		"TicketOptions.Signed: needs a secret": {Signed: true},
-		"ID of secret 0":                       {Secrets: []Secret{{Key: key('a').Key}}},
-		"ID of secret 1":                       {Secrets: []Secret{key('b'), {ID: "a.b", Key: key('a').Key}}},
-		"the ID ka is there twice":             {Secrets: []Secret{key('a'), key('a')}},
-		"31 bytes instead of":                  {Secrets: []Secret{{ID: "x", Key: key('a').Key[1:]}}},
-		"Rate: 1e-05":                          {Rate: 0.00001},
-		"Rate: NaN":                            {Rate: math.NaN()},
-		"Burst: -1":                            {Burst: -1},
-		"Burst: 100001":                        {Burst: 100_001},
+	if _, err := New(NewMemory(), nil, Options{}); err == nil {
+		t.Error("no revocations")
+	}
+	for want, o := range map[string]Options{
+		"TTL: 999ms":                     {TTL: 999 * time.Millisecond},
+		"TTL: 1h0m0.000000001s":          {TTL: time.Hour + 1},
+		"TTL: -1s":                       {TTL: -time.Second},
+		"Options.Signed: needs a secret": {Signed: true},
+		"ID of secret 0":                 {Secrets: []Secret{{Key: key('a').Key}}},
+		"ID of secret 1":                 {Secrets: []Secret{key('b'), {ID: "a.b", Key: key('a').Key}}},
+		"the ID ka is there twice":       {Secrets: []Secret{key('a'), key('a')}},
+		"31 bytes instead of":            {Secrets: []Secret{{ID: "x", Key: key('a').Key[1:]}}},
+		"Rate: 1e-05":                    {Rate: 0.00001},
+		"Rate: NaN":                      {Rate: math.NaN()},
+		"Burst: -1":                      {Burst: -1},
+		"Burst: 100001":                  {Burst: 100_001},
 	} {
-		_, err := NewTickets(NewStore(), o)
+		_, err := New(NewMemory(), auth.NewRevocations(), o)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "aaaa") {
 			t.Errorf("%s: %v", want, err)
 		}

@@ -1,4 +1,4 @@
-package auth_test
+package ticket_test
 
 import (
 	"context"
@@ -8,24 +8,25 @@ import (
 	"net/http/httptest"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 )
 
 // A program that authenticates its users itself mints a ticket and puts it into
 // the page.
-func ExampleTickets() {
+func ExampleIssuer() {
 	ctx := context.Background()
-	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{})
+	issuer, err := ticket.New(ticket.NewMemory(), auth.NewRevocations(), ticket.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	ticket, err := tickets.Mint(ctx, auth.Grant{Principal: &auth.Principal{Name: "alice"}, Operation: "payment-4711"})
+	minted, err := issuer.Mint(ctx, ticket.Grant{Principal: &auth.Principal{Name: "alice"}, Operation: "payment-4711"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	for range 2 {
-		p, err := tickets.Consume(ctx, ticket.Value, "")
+		p, err := issuer.Consume(ctx, minted.Value, "")
 		if err != nil {
 			var refusal *auth.Refusal
 			fmt.Println("log:", err)
@@ -36,18 +37,18 @@ func ExampleTickets() {
 	}
 	// Output:
 	// alice [operation:payment-4711]
-	// log: auth: ticket refused: used before
+	// log: ticket refused: used before
 	// client: true invalid_ticket
 }
 
 // The endpoint at which pages exchange their bearer token for a ticket.
-func ExampleTickets_Handler() {
-	tickets, err := auth.NewTickets(auth.NewStore(), auth.TicketOptions{})
+func ExampleIssuer_Handler() {
+	issuer, err := ticket.New(ticket.NewMemory(), auth.NewRevocations(), ticket.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	endpoint, err := tickets.Handler(auth.HandlerOptions{
+	endpoint, err := issuer.Handler(ticket.HandlerOptions{
 		Origins: []string{"https://app.example.com"},
 		Bearer: func(_ context.Context, token string) (*auth.Principal, error) {
 			if token != "t0ken" { // a verifier of real tokens is in auth/bearer
@@ -72,22 +73,4 @@ func ExampleTickets_Handler() {
 	// Output:
 	// 200 no-store ""
 	// 401 no-store "Bearer error=\"invalid_token\""
-}
-
-// Watchers are called before Revoke returns, and credentials issued earlier are
-// rejected.
-func ExampleStore() {
-	store := auth.NewStore()
-	cancel := store.Watch(func(r auth.Revocation) { fmt.Println("end the sessions of", r.Credential) })
-	defer cancel()
-	if err := store.Revoke(auth.Revocation{Credential: "jti-17"}); err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(store.Revoked(&auth.Principal{Name: "alice", CredentialID: "jti-17"}))
-	fmt.Println(store.Revoked(&auth.Principal{Name: "alice", CredentialID: "jti-18"}))
-	// Output:
-	// end the sessions of jti-17
-	// true
-	// false
 }

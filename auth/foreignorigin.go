@@ -6,16 +6,6 @@ import (
 	"unicode"
 )
 
-// origin returns the origin of a request, "" if no page sent it, or an error if
-// that origin is not allowed. For an allowed origin it sets the CORS headers.
-func (h *ticketHandler) origin(header http.Header, r *http.Request) (string, error) {
-	o, err := h.cors.Check(header, r, &h.origins, false)
-	if err != nil {
-		return "", ForeignOrigin(r)
-	}
-	return o.String(), nil
-}
-
 // maxShownOrigin limits the Origin header in logs and answers, in bytes.
 const maxShownOrigin = 200
 

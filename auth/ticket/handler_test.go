@@ -1,4 +1,4 @@
-package auth
+package ticket
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 const (
@@ -23,45 +25,45 @@ const (
 
 // bearers replaces a token verifier: the token is the user's name, and a few
 // tokens are special.
-func bearers(_ context.Context, token string) (*Principal, error) {
+func bearers(_ context.Context, token string) (*auth.Principal, error) {
 	switch token {
 	case "", "wrong":
-		return nil, &Refusal{Reason: "the token is wrong"}
+		return nil, &auth.Refusal{Reason: "the token is wrong"}
 	case "narrow":
-		return nil, &Refusal{Status: 403, Reason: "the scope is too small", Challenge: `Bearer error="insufficient_scope"`}
+		return nil, &auth.Refusal{Status: 403, Reason: "the scope is too small", Challenge: `Bearer error="insufficient_scope"`}
 	case "unavailable":
 		return nil, errors.New("dial tcp 10.0.0.1:443: refused")
 	case "not mine":
-		return nil, ErrNotMine
+		return nil, auth.ErrNotMine
 	case "nobody":
 		return nil, nil
 	case "anonymous":
-		return &Principal{}, nil
+		return &auth.Principal{}, nil
 	case "blank":
-		return &Principal{Name: " "}, nil
+		return &auth.Principal{Name: " "}, nil
 	case "expired":
-		return &Principal{Name: "alice", Expires: time.Now()}, nil
+		return &auth.Principal{Name: "alice", Expires: time.Now()}, nil
 	}
-	return &Principal{Name: token, CredentialID: "token-" + token}, nil
+	return &auth.Principal{Name: token, CredentialID: "token-" + token}, nil
 }
 
 // mayWait replaces the owner check of operations: op belongs to alice.
-func mayWait(_ context.Context, p *Principal, operation string) (bool, error) {
+func mayWait(_ context.Context, p *auth.Principal, operation string) (bool, error) {
 	if operation == "down" {
 		return false, errors.New("dial tcp 10.0.0.1:443: refused")
 	}
 	return p.Name == "alice" && operation == "op", nil
 }
 
-func sessions(r *http.Request) (*Principal, bool) {
+func sessions(r *http.Request) (*auth.Principal, bool) {
 	c, err := r.Cookie("session")
 	if err != nil || c.Value == "old" {
 		return nil, false
 	}
-	return &Principal{Name: c.Value}, true
+	return &auth.Principal{Name: c.Value}, true
 }
 
-func mustHandler(t testing.TB, tickets *Tickets, o HandlerOptions) http.Handler {
+func mustHandler(t testing.TB, tickets *Issuer, o HandlerOptions) http.Handler {
 	t.Helper()
 	h, err := tickets.Handler(o)
 	if err != nil {
@@ -108,7 +110,7 @@ func reply(t testing.TB, w *httptest.ResponseRecorder) (ticket, problem string) 
 
 func TestT1TicketForABearer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tickets := mustTickets(t, NewStore(), TicketOptions{})
+		tickets := mustTickets(t, newState(), Options{})
 		h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers})
 		for _, method := range []string{"GET", "POST"} {
 			for _, scheme := range []string{"Bearer", "bearer"} {
@@ -128,7 +130,7 @@ func TestT1TicketForABearer(t *testing.T) {
 }
 
 func TestT2A23TicketRequestsRefused(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	tickets := mustTickets(t, newState(), Options{})
 	both := HandlerOptions{Bearer: bearers, Session: sessions, Origins: []string{app, "https://*.shop.example.com"}, MayWait: mayWait}
 	const (
 		alice  = "Authorization: Bearer alice"
@@ -228,7 +230,7 @@ func TestT2A23TicketRequestsRefused(t *testing.T) {
 }
 
 func TestTicketRequestsOverTLS(t *testing.T) {
-	h := mustHandler(t, mustTickets(t, NewStore(), TicketOptions{}), HandlerOptions{Session: sessions})
+	h := mustHandler(t, mustTickets(t, newState(), Options{}), HandlerOptions{Session: sessions})
 	for origin, want := range map[string]int{ours: 200, "http://" + host: 403} {
 		r := httptest.NewRequest("POST", "/ws_ticket", nil)
 		r.Host, r.TLS = host, new(tls.ConnectionState)
@@ -242,7 +244,7 @@ func TestTicketRequestsOverTLS(t *testing.T) {
 }
 
 func TestT13OperationByHTTP(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	tickets := mustTickets(t, newState(), Options{})
 	h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers, MayWait: mayWait})
 	ticket, _ := reply(t, ask(h, "POST", "/t", `{"operation":"op"}`, "Authorization: Bearer alice", "Content-Type: application/json"))
 	p, err := tickets.Consume(t.Context(), ticket, "")
@@ -254,12 +256,12 @@ func TestT13OperationByHTTP(t *testing.T) {
 // Without MayWait, only a principal that is already bound to an operation gets
 // a ticket for it.
 func TestOperationByHTTPWithoutMayWait(t *testing.T) {
-	bound := func(context.Context, string) (*Principal, error) {
-		return &Principal{Name: "alice", Scopes: []string{"operation:op"}}, nil
+	bound := func(context.Context, string) (*auth.Principal, error) {
+		return &auth.Principal{Name: "alice", Scopes: []string{"operation:op"}}, nil
 	}
-	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	tickets := mustTickets(t, newState(), Options{})
 	for _, c := range []struct {
-		bearer    func(context.Context, string) (*Principal, error)
+		bearer    func(context.Context, string) (*auth.Principal, error)
 		operation string
 		want      int
 	}{{bearers, "op", 403}, {bound, "op", 200}, {bound, "other", 400}} {
@@ -277,9 +279,9 @@ func TestOperationByHTTPWithoutMayWait(t *testing.T) {
 func TestGuessingOperationsIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
-		h := mustHandler(t, mustTickets(t, NewStore(), TicketOptions{Burst: 2, Rate: 1}), HandlerOptions{
+		h := mustHandler(t, mustTickets(t, newState(), Options{Burst: 2, Rate: 1}), HandlerOptions{
 			Bearer:  bearers,
-			MayWait: func(context.Context, *Principal, string) (bool, error) { asked++; return false, nil },
+			MayWait: func(context.Context, *auth.Principal, string) (bool, error) { asked++; return false, nil },
 		})
 		for i, want := range []int{403, 403, 429, 429} {
 			if w := ask(h, "POST", "/t", `{"operation":"x"}`, "Authorization: Bearer bob", "Content-Type: application/json"); w.Code != want {
@@ -293,7 +295,7 @@ func TestGuessingOperationsIsLimited(t *testing.T) {
 }
 
 func TestT5PlusBindOrigin(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	tickets := mustTickets(t, newState(), Options{})
 	h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers, BindOrigin: true, Origins: []string{app}})
 	for _, c := range []struct{ asked, used, want string }{
 		{app, app, "alice"}, {app, ours, "bound to another origin"}, {app, "", "bound to another origin"},
@@ -312,7 +314,7 @@ func TestT5PlusBindOrigin(t *testing.T) {
 
 func TestT6PlusTooManyRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := mustHandler(t, mustTickets(t, NewStore(), TicketOptions{Burst: 2, Rate: 0.4}), HandlerOptions{Bearer: bearers})
+		h := mustHandler(t, mustTickets(t, newState(), Options{Burst: 2, Rate: 0.4}), HandlerOptions{Bearer: bearers})
 		for i, want := range []int{200, 200, 429} {
 			w := ask(h, "POST", "/t", "", "Authorization: Bearer alice")
 			reply(t, w)
@@ -325,16 +327,18 @@ func TestT6PlusTooManyRequests(t *testing.T) {
 
 // S-11: a revocation during the check of the token counts.
 func TestS11RevokedWhileTheTokenIsChecked(t *testing.T) {
-	for name, change := range map[string]func(s *Store) error{
-		"bumped":  func(s *Store) error { s.BumpEpoch("alice"); return nil },
-		"user":    func(s *Store) error { return s.Revoke(Revocation{User: "alice"}) },
-		"token":   func(s *Store) error { return s.Revoke(Revocation{Credential: "token-alice"}) },
-		"nothing": func(*Store) error { return nil },
+	for name, change := range map[string]func(s *auth.Revocations) error{
+		"bumped": func(s *auth.Revocations) error { return s.BumpEpoch(t.Context(), "alice") },
+		"user":   func(s *auth.Revocations) error { return s.Revoke(t.Context(), auth.Revocation{User: "alice"}) },
+		"token": func(s *auth.Revocations) error {
+			return s.Revoke(t.Context(), auth.Revocation{Credential: "token-alice"})
+		},
+		"nothing": func(*auth.Revocations) error { return nil },
 	} {
-		store := NewStore()
-		h := mustHandler(t, mustTickets(t, store, TicketOptions{}), HandlerOptions{
-			Bearer: func(ctx context.Context, token string) (*Principal, error) {
-				if err := change(store); err != nil {
+		store := newState()
+		h := mustHandler(t, mustTickets(t, store, Options{}), HandlerOptions{
+			Bearer: func(ctx context.Context, token string) (*auth.Principal, error) {
+				if err := change(store.revocations); err != nil {
 					t.Error(err)
 				}
 				return bearers(ctx, token)
@@ -351,7 +355,7 @@ func TestS11RevokedWhileTheTokenIsChecked(t *testing.T) {
 }
 
 func TestPreflight(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	tickets := mustTickets(t, newState(), Options{})
 	for _, c := range []struct {
 		o           HandlerOptions
 		origin      string
@@ -379,9 +383,9 @@ func TestPreflight(t *testing.T) {
 }
 
 func TestTicketRequestThatCannotBeSigned(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{Signed: true, Secrets: []Secret{key('a')}})
-	h := mustHandler(t, tickets, HandlerOptions{Bearer: func(context.Context, string) (*Principal, error) {
-		return &Principal{Name: "alice", Claims: map[string]any{"long": strings.Repeat("x", 4000)}}, nil
+	tickets := mustTickets(t, newState(), Options{Signed: true, Secrets: []Secret{key('a')}})
+	h := mustHandler(t, tickets, HandlerOptions{Bearer: func(context.Context, string) (*auth.Principal, error) {
+		return &auth.Principal{Name: "alice", Claims: map[string]any{"long": strings.Repeat("x", 4000)}}, nil
 	}})
 	w := ask(h, "GET", "/t", "", "Authorization: Bearer x")
 	if reply(t, w); w.Code != 400 {
@@ -390,7 +394,7 @@ func TestTicketRequestThatCannotBeSigned(t *testing.T) {
 }
 
 func TestHandlerWithoutAWayIn(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	tickets := mustTickets(t, newState(), Options{})
 	none := mustHandler(t, tickets, HandlerOptions{})
 	w := ask(none, "POST", "/t", "", "Authorization: Bearer alice", "Cookie: session=alice", "Origin: "+ours)
 	if reply(t, w); w.Code != 401 {
@@ -404,7 +408,7 @@ func TestHandlerWithoutAWayIn(t *testing.T) {
 }
 
 func TestHandlerNamesTheBadOrigin(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{})
+	tickets := mustTickets(t, newState(), Options{})
 	for _, origin := range []string{"", "app.example.com", app + "/", "https://*", "https://*.", "https://a.*.com", "https://*a.com"} {
 		if _, err := tickets.Handler(HandlerOptions{Origins: []string{app, origin}}); err == nil || !strings.Contains(err.Error(), "Origins") {
 			t.Errorf("%q: %v", origin, err)
@@ -424,12 +428,12 @@ func TestWriteRefusal(t *testing.T) {
 	}{
 		{nil, "401 authentication failed||"},
 		{errors.New("internal"), "401 authentication failed||"},
-		{&TicketError{Cause: TicketUsed}, "401 invalid_ticket||"},
-		{&Refusal{Status: 429, RetryAfter: time.Millisecond, Reason: "busy"}, "429 busy|1|"},
-		{&Refusal{RetryAfter: 1001 * time.Millisecond, Challenge: "Bearer"}, "401 authentication failed|2|Bearer"},
+		{&Error{Cause: Used}, "401 invalid_ticket||"},
+		{&auth.Refusal{Status: 429, RetryAfter: time.Millisecond, Reason: "busy"}, "429 busy|1|"},
+		{&auth.Refusal{RetryAfter: 1001 * time.Millisecond, Challenge: "Bearer"}, "401 authentication failed|2|Bearer"},
 	} {
 		w := httptest.NewRecorder()
-		WriteRefusal(w, c.err)
+		auth.WriteRefusal(w, c.err)
 		var body struct{ Error string }
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 			t.Fatal(err)
@@ -444,7 +448,7 @@ func TestWriteRefusal(t *testing.T) {
 // The answer names a rejected origin, and OnForeignOrigin is called.
 func TestHandlerSaysWhoseOriginIsForeign(t *testing.T) {
 	told := ""
-	h := mustHandler(t, mustTickets(t, NewStore(), TicketOptions{}), HandlerOptions{
+	h := mustHandler(t, mustTickets(t, newState(), Options{}), HandlerOptions{
 		Bearer: bearers, Origins: []string{"null"}, BindOrigin: true,
 		OnForeignOrigin: func(r *http.Request) { told = r.Header.Get("Origin") },
 	})
@@ -458,10 +462,10 @@ func TestHandlerSaysWhoseOriginIsForeign(t *testing.T) {
 		t.Errorf("a ticket bound to null: HTTP %d %s", w.Code, w.Body)
 	}
 	long := "https://" + strings.Repeat("x", 300) + "\xff"
-	if got := ForeignOrigin(&http.Request{Header: http.Header{"Origin": {long}}}).Origin; got != long[:200]+"…" {
+	if got := auth.ForeignOrigin(&http.Request{Header: http.Header{"Origin": {long}}}).Origin; got != long[:200]+"…" {
 		t.Errorf("shown as %q", got)
 	}
-	if got := ForeignOrigin(&http.Request{Header: http.Header{"Origin": {"a\x01b\xffc\u202e"}}}).Origin; got != "a\ufffdb\ufffdc\ufffd" {
+	if got := auth.ForeignOrigin(&http.Request{Header: http.Header{"Origin": {"a\x01b\xffc\u202e"}}}).Origin; got != "a\ufffdb\ufffdc\ufffd" {
 		t.Errorf("shown as %q", got)
 	}
 }
@@ -469,10 +473,10 @@ func TestHandlerSaysWhoseOriginIsForeign(t *testing.T) {
 // A request without a credential, or with one of an unknown kind, gets an
 // answer that says what is accepted.
 func TestTicketHandlerSaysWhatIsMissing(t *testing.T) {
-	tickets := mustTickets(t, NewStore(), TicketOptions{})
-	bearer := func(context.Context, string) (*Principal, error) { return nil, ErrNotMine }
-	session := func(*http.Request) (*Principal, bool) { return nil, false }
-	passcode := func(*http.Request, string, string) (*Principal, error) { return nil, ErrNotMine }
+	tickets := mustTickets(t, newState(), Options{})
+	bearer := func(context.Context, string) (*auth.Principal, error) { return nil, auth.ErrNotMine }
+	session := func(*http.Request) (*auth.Principal, bool) { return nil, false }
+	passcode := func(*http.Request, string, string) (*auth.Principal, error) { return nil, auth.ErrNotMine }
 	for name, c := range map[string]struct {
 		o                           HandlerOptions
 		header, value, want, method string
