@@ -164,11 +164,10 @@ func (t *Issuer) mint(ctx context.Context, g Grant, subject string, permit func(
 
 // put stores a ticket, unless its principal is withdrawn before it is stored.
 func (t *Issuer) put(ctx context.Context, r Record, since auth.Moment) error {
-	var full *FullError
-	switch err := t.store.Put(ctx, r, t.limits); {
-	case errors.As(err, &full):
-		return tooMany(full.RetryAfter, "too many unused tickets")
-	case err != nil:
+	if err := t.store.Put(ctx, r, t.limits); err != nil {
+		if full, ok := errors.AsType[*FullError](err); ok {
+			return tooMany(full.RetryAfter, "too many unused tickets")
+		}
 		return &StoreError{err}
 	}
 	if !t.revocations.Withdrawn(r.Principal, since) {

@@ -61,7 +61,7 @@ type Options struct {
 	Burst int
 	// MaxOutstanding is the maximum number of unused tickets, or used signed
 	// ones, in all; 0 means 100,000, negative means no limit. Each costs some
-	// 500 bytes (amd64, 2026-11) plus its principal.
+	// 530 bytes (amd64, 2026-11) plus its principal.
 	MaxOutstanding int
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
@@ -22,6 +23,9 @@ const signedPrefix = "v1."
 // minNonceBytes is the minimum length of the nonce, which makes each ticket
 // unique.
 const minNonceBytes = 16
+
+// signatureLength is that of an HMAC-SHA-256 in base64.
+const signatureLength = 43
 
 // signedTicket is the payload of a signed ticket: base64url of this as JSON.
 // The signature covers the text before the last dot.
@@ -100,7 +104,9 @@ func signer(key []byte) func(text string) string {
 	return func(text string) string {
 		h := hmac.New(sha256.New, key)
 		h.Write([]byte(text))
-		return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+		var signature [signatureLength]byte
+		base64.RawURLEncoding.Encode(signature[:], h.Sum(nil))
+		return string(signature[:])
 	}
 }
 
@@ -178,7 +184,7 @@ func (t *Issuer) verify(value string) (*signedTicket, Cause) {
 	}
 	id, _, _ := strings.Cut(rest, ".")
 	i := slices.IndexFunc(t.secrets, func(s secret) bool { return s.id == id })
-	if i < 0 || !hmac.Equal([]byte(value[end+1:]), []byte(t.secrets[i].mac(value[:end]))) {
+	if i < 0 || !sameSignature(value[end+1:], t.secrets[i].mac(value[:end])) {
 		return nil, WrongSignature
 	}
 	_, encoded, _ := strings.Cut(value[len(signedPrefix):end], ".")
@@ -193,6 +199,17 @@ func (t *Issuer) verify(value string) (*signedTicket, Cause) {
 		return nil, Malformed
 	}
 	return m, 0
+}
+
+// sameSignature compares in constant time, without allocating.
+func sameSignature(a, b string) bool {
+	var x, y [signatureLength]byte
+	if len(a) != len(x) || len(b) != len(y) {
+		return false
+	}
+	copy(x[:], a)
+	copy(y[:], b)
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
 // sound reports whether a correctly signed ticket also follows the rules.
