@@ -67,6 +67,10 @@ type HandlerOptions struct {
 	BindOrigin bool
 }
 
+// mintPatience is how long a request waits for the answers of MayWait and of the
+// Store. Browsers set no limit.
+const mintPatience = 10 * time.Second
+
 // maxTicketRequest is the maximum length of a ticket request's body in bytes.
 const maxTicketRequest = 4096
 
@@ -93,7 +97,8 @@ const maxTicketRequest = 4096
 //     does not allow
 //   - 405 for another method, and for GET with only a cookie
 //   - 429 with Retry-After for too many tickets
-//   - 503 if the credential cannot be checked
+//   - 503 if the credential cannot be checked, or the Store has no answer
+//     within 10 s
 //
 // The error is about o.Origins.
 func (t *Issuer) Handler(o HandlerOptions) (http.Handler, error) {
@@ -207,7 +212,9 @@ func (h *handler) mint(w http.ResponseWriter, r *http.Request, origin string) (T
 		}
 		g.Origin = origin
 	}
-	ticket, err := h.tickets.mintFor(r.Context(), g, func(ctx context.Context) error { return h.mayWait(ctx, p, g.Operation) })
+	ctx, cancel := context.WithTimeout(r.Context(), mintPatience)
+	defer cancel()
+	ticket, err := h.tickets.mintFor(ctx, g, func(ctx context.Context) error { return h.mayWait(ctx, p, g.Operation) })
 	return ticket, httpRefusal(err)
 }
 

@@ -1,0 +1,578 @@
+package ticket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+)
+
+// fakeStore is a Memory behind hooks, as a store at the other end of a network:
+// before runs before each operation and after it when it has taken effect. An
+// error of before means that nothing has happened; an error of after loses the
+// answer.
+type fakeStore struct {
+	memory        *Memory
+	before, after func(ctx context.Context, op string) error
+}
+
+func newFakeStore() *fakeStore {
+	nothing := func(context.Context, string) error { return nil }
+	return &fakeStore{NewMemory(), nothing, nothing}
+}
+
+func (s *fakeStore) Put(ctx context.Context, r Record, l Limits) error {
+	if err := s.before(ctx, "put"); err != nil {
+		return err
+	}
+	return errors.Join(s.memory.Put(ctx, r, l), s.after(ctx, "put"))
+}
+
+func (s *fakeStore) Take(ctx context.Context, key Key) (Record, error) {
+	if err := s.before(ctx, "take"); err != nil {
+		return Record{}, err
+	}
+	r, err := s.memory.Take(ctx, key)
+	if lost := s.after(ctx, "take"); lost != nil {
+		return Record{}, lost
+	}
+	return r, err
+}
+
+func (s *fakeStore) Spend(ctx context.Context, u Use, l Limits) error {
+	if err := s.before(ctx, "spend"); err != nil {
+		return err
+	}
+	return errors.Join(s.memory.Spend(ctx, u, l), s.after(ctx, "spend"))
+}
+
+// withStore returns an issuer whose store is a fake.
+func withStore(t testing.TB, signed bool) (*Issuer, *fakeStore) {
+	t.Helper()
+	store := newFakeStore()
+	tickets, err := New(store, auth.NewRevocations(), Options{Signed: signed, Secrets: []Secret{key('a')}, Rate: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tickets, store
+}
+
+// withBothStores runs a test in a bubble for each form of tickets.
+func withBothStores(t *testing.T, test func(t *testing.T, tickets *Issuer, store *fakeStore)) {
+	for _, signed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tickets, store := withStore(t, signed)
+				test(t, tickets, store)
+			})
+		})
+	}
+}
+
+// once returns a hook that runs fn in the first of the given operations.
+func once(op string, fn func() error) func(context.Context, string) error {
+	done := false
+	return func(_ context.Context, o string) error {
+		if o != op || done {
+			return nil
+		}
+		done = true
+		return fn()
+	}
+}
+
+// spending is the operation that consumes a ticket of this issuer.
+func spending(tickets *Issuer) string {
+	if tickets.signed {
+		return "spend"
+	}
+	return "take"
+}
+
+var errDown = errors.New("dial tcp 10.0.0.1:4222: connection refused")
+
+// wantTemporary checks the error of a store that could not answer: the client
+// gets a 503 with a constant text, and the log the cause.
+func wantTemporary(t testing.TB, err, cause error) {
+	t.Helper()
+	var down *StoreError
+	var refusal *auth.Refusal
+	var wrong *Error
+	if !errors.As(err, &down) || !errors.As(err, &refusal) || errors.As(err, &wrong) || !errors.Is(err, cause) || !strings.Contains(err.Error(), cause.Error()) {
+		t.Errorf("got %v, want a StoreError for %v", err, cause)
+		return
+	}
+	if *refusal != (auth.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: 2 * time.Second, Reason: "tickets are not available at the moment"}) {
+		t.Errorf("the client gets %+v", *refusal)
+	}
+}
+
+// A store that fails lets nobody in and mints nothing. Nothing has happened, so
+// the ticket is good when the store is back.
+func TestStoreThatFails(t *testing.T) {
+	withBothStores(t, func(t *testing.T, tickets *Issuer, store *fakeStore) {
+		value := mint(t, tickets, user("alice")).Value
+		store.before = func(context.Context, string) error { return errDown }
+		if !tickets.signed {
+			ticket, err := tickets.Mint(t.Context(), user("alice"))
+			if wantTemporary(t, err, errDown); ticket != (Ticket{}) {
+				t.Errorf("minted %v all the same", ticket)
+			}
+		}
+		p, err := tickets.Consume(t.Context(), value, "")
+		if wantTemporary(t, err, errDown); p != nil {
+			t.Errorf("let in %+v", p)
+		}
+		p, err = tickets.Authenticate(t.Context(), attempt(auth.StageConnect, value, ""))
+		if wantTemporary(t, err, errDown); p != nil {
+			t.Errorf("let in %+v", p)
+		}
+		store.before = newFakeStore().before
+		if got := consumed(t, tickets, value, ""); got != "alice" {
+			t.Errorf("when the store is back: %s", got)
+		}
+	})
+}
+
+// An operation that took effect, but whose answer is lost, counts as done: the
+// ticket is used up, or was never handed out.
+func TestStoreWhoseAnswersAreLost(t *testing.T) {
+	withBothStores(t, func(t *testing.T, tickets *Issuer, store *fakeStore) {
+		value := mint(t, tickets, user("alice")).Value
+		store.after = func(context.Context, string) error { return errDown }
+		if !tickets.signed {
+			ticket, err := tickets.Mint(t.Context(), user("alice"))
+			if wantTemporary(t, err, errDown); ticket != (Ticket{}) {
+				t.Errorf("minted %v all the same", ticket)
+			}
+		}
+		p, err := tickets.Consume(t.Context(), value, "")
+		if wantTemporary(t, err, errDown); p != nil {
+			t.Errorf("let in %+v", p)
+		}
+		store.after = newFakeStore().after
+		if got := consumed(t, tickets, value, ""); got != "used before" {
+			t.Errorf("again: %s", got)
+		}
+	})
+}
+
+// A store that does not answer holds nobody longer than their context.
+func TestSlowStore(t *testing.T) {
+	withBothStores(t, func(t *testing.T, tickets *Issuer, store *fakeStore) {
+		value := mint(t, tickets, user("alice")).Value
+		store.before = func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }
+		start := time.Now()
+		within := func(name string, d time.Duration) {
+			t.Helper()
+			if took := time.Since(start); took != d {
+				t.Errorf("%s took %v, want %v", name, took, d)
+			}
+			start = time.Now()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		p, err := tickets.Consume(ctx, value, "")
+		wantTemporary(t, err, context.DeadlineExceeded)
+		if within("Consume", time.Second); p != nil {
+			t.Errorf("let in %+v", p)
+		}
+		if !tickets.signed {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			ticket, err := tickets.Mint(ctx, user("alice"))
+			wantTemporary(t, err, context.DeadlineExceeded)
+			if within("Mint", time.Second); ticket != (Ticket{}) {
+				t.Errorf("minted %v", ticket)
+			}
+		}
+		store.before = newFakeStore().before
+		if got := consumed(t, tickets, value, ""); got != "alice" {
+			t.Errorf("when the store is back: %s", got)
+		}
+	})
+}
+
+// The endpoint answers 503, tells the log why, and does not wait for ever for a
+// store that hangs.
+func TestEndpointWithoutAStore(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(context.Context, string) error
+		cause  error
+		took   time.Duration
+	}{
+		"failing": {func(context.Context, string) error { return errDown }, errDown, 0},
+		"hanging": {func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }, context.DeadlineExceeded, mintPatience},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tickets, store := withStore(t, false)
+				store.before = c.before
+				var refused error
+				h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers, OnRefused: func(_ *http.Request, err error) { refused = err }})
+				start := time.Now()
+				w := ask(h, "POST", "/ws_ticket", "", "Authorization: Bearer alice")
+				wantTemporary(t, refused, c.cause)
+				if _, problem := reply(t, w); w.Code != 503 || w.Header().Get("Retry-After") != "2" || problem != "tickets are not available at the moment" {
+					t.Errorf("answered %d %v %s", w.Code, w.Header(), w.Body)
+				}
+				if took := time.Since(start); took != c.took {
+					t.Errorf("it took %v, want %v", took, c.took)
+				}
+			})
+		})
+	}
+}
+
+// withdrawals are the ways in which a principal may lose its credential, with
+// the cause that the log gives for its ticket.
+var withdrawals = map[string]struct {
+	cause string
+	do    func(t *testing.T, r *auth.Revocations) error
+}{
+	"user revoked": {"revoked", func(t *testing.T, r *auth.Revocations) error {
+		return r.Revoke(t.Context(), auth.Revocation{User: "alice"})
+	}},
+	"credential revoked": {"revoked", func(t *testing.T, r *auth.Revocations) error {
+		return r.Revoke(t.Context(), auth.Revocation{Credential: "c"})
+	}},
+	"new epoch": {"revoked", func(t *testing.T, r *auth.Revocations) error { return r.BumpEpoch(t.Context(), "alice") }},
+	"decided elsewhere": {"revoked", func(_ *testing.T, r *auth.Revocations) error {
+		return r.Apply(auth.Event{User: "alice", Source: r.Source(), Epoch: 7})
+	}},
+	"expired": {"expired", func(*testing.T, *auth.Revocations) error { pass(time.Minute); return nil }},
+}
+
+func aliceUntil(d time.Duration) Grant {
+	return Grant{Principal: &auth.Principal{Name: "alice", CredentialID: "c", Issued: time.Now().Add(-time.Hour), Expires: time.Now().Add(d)}}
+}
+
+// A principal that is withdrawn between any two steps of Mint gets no ticket, and
+// what was stored is removed again.
+func TestWithdrawnWhileTheStoreKeepsTheTicket(t *testing.T) {
+	for name, w := range withdrawals {
+		for _, when := range []string{"before it is stored", "after it is stored"} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					tickets, store := withStore(t, false)
+					hook := once("put", func() error { return w.do(t, tickets.revocations) })
+					if when == "before it is stored" {
+						store.before = hook
+					} else {
+						store.after = hook
+					}
+					ticket, err := tickets.Mint(t.Context(), aliceUntil(time.Minute))
+					if code, _ := status(t, err); code != 401 || ticket != (Ticket{}) {
+						t.Errorf("minted %v, %v", ticket, err)
+					}
+					if store.memory.total != 0 {
+						t.Errorf("%d tickets are kept", store.memory.total)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The removal of such a ticket may fail: nobody has it.
+func TestWithdrawnTicketCannotBeRemoved(t *testing.T) {
+	tickets, store := withStore(t, false)
+	store.after = once("put", func() error { return tickets.revocations.BumpEpoch(t.Context(), "alice") })
+	store.before = once("take", func() error { return errDown })
+	ticket, err := tickets.Mint(t.Context(), user("alice"))
+	if code, _ := status(t, err); code != 401 || ticket != (Ticket{}) {
+		t.Errorf("minted %v, %v", ticket, err)
+	}
+}
+
+// A principal that is withdrawn at any moment of Consume does not get in, unless
+// Consume had its answer before, and the ticket is used up.
+func TestWithdrawnWhileTheStoreTakesTheTicket(t *testing.T) {
+	for name, w := range withdrawals {
+		for _, when := range []string{"before it is taken", "after it is taken"} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				withBothStores(t, func(t *testing.T, tickets *Issuer, store *fakeStore) {
+					value := mint(t, tickets, aliceUntil(time.Minute)).Value
+					hook := once(spending(tickets), func() error { return w.do(t, tickets.revocations) })
+					if when == "before it is taken" {
+						store.before = hook
+					} else {
+						store.after = hook
+					}
+					if got := consumed(t, tickets, value, ""); got != w.cause {
+						t.Errorf("got %s, want %s", got, w.cause)
+					}
+					if got := consumed(t, tickets, value, ""); got != "used before" && got != "expired" {
+						t.Errorf("again: %s", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// An Issuer does not trust a store to give out what was asked for, or to know
+// the causes.
+func TestStoreThatAnswersNonsense(t *testing.T) {
+	for name, c := range map[string]struct {
+		r   Record
+		err error
+	}{
+		"nothing":                   {},
+		"no principal":              {Record{Key: keyOf(1), Expires: time.Now().Add(time.Hour)}, nil},
+		"another ticket":            {Record{Key: keyOf(2), Principal: &auth.Principal{Name: "mallory"}, Expires: time.Now().Add(time.Hour)}, nil},
+		"no cause":                  {Record{}, Cause(0)},
+		"a cause that is not known": {Record{}, Cause(200)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tickets, err := New(constantStore{c.r, c.err}, auth.NewRevocations(), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := tickets.Consume(t.Context(), strings.Repeat("A", 43), "")
+			var down *StoreError
+			if !errors.As(err, &down) || p != nil {
+				t.Errorf("got %+v, %v", p, err)
+			}
+		})
+	}
+}
+
+func keyOf(b byte) (k Key) { k[0] = b; return k }
+
+// constantStore gives the same answer to everything.
+type constantStore struct {
+	r   Record
+	err error
+}
+
+func (s constantStore) Put(context.Context, Record, Limits) error { return s.err }
+func (s constantStore) Take(context.Context, Key) (Record, error) { return s.r, s.err }
+func (s constantStore) Spend(context.Context, Use, Limits) error  { return s.err }
+
+// The store's own verdicts are those of the log, wrapped or not.
+func TestStoreKnowsTheCause(t *testing.T) {
+	for _, cause := range []Cause{Unknown, Used, Expired, Revoked} {
+		for _, err := range []error{cause, fmt.Errorf("bucket: %w", cause)} {
+			tickets, e := New(constantStore{Record{Subject: "alice"}, err}, auth.NewRevocations(), Options{})
+			if e != nil {
+				t.Fatal(e)
+			}
+			_, e = tickets.Consume(t.Context(), strings.Repeat("A", 43), "")
+			var rejected *Error
+			if !errors.As(e, &rejected) || *rejected != (Error{cause, "alice"}) {
+				t.Errorf("%v: %v", err, e)
+			}
+		}
+	}
+	tickets, err := New(constantStore{err: &FullError{RetryAfter: time.Minute}}, auth.NewRevocations(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tickets.Mint(t.Context(), user("alice"))
+	if code, wait := status(t, err); code != 429 || wait != time.Minute {
+		t.Errorf("a full store: %v", err)
+	}
+}
+
+// Memory does nothing for a caller that has gone.
+func TestMemoryHonoursTheContext(t *testing.T) {
+	m, k := NewMemory(), keyOf(1)
+	r := Record{Key: k, Subject: "alice", Principal: &auth.Principal{Name: "alice"}, Expires: time.Now().Add(time.Hour)}
+	l := Limits{1, 2}
+	if err := m.Put(cancelled(), r, l); err != context.Canceled {
+		t.Errorf("Put: %v", err)
+	}
+	if err := m.Put(t.Context(), r, l); err != nil {
+		t.Errorf("the first Put counts: %v", err)
+	}
+	if err := m.Put(t.Context(), r, l); err != Used {
+		t.Errorf("Put of the same ticket: %v", err)
+	}
+	if _, err := m.Take(cancelled(), k); err != context.Canceled {
+		t.Errorf("Take: %v", err)
+	}
+	if got, err := m.Take(t.Context(), k); err != nil || got != r {
+		t.Errorf("the first Take counts: %+v, %v", got, err)
+	}
+	u := Use{keyOf(2), time.Now(), time.Now().Add(time.Hour)}
+	if err := m.Spend(cancelled(), u, l); err != context.Canceled {
+		t.Errorf("Spend: %v", err)
+	}
+	if err := m.Spend(t.Context(), u, l); err != nil {
+		t.Errorf("the first Spend counts: %v", err)
+	}
+}
+
+// Whatever the order in which slow stores answer: a ticket lets in once, never
+// when its user's epoch has moved between minting and use, and always when it has
+// not.
+func TestEpochsAndTicketsInAnyOrder(t *testing.T) {
+	for _, signed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tickets, store := withStore(t, signed)
+				var n atomic.Uint32
+				delay := func(context.Context, string) error {
+					x := n.Add(1) * 2654435761 // Knuth's multiplicative hash
+					pass(time.Duration(x>>24) * time.Microsecond)
+					return nil
+				}
+				store.before, store.after = delay, delay
+				var begun, done atomic.Int64 // epochs
+				stop := make(chan struct{})
+				go func() {
+					for i := 0; ; i++ {
+						select {
+						case <-stop:
+							return
+						case <-time.After(time.Duration(100+i%7*150) * time.Microsecond):
+						}
+						begun.Add(1)
+						if err := tickets.revocations.BumpEpoch(context.Background(), "alice"); err != nil {
+							t.Error(err)
+						}
+						done.Add(1)
+					}
+				}()
+				good, dead := 0, 0
+				for range 2000 {
+					before := done.Load()
+					ticket, err := tickets.Mint(t.Context(), user("alice"))
+					if err != nil {
+						if code, _ := status(t, err); code != 401 {
+							t.Fatal(err)
+						}
+						if begun.Load() == before {
+							t.Fatal("no ticket, although the epoch has not moved")
+						}
+						continue
+					}
+					minted := begun.Load()
+					pass(time.Duration(n.Add(1)%5*100) * time.Microsecond)
+					moved := done.Load() > minted
+					in := make(chan bool, 2)
+					for range 2 {
+						go func() {
+							_, err := tickets.Consume(t.Context(), ticket.Value, "")
+							in <- err == nil
+						}()
+					}
+					first, second := <-in, <-in
+					unmoved := begun.Load() == before
+					switch got := first || second; {
+					case first && second:
+						t.Fatal("two were let in")
+					case got && moved:
+						t.Fatal("let in after the epoch had moved")
+					case !got && unmoved:
+						t.Fatal("not let in although the epoch has not moved")
+					case got:
+						good++
+					default:
+						dead++
+					}
+				}
+				close(stop)
+				if good < 100 || dead < 100 {
+					t.Errorf("%d good, %d dead: the test proves little", good, dead)
+				}
+			})
+		})
+	}
+}
+
+// A program that checks credentials itself says since when, so that a change
+// during the check counts.
+func TestGrantSince(t *testing.T) {
+	bothForms(t, Options{}, func(t *testing.T, tickets *Issuer) {
+		g := user("alice")
+		g.Since = tickets.revocations.Now()
+		bump(t, tickets.revocations, "bob")
+		value := mint(t, tickets, g).Value
+		bump(t, tickets.revocations, "alice")
+		if _, err := tickets.Mint(t.Context(), g); err == nil {
+			t.Error("minted with a credential from before the new epoch")
+		}
+		if got := consumed(t, tickets, value, ""); got != "revoked" {
+			t.Errorf("minted before it: %s", got)
+		}
+		if got := consumed(t, tickets, mint(t, tickets, user("alice")).Value, ""); got != "alice" {
+			t.Errorf("minted without: %s", got)
+		}
+	})
+}
+
+// Two issuers that share a store, but count epochs apart: opaque tickets of the
+// other are rejected, and signed ones are judged by their time of creation.
+func TestEpochsOfAnotherSource(t *testing.T) {
+	for _, signed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("signed=%v", signed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := Options{Signed: signed, Secrets: []Secret{key('a')}}
+				one := newState()
+				here, there := mustTickets(t, one, o), mustTickets(t, state{one.memory, auth.NewRevocations()}, o)
+				want := map[bool]string{false: "revoked", true: "alice"}[signed]
+				bump(t, there.revocations, "alice")
+				bump(t, there.revocations, "alice")
+				if got := consumed(t, here, mint(t, there, user("alice")).Value, ""); got != want {
+					t.Errorf("before any epoch here: %s, want %s", got, want)
+				}
+				old := mint(t, there, user("alice")).Value
+				pass(time.Second)
+				bump(t, here.revocations, "alice") // its first here, and older by number than the ticket's
+				if got := consumed(t, here, old, ""); got != "revoked" {
+					t.Errorf("signed before the epoch here: %s", got)
+				}
+				pass(MaxAhead) // the clock there may be ahead
+				if got := consumed(t, here, mint(t, there, user("alice")).Value, ""); got != "revoked" {
+					t.Errorf("perhaps signed before it: %s", got)
+				}
+				pass(1)
+				if got := consumed(t, here, mint(t, there, user("alice")).Value, ""); got != want {
+					t.Errorf("signed after it: %s, want %s", got, want)
+				}
+				if got := consumed(t, here, mint(t, here, user("alice")).Value, ""); got != "alice" {
+					t.Errorf("minted here: %s", got)
+				}
+			})
+		})
+	}
+}
+
+// Tickets of an older epoch take no room, at once; those of the new one stay.
+func TestMemoryDropsTicketsOfOldEpochs(t *testing.T) {
+	s := newState()
+	tickets := mustTickets(t, s, Options{PerSubject: 2})
+	mustTickets(t, s, Options{}) // a second issuer does not follow twice
+	first := mint(t, tickets, user("alice")).Value
+	bump(t, s.revocations, "alice")
+	if s.memory.total != 0 {
+		t.Errorf("%d are kept", s.memory.total)
+	}
+	second := mint(t, tickets, user("alice")).Value
+	s.memory.drop("alice", s.revocations.Source(), s.revocations.Epoch("alice")) // an event that comes late
+	s.memory.drop("alice", "another source", 1000)
+	if got := consumed(t, tickets, first, ""); got != "revoked" {
+		t.Errorf("of the old epoch: %s", got)
+	}
+	if got := consumed(t, tickets, second, ""); got != "alice" {
+		t.Errorf("of the new one: %s", got)
+	}
+	if len(s.memory.followed) != 1 {
+		t.Errorf("follows %d", len(s.memory.followed))
+	}
+}
+
+func TestFullErrorSaysHowLong(t *testing.T) {
+	if got := (&FullError{RetryAfter: time.Minute}).Error(); !strings.Contains(got, "1m0s") {
+		t.Error(got)
+	}
+}
