@@ -146,7 +146,7 @@ func (t *Issuer) mint(ctx context.Context, g Grant, subject string, permit func(
 		return Ticket{}, errWithdrawn()
 	}
 	if t.signed {
-		return t.mintSigned(p, origin, expires, epoch, g.Since)
+		return t.mintSigned(p, origin, expires, epoch) // nothing to wait for
 	}
 	var random [32]byte
 	rand.Read(random[:]) // never fails
