@@ -67,10 +67,6 @@ type HandlerOptions struct {
 	BindOrigin bool
 }
 
-// mintPatience is how long a request waits for the answers of MayWait and of the
-// Store. Browsers set no limit.
-const mintPatience = 10 * time.Second
-
 // maxTicketRequest is the maximum length of a ticket request's body in bytes.
 const maxTicketRequest = 4096
 
@@ -212,9 +208,7 @@ func (h *handler) mint(w http.ResponseWriter, r *http.Request, origin string) (T
 		}
 		g.Origin = origin
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), mintPatience)
-	defer cancel()
-	ticket, err := h.tickets.mintFor(ctx, g, func(ctx context.Context) error { return h.mayWait(ctx, p, g.Operation) })
+	ticket, err := h.tickets.mintFor(r.Context(), g, func(ctx context.Context) error { return h.mayWait(ctx, p, g.Operation) })
 	return ticket, httpRefusal(err)
 }
 

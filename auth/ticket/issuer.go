@@ -26,6 +26,7 @@ type Issuer struct {
 	signed      bool
 	secrets     []secret
 	limits      Limits
+	local       bool // the store is in memory
 	rate        limiter
 }
 
@@ -164,6 +165,8 @@ func (t *Issuer) mint(ctx context.Context, g Grant, subject string, permit func(
 
 // put stores a ticket, unless its principal is withdrawn before it is stored.
 func (t *Issuer) put(ctx context.Context, r Record, since auth.Moment) error {
+	ctx, cancel := t.patience(ctx)
+	defer cancel()
 	if err := t.store.Put(ctx, r, t.limits); err != nil {
 		if full, ok := errors.AsType[*FullError](err); ok {
 			return tooMany(full.RetryAfter, "too many unused tickets")
@@ -241,6 +244,8 @@ func (t *Issuer) consume(ctx context.Context, value string, origin *string) (*au
 	key := Key(sha256.Sum256(text[:]))
 	// Take comes first, so that a revocation during the call is seen: it either
 	// took effect before the checks below, or the session exists when it does.
+	ctx, cancel := t.patience(ctx)
+	defer cancel()
 	r, err := t.store.Take(ctx, key)
 	if err != nil {
 		return nil, rejected(err, userOf(r.Subject))

@@ -107,6 +107,7 @@ func New(store Store, revocations *auth.Revocations, o Options) (*Issuer, error)
 	}
 	if m, ok := store.(*Memory); ok {
 		m.follow(revocations)
+		t.local = true
 	}
 	return t, nil
 }

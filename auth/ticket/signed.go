@@ -120,6 +120,8 @@ func (t *Issuer) consumeSigned(ctx context.Context, value string, origin *string
 		return nil, err
 	}
 	use := Use{Key: sha256.Sum256(m.Nonce), Created: m.created(), Expires: m.expires()}
+	ctx, cancel := t.patience(ctx)
+	defer cancel()
 	if err := t.store.Spend(ctx, use, t.limits); err != nil {
 		return nil, rejected(err, m.User)
 	}

@@ -59,8 +59,9 @@ type Limits struct {
 // origin, epoch and revocations after the Store has answered. If the Store
 // knows that a ticket must be rejected, its error is a [Cause]. Any other error
 // means that it could not answer: then the Issuer mints nothing and accepts
-// nobody, and the ticket may be used up. A Store must return soon after ctx is
-// done, and must be safe for concurrent use.
+// nobody, and the ticket may be used up. ctx ends after 10 s, unless the caller of
+// the Issuer has set a deadline. A Store must return soon after ctx is done, and
+// must be safe for concurrent use.
 type Store interface {
 	// Put adds an unused ticket. The error is a [*FullError] if a limit is
 	// reached.
@@ -106,6 +107,18 @@ func (e *StoreError) Unwrap() []error {
 	return []error{&auth.Refusal{
 		Status: http.StatusServiceUnavailable, RetryAfter: storeRetry, Reason: "tickets are not available at the moment",
 	}, e.Err}
+}
+
+// storePatience is how long a Store may take if the caller has set no deadline,
+// as browsers do not.
+const storePatience = 10 * time.Second
+
+// patience returns the context for a call of the store.
+func (t *Issuer) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, limited := ctx.Deadline(); limited || t.local {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, storePatience)
 }
 
 // storeRetry is when a client should try again after a StoreError.

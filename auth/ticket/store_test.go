@@ -193,6 +193,12 @@ func TestSlowStore(t *testing.T) {
 				t.Errorf("minted %v", ticket)
 			}
 		}
+		start = time.Now()
+		p, err = tickets.Consume(t.Context(), value, "") // whose caller would wait for ever
+		wantTemporary(t, err, context.DeadlineExceeded)
+		if within("Consume without a deadline", storePatience); p != nil {
+			t.Errorf("let in %+v", p)
+		}
 		store.before = newFakeStore().before
 		if got := consumed(t, tickets, value, ""); got != "alice" {
 			t.Errorf("when the store is back: %s", got)
@@ -209,7 +215,7 @@ func TestEndpointWithoutAStore(t *testing.T) {
 		took   time.Duration
 	}{
 		"failing": {func(context.Context, string) error { return errDown }, errDown, 0},
-		"hanging": {func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }, context.DeadlineExceeded, mintPatience},
+		"hanging": {func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }, context.DeadlineExceeded, storePatience},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -247,7 +253,7 @@ var withdrawals = map[string]struct {
 	"decided elsewhere": {"revoked", func(_ *testing.T, r *auth.Revocations) error {
 		return r.Apply(auth.Event{User: "alice", Source: r.Source(), Epoch: 7})
 	}},
-	"expired": {"expired", func(*testing.T, *auth.Revocations) error { pass(time.Minute); return nil }},
+	"expired": {"expired", func(*testing.T, *auth.Revocations) error { pass(5 * time.Second); return nil }},
 }
 
 func aliceUntil(d time.Duration) Grant {
@@ -268,7 +274,7 @@ func TestWithdrawnWhileTheStoreKeepsTheTicket(t *testing.T) {
 					} else {
 						store.after = hook
 					}
-					ticket, err := tickets.Mint(t.Context(), aliceUntil(time.Minute))
+					ticket, err := tickets.Mint(t.Context(), aliceUntil(5*time.Second))
 					if code, _ := status(t, err); code != 401 || ticket != (Ticket{}) {
 						t.Errorf("minted %v, %v", ticket, err)
 					}
@@ -299,7 +305,7 @@ func TestWithdrawnWhileTheStoreTakesTheTicket(t *testing.T) {
 		for _, when := range []string{"before it is taken", "after it is taken"} {
 			t.Run(name+" "+when, func(t *testing.T) {
 				withBothStores(t, func(t *testing.T, tickets *Issuer, store *fakeStore) {
-					value := mint(t, tickets, aliceUntil(time.Minute)).Value
+					value := mint(t, tickets, aliceUntil(5*time.Second)).Value
 					hook := once(spending(tickets), func() error { return w.do(t, tickets.revocations) })
 					if when == "before it is taken" {
 						store.before = hook

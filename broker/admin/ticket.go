@@ -41,6 +41,9 @@ func (a *api) mint(w http.ResponseWriter, r *http.Request) *problem {
 	}
 	t, err := mint(r.Context(), g)
 	if err != nil {
+		if down, ok := errors.AsType[*ticket.StoreError](err); ok {
+			a.log.Error("no ticket could be minted", "error", down)
+		}
 		return unminted(err)
 	}
 	return writeJSON(w, http.StatusCreated, minted{t.Value, t.Expires.Unix()})
@@ -56,8 +59,8 @@ func (a *api) mintBackend(ctx context.Context, g ticket.Grant) (ticket.Ticket, e
 func unminted(err error) *problem {
 	var no *auth.Refusal
 	switch {
-	case errors.As(err, &no) && no.StatusCode() == http.StatusTooManyRequests:
-		p := problemf(http.StatusTooManyRequests, "%v", no)
+	case errors.As(err, &no) && (no.StatusCode() == http.StatusTooManyRequests || no.StatusCode() == http.StatusServiceUnavailable):
+		p := problemf(no.StatusCode(), "%v", no)
 		p.retryAfter = no.RetryAfter
 		return p
 	case errors.As(err, &no): // a new credential can be refused for no other reason

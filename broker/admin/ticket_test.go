@@ -198,6 +198,34 @@ func TestRevokedWhileMinting(t *testing.T) {
 	}
 }
 
+// noStore is a store of tickets that cannot be reached.
+type noStore struct{ *ticket.Memory }
+
+func (noStore) Put(context.Context, ticket.Record, ticket.Limits) error {
+	return errors.New("dial tcp 10.0.0.1:4222: connection refused")
+}
+
+// Without its store nothing is minted: the caller is told when to try again, and
+// the log says why.
+func TestMintWithoutTheStore(t *testing.T) {
+	var log bytes.Buffer
+	revocations := auth.NewRevocations()
+	tickets, err := ticket.New(noStore{ticket.NewMemory()}, revocations, ticket.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHandler(t, brokertest.New(t, broker.Options{Revocations: revocations, Authenticator: tickets}),
+		Options{Tickets: tickets, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	a := serve(h, request(t, "POST", "http://localhost/api/v1/tickets", `{"user":"ann"}`))
+	a.problem(t, http.StatusServiceUnavailable, "tickets are not available at the moment")
+	if got := a.header.Get("Retry-After"); got != "2" {
+		t.Errorf("Retry-After %q", got)
+	}
+	if !strings.Contains(log.String(), "connection refused") || bytes.Contains(a.body, []byte("refused")) {
+		t.Errorf("the log says %s, the answer %s", log.String(), a.body)
+	}
+}
+
 func TestWithoutTicketsStoreAndFlow(t *testing.T) {
 	s := start(t, broker.Options{}, Options{})
 	for _, body := range []string{`{"user":"ann"}`, `{`, ``} {

@@ -22,8 +22,9 @@ type HandlerOptions struct {
 	// *, null or file://, because pages of any site can have such an origin.
 	Cookies bool
 	// Ticket redeems a ticket that a page exchanges for a poll token: use
-	// [github.com/hoofbeat/hoofbeat/auth/ticket.Issuer.Consume]. origin is the request's Origin, "" if it has
-	// none. An error is answered with 401. Nil: tickets are not accepted.
+	// [github.com/hoofbeat/hoofbeat/auth/ticket.Issuer.Consume]. origin is the
+	// request's Origin, "" if it has none. An error is answered with 401, and an
+	// [*auth.Refusal] that says 503 with 503. Nil: tickets are not accepted.
 	Ticket func(ctx context.Context, ticket, origin string) (*auth.Principal, error)
 }
 
@@ -46,8 +47,9 @@ func (f *Flow) Handler(identify func(*http.Request) *auth.Principal) http.Handle
 // may repeat a GET.
 //
 // The answers are 200, 401 for a rejected ticket, 404 for an operation that
-// does not exist or is not the caller's, and 429 with Retry-After for polls
-// more frequent than [Options.PollInterval] allows. None may be cached.
+// does not exist or is not the caller's, 429 with Retry-After for polls more
+// frequent than [Options.PollInterval] allows, and 503 with Retry-After if the
+// ticket cannot be checked. None may be cached.
 //
 // The pages that may connect may also poll, according to the broker's
 // Options.Origins and [broker.Policy]: they get the CORS headers they need.
@@ -108,6 +110,10 @@ func (h *pollHandler) pollToken(w http.ResponseWriter, r *http.Request) {
 	caller := h.caller(r, id)
 	if ticket, ok := ticketOf(r); ok && h.o.Ticket != nil {
 		p, err := h.o.Ticket(r.Context(), ticket, r.Header.Get("Origin"))
+		if no, ok := errors.AsType[*auth.Refusal](err); ok && no.StatusCode() == http.StatusServiceUnavailable {
+			auth.WriteRefusal(w, no) // it says nothing about the ticket
+			return
+		}
 		if err != nil {
 			w.Header().Set("WWW-Authenticate", "Ticket")
 			answerPoll(w, http.StatusUnauthorized, []byte(`{"error":"invalid_ticket"}`))

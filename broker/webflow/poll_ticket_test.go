@@ -3,8 +3,10 @@ package webflow_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -73,6 +75,28 @@ func TestTicketIsExchangedForAPollToken(t *testing.T) {
 	// Another page of the same owner does not invalidate the first one's token.
 	if second := pollToken(t, exchange(h, "ws-op", "ticket "+mint("visitor-2", "op"))); second != token {
 		t.Error("the second page of the owner has another token")
+	}
+}
+
+// noStore is a store of tickets that cannot be reached.
+type noStore struct{ *ticket.Memory }
+
+func (noStore) Take(context.Context, ticket.Key) (ticket.Record, error) {
+	return ticket.Record{}, errors.New("dial tcp 10.0.0.1:4222: connection refused")
+}
+
+// A ticket that cannot be checked is not called invalid: the page tries again.
+func TestTicketWithoutItsStore(t *testing.T) {
+	_, f := start(t, webflow.Options{PollInterval: -1})
+	open(t, f, "op", webflow.Owner{})
+	tickets, err := ticket.New(noStore{ticket.NewMemory()}, auth.NewRevocations(), ticket.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := exchange(f.PollHandler(webflow.HandlerOptions{Ticket: tickets.Consume}), "ws-op", "Ticket "+strings.Repeat("A", 43))
+	wantAnswer(t, w, 503, `{"error":"tickets are not available at the moment"}`+"\n")
+	if got := w.Header().Get("Retry-After"); got != "2" {
+		t.Errorf("Retry-After is %q", got)
 	}
 }
 

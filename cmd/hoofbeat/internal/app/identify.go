@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
+	"github.com/hoofbeat/hoofbeat/auth/ticket"
 )
 
 // identify returns the principal of a request that changes nothing, by its
@@ -40,12 +42,16 @@ func (w *access) holder(r *http.Request) *auth.Principal {
 
 // spendTicket redeems a ticket that is exchanged for a poll token, and returns
 // its principal. Only the log has the reason if the ticket is rejected.
-func (w *access) spendTicket(ctx context.Context, ticket, origin string) (*auth.Principal, error) {
-	p, err := w.tickets.Consume(ctx, ticket, origin)
+func (w *access) spendTicket(ctx context.Context, value, origin string) (*auth.Principal, error) {
+	p, err := w.tickets.Consume(ctx, value, origin)
 	if err != nil {
 		remote := auth.RemoteOf(ctx)
 		key := loglimit.Key{Kind: "a ticket to poll with was not taken", Network: loglimit.Network(remote)}
-		w.quiet.Log(ctx, w.log, slog.LevelInfo, key, "remote", remote.String(), "error", err)
+		level := slog.LevelInfo
+		if _, down := errors.AsType[*ticket.StoreError](err); down {
+			level = slog.LevelError
+		}
+		w.quiet.Log(ctx, w.log, level, key, "remote", remote.String(), "error", err)
 	}
 	return p, err
 }
