@@ -38,8 +38,8 @@ func (s *space) open() *Rules {
 //   - send to /app/** and to /user/topic/registration
 //
 // Everything else is denied. A backend without a name, as accepted by
-// MintBackend of package auth/ticket, may subscribe to nothing below /user, because it only
-// publishes for others. Add further rules with [Rules.Prepend].
+// MintBackend of package auth/ticket, may subscribe to nothing below /user,
+// because it only publishes for others. Add further rules with [Rules.Prepend].
 func Guarded() *Rules { return standard.guarded() }
 
 func (s *space) guarded() *Rules {

@@ -10,13 +10,13 @@ import (
 // backend. Such an issuer must not be able to grant the roles and scopes that
 // have a meaning to Hoofbeat itself, whether by accident or on purpose. Foreign
 // therefore removes the role [RoleBackend] and every scope that begins with
-// "operation:" (see ticket.Grant.Operation), and keeps everything else. It does not
-// change the lists of p.
+// "operation:" (see ticket.Grant.Operation), and keeps everything else. It does
+// not change the lists of p.
 //
 // Every authenticator of this module that reads a foreign credential uses
 // Foreign. Use it in your own [Authenticator] when it takes roles or scopes
-// from a token or another service. Mint of package auth/ticket does not use it: its caller
-// decides.
+// from a token or another service. Mint of package auth/ticket does not use it:
+// its caller decides.
 func Foreign(p Principal) *Principal {
 	p.Roles = without(p.Roles, reservedRole)
 	p.Scopes = without(p.Scopes, reservedScope)

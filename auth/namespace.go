@@ -32,8 +32,8 @@ type NameSpace struct {
 // NameSource is an optional interface of an [Authenticator]: it reports which
 // names the Authenticator can give. A [Chain] implements it by joining the
 // answers of its members. All ready-made Authenticators that name users
-// implement it, except package ticket: the program that mints a ticket chooses the
-// full name on purpose.
+// implement it, except package ticket: the program that mints a ticket chooses
+// the full name on purpose.
 type NameSource interface {
 	// NameSpaces returns one entry for each source. It is safe for concurrent
 	// use.

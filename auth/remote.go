@@ -11,8 +11,8 @@ type remoteKey struct{}
 // came from, for functions that receive only the credential, such as
 // [HandlerOptions].Bearer. Verifiers that ask a remote server divide their
 // requests among the addresses, so a client that tries many credentials delays
-// only its own address. The ticket endpoint sets the address; set it in a program
-// that calls Verify of a bearer.Verifier directly.
+// only its own address. The ticket endpoint sets the address; set it in a
+// program that calls Verify of a bearer.Verifier directly.
 func WithRemote(ctx context.Context, addr netip.Addr) context.Context {
 	return context.WithValue(ctx, remoteKey{}, addr)
 }

@@ -26,11 +26,11 @@ type Revocation struct {
 	// At is the time of the revocation; the zero time means now. It may be at
 	// most [MaxClockSkew] in the future.
 	At time.Time
-	// Until is when a revoked Credential expires by itself, so that
-	// the revocation can be forgotten. The zero time means unknown: the
-	// revocation is kept, except that of a ticket, which is single-use and is
-	// kept for [RevocationMemory]. [MaxRevocations] are kept; beyond that, those
-	// that end first are forgotten.
+	// Until is when a revoked Credential expires by itself, so that the
+	// revocation can be forgotten. The zero time means unknown: the revocation
+	// is kept, except that of a ticket, which is single-use and is kept for
+	// [RevocationMemory]. [MaxRevocations] are kept; beyond that, those that
+	// end first are forgotten.
 	Until time.Time
 }
 

@@ -48,7 +48,8 @@ type userRecord struct {
 // Revocations. The zero Moment is none: it is before every other.
 type Moment uint64
 
-// maxEpoch is far beyond every real revision. Epochs above it could wrap around.
+// maxEpoch is far beyond every real revision. Epochs above it could wrap
+// around.
 const maxEpoch = 1 << 62
 
 // NewRevocations returns an empty Revocations with a source of its own.

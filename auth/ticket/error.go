@@ -80,10 +80,11 @@ func causeOf(err error) (Cause, bool) {
 	return c, ok && c > 0 && int(c) < len(causes)
 }
 
-// Error is the error of [Issuer.Consume] for a rejected ticket. Its own
-// text, for the log, has the cause and never the ticket. It unwraps to the same
-// [*auth.Refusal] for every cause, 401 with the reason "invalid_ticket", so that an
-// attacker who guesses or steals tickets learns nothing from the answer.
+// Error is the error of [Issuer.Consume] for a rejected ticket. Its own text,
+// for the log, has the cause and never the ticket. It unwraps to the same
+// [*auth.Refusal] for every cause, 401 with the reason "invalid_ticket", so
+// that an attacker who guesses or steals tickets learns nothing from the
+// answer.
 type Error struct {
 	Cause Cause
 	// User is the user of the ticket, for the log. It is empty for a ticket

@@ -20,10 +20,10 @@ import (
 // Bearer, Passcode and Session, no request is accepted.
 type HandlerOptions struct {
 	// Bearer verifies the token of an "Authorization: Bearer" header. A
-	// [*auth.Refusal] is sent to the client; any other error is answered with 503,
-	// because it says nothing about the token; a nil principal rejects the
-	// token. [auth.RemoteOf] its context is the client's address. Nil means that
-	// bearer tokens are not accepted.
+	// [*auth.Refusal] is sent to the client; any other error is answered with
+	// 503, because it says nothing about the token; a nil principal rejects the
+	// token. [auth.RemoteOf] its context is the client's address. Nil means
+	// that bearer tokens are not accepted.
 	Bearer func(ctx context.Context, token string) (*auth.Principal, error)
 	// Passcode verifies the name and passcode of HTTP Basic authentication in a
 	// POST. Errors are handled as for Bearer. The function itself must limit
@@ -45,8 +45,8 @@ type HandlerOptions struct {
 	// called concurrently.
 	OnForeignOrigin func(r *http.Request)
 	// OnRefused, if set, is called for each other rejected request, before the
-	// answer is sent. Use it to log. [errors.As] finds the [*auth.Refusal] for the
-	// client in err; the text of err may say more. Neither contains a
+	// answer is sent. Use it to log. [errors.As] finds the [*auth.Refusal] for
+	// the client in err; the text of err may say more. Neither contains a
 	// credential. It is called concurrently.
 	OnRefused func(r *http.Request, err error)
 	// MayWait reports whether p may have a ticket for an operation that another

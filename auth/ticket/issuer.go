@@ -56,11 +56,10 @@ func (t *Issuer) mintFor(ctx context.Context, g Grant, permit func(context.Conte
 }
 
 // MintBackend makes a ticket for an anonymous principal with the role
-// [auth.RoleBackend]: a backend that publishes. The backend authenticates with one
-// of [Options.Secrets]. The principal's CredentialID is "backend:" and
-// the secret's ID, so that all sessions of a secret can be revoked. g.Principal
-// is ignored. For the limits, all backends with the same secret count as one
-// user.
+// [auth.RoleBackend]: a backend that publishes. The backend authenticates with
+// one of [Options.Secrets]. The principal's CredentialID is "backend:" and the
+// secret's ID, so that all sessions of a secret can be revoked. g.Principal is
+// ignored. For the limits, all backends with the same secret count as one user.
 //
 // The errors are those of Mint, [ErrNoSecret] if no secret is configured, and a
 // [*auth.Refusal], 401, for a wrong one.

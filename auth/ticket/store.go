@@ -12,8 +12,8 @@ import (
 
 // Key identifies a ticket in a [Store]: the SHA-256 of an opaque ticket, or of
 // the nonce of a signed one. It is kept instead of the ticket. Anyone who reads
-// it cannot use it, and the time of a comparison reveals nothing, because nobody
-// can choose its first bytes.
+// it cannot use it, and the time of a comparison reveals nothing, because
+// nobody can choose its first bytes.
 type Key [sha256.Size]byte
 
 // Record is an unused opaque ticket.
@@ -59,9 +59,9 @@ type Limits struct {
 // origin, epoch and revocations after the Store has answered. If the Store
 // knows that a ticket must be rejected, its error is a [Cause]. Any other error
 // means that it could not answer: then the Issuer mints nothing and accepts
-// nobody, and the ticket may be used up. ctx ends after 10 s, unless the caller of
-// the Issuer has set a deadline. A Store must return soon after ctx is done, and
-// must be safe for concurrent use.
+// nobody, and the ticket may be used up. ctx ends after 10 s, unless the caller
+// of the Issuer has set a deadline. A Store must return soon after ctx is done,
+// and must be safe for concurrent use.
 type Store interface {
 	// Put adds an unused ticket. The error is a [*FullError] if a limit is
 	// reached.

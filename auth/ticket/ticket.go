@@ -57,16 +57,16 @@ type Grant struct {
 	TTL time.Duration
 	// Operation, if set, binds the session to one operation: the session gets
 	// the scope "operation:" followed by this name. The name is at most
-	// [auth.MaxOperationBytes] of text without control characters. A principal that
-	// already has such a scope can get tickets for that operation only.
+	// [auth.MaxOperationBytes] of text without control characters. A principal
+	// that already has such a scope can get tickets for that operation only.
 	Operation string
 	// Origin, if set, is the only web origin, such as https://app.example.com,
 	// whose pages may use the ticket. An attempt from another origin is treated
 	// as theft and makes the ticket invalid.
 	Origin string
-	// Since is [auth.Revocations.Now] from before the principal's credential was
-	// checked. If the user's credential changes after it, there is no ticket.
-	// Zero means when Mint is called.
+	// Since is [auth.Revocations.Now] from before the principal's credential
+	// was checked. If the user's credential changes after it, there is no
+	// ticket. Zero means when Mint is called.
 	Since auth.Moment
 }
 

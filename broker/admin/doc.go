@@ -81,7 +81,7 @@
 //
 // # Optional parts
 //
-// Revocations, tickets and operations require Store, Tickets and Flow of
+// Revocations, tickets and operations require Revocations, Tickets and Flow of
 // [Options]. Without it the path answers 404, with a detail that names the
 // option.
 package admin
