@@ -185,8 +185,8 @@ func TestSessionsStartDuringARevocation(t *testing.T) {
 		"of a session":    {Session: "s0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := auth.NewStore()
-			b, err := New(Options{Store: store, Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+			store := auth.NewRevocations()
+			b, err := New(Options{Revocations: store, Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 				return &auth.Principal{Name: a.Login, CredentialID: "phone of " + a.Login, Issued: time.Now()}, nil
 			})})
 			if err != nil {
@@ -212,7 +212,7 @@ func TestSessionsStartDuringARevocation(t *testing.T) {
 				stuck[i] = s
 			}
 			revoked := make(chan error, 1)
-			go func() { revoked <- store.Revoke(r) }()
+			go func() { revoked <- store.Revoke(t.Context(), r) }()
 			testkit.Receive(t, w.reached)
 			for _, login := range []string{"bob", "alice"} {
 				c := newCaller("login:" + login)

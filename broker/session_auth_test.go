@@ -400,10 +400,10 @@ func TestRevokedCredentialIsRefused(t *testing.T) {
 // The same at the handshake: the browser learns it from the status, and no socket
 // is opened. Another credential of the same user is as good as before.
 func TestRevokedCredentialIsRefusedAtTheHandshake(t *testing.T) {
-	store := auth.NewStore()
+	store := auth.NewRevocations()
 	var log bytes.Buffer
-	b := brokertest.New(t, broker.Options{Authenticator: wallet(), Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if err := store.Revoke(auth.Revocation{Credential: "credential of alice page"}); err != nil {
+	b := brokertest.New(t, broker.Options{Authenticator: wallet(), Revocations: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err := store.Revoke(t.Context(), auth.Revocation{Credential: "credential of alice page"}); err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
