@@ -245,7 +245,7 @@ func FuzzOperations(f *testing.F) {
 		}
 
 		reported := do("POST", "x/result", result)
-		state, err := o.Flow.Result(got.WebSocketID, ownerCaller(owner))
+		state, err := o.Flow.Result(t.Context(), got.WebSocketID, ownerCaller(owner))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -73,9 +73,9 @@ func (a *api) operation(w http.ResponseWriter, r *http.Request) *problem {
 	if _, p := query(r); p != nil {
 		return p
 	}
-	o, ok := a.flow.Lookup(r.PathValue("operationId"))
-	if !ok {
-		return unflowed(webflow.ErrUnknown)
+	o, err := a.flow.Lookup(r.Context(), r.PathValue("operationId"))
+	if err != nil {
+		return unflowed(err)
 	}
 	return writeJSON(w, http.StatusOK, asWaiting(&o))
 }
@@ -142,7 +142,7 @@ func noFlow() *problem {
 	return problemf(http.StatusNotFound, "there are no operations here: admin.Options.Flow is not set")
 }
 
-// unflowed converts an error of Flow.Open or Flow.Notify.
+// unflowed converts an error of Flow.Open, Flow.Lookup or Flow.Notify.
 func unflowed(err error) *problem {
 	detail := strings.TrimPrefix(err.Error(), "webflow: ")
 	switch {
@@ -160,6 +160,10 @@ func unflowed(err error) *problem {
 		return problemf(http.StatusTooManyRequests, "%s", detail)
 	case errors.Is(err, webflow.ErrClosed):
 		return problemf(http.StatusServiceUnavailable, "no operations are taken any more")
+	case errors.Is(err, webflow.ErrUnavailable):
+		p := problemf(http.StatusServiceUnavailable, "the store of operations does not answer; repeat the request, which does no harm if it was done already")
+		p.retryAfter = time.Second
+		return p
 	}
 	return problemf(http.StatusServiceUnavailable, "the request was given up before anything changed")
 }

@@ -43,7 +43,8 @@ func refusal(webSocketID, reason string) []byte {
 
 // notification is the body that carries a result.
 func notification(webSocketID, authResult string) []byte {
-	b := append(appendID(nil, webSocketID), `,"authResult":`...)
+	const rest = len(`{"webSocketId":"","authResult":""}`)
+	b := append(appendID(make([]byte, 0, len(webSocketID)+len(authResult)+rest), webSocketID), `,"authResult":`...)
 	return append(appendString(b, authResult), '}')
 }
 

@@ -1,10 +1,10 @@
 package webflow
 
 import (
+	"context"
+	"errors"
 	"slices"
-	"strings"
 
-	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
@@ -20,121 +20,121 @@ const (
 	codeLost   = 1006
 )
 
-// A client is a session that has registered operations or has held replies.
-// Flow.mu guards everything.
+// A client is a session of this broker that has registered operations or has
+// held replies. Flow.mu guards everything.
 type client struct {
-	session    string
-	principal  *auth.Principal // as of the latest registration
-	operations []*operation
-	held       []*broker.Message // replies to send once the session has subscribed
-	flushing   bool              // a goroutine is sending the held replies
-	again      bool              // that goroutine must check once more when it is done
+	session string
+	latest  *operation // that it has registered; the others follow by operation.next
+	held    *replies   // to send once the session has subscribed, nil if there are none
+	count   int32      // operations
+	busy    int16      // registrations that wait for the Store
+
+	flushing bool // a goroutine is sending the held replies
+	again    bool // that goroutine must check once more when it is done
 
 	gone   bool // the session ended, with reason and code
 	reason broker.Reason
 	code   uint16
 }
 
-// client returns the state of the session that sent r, creating it if needed.
-// The caller has the lock.
-func (f *Flow) client(r *broker.Request) *client {
-	c := f.clients[r.Session]
-	if c == nil {
-		c = &client{session: r.Session}
-		f.clients[r.Session] = c
+type replies []*broker.Message
+
+// operations returns the operations that c waits for, in the order of their
+// registration.
+func (c *client) operations() []*operation {
+	all := make([]*operation, 0, c.count)
+	for op := c.latest; op != nil; op = op.next {
+		all = append(all, op)
 	}
-	c.principal = r.Principal
+	slices.Reverse(all)
+	return all
+}
+
+// add and drop maintain the operations.
+func (c *client) add(op *operation) {
+	op.at, op.next, c.latest = c, c.latest, op
+	c.count++
+}
+
+func (c *client) drop(op *operation) {
+	at := &c.latest
+	for *at != op {
+		at = &(*at).next
+	}
+	*at, op.at, op.next = op.next, nil, nil
+	c.count--
+}
+
+// client returns the state of a session, creating it if needed. The caller has
+// the lock.
+func (f *Flow) client(session string) *client {
+	c := f.clients[session]
+	if c == nil {
+		c = &client{session: session}
+		f.clients[session] = c
+	}
 	return c
 }
 
 // forget drops a client that has no state left. The caller has the lock.
 func (f *Flow) forget(c *client) {
-	if len(c.operations) == 0 && len(c.held) == 0 && !c.flushing && f.clients[c.session] == c {
+	if c.count == 0 && c.held == nil && c.busy == 0 && !c.flushing && f.clients[c.session] == c {
 		delete(f.clients, c.session)
 	}
 }
 
-// release detaches op from its session. The caller has the lock.
+// bind makes c the client that waits for op, whose record says so. The caller
+// has the lock.
+func (f *Flow) bind(op *operation, c *client) {
+	c.add(op)
+	f.registered++
+	op.ready, op.refused, op.outstanding = false, false, 0
+	op.pending = op.rec.Result != "" && !op.acked
+}
+
+// release detaches op from its client. The caller has the lock.
 func (f *Flow) release(op *operation) {
 	c := op.at
-	c.operations = slices.DeleteFunc(c.operations, func(o *operation) bool { return o == op })
-	op.at = nil
+	c.drop(op)
+	op.outstanding = 0
 	f.registered--
 	f.handedOut.Broadcast()
 	f.forget(c)
 }
 
-// supersede detaches op from its session and queues the "superseded" notice.
-// The caller has the lock, and must flush the session after releasing it.
+// supersede detaches op from its client and queues the "superseded" notice,
+// which flushNotices sends. The caller has the lock.
 func (f *Flow) supersede(op *operation) {
-	op.at.hold(message(registrationDestination, refusal(op.webSocketID, "superseded")), f.o.MaxPerSession)
+	c := op.at
+	c.hold(message(registrationDestination, refusal(op.rec.WebSocketID, "superseded")), f.o.MaxPerSession)
+	f.notices = append(f.notices, c)
 	f.release(op)
-	op.result.outstanding = 0
-	op.registration++ // ignore acknowledgements from the superseded session
 }
 
 // hold queues a reply. When the queue is full it drops the oldest: the client
 // sent that many registrations without subscribing.
 func (c *client) hold(m *broker.Message, most int) {
-	if len(c.held) >= most {
-		c.held = slices.Delete(c.held, 0, 1)
+	if c.held == nil {
+		c.held = new(replies)
 	}
-	c.held = append(c.held, m)
+	if len(*c.held) >= most {
+		*c.held = slices.Delete(*c.held, 0, 1)
+	}
+	*c.held = append(*c.held, m)
 }
 
-// flush sends the held replies of c for which it has subscribed. r is the
-// request being handled, nil outside of one.
-func (f *Flow) flush(c *client, r *broker.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if c.flushing {
-		c.again = true
+// flushNotices sends the notices to superseded sessions. The caller has the
+// lock, which flushNotices releases.
+func (f *Flow) flushNotices() {
+	if len(f.notices) == 0 {
 		return
 	}
-	c.flushing = true
-	for len(c.held) > 0 && !c.gone {
-		c.again = false
-		m := c.held[0]
-		f.mu.Unlock()
-		sent := f.send(c.session, m, r).Subscriptions > 0
-		f.mu.Lock()
-		if sent && len(c.held) > 0 && c.held[0] == m {
-			c.held = slices.Delete(c.held, 0, 1)
-		}
-		if !sent && !c.again {
-			break
-		}
-	}
-	if len(c.held) == 0 {
-		c.held = nil
-	}
-	c.flushing = false
-	f.forget(c)
-}
-
-// subscribed runs on every SUBSCRIBE. It compares only the end of the
-// destination, because that may include the user's name
-// (/user/alice/topic/authorization). An unrelated destination that also matches
-// is harmless: nothing is sent to it.
-func (f *Flow) subscribed(s broker.SessionInfo, destination, _ string) {
-	replies := strings.HasSuffix(destination, registrationDestination)
-	if !replies && !strings.HasSuffix(destination, authorizationDestination) {
-		return
-	}
-	f.mu.Lock()
-	c := f.clients[s.ID]
-	if c == nil {
-		f.mu.Unlock()
-		return
-	}
-	operations := slices.Clone(c.operations)
+	notices := f.notices
+	f.notices = nil
 	f.mu.Unlock()
-	if replies {
+	defer f.mu.Lock()
+	for _, c := range notices {
 		f.flush(c, nil)
-		return
-	}
-	for _, op := range operations {
-		f.deliver(op, nil)
 	}
 }
 
@@ -143,10 +143,15 @@ func (f *Flow) disconnected(s broker.SessionInfo, why *broker.Error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.clients[s.ID]
-	if c == nil {
+	doubts := f.doubts[s.ID]
+	if c == nil && doubts == nil {
 		return
 	}
+	if c == nil {
+		c = &client{session: s.ID}
+	}
 	delete(f.clients, s.ID)
+	delete(f.doubts, s.ID)
 	c.gone, c.held = true, nil
 	c.reason, c.code = why.Reason, codeLost
 	switch {
@@ -155,39 +160,80 @@ func (f *Flow) disconnected(s broker.SessionInfo, why *broker.Error) {
 	case why.Reason == broker.ReasonDisconnect:
 		c.code = codeNormal
 	}
-	operations := c.operations
-	c.operations = nil
+	operations := c.operations()
 	f.registered -= len(operations)
-	f.handedOut.Broadcast()
 	for _, op := range operations {
-		f.lose(op, c)
+		c.drop(op)
+	}
+	f.handedOut.Broadcast()
+	ctx := f.patient()
+	for _, op := range operations {
+		f.lose(ctx, op, c)
+	}
+	for _, id := range doubts {
+		if op, err := f.lookUpWebSocketID(ctx, id); err == nil {
+			f.lose(ctx, op, c)
+		}
 	}
 	f.waitForCallbacks()
 }
 
-// lose handles the end of the session that waited for op. The caller has the
-// lock.
-func (f *Flow) lose(op *operation, c *client) {
-	f.post(f.o.Lost, f.event(op, c))
+// lose records that the session which waited for op has ended. If the Store
+// fails, the program hears of it nevertheless, and writing it is repeated
+// later. The caller has the lock, which lose releases.
+func (f *Flow) lose(ctx context.Context, op *operation, c *client) {
+	_, known := f.unsavedLosses[op]
+	lost, err := f.change(ctx, op, func(now *Record) (*Record, error) {
+		if now.Session != c.session || now.Gone { // it waits in another session
+			return nil, nil
+		}
+		return f.lost(op, c), nil
+	})
 	switch {
-	case op.result.terminal:
-	case f.o.Grace < 0:
-		f.abandon(op)
+	case errors.Is(err, ErrUnavailable):
+		f.unsavedLosses[op] = c
+		f.postpone(op)
+		lost = f.lost(op, c)
 	default:
-		op.grace = f.now() + int64(f.o.Grace)
-		f.reschedule(op)
+		delete(f.unsavedLosses, op)
 	}
+	if lost == nil {
+		return
+	}
+	if !known {
+		f.post(f.o.Lost, event(lost))
+	}
+	if err == nil && f.o.Grace < 0 {
+		_ = f.abandon(ctx, op) // or later, when it is due
+	}
+}
+
+// lost returns the record of op after the session c has ended.
+func (f *Flow) lost(op *operation, c *client) *Record {
+	next := op.copy()
+	next.lose(c.reason, c.code, wall()+max(0, int64(f.o.Grace)))
+	return next
 }
 
 // abandon handles an owner that did not return in time. It removes an
 // unannounced operation, since nobody else asked for it. The caller has the
-// lock.
-func (f *Flow) abandon(op *operation) {
-	op.grace = 0
-	f.post(f.o.Abandoned, f.event(op, op.at))
-	if op.unannounced {
-		f.remove(op)
-		return
+// lock, which abandon releases.
+func (f *Flow) abandon(ctx context.Context, op *operation) error {
+	var before *Record
+	done, err := f.change(ctx, op, func(now *Record) (*Record, error) {
+		if op.grace == 0 || op.grace > f.now() {
+			return nil, nil
+		}
+		before = now
+		if now.Unannounced {
+			return ended, nil
+		}
+		next := op.copy()
+		next.Abandon = 0
+		return next, nil
+	})
+	if done != nil {
+		f.post(f.o.Abandoned, event(before))
 	}
-	f.reschedule(op)
+	return err
 }

@@ -3,7 +3,7 @@ package webflow
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,30 +39,54 @@ var (
 	ErrTooOften = errors.New("webflow: too often")
 )
 
-// Flow manages the operations of one broker, in memory. Its methods are safe
+// Flow manages the operations of one broker. Their records are in
+// [Options.Store], which Flows of other brokers may share. Its methods are safe
 // for concurrent use.
 type Flow struct {
 	b         *broker.Broker
 	o         Options
 	derive    func(operationID string) string
 	results   map[string]meaning
-	messages  string // prefix of the message-ids of this run
+	run       uint64 // random, in the upper half: identifies this Flow in the numbers of results
 	start     time.Time
 	unobserve func()
 
-	mu            sync.Mutex // never held during calls to the broker or the program
+	ctx        context.Context // ends with Close
+	cancel     context.CancelFunc
+	background sync.WaitGroup // watch, attend
+
+	mu            sync.Mutex // never held during calls to the broker, the Store or the program
 	closed        bool
-	byWebSocketID map[string]*operation
+	byWebSocketID index[*operation]
 	byID          map[string]*operation // operations whose webSocketId is not derived from their id
+	creating      int                   // operations that are being created
 	clients       map[string]*client    // by session id
 	shares        map[shareKey]*share
+	shareOf       map[*operation]*share // what unannounced operations count against
 	schedule      schedule
 	timer         *time.Timer
+	ticking       bool
 	armed         int64 // when the timer fires, 0 = not armed
-	numbers       uint64
-	registered    int // operations that a connected session waits for
+	numbers       uint32
+	registered    int // operations that a session connected here waits for
 	callbacks     callbacks
 	handedOut     sync.Cond // signalled when a result was handed out or its session is gone
+
+	seen     uint64                  // greatest revision that Watch has reported
+	reported map[*operation]struct{} // that exist, nil unless Watch is reporting them
+	replayed uint64                  // greatest revision among them
+
+	todo      []*operation // whose results wait for a goroutine to hand them out
+	attending int          // goroutines that do so
+	notices   []*client    // superseded, and not told yet
+
+	unsavedLosses map[*operation]*client // ends of sessions that the Store did not take
+	polled        map[*operation]int64   // when their owners last polled here
+	doubts        map[string][]string    // by session id: webSocketIds that it may have registered
+
+	patience      patience
+	failures      int   // of the Store, since it last answered
+	failureLogged int64 // when the last of them was logged
 }
 
 // meaning is a configured result and whether it is terminal.
@@ -73,8 +97,9 @@ type meaning struct {
 
 // New adds the Web Flow destinations to b: a handler for /app/registration,
 // which also gets each SEND to /user/topic/registration, and an observer of the
-// sessions. Stop it with [Flow.Close]. The error names the invalid field of
-// Options, or says that b already has such a handler.
+// sessions. It waits until the Store has reported all operations that exist.
+// Stop it with [Flow.Close]. The error names the invalid field of Options, says
+// that b already has such a handler, or is [ErrUnavailable].
 func New(b *broker.Broker, o Options) (*Flow, error) {
 	if b == nil {
 		return nil, errors.New("webflow: New needs a Broker")
@@ -85,17 +110,24 @@ func New(b *broker.Broker, o Options) (*Flow, error) {
 	}
 	var run [4]byte
 	_, _ = rand.Read(run[:]) // never fails
+	ctx, cancel := context.WithCancel(context.Background())
 	f := &Flow{
 		b:             b,
 		o:             o,
 		derive:        derivation(o.HMACKey),
 		results:       make(map[string]meaning, len(o.AuthResults)),
-		messages:      "wf-" + hex.EncodeToString(run[:]) + "-",
+		run:           uint64(binary.BigEndian.Uint32(run[:])) << 32,
 		start:         time.Now(),
-		byWebSocketID: make(map[string]*operation),
+		ctx:           ctx,
+		cancel:        cancel,
+		byWebSocketID: newIndex[*operation](),
 		byID:          make(map[string]*operation),
 		clients:       make(map[string]*client),
 		shares:        make(map[shareKey]*share),
+		shareOf:       make(map[*operation]*share),
+		polled:        make(map[*operation]int64),
+		unsavedLosses: make(map[*operation]*client),
+		doubts:        make(map[string][]string),
 	}
 	f.o.HMACKey = nil // only the derive function holds the key
 	for _, r := range o.AuthResults {
@@ -106,35 +138,75 @@ func New(b *broker.Broker, o Options) (*Flow, error) {
 	}
 	f.callbacks.room.L = &f.mu
 	f.handedOut.L = &f.mu
-	if err := b.Handle("/app/registration", broker.HandlerFunc(f.serve)); err != nil {
+	if err := f.follow(); err != nil {
+		return nil, err
+	}
+	if err := f.join(); err != nil {
+		_ = f.Close() // always nil
 		return nil, fmt.Errorf("webflow: %w", err)
 	}
-	if err := b.Reserve(registrationDestination, authorizationDestination); err != nil {
-		return nil, fmt.Errorf("webflow: %w", err)
-	}
-	f.unobserve = b.Observe(broker.Observer{Subscribed: f.subscribed, Disconnected: f.disconnected})
 	return f, nil
 }
 
+// follow starts to watch the Store, and waits until the view is complete.
+func (f *Flow) follow() error {
+	started := make(chan error, 1)
+	f.background.Go(func() { f.watch(started) })
+	err := context.DeadlineExceeded
+	patience := time.NewTimer(storeTimeout)
+	defer patience.Stop()
+	select {
+	case err = <-started:
+	case <-patience.C:
+	}
+	if err == nil {
+		return nil
+	}
+	f.cancel()
+	f.background.Wait()
+	return fmt.Errorf("%w: watch: %w", ErrUnavailable, err)
+}
+
+// join adds the destinations and the observer to the broker.
+func (f *Flow) join() error {
+	if err := f.b.Handle("/app/registration", broker.HandlerFunc(f.serve)); err != nil {
+		return err
+	}
+	if err := f.b.Reserve(registrationDestination, authorizationDestination); err != nil {
+		return err
+	}
+	f.unobserve = f.b.Observe(broker.Observer{Subscribed: f.subscribed, Disconnected: f.disconnected})
+	return nil
+}
+
 // Close stops the Flow: it refuses registrations and forgets all operations.
-// When it returns, all callbacks that were due have run and no more will. Call
-// it before Broker.Close, or every session is reported as lost. Do not call it
-// from a callback. It always returns nil.
+// Those in a Store that other Flows share go on there. When Close returns, all
+// callbacks that were due have run and no more will. Call it before
+// Broker.Close, or every session is reported as lost. Do not call it from a
+// callback. It always returns nil.
 func (f *Flow) Close() error {
-	f.unobserve()
+	if f.unobserve != nil {
+		f.unobserve()
+	}
 	f.mu.Lock()
 	f.closed = true
+	f.cancel()
 	if f.timer != nil {
 		f.timer.Stop()
 	}
-	clear(f.byWebSocketID)
+	f.byWebSocketID.clear()
 	clear(f.byID)
 	clear(f.clients)
 	clear(f.shares)
-	f.schedule, f.registered = nil, 0
+	clear(f.shareOf)
+	clear(f.polled)
+	clear(f.unsavedLosses)
+	clear(f.doubts)
+	f.schedule, f.registered, f.todo, f.notices = nil, 0, nil, nil
 	f.callbacks.room.Broadcast()
 	f.handedOut.Broadcast()
 	f.mu.Unlock()
+	f.background.Wait()
 	f.callbacks.running.Wait()
 	return nil
 }
@@ -142,13 +214,17 @@ func (f *Flow) Close() error {
 // now returns the nanoseconds since New, never 0.
 func (f *Flow) now() int64 { return int64(time.Since(f.start)) + 1 }
 
+// wall returns the time as records have it.
+func wall() int64 { return time.Now().UnixNano() }
+
 // Open announces an operation and returns its webSocketId. Opening it again
 // with the same owner is not an error: the operation then ends at the later of
 // its old and new TTL, and nothing else changes. If the mode [Open] already
 // created the operation unannounced, it gets the announced owner, and a session
 // owned by someone else is detached.
 //
-// The error is ErrOperation, ErrExists, ErrFull, ErrClosed or that of ctx.
+// The error is ErrOperation, ErrExists, ErrFull, ErrClosed, ErrUnavailable or
+// that of ctx.
 func (f *Flow) Open(ctx context.Context, o Operation) (webSocketID string, err error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
@@ -158,22 +234,10 @@ func (f *Flow) Open(ctx context.Context, o Operation) (webSocketID string, err e
 		return "", err
 	}
 	f.mu.Lock()
-	if f.closed {
-		f.mu.Unlock()
-		return "", ErrClosed
-	}
-	op, err := f.open(&o, derived)
-	var evicted *client
-	if err == nil {
-		evicted = f.adopt(op, &o, derived)
-		op.expires = max(op.expires, f.now()+int64(o.TTL))
-		f.reschedule(op)
-	}
-	f.mu.Unlock()
-	if evicted != nil {
-		f.flush(evicted, nil)
-	}
-	return o.WebSocketID, err
+	defer f.mu.Unlock()
+	ctx, done := f.bounded(ctx)
+	defer done()
+	return o.WebSocketID, f.open(ctx, &o, derived)
 }
 
 // complete validates o and fills in its defaults. It returns the webSocketId
@@ -186,7 +250,7 @@ func (f *Flow) complete(o *Operation) (derived string, err error) {
 	if o.WebSocketID == "" {
 		o.WebSocketID = derived
 	}
-	if !validText(o.WebSocketID, f.o.MaxIDBytes) {
+	if o.WebSocketID != derived && !validText(o.WebSocketID, f.o.MaxIDBytes) || len(o.WebSocketID) > f.o.MaxIDBytes {
 		return "", fmt.Errorf("%w: its WebSocketID is not 1 to %d bytes of printable text", ErrOperation, f.o.MaxIDBytes)
 	}
 	if o.Owner.Anyone && o.Owner.User != "" {
@@ -201,91 +265,71 @@ func (f *Flow) complete(o *Operation) (derived string, err error) {
 	return derived, nil
 }
 
-// open finds or creates the operation that o announces. The caller has the
-// lock.
-func (f *Flow) open(o *Operation, derived string) (*operation, error) {
-	if known := f.find(o.ID, derived); known != nil && known.webSocketID != o.WebSocketID {
-		return nil, ErrExists
+// open creates the operation that o announces, or extends or adopts the one
+// that exists. The caller has the lock, which open releases.
+func (f *Flow) open(ctx context.Context, o *Operation, derived string) error {
+	if f.closed {
+		return ErrClosed
 	}
-	op := f.byWebSocketID[o.WebSocketID]
+	known := f.find(o.ID, derived)
+	if known != nil && known.rec.WebSocketID != o.WebSocketID {
+		if exists, err := f.exists(ctx, known); err != nil {
+			return err
+		} else if exists {
+			return ErrExists
+		}
+	}
+	if known == nil && (o.WebSocketID == derived || f.byWebSocketID.get(o.WebSocketID) == nil) {
+		err := f.announce(ctx, o, derived)
+		if !errors.Is(err, ErrExists) {
+			return err
+		}
+	}
+	op, err := f.lookUpWebSocketID(ctx, o.WebSocketID)
+	if errors.Is(err, ErrUnknown) { // it has just ended, or another one has its ID
+		return f.announce(ctx, o, derived)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.change(ctx, op, func(now *Record) (*Record, error) {
+		if now.ID != "" && now.ID != o.ID || !now.Unannounced && now.Owner != o.Owner {
+			return nil, ErrExists
+		}
+		next := op.copy()
+		next.adopt(o, derived)
+		if int64(o.TTL) > op.expires-f.now() {
+			next.Expires = wall() + int64(o.TTL)
+		}
+		return next, nil
+	})
+	if errors.Is(err, ErrUnknown) { // it has just ended
+		return f.announce(ctx, o, derived)
+	}
+	return err
+}
+
+// announce creates the operation that o announces. The caller has the lock,
+// which announce releases.
+func (f *Flow) announce(ctx context.Context, o *Operation, derived string) error {
+	r := &Record{WebSocketID: o.WebSocketID, Owner: o.Owner, Expires: wall() + int64(o.TTL)}
+	r.named(o.ID, derived)
+	op, err := f.create(ctx, r)
+	if err != nil || !r.Named {
+		return err
+	}
+	// The Store cannot know that another operation has this id by derivation.
+	other, err := f.lookUpWebSocketID(ctx, derived)
 	switch {
-	case op == nil:
-		op = &operation{id: o.ID, webSocketID: o.WebSocketID, owner: o.Owner, expires: f.now() + int64(o.TTL)}
-		return op, f.add(op, derived)
-	case op.id != "" && op.id != o.ID, !op.unannounced && op.owner != o.Owner:
-		return nil, ErrExists
-	}
-	return op, nil
-}
-
-// add indexes and schedules a new operation. The caller has the lock.
-func (f *Flow) add(op *operation, derived string) error {
-	if len(f.byWebSocketID) >= f.o.MaxOperations {
-		return ErrFull
-	}
-	f.byWebSocketID[op.webSocketID] = op
-	f.name(op, derived)
-	f.enter(op)
-	return nil
-}
-
-// name indexes op by its id, unless its webSocketId is derived from the id.
-func (f *Flow) name(op *operation, derived string) {
-	if op.id != "" && op.webSocketID != derived {
-		f.byID[op.id] = op
-	}
-}
-
-// adopt turns an unannounced operation into the one that o announces. If the
-// registered session is not the new owner's, adopt detaches and returns it; the
-// caller must flush the notice. The caller has the lock.
-func (f *Flow) adopt(op *operation, o *Operation, derived string) (evicted *client) {
-	if !op.unannounced {
+	case errors.Is(err, ErrUnknown):
 		return nil
-	}
-	f.giveBack(op)
-	op.unannounced, op.id, op.owner = false, o.ID, o.Owner
-	f.name(op, derived)
-	c := op.at
-	if op.registered() && f.mayRegister(op, c.principal, c.session, "") {
+	case err == nil && (other == op || other.rec.ID != o.ID):
 		return nil
+	case err != nil:
+		return err
 	}
-	// The previous owner must not poll any more, and the new owner still gets a
-	// result that the previous one acknowledged.
-	_, _ = rand.Read(op.token[:]) // never fails
-	op.result.acked = false
-	if !op.registered() {
-		return nil
-	}
-	f.supersede(op)
-	return c
-}
-
-// find returns the operation with this id, or nil. Callers compute derived
-// before they take the lock, because hashing takes longer than all else. The
-// caller has the lock.
-func (f *Flow) find(id, derived string) *operation {
-	if op := f.byID[id]; op != nil {
-		return op
-	}
-	op := f.byWebSocketID[derived]
-	if op == nil || op.id != "" && op.id != id {
-		return nil
-	}
-	return op
-}
-
-// remove forgets an operation. The caller has the lock.
-func (f *Flow) remove(op *operation) {
-	f.giveBack(op)
-	delete(f.byWebSocketID, op.webSocketID)
-	if f.byID[op.id] == op {
-		delete(f.byID, op.id)
-	}
-	f.leave(op)
-	if op.registered() {
-		f.release(op)
-	}
+	_, _ = f.change(ctx, op, func(*Record) (*Record, error) { return ended, nil }) // it expires otherwise
+	return ErrExists
 }
 
 // Results returns a copy of Options.AuthResults, the results that may be
@@ -294,8 +338,8 @@ func (f *Flow) Results() []string { return slices.Clone(f.o.AuthResults) }
 
 // Stats is a snapshot of a Flow's counts.
 type Stats struct {
-	Operations int // all operations, registered or not
-	Registered int // operations that a connected session waits for
+	Operations int // all operations in the Store, registered or not
+	Registered int // operations that a session connected to this broker waits for
 	Sessions   int // sessions with a registered operation or a held reply
 }
 
@@ -303,5 +347,5 @@ type Stats struct {
 func (f *Flow) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return Stats{Operations: len(f.byWebSocketID), Registered: f.registered, Sessions: len(f.clients)}
+	return Stats{Operations: f.byWebSocketID.size(), Registered: f.registered, Sessions: len(f.clients)}
 }

@@ -12,7 +12,9 @@ import (
 // compute it; see [Options.HMACKey].
 func WebSocketID(operationID string) string {
 	sum := sha512.Sum512([]byte(operationID))
-	return hex.EncodeToString(sum[:])
+	var digits [2 * sha512.Size]byte
+	hex.Encode(digits[:], sum[:])
+	return string(digits[:])
 }
 
 // WebSocketID returns the webSocketId that [Flow.Open] derives for an

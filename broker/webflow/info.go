@@ -1,6 +1,7 @@
 package webflow
 
 import (
+	"context"
 	"iter"
 	"slices"
 	"time"
@@ -22,21 +23,24 @@ type Info struct {
 	Expires     time.Time // when the Flow forgets the operation
 }
 
-// Lookup returns the operation with this id, and whether it exists.
-func (f *Flow) Lookup(operationID string) (Info, bool) {
+// Lookup returns the operation with this id. The error is ErrUnknown if there is
+// none, ErrUnavailable, ErrClosed, or that of ctx.
+func (f *Flow) Lookup(ctx context.Context, operationID string) (Info, error) {
 	if !validText(operationID, auth.MaxOperationBytes) {
-		return Info{}, false
+		return Info{}, ErrUnknown
 	}
 	derived := f.derive(operationID)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	op := f.find(operationID, derived)
-	if op == nil {
-		return Info{}, false
+	ctx, done := f.bounded(ctx)
+	defer done()
+	op, err := f.lookUpID(ctx, operationID, derived)
+	if err != nil {
+		return Info{}, err
 	}
-	i := f.info(op)
+	i := op.info()
 	i.ID = operationID
-	return i, true
+	return i, nil
 }
 
 // Operations iterates over all operations, in no particular order. Each Info is
@@ -63,22 +67,19 @@ func (f *Flow) infos(some []*operation) []Info {
 	defer f.mu.Unlock()
 	list := make([]Info, 0, len(some))
 	for _, op := range some {
-		if f.byWebSocketID[op.webSocketID] == op {
-			list = append(list, f.info(op))
+		if !op.ended() {
+			list = append(list, op.info())
 		}
 	}
 	return list
 }
 
 // info returns the state of an operation. The caller has the lock.
-func (f *Flow) info(op *operation) Info {
-	i := Info{
-		ID: op.id, WebSocketID: op.webSocketID, Owner: op.owner, Registered: op.registered(),
-		Result: op.result.text, Terminal: op.result.terminal, Delivered: op.result.offered, Acked: op.result.acked,
-		Expires: f.start.Add(time.Duration(op.expires)),
+func (op *operation) info() Info {
+	r := op.rec
+	return Info{
+		ID: r.ID, WebSocketID: r.WebSocketID, Owner: r.Owner, Registered: r.registered(), Session: r.Session,
+		Result: r.Result, Terminal: r.Terminal, Delivered: op.offered, Acked: op.acked,
+		Expires: time.Unix(0, r.Expires),
 	}
-	if op.at != nil {
-		i.Session = op.at.session
-	}
-	return i
 }

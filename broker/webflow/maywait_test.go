@@ -36,11 +36,14 @@ func TestMayWait(t *testing.T) {
 		{"", ann, false},
 		{"hers\x00", ann, false},
 	} {
-		if got := f.MayWait(c.p, c.id); got != c.want {
-			t.Errorf("%q, %+v: %v", c.id, c.p, got)
+		if got, err := f.MayWait(t.Context(), c.p, c.id); got != c.want || err != nil {
+			t.Errorf("%q, %+v: %v, %v", c.id, c.p, got, err)
 		}
 	}
-	if err := f.Close(); err != nil || f.MayWait(ann, "hers") {
-		t.Errorf("after Close: %v", err)
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, err := f.MayWait(t.Context(), ann, "hers"); got || err != webflow.ErrClosed {
+		t.Errorf("after Close: %v, %v", got, err)
 	}
 }

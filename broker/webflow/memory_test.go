@@ -36,10 +36,11 @@ func TestMemoryOfAWaitingOperation(t *testing.T) {
 		}
 		r := &broker.Request{Session: session, Principal: nobody}
 		f.mu.Lock()
-		c := f.client(r)
-		op := f.claim(id, c, r)
-		f.register(op, c)
+		_, err = f.register(f.patient(), id, f.client(session), r)
 		f.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	per := float64(testkit.Heap()-before) / n
 	if s := f.Stats(); s.Registered != n {

@@ -27,6 +27,7 @@ const (
 type modelOperation struct {
 	expires time.Time
 	at      *modelSession
+	since   int       // step of the registration
 	grace   time.Time // zero: none
 
 	result  string
@@ -37,6 +38,7 @@ type modelOperation struct {
 
 type modelSession struct {
 	*client
+	node   int
 	user   string
 	mode   string                    // mode of the authorization subscription, "" without
 	listen bool                      // has the registration subscription
@@ -53,8 +55,9 @@ type modelDelivery struct {
 
 type model struct {
 	t        *testing.T
-	b        *broker.Broker
-	f        *webflow.Flow
+	b        []*broker.Broker
+	f        []*webflow.Flow
+	steps    int
 	ops      map[string]*modelOperation
 	sessions []*modelSession
 	diary    diary
@@ -89,8 +92,24 @@ var steps = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 
 // TestModel compares the Flow with the model for random histories of
 // announcing, registering, reporting, losing, returning, acknowledging and
-// expiring.
+// expiring: on one node and on three, each call and session on another one, and
+// with a Store that loses races and answers.
 func TestModel(t *testing.T) {
+	memory := func() webflow.Store { return webflow.NewMemory() }
+	for name, c := range map[string]struct {
+		nodes int
+		store func() webflow.Store
+	}{
+		"one node":             {1, memory},
+		"three nodes":          {3, memory},
+		"three distant nodes":  {3, func() webflow.Store { return &unkind{Store: webflow.NewMemory()} }},
+		"one node, slow store": {1, func() webflow.Store { return &unkind{Store: webflow.NewMemory()} }},
+	} {
+		t.Run(name, func(t *testing.T) { testModel(t, c.nodes, c.store) })
+	}
+}
+
+func testModel(t *testing.T, nodes int, store func() webflow.Store) {
 	rapid.Check(t, func(rt *rapid.T) {
 		history := steps.Draw(rt, "history")
 		var wrong disagreement
@@ -103,7 +122,7 @@ func TestModel(t *testing.T) {
 					}
 				}
 			}()
-			runModel(t, history)
+			runModel(t, history, nodes, store())
 		})
 		if wrong != "" {
 			rt.Fatal(string(wrong))
@@ -117,20 +136,23 @@ type disagreement string
 
 func (m *model) fatalf(format string, args ...any) { panic(disagreement(fmt.Sprintf(format, args...))) }
 
-func runModel(t *testing.T, history []step) {
-	b, err := broker.New(broker.Options{Authenticator: credentials, Authorizer: auth.Open()})
-	if err != nil {
-		t.Fatal(err)
+func runModel(t *testing.T, history []step, nodes int, store webflow.Store) {
+	m := &model{t: t, ops: map[string]*modelOperation{}}
+	for range nodes {
+		b, err := broker.New(broker.Options{Authenticator: credentials, Authorizer: auth.Open()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		f, err := webflow.New(b, m.diary.in(webflow.Options{TTL: modelTTL, Grace: modelGrace, Store: store}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		m.b, m.f = append(m.b, b), append(m.f, f)
 	}
-	defer b.Close()
-	m := &model{t: t, b: b, ops: map[string]*modelOperation{}}
-	m.f, err = webflow.New(b, m.diary.in(webflow.Options{TTL: modelTTL, Grace: modelGrace}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.f.Close()
 	for _, u := range []string{"alice", "alice", "mallory"} {
-		s := &modelSession{user: u}
+		s := &modelSession{user: u, node: len(m.sessions) % nodes}
 		m.sessions = append(m.sessions, s)
 		m.connect(s)
 	}
@@ -163,13 +185,19 @@ func runModel(t *testing.T, history []step) {
 
 func (m *model) connect(s *modelSession) {
 	t := m.t
-	*s = modelSession{user: s.user, client: &client{Client: brokertest.Connect(t, m.b, "login", s.user), t: t}, open: map[string]*frames.Frame{}, of: map[string]*modelDelivery{}}
+	*s = modelSession{user: s.user, node: s.node, client: &client{Client: brokertest.Connect(t, m.b[s.node], "login", s.user), t: t}, open: map[string]*frames.Frame{}, of: map[string]*modelDelivery{}}
 }
 
 func (m *model) event(name, id string) { m.events = append(m.events, name+" "+id) }
 
+// flow returns a node that the program calls, each time another one.
+func (m *model) flow() *webflow.Flow {
+	m.steps++
+	return m.f[m.steps%len(m.f)]
+}
+
 func (m *model) open(id string) {
-	if _, err := m.f.Open(m.t.Context(), webflow.Operation{ID: id, WebSocketID: "ws-" + id, Owner: user("alice")}); err != nil {
+	if _, err := m.flow().Open(m.t.Context(), webflow.Operation{ID: id, WebSocketID: "ws-" + id, Owner: user("alice")}); err != nil {
 		m.fatalf("%v", err)
 	}
 	op := m.ops[id]
@@ -202,6 +230,8 @@ func (m *model) register(s *modelSession, id string) {
 			m.reply(op.at, superseded("ws-"+id))
 		}
 		op.at, op.grace, op.waiting = s, time.Time{}, 0
+		m.steps++
+		op.since = m.steps
 		op.pending = op.result != "" && !op.acked
 		m.event("registered", id)
 	} else {
@@ -228,7 +258,7 @@ func (m *model) deliver(id string) {
 }
 
 func (m *model) notify(id, result string) {
-	_, err := m.f.Notify(m.t.Context(), id, result)
+	_, err := m.flow().Notify(m.t.Context(), id, result)
 	op := m.ops[id]
 	var want error
 	switch {
@@ -281,6 +311,7 @@ func (s *modelSession) registered(m *model) []string {
 			ids = append(ids, id)
 		}
 	}
+	slices.SortFunc(ids, func(x, y string) int { return m.ops[x].since - m.ops[y].since })
 	return ids
 }
 
@@ -399,6 +430,8 @@ func (m *model) collect(s *modelSession) {
 }
 
 func (m *model) check() {
+	time.Sleep(100 * time.Microsecond) // for nodes that hear of changes late
+	synctest.Wait()
 	for _, s := range m.sessions {
 		m.collect(s)
 	}
@@ -420,7 +453,14 @@ func (m *model) check() {
 			registered++
 		}
 	}
-	if s := m.f.Stats(); s.Operations != len(m.ops) || s.Registered != registered {
-		m.fatalf("%+v, want %d and %d", s, len(m.ops), registered)
+	for _, f := range m.f {
+		s := f.Stats()
+		if s.Operations != len(m.ops) {
+			m.fatalf("%+v, want %d operations", s, len(m.ops))
+		}
+		registered -= s.Registered
+	}
+	if registered != 0 {
+		m.fatalf("%d registrations too few", registered)
 	}
 }

@@ -2,8 +2,9 @@ package webflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
+	"math"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -17,54 +18,37 @@ import (
 //
 // delivered reports whether this result was handed to the page before Notify
 // returned. If another goroutine is sending to the page at that moment (the
-// reply to its registration or an earlier result), Notify waits for it, for up
-// to a second.
+// reply to its registration or an earlier result), or if the page is connected
+// to another node, Notify waits for it, for up to a second.
 //
 // A terminal result may be reported any number of times; it remains one result.
 // A different result after it gives ErrDecided. The other errors are ErrResult,
-// ErrUnknown, ErrTooOften, ErrClosed, ErrFull in the mode [Open], and that of
-// ctx.
+// ErrUnknown, ErrTooOften, ErrClosed, ErrUnavailable, ErrFull in the mode
+// [Open], and that of ctx.
 func (f *Flow) Notify(ctx context.Context, operationID, result string) (delivered bool, err error) {
 	derived := f.derive(operationID)
-	return f.notify(ctx, result, func() (*operation, error) {
-		if !validText(operationID, auth.MaxOperationBytes) {
-			return nil, ErrUnknown
-		}
-		op := f.find(operationID, derived)
-		if op == nil {
-			return f.takeUp(operationID, derived, derived)
-		}
-		op.id = operationID // unknown so far if a page registered in the mode Open
-		return op, nil
+	if !validText(operationID, auth.MaxOperationBytes) {
+		derived = ""
+	}
+	return f.notify(ctx, result, derived, operationID, func(ctx context.Context) (*operation, error) {
+		return f.lookUpID(ctx, operationID, derived)
 	})
 }
 
 // NotifyWebSocketID is like [Flow.Notify], but names the operation by its
 // webSocketId.
 func (f *Flow) NotifyWebSocketID(ctx context.Context, webSocketID, result string) (delivered bool, err error) {
-	return f.notify(ctx, result, func() (*operation, error) {
-		if op := f.byWebSocketID[webSocketID]; op != nil {
-			return op, nil
-		}
-		if !validText(webSocketID, f.o.MaxIDBytes) {
-			return nil, ErrUnknown
-		}
-		return f.takeUp("", webSocketID, "")
+	if !validText(webSocketID, f.o.MaxIDBytes) {
+		webSocketID = ""
+	}
+	return f.notify(ctx, result, webSocketID, "", func(ctx context.Context) (*operation, error) {
+		return f.lookUpWebSocketID(ctx, webSocketID)
 	})
 }
 
-// takeUp creates an unannounced operation to hold a result, if the mode allows
-// it. The caller has the lock.
-func (f *Flow) takeUp(id, webSocketID, derived string) (*operation, error) {
-	if f.o.Registration != Open {
-		return nil, ErrUnknown
-	}
-	op := f.unannounced(webSocketID)
-	op.id = id
-	return op, f.add(op, derived)
-}
-
-func (f *Flow) notify(ctx context.Context, text string, find func() (*operation, error)) (bool, error) {
+// notify reports the result of an operation that lookUp finds. In the mode Open
+// an unknown one is created, with this webSocketId and id.
+func (f *Flow) notify(ctx context.Context, text, webSocketID, id string, lookUp func(context.Context) (*operation, error)) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
@@ -73,46 +57,88 @@ func (f *Flow) notify(ctx context.Context, text string, find func() (*operation,
 		return false, ErrResult
 	}
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.closed {
-		f.mu.Unlock()
 		return false, ErrClosed
 	}
-	op, err := find()
-	if err != nil {
-		f.mu.Unlock()
-		return false, err
+	if webSocketID == "" {
+		return false, ErrUnknown
 	}
-	r := &op.result
-	switch {
-	case r.terminal && r.text == m.text: // reported before
-		delivered := r.offered
-		f.mu.Unlock()
-		return delivered, nil
-	case r.terminal:
-		f.mu.Unlock()
-		return false, ErrDecided
-	case !m.terminal && int(r.interims) >= f.o.MaxInterim:
-		f.mu.Unlock()
-		return false, fmt.Errorf("%w: more than %d interim results", ErrTooOften, f.o.MaxInterim)
+	ctx, done := f.bounded(ctx)
+	defer done()
+	for {
+		op, err := lookUp(ctx)
+		switch {
+		case err == nil:
+			err = f.report(ctx, op, m, id, webSocketID)
+		case errors.Is(err, ErrUnknown) && f.o.Registration == Open:
+			r := f.unannounced(webSocketID)
+			r.ID = id
+			r.report(m, f.number())
+			op, err = f.create(ctx, r)
+			if errors.Is(err, ErrExists) && ctx.Err() == nil { // a page was faster, or another result
+				continue
+			}
+		}
+		if err != nil {
+			return false, err
+		}
+		number := op.rec.Number
+		f.handOut(op, nil)
+		f.waitForOther(ctx, op, number)
+		f.waitForCallbacks()
+		return op.offered && op.rec.Number == number, nil
 	}
-	defer f.mu.Unlock()
-	f.report(op, m)
-	number := r.number
-	f.handOut(op, nil)
-	f.waitForOther(ctx, op, number)
-	f.waitForCallbacks()
-	return r.offered && r.number == number, nil
+}
+
+// report records a result, unless it is the one that op has already. The caller
+// has the lock, which report releases.
+func (f *Flow) report(ctx context.Context, op *operation, m meaning, id, derived string) error {
+	number := f.number()
+	_, err := f.change(ctx, op, func(now *Record) (*Record, error) {
+		next := op.copy()
+		if id != "" && now.ID == "" { // unknown so far if a page registered in the mode Open
+			next.named(id, derived)
+		}
+		switch {
+		case now.Terminal && now.Result == m.text: // reported before
+		case now.Terminal:
+			return nil, ErrDecided
+		case !m.terminal && int(now.Interims) >= f.o.MaxInterim:
+			return nil, fmt.Errorf("%w: more than %d interim results", ErrTooOften, f.o.MaxInterim)
+		case now.Number == number: // recorded before, although the Store did not say so
+		default:
+			next.report(m, number)
+			f.extend(op, next)
+		}
+		return next, nil
+	})
+	return err
+}
+
+// extend gives the page time to fetch a terminal result.
+func (f *Flow) extend(op *operation, next *Record) {
+	if next.Terminal && int64(f.o.TTL) > op.expires-f.now() {
+		next.Expires = wall() + int64(f.o.TTL)
+	}
 }
 
 // otherWait limits how long Notify waits for another goroutine.
 const otherWait = time.Second
 
-// waitForOther waits while another goroutine is about to hand out the result
-// with this number: it is either answering the registration, which must come
-// first, or sending through the broker. The caller has the lock.
+// waitForOther waits while somebody else is about to hand out the result with
+// this number: another goroutine, which is answering the registration, which
+// must come first, or sending through the broker; or the node that the page is
+// connected to. The caller has the lock.
 func (f *Flow) waitForOther(ctx context.Context, op *operation, number uint64) {
 	busy := func() bool {
-		return !f.closed && op.result.number == number && !op.result.offered && (op.delivering || op.registered() && !op.ready)
+		switch {
+		case f.closed, op.rec.Number != number, op.offered:
+			return false
+		case op.at == nil:
+			return op.delivering || op.rec.registered()
+		}
+		return op.delivering || !op.ready
 	}
 	if !busy() {
 		return
@@ -130,40 +156,35 @@ func (f *Flow) waitForOther(ctx context.Context, op *operation, number uint64) {
 	}
 }
 
-// deliver is handOut for callers without the lock.
-func (f *Flow) deliver(op *operation, r *broker.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.handOut(op, r)
-}
-
-// handOut sends the pending result of op, if there is one, to the registered
-// session, if there is one. Only one goroutine at a time does so for an
+// handOut sends the pending result of op, if there is one, to the client that
+// waits here, if there is one. Only one goroutine at a time does so for an
 // operation. A second one sets op.again and leaves; the first then looks again,
 // so that it does not miss a SUBSCRIBE or a newer result that came while it was
 // sending. r is the request being handled, nil outside of one. The caller has
-// the lock.
+// the lock, which handOut releases.
 func (f *Flow) handOut(op *operation, r *broker.Request) {
 	if op.delivering {
 		op.again = true
 		return
 	}
 	op.delivering = true
-	for op.result.pending && op.ready && op.registered() {
-		op.again, op.result.pending = false, false
-		c, registration, sent := op.at, op.registration, op.result
+	for op.hasNews() && !f.closed {
+		op.again, op.pending = false, false
+		c, sent, before := op.at, op.rec, op.offered
+		m := f.delivery(op, sent)
 		f.mu.Unlock()
-		d := f.send(c.session, f.delivery(op, registration, sent), r)
+		d := f.send(c.session, m, r)
 		f.mu.Lock()
-		now := &sent
-		if op.result.number == sent.number {
-			now = &op.result
-			if op.registration == registration {
-				now.delivered(d)
-			}
+		newest := op.rec.Number == sent.Number
+		if newest && op.rec.Registration == sent.Registration {
+			op.delivered(d)
 		}
-		if d.Subscriptions > 0 {
-			f.offered(op, c, now)
+		switch {
+		case d.Subscriptions == 0:
+		case newest:
+			f.offered(op, sent)
+		case !before: // there is a newer result already
+			f.post(f.o.Delivered, event(sent))
 		}
 		if d.Subscriptions == 0 && !op.again {
 			break
@@ -171,70 +192,38 @@ func (f *Flow) handOut(op *operation, r *broker.Request) {
 	}
 	op.delivering = false
 	f.handedOut.Broadcast()
+	f.save(op)
 }
 
-// offered records that a result was handed to a session. The caller has the
-// lock.
-func (f *Flow) offered(op *operation, c *client, r *result) {
-	if r.offered {
-		return
+// offered notes that the result of op was handed to a session. The caller has
+// the lock.
+func (f *Flow) offered(op *operation, sent *Record) {
+	if !op.offered {
+		op.offered = true
+		f.post(f.o.Delivered, event(sent))
 	}
-	r.offered = true
-	e := f.event(op, c)
-	e.Result = r.text // op may hold a newer result
-	f.post(f.o.Delivered, e)
 }
 
-// delivery builds the message that carries a result.
-func (f *Flow) delivery(op *operation, registration uint32, r result) *broker.Message {
-	m := message(authorizationDestination, notification(op.webSocketID, r.text))
-	m.ID = f.messages + strconv.FormatUint(r.number, 10)
-	m.Redelivered = r.offered
-	m.Settled = func(_ string, o broker.Outcome) { f.settled(op, registration, r.number, o) }
+// delivery builds the message that carries the result of op. The caller has the
+// lock.
+func (f *Flow) delivery(op *operation, sent *Record) *broker.Message {
+	m := message(authorizationDestination, notification(sent.WebSocketID, sent.Result))
+	m.ID = messageID(sent.Number)
+	m.Redelivered = op.offered
+	m.Settled = func(_ string, o broker.Outcome) { f.settled(op, sent.Registration, sent.Number, o) }
 	return m
 }
 
 // delivered records the outcome of a delivery to the registered session. Its
 // acknowledgements may have come first.
-func (r *result) delivered(d broker.Delivery) {
+func (op *operation) delivered(d broker.Delivery) {
 	if d.Subscriptions == 0 {
-		r.pending = true
+		op.pending = true
 		return
 	}
-	r.outstanding += int32(d.Unacknowledged)
+	op.outstanding = int16(min(int(op.outstanding)+d.Unacknowledged, math.MaxInt16))
 	if d.Unacknowledged > 0 {
-		r.reoffer()
-	}
-}
-
-// settled handles each acknowledgement of a result. It ignores those from an
-// earlier registration and those of an older result.
-func (f *Flow) settled(op *operation, registration uint32, number uint64, o broker.Outcome) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	r := &op.result
-	if op.registration != registration || r.number != number {
-		return
-	}
-	r.outstanding--
-	switch o {
-	case broker.Acknowledged:
-		f.offered(op, op.at, r) // the ACK may arrive before send returns
-		if !r.acked {
-			f.post(f.o.Acknowledged, f.event(op, op.at))
-		}
-		r.acked = true
-	case broker.Refused:
-		r.refused = true
-	}
-	r.reoffer()
-}
-
-// reoffer makes the result pending again if every subscription that got it
-// ended without an ACK or NACK.
-func (r *result) reoffer() {
-	if r.outstanding == 0 && !r.acked && !r.refused {
-		r.pending = true
+		op.reoffer()
 	}
 }
 

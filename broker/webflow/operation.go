@@ -1,10 +1,12 @@
 package webflow
 
 import (
-	"crypto/rand"
-	"crypto/subtle"
-	"encoding/base64"
-	"strings"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"math"
+	"strconv"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -42,100 +44,59 @@ type Owner struct {
 	Anyone bool
 }
 
-// token is a poll token.
-type token [16]byte
-
-func (t *token) String() string { return base64.RawURLEncoding.EncodeToString(t[:]) }
-
-// An operation is the state of an Operation. Flow.mu guards everything. There
-// may be a million operations, so the fields are packed.
+// An operation is what this node keeps of an Operation: its record, and what
+// waits for it here. Flow.mu guards everything. There may be a million
+// operations, so the fields are packed.
 type operation struct {
-	id          string // "" while unknown
-	webSocketID string
-	owner       Owner
-
-	at    *client // the session that registered last, connected or not
-	token token   // of the latest registration, or of a caller that polls without one
+	rec  *Record    // the latest that this node knows
+	at   *client    // the session connected here that waits, nil if there is none or if it is elsewhere
+	next *operation // of the same client, registered before this one
 
 	expires int64 // when the operation ends, on the clock of Flow.now
 	grace   int64 // when the operation counts as abandoned, 0 = no session was lost
-	due     int64 // the earlier of expires and grace
-	polled  int64 // when the owner last polled
-	index   int32 // position in the schedule
+	due     int64 // when this node acts on the earlier of expires and grace
+	index   int32 // position in the schedule, -1 when the operation has ended
 
-	registration uint32 // number of the current registration
-	result       result
+	outstanding int16 // deliveries of this registration that await an ACK
+	writing     int16 // goroutines here that are writing the record
 
-	share       *share // that the operation counts against, if it is unannounced
-	unannounced bool   // created by the mode Open
-	ready       bool   // the reply to the registration was sent or is held
-	delivering  bool   // a goroutine is handing out the result
-	again       bool   // that goroutine must check once more when it is done
+	home       bool // this node was the last to write the record: it acts first when it is due
+	ready      bool // the reply to the registration was sent or is held
+	pending    bool // the result must be handed to the registered session
+	offered    bool // the result was handed out; newer than the record
+	acked      bool // the owner acknowledged it; newer than the record
+	refused    bool // the owner sent NACK: deliver again after the next registration
+	delivering bool // a goroutine is handing out the result
+	again      bool // that goroutine must check once more when it is done
 }
 
-// result is the latest result of an operation.
-type result struct {
-	text        string // "" = no result yet
-	number      uint64 // identifies the result in its message-id
-	interims    int32  // interim results so far
-	outstanding int32  // deliveries of this registration that await an ACK
-	terminal    bool
-	pending     bool // must be handed to the registered session
-	offered     bool // was handed out, in this registration or an earlier one
-	acked       bool // the owner acknowledged it: no more deliveries
-	refused     bool // the owner sent NACK: deliver again after the next registration
+// ended reports whether this node has removed the operation.
+func (op *operation) ended() bool { return op.index < 0 }
+
+func (op *operation) id() string { return op.rec.WebSocketID }
+
+// copy returns a copy of the record to make the next one of, with what this
+// node has not written yet. The caller has the lock.
+func (op *operation) copy() *Record {
+	next := *op.rec
+	next.Offered, next.Acked = op.offered, op.acked
+	return &next
 }
 
-// registered reports whether a connected session waits for the operation.
-func (op *operation) registered() bool { return op.at != nil && !op.at.gone }
-
-// unannounced returns a new operation for the mode Open.
-func (f *Flow) unannounced(webSocketID string) *operation {
-	return &operation{webSocketID: webSocketID, owner: Owner{Anyone: true}, expires: f.now() + int64(f.o.TTL), unannounced: true}
+// unsaved reports whether this node knows more than the record says.
+func (op *operation) unsaved() bool {
+	return op.offered != op.rec.Offered || op.acked != op.rec.Acked
 }
 
-// is reports whether op has this id.
-func (f *Flow) is(op *operation, id string) bool {
-	if op.id != "" {
-		return op.id == id
+// save writes what this node knows about the result. If the Store fails, it is
+// repeated later. The caller has the lock, which save releases.
+func (f *Flow) save(op *operation) {
+	if !op.unsaved() || f.present(op) != nil {
+		return
 	}
-	return f.derive(id) == op.webSocketID
-}
-
-// scope reports whether p is bound to operations, and whether op is one of
-// them.
-func (f *Flow) scope(p *auth.Principal, op *operation) (bound, includes bool) {
-	if p == nil {
-		return false, false
+	if _, err := f.change(f.patient(), op, func(*Record) (*Record, error) { return op.copy(), nil }); err != nil {
+		f.postpone(op)
 	}
-	for _, s := range p.Scopes {
-		if id, ok := strings.CutPrefix(s, auth.OperationScope); ok {
-			bound = true
-			if f.is(op, id) {
-				return true, true
-			}
-		}
-	}
-	return bound, false
-}
-
-// mayRegister reports whether p may register op. Registrations and polls share
-// this rule.
-func (f *Flow) mayRegister(op *operation, p *auth.Principal, session, pollToken string) bool {
-	bound, mine := f.scope(p, op)
-	switch {
-	case bound && !mine, !bound && p.Anonymous() && p.HasRole(auth.RoleBackend):
-		return false
-	case op.owner.User != "":
-		return !p.Anonymous() && p.Name == op.owner.User
-	case !op.owner.Anyone:
-		return mine
-	case !op.registered() || f.o.Policy == LastWins:
-		return true
-	}
-	return op.at.session == session ||
-		!p.Anonymous() && op.at.principal != nil && op.at.principal.Name == p.Name ||
-		op.knows(pollToken)
 }
 
 // MayWait reports whether the user p owns an announced operation and may
@@ -143,75 +104,60 @@ func (f *Flow) mayRegister(op *operation, p *auth.Principal, session, pollToken 
 // [github.com/hoofbeat/hoofbeat/auth/ticket.HandlerOptions].MayWait. It returns false if the operation does not
 // exist, has expired, belongs to another user, or has an [Owner] that is not a
 // user: in the last case the ticket itself would make its holder the owner.
-func (f *Flow) MayWait(p *auth.Principal, operationID string) bool {
+//
+// The error is ErrUnavailable, ErrClosed or that of ctx.
+func (f *Flow) MayWait(ctx context.Context, p *auth.Principal, operationID string) (bool, error) {
 	if p.Anonymous() || !validText(operationID, auth.MaxOperationBytes) {
-		return false
+		return false, nil
 	}
 	derived := f.derive(operationID)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	op := f.find(operationID, derived)
-	return op != nil && op.id == operationID && op.owner.User == p.Name
+	ctx, done := f.bounded(ctx)
+	defer done()
+	op, err := f.lookUpID(ctx, operationID, derived)
+	if err == nil {
+		err = f.check(ctx, op, func(now *Record) bool { return now.ID == operationID && now.Owner.User == p.Name })
+	}
+	if errors.Is(err, ErrUnknown) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
-// knows reports whether s is the poll token of op. An operation has none before
-// its first registration or ticket exchange.
-func (op *operation) knows(s string) bool {
-	return s != "" && op.token != (token{}) && subtle.ConstantTimeCompare([]byte(s), []byte(op.token.String())) == 1
-}
-
-// register makes c the session that waits for op. It returns the session that
-// waited before, for which the caller must flush the notice. The caller has the
-// lock.
-func (f *Flow) register(op *operation, c *client) (before *client) {
-	r := &op.result
-	if op.at == c {
-		r.pending = r.pending || r.text != "" && !r.acked && r.outstanding == 0 && !op.delivering
-		r.refused = false
-		return nil
-	}
-	if op.registered() {
-		before = op.at
-		f.supersede(op)
-	}
-	op.at = c
-	c.operations = append(c.operations, op)
-	f.registered++
-	op.registration++
-	_, _ = rand.Read(op.token[:]) // never fails
-	op.ready = false
-	r.outstanding, r.refused = 0, false
-	r.pending = r.text != "" && !r.acked
-	op.grace = 0
-	f.reschedule(op)
-	f.post(f.o.Registered, f.event(op, c))
-	return before
-}
-
-// report sets the result of op. The caller has the lock.
-func (f *Flow) report(op *operation, m meaning) {
-	f.numbers++
-	interims := op.result.interims
-	if !m.terminal {
-		interims++
-	}
-	op.result = result{text: m.text, terminal: m.terminal, number: f.numbers, interims: interims, pending: true}
-	if m.terminal { // nothing is left to abandon; give the page time to fetch it
-		op.grace = 0
-		op.expires = max(op.expires, f.now()+int64(f.o.TTL))
-		f.reschedule(op)
-	}
-}
-
-func (f *Flow) event(op *operation, c *client) Event {
-	e := Event{OperationID: op.id, WebSocketID: op.webSocketID, Result: op.result.text}
-	if c != nil {
-		e.Session, e.Reason, e.Code, e.Clean = c.session, c.reason, int(c.code), c.gone && c.code != codeLost
-		if c.principal != nil {
-			e.User = c.principal.Name
+// check returns ErrUnknown if the record of op is not what ok wants, in the
+// Store as well. The caller has the lock, which check may release.
+func (f *Flow) check(ctx context.Context, op *operation, ok func(*Record) bool) error {
+	_, err := f.change(ctx, op, func(now *Record) (*Record, error) {
+		if !ok(now) {
+			return nil, ErrUnknown
 		}
+		return nil, nil
+	})
+	return err
+}
+
+// number returns the number of a new result.
+func (f *Flow) number() uint64 {
+	f.numbers++
+	return f.run | uint64(f.numbers)
+}
+
+// messageID returns the message-id of the result with this number: the same on
+// every node.
+func messageID(number uint64) string {
+	var run [4]byte
+	binary.BigEndian.PutUint32(run[:], uint32(number>>32))
+	b := hex.AppendEncode(append(make([]byte, 0, 24), "wf-"...), run[:])
+	return string(strconv.AppendUint(append(b, '-'), number&math.MaxUint32, 10))
+}
+
+// event returns the event of a record.
+func event(r *Record) Event {
+	return Event{
+		OperationID: r.ID, WebSocketID: r.WebSocketID, Session: r.Session, User: r.User, Result: r.Result,
+		Reason: r.Reason, Code: int(r.Code), Clean: r.Gone && r.Code != codeLost,
 	}
-	return e
 }
 
 // Event is the argument of each callback in [Options].

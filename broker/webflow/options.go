@@ -59,6 +59,12 @@ const (
 // zero means the default. A negative number means no limit, except for
 // MaxIDBytes and TTL, which must not be negative.
 type Options struct {
+	// Store keeps the records of the operations. Flows of several brokers that
+	// share one work together: it does not matter which of them a page is
+	// connected to, and which the program calls. Their Options must be the
+	// same, but for the callbacks and the Logger. Nil: a new [Memory].
+	Store Store
+
 	Registration Registration
 	Reply        Reply
 	Policy       Policy
@@ -129,7 +135,7 @@ type Options struct {
 	// never called for pages that subscribe with ack:auto.
 	Acknowledged func(Event)
 
-	// Logger logs callbacks that panic. Nil discards.
+	// Logger logs callbacks that panic, and a Store that fails. Nil discards.
 	Logger *slog.Logger
 }
 
@@ -172,6 +178,9 @@ func (o Options) withDefaults() (Options, error) {
 	number(&o.MaxInterim, 100)
 	if o.MaxIDBytes == 0 {
 		o.MaxIDBytes = 256
+	}
+	if o.Store == nil {
+		o.Store = NewMemory()
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -230,5 +239,16 @@ func (o *Options) validate() error {
 // validText reports whether s is 1 to most bytes of UTF-8 without control
 // characters.
 func validText(s string, most int) bool {
-	return s != "" && len(s) <= most && utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+	return s != "" && len(s) <= most && (plain(s) || utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0)
+}
+
+// plain reports whether s has only printable ASCII characters, as most ids
+// have.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }

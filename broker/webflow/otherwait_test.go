@@ -56,7 +56,7 @@ func TestNotifyWaitsForTheAnswerToARegistration(t *testing.T) {
 				page.Expect(t, "MESSAGE")
 				synctest.Wait()
 				f.mu.Lock()
-				op := f.byWebSocketID["ws"]
+				op := f.byWebSocketID.get("ws")
 				op.ready = false // as while the handler runs
 				f.mu.Unlock()
 

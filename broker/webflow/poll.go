@@ -1,7 +1,7 @@
 package webflow
 
 import (
-	"crypto/rand"
+	"context"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 )
@@ -28,33 +28,39 @@ type State struct {
 // gets the result.
 //
 // The error is ErrUnknown if the operation does not exist or is not the
-// caller's, and ErrTooOften if the owner polls more often than
-// Options.PollInterval allows.
-func (f *Flow) Result(webSocketID string, caller Caller) (State, error) {
+// caller's, ErrTooOften if the owner polls this broker more often than
+// Options.PollInterval allows, ErrUnavailable, ErrClosed, or that of ctx.
+func (f *Flow) Result(ctx context.Context, webSocketID string, caller Caller) (State, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	op := f.byWebSocketID[webSocketID]
-	if op == nil || !f.mayPoll(op, caller) {
-		return State{}, ErrUnknown
+	ctx, done := f.bounded(ctx)
+	defer done()
+	op, err := f.lookUpWebSocketID(ctx, webSocketID)
+	if err == nil {
+		err = f.check(ctx, op, func(now *Record) bool { return f.mayPoll(now, caller) })
+	}
+	if err != nil {
+		return State{}, err
 	}
 	now := f.now()
-	if op.polled != 0 && now-op.polled < int64(f.o.PollInterval) {
+	if last := f.polled[op]; last != 0 && now-last < int64(f.o.PollInterval) {
 		return State{}, ErrTooOften
 	}
-	op.polled = now
-	return State{op.webSocketID, op.result.text, op.result.terminal}, nil
+	f.polled[op] = now
+	return State{op.rec.WebSocketID, op.rec.Result, op.rec.Terminal}, nil
 }
 
-func (f *Flow) mayPoll(op *operation, caller Caller) bool {
-	return op.knows(caller.PollToken) || caller.Principal != nil && f.mayRegister(op, caller.Principal, "", "")
+func (f *Flow) mayPoll(r *Record, caller Caller) bool {
+	return r.knows(caller.PollToken) || caller.Principal != nil && f.mayRegister(r, caller.Principal, "", "")
 }
 
-// holdsToken reports whether a poll token is the operation's.
+// holdsToken reports whether a poll token is the operation's, as far as this
+// node knows.
 func (f *Flow) holdsToken(webSocketID, token string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	op := f.byWebSocketID[webSocketID]
-	return op != nil && op.knows(token)
+	op := f.byWebSocketID.get(webSocketID)
+	return op != nil && op.rec.knows(token)
 }
 
 // PollToken returns a token with which the caller may poll the operation until
@@ -64,26 +70,37 @@ func (f *Flow) holdsToken(webSocketID, token string) bool {
 // each new caller gets a new token, which invalidates the previous one.
 //
 // The error is ErrUnknown if the operation does not exist or is not the
-// caller's.
-func (f *Flow) PollToken(webSocketID string, caller Caller) (string, error) {
+// caller's, ErrUnavailable, ErrClosed, or that of ctx.
+func (f *Flow) PollToken(ctx context.Context, webSocketID string, caller Caller) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	op := f.byWebSocketID[webSocketID]
-	if op == nil || !f.mayPoll(op, caller) {
-		return "", ErrUnknown
+	ctx, done := f.bounded(ctx)
+	defer done()
+	op, err := f.lookUpWebSocketID(ctx, webSocketID)
+	if err != nil {
+		return "", err
 	}
-	if op.token == (token{}) || !op.shares(caller) {
-		_, _ = rand.Read(op.token[:]) // never fails
-	}
-	return op.token.String(), nil
+	var token string
+	_, err = f.change(ctx, op, func(now *Record) (*Record, error) {
+		if !f.mayPoll(now, caller) {
+			return nil, ErrUnknown
+		}
+		next := op.copy()
+		if now.PollToken == [16]byte{} || !now.shares(caller) {
+			next.newPollToken()
+		}
+		token = next.pollToken()
+		return next, nil
+	})
+	return token, err
 }
 
-// shares reports whether the current token of op may be given to a caller that
-// may poll.
-func (op *operation) shares(caller Caller) bool {
-	if !op.owner.Anyone || op.knows(caller.PollToken) {
+// shares reports whether the current token may be given to a caller that may
+// poll.
+func (r *Record) shares(caller Caller) bool {
+	if !r.Owner.Anyone || r.knows(caller.PollToken) {
 		return true
 	}
 	p := caller.Principal
-	return op.registered() && !p.Anonymous() && op.at.principal != nil && op.at.principal.Name == p.Name
+	return r.registered() && !p.Anonymous() && r.User == p.Name
 }

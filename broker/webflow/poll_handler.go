@@ -48,8 +48,8 @@ func (f *Flow) Handler(identify func(*http.Request) *auth.Principal) http.Handle
 //
 // The answers are 200, 401 for a rejected ticket, 404 for an operation that
 // does not exist or is not the caller's, 429 with Retry-After for polls more
-// frequent than [Options.PollInterval] allows, and 503 with Retry-After if the
-// ticket cannot be checked. None may be cached.
+// frequent than [Options.PollInterval] allows, and 503 with Retry-After while
+// the ticket cannot be checked or the Store does not answer. None may be cached.
 //
 // The pages that may connect may also poll, according to the broker's
 // Options.Origins and [broker.Policy]: they get the CORS headers they need.
@@ -94,7 +94,7 @@ func (h *pollHandler) forPages(method string, serve http.HandlerFunc) http.Handl
 
 func (h *pollHandler) result(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("webSocketId")
-	state, err := h.f.Result(id, h.caller(r, id))
+	state, err := h.f.Result(r.Context(), id, h.caller(r, id))
 	switch {
 	case err != nil:
 		refusePoll(w, err)
@@ -121,7 +121,7 @@ func (h *pollHandler) pollToken(w http.ResponseWriter, r *http.Request) {
 		}
 		caller = Caller{Principal: p}
 	}
-	token, err := h.f.PollToken(id, caller)
+	token, err := h.f.PollToken(r.Context(), id, caller)
 	if err != nil {
 		refusePoll(w, err)
 		return
@@ -158,12 +158,16 @@ func ticketOf(r *http.Request) (ticket string, ok bool) {
 }
 
 func refusePoll(w http.ResponseWriter, err error) {
-	if errors.Is(err, ErrTooOften) {
+	switch {
+	case errors.Is(err, ErrTooOften):
 		w.Header().Set("Retry-After", "1")
 		answerPoll(w, http.StatusTooManyRequests, []byte(`{"error":"too_many_requests"}`))
-		return
+	case errors.Is(err, ErrUnknown):
+		answerPoll(w, http.StatusNotFound, []byte(`{"error":"not_found"}`))
+	default: // the Store fails, or the Flow is closed
+		w.Header().Set("Retry-After", "1")
+		answerPoll(w, http.StatusServiceUnavailable, []byte(`{"error":"unavailable"}`))
 	}
-	answerPoll(w, http.StatusNotFound, []byte(`{"error":"not_found"}`))
 }
 
 // refuseMethod answers a method that the endpoint does not support.

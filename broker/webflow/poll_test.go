@@ -108,11 +108,11 @@ func TestPollOfATicketScope(t *testing.T) {
 	_, f := start(t, webflow.Options{PollInterval: -1})
 	open(t, f, "op", webflow.Owner{})
 	for scope, want := range map[string]error{"operation:op": nil, "operation:other": webflow.ErrUnknown, "": webflow.ErrUnknown} {
-		if _, err := f.Result("ws-op", webflow.Caller{Principal: &auth.Principal{Name: "visitor", Scopes: []string{scope}}}); err != want {
+		if _, err := f.Result(t.Context(), "ws-op", webflow.Caller{Principal: &auth.Principal{Name: "visitor", Scopes: []string{scope}}}); err != want {
 			t.Errorf("scope %q: %v", scope, err)
 		}
 	}
-	if _, err := f.Result("ws-op", webflow.Caller{}); err != webflow.ErrUnknown {
+	if _, err := f.Result(t.Context(), "ws-op", webflow.Caller{}); err != webflow.ErrUnknown {
 		t.Errorf("nobody: %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestPollState(t *testing.T) {
 		if want.Result != "" {
 			notify(t, f, "op", want.Result, false)
 		}
-		if got, err := f.Result("ws-op", alice); err != nil || got != want {
+		if got, err := f.Result(t.Context(), "ws-op", alice); err != nil || got != want {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
 		}
 	}

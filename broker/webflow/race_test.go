@@ -112,7 +112,7 @@ func TestEverythingAtOnce(t *testing.T) {
 					_, _ = f.Open(context.Background(), webflow.Operation{ID: id, WebSocketID: "ws-" + id, Owner: user("alice")})
 					_, _ = f.Notify(context.Background(), id, []string{"AUTH_FAILED", "CONFIRMED"}[i%2])
 				case 1:
-					_, _ = f.Result("ws-"+id, webflow.Caller{Principal: &auth.Principal{Name: "alice"}})
+					_, _ = f.Result(t.Context(), "ws-"+id, webflow.Caller{Principal: &auth.Principal{Name: "alice"}})
 					_, _ = f.NotifyWebSocketID(context.Background(), "ws-"+id, "AUTH_METHOD_CHOSEN")
 				default:
 					c := brokertest.Connect(t, b, "login", "alice")

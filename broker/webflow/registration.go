@@ -3,6 +3,8 @@ package webflow
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/hoofbeat/hoofbeat/broker"
@@ -22,61 +24,126 @@ func (f *Flow) serve(_ context.Context, r *broker.Request) error {
 	}
 	id, valid := parseRegistration(r.Body, f.o.MaxIDBytes)
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.closed {
 		f.mu.Unlock()
 		f.send(r.Session, message(registrationDestination, refusal(id, "")), r)
+		f.mu.Lock()
 		return nil
 	}
-	c := f.client(r)
+	c := f.client(r.Session)
+	c.busy++
+	err := ErrUnknown
 	var op *operation
 	if valid {
-		op = f.claim(id, c, r)
+		op, err = f.register(f.patient(), id, c, r)
 	}
-	if op == nil {
-		c.hold(message(registrationDestination, refusal(id, "")), f.o.MaxPerSession)
-		f.mu.Unlock()
-		f.flush(c, r)
-		return nil
-	}
-	before := f.register(op, c)
-	m := message(registrationDestination, success(op.webSocketID, f.o.Reply))
-	m.Headers = append(m.Headers, broker.Header{Name: pollTokenHeader, Value: op.token.String()})
+	m := f.answer(op, id, err)
 	c.hold(m, f.o.MaxPerSession)
+	if err == nil && op.at != c { // another session was faster, and this one is not told elsewhere
+		c.hold(message(registrationDestination, refusal(id, "superseded")), f.o.MaxPerSession)
+	}
 	f.waitForCallbacks()
 	f.mu.Unlock()
-
-	if before != nil {
-		f.flush(before, nil)
-	}
 	f.flush(c, r)
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	op.ready = op.ready || op.at == c // the reply goes out before any result
-	f.handOut(op, r)
+	c.busy--
+	f.forget(c)
+	if err == nil {
+		op.ready = op.ready || op.at == c // the reply goes out before any result
+		f.handOut(op, r)
+	}
 	return nil
 }
 
-// claim returns the operation that the client of r may register, or nil. The
-// caller has the lock.
-func (f *Flow) claim(id string, c *client, r *broker.Request) *operation {
-	op := f.byWebSocketID[id]
-	unknown := op == nil
-	if unknown {
-		if f.o.Registration != Open {
-			return nil
+// answer returns the reply to a registration.
+func (f *Flow) answer(op *operation, id string, err error) *broker.Message {
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		return message(registrationDestination, refusal(id, "unavailable"))
+	case err != nil:
+		return message(registrationDestination, refusal(id, ""))
+	}
+	m := message(registrationDestination, success(op.rec.WebSocketID, f.o.Reply))
+	m.Headers = append(m.Headers, broker.Header{Name: pollTokenHeader, Value: op.rec.pollToken()})
+	return m
+}
+
+// register makes c the client that waits for the operation with this id. The
+// error is ErrUnavailable, or another one if the client may not wait for it.
+// The caller has the lock, which register releases.
+func (f *Flow) register(ctx context.Context, id string, c *client, r *broker.Request) (*operation, error) {
+	for {
+		op, err := f.lookUpWebSocketID(ctx, id)
+		var registered *Record
+		switch {
+		case err == nil:
+			registered, err = f.claim(ctx, op, c, r)
+		case errors.Is(err, ErrUnknown) && f.o.Registration == Open:
+			op, err = f.takeUp(ctx, id, c, r)
+			if errors.Is(err, ErrExists) && ctx.Err() == nil { // somebody else was faster
+				continue
+			}
+			if err == nil {
+				registered = op.rec
+			}
 		}
-		op = f.unannounced(id)
+		switch {
+		case errors.Is(err, ErrUnavailable):
+			f.doubt(c, id)
+			return nil, err
+		case err != nil:
+			return nil, err
+		}
+		f.seat(ctx, op, c, registered)
+		return op, nil
 	}
-	if !f.mayRegister(op, r.Principal, r.Session, r.Header(pollTokenHeader)) {
-		return nil
+}
+
+// claim writes into the record of op that c waits for it. It returns nil if it
+// says so already. The caller has the lock, which claim releases.
+func (f *Flow) claim(ctx context.Context, op *operation, c *client, r *broker.Request) (*Record, error) {
+	return f.change(ctx, op, func(now *Record) (*Record, error) {
+		p := r.Principal
+		if !f.mayRegister(now, p, c.session, r.Header(pollTokenHeader)) || op.at != c && int(c.count) >= f.o.MaxPerSession {
+			return nil, ErrUnknown
+		}
+		if now.Session == c.session && !now.Gone {
+			return nil, nil
+		}
+		next := op.copy()
+		_, scoped := f.scope(p, now)
+		next.setSession(c.session, p, scoped)
+		return next, nil
+	})
+}
+
+// seat connects c with op, whose record says that c waits: the record that was
+// written now, or nil if it said so before. The caller has the lock, which seat
+// may release.
+func (f *Flow) seat(ctx context.Context, op *operation, c *client, registered *Record) {
+	if registered != nil {
+		f.post(f.o.Registered, event(registered))
 	}
-	if op.at != c && len(c.operations) >= f.o.MaxPerSession {
-		return nil
+	switch {
+	case op.rec.Session != c.session || op.rec.Gone: // another one was faster
+	case c.gone:
+		f.lose(ctx, op, c)
+	case op.at == c:
+		op.pending = op.pending || op.rec.Result != "" && !op.acked && op.outstanding == 0 && !op.delivering
+		op.refused = false
+	default:
+		f.bind(op, c)
 	}
-	if unknown && !f.takeUpFor(op, r) { // too many: answered like any other refusal
-		return nil
+}
+
+// doubt notes that a session may have registered an operation, or not: the
+// Store did not say. When the session ends, that is found out. The caller has
+// the lock.
+func (f *Flow) doubt(c *client, id string) {
+	if doubts := f.doubts[c.session]; !c.gone && len(doubts) < f.o.MaxPerSession && !slices.Contains(doubts, id) {
+		f.doubts[c.session] = append(doubts, id)
 	}
-	return op
 }
 
 // parseRegistration reads {"webSocketId":"…"}. It compares the field name

@@ -325,7 +325,7 @@ func TestSquatterLeavesNothingBehind(t *testing.T) {
 				t.Fatal(ok, err)
 			}
 			m := want(t, thief, told("ws-op", "CONFIRMED"))[0]
-			if _, err := f.Result("ws-op", token); err != nil {
+			if _, err := f.Result(t.Context(), "ws-op", token); err != nil {
 				t.Fatal(err)
 			}
 			switch when {
@@ -340,7 +340,7 @@ func TestSquatterLeavesNothingBehind(t *testing.T) {
 				thief.Close()
 				open(t, f, "op", user("alice"))
 			}
-			if _, err := f.Result("ws-op", token); err != webflow.ErrUnknown {
+			if _, err := f.Result(t.Context(), "ws-op", token); err != webflow.ErrUnknown {
 				t.Errorf("the thief's poll: %v", err)
 			}
 			alice := page(t, b, "alice", "client")

@@ -1,6 +1,7 @@
 package webflow
 
 import (
+	"context"
 	"net/netip"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -8,8 +9,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// A share counts the unannounced operations of one user, or of all anonymous
-// sessions of one address, so that one client cannot use up MaxOperations.
+// A share counts the unannounced operations that one user, or all anonymous
+// sessions of one address, have created on this node, so that one client cannot
+// use up MaxOperations.
 type share struct {
 	key        shareKey
 	operations int
@@ -20,12 +22,17 @@ type shareKey struct {
 	network netip.Addr
 }
 
-// takeUpFor adds an unannounced operation and counts it against the client of
-// r. It returns false if a limit is reached. The caller has the lock.
-func (f *Flow) takeUpFor(op *operation, r *broker.Request) bool {
-	p := r.Principal
+// takeUp creates an unannounced operation that c waits for, and counts it
+// against the client of r. The caller has the lock, which takeUp releases.
+func (f *Flow) takeUp(ctx context.Context, id string, c *client, r *broker.Request) (*operation, error) {
+	p, next := r.Principal, f.unannounced(id)
+	if !f.mayRegister(next, p, c.session, "") || int(c.count) >= f.o.MaxPerSession {
+		return nil, ErrUnknown
+	}
+	_, scoped := f.scope(p, next)
+	next.setSession(c.session, p, scoped)
 	if p.HasRole(auth.RoleBackend) {
-		return f.add(op, "") == nil
+		return f.create(ctx, next)
 	}
 	key := shareKey{user: p.Name}
 	if p.Anonymous() {
@@ -34,24 +41,33 @@ func (f *Flow) takeUpFor(op *operation, r *broker.Request) bool {
 	s := f.shares[key]
 	if s == nil {
 		s = &share{key: key}
+		f.shares[key] = s
 	}
-	if s.operations >= f.o.MaxPerUser || f.add(op, "") != nil {
-		return false
+	if s.operations >= f.o.MaxPerUser {
+		return nil, ErrFull
 	}
 	s.operations++
-	f.shares[key], op.share = s, s
-	return true
+	op, err := f.create(ctx, next)
+	if err != nil || !op.rec.Unannounced {
+		f.uncount(s)
+		return op, err
+	}
+	f.shareOf[op] = s
+	return op, nil
 }
 
 // giveBack stops counting an operation against its share. The caller has the
 // lock.
 func (f *Flow) giveBack(op *operation) {
-	s := op.share
-	if s == nil {
-		return
+	if s := f.shareOf[op]; s != nil {
+		f.uncount(s)
+		delete(f.shareOf, op)
 	}
-	op.share = nil
-	if s.operations--; s.operations == 0 {
+}
+
+// uncount takes one operation from a share. The caller has the lock.
+func (f *Flow) uncount(s *share) {
+	if s.operations--; s.operations == 0 && f.shares[s.key] == s {
 		delete(f.shares, s.key)
 	}
 }

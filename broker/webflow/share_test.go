@@ -23,9 +23,11 @@ func TestUnannouncedOperationsAreShared(t *testing.T) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		n++
-		return f.takeUpFor(f.unannounced(fmt.Sprint("id", n)), &broker.Request{Principal: p, Remote: netip.MustParseAddrPort(address)})
+		r := &broker.Request{Principal: p, Remote: netip.MustParseAddrPort(address)}
+		_, err := f.takeUp(f.patient(), fmt.Sprint("id", n), f.client(fmt.Sprint("session", n)), r)
+		return err == nil
 	}
-	ann, nobody, backend := &auth.Principal{Name: "ann"}, &auth.Principal{}, &auth.Principal{Roles: []string{auth.RoleBackend}}
+	ann, nobody, backend := &auth.Principal{Name: "ann"}, &auth.Principal{}, &auth.Principal{Name: "app", Roles: []string{auth.RoleBackend}}
 	for i, tc := range []struct {
 		p       *auth.Principal
 		address string
@@ -48,7 +50,7 @@ func TestUnannouncedOperationsAreShared(t *testing.T) {
 		t.Error("an announcement gives back one and no more")
 	}
 	f.mu.Lock()
-	for _, op := range f.byWebSocketID {
+	for op := range f.byWebSocketID.all() {
 		f.remove(op)
 	}
 	left := len(f.shares)

@@ -363,7 +363,7 @@ func TestCloseWaitsForCallbacks(t *testing.T) {
 		if _, err := f.Notify(t.Context(), "op", "DONE"); err != webflow.ErrClosed {
 			t.Errorf("Notify: %v", err)
 		}
-		if _, err := f.Result("ws-op", webflow.Caller{}); err != webflow.ErrUnknown {
+		if _, err := f.Result(t.Context(), "ws-op", webflow.Caller{}); err != webflow.ErrClosed {
 			t.Errorf("Result: %v", err)
 		}
 	})

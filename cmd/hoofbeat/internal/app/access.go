@@ -244,8 +244,10 @@ func (w *access) ticketHandler(c *config.Config) (http.Handler, error) {
 // auth.tickets.path: the operation's owner may, and users that the backend
 // allows.
 func (w *access) mayWait(ctx context.Context, p *auth.Principal, operation string) (bool, error) {
-	if w.flow != nil && w.flow.MayWait(p, operation) {
-		return true, nil
+	if w.flow != nil {
+		if ok, err := w.flow.MayWait(ctx, p, operation); ok || err != nil {
+			return ok, err
+		}
 	}
 	if w.webhook != nil {
 		return w.webhook.MayWait(ctx, p, operation)
