@@ -57,11 +57,20 @@
 // results, such as AUTH_FAILED, the Flow holds only the latest. Pages that
 // cannot open a WebSocket can poll [Flow.Handler] under the same rules.
 //
+// # Several brokers
+//
+// The records of all operations are in [Options.Store], by default in memory.
+// Flows of several brokers that share a Store work as one: the page may be
+// connected to any of them, and the program may call any of them. Each step of
+// an operation is one compare-and-set, so of two different terminal results one
+// is refused, whatever the brokers. If the Store fails or does not answer, the
+// page gets the reason "unavailable" and the program [ErrUnavailable].
+//
 // # Cost
 //
-// An operation with a registered session takes 520 bytes in addition to the
+// An operation with a registered session takes 560 bytes in addition to the
 // session, and no goroutine: all operations share one timer. With 100,000 pages
 // waiting, a page has its notification about 12 µs after the call of Notify
 // (median, in memory). One lock guards everything; it is never held during
-// calls to the broker or to the program. (Two cores, amd64, 2026-11.)
+// calls to the broker, the Store or the program. (Two cores, amd64, 2026-11.)
 package webflow
