@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -216,6 +217,31 @@ func TestOperationLimits(t *testing.T) {
 	}
 	s.report(t, "x", "CONFIRMED")
 }
+
+// A Store of operations that fails is a matter of trying again, and its error is
+// not told.
+func TestStoreOfOperationsFails(t *testing.T) {
+	s, _ := startFlow(t, webflow.Options{Store: readOnly{webflow.NewMemory()}})
+	for _, a := range []answer{
+		s.do(t, "PUT", "/api/v1/operations/x", `{}`),
+		s.do(t, "GET", "/api/v1/operations/x", ""),
+		s.do(t, "POST", "/api/v1/operations/x/result", `{"result":"CONFIRMED"}`),
+	} {
+		a.problem(t, http.StatusServiceUnavailable, "the store of operations does not answer")
+		if got := a.header.Get("Retry-After"); got != "1" {
+			t.Errorf("Retry-After %q", got)
+		}
+	}
+}
+
+// readOnly is a Store that has nothing and takes nothing.
+type readOnly struct{ *webflow.Memory }
+
+var errDisk = errors.New("the disk at 192.0.2.1 is full")
+
+func (readOnly) Create(context.Context, *webflow.Record) error         { return errDisk }
+func (readOnly) Get(context.Context, string) (*webflow.Record, error)  { return nil, errDisk }
+func (readOnly) Find(context.Context, string) (*webflow.Record, error) { return nil, errDisk }
 
 func TestOperationRefuses(t *testing.T) {
 	b, o := withFlow(t, webflow.Options{MaxIDBytes: 300})
