@@ -72,7 +72,7 @@ type Flow struct {
 	callbacks     callbacks
 	handedOut     sync.Cond // signalled when a result was handed out or its session is gone
 
-	seen     uint64                  // greatest revision that Watch has reported
+	seen     uint64                  // greatest revision that this call of Watch has reported
 	reported map[*operation]struct{} // that exist, nil unless Watch is reporting them
 	replayed uint64                  // greatest revision among them
 
@@ -279,20 +279,35 @@ func (f *Flow) open(ctx context.Context, o *Operation, derived string) error {
 			return ErrExists
 		}
 	}
+	err := ErrExists
 	if known == nil && (o.WebSocketID == derived || f.byWebSocketID.get(o.WebSocketID) == nil) {
-		err := f.announce(ctx, o, derived)
+		err = f.announce(ctx, o, derived)
+	}
+	for range maxEnds {
 		if !errors.Is(err, ErrExists) {
-			return err
+			break
+		}
+		var op *operation
+		if op, err = f.lookUpWebSocketID(ctx, o.WebSocketID); err == nil {
+			if err = f.reopen(ctx, op, o, derived); errors.Is(err, ErrExists) {
+				return err
+			}
+		}
+		if errors.Is(err, ErrUnknown) { // it has just ended, or another one has its ID
+			err = f.announce(ctx, o, derived)
 		}
 	}
-	op, err := f.lookUpWebSocketID(ctx, o.WebSocketID)
-	if errors.Is(err, ErrUnknown) { // it has just ended, or another one has its ID
-		return f.announce(ctx, o, derived)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.change(ctx, op, func(now *Record) (*Record, error) {
+	return err
+}
+
+// maxEnds is how often an operation may end while it is announced, before the
+// announcement is refused.
+const maxEnds = 3
+
+// reopen extends or adopts an operation that exists. The caller has the lock,
+// which reopen releases.
+func (f *Flow) reopen(ctx context.Context, op *operation, o *Operation, derived string) error {
+	_, err := f.change(ctx, op, func(now *Record) (*Record, error) {
 		if now.ID != "" && now.ID != o.ID || !now.Unannounced && now.Owner != o.Owner {
 			return nil, ErrExists
 		}
@@ -303,9 +318,6 @@ func (f *Flow) open(ctx context.Context, o *Operation, derived string) error {
 		}
 		return next, nil
 	})
-	if errors.Is(err, ErrUnknown) { // it has just ended
-		return f.announce(ctx, o, derived)
-	}
 	return err
 }
 

@@ -16,7 +16,7 @@ import (
 func (f *Flow) watch(started chan<- error) {
 	for {
 		f.mu.Lock()
-		f.replayed, f.reported = 0, make(map[*operation]struct{})
+		f.seen, f.replayed, f.reported = 0, 0, make(map[*operation]struct{})
 		f.mu.Unlock()
 		err := f.o.Store.Watch(f.ctx, func(c Change) {
 			if c.Current && started != nil {
