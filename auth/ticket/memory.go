@@ -3,11 +3,13 @@ package ticket
 import (
 	"container/heap"
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/internal/weight"
 )
 
 // Memory is a [Store] in memory, for one process: a ticket is single-use within
@@ -26,6 +28,7 @@ type Memory struct {
 	expiry   expiryHeap          // of all entries
 	unused   map[string][]*entry // by subject
 	total    int                 // number of unused entries
+	bytes    int64               // of their principals
 	dead     int                 // number of dead entries that may be forgotten
 	followed map[*auth.Revocations]bool
 }
@@ -35,6 +38,7 @@ type entry struct {
 	Record
 	cause  Cause // why the ticket is dead
 	signed bool  // must be remembered until it expires
+	bytes  int64 // of the principal, while it is unused
 	index  int   // in the heap
 	slot   int   // in the subject's list of unused tickets
 }
@@ -67,15 +71,16 @@ func (m *Memory) Put(ctx context.Context, r Record, l Limits) error {
 	if m.entries[r.Key] != nil {
 		return Used
 	}
-	if wait := m.makeRoom(r.Subject, l.PerSubject, l.Outstanding, time.Now()); wait > 0 {
+	e := &entry{Record: r, bytes: weigh(r.Principal)}
+	if wait := m.makeRoom(e, l, time.Now()); wait > 0 {
 		return &FullError{RetryAfter: wait}
 	}
-	e := &entry{Record: r}
 	m.entries[e.Key] = e
 	heap.Push(&m.expiry, e)
 	e.slot = len(m.unused[e.Subject])
 	m.unused[e.Subject] = append(m.unused[e.Subject], e)
 	m.total++
+	m.bytes += e.bytes
 	return nil
 }
 
@@ -172,21 +177,48 @@ func (m *Memory) retire(e *entry) {
 		m.unused[e.Subject] = list
 	}
 	m.total--
+	m.bytes -= e.bytes
 }
 
-// makeRoom makes room for one more ticket of a subject. If it cannot, it
-// returns how long the caller must wait.
-func (m *Memory) makeRoom(subject string, perSubject, total int, now time.Time) (wait time.Duration) {
+// makeRoom makes room for a ticket. If it cannot, it returns how long the
+// caller must wait.
+func (m *Memory) makeRoom(e *entry, l Limits, now time.Time) (wait time.Duration) {
 	m.sweep(now)
-	if list := m.unused[subject]; len(list) >= perSubject {
-		if wait = m.sweepSubject(list, now); wait > 0 {
-			return wait
+	if list := m.unused[e.Subject]; len(list) >= l.PerSubject || !fits(e, list, l.SubjectBytes) {
+		if len(list) > 0 {
+			if wait = m.sweepSubject(list, now); wait > 0 {
+				return wait
+			}
+		}
+		if !fits(e, m.unused[e.Subject], l.SubjectBytes) { // what is gone was small
+			return time.Second
 		}
 	}
-	if m.total < total {
+	if m.total < l.Outstanding && e.bytes <= l.Bytes-m.bytes {
 		return 0
 	}
+	if len(m.expiry) == 0 { // it never fits
+		return time.Second
+	}
 	return max(m.expiry[0].Expires.Sub(now), time.Second)
+}
+
+// fits reports whether a subject with these unused tickets may have e, too.
+func fits(e *entry, unused []*entry, most int64) bool {
+	if most == math.MaxInt64 {
+		return true
+	}
+	bytes := e.bytes
+	for _, other := range unused {
+		bytes += other.bytes
+	}
+	return bytes <= most
+}
+
+// weigh returns the memory of what a principal consists of, in bytes. Tickets
+// that share it count it each: one of them may be the last that keeps it.
+func weigh(p *auth.Principal) int64 {
+	return int64(len(p.Name)) + weight.Of(p.Claims) + weight.Texts(p.Roles) + weight.Texts(p.Scopes)
 }
 
 // sweepSubject removes the expired entries of list. It returns how long to wait

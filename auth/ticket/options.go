@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/internal/weight"
 )
 
 // Secret is a key that the operator shares with the backends. It signs
@@ -52,7 +53,8 @@ type Options struct {
 	// broker, then move it to the front, then remove the old one.
 	Secrets []Secret
 	// PerSubject is the maximum number of unused tickets of a user; 0 means
-	// 100, negative means no limit.
+	// 100, negative means no limit. Their principals take at most 4 KiB of
+	// memory each on average, but a user's may always take 256 KiB.
 	PerSubject int
 	// Rate is how many tickets a user may get per second, after an initial
 	// Burst. The minimum Rate is one an hour. A Rate of 0 means 5, a Burst of 0
@@ -61,7 +63,7 @@ type Options struct {
 	Burst int
 	// MaxOutstanding is the maximum number of unused tickets, or used signed
 	// ones, in all; 0 means 100,000, negative means no limit. Each costs some
-	// 530 bytes (amd64, 2026-11) plus its principal.
+	// 530 bytes (amd64, 2026-11) plus its principal: at most 4 KiB on average.
 	MaxOutstanding int
 }
 
@@ -102,6 +104,8 @@ func New(store Store, revocations *auth.Revocations, o Options) (*Issuer, error)
 	}
 	t := &Issuer{store: store, revocations: revocations, ttl: o.TTL, signed: o.Signed, secrets: secrets}
 	t.limits = Limits{PerSubject: orDefault(o.PerSubject, 100), Outstanding: orDefault(o.MaxOutstanding, 100_000)}
+	t.limits.SubjectBytes = max(bytesOf(t.limits.PerSubject), weight.MaxClaims)
+	t.limits.Bytes = max(bytesOf(t.limits.Outstanding), weight.MaxClaims)
 	if t.rate.gap, t.rate.most, err = newRate(o.Rate, o.Burst); err != nil {
 		return nil, err
 	}
@@ -124,6 +128,18 @@ func orDefault(n, otherwise int) int {
 		return math.MaxInt
 	}
 	return n
+}
+
+// averagePrincipal is the memory of a ticket's principal on average, in bytes,
+// for which there is room.
+const averagePrincipal = 4 << 10
+
+// bytesOf returns the memory of the principals of that many tickets.
+func bytesOf(tickets int) int64 {
+	if tickets > math.MaxInt64/averagePrincipal {
+		return math.MaxInt64
+	}
+	return int64(tickets) * averagePrincipal
 }
 
 func newRate(rate float64, burst int) (gap, most time.Duration, err error) {

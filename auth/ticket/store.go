@@ -49,6 +49,9 @@ type Limits struct {
 	// Outstanding is the maximum number of unused tickets, or of used signed
 	// ones, in all.
 	Outstanding int
+	// SubjectBytes and Bytes are the maximum memory of the principals of unused
+	// tickets, of a subject and in all, in bytes.
+	SubjectBytes, Bytes int64
 }
 
 // Store keeps what makes tickets single-use. [Memory] is one, for one process.

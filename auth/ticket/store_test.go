@@ -291,7 +291,7 @@ func TestStoreKnowsTheCause(t *testing.T) {
 func TestMemoryHonoursTheContext(t *testing.T) {
 	m, k := NewMemory(), keyOf(1)
 	r := Record{Key: k, Subject: "alice", Principal: &auth.Principal{Name: "alice"}, Expires: time.Now().Add(time.Hour)}
-	l := Limits{1, 2}
+	l := Limits{PerSubject: 1, Outstanding: 2, SubjectBytes: 1 << 20, Bytes: 1 << 20}
 	if err := m.Put(cancelled(), r, l); err != context.Canceled {
 		t.Errorf("Put: %v", err)
 	}
