@@ -158,7 +158,7 @@ func (c *Client) endAt(ctx context.Context, p *provider, t *oidc.LogoutToken) er
 			continue
 		}
 		users = append(users, s.user)
-		errs = append(errs, c.o.Store.Update(ctx, Key{s.user, p.Name}, func(old *Token) *Token {
+		errs = append(errs, c.update(ctx, Key{s.user, p.Name}, func(old *Token) *Token {
 			if old != nil && old.offline() {
 				return old
 			}

@@ -196,7 +196,7 @@ func (c *Client) admit(ctx context.Context, l *login, got *reply, asked time.Tim
 		}
 		return "", token, &failure{http.StatusServiceUnavailable, textFull, err}
 	}
-	err = c.o.Store.Update(ctx, Key{id.user, p.Name}, func(old *Token) *Token { return token.inheriting(old) })
+	err = c.update(ctx, Key{id.user, p.Name}, func(old *Token) *Token { return token.inheriting(old) })
 	if err != nil {
 		c.sessions.end(s.id)
 		return "", token, &failure{http.StatusInternalServerError, textInternal, err}
@@ -210,7 +210,7 @@ func (c *Client) admit(ctx context.Context, l *login, got *reply, asked time.Tim
 
 // retract deletes a token that was just stored.
 func (c *Client) retract(ctx context.Context, k Key, token *Token) *failure {
-	err := c.o.Store.Update(ctx, k, func(present *Token) *Token {
+	err := c.update(ctx, k, func(present *Token) *Token {
 		if present != nil && present.Access == token.Access {
 			return nil
 		}

@@ -135,6 +135,12 @@ func (s *FileStore) Update(_ context.Context, k Key, change func(*Token) *Token)
 	return nil
 }
 
+func (s *FileStore) madeRoom() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tokens.madeRoom()
+}
+
 func (s *FileStore) write(tokens map[Key]*stored) error {
 	entries := make([]fileEntry, 0, len(tokens))
 	for k, one := range tokens {

@@ -89,7 +89,7 @@ func (c *Client) Disconnect(ctx context.Context, user, provider string) error {
 // forget deletes the token of k and then revokes it at the provider.
 func (c *Client) forget(ctx context.Context, k Key) error {
 	var t *Token
-	err := c.o.Store.Update(ctx, k, func(old *Token) *Token { t = old; return nil })
+	err := c.update(ctx, k, func(old *Token) *Token { t = old; return nil })
 	if err != nil || t == nil {
 		return err
 	}

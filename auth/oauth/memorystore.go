@@ -34,3 +34,9 @@ func (s *MemoryStore) Update(_ context.Context, k Key, change func(*Token) *Toke
 	s.tokens.set(k, change(s.tokens.token(k)))
 	return nil
 }
+
+func (s *MemoryStore) madeRoom() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tokens.madeRoom()
+}

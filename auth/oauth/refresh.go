@@ -99,7 +99,7 @@ func (c *Client) renew(ctx context.Context, p *provider, k Key, refused string) 
 // fresh.
 func (c *Client) rotate(ctx context.Context, p *provider, m *metadata, k Key, old, fresh *Token) (*Token, error) {
 	var now *Token
-	err := c.o.Store.Update(ctx, k, func(present *Token) *Token {
+	err := c.update(ctx, k, func(present *Token) *Token {
 		if now = present; present.same(old) {
 			now = fresh
 		}
@@ -121,7 +121,7 @@ func (c *Client) rotate(ctx context.Context, p *provider, m *metadata, k Key, ol
 func (c *Client) lapse(ctx context.Context, k Key, old *Token) (*Token, error) {
 	var now *Token
 	var lapsed bool
-	err := c.o.Store.Update(ctx, k, func(present *Token) *Token {
+	err := c.update(ctx, k, func(present *Token) *Token {
 		now, lapsed = present, present.same(old)
 		if lapsed {
 			now = &Token{Reconsent: true, Subject: old.Subject}

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"slices"
 
 	"github.com/hoofbeat/hoofbeat/auth/internal/weight"
@@ -17,6 +18,7 @@ type tokens struct {
 	entries map[Key]*stored
 	bytes   int64
 	uses    int64 // numbers the uses
+	removed int   // entries that made room and were not reported yet
 	max     int64
 }
 
@@ -77,8 +79,34 @@ func (s *tokens) shrink(new Key) {
 		}
 		if k != new {
 			s.set(k, nil)
+			s.removed++
 		}
 	}
+}
+
+// forgetful is a store that removes entries to make room.
+type forgetful interface {
+	// madeRoom returns how many entries were removed since it was last called.
+	madeRoom() int
+}
+
+func (s *tokens) madeRoom() int {
+	n := s.removed
+	s.removed = 0
+	return n
+}
+
+// update changes an entry of the store, and logs if others made room for it:
+// their users must sign in again.
+func (c *Client) update(ctx context.Context, k Key, change func(*Token) *Token) error {
+	err := c.o.Store.Update(ctx, k, change)
+	if s, ok := c.o.Store.(forgetful); ok {
+		if n := s.madeRoom(); n > 0 {
+			c.o.Logger.Warn("the store of tokens is full: the least recently used were removed, their users must sign in again",
+				"removed", n, "limit_bytes", MaxStored)
+		}
+	}
+	return err
 }
 
 func keysOf(s *tokens) []Key {

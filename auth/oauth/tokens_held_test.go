@@ -1,9 +1,11 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -77,5 +79,37 @@ func TestFullTokenFile(t *testing.T) {
 		if s.tokens.bytes > 256<<10 || len(s.tokens.entries) < 3 {
 			t.Errorf("%d tokens of %d bytes", len(s.tokens.entries), s.tokens.bytes)
 		}
+	}
+}
+
+// The log says when a full store has removed tokens, once for all that made
+// room.
+func TestFullStoreIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	memory := NewMemoryStore()
+	memory.tokens.max = 256 << 10
+	c := newClient(t, newStandin(), func(o *Options) {
+		o.Store, o.Logger = memory, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	save := func(user string) {
+		token := &Token{Access: strings.Repeat("a", 60_000)}
+		if err := c.update(t.Context(), Key{user, "idp"}, func(*Token) *Token { return token }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 4 {
+		save(fmt.Sprint("user", i))
+	}
+	if log.Len() > 0 {
+		t.Errorf("without a removal: %s", &log)
+	}
+	save("user4")
+	if got := log.String(); strings.Count(got, "the store of tokens is full") != 1 || !strings.Contains(got, "removed=1") {
+		t.Errorf("the log is %q", got)
+	}
+	log.Reset()
+	save("user4")
+	if log.Len() > 0 {
+		t.Errorf("it is said again: %s", &log)
 	}
 }
