@@ -9,8 +9,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// limit names one bound on who may come in, or on what all have a share of. Every refusal for such a bound goes
-// through [Broker.refuse].
+// limit identifies one limit on new clients or on shared resources. Every
+// refusal because of such a limit goes through [Broker.refuse].
 type limit uint8
 
 const (
@@ -27,8 +27,8 @@ const (
 	numLimits
 )
 
-// limits are what a client and an operator are told of each limit. The key is
-// that of the binary's configuration; the field of [Limits] has the same words.
+// limits are the texts for clients and operators about each limit. The key is
+// the configuration key; the field of [Limits] has the same words.
 var limits = [numLimits]struct {
 	key    string
 	text   string
@@ -46,8 +46,8 @@ var limits = [numLimits]struct {
 	limitSelectorsPerUser:          {"limits.selectors_per_user", "too many different selectors of this user or address", http.StatusTooManyRequests},
 }
 
-// exceeded is one limit that somebody has met. It is an error only inside the
-// package: refuse turns it into what the client is told.
+// exceeded is a limit that a client has reached. It is an error only inside the
+// package: refuse converts it into the answer for the client.
 type exceeded struct {
 	limit limit
 	value int
@@ -59,15 +59,15 @@ func (e *exceeded) Error() string {
 	return fmt.Sprintf("%s: %s is %d", l.text, l.key, e.value)
 }
 
-// refusal is the answer before the upgrade.
+// refusal returns the answer before the upgrade.
 func (e *exceeded) refusal() *auth.Refusal {
 	return &auth.Refusal{Status: limits[e.limit].status, RetryAfter: max(e.after, time.Second), Reason: e.Error()}
 }
 
-// failure is the answer after the upgrade.
+// failure returns the answer after the upgrade.
 func (e *exceeded) failure() *Error { return &Error{Reason: ReasonLimit, Message: e.Error()} }
 
-// refuse counts and logs that a limit turned somebody away, and returns e.
+// refuse counts and logs a refusal because of a limit, and returns e.
 func (b *Broker) refuse(e *exceeded, remote netip.AddrPort, user string) *exceeded {
 	b.stats.limits[e.limit].Add(1)
 	b.warn("refused by a limit", sourceOf(remote.Addr(), user, limits[e.limit].key),

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// never is the time of a check that will not be due.
+// never is the time of a check that is never due.
 const never = math.MaxInt64
 
-// check looks at everything about a session that depends on the clock, marks
-// and enqueues what is due, and returns when to look again. It runs on the
+// check performs all time-dependent checks of a session, marks and enqueues
+// whatever is due, and returns the time of the next check. It runs on the
 // sweeper's goroutine.
 func (s *session) check(now int64, bt *batch) int64 {
 	switch phase(s.phase.Load()) {
@@ -28,7 +28,7 @@ func (s *session) check(now int64, bt *batch) int64 {
 	at = min(at, s.checkHeartBeat(now, bt))
 	at = min(at, s.checkSilence(now, bt))
 	at = min(at, s.checkPatience(now, bt))
-	if phase(s.phase.Load()) == phaseEnding { // one of them has ended it
+	if phase(s.phase.Load()) == phaseEnding { // one of the checks has ended it
 		return s.checkGoodbye(now)
 	}
 	return at
@@ -38,14 +38,15 @@ func (s *session) tooLate() *Error {
 	return failure(ReasonConnectTimeout, "not connected within %v (limits.connect_deadline)", s.b.o.ConnectDeadline)
 }
 
-// lingers is how many times LingerTimeout the end of a client may take that goes
-// on reading, but too slowly for the writer to see it.
+// lingers is the number of LingerTimeouts after which the connection of an
+// ending session is aborted if its client still reads, but too slowly for the
+// writer to notice.
 const lingers = 5
 
-// checkGoodbye aborts a connection that neither takes its last bytes nor ends.
-// A writer that waits for a large socket buffer gets on only when a good part of
-// it is free, long after the client has begun to read, so the buffer is looked
-// at, too.
+// checkGoodbye aborts a connection if the peer neither reads the last bytes nor
+// ends. A writer that waits for a large socket buffer makes progress only when
+// a good part of the buffer is free, long after the client has begun to read,
+// so checkGoodbye also checks the socket buffer.
 func (s *session) checkGoodbye(now int64) int64 {
 	linger := int64(s.b.o.LingerTimeout)
 	end := s.endAt.Load()
@@ -60,13 +61,13 @@ func (s *session) checkGoodbye(now int64) int64 {
 		}
 	}
 	if now < at {
-		return min(at, now+linger/2) // an earlier look is one to compare with
+		return min(at, now+linger/2) // an earlier check gives a value to compare with
 	}
 	s.abort()
 	return now + linger
 }
 
-// checkWriter ends a session whose writer has not moved for too long.
+// checkWriter ends a session whose writer has made no progress for too long.
 func (s *session) checkWriter(now int64, bt *batch) int64 {
 	limit := int64(s.b.o.WriteDeadline)
 	s.out.mu.Lock()
@@ -82,8 +83,9 @@ func (s *session) checkWriter(now int64, bt *batch) int64 {
 	return never
 }
 
-// checkHeartBeat keeps the promise of the `heart-beat` header: something is
-// written every sendEvery at least, so it is sent a tenth early.
+// checkHeartBeat fulfils the `heart-beat` header: the broker must write
+// something at least every sendEvery, so it sends a heart-beat a tenth of the
+// interval early.
 func (s *session) checkHeartBeat(now int64, bt *batch) int64 {
 	if s.sendEvery == 0 {
 		return never
@@ -99,10 +101,10 @@ func (s *session) checkHeartBeat(now int64, bt *batch) int64 {
 	return now + every
 }
 
-// checkSilence asks a silent client whether it lives, and ends the session when
-// there is no answer. Any byte is life. The timers of a page in a background
-// tab run once a minute, so it may miss its own heart-beats; but a WebSocket
-// ping is answered by the browser's network stack.
+// checkSilence pings a silent client and ends the session if there is no
+// answer. Any byte counts as a sign of life. The timers of a page in a
+// background tab run once a minute, so the page may miss its own heart-beats,
+// but the browser's network stack answers a WebSocket ping.
 func (s *session) checkSilence(now int64, bt *batch) int64 {
 	every, ping, interval := s.hearEvery, s.wire.ping(), int64(s.b.o.PingInterval)
 	first := 2 * every
@@ -110,7 +112,7 @@ func (s *session) checkSilence(now int64, bt *batch) int64 {
 		if every == 0 {
 			every, first = interval, interval
 		}
-		first = min(first, interval) // proxies cut what is silent, whatever was negotiated
+		first = min(first, interval) // proxies close silent connections, whatever was negotiated
 	}
 	if every == 0 {
 		return never
@@ -128,19 +130,20 @@ func (s *session) checkSilence(now int64, bt *batch) int64 {
 			s.out.push(ping, bt)
 		}
 	}
-	// A broker that was itself kept from running comes late to everything: no
-	// peer is given up before it has had its time since it was asked.
+	// If the broker itself was kept from running, all its checks are late: the
+	// session ends only after the peer has had enough time since the ping.
 	end := max(heard+3*every, s.noticed+every/2)
 	if now >= end {
 		s.end(failure(ReasonHeartBeatTimeout, "nothing was heard for %v", time.Duration(3*every)), "", bt)
 		return never
 	}
-	return min(end, now+first) // by then it may have answered
+	return min(end, now+first) // the peer may have answered by then
 }
 
-// checkPatience ends a client that has promised heart-beats and is there only for
-// pings: the system answers those for a page or a program that hangs. A page in
-// the background sends its heart-beats late, but it sends some.
+// checkPatience ends the session of a client that negotiated heart-beats but
+// only answers pings: the system answers pings even for a page or a program
+// that hangs. A page in the background sends its heart-beats late, but it does
+// send them.
 func (s *session) checkPatience(now int64, bt *batch) int64 {
 	patience := s.b.o.HeartBeatPatience
 	if patience == 0 || s.hearEvery == 0 {

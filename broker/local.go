@@ -12,8 +12,8 @@ import (
 
 // SubscribeOptions configure an in-process subscription.
 type SubscribeOptions struct {
-	// Buffer is how many messages may wait for the function. Default 1,000. A
-	// topic subscription that falls further behind is ended with
+	// Buffer is the maximum number of messages that wait for the function.
+	// Default 1,000. A topic subscription that exceeds it is ended with
 	// ErrSlowConsumer; a queue keeps its messages until there is room.
 	Buffer int
 }
@@ -31,7 +31,7 @@ type Subscription struct {
 	mu      sync.Mutex
 	waiting []localMessage
 	running bool
-	starved bool // the queue has more than there was room for
+	starved bool // the queue has messages for which there was no room
 	closed  bool
 	retry   retries
 	err     error
@@ -43,16 +43,18 @@ type localMessage struct {
 	work delivery
 }
 
-// Subscribe calls fn for every message to a topic, an Ant pattern of topics, or
-// for this consumer's share of a queue, one at a time, in order, never on the
-// publisher's goroutine. For a queue, nil from fn acknowledges the message and
-// an error refuses it: it is delivered again after 50 ms, doubling to 5 s, and after
-// Queues.Attempts deliveries goes to the dead-letter queue. Messages behind it go
-// on meanwhile, but if fn fails several times in a row it is called as rarely. For a topic an error is logged. A
-// queue that is not kept, see [Queues], is as a topic.
+// Subscribe calls fn for every message to a topic, to an Ant pattern of topics,
+// or for this consumer's share of a queue: one at a time, in order, and never
+// on the publisher's goroutine. For a topic, an error from fn is logged. For a
+// queue, nil from fn acknowledges the message, and an error refuses it: the
+// message is delivered again after 50 ms, doubling up to 5 s, and after
+// Queues.Attempts deliveries it goes to the dead-letter queue. Later messages
+// are delivered meanwhile, but if fn fails several times in a row, it is called
+// at the same reduced rate. A transient queue, see [Queues], behaves like a
+// topic.
 //
 // The subscription ends with ctx, with [Subscription.Cancel], with the broker,
-// or when fn falls behind.
+// or when fn is too slow.
 func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeOptions, fn func(context.Context, *Message) error) (*Subscription, error) {
 	if fn == nil {
 		return nil, errors.New("broker: subscribe: nil function")
@@ -87,7 +89,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 		b.router.Subscribe("", d, l.sub)
 	}
 	b.stats.subscriptions.Add(1)
-	if err := b.addLocal(l); err != nil { // from here on Close ends it
+	if err := b.addLocal(l); err != nil { // from now on Close ends it
 		l.end(err)
 		return nil, err
 	}
@@ -102,16 +104,17 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	return l, nil
 }
 
-// Cancel ends the subscription. The context of a call that is running, or just on
-// its way, is cancelled; after Done nothing is called any more. Messages of a
-// queue that were not acknowledged go back.
+// Cancel ends the subscription. It cancels the context of a call that is
+// running or about to start; after Done, fn is not called again. Unacknowledged
+// messages return to their queue.
 func (l *Subscription) Cancel() { l.end(nil) }
 
-// Done is closed when the subscription has ended and its function has returned.
+// Done returns a channel that is closed when the subscription has ended and its
+// function has returned.
 func (l *Subscription) Done() <-chan struct{} { return l.done }
 
-// Err says why it ended: nil after Cancel or while it lives, ErrSlowConsumer,
-// ErrClosed, or the cause of the context.
+// Err returns the cause of the end: nil after Cancel or while the subscription
+// is active, ErrSlowConsumer, ErrClosed, or the cause of the context.
 func (l *Subscription) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,7 +152,7 @@ func (l *Subscription) end(err error) {
 	}
 }
 
-// offer takes a topic message.
+// offer adds a topic message to the buffer.
 func (l *Subscription) offer(m *Message) bool {
 	taken, behind := l.put(localMessage{m: m})
 	if behind {
@@ -159,7 +162,8 @@ func (l *Subscription) offer(m *Message) bool {
 	return taken
 }
 
-// offerWork takes a queue message. The queue's lock is held.
+// offerWork adds a queue message to the buffer. The caller holds the queue's
+// lock.
 func (l *Subscription) offerWork(m *Message, d delivery) bool {
 	if d.Redelivered() {
 		c := *m
@@ -194,7 +198,7 @@ func (l *Subscription) put(m localMessage) (taken, behind bool) {
 	return true, false
 }
 
-// run calls the function until nothing waits.
+// run calls the function until no message is waiting.
 func (l *Subscription) run() {
 	for {
 		l.mu.Lock()
@@ -207,7 +211,7 @@ func (l *Subscription) run() {
 			}
 			return
 		}
-		if l.pausing(time.Now()) { // the timer goes on
+		if l.pausing(time.Now()) { // the timer continues
 			l.running = false
 			l.mu.Unlock()
 			return

@@ -8,14 +8,15 @@ import (
 )
 
 // A mailbox holds work for the reader of a session, the only goroutine that may
-// touch its subscriptions and its state. A session without any has none.
+// access its subscriptions and its state. A session has no mailbox until it is
+// needed.
 type mailbox struct {
 	mu   sync.Mutex
 	work []func(*batch)
-	bell chan struct{} // rung for new work while the reader waits for something else
+	bell chan struct{} // signals new work while the reader waits for something else
 }
 
-// mailbox returns the mailbox of the session, which is made if need be.
+// mailbox returns the mailbox of the session and creates it if needed.
 func (s *session) mailbox() *mailbox {
 	m := s.mail.Load()
 	if m == nil {
@@ -27,7 +28,7 @@ func (s *session) mailbox() *mailbox {
 	return m
 }
 
-// listen returns a channel that gets something when there is new work, until
+// listen returns a channel that receives a value when there is new work, until
 // ignore is called.
 func (m *mailbox) listen() <-chan struct{} {
 	bell := make(chan struct{}, 1)
@@ -43,10 +44,11 @@ func (m *mailbox) ignore() {
 	m.mu.Unlock()
 }
 
-// do runs f in the reader of the session, after what is being handled now. A
-// reader that waits for its client is woken; over a [Transport] from outside,
-// which cannot be woken, f runs when the client is heard next. f does not run if
-// the session ends first. Anybody may call do.
+// do runs f in the reader of the session, after the input that is being
+// handled. It wakes a reader that waits for its client. Over an external
+// [Transport], whose reader cannot be woken, f runs when the client next sends
+// something. f does not run if the session ends first. Any goroutine may call
+// do.
 func (s *session) do(f func(bt *batch)) {
 	m := s.mailbox()
 	m.mu.Lock()
@@ -59,7 +61,7 @@ func (s *session) do(f func(bt *batch)) {
 	s.wire.readUntil(time.Unix(1, 0))
 }
 
-// readMail runs what waits in the mailbox. It is called by the reader.
+// readMail runs the functions in the mailbox. Only the reader calls it.
 func (s *session) readMail() {
 	m := s.mail.Load()
 	if m == nil {
@@ -77,15 +79,15 @@ func (s *session) readMail() {
 	}
 }
 
-// woken reports whether receive returned because [session.do] has woken it, and
-// handles the mail then. The deadline goes first, so that work that comes later
-// sets a new one.
+// woken reports whether receive returned because [session.do] woke it, and then
+// handles the mail. It removes the deadline first, so that later work sets a
+// new one.
 func (s *session) woken(err error) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || s.mail.Load() == nil || phase(s.phase.Load()) == phaseEnding {
 		return false
 	}
 	s.wire.readUntil(time.Time{})
-	if phase(s.phase.Load()) == phaseEnding { // this may have been the deadline of finish
+	if phase(s.phase.Load()) == phaseEnding { // this may have been the deadline set by finish
 		s.wire.readUntil(time.Now().Add(s.b.o.LingerTimeout))
 	}
 	s.readMail()

@@ -14,30 +14,32 @@ type Header = frames.Header
 // Message is one message as a program publishes or receives it. A received
 // Message is shared with other receivers and must not be changed.
 type Message struct {
-	// Destination is where it was sent: /topic/…, /queue/… or a user destination.
+	// Destination is the destination that the message was sent to: /topic/…,
+	// /queue/… or a user destination.
 	Destination string
-	// Headers are the application's headers, content-type among them. Those
-	// that belong to the protocol (see [Reserved]) are left out when sending.
+	// Headers are the application's headers, including content-type. Protocol
+	// headers (see [Reserved]) are omitted when sending.
 	Headers []Header
 	Body    []byte
 
-	// ID is the message-id, the same for every receiver. Publish makes one if
-	// it is empty; take it for opaque text.
+	// ID is the message-id, the same for every receiver. Publish generates one
+	// if it is empty. Treat it as opaque.
 	ID string
-	// Redelivered is set when a queue message was handed out before. A program
-	// that repeats a message to a user or session sets it itself; Publish ignores it.
+	// Redelivered is set if a queue message was delivered before. A program
+	// that repeats a message to a user or session sets it itself; Publish
+	// ignores it.
 	Redelivered bool
 
-	// Settled, when set on a message to a user or session, is called once for
-	// each subscription with `ack:client` or `ack:client-individual` that it
-	// was delivered to, when the client has acknowledged it, refused it, or is
-	// gone. It runs on a session's goroutine and must not block. A subscription
-	// whose session has Limits.Unacknowledged deliveries to answer already is
-	// passed over, and the Delivery does not count it.
+	// Settled, if set on a message to a user or session, is called once for
+	// each subscription with `ack:client` or `ack:client-individual` that the
+	// message was delivered to, when the client has acknowledged it, refused
+	// it, or is gone. It runs on a session's goroutine and must not block. A
+	// subscription whose session already has Limits.Unacknowledged
+	// unacknowledged deliveries is skipped and not counted in the Delivery.
 	Settled func(session string, outcome Outcome)
 }
 
-// Outcome is what became of a delivery that the client had to acknowledge.
+// Outcome is the result of a delivery that the client had to acknowledge.
 type Outcome uint8
 
 // The outcomes.
@@ -70,22 +72,22 @@ func (m *Message) Header(name string) string {
 	return ""
 }
 
-// Delivery tells a publisher what its message reached.
+// Delivery reports how many subscriptions a published message reached.
 type Delivery struct {
-	// Subscriptions is the number of subscriptions it was handed to.
+	// Subscriptions is the number of subscriptions that the message was
+	// delivered to.
 	Subscriptions int
-	// Unacknowledged is how many of them must acknowledge it; for each,
-	// Message.Settled is called once if it is set.
+	// Unacknowledged is the number of those that must acknowledge it;
+	// Message.Settled, if set, is called once for each.
 	Unacknowledged int
 }
 
 // Reserved reports whether a header belongs to the protocol: the broker drops
-// or overwrites it and never forwards what a client sent (STOMP 1.2, "SEND":
-// all other user-defined headers must be carried through).
+// or overwrites it and never forwards a client's value (STOMP 1.2, "SEND": all
+// other user-defined headers must be carried through).
 //
-// Names with white space around them count as the name within: most browser
-// libraries trim the names of what they receive, so to them " subscription" is
-// the header of the protocol.
+// White space around a name is ignored: most browser libraries trim the names
+// of received headers, so they treat " subscription" as the protocol header.
 func Reserved(name string) bool {
 	if name != "" && (mayBeSpace(name[0]) || mayBeSpace(name[len(name)-1])) {
 		name = strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
@@ -96,17 +98,17 @@ func Reserved(name string) bool {
 		"login", "passcode", "ticket", "authorization", "Authorization":
 		return true
 	case "simpOrigDestination":
-		// Behind Spring's broker relay this is how a client sees the user
-		// destination that it subscribed to, and how another node learns whom a
-		// message is for. The broker itself never reads it.
+		// Behind Spring's broker relay this header tells a client the user
+		// destination that it subscribed to, and tells another node the user
+		// that a message is for. The broker itself never reads it.
 		return false
 	}
 	return len(name) >= 4 && strings.EqualFold(name[:4], "simp")
 }
 
-// mayBeSpace reports whether a character that begins or ends with c may be one of
-// those that JavaScript's \s stands for.
+// mayBeSpace reports whether a character that begins or ends with c may be one
+// that JavaScript's \s matches.
 func mayBeSpace(c byte) bool { return c <= ' ' || c >= utf8.RuneSelf }
 
-// jsonHeaders are the headers of what the broker itself says.
+// jsonHeaders are the headers of the broker's own messages.
 var jsonHeaders = []frames.Header{{Name: frames.HeaderContentType, Value: "application/json"}}

@@ -6,13 +6,13 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// The destinations that every session may use whatever the rules say: they
-// concern itself only.
+// Destinations that every session may use whatever the rules are, since they
+// concern only the session itself.
 const (
-	sessionNotices = "/topic/session"   // behind the user prefix: what happens to its credential
-	softErrors     = "/queue/errors"    // behind the user prefix: what was denied, when denials are soft
-	sessionRefresh = "/session/refresh" // behind an application prefix: a new credential in place
-	bootstrap      = "/bootstrap"       // behind an application prefix: who am I, and which nodes are there
+	sessionNotices = "/topic/session"   // behind the user prefix: events of its credential
+	softErrors     = "/queue/errors"    // behind the user prefix: denials, if SoftDenial is set
+	sessionRefresh = "/session/refresh" // behind an application prefix: renews the credential of the session
+	bootstrap      = "/bootstrap"       // behind an application prefix: the client's identity, and the list of nodes
 )
 
 // sessionEvent is the body of a message on /user/topic/session.
@@ -35,8 +35,8 @@ func (s *session) notify(path string, v any, bt *batch) {
 	s.b.deliverToSession(s.id, path, p, bt)
 }
 
-// softly tells the client what was denied and lets the session live, if the
-// broker is so configured: one refused SUBSCRIBE should not end all others.
+// softly reports a denial to the client and keeps the session if SoftDenial is
+// set: one denied SUBSCRIBE should not end all other subscriptions.
 func (s *session) softly(fail *Error, f *frames.Frame, bt *batch) bool {
 	if !s.b.o.SoftDenial || fail.Reason != ReasonDenied {
 		return false

@@ -9,31 +9,32 @@ import (
 	"time"
 )
 
-// Observer is a set of callbacks that tell a program what happens, in the way
-// of net/http/httptrace: nil ones are left out. They run on the session's
-// goroutine, in the order of its events, and so delay that client and nobody
-// else. They may call every method of the Broker but Close and Drain.
+// Observer is a set of callbacks that notify a program of events, in the style
+// of net/http/httptrace: nil callbacks are skipped. They run on the session's
+// goroutine, in the order of its events, so they delay only that client. They
+// may call every method of the Broker except Close and Drain.
 type Observer struct {
-	// Connected is called when CONNECTED was sent.
+	// Connected is called after CONNECTED was sent.
 	Connected func(SessionInfo)
 	// Disconnected is called once for each Connected, after the session has
-	// left the registry and its subscriptions are gone. An observer that was
-	// added later hears of the end of those that had connected before.
+	// left the registry and its subscriptions have ended. An observer that is
+	// added later is also called for sessions that connected before.
 	Disconnected func(SessionInfo, *Error)
-	// Subscribed is called when the subscription is active: what is published
-	// from now on reaches it.
+	// Subscribed is called when the subscription is active: it receives all
+	// messages that are published from then on.
 	Subscribed func(s SessionInfo, destination, id string)
-	// Unsubscribed is called for UNSUBSCRIBE, not at the session's end.
+	// Unsubscribed is called for UNSUBSCRIBE, but not at the end of the
+	// session.
 	Unsubscribed func(s SessionInfo, destination, id string)
 }
 
-// watchers is the list of observers, replaced and never changed.
+// watchers is the list of observers; it is replaced, never modified.
 type watchers struct {
 	mu   sync.Mutex
 	list atomic.Pointer[[]*Observer]
 }
 
-// Observe adds an observer; cancel removes it. Several may watch.
+// Observe adds an observer; cancel removes it. There may be several observers.
 func (b *Broker) Observe(o Observer) (cancel func()) {
 	w := &b.watchers
 	entry := &o
@@ -56,8 +57,8 @@ func (w *watchers) current() []*Observer {
 	return nil
 }
 
-// observe calls f for every observer. One that panics is logged: what it was
-// told has happened already.
+// observe calls f for every observer. A panic is logged and has no other
+// effect: the reported event has already happened.
 func (b *Broker) observe(f func(*Observer)) {
 	for _, o := range b.watchers.current() {
 		_, _ = guard(b, "Observer", func() (struct{}, error) { f(o); return struct{}{}, nil }) // logged
@@ -70,16 +71,17 @@ type SessionInfo struct {
 	User   string // principal name, "" when anonymous
 	Roles  []string
 	Remote netip.AddrPort
-	// Transport is "websocket", "tcp", or what a [Transport] calls itself, such as
-	// "sockjs-xhr-streaming"; "transport" if that says nothing.
+	// Transport is "websocket", "tcp", or the Kind of a [Transport], such as
+	// "sockjs-xhr-streaming"; "transport" if it has no Kind.
 	Transport     string
 	Version       string // STOMP version
 	Opened        time.Time
 	Subscriptions int
 	// Pending is the number of bytes waiting to be written to it.
 	Pending int
-	// Unacknowledged is the number of queue messages it was given and has not
-	// acknowledged, and of those whose publisher asked to hear of it.
+	// Unacknowledged is the number of messages delivered to it and not
+	// acknowledged: those of queues, and those whose publisher set
+	// Message.Settled.
 	Unacknowledged int
 }
 
@@ -97,8 +99,8 @@ func (s *session) info() SessionInfo {
 	}
 }
 
-// Sessions returns the connected sessions, in no order. The list is taken when
-// the iteration begins.
+// Sessions returns the connected sessions, in no order. The list is a snapshot
+// made when the iteration begins.
 func (b *Broker) Sessions() iter.Seq[SessionInfo] {
 	return func(yield func(SessionInfo) bool) {
 		b.mu.Lock()
@@ -115,22 +117,23 @@ func (b *Broker) Sessions() iter.Seq[SessionInfo] {
 	}
 }
 
-// Users returns the names of connected users and how many sessions each has.
+// Users returns the names of connected users and the number of sessions of
+// each.
 func (b *Broker) Users() iter.Seq2[string, int] { return b.router.Users() }
 
 // DestinationInfo describes a destination that is in use.
 type DestinationInfo struct {
 	Name          string
 	Subscriptions int
-	// Of a work queue: what it holds, and how much of that is handed out and
-	// not acknowledged.
+	// For a work queue: the messages it holds, and how many of them are
+	// delivered and not acknowledged.
 	Messages       int
 	Bytes          int64
 	Unacknowledged int
 }
 
 // Destinations returns the shared destinations with subscribers and the queues
-// that hold something, in no order. User destinations are private and left out.
+// that hold messages, in no order. User destinations are private and omitted.
 func (b *Broker) Destinations() iter.Seq[DestinationInfo] {
 	return func(yield func(DestinationInfo) bool) {
 		for name, n := range b.router.Shared() {

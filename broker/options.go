@@ -16,215 +16,233 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// Options configure a Broker. They are copied and checked by [New]. The zero
-// value works: for every number and duration zero means the default that its
-// comment names and a negative value switches the limit off.
+// Options configure a Broker. [New] copies and checks them. The zero value
+// works: for every number and duration, zero means the default named in its
+// comment, and a negative value disables the limit.
 type Options struct {
-	// Authenticator decides who may connect and as whom. Nil refuses every
-	// CONNECT: [auth.Anonymous] lets everybody in.
+	// Authenticator authenticates each CONNECT and returns its principal. Nil
+	// rejects every CONNECT; [auth.Anonymous] accepts every client.
 	Authenticator auth.Authenticator
 	// Authorizer decides about each SUBSCRIBE and SEND. Nil means [auth.Guarded].
 	Authorizer auth.Authorizer
 
 	// Selector compiles the `selector` header of a SUBSCRIBE, at most 1 KiB, so
-	// that the subscription gets only what it selects: selector.Compile of package
-	// broker/selector for Spring's. Work queues and /app have no selectors. Nil
-	// refuses every SUBSCRIBE that has the header, since a selector that is not
-	// applied delivers what the client did not ask for.
+	// that the subscription receives only matching messages. For Spring's
+	// selectors, use selector.Compile of package broker/selector. Work queues
+	// and /app do not support selectors. Nil refuses every SUBSCRIBE with this
+	// header, because ignoring a selector would deliver messages that the
+	// client did not ask for.
 	Selector SelectorFunc
 
-	// Revocations, when set, is asked about every credential at CONNECT and
-	// renewal, and every session that a revocation names is ended at once. Give
-	// the same to the issuer of tickets.
+	// Revocations, if set, is checked for every credential at CONNECT and
+	// renewal. Every session named by a revocation is ended at once. Give the
+	// same value to the ticket issuer.
 	Revocations *auth.Revocations
 
-	// Origins are the web origins whose pages may connect beside those of the
-	// host that the request was sent to, as "https://app.example.com". "*" may
-	// be the first label of the host, for any subdomain, and the port, for any;
-	// "null", "file://" and the schemes of apps, as "capacitor://localhost", are
-	// origins too; "*" alone allows all. [httpsec.NewList] has the rules.
-	// Requests without an Origin header do not come from a page and are not
-	// asked. A page of another origin is refused with 403, and logged as a
-	// warning.
+	// Origins are the web origins whose pages may connect, such as
+	// "https://app.example.com", in addition to pages of the host that the
+	// request was sent to. "*" may be the first label of the host (any
+	// subdomain) and the port (any port). "null", "file://" and app schemes
+	// such as "capacitor://localhost" are origins too; "*" alone allows all
+	// origins. [httpsec.NewList] defines the rules. Requests without an Origin
+	// header do not come from a page and are not checked. A page of another
+	// origin is refused with 403, and the refusal is logged as a warning.
 	Origins []string
-	// Hosts are the names under which clients reach the broker, as
-	// "broker.example.com", which has any port, or "broker.example.com:8443". "*"
-	// may be the first label, for any subdomain; "*" alone is every host.
-	// [httpsec.NewHosts] has the rules. With Hosts the Host of a request must be
-	// one of them, the host of one of Origins, localhost, a name below localhost,
-	// or an IP address, else it is refused with 403 and logged as a warning. This
-	// is for a broker in a private network that lets anonymous clients in: without
-	// it, a page of any site can make a name of its own mean the broker's address
-	// (DNS rebinding), is then a page of our host, and connects from a browser in
-	// that network. A broker whose clients all need a credential does not need it,
-	// since such a page has none. TCP has no Host and is not concerned. Empty, the
-	// default, allows every Host.
+	// Hosts are the names under which clients reach the broker, such as
+	// "broker.example.com" (any port) or "broker.example.com:8443". "*" may be
+	// the first label (any subdomain); "*" alone allows every host.
+	// [httpsec.NewHosts] defines the rules. If Hosts is set, the Host of a
+	// request must be in Hosts, the host of an entry of Origins, localhost, a
+	// name below localhost, or an IP address. Otherwise the request is refused
+	// with 403 and logged as a warning.
+	//
+	// Use Hosts for a broker in a private network that accepts anonymous
+	// clients. Without it, a page of any site can resolve its own name to the
+	// broker's address (DNS rebinding), then counts as a page of the broker's
+	// host, and connects from a browser in that network. A broker that requires
+	// a credential from every client does not need Hosts, since such a page has
+	// no credential. TCP has no Host and is not affected. The default, empty,
+	// allows every Host.
 	Hosts []string
-	// LoopbackOnly is for a broker that listens on this machine alone and lets
-	// everybody in. A page of any site could make a name of its own mean
-	// 127.0.0.1 (DNS rebinding) and would then be a page of our host. So the Host
-	// of a handshake must be localhost, a name below localhost, a loopback
-	// address, or the host of one of Origins or Hosts, else it is refused with
-	// 403, whatever "*" is in; and
-	// with no Origins every page of such a host may connect, whatever its scheme
-	// and port, since it comes from this machine too. TCP is not concerned.
+	// LoopbackOnly is for a broker that listens on loopback only and accepts
+	// every client. A page of any site could resolve its own name to 127.0.0.1
+	// (DNS rebinding) and would then count as a page of the broker's host. So
+	// the Host of a handshake must be localhost, a name below localhost, a
+	// loopback address, or the host of an entry of Origins or Hosts; otherwise
+	// it is refused with 403, even if a list contains "*". If Origins is empty,
+	// every page of such a host may connect, whatever its scheme and port,
+	// since it comes from this machine too. TCP is not affected.
 	LoopbackOnly bool
-	// TrustedProxies are the networks whose X-Forwarded-For header is believed.
+	// TrustedProxies are the networks whose X-Forwarded-For header is trusted.
 	TrustedProxies []netip.Prefix
-	// TrustUnixSockets believes X-Forwarded-For of requests that come over a Unix
-	// socket, where only a proxy on this machine can be. Without it they have no
-	// address, and no limit per address concerns them.
+	// TrustUnixSockets trusts X-Forwarded-For of requests that arrive over a
+	// Unix socket, where the peer can only be a proxy on this machine. Without
+	// it these requests have no address, and no per-address limit applies to
+	// them.
 	TrustUnixSockets bool
 
-	// Compression accepts permessage-deflate (RFC 7692) from WebSocket clients that
-	// offer it, in both directions and without context takeover: an idle
-	// connection costs no more than without, and a MESSAGE is compressed once
-	// for all its subscribers. The limits count what is inflated, and one
-	// WebSocket message of such a client may hold twice Limits.Frame in all.
+	// Compression accepts permessage-deflate (RFC 7692) from WebSocket clients
+	// that offer it, in both directions and without context takeover: an idle
+	// connection uses no additional memory, and a MESSAGE is compressed once
+	// for all its subscribers. The limits count inflated bytes, and one
+	// WebSocket message of such a client may hold at most twice Limits.Frame.
 	//
-	// It is off by default, since it pays where bandwidth is dearer than CPU:
-	// compressing a message of 1 KiB takes some 17 µs, as long as writing it to
-	// four or five connections. And leave it off where one frame can hold both a secret and
-	// text that somebody else chose: over TLS the length of the compressed frame
-	// tells, guess by guess, what they have in common (as CRIME and BREACH did).
+	// Compression is off by default, since it pays only where bandwidth costs
+	// more than CPU: compressing a message of 1 KiB takes about 17 µs, as long
+	// as writing it to four or five connections. Leave it off if one frame can
+	// contain both a secret and text chosen by another user: over TLS the
+	// length of the compressed frame reveals, guess by guess, what the two have
+	// in common (as in CRIME and BREACH).
 	Compression bool
 
-	// HeartBeat is what the broker offers in CONNECTED: Send is how often it can
-	// send, Receive how often it wants to hear. Default 10 s both, negative none.
+	// HeartBeat is the broker's offer in CONNECTED: Send is how often the
+	// broker can send, Receive how often it wants to receive. Default 10 s for
+	// both; negative disables.
 	HeartBeat frames.HeartBeat
-	// HeartBeatPatience is how long a client that negotiated heart-beats may send
-	// no byte of STOMP, and only answer pings of the WebSocket or of SockJS: its
-	// page or program hangs. The timers of a page in the background run once a
-	// minute, so it stays; one that the browser has frozen is ended, and connects
-	// again when it wakes up. Never less than three intervals of that client.
-	// Default 10 min, at most a week.
+	// HeartBeatPatience is how long a client that negotiated heart-beats may
+	// send no byte of STOMP while it only answers WebSocket or SockJS pings,
+	// which means that its page or program hangs. The timers of a page in the
+	// background run once a minute, so its session stays; the session of a page
+	// that the browser has frozen is ended, and the page reconnects when it
+	// wakes up. The effective value is at least three heart-beat intervals of
+	// that client. Default 10 min, at most a week.
 	HeartBeatPatience time.Duration
 	// PingInterval is how long a WebSocket that negotiated no heart-beat may be
-	// silent before it is pinged, so that proxies keep it open and dead peers
-	// are found. Default 25 s.
+	// silent before the broker pings it. Pings keep proxies from closing the
+	// connection and detect dead peers. Default 25 s.
 	PingInterval time.Duration
 
 	// ConnectDeadline is the time from the handshake to CONNECTED. Default 5 s.
 	ConnectDeadline time.Duration
-	// WriteDeadline is how long a client may take to read 64 KiB, or what is
-	// left if that is less, before it is ended as a slow consumer. Default 10 s.
+	// WriteDeadline is how long a client may take to read 64 KiB, or the
+	// remaining bytes if fewer, before its session is ended as a slow consumer.
+	// Default 10 s.
 	WriteDeadline time.Duration
-	// FailureWait is the longest that a login has to wait for its next try after
+	// FailureWait is the longest wait before the next attempt of a login after
 	// wrong passcodes, see Limits.LoginFailures. Default 1 min.
 	FailureWait time.Duration
-	// FailureDecay is the time without a failure after which counts of failures
-	// are halved. Default 2 min, negative never.
+	// FailureDecay is the time without a failure after which failure counts are
+	// halved. Default 2 min; negative means never.
 	FailureDecay time.Duration
-	// LingerTimeout bounds the goodbye: how long a closed session waits for its
-	// last bytes to be taken and for the peer's close frame. A slow consumer gets
-	// the rest of the frame that is half out, an ERROR and close code 4500; if it
-	// reads nothing for LingerTimeout, the connection is aborted, and if it
-	// reads, but slowly, after five times that. Default 2 s.
+	// LingerTimeout is how long a closed session waits for the client to read
+	// the last bytes and to send its close frame. A slow consumer receives the
+	// rest of a partly written frame, an ERROR and close code 4500. If the
+	// client reads nothing for LingerTimeout, the connection is aborted; if it
+	// reads, but slowly, the connection is aborted after five times
+	// LingerTimeout. Default 2 s.
 	LingerTimeout time.Duration
 
 	Limits Limits
 	Queues Queues
 
 	// SoftDenial answers a denied SUBSCRIBE or SEND with a message on
-	// /user/queue/errors instead of an ERROR, and the session lives. STOMP asks
-	// for the ERROR; a page with many subscriptions may rather lose one.
+	// /user/queue/errors instead of an ERROR, and keeps the session. STOMP
+	// requires the ERROR, but a page with many subscriptions may prefer to lose
+	// only one of them.
 	SoftDenial bool
-	// ExpiryNotice is how long before its credential expires a session is told
-	// on /user/topic/session, so that it can renew. Default 60 s.
+	// ExpiryNotice is how long before a credential expires the broker notifies
+	// the session on /user/topic/session, so that the client can renew it.
+	// Default 60 s.
 	ExpiryNotice time.Duration
 
-	// DrainDelay is how long [Broker.Drain] waits, with [Broker.Ready] saying no and
-	// new sessions still let in, until a load balancer has noticed. Default none.
+	// DrainDelay is how long [Broker.Drain] keeps accepting new sessions while
+	// [Broker.Ready] already returns an error, so that a load balancer can
+	// notice. Default none.
 	DrainDelay time.Duration
-	// DrainSpread is the time over which Drain ends the sessions, if there are
-	// more than a hundred. Zero, and every value above it, means four fifths of
-	// the time that its context leaves; negative ends all at once.
+	// DrainSpread is the time over which Drain ends the sessions if there are
+	// more than a hundred. Zero means four fifths of the time until the
+	// deadline of its context, which is also the maximum; negative ends all
+	// sessions at once.
 	DrainSpread time.Duration
 
-	// Node is this broker's id among others. Default a random one.
+	// Node is the id of this broker. Default: a random id.
 	Node string
 	// Destinations are the prefixes of topics, queues, handlers and user
-	// destinations. What is left out is as in [topics.DefaultPrefixes]. Rules for
-	// other prefixes are made by [auth.Prefixes].
+	// destinations. Empty fields default to those of [topics.DefaultPrefixes].
+	// [auth.Prefixes] builds rules for other prefixes.
 	Destinations topics.Prefixes
 	names        *topics.Names // the same, compiled
 
-	// Nodes are what a SUBSCRIBE to /app/bootstrap is told, so that a page knows
-	// where else it can connect. May be empty.
+	// Nodes are the brokers that the answer to a SUBSCRIBE to /app/bootstrap
+	// lists, so that a page knows the other brokers it can connect to. May be
+	// empty.
 	Nodes []Node
 
 	// Server is the `server` header of CONNECTED. Default "hoofbeat".
 	Server string
-	// Logger receives what operators need to know. Nil discards.
+	// Logger receives the log records for operators. Nil discards them.
 	Logger *slog.Logger
 	// SessionLog is the level of the two records of each session, "session
-	// started" and "session ended". Nil means [slog.LevelInfo], and [LogOff] means
-	// none. A [*slog.LevelVar] may change while the broker runs. A session that
-	// was ended because it was denied, exceeded a limit, read too slowly or met an
-	// internal error is logged as a warning at every setting, at most once a
-	// second for each reason and user of a network.
+	// started" and "session ended". Nil means [slog.LevelInfo]; [LogOff]
+	// disables them. A [*slog.LevelVar] may change while the broker runs. A
+	// session that ended because it was denied, exceeded a limit, read too
+	// slowly or met an internal error is logged as a warning at every setting,
+	// at most once a second for each reason and each user of a network.
 	SessionLog slog.Leveler
 }
 
-// Node is one broker as clients reach it.
+// Node is the address of one broker for clients.
 type Node struct {
 	ID  string
 	URL string // of its WebSocket endpoint
 }
 
-// Limits bound what one session, or strangers together, may cost. Per session
-// unless said otherwise; zero is the default, negative is no limit.
+// Limits bound the resources of one session, or of all unauthenticated clients
+// together. A limit applies per session unless its comment says otherwise. Zero
+// is the default, negative means no limit.
 type Limits struct {
 	Frame                     int // bytes of a frame, default 65,536
 	UnauthenticatedFrame      int // the same before CONNECTED, default 8,192
 	Headers                   int // headers of a frame, default 100 (20 before CONNECTED)
 	HeaderBytes               int // bytes of all headers of a frame, default 8,192
 	Subscriptions             int // default 1,000
-	SubscriptionBytes         int // memory that all subscriptions take, their ids, patterns and selectors included, default 2 MiB
-	SlowPatterns              int // different patterns that are slow to compare ([topics.Destination.Slow]), of all sessions, default 2,500
-	SlowPatternsPerUser       int // the same, of the sessions of a user or the anonymous ones of an address, default 250
-	SelectorsPerUser          int // different selectors of the sessions of a user or the anonymous ones of an address, default 100
+	SubscriptionBytes         int // bytes of memory of all subscriptions, including ids, patterns and selectors, default 2 MiB
+	SlowPatterns              int // distinct patterns that are slow to match ([topics.Destination.Slow]), of all sessions, default 2,500
+	SlowPatternsPerUser       int // the same, of the sessions of one user, or of the anonymous sessions of one address, default 250
+	SelectorsPerUser          int // distinct selectors of the sessions of one user, or of the anonymous sessions of one address, default 100
 	Transactions              int // open transactions, default 16
 	TransactionFrames         int // frames in one transaction, default 1,000
-	TransactionBytes          int // memory that all open transactions take, default 1 MiB
-	InFlight                  int // frames that wait for a store, or for the receipts of those before them, until nothing more is read, default 1,000
-	InFlightBytes             int // memory that these take, default 1 MiB
-	Unacknowledged            int // messages delivered and not acknowledged (of queues, and those with Message.Settled), default 1,000
-	Outbox                    int // bytes waiting to be written, those in flight included, default 524,288
-	Unauthenticated           int // sockets before CONNECTED, in all, default 1,024
+	TransactionBytes          int // bytes of memory of all open transactions, default 1 MiB
+	InFlight                  int // frames waiting for a store or for earlier receipts; at the limit, reading stops, default 1,000
+	InFlightBytes             int // bytes of memory of these frames, default 1 MiB
+	Unacknowledged            int // unacknowledged messages (of queues, and those with Message.Settled), default 1,000
+	Outbox                    int // bytes waiting to be written, including bytes in flight, default 524,288
+	Unauthenticated           int // sockets before CONNECTED, in total, default 1,024
 	UnauthenticatedPerAddress int // sockets before CONNECTED, from one address, default 64
 
-	NUL NULMode // what happens to a body with a NUL byte, default NULReplace
+	NUL NULMode // handling of a body with a NUL byte, default NULReplace
 
-	Sessions           int // CONNECTED in all, default 100,000
-	SessionsPerUser    int // CONNECTED of one user, those without a name aside, default 1,000
-	SessionsPerAddress int // CONNECTED from one address (IPv6: one /64), default 10,000
+	Sessions           int // connected sessions in total, default 100,000
+	SessionsPerUser    int // connected sessions of one user; anonymous sessions are not counted, default 1,000
+	SessionsPerAddress int // connected sessions from one address (IPv6: one /64), default 10,000
 
-	// LoginFailures is how many wrong passcodes of one login from one address
-	// are free. Beyond it one passcode at a time is compared, after a wait that
-	// begins with 1 s and doubles with every failure up to Options.FailureWait.
-	// Default 5.
+	// LoginFailures is the number of wrong passcodes of one login from one
+	// address that cause no delay. After that, one passcode at a time is
+	// compared, after a wait that starts at 1 s and doubles with every failure
+	// up to Options.FailureWait. Default 5.
 	LoginFailures int
-	// AddressFailures is how many wrong passcodes, whatever the login, from one
-	// address are free. Beyond it passcodes from there are compared 50 ms apart,
-	// and none is refused for it. Wrong tickets and tokens have a count of their
-	// own, beyond which they are answered with 429. Default 50.
+	// AddressFailures is the number of wrong passcodes from one address, for
+	// any login, that cause no delay. After that, passcodes from this address
+	// are compared at intervals of 50 ms, and none is rejected because of this
+	// limit. Wrong tickets and tokens have a separate count; above it they are
+	// answered with 429. Default 50.
 	AddressFailures int
 }
 
-// QueueMode says what a /queue destination is.
+// QueueMode is the delivery mode of /queue destinations.
 type QueueMode uint8
 
 const (
-	// QueueWork hands each message to one of the competing consumers and keeps
-	// it, bounded, while there is none.
+	// QueueWork delivers each message to one of the competing consumers and
+	// stores messages, within limits, while there is no consumer.
 	QueueWork QueueMode = iota
-	// QueueBroadcast makes /queue a second /topic, as Spring's simple broker does.
+	// QueueBroadcast makes /queue destinations behave like topics, as in
+	// Spring's simple broker.
 	QueueBroadcast
 )
 
-// Queues configure /queue destinations in [QueueWork] mode. Messages live in
-// memory: they are gone when the broker is.
+// Queues configure /queue destinations in [QueueWork] mode. Messages are in
+// memory only and are lost when the broker stops.
 type Queues struct {
 	Mode       QueueMode
 	Messages   int   // messages in one queue, default 10,000
@@ -232,36 +250,37 @@ type Queues struct {
 	Queues     int   // queues, default 1,000
 	TotalBytes int64 // bytes in all queues together, default 1 GiB
 
-	// QueuesPerUser and BytesPerUser are the share of Queues and TotalBytes that one
-	// user can take, or the anonymous sessions of one address (of one /64 for IPv6)
-	// together: the queues that exist because they sent or subscribed there first,
-	// and the messages that they sent, wherever those are. The program's own
-	// messages, and sessions with [auth.RoleBackend], have no share. Default 250 and
-	// 256 MiB.
+	// QueuesPerUser and BytesPerUser are the share of Queues and TotalBytes for
+	// one user, or for all anonymous sessions of one address (IPv6: one /64)
+	// together. QueuesPerUser counts the queues that exist because these
+	// sessions were the first to send or subscribe to them; BytesPerUser counts
+	// the messages that they sent, in any queue. The program's own messages and
+	// sessions with [auth.RoleBackend] have no share. Defaults 250 and 256 MiB.
 	QueuesPerUser int
 	BytesPerUser  int64
 
 	Attempts int // deliveries before a message goes to /queue/DLQ.<name>, default 5
 	Prefetch int // unacknowledged messages of a subscription without `prefetch-count`, default 100
 
-	// Transient are Ant patterns of queues that are never kept, in any mode, such
-	// as "/queue/**/*-user*": a message goes to all who are subscribed at that moment
-	// and to nobody later, as on a topic, and none of these limits concerns it.
+	// Transient are Ant patterns of queues that are not stored in any mode,
+	// such as "/queue/**/*-user*": a message goes to all current subscribers
+	// and to no later ones, as on a topic, and none of these limits applies.
 	// Default none.
 	//
-	// They are for queues that belong to one session and are worthless after it.
-	// Spring's broker relay makes them of /user destinations,
-	// /queue/replies-user<session> (DefaultUserDestinationResolver), and what it
-	// sends to a session that has just gone would otherwise be kept for ever.
+	// Use them for queues that belong to one session and are useless after it
+	// ends. Spring's broker relay maps /user destinations to such queues,
+	// /queue/replies-user<session> (DefaultUserDestinationResolver). Without
+	// Transient, messages that it sends to a session that has just ended would
+	// be stored forever.
 	//
-	// A pattern begins with /queue/ and not with /queue/DLQ.: whatever the
-	// patterns, queues of dead letters are kept. A SUBSCRIBE to a pattern of queues
-	// is refused in QueueWork mode, whether they are transient or not.
+	// A pattern must begin with /queue/ and not with /queue/DLQ.: dead-letter
+	// queues are always stored. In QueueWork mode a SUBSCRIBE to a pattern of
+	// queues is refused, whether the queues are transient or not.
 	Transient []string
 	transient []*topics.Pattern // the same, compiled
 }
 
-// set replaces zero by the default and a negative value by off.
+// set replaces zero with the default and a negative value with off.
 func set[T int | int64 | time.Duration](v *T, def, off T) {
 	if *v == 0 {
 		*v = def
@@ -352,7 +371,8 @@ func (o Options) withDefaults() (Options, error) {
 	return o, o.validate()
 }
 
-// OptionError is the error of [New] and [Broker.SetPolicy] about one field.
+// OptionError is the error that [New] and [Broker.SetPolicy] return for an
+// invalid field.
 type OptionError struct {
 	Field   string // of Options, such as "Limits.Outbox"
 	Problem string

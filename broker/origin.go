@@ -10,8 +10,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
-// checkPage returns the refusal of a request for another host than Options.Hosts
-// and Options.LoopbackOnly allow, or from a page that may not connect.
+// checkPage returns the refusal of a request whose Host is not allowed by
+// Options.Hosts and Options.LoopbackOnly, or whose page may not connect.
 func (b *Broker) checkPage(r *http.Request) *auth.Refusal {
 	p := b.policy.Load()
 	if !p.meant(r) {
@@ -23,10 +23,10 @@ func (b *Broker) checkPage(r *http.Request) *auth.Refusal {
 	return nil
 }
 
-// CheckHost returns an [*auth.Refusal], logs it and counts it in Stats.Refused, if
-// the Host of a request is not one that Options.Hosts and Options.LoopbackOnly
-// allow. [Broker.Admit] checks it by itself; CheckHost is for what a program
-// serves beside the broker. It goes by the [Policy] of the moment.
+// CheckHost returns an [*auth.Refusal], logs it and counts it in Stats.Refused,
+// if Options.Hosts and Options.LoopbackOnly do not allow the Host of a request.
+// [Broker.Admit] calls it; CheckHost is for other endpoints of the program. It
+// uses the current [Policy].
 func (b *Broker) CheckHost(r *http.Request) error {
 	return b.checkHost(r, b.policy.Load())
 }
@@ -39,12 +39,12 @@ func (b *Broker) checkHost(r *http.Request, p *policy) error {
 	return b.refuseHost(r, p)
 }
 
-// CheckPage returns an [*auth.Refusal], and logs it, if a request comes from a
-// page that Options.Origins does not let connect, or fails [Broker.CheckHost]. It
-// is for endpoints that a program serves beside the broker, for the same pages: it
-// puts into the header of the answer what browsers want to see by CORS. It goes by
-// the [Policy] of the moment. A request without an Origin does not come from a
-// page of another origin and passes.
+// CheckPage returns an [*auth.Refusal] and logs it if Options.Origins does not
+// allow the page of a request to connect, or if [Broker.CheckHost] fails. It is
+// for other endpoints of the program that serve the same pages: it adds the
+// CORS headers that browsers require to the header of the answer. It uses the
+// current [Policy]. A request without an Origin does not come from a page of
+// another origin and passes.
 func (b *Broker) CheckPage(header http.Header, r *http.Request, c httpsec.CORS) error {
 	p := b.policy.Load()
 	if err := b.checkHost(r, p); err != nil {
@@ -56,8 +56,8 @@ func (b *Broker) CheckPage(header http.Header, r *http.Request, c httpsec.CORS) 
 	return nil
 }
 
-// meant reports whether the Host of a request is one that we go by. "*" in
-// Options.Hosts does not switch off Options.LoopbackOnly.
+// meant reports whether the Host of a request is allowed. "*" in Options.Hosts
+// does not disable Options.LoopbackOnly.
 func (p *policy) meant(r *http.Request) bool {
 	if !p.loopback && (p.hosts.Empty() || p.hosts.Any()) {
 		return true
@@ -66,8 +66,8 @@ func (p *policy) meant(r *http.Request) bool {
 		!p.loopback && httpsec.AddressHost(r.Host)
 }
 
-// mayConnect reports whether the page that sent a request may. A request without
-// an Origin does not come from a page.
+// mayConnect reports whether the page that sent a request may connect. A
+// request without an Origin does not come from a page.
 func (p *policy) mayConnect(r *http.Request) bool {
 	if p.origins.Any() {
 		return true
@@ -84,9 +84,9 @@ func (p *policy) mayConnect(r *http.Request) bool {
 	return p.loopback && o.Loopback() || httpsec.SameHost(o, r)
 }
 
-// RefuseOrigin returns the refusal of a request whose page may not make it, for
-// what is served beside [Broker.Admit], and logs it: one record a second for each
-// origin.
+// RefuseOrigin returns and logs the refusal of a request whose page is not
+// allowed, for endpoints other than [Broker.Admit]. It logs at most one record
+// a second for each origin.
 func (b *Broker) RefuseOrigin(r *http.Request) *auth.Refusal {
 	no := auth.ForeignOrigin(r)
 	remote := b.ClientAddress(r)
@@ -95,8 +95,8 @@ func (b *Broker) RefuseOrigin(r *http.Request) *auth.Refusal {
 	return no
 }
 
-// refuseHost returns the refusal of a request for another host, and logs it: one
-// record a second for each host.
+// refuseHost returns and logs the refusal of a request whose Host is not
+// allowed. It logs at most one record a second for each host.
 func (b *Broker) refuseHost(r *http.Request, p *policy) *auth.Refusal {
 	no := &auth.Refusal{
 		Status: http.StatusForbidden,
@@ -115,8 +115,8 @@ func (b *Broker) refuseHost(r *http.Request, p *policy) *auth.Refusal {
 	return no
 }
 
-// legible shortens a text of the client for logs and answers, and takes out what
-// is not printable.
+// legible shortens a client's text for logs and answers, and removes
+// unprintable characters.
 func legible(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -6,64 +6,67 @@ import (
 )
 
 const (
-	// maxBatch is how much one write call takes. 64 KiB is 300 ordinary
-	// messages; beyond it the cost of the call is nothing beside the copy.
+	// maxBatch is the maximum number of bytes for one write call. 64 KiB is 300
+	// ordinary messages; above that the cost of the call is negligible compared
+	// to the copy.
 	maxBatch = 64 << 10
-	// direct is the size from which a frame is written from where it lies:
-	// copying 32 KiB costs about what a second write call does.
+	// direct is the size from which a frame is written without copying it:
+	// copying 32 KiB costs about as much as a second write call.
 	direct = 32 << 10
-	// turns is how often a full outbox is looked at before its client is taken
-	// for slow: a writer that waits for the client has nothing to do meanwhile,
-	// and they pass at once.
+	// turns is how often a full outbox is checked before its client counts as
+	// slow. If the writer waits for the client, nothing else happens between
+	// the checks, and they take almost no time.
 	turns = 16
 )
 
-// An outbox holds what waits to be written to one connection, in order, as
-// encoded frames that other outboxes share. It is bounded in bytes, those in
-// flight included. Nobody ever waits for it: a publisher appends and notes the
-// outbox in its [batch]; at the end of the batch everything pending goes out in
-// one write call, made by the publisher itself as long as the socket takes it
-// without blocking, else by a writer goroutine that lives until it is empty.
+// An outbox holds the encoded frames that wait to be written to one connection,
+// in order. Other outboxes share these frames. It is bounded in bytes,
+// including bytes in flight. No goroutine ever waits for it: a publisher
+// appends to it and adds it to its [batch]. At the end of the batch, one write
+// call writes all pending frames. The publisher makes this call itself as long
+// as the socket accepts bytes without blocking; otherwise a writer goroutine
+// does, which lives until the outbox is empty.
 type outbox struct {
 	mu   sync.Mutex
 	s    *session
 	wire wire
 
 	pending  *segments
-	receipts *receipts // nil while no answer waits
+	receipts *receipts // nil if no answer is waiting
 	sent     uint32    // frames appended, modulo 2^32, for the log
 	bytes    int       // pending, held behind a gate, and in flight
-	control  []byte    // a heart-beat, or the answer to the latest ping: one slot, whatever comes
+	control  []byte    // a heart-beat, or the answer to the latest ping: one slot only
 
-	queued  bool // in somebody's batch, who will call flush
-	writing bool // somebody is in flush, or the writer goroutine runs
-	blocked bool // the writer goroutine runs
-	closed  bool // takes nothing more
-	final   bool // closed, and the goodbye follows what is pending
-	starved bool // a queue consumer waits for room
-	cut     bool // what is in flight ends with the frame that is half out
+	queued  bool // in a batch, whose owner will call flush
+	writing bool // flush or the writer goroutine is running
+	blocked bool // the writer goroutine is running
+	closed  bool // accepts no more frames
+	final   bool // closed, and the goodbye follows the pending frames
+	starved bool // a queue consumer is waiting for room
+	cut     bool // bytes in flight are cut after the partly written frame
 
-	idle chan struct{} // closed when writing ends, if somebody waits for it
+	idle chan struct{} // closed when writing ends; nil if no goroutine waits for it
 
 	lastWrite int64 // broker clock: when bytes were last handed to the socket
-	progress  int64 // broker clock: when the writer goroutine last got on
+	progress  int64 // broker clock: when the writer goroutine last made progress
 }
 
 // segments is a list of encoded frames. Lists are pooled, so that an idle
 // outbox has none.
 type segments struct {
 	list [][]byte
-	own  []byte // frames that no other outbox has lie in here, and cost no allocation
+	own  []byte // memory for frames of this outbox only, to avoid allocations
 }
 
-// Sizes of [segments.own]: at first, and of the largest that goes to the pool.
+// Sizes of [segments.own]: the initial size, and the largest that is returned
+// to the pool.
 const (
 	firstOwn  = 2 << 10
 	pooledOwn = 64 << 10
 )
 
-// room returns the memory for a frame of some size, to append it to. What lies in
-// a former one stays where it is, for the list.
+// room returns memory to append a frame of the given size to. Frames in earlier
+// memory stay in place, because the list refers to them.
 func (g *segments) room(size int) []byte {
 	if cap(g.own)-len(g.own) < size {
 		g.own = make([]byte, 0, max(size, min(2*cap(g.own), pooledOwn), firstOwn))
@@ -104,15 +107,16 @@ func (o *outbox) waiting() *segments {
 	return o.pending
 }
 
-// encode adds the MESSAGE of p for sub, which nobody else gets, and reports
-// whether the caller must note the outbox. The caller has the lock.
+// encode adds the MESSAGE of p for sub, which no other outbox gets, and reports
+// whether the caller must add the outbox to its batch. The caller holds the
+// lock.
 func (o *outbox) encode(p *publication, sub *subscription, ack uint64) (wake bool) {
 	f, v := o.wire.framing(), sub.s.version
 	p = p.fit(f, sub)
 	if sub.gated || f == framingDeflate {
 		return o.enqueue(sub, p.encode(f, v, sub, ack))
 	}
-	if !p.single { // what others get as well must not lie in the memory of this outbox
+	if !p.single { // bytes shared with other outboxes must not be in the memory of this one
 		p.tail(v)
 	}
 	g := o.waiting()
@@ -123,8 +127,8 @@ func (o *outbox) encode(p *publication, sub *subscription, ack uint64) (wake boo
 	return o.wake()
 }
 
-// wake reports whether the caller must note the outbox in its batch: nobody
-// else has promised to flush it. The caller holds the lock.
+// wake reports whether the caller must add the outbox to its batch, because no
+// other goroutine will flush it. The caller holds the lock.
 func (o *outbox) wake() bool {
 	if o.queued || o.writing {
 		return false
@@ -134,8 +138,8 @@ func (o *outbox) wake() bool {
 }
 
 // push adds a frame that belongs to no subscription: CONNECTED, RECEIPT, a
-// heart-beat. A client that asks for receipts and does not read them is as slow
-// as any other.
+// heart-beat. The same limit applies: a client that requests receipts and does
+// not read them is a slow consumer too.
 func (o *outbox) push(seg []byte, bt *batch) {
 	o.mu.Lock()
 	o.pushLocked(seg, bt)
@@ -155,13 +159,13 @@ func (o *outbox) pushLocked(seg []byte, bt *batch) {
 	}
 }
 
-// room reports whether n more bytes may be added, ending the session as a
-// slow consumer when not. Before that an outbox that only waits for the end of a
-// batch gets its turn, and so does a writer goroutine that is ready to go on and
-// has found no processor: that is our slowness and not the client's. The caller
-// holds the lock and still does afterwards.
+// room reports whether n more bytes may be added. If not, it ends the session
+// as a slow consumer. Before that, it flushes an outbox that only waits for the
+// end of a batch, and yields to a writer goroutine that is ready but has no
+// processor: in these cases the broker is slow, not the client. The caller
+// holds the lock before and after the call; room may release it meanwhile.
 func (o *outbox) room(n int, bt *batch) bool {
-	if o.bytes == 0 && !o.closed { // the usual case: its client reads along
+	if o.bytes == 0 && !o.closed { // the usual case: the client keeps up
 		return true
 	}
 	return o.makeRoom(n, bt)
@@ -197,9 +201,10 @@ func (o *outbox) makeRoom(n int, bt *batch) bool {
 	return false
 }
 
-// deliver adds a MESSAGE for sub, behind the gate while its SUBSCRIBE is still
-// being answered, and not at all once it has ended: a publisher with an older
-// snapshot of the index must not push after the RECEIPT of the UNSUBSCRIBE.
+// deliver adds a MESSAGE for sub. While the SUBSCRIBE is still being answered,
+// the MESSAGE is held behind the gate. After sub has ended it is dropped: a
+// publisher with an older snapshot of the index must not push after the RECEIPT
+// of the UNSUBSCRIBE.
 func (o *outbox) deliver(sub *subscription, seg []byte, bt *batch) bool {
 	o.mu.Lock()
 	if sub.dead || !o.room(len(seg), bt) || sub.dead {
@@ -214,7 +219,8 @@ func (o *outbox) deliver(sub *subscription, seg []byte, bt *batch) bool {
 	return true
 }
 
-// enqueue appends for sub or holds it behind the gate. The caller has the lock.
+// enqueue appends a frame for sub, or holds it behind the gate. The caller
+// holds the lock.
 func (o *outbox) enqueue(sub *subscription, seg []byte) (wake bool) {
 	if sub.gated {
 		sub.held = append(sub.held, seg)
@@ -225,8 +231,9 @@ func (o *outbox) enqueue(sub *subscription, seg []byte) (wake bool) {
 	return o.wake()
 }
 
-// open ends the gate of sub: the receipt first, then what arrived meanwhile. It
-// reports false if the receipt has to wait for others, and the gate with it.
+// open opens the gate of sub: it appends the receipt first, then the held
+// frames. It returns false if the receipt must wait for earlier answers; the
+// gate then stays closed.
 func (o *outbox) open(sub *subscription, receipt []byte, bt *batch) bool {
 	o.mu.Lock()
 	if receipt != nil && o.receipts != nil {
@@ -241,7 +248,7 @@ func (o *outbox) open(sub *subscription, receipt []byte, bt *batch) bool {
 	if receipt != nil {
 		o.append(receipt)
 	}
-	o.openGate(sub) // not before: room may have let go of the lock
+	o.openGate(sub) // only now: room may have released the lock
 	wake := o.pending != nil && o.wake()
 	o.mu.Unlock()
 	if wake {
@@ -250,7 +257,7 @@ func (o *outbox) open(sub *subscription, receipt []byte, bt *batch) bool {
 	return true
 }
 
-// openGate appends what was held for sub. The caller holds the lock.
+// openGate appends the frames held for sub. The caller holds the lock.
 func (o *outbox) openGate(sub *subscription) {
 	sub.gated = false
 	for _, seg := range sub.held {
@@ -260,8 +267,8 @@ func (o *outbox) openGate(sub *subscription) {
 	sub.held = nil
 }
 
-// discard ends sub and throws away what is held behind its gate. What the client
-// has not acknowledged is returned.
+// discard ends sub and drops the frames held behind its gate. It returns the
+// deliveries that the client has not acknowledged.
 func (o *outbox) discard(sub *subscription) []unacknowledged {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -274,8 +281,8 @@ func (o *outbox) discard(sub *subscription) []unacknowledged {
 	return pending
 }
 
-// answerPing keeps the answer to the latest ping in its slot; it goes out ahead
-// of everything pending.
+// answerPing stores the answer to the latest ping in the control slot. It is
+// written before everything pending.
 func (o *outbox) answerPing(frame []byte, bt *batch) {
 	o.mu.Lock()
 	if o.closed {
@@ -290,9 +297,9 @@ func (o *outbox) answerPing(frame []byte, bt *batch) {
 	}
 }
 
-// beat sends a heart-beat, unless bytes are on their way, which are as good.
-// It takes the slot, since thousands of idle outboxes are due at once: a list
-// for each would be memory that their server needs for nothing else.
+// beat sends a heart-beat, unless other bytes are about to be written, which
+// serve the same purpose. It uses the control slot, because thousands of idle
+// outboxes are due at once and a list for each would waste memory.
 func (o *outbox) beat(frame []byte, bt *batch) {
 	o.mu.Lock()
 	if o.closed || o.writing || o.queued || o.control != nil || o.pending != nil {
@@ -307,11 +314,11 @@ func (o *outbox) beat(frame []byte, bt *batch) {
 	}
 }
 
-// close refuses everything from now on and lets the goodbye frames follow what
-// is pending. With discard, what is pending is dropped, and of what is in flight
-// everything behind the bytes that the writer is about to hand to the socket:
-// at most maxBatch of whole frames, or the rest of one frame that is larger.
-// What is still held counts until it is written or thrown away.
+// close rejects all further frames and appends the goodbye frames after the
+// pending ones. With discard, it drops the pending frames, and of the bytes in
+// flight all after those that the writer is about to write: at most maxBatch of
+// whole frames, or the rest of one larger frame. Bytes that are still held
+// count until they are written or dropped.
 func (o *outbox) close(goodbye [][]byte, discard bool, bt *batch) {
 	o.mu.Lock()
 	if o.closed {
@@ -338,14 +345,15 @@ func (o *outbox) close(goodbye [][]byte, discard bool, bt *batch) {
 	}
 }
 
-// progressed returns when the writer goroutine last got on, if there is one.
+// progressed returns when the writer goroutine last made progress, and whether
+// it is running.
 func (o *outbox) progressed() (at int64, blocked bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.progress, o.blocked
 }
 
-// drop refuses everything from now on and forgets what is pending: the
+// drop rejects all further frames and drops the pending ones, because the
 // connection is gone.
 func (o *outbox) drop() {
 	o.mu.Lock()
@@ -358,8 +366,9 @@ func (o *outbox) drop() {
 	o.mu.Unlock()
 }
 
-// hasRoom reports whether a queue consumer may be given another message: the
-// outbox is less than half full. If not, the consumer is resumed when it is.
+// hasRoom reports whether a queue consumer may receive another message, that
+// is, whether the outbox is less than half full. If not, the consumer is
+// resumed when it is.
 func (o *outbox) hasRoom() bool {
 	if o.closed {
 		return false
@@ -380,8 +389,8 @@ func (o *outbox) rest() {
 	}
 }
 
-// whenIdle returns a channel that is closed when nobody writes any more, nil if
-// that is so already. The outbox must be closed.
+// whenIdle returns a channel that is closed when writing ends, or nil if no
+// goroutine is writing. The outbox must be closed.
 func (o *outbox) whenIdle() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -8,18 +8,21 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// maxHold bounds how long a try of a passcode is held back before it is refused.
+// maxHold is the maximum time that an attempt with a passcode is held before it
+// is refused.
 const maxHold = 10 * time.Second
 
-// TryPasscode counts a try of a login's passcode from an address before it is
-// compared, and refuses it, as the broker itself does at CONNECT, when the login
-// has failed too often from there: see [Limits]. It is for endpoints that take a
-// passcode beside the broker, such as one that exchanges HTTP Basic
-// authentication for a ticket. The address is that of [Broker.ClientAddress].
+// TryPasscode counts an attempt with a login's passcode from an address before
+// the passcode is compared. It refuses the attempt, as the broker does at
+// CONNECT, if the login has failed too often from this address: see [Limits].
+// Use it for other endpoints that accept a passcode, such as one that exchanges
+// HTTP Basic authentication for a ticket. The address is that of
+// [Broker.ClientAddress].
 //
-// It blocks while the try is held back, at most for ConnectDeadline and until
-// ctx is done. The error is an [*auth.Refusal] with 429 and Retry-After. After
-// nil call end once with the authenticator's error, nil for a right passcode.
+// TryPasscode blocks while the attempt is held, at most for ConnectDeadline and
+// until ctx is done. The error is an [*auth.Refusal] with 429 and Retry-After.
+// If it is nil, call end once with the authenticator's error, which is nil for
+// a correct passcode.
 func (b *Broker) TryPasscode(ctx context.Context, remote netip.AddrPort, login string) (end func(error), err error) {
 	t, e := b.beginTry(ctx, remote, login, orHour(b.o.ConnectDeadline))
 	if e != nil {
@@ -37,7 +40,8 @@ func (b *Broker) TryPasscode(ctx context.Context, remote netip.AddrPort, login s
 	}, nil
 }
 
-// beginTry holds a try back for so long that there is time left to decide it.
+// beginTry holds an attempt, but only so long that enough time is left to
+// decide it.
 func (b *Broker) beginTry(ctx context.Context, remote netip.AddrPort, login string, left time.Duration) (*try, *exceeded) {
 	t, e := b.throttle.begin(ctx, remote.Addr(), login, min(left/4*3, maxHold))
 	if e != nil {
@@ -46,17 +50,18 @@ func (b *Broker) beginTry(ctx context.Context, remote netip.AddrPort, login stri
 	return t, nil
 }
 
-// provedPasscode reports whether a passcode is what proved p, so that earlier
-// failures of its login are forgiven. It is asked where neither a ticket nor a
-// token was there. If the handshake had another credential besides, that may be
-// what proved p, whatever its name, and then nothing is known about the passcode
-// unless the authenticator says so.
+// provedPasscode reports whether a passcode authenticated p, so that earlier
+// failures of its login are forgiven. It is called only if there was neither a
+// ticket nor a token. If the handshake also had another credential, that one
+// may have authenticated p, whatever its name; then nothing is known about the
+// passcode unless the authenticator reports it.
 func provedPasscode(p *auth.Principal, h *auth.Handshake, stage auth.Stage) bool {
 	return !p.Anonymous() && (p.Passcode || !besides(h, stage))
 }
 
-// besides reports whether a handshake has a credential besides the passcode,
-// which at StageHandshake is its Authorization header, and later one of CONNECT.
+// besides reports whether a handshake has another credential in addition to the
+// passcode. At StageHandshake the passcode is in the Authorization header of
+// the handshake; later it is in CONNECT.
 func besides(h *auth.Handshake, stage auth.Stage) bool {
 	if h == nil {
 		return false
@@ -67,8 +72,9 @@ func besides(h *auth.Handshake, stage auth.Stage) bool {
 	return h.Header.Get("Cookie") != "" || h.TLS != nil && len(h.TLS.PeerCertificates) > 0
 }
 
-// beginTry begins a try of the passcode in a CONNECT, if there is one. The socket
-// still counts as one that waits for its CONNECT, and may have to make room.
+// beginTry begins an attempt with the passcode of a CONNECT, if it has one. The
+// socket still counts as unauthenticated and may be closed to make room for
+// others.
 func (s *session) beginTry(a *auth.Attempt, bt *batch) (*try, *Error) {
 	token := a.Ticket != "" || a.Bearer != ""
 	if a.Passcode == "" && (token || a.Login == "") {

@@ -10,8 +10,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// Policy is the part of [Options] that may change while a Broker runs: who may do
-// what, and how much it may cost. The fields mean what they mean in Options.
+// Policy is the part of [Options] that may change while a Broker runs:
+// permissions and limits. The fields have the same meaning as in Options.
 type Policy struct {
 	Authorizer       auth.Authorizer
 	Origins          []string
@@ -21,16 +21,16 @@ type Policy struct {
 	Limits           Limits
 }
 
-// policy is a Policy as everything reads it: one value that is never changed and
-// is swapped as a whole.
+// policy is the compiled form of a Policy: an immutable value that is replaced
+// as a whole.
 type policy struct {
 	authorizer auth.Authorizer
-	rules      *auth.Rules // the authorizer, if it is one that never blocks
+	rules      *auth.Rules // the authorizer, if it is of a type that never blocks
 	origins    httpsec.List
 	hosts      httpsec.Hosts
 	loopback   bool // see Options.LoopbackOnly
 	trusted    []netip.Prefix
-	unix       bool // X-Forwarded-For is believed over Unix sockets
+	unix       bool // X-Forwarded-For is trusted over Unix sockets
 	limits     Limits
 }
 
@@ -42,18 +42,20 @@ func newPolicy(o *Options) *policy {
 	return p
 }
 
-// SetPolicy puts another policy in force, for new sessions and for those that are
-// connected. Nobody is disconnected for it:
+// SetPolicy replaces the policy, for new and for connected sessions. It
+// disconnects no session:
 //
-//   - Subscriptions that the Authorizer denies from now on end, and their clients
-//     are told on /user/topic/session, as when a credential was renewed. A pattern
-//     goes on with those of its destinations that are allowed.
-//   - A limit that a session exceeds already holds for what it does next.
-//   - Origins, Hosts and the limits for unauthenticated sockets hold for new
+//   - Subscriptions that the Authorizer now denies end, and their clients are
+//     notified on /user/topic/session, as after a renewal of a credential. A
+//     pattern subscription continues for the matching destinations that are
+//     allowed.
+//   - If a session already exceeds a limit, the limit applies to its next
+//     operations.
+//   - Origins, Hosts and the limits for unauthenticated sockets apply to new
 //     connections.
 //
-// A subscription over a [Transport] ends when its client is heard next. The error
-// names the field that is wrong, and then the old policy stays.
+// A subscription over a [Transport] ends when the client next sends something.
+// The error names the invalid field; the old policy then stays in force.
 func (b *Broker) SetPolicy(p Policy) error {
 	o := b.o
 	o.Authorizer, o.Origins, o.TrustedProxies, o.Limits = p.Authorizer, slices.Clone(p.Origins), slices.Clone(p.TrustedProxies), p.Limits
@@ -81,7 +83,7 @@ func (b *Broker) SetPolicy(p Policy) error {
 	return nil
 }
 
-// enforce gives the limits to those who count for all sessions.
+// enforce passes the limits to the components that count across all sessions.
 func (b *Broker) enforce(l Limits) {
 	b.caps.limit(l)
 	b.seats.limit(l)
@@ -90,7 +92,8 @@ func (b *Broker) enforce(l Limits) {
 	})
 }
 
-// adopt puts the policy in force in a session. It runs in its reader.
+// adopt applies the current policy to a session. It runs in the session's
+// reader.
 func (s *session) adopt(bt *batch) {
 	s.target = nil
 	s.limitFrames()
@@ -102,8 +105,8 @@ func (s *session) adopt(bt *batch) {
 	}
 }
 
-// limitFrames tells the decoder the limits of the policy: the smaller ones before
-// CONNECTED.
+// limitFrames sets the decoder's limits from the policy: the smaller ones
+// before CONNECTED.
 func (s *session) limitFrames() {
 	l := s.b.policy.Load().limits
 	if !s.joined {
@@ -112,10 +115,12 @@ func (s *session) limitFrames() {
 	s.dec.SetLimits(frames.Limits{Frame: frameLimit(l.Frame), Headers: frameLimit(l.Headers), HeaderBytes: frameLimit(l.HeaderBytes)})
 }
 
-// unauthenticatedHeaders is the number of headers of a frame before CONNECTED.
+// unauthenticatedHeaders is the maximum number of headers of a frame before
+// CONNECTED.
 const unauthenticatedHeaders = 20
 
-// frameSizeKey is the key of the limit on the size of a frame that holds now.
+// frameSizeKey returns the configuration key of the frame size limit that
+// currently applies.
 func (s *session) frameSizeKey() string {
 	if l := s.b.policy.Load().limits; !s.joined && l.UnauthenticatedFrame <= l.Frame {
 		return "limits.unauthenticated_frame"
@@ -123,8 +128,8 @@ func (s *session) frameSizeKey() string {
 	return "limits.frame"
 }
 
-// frameLimitKey is the key of a limit that a frame exceeds, or says that there
-// is none.
+// frameLimitKey returns the configuration key of the limit that a frame
+// exceeded, or a text if the limit has no key.
 func (s *session) frameLimitKey(e *frames.LimitError) string {
 	switch {
 	case e.Limit == frames.LimitHeaderBytes:

@@ -8,30 +8,31 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// A publication is one message on its way to its subscribers. Their MESSAGE
-// frames differ only in `subscription` (and in `ack` for the client modes), and
-// clients number their subscriptions alike, so most subscribers share the same
-// bytes, WebSocket header included: each distinct frame is encoded once.
+// A publication is one message being delivered to its subscribers. Their
+// MESSAGE frames differ only in `subscription` (and in `ack` for the client
+// modes). Clients number their subscriptions alike, so most subscribers share
+// the same bytes, including the WebSocket header: each distinct frame is
+// encoded once.
 type publication struct {
 	id          string // message-id; if empty it is prefix followed by seq
 	prefix      string
 	seq         uint64
 	destination string
-	headers     []frames.Header // protocol headers may be among them: they are skipped
+	headers     []frames.Header // may include protocol headers, which are skipped
 	body        []byte
 	redelivered bool
-	single      bool // one subscriber at most: nothing is worth keeping for the next
+	single      bool // at most one subscriber: caching is useless
 
-	content content                  // what contents found out
-	cleaned map[content]*publication // copies for those who cannot take it as it is
+	content content                  // result of contents
+	cleaned map[content]*publication // adapted copies for subscribers that cannot receive the original
 
 	tails    [frames.V12 + 1][]byte // message-id, headers and body as encoded for a version
-	deflated *deflatedTails         // the same compressed, once a subscriber wants it
+	deflated *deflatedTails         // the compressed tails, made for the first subscriber that needs them
 	cache    []encoded
-	msg      *Message // made when something has to keep it
+	msg      *Message // made on first use, for code that keeps the message
 
-	judged     []judgement        // by the first selectors that asked
-	judgedMore map[*selector]bool // by further ones
+	judged     []judgement        // verdicts of the first selectors
+	judgedMore map[*selector]bool // verdicts of further selectors
 }
 
 // encoded is one distinct frame of a publication.
@@ -43,11 +44,11 @@ type encoded struct {
 	seg     []byte
 }
 
-// maxEncoded bounds the cache: beyond it subscribers have ids of their own, and
-// looking costs more than it saves.
+// maxEncoded bounds the cache. If there are more distinct frames, subscribers
+// have ids of their own, and a lookup costs more than it saves.
 const maxEncoded = 8
 
-// reset forgets everything, so that nothing is kept alive by a pooled batch.
+// reset clears all fields, so that a pooled batch keeps nothing alive.
 func (p *publication) reset() {
 	cache, judged := p.cache, p.judged
 	clear(cache)
@@ -60,7 +61,7 @@ func (p *publication) frame(f framing, v frames.Version, sub *subscription) []by
 	p = p.fit(f, sub)
 	for i := range p.cache {
 		if e := &p.cache[i]; e.id == sub.id && e.framing == f && e.version == v && e.as == sub.as {
-			if i > 0 { // the usual one is found first
+			if i > 0 { // move to the front: the most frequent frame is found first
 				p.cache[0], p.cache[i] = p.cache[i], p.cache[0]
 				return p.cache[0].seg
 			}
@@ -74,11 +75,11 @@ func (p *publication) frame(f framing, v frames.Version, sub *subscription) []by
 	return seg
 }
 
-// room is left in front of a frame for its WebSocket header.
+// room is the space reserved in front of a frame for its WebSocket header.
 const room = 10
 
-// encode makes the MESSAGE for sub, which p is fit for. ack is the number of the
-// delivery, 0 when the client need not acknowledge it.
+// encode makes the MESSAGE for sub. p must fit sub. ack is the number of the
+// delivery, or 0 if the client need not acknowledge it.
 func (p *publication) encode(f framing, v frames.Version, sub *subscription, ack uint64) []byte {
 	if f == framingDeflate {
 		if seg := p.encodeDeflated(v, sub, ack); seg != nil {
@@ -106,20 +107,20 @@ func (p *publication) append(b []byte, v frames.Version, sub *subscription, ack 
 	}
 }
 
-// size is about what append appends, and rather more.
+// size estimates, generously, the number of bytes that append adds.
 func (p *publication) size(sub *subscription) int {
 	return room + 96 + len(sub.id) + len(p.seenAs(sub)) + p.tailSize()
 }
 
-// binary reports whether the MESSAGE for sub must be a binary message of
-// WebSocket: it is not UTF-8.
+// binary reports whether the MESSAGE for sub must be a binary WebSocket message
+// because it is not UTF-8.
 func (p *publication) binary(sub *subscription) bool {
 	return p.contents()&contentNotUTF8 != 0 || !utf8.ValidString(sub.id) || !utf8.ValidString(sub.as)
 }
 
-// terminated appends what follows the NUL of a frame: on a stream a line feed.
-// RabbitMQ, ActiveMQ and Artemis write it, and there are clients that skip a byte
-// after each NUL, such as PHP's stomp extension.
+// terminated appends the bytes that follow the NUL of a frame: a line feed on a
+// stream. RabbitMQ, ActiveMQ and Artemis write it, and some clients, such as
+// PHP's stomp extension, skip a byte after each NUL.
 func terminated(b []byte, f framing) []byte {
 	if f == framingStream {
 		return append(b, '\n')
@@ -127,7 +128,7 @@ func terminated(b []byte, f framing) []byte {
 	return b
 }
 
-// framed returns b, which begins with room, as it goes on the wire.
+// framed returns the bytes to write for b, which begins with room.
 func framed(b []byte, f framing, binary bool) []byte {
 	switch f {
 	case framingStream, framingMessage, framingText:
@@ -136,10 +137,10 @@ func framed(b []byte, f framing, binary bool) []byte {
 	return webSocketFrame(b, binary)
 }
 
-// appendHead appends what of a MESSAGE is the subscriber's own.
+// appendHead appends the part of a MESSAGE that is specific to the subscriber.
 func appendHead(b []byte, v frames.Version, sub *subscription, destination string, ack uint64) []byte {
 	b = append(b, "MESSAGE\n"...)
-	if sub.id != "" || v != frames.V10 { // only there it may have none
+	if sub.id != "" || v != frames.V10 { // only STOMP 1.0 allows a subscription without an id
 		b = frames.AppendHeader(b, v, frames.HeaderSubscription, sub.id)
 	}
 	b = frames.AppendHeader(b, v, frames.HeaderDestination, destination)
@@ -159,7 +160,7 @@ func (p *publication) seenAs(sub *subscription) string {
 	return p.destination
 }
 
-// tailSize is about what appendTail appends, and rather more.
+// tailSize estimates, generously, the number of bytes that appendTail adds.
 func (p *publication) tailSize() int {
 	size := 64 + len(p.id) + len(p.prefix) + len(p.body)
 	for i := range p.headers {
@@ -168,7 +169,8 @@ func (p *publication) tailSize() int {
 	return size
 }
 
-// tail returns what all subscribers have in common, for those who want it alone.
+// tail returns the part of the MESSAGE that all subscribers share, without the
+// head.
 func (p *publication) tail(v frames.Version) []byte {
 	if p.tails[v] == nil {
 		p.tails[v] = p.appendTail(make([]byte, 0, p.tailSize()), v)
@@ -214,7 +216,7 @@ func encodeFrame(f framing, v frames.Version, fr *frames.Frame) []byte {
 	return framed(terminated(b, f), f, !utf8.Valid(b[room:]))
 }
 
-// message returns the publication as something that may be kept.
+// message returns the publication as a Message that may be kept.
 func (p *publication) message() *Message {
 	if p.msg == nil {
 		p.msg = keepMessage(p)
@@ -236,8 +238,8 @@ var heartBeats = [...][]byte{
 	framingDeflate:   {0x81, 1, '\n'},
 }
 
-// appendAckID writes the `ack` header of a delivery: which subscription of the
-// session, and which of its deliveries.
+// appendAckID appends the value of the `ack` header of a delivery: the ordinal
+// of the subscription in its session, and the number of the delivery.
 func appendAckID(b []byte, ordinal uint32, n uint64) []byte {
 	b = strconv.AppendUint(b, uint64(ordinal), 10)
 	b = append(b, '-')

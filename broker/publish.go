@@ -31,7 +31,8 @@ func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	return b.stored(ctx, later, bt)
 }
 
-// stored waits until a message is stored. What was touched is written first.
+// stored waits until a message is stored. It first writes the outboxes in the
+// batch.
 func (b *Broker) stored(ctx context.Context, later *completion, bt *batch) error {
 	bt.flush()
 	select {
@@ -47,10 +48,10 @@ func (b *Broker) stored(ctx context.Context, later *completion, bt *batch) error
 	}
 }
 
-// accept takes a publication to a topic, a queue or a user, wherever its
-// subscribers are: it is stored in its queue, or delivered. from is the session
-// whose share of the queues it counts for, nil for the program's. It may be stored
-// later than accept returns.
+// accept stores a publication in its queue or delivers it to the subscribers of
+// its topic or user. from is the session whose queue share it counts against,
+// nil for the program. If later is not nil, the message is stored after accept
+// returns.
 func (b *Broker) accept(d topics.Destination, p *publication, from *session, bt *batch) (out Delivery, later *completion, err error) {
 	if b.workQueue(d) {
 		if later, err = b.store(d.Path, p, from, bt); err != nil {
@@ -64,10 +65,11 @@ func (b *Broker) accept(d topics.Destination, p *publication, from *session, bt 
 }
 
 // PublishToUser sends m to every session of a user that subscribed to
-// m.Destination, which is written as a client subscribes to it without the user
-// prefix: "/queue/news" or "/topic/authorization" reaches subscriptions of
-// /user/queue/news and so on (Spring's SimpMessagingTemplate.convertAndSendToUser).
-// A user without sessions is no error: the Delivery says how many were reached.
+// m.Destination. Write m.Destination without the user prefix: "/queue/news" or
+// "/topic/authorization" reaches subscriptions to /user/queue/news and so on
+// (as Spring's SimpMessagingTemplate.convertAndSendToUser). If the user has no
+// sessions, that is no error: the Delivery contains the number of subscriptions
+// reached.
 func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (Delivery, error) {
 	path, err := b.privatePath(ctx, m)
 	if err != nil {
@@ -80,8 +82,8 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 	return out, err
 }
 
-// PublishToSession is PublishToUser for one session only. ErrNoSession says
-// that there is none with this id.
+// PublishToSession is PublishToUser for one session only. It returns
+// ErrNoSession if no session has this id.
 func (b *Broker) PublishToSession(ctx context.Context, session string, m *Message) (Delivery, error) {
 	path, err := b.privatePath(ctx, m)
 	if err != nil {
@@ -111,7 +113,8 @@ func (b *Broker) publishable(ctx context.Context, m *Message, destination string
 	return d, nil
 }
 
-// takes reports what keeps a program from publishing m, wherever it goes.
+// takes returns an error if the program cannot publish m, whatever its
+// destination.
 func (b *Broker) takes(ctx context.Context, m *Message) error {
 	switch {
 	case ctx.Err() != nil:
@@ -124,9 +127,9 @@ func (b *Broker) takes(ctx context.Context, m *Message) error {
 	return nil
 }
 
-// literal reports whether d means what it says to a message. A ? is taken as it
-// is where patterns can match it, as in /topic/items?category=5; whoever sends
-// to a * means something else.
+// literal reports whether a message can be sent to d as it is written. A ? is
+// literal where patterns can match it, as in /topic/items?category=5; a * never
+// is, since a sender that writes * means a pattern.
 func (b *Broker) literal(d topics.Destination) bool {
 	if !d.Pattern {
 		return true
@@ -135,8 +138,8 @@ func (b *Broker) literal(d topics.Destination) bool {
 	return shared && !strings.Contains(d.Path, "*")
 }
 
-// privatePath checks a destination as PublishToUser takes it; the form that
-// clients use, /user/queue/news, is understood too.
+// privatePath checks a destination in the form that PublishToUser takes. It
+// also accepts the form that clients use, /user/queue/news.
 func (b *Broker) privatePath(ctx context.Context, m *Message) (string, error) {
 	names, name := b.o.names, m.Destination
 	if !strings.HasPrefix(name, b.userPrefix()+"/") {

@@ -7,14 +7,15 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// ErrNoQueue is returned by [Broker.Purge] when there is no such queue.
+// ErrNoQueue is returned by [Broker.Purge] when the queue does not exist.
 var ErrNoQueue = errors.New("broker: no such queue")
 
-// Purge removes the messages that wait in a work queue, "/queue/jobs", and
-// returns how many there were. They are gone: they are not delivered, and do not
-// become dead letters. Messages that consumers hold unacknowledged stay theirs.
-// The error is ErrNoQueue if the queue has neither messages nor consumers, and
-// ErrDestination if the name is not that of a work queue. Safe for concurrent use.
+// Purge deletes the messages that wait in a work queue, such as "/queue/jobs",
+// and returns their number. They are not delivered and do not become dead
+// letters. Messages that consumers hold unacknowledged are not affected. The
+// error is ErrNoQueue if the queue has neither messages nor consumers, and
+// ErrDestination if the name is not that of a work queue. Safe for concurrent
+// use.
 func (b *Broker) Purge(queue string) (removed int, err error) {
 	d, err := topics.Parse(queue)
 	if err != nil {

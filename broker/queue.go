@@ -11,44 +11,46 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// queues is what the broker needs of that which keeps the messages of work
-// queues. [memoryQueues] answers everything at once. Another one may return a
-// [completion] where it takes something that it has not finished; nil means that
-// it is done. Puts of one session to one queue keep their order, and each
+// queues stores the messages of work queues. [memoryQueues] completes every
+// call at once. Another implementation may return a [completion] for an
+// operation that it has accepted but not finished; nil means that the operation
+// is done. Puts of one session to one queue keep their order, and each
 // completion must end within bounded time. All methods are safe for concurrent
-// use; none blocks, none calls subscription.offerWork but with the batch that it
-// was given, and none is called with the lock of an outbox held.
+// use. No method blocks, no method calls subscription.offerWork with any batch
+// but the one that it was given, and no caller holds the lock of an outbox.
 type queues interface {
-	// Put stores a message, or hands it to a consumer.
+	// Put stores a message, or delivers it to a consumer.
 	Put(bt *batch, p queuePut) (*completion, error)
-	// Commit stores all of them, in order, or none.
+	// Commit stores all messages, in order, or none.
 	Commit(bt *batch, puts []queuePut) (*completion, error)
-	// Consume adds sub to the consumers of a queue, from its Start on. prefetch is
-	// how many messages it may hold unsettled, 0 for any number; with auto they
-	// are settled when they are taken.
+	// Consume adds sub to the consumers of a queue; deliveries begin with
+	// Start. prefetch is the maximum number of unsettled messages, 0 for no
+	// limit. With auto, messages are settled on delivery.
 	Consume(queue string, sub *subscription, o *queueOwner, prefetch int, auto bool) (consumer, error)
-	// Purge removes what waits in a queue. found is false if there is none.
+	// Purge removes the waiting messages of a queue. found is false if the
+	// queue does not exist.
 	Purge(queue string) (removed int, found bool)
-	// All goes over the queues, in no order.
+	// All iterates over the queues, in no order.
 	All() iter.Seq[queueInfo]
 }
 
-// A consumer is one subscription to a queue. Close may come at any time, and
-// after it the other two do nothing.
+// A consumer is one subscription to a queue. Close may be called at any time;
+// after it, Start and Resume do nothing.
 type consumer interface {
-	Start(*batch)  // the first call: it takes part from now on
-	Resume(*batch) // it has refused a message and may be offered some again
-	Close(*batch)  // what it holds goes back
+	Start(*batch)  // called first: deliveries begin
+	Resume(*batch) // deliveries continue after the consumer refused a message
+	Close(*batch)  // its unsettled messages return to the queue
 }
 
-// A delivery is one message in the hands of one consumer.
+// A delivery is one message delivered to one consumer.
 type delivery interface {
 	Message() *Message
 	Redelivered() bool
-	Attempt() int // counts its deliveries, from 1
-	// Settle ends the delivery: ack, or give it back. With through it covers all
-	// that the consumer was given before. Settled already, it does nothing. With
-	// confirm the caller wants to know when it is certain.
+	Attempt() int // number of deliveries of the message, from 1
+	// Settle ends the delivery: it acknowledges the message or returns it to
+	// the queue. With through it also settles all earlier deliveries of the
+	// consumer. On a settled delivery it does nothing. With confirm the caller
+	// wants to know when the settlement is certain.
 	Settle(bt *batch, s settlement) *completion
 }
 
@@ -59,24 +61,25 @@ type settlement struct{ ack, through, confirm bool }
 type queuePut struct {
 	queue   string
 	message *Message
-	size    int         // what it counts for
-	owner   *queueOwner // whose share it counts for, nil for nobody's
+	size    int         // bytes that count against the limits
+	owner   *queueOwner // the share that it counts against, nil for none
 }
 
-// queueInfo is what a queue holds at a moment.
+// queueInfo describes the contents of a queue at one moment.
 type queueInfo struct {
 	Name      string
-	Messages  int   // the unsettled ones included
+	Messages  int   // including unsettled ones
 	Bytes     int64 // their sizes
-	Unsettled int   // that consumers hold
+	Unsettled int   // held by consumers
 	Consumers int
 }
 
-// maxQueueName is the longest name of a queue: that of its dead letters is longer
-// by "DLQ.", and must be one that somebody can subscribe to.
+// maxQueueName is the maximum length of the name of a queue. The name of its
+// dead-letter queue is longer by "DLQ.", and clients must be able to subscribe
+// to that too.
 const maxQueueName = topics.MaxLength - len("DLQ.")
 
-// queueName checks the name of a work queue.
+// queueName checks the length of the name of a work queue.
 func (b *Broker) queueName(name string) error {
 	if len(name) <= maxQueueName {
 		return nil
@@ -87,11 +90,12 @@ func (b *Broker) queueName(name string) error {
 	return nil
 }
 
-// workQueue reports whether d is a queue whose messages are kept and shared out;
-// any other queue is routed as a topic. The queues of a pattern, which only a
-// subscription can name, may be of both sorts, so they count as kept. And so do
-// those of dead letters, which are put there without asking here: who reads them
-// must look in the same place.
+// workQueue reports whether d is a queue that stores its messages and
+// distributes them to consumers; any other queue is routed as a topic. A
+// pattern, which is possible only in a subscription, may match both kinds of
+// queue and counts as a work queue. Dead-letter queues are always work queues:
+// messages are put there without calling workQueue, so their readers must use
+// the same store.
 func (b *Broker) workQueue(d topics.Destination) bool {
 	q := &b.o.Queues
 	if d.Kind != topics.Queue || q.Mode != QueueWork {
@@ -111,7 +115,7 @@ func (b *Broker) workQueue(d topics.Destination) bool {
 	return true
 }
 
-// compileTransient prepares the patterns of Queues.Transient.
+// compileTransient compiles the patterns of Queues.Transient.
 func compileTransient(list []string, names *topics.Names) ([]*topics.Pattern, error) {
 	var patterns []*topics.Pattern
 	for _, text := range list {
@@ -134,9 +138,10 @@ func compileTransient(list []string, names *topics.Names) ([]*topics.Pattern, er
 	return patterns, nil
 }
 
-// consume makes sub a consumer of its queue. `prefetch-count`, RabbitMQ's name for
-// it, bounds what it holds unacknowledged; 0 means no bound of its own, as there.
-// Topics take the header and ignore it: they keep nothing for a subscriber, see
+// consume makes sub a consumer of its queue. `prefetch-count`, RabbitMQ's name
+// for this header, limits the unacknowledged messages of the subscription; 0
+// means no limit per subscription, as in RabbitMQ. Topics ignore the header
+// because they store nothing for a subscriber, see
 // docs/decisions/topic-acks.md.
 func (s *session) consume(sub *subscription, f *frames.Frame) *Error {
 	prefetch := s.b.o.Queues.Prefetch
@@ -174,7 +179,7 @@ func (s *session) removeConsumer(k consumer) {
 	s.out.mu.Unlock()
 }
 
-// resumeConsumers lets the queues of the session go on handing out.
+// resumeConsumers lets the queues of the session continue deliveries.
 func (s *session) resumeConsumers(bt *batch) {
 	s.out.mu.Lock()
 	list := s.consumers
@@ -184,7 +189,8 @@ func (s *session) resumeConsumers(bt *batch) {
 	}
 }
 
-// resumeStarved does so if a consumer was refused a message for want of room.
+// resumeStarved calls resumeConsumers if a consumer was refused a message
+// because the outbox had no room.
 func (s *session) resumeStarved(bt *batch) {
 	s.out.mu.Lock()
 	starved := s.out.starved && !s.out.closed
@@ -197,8 +203,8 @@ func (s *session) resumeStarved(bt *batch) {
 	}
 }
 
-// store puts a publication into its queue. It counts for the share of from, nil
-// for the program.
+// store puts a publication into its queue. It counts against the share of from,
+// nil for the program.
 func (b *Broker) store(queue string, p *publication, from *session, bt *batch) (*completion, error) {
 	put, err := b.queuePut(queue, p, from)
 	if err != nil {

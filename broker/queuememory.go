@@ -7,16 +7,16 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 )
 
-// Instances of the bookkeeping of queues in memory: messages are kept as they
-// were published, and what a hand-over touches goes into the batch.
+// Instances of the in-memory work queues: messages are stored as they were
+// published, and outboxes that a delivery touches are added to the batch.
 type (
 	queueStore    = workqueue.Store[*Message, *batch]
 	queueDelivery = workqueue.Delivery[*Message, *batch]
 	queueOwner    = workqueue.Owner
 )
 
-// These give the instances the methods of the interfaces in queue.go. They are
-// other names for the same memory, so a conversion costs nothing.
+// These types add the methods of the interfaces in queue.go to the instances.
+// They have the same memory layout, so a conversion costs nothing.
 type (
 	memoryQueues   queueStore
 	memoryDelivery queueDelivery
@@ -61,7 +61,7 @@ func (q *memoryQueues) All() iter.Seq[queueInfo] {
 	}
 }
 
-// Offer implements workqueue.Receiver. The queue's lock is held.
+// Offer implements workqueue.Receiver. The caller holds the queue's lock.
 func (r *memoryReceiver) Offer(bt *batch, d *queueDelivery) bool {
 	return (*subscription)(r).offerWork((*memoryDelivery)(d), bt)
 }
@@ -92,7 +92,8 @@ func queueLimits(q Queues) workqueue.Limits {
 	}
 }
 
-// refusedByQueue is what a client is told of a refusal by the queues.
+// refusedByQueue returns the error for the client about a refusal by the
+// queues.
 func refusedByQueue(err error) *Error {
 	var full *workqueue.FullError
 	if errors.As(err, &full) {
@@ -101,7 +102,7 @@ func refusedByQueue(err error) *Error {
 	return refusedByStore(err)
 }
 
-// queueLimitKeys are the keys of the configuration that the limits have.
+// queueLimitKeys are the configuration keys of the queue limits.
 var queueLimitKeys = map[string]string{
 	workqueue.LimitMessages:    "queues.messages",
 	workqueue.LimitBytes:       "queues.bytes",

@@ -8,17 +8,18 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// quotas keep one client from filling the queues for everybody: what the sessions
-// of a user put there counts together, and so does what the anonymous sessions of
-// an address do. The program itself and its backends have no such bound.
+// quotas prevent one client from filling the queues for all others. The
+// messages and queues of all sessions of a user count together, and so do those
+// of all anonymous sessions of an address. The program and its backends have no
+// such limit.
 type quotas struct {
 	mu      sync.Mutex
 	all     map[quotaKey]*quota
-	full    int   // at so many they are looked through for those that can go
-	backend quota // of sessions that have none
+	full    int   // number of entries at which unused ones are removed
+	backend quota // shared by the sessions that have no quota: backends
 }
 
-// quotaKey is a user, or an address of anonymous sessions.
+// quotaKey is a user, or the address of anonymous sessions.
 type quotaKey struct {
 	user    string
 	network netip.Addr
@@ -26,13 +27,13 @@ type quotaKey struct {
 
 type quota struct {
 	queueOwner
-	sessions int // that use it; guarded by quotas.mu
+	sessions int // number of sessions that use it; guarded by quotas.mu
 }
 
 const minQuotas = 64
 
-// owner returns whose share what the session puts into queues counts for, nil for
-// nobody's. Only the session's own goroutine calls it.
+// owner returns the share that the session's messages and queues count against,
+// or nil for none. Only the session's own goroutine calls it.
 func (s *session) owner() *queueOwner {
 	if s.quota == nil {
 		s.quota = s.b.quotas.acquire(s.principal.Load(), s.peer.Addr())
@@ -68,8 +69,8 @@ func (h *quotas) acquire(p *auth.Principal, peer netip.Addr) *quota {
 	return one
 }
 
-// sweep forgets those that nobody uses and for whom nothing is stored. The caller
-// has the lock.
+// sweep removes the quotas that no session uses and for which nothing is
+// stored. The caller holds the lock.
 func (h *quotas) sweep() {
 	for key, one := range h.all {
 		if one.sessions == 0 && one.Empty() {
@@ -79,7 +80,7 @@ func (h *quotas) sweep() {
 	h.full = max(minQuotas, 2*len(h.all))
 }
 
-// release is called when a session has ended, or is somebody else's now.
+// release is called when a session has ended or its quota may have changed.
 func (h *quotas) release(s *session) {
 	if s.quota != nil && s.quota != &h.backend {
 		h.mu.Lock()

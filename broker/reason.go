@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Reason says why a session ended. Every session ends with exactly one: it is
-// logged, counted in [Stats], shown to observers, and decides the WebSocket
-// close code and whether an ERROR frame goes first.
+// Reason is the reason why a session ended. Every session ends with exactly one
+// reason. It is logged, counted in [Stats] and passed to observers, and it
+// determines the WebSocket close code and whether an ERROR frame is sent first.
 type Reason uint8
 
-// The reasons. The close code of each is in its comment.
+// The reasons. Each comment begins with the close code.
 const (
 	ReasonNone             Reason = iota
 	ReasonDisconnect              // 1000: the client sent DISCONNECT or a normal close frame
@@ -19,18 +19,18 @@ const (
 	ReasonProtocolError           // 1002: a frame that STOMP or RFC 6455 does not allow
 	ReasonInvalidText             // 1007: a text message that is not UTF-8
 	ReasonTooBig                  // 1009: a frame, header block or message over its size limit
-	ReasonRefused                 // 1008: the credential was refused
-	ReasonConnectTimeout          // 1008: no CONNECT, or no decision about it, within the deadline
-	ReasonDenied                  // 4403: a destination the rules do not allow
+	ReasonRefused                 // 1008: the credential was rejected
+	ReasonConnectTimeout          // 1008: no CONNECT, or no decision about the CONNECT, within the deadline
+	ReasonDenied                  // 4403: the rules do not allow the destination
 	ReasonLimit                   // 4429: a count, a quota or a full queue
 	ReasonHeartBeatTimeout        // 1002: silent for three intervals, or no STOMP for HeartBeatPatience
-	ReasonSlowConsumer            // 4500: it did not read what was sent to it
-	ReasonExpired                 // 1008: its credential ran out and was not renewed
+	ReasonSlowConsumer            // 4500: the client did not read its messages
+	ReasonExpired                 // 1008: its credential expired and was not renewed
 	ReasonRevoked                 // 1008: its user, session or credential was revoked
 	ReasonKicked                  // 1008: an operator or the program ended it
 	ReasonInternalError           // 1011: a hook or handler failed
-	ReasonDraining                // 1012: the broker is going away, reconnect
-	ReasonAuthorizerSlow          // 1013: too much waits for the Authorizer to judge what its patterns match
+	ReasonDraining                // 1012: the broker is shutting down; the client should reconnect
+	ReasonAuthorizerSlow          // 1013: too many matches of its patterns wait for the Authorizer
 	numReasons
 )
 
@@ -61,10 +61,10 @@ func (r Reason) CloseCode() int {
 	return reasonCodes[r]
 }
 
-// Error is a failure that the client is told about: Message becomes the
-// `message` header of the ERROR frame, so it must be one line and must say
-// nothing that the client may not know. Handlers and observers of a program
-// may return it; any other error reaches the client as a constant text.
+// Error is a failure that is reported to the client. Message becomes the
+// `message` header of the ERROR frame, so it must be one line and must not
+// reveal anything confidential. Handlers and observers of a program may return
+// an Error; for any other error the client receives a constant text.
 type Error struct {
 	Reason  Reason
 	Message string
@@ -79,7 +79,8 @@ func failure(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, Message: fmt.Sprintf(format, args...)}
 }
 
-// refusedByStore is what a client is told of a message that could not be stored.
+// refusedByStore returns the error for the client about a message that could
+// not be stored.
 func refusedByStore(err error) *Error {
 	var public *Error
 	switch {
@@ -95,20 +96,21 @@ func refusedByStore(err error) *Error {
 var (
 	// ErrClosed is returned by every call after Close.
 	ErrClosed = errors.New("broker: closed")
-	// ErrDraining is returned for new sessions once Drain was called.
+	// ErrDraining is returned for new sessions after Drain was called.
 	ErrDraining = errors.New("broker: draining")
-	// ErrNoSession is returned when a session id names no connected session.
+	// ErrNoSession is returned when no connected session has the given id.
 	ErrNoSession = errors.New("broker: no such session")
-	// ErrDestination is returned by Publish and its sisters for a destination
-	// that is malformed or cannot be published to; the text says why.
+	// ErrDestination is returned by Publish and the related methods for a
+	// destination that is malformed or cannot be published to; the text
+	// contains the cause.
 	ErrDestination = errors.New("broker: destination")
-	// ErrQueueFull is returned by Publish when a queue holds as much as it may;
+	// ErrQueueFull is returned by Publish when a queue has reached its limit;
 	// nothing was stored.
 	ErrQueueFull = errors.New("broker: queue full")
-	// ErrNUL is returned by Publish and its sisters for a body with a NUL byte when
-	// Options.Limits.NUL is NULRefuse; nothing was sent.
+	// ErrNUL is returned by Publish and the related methods for a body with a
+	// NUL byte if Options.Limits.NUL is NULRefuse; nothing was sent.
 	ErrNUL = errors.New("broker: a body with a NUL byte is refused (limits.nul: refuse)")
-	// ErrSlowConsumer ends an in-process subscription whose function fell
-	// further behind than its buffer.
+	// ErrSlowConsumer ends an in-process subscription when more messages wait
+	// for its function than its buffer holds.
 	ErrSlowConsumer = errors.New("broker: slow consumer")
 )

@@ -9,47 +9,49 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// receipts are the answers of a session that wait, in the order of the frames
-// that asked for them: for a store that has not finished, or for those before
-// them. An outbox has them only while something waits; its lock guards them and
-// every [response] in them.
+// receipts are the waiting answers of a session, in the order of the frames
+// that requested them. An answer waits for a store that has not finished, or
+// for earlier answers. An outbox has a receipts value only while an answer
+// waits; the lock of the outbox guards it and every [response] in it.
 type receipts struct {
 	list      []*response
 	bytes     int
-	full      bool          // limits.in_flight is reached: nothing is read until half is free
-	last      bool          // an answer ends the session: nothing more is read
-	advancing bool          // somebody is in advance
-	room      chan struct{} // closed when reading may go on, if the reader waits for it
-	over      chan struct{} // closed when the session ends, if the reader waits for it
-	progress  time.Time     // when the latest answer was given
-	timer     *time.Timer   // ends a drain that waits too long
+	full      bool          // limits.in_flight is reached: reading stops until half is free
+	last      bool          // an answer ends the session: reading stops
+	advancing bool          // advance is running
+	room      chan struct{} // closed when reading may continue; nil if the reader does not wait
+	over      chan struct{} // closed when the session ends; nil if the reader does not wait
+	progress  time.Time     // when the latest answer was sent
+	timer     *time.Timer   // ends the session if a drain waits too long
 }
 
-// A response is what one frame gets when its turn comes.
+// A response is the answer to one frame, sent when its turn comes.
 type response struct {
-	session atomic.Pointer[session] // nil once it is settled, or of no interest any more
+	session atomic.Pointer[session] // nil once it is settled or the session has ended
 	waiting bool
 	receipt []byte        // the RECEIPT, nil if none was asked for
-	sub     *subscription // of a SUBSCRIBE: its gate opens then
-	end     *Error        // instead: the session ends with it
+	sub     *subscription // of a SUBSCRIBE: its gate opens with this answer
+	end     *Error        // if set, the session ends with this error instead
 	id      string        // receipt-id of the ERROR
 	size    int
 }
 
-// responseOverhead is what an answer takes beside its frames.
+// responseOverhead is the memory of a response, in bytes, without its frames.
 const responseOverhead = 160
 
-// drainReceipts is how long a drain waits for the receipts of a session.
+// drainReceipts is how long a drain waits for the pending receipts of a
+// session.
 const drainReceipts = 12 * time.Second
 
-// receipt gives f the RECEIPT that it asked for, if it did.
+// receipt sends the RECEIPT for f, if f requested one.
 func (s *session) receipt(f *frames.Frame, bt *batch) {
 	if seg := s.receiptFrame(f); seg != nil {
 		s.out.respond(seg, bt)
 	}
 }
 
-// receiptLater does so when what f did has ended; nil means that it has.
+// receiptLater sends the RECEIPT for f when later has ended, or at once if
+// later is nil.
 func (s *session) receiptLater(f *frames.Frame, later *completion, bt *batch) {
 	if later == nil {
 		s.receipt(f, bt)
@@ -59,7 +61,7 @@ func (s *session) receiptLater(f *frames.Frame, later *completion, bt *batch) {
 	later.whenEnded(func(err error) { a.settle(notStored(err)) })
 }
 
-// promise puts an answer for f into the list, to be settled later.
+// promise adds an answer for f to the list, to be settled later.
 func (s *session) promise(f *frames.Frame, size int) *response {
 	a := &response{waiting: true, receipt: s.receiptFrame(f), id: strings.Clone(f.Get(frames.HeaderReceipt))}
 	a.size = responseOverhead + size + len(a.receipt)
@@ -83,9 +85,9 @@ func (s *session) receiptFrame(f *frames.Frame) []byte {
 	return framed(terminated(b, framing), framing, !utf8.ValidString(id))
 }
 
-// settle says how what the answer waits for has ended. Anybody may call it, with
-// no lock held; only the first call has an effect, and none once the session has
-// ended.
+// settle reports the outcome of the operation that the answer waits for. Any
+// goroutine may call it, with no lock held. Only the first call has an effect,
+// and no call has one after the session has ended.
 func (a *response) settle(fail *Error) {
 	s := a.session.Swap(nil)
 	if s == nil {
@@ -114,7 +116,8 @@ func (a *response) withdraw() {
 	a.settle(nil)
 }
 
-// notStored is what a client is told of something that a store could not finish.
+// notStored returns the error for the client if a store could not finish an
+// operation, or nil.
 func notStored(err error) *Error {
 	if err == nil {
 		return nil
@@ -122,7 +125,7 @@ func notStored(err error) *Error {
 	return refusedByQueue(err)
 }
 
-// enlist adds an answer behind those that wait. The caller holds the lock.
+// enlist adds an answer after the waiting ones. The caller holds the lock.
 func (o *outbox) enlist(a *response) {
 	if o.closed {
 		a.session.Store(nil)
@@ -143,7 +146,7 @@ func (o *outbox) enlist(a *response) {
 	r.last = r.last || a.end != nil
 }
 
-// respond adds a RECEIPT, behind those that wait.
+// respond adds a RECEIPT after the waiting answers.
 func (o *outbox) respond(seg []byte, bt *batch) {
 	o.mu.Lock()
 	if o.receipts != nil {
@@ -154,9 +157,9 @@ func (o *outbox) respond(seg []byte, bt *batch) {
 	o.pushLocked(seg, bt)
 }
 
-// endLast ends the session when what waits has been answered, and reports false
-// if nothing does. Reading stops until then. The time that this may take is
-// bounded unless it is 0.
+// endLast ends the session after all waiting answers have been sent, and
+// returns false if none is waiting. Reading stops until then. If within is not
+// 0, the session ends after that time at the latest.
 func (o *outbox) endLast(f *Error, receipt string, within time.Duration) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -172,9 +175,9 @@ func (o *outbox) endLast(f *Error, receipt string, within time.Duration) bool {
 	return true
 }
 
-// advance gives the answers whose turn has come. It is called with the lock held
-// and releases it. It may let go of the lock meanwhile, so one at a time does it,
-// and an answer stays in the list until it is out.
+// advance sends the answers whose turn has come. The caller holds the lock, and
+// advance releases it. It may release the lock meanwhile, so only one call runs
+// at a time, and an answer stays in the list until it has been appended.
 func (o *outbox) advance(bt *batch) {
 	r := o.receipts
 	if r == nil || r.advancing {
@@ -231,8 +234,8 @@ func (o *outbox) advance(bt *batch) {
 	}
 }
 
-// forget drops what waits: the session ends. What a store finishes later finds
-// nobody. The caller holds the lock, and has closed the outbox.
+// forget drops the waiting answers because the session ends. Stores that finish
+// later have no effect. The caller holds the lock and has closed the outbox.
 func (o *outbox) forget() {
 	r := o.receipts
 	if r == nil {

@@ -11,25 +11,26 @@ import (
 )
 
 const (
-	// maxRechecks is how many credentials are looked at again at the same time.
+	// maxRechecks is the maximum number of credentials that are rechecked
+	// concurrently.
 	maxRechecks = 64
-	// recheckTimeout is the longest that one of them takes.
+	// recheckTimeout is the maximum duration of one recheck.
 	recheckTimeout = 10 * time.Second
 )
 
-// recheck is what a session keeps of an [auth.Recheck]. Only sessions that have one
-// have this.
+// recheck is the state of a session for its [auth.Recheck]. Sessions whose
+// credential has no Recheck have none.
 type recheck struct {
 	of   *auth.Recheck
-	due  atomic.Int64 // broker clock; never while it waits for its turn or is under way
-	good atomic.Int64 // broker clock: when the last good answer was asked for
+	due  atomic.Int64 // broker clock; never while it is queued or running
+	good atomic.Int64 // broker clock: when the request for the last good answer was made
 }
 
 var errUnchecked = &Error{Reason: ReasonExpired, Message: "the credential could not be checked again"}
 
-// setRecheck notes how the session's credential is looked at again. A credential
-// that was let in longer ago than its turn, by a ticket that was used late, is due
-// at once.
+// setRecheck stores how the session's credential is rechecked. If the
+// credential was accepted longer ago than the interval, because its ticket was
+// used late, it is due at once.
 func (s *session) setRecheck(p *auth.Principal) {
 	if p.Recheck == nil || p.Recheck.Every <= 0 || p.Recheck.Check == nil {
 		s.recheck.Store(nil)
@@ -42,14 +43,15 @@ func (s *session) setRecheck(p *auth.Principal) {
 	s.b.sweeper.reschedule(s, r.due.Load())
 }
 
-// interval is between half and three quarters of Every. With answers that may be a
-// quarter of it old, none is relied on for longer than that.
+// interval returns a duration between half and three quarters of Every. Since
+// an answer may already be a quarter of Every old, no answer is used for longer
+// than Every.
 func (r *recheck) interval() int64 {
 	every := int64(r.of.Every)
 	return every/2 + rand.Int64N(every/4+1)
 }
 
-// end is when the session ends without a good answer.
+// end returns when the session ends if there is no good answer.
 func (r *recheck) end() int64 {
 	if r.of.Grace <= 0 {
 		return never
@@ -57,8 +59,8 @@ func (r *recheck) end() int64 {
 	return r.good.Load() + int64(r.of.Grace)
 }
 
-// checkCredential hands a session to the rechecks when it is due. It runs on the
-// sweeper's goroutine, as all of [session.check].
+// checkCredential queues a recheck when it is due. It runs on the sweeper's
+// goroutine, like all of [session.check].
 func (s *session) checkCredential(now int64, bt *batch) int64 {
 	r := s.recheck.Load()
 	if r == nil {
@@ -78,9 +80,9 @@ func (s *session) checkCredential(now int64, bt *batch) int64 {
 	return min(due, end)
 }
 
-// rechecks looks at credentials again, first come, first served, on at most
-// maxRechecks goroutines, which end when nothing is left to do. The zero value is
-// ready. A session waits here once at most.
+// rechecks rechecks credentials in order of arrival, on at most maxRechecks
+// goroutines, which end when no session is queued. The zero value is ready to
+// use. A session is queued at most once.
 type rechecks struct {
 	mu      sync.Mutex
 	waiting []pendingRecheck
@@ -124,8 +126,8 @@ func (q *rechecks) work(b *Broker) {
 	}
 }
 
-// recheckOne asks about one credential. It holds no lock. What the client has
-// renewed meanwhile, or ended, is not asked about.
+// recheckOne rechecks one credential. It holds no lock. It skips a credential
+// that was renewed, or whose session ended, in the meantime.
 func (b *Broker) recheckOne(s *session, r *recheck) {
 	if s.recheck.Load() != r || phase(s.phase.Load()) == phaseEnding {
 		return

@@ -13,9 +13,9 @@ import (
 )
 
 // refresh handles SEND /app/session/refresh: a ticket in the JSON body
-// {"ticket":"…"}, or an Authorization header. The session goes on under the same
-// id, with the same subscriptions as far as the renewed credential allows them.
-// Whoever presents another user's credential, or a wrong one, is out.
+// {"ticket":"…"}, or an Authorization header. The session keeps its id and
+// those of its subscriptions that the renewed credential allows. If the client
+// presents a wrong credential or one of another user, the session ends.
 func (b *Broker) refresh(ctx context.Context, r *Request) error {
 	s, old := r.s, r.Principal
 	if r.Subscribe {
@@ -50,7 +50,7 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 		return failure(ReasonRefused, "the credential belongs to another user")
 	}
 	s.principal.Store(p)
-	s.passcode = false // a ticket or a token it is now; p says whether it was made from a passcode
+	s.passcode = false // the credential is now a ticket or a token; p tells whether it was issued for a passcode
 	b.credentials.add(p, s)
 	if p.CredentialID != old.CredentialID {
 		b.credentials.remove(old, s)
@@ -58,7 +58,7 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 	if b.revoked(p) {
 		return failure(ReasonRevoked, "session revoked")
 	}
-	b.quotas.release(s) // its roles may be others
+	b.quotas.release(s) // its roles may have changed
 	s.setExpiry(p)
 	if err := s.reconsider(r.bt); err != nil {
 		return err
@@ -78,7 +78,7 @@ func firstOf(a, b string) string {
 	return b
 }
 
-// refusedBy is what a client is told of an authenticator's error.
+// refusedBy returns the error for the client about an authenticator's error.
 func refusedBy(err error) *Error {
 	f := &Error{Reason: ReasonRefused, Message: "authentication failed"}
 	var r *auth.Refusal
@@ -88,11 +88,12 @@ func refusedBy(err error) *Error {
 	return f
 }
 
-// reconsider judges all subscriptions as if they were made now. It ends those that
-// the principal may not have any more; a pattern of which it may see less than
-// before goes on with what it may see.
+// reconsider checks all subscriptions again as if they were new. It ends those
+// that the principal is no longer allowed to have. If the principal may see
+// fewer matches of a pattern than before, the subscription continues with those
+// that are allowed.
 func (s *session) reconsider(bt *batch) error {
-	if s.judge != nil { // a pattern that is subscribed to later must not find old answers
+	if s.judge != nil { // a later pattern subscription must not use old verdicts
 		s.judge.mu.Lock()
 		s.judge.forget()
 		s.judge.mu.Unlock()

@@ -9,29 +9,31 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// reserved are the private paths, "/topic/session", on which a client hears the
-// broker or the program and nobody else.
+// reserved are the private paths, such as "/topic/session", to which only the
+// broker or the program may send.
 type reserved struct {
 	mu    sync.RWMutex
 	paths map[string]struct{}
 }
 
-// Reserve makes private destinations the program's own: what a client hears on
-// them comes from the program, by [Broker.PublishToUser], [Broker.PublishToSession],
-// [Broker.Publish] or [Request.Reply]. A SEND of a client to such a destination of
-// any user, /user/{name}/topic/prices, is denied whatever the Authorizer says. A
-// SEND to /user/topic/prices is not concerned: it reaches a handler and no client.
+// Reserve reserves private destinations for the program: only
+// [Broker.PublishToUser], [Broker.PublishToSession], [Broker.Publish] and
+// [Request.Reply] can send to them. A client's SEND to such a destination of
+// any user, /user/{name}/topic/prices, is denied whatever the Authorizer
+// decides. A SEND to /user/topic/prices is not affected: it reaches a handler
+// and no client.
 //
-// Destinations are written as for PublishToUser, "/topic/prices". The broker
-// reserves /topic/session and /queue/errors, package webflow /topic/registration and
-// /topic/authorization. Reserve before clients connect. The error is ErrDestination.
+// Write destinations as for PublishToUser: "/topic/prices". The broker reserves
+// /topic/session and /queue/errors; package webflow reserves
+// /topic/registration and /topic/authorization. Call Reserve before clients
+// connect. The error is ErrDestination.
 func (b *Broker) Reserve(destinations ...string) error {
 	for _, name := range destinations {
 		d, err := b.o.names.ParseSubscription(b.userPrefix() + name)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrDestination, err)
 		}
-		whole := strings.HasPrefix(name, b.userPrefix()+"/") // with the prefix, that is
+		whole := strings.HasPrefix(name, b.userPrefix()+"/") // it includes the user prefix
 		if d.Pattern || d.Kind != topics.UserPrivate || b.handlers(name) || whole {
 			return fmt.Errorf("%w: %q is not a private topic or queue without wildcards", ErrDestination, name)
 		}
@@ -45,8 +47,8 @@ func (b *Broker) Reserve(destinations ...string) error {
 	return nil
 }
 
-// has reports whether a client must not SEND to d. One spelling with empty
-// segments stands for all.
+// has reports whether a client must not SEND to d. All spellings with empty
+// segments count as the same destination.
 func (r *reserved) has(d topics.Destination) bool {
 	if d.Kind != topics.UserNamed {
 		return false
@@ -57,7 +59,7 @@ func (r *reserved) has(d topics.Destination) bool {
 	return found
 }
 
-// forgery refuses a SEND that would look like a message of the broker's own.
+// forgery denies a SEND that would look like a message from the broker.
 func (s *session) forgery(d topics.Destination) *Error {
 	if !s.b.reserved.has(d) {
 		return nil

@@ -2,8 +2,8 @@ package broker
 
 import "time"
 
-// How long a message waits that the function of an in-process subscription has
-// refused: 50 ms, doubling with each attempt.
+// Delay before a message that the function of an in-process subscription
+// refused is returned to the queue: 50 ms, doubling with each attempt.
 const (
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = 5 * time.Second
@@ -16,13 +16,14 @@ func retryDelay(failures int) time.Duration {
 	return min(firstRetry<<max(failures-1, 0), lastRetry)
 }
 
-// retries is what a subscription to a queue, whose lock guards it, still has to
-// refuse. The queue offers a refused message again at once, so it is told later.
+// retries holds the messages that an in-process subscription to a queue has not
+// refused yet. The queue would offer a refused message again at once, so the
+// refusal is delayed. The subscription's lock guards it.
 type retries struct {
 	later    []refusedMessage
 	timer    *time.Timer
-	failures int       // one after another
-	paused   time.Time // nothing is called before
+	failures int       // consecutive failures
+	paused   time.Time // the function is not called before this time
 }
 
 type refusedMessage struct {
@@ -30,7 +31,7 @@ type refusedMessage struct {
 	due  time.Time
 }
 
-// succeeded ends a row of failures.
+// succeeded resets the count of consecutive failures and acknowledges d.
 func (l *Subscription) succeeded(d delivery, bt *batch) {
 	l.mu.Lock()
 	l.retry.failures = 0
@@ -38,9 +39,10 @@ func (l *Subscription) succeeded(d delivery, bt *batch) {
 	d.Settle(bt, settlement{ack: true})
 }
 
-// refuse gives back a message that the function has failed at, after a while. One
-// bad message holds up no other, but from the second failure in a row on the
-// function itself is given a pause: what it depends on is probably down.
+// refuse returns a message to the queue, after a delay, because the function
+// failed. A failing message does not delay others, but from the second
+// consecutive failure on, the function itself is paused: something that it
+// depends on is probably down.
 func (l *Subscription) refuse(d delivery, bt *batch) {
 	now := time.Now()
 	l.mu.Lock()
@@ -50,7 +52,7 @@ func (l *Subscription) refuse(d delivery, bt *batch) {
 		r.paused = now.Add(retryDelay(r.failures - 1))
 	}
 	buried := l.buries(d)
-	if !buried && !l.closed { // a closed one has given back everything
+	if !buried && !l.closed { // a closed subscription has returned all messages
 		r.later = append(r.later, refusedMessage{d, now.Add(retryDelay(d.Attempt()))})
 	}
 	l.arm(now)
@@ -60,8 +62,8 @@ func (l *Subscription) refuse(d delivery, bt *batch) {
 	}
 }
 
-// buries reports whether d was the last attempt, so that the message is a dead
-// letter now.
+// buries reports whether d was the last attempt, so that the message becomes a
+// dead letter now.
 func (l *Subscription) buries(d delivery) bool {
 	most := l.b.o.Queues.Attempts
 	if most <= 0 || d.Attempt() < most {
@@ -71,7 +73,7 @@ func (l *Subscription) buries(d delivery) bool {
 	return dies
 }
 
-// arm sets the timer to what is due next. The caller has the lock.
+// arm sets the timer to the next due time. The caller holds the lock.
 func (l *Subscription) arm(now time.Time) {
 	r := &l.retry
 	next := r.paused
@@ -92,7 +94,7 @@ func (l *Subscription) arm(now time.Time) {
 	}
 }
 
-// wake gives back what is due, and goes on after a pause.
+// wake returns the due messages to the queue, and continues after a pause.
 func (l *Subscription) wake() {
 	now := time.Now()
 	l.mu.Lock()
@@ -114,7 +116,7 @@ func (l *Subscription) wake() {
 	r.later = left
 	l.arm(now)
 	if len(due) > 0 {
-		l.b.spawn(func() { // after Close everything has been given back
+		l.b.spawn(func() { // after Close all messages have been returned
 			bt := l.b.newBatch()
 			for _, d := range due {
 				d.Settle(bt, settlement{})
@@ -128,7 +130,7 @@ func (l *Subscription) wake() {
 	}
 }
 
-// pausing reports whether the function is not to be called yet. The caller has
+// pausing reports whether the function must not be called yet. The caller holds
 // the lock.
 func (l *Subscription) pausing(now time.Time) bool {
 	return !l.retry.paused.IsZero() && l.retry.paused.After(now)

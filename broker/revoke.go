@@ -14,8 +14,8 @@ func (b *Broker) revoked(p *auth.Principal) bool {
 	return b.o.Revocations != nil && b.o.Revocations.Revoked(p)
 }
 
-// endRevoked ends every session that a revocation names: ERROR "session
-// revoked", close code 1008. A new credential epoch alone ends none.
+// endRevoked ends every session that a revocation names, with ERROR "session
+// revoked" and close code 1008. A new credential epoch alone ends no session.
 func (b *Broker) endRevoked(e auth.Event) {
 	r := e.Revocation
 	bt := b.newBatch()
@@ -27,8 +27,8 @@ func (b *Broker) endRevoked(e auth.Event) {
 	bt.flushLater()
 }
 
-// revokedSessions finds the sessions that a revocation may name, without looking
-// at all the others.
+// revokedSessions returns the sessions that a revocation may name, without
+// visiting all others.
 func (b *Broker) revokedSessions(r auth.Revocation) []*session {
 	var ids []string
 	switch {
@@ -50,7 +50,7 @@ func (b *Broker) revokedSessions(r auth.Revocation) []*session {
 	return list
 }
 
-// names reports whether a revocation is about a session with this principal.
+// names reports whether a revocation applies to a session with this principal.
 func names(r auth.Revocation, session string, p *auth.Principal) bool {
 	switch {
 	case r.Session != "":
@@ -61,8 +61,9 @@ func names(r auth.Revocation, session string, p *auth.Principal) bool {
 	return r.User != "" && r.User == p.Name
 }
 
-// credentialIndex finds the sessions of a credential. Most have one, so that a
-// set is made only for the second. Sessions without a CredentialID are not in it.
+// credentialIndex maps a credential to its sessions. Most credentials have one
+// session, so a set is created only for the second. Sessions without a
+// CredentialID are not included.
 type credentialIndex struct {
 	mu      sync.Mutex
 	holders map[string]holders
@@ -70,7 +71,7 @@ type credentialIndex struct {
 
 type holders struct {
 	one  *session
-	more map[*session]struct{} // instead of one
+	more map[*session]struct{} // used instead of one
 }
 
 func (x *credentialIndex) add(p *auth.Principal, s *session) {
@@ -116,12 +117,12 @@ func (x *credentialIndex) sessions(credential string) []*session {
 	return slices.Collect(maps.Keys(h.more))
 }
 
-// logOut revokes the credential of a session that says goodbye with
-// `logout:true`: the next use of it, on any node, fails (N-8). A lost
-// connection, or a plain DISCONNECT, revokes nothing: the page may come back.
-// A passcode, also one that was exchanged for a ticket, or what many share without
-// a name, was not issued for this session: to revoke it would lock its owners out,
-// so there only the session ends.
+// logOut revokes the credential of a session that sends DISCONNECT with
+// `logout:true`: its next use fails on every node (N-8). A lost connection or a
+// plain DISCONNECT revokes nothing, because the page may reconnect. A passcode,
+// a ticket that was issued for a passcode, and an anonymous credential shared
+// by many clients were not issued for this session. Revoking them would lock
+// out their owners, so in these cases only the session ends.
 func (s *session) logOut() *Error {
 	p := s.principal.Load()
 	if s.passcode || p.Anonymous() || p.Passcode {
@@ -131,7 +132,7 @@ func (s *session) logOut() *Error {
 		return failure(ReasonProtocolError, "nothing to log out of: the credential cannot be revoked")
 	}
 	s.leaving.Store(true)
-	// The session may end meanwhile. The revocation must not end with it.
+	// The session may end meanwhile; this must not cancel the revocation.
 	if err := s.b.o.Revocations.Revoke(context.Background(), auth.Revocation{Credential: p.CredentialID, Until: p.Expires}); err != nil {
 		s.b.o.Logger.Error("logout failed", "session", s.id, "error", err)
 		return &Error{Reason: ReasonInternalError, Message: "internal error"}

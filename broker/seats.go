@@ -10,9 +10,9 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// seats bound the sessions that are CONNECTED: in all, of one user and from one
-// network. Users are counted by the registry, so that a session costs nothing
-// more for it.
+// seats limit the connected sessions: in total, of one user and from one
+// network. The registry already counts users, so a session needs no additional
+// memory for that.
 type seats struct {
 	users      *topics.Router[*subscription]
 	max        int
@@ -22,10 +22,11 @@ type seats struct {
 	mu       sync.Mutex
 	all      int
 	networks map[uint64]int32
-	warned   time.Time // that most come from one
+	warned   time.Time // when the log last warned that most sessions come from one network
 }
 
-// Most of the sessions are worth a warning when there are so many, so often.
+// A warning is logged if most sessions come from one network: only from crowd
+// sessions on, and at most once per crowdWarning.
 const (
 	crowd        = 100
 	crowdWarning = time.Hour
@@ -42,8 +43,8 @@ func (s *seats) limit(l Limits) {
 	s.max, s.maxUser, s.maxNetwork = l.Sessions, l.SessionsPerUser, l.SessionsPerAddress
 }
 
-// networkNumber is clientNetwork in eight bytes: an IPv4 address lies where IPv6
-// has only multicast. Zero is no network.
+// networkNumber returns clientNetwork as eight bytes: IPv4 addresses use a
+// range in which IPv6 has only multicast. Zero means no network.
 func networkNumber(a netip.Addr) uint64 {
 	a = a.Unmap()
 	switch {
@@ -52,13 +53,13 @@ func networkNumber(a netip.Addr) uint64 {
 		return 0xffffffff<<32 | uint64(binary.BigEndian.Uint32(ip[:]))
 	case a.Is6():
 		ip := a.As16()
-		return max(1, binary.BigEndian.Uint64(ip[:8])) // ::1 is one, too
+		return max(1, binary.BigEndian.Uint64(ip[:8])) // ::1 must not become zero
 	}
 	return 0
 }
 
-// exceeded returns the limit that one more session would exceed. The caller has
-// the lock.
+// exceeded returns the limit that one more session would exceed. The caller
+// holds the lock.
 func (s *seats) exceeded(network uint64, user string) *exceeded {
 	switch {
 	case s.all >= s.max:
@@ -71,15 +72,17 @@ func (s *seats) exceeded(network uint64, user string) *exceeded {
 	return nil
 }
 
-// check is for an early refusal: it takes no seat.
+// check returns the limit that would be exceeded, for an early refusal; it
+// takes no seat.
 func (s *seats) check(addr netip.Addr, user string) *exceeded {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.exceeded(networkNumber(addr), user)
 }
 
-// take gives a session its seat and puts it into the registry of users. crowded is the
-// number of sessions from its network if that is most of all and worth a word.
+// take gives a session its seat and adds it to the registry of users. crowded
+// is the number of sessions from its network if a warning about that network is
+// due, otherwise 0.
 func (s *seats) take(addr netip.Addr, user, id string) (crowded int, e *exceeded) {
 	network := networkNumber(addr)
 	s.mu.Lock()
@@ -87,7 +90,7 @@ func (s *seats) take(addr netip.Addr, user, id string) (crowded int, e *exceeded
 	if e := s.exceeded(network, user); e != nil {
 		return 0, e
 	}
-	s.users.Join(user, id) // anonymous sessions are left out
+	s.users.Join(user, id) // ignores anonymous sessions
 	s.all++
 	if network == 0 {
 		return 0, nil
@@ -114,7 +117,7 @@ func (s *seats) leave(addr netip.Addr, user, id string) {
 	}
 }
 
-// sit takes the session's seat, or says why there is none.
+// sit takes a seat for the session, or returns the reason why there is none.
 func (s *session) sit(user string) *Error {
 	crowded, e := s.b.seats.take(s.peer.Addr(), user, s.id)
 	if e != nil {

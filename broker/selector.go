@@ -12,21 +12,22 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// SelectorFunc compiles the `selector` header of a SUBSCRIBE, the name that
-// Spring, ActiveMQ and RabbitMQ have for it: the subscription gets the messages
-// for which match returns true. Package broker/selector has one that understands
+// SelectorFunc compiles the `selector` header of a SUBSCRIBE (Spring, ActiveMQ
+// and RabbitMQ use the same name). The subscription receives the messages for
+// which match returns true. Package broker/selector has a SelectorFunc for
 // Spring's selectors.
 //
-// What the match function holds is counted against Limits.SubscriptionBytes by
-// the text: 32 bytes for each word, text in quotes or other character, and more.
+// The memory of the match function is estimated from the text and counted
+// against Limits.SubscriptionBytes: at least 32 bytes for each word, quoted
+// text or other character.
 //
-// It is called once for each distinct expression in use, on the goroutine of the
-// session that brought it, and must not block. Its error ends that session, and
-// its text, cut to one line of 200 bytes, is what the client is told.
+// It is called once for each distinct expression in use, on the goroutine of
+// the first session that uses it, and must not block. Its error ends that
+// session; the client receives the error text, cut to one line of 200 bytes.
 //
 // match is called on publishers' goroutines, several at a time, and must be
-// quick: subscriptions that share an expression mostly share the call. It must
-// neither change the message nor keep it. If it panics the message is not
+// fast: subscriptions with the same expression mostly share the call. It must
+// neither modify the message nor keep it. If it panics, the message is not
 // delivered, as in Spring (DefaultSubscriptionRegistry).
 type SelectorFunc func(expression string) (match func(*Message) bool, err error)
 
@@ -35,19 +36,20 @@ const headerSelector = "selector"
 
 const (
 	maxSelector     = 1024 // bytes of an expression
-	maxSelectorText = 200  // bytes of what a client is told about it
-	// maxJudged bounds the verdicts of a publication that are looked through one
-	// by one: more are in a map.
+	maxSelectorText = 200  // bytes of the error text for the client
+	// maxJudged is the maximum number of verdicts of a publication in a list;
+	// further verdicts are in a map.
 	maxJudged = 8
 )
 
-// A selector is an expression that at least one subscription has. It is shared
-// by all of them, so that a message is judged once and not once for each.
+// A selector is an expression that at least one subscription uses. Its
+// subscriptions share it, so that each message is matched once, not once for
+// each subscription.
 type selector struct {
 	expression string
 	match      func(*Message) bool
 	users      atomic.Int32 // subscriptions; changed under selectors.mu
-	panicked   atomic.Bool  // and the log has it
+	panicked   atomic.Bool  // a panic was logged
 }
 
 // judgement is the verdict of a selector about a publication.
@@ -56,7 +58,7 @@ type judgement struct {
 	match bool
 }
 
-// selects reports whether a subscription with this selector gets p.
+// selects reports whether a subscription with this selector receives p.
 func (l *selector) selects(p *publication, b *Broker) bool {
 	for i := range p.judged {
 		if p.judged[i].by == l {
@@ -68,7 +70,7 @@ func (l *selector) selects(p *publication, b *Broker) bool {
 	}
 	match := l.judge(p.message(), b)
 	switch {
-	case l.users.Load() == 1: // nobody else asks
+	case l.users.Load() == 1: // no other subscription uses it
 	case len(p.judged) < maxJudged:
 		p.judged = append(p.judged, judgement{l, match})
 	default:
@@ -84,7 +86,7 @@ func (l *selector) judge(m *Message, b *Broker) (match bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			match = false
-			if !l.panicked.Swap(true) { // once: messages are many
+			if !l.panicked.Swap(true) { // log it only once, not for every message
 				b.o.Logger.Error("a selector panicked; the message is not delivered", "selector", l.expression, "panic", v, "stack", string(debug.Stack()))
 			}
 		}
@@ -92,15 +94,16 @@ func (l *selector) judge(m *Message, b *Broker) (match bool) {
 	return l.match(m)
 }
 
-// selectors are those in use, by their expressions. Every message to a topic is
-// judged by each different one there, so the different ones of a user are bounded.
+// selectors are the selectors in use, by expression. Every message to a topic
+// is matched against each distinct selector there, so the number of distinct
+// selectors of a user is limited.
 type selectors struct {
 	mu    sync.Mutex
 	inUse map[string]*selector
 	owned distinct
 }
 
-// acquire returns the selector of an expression; release gives it back.
+// acquire returns the selector of an expression; release releases it.
 func (t *selectors) acquire(expression string, compile SelectorFunc) (*selector, error) {
 	if l := t.find(expression); l != nil {
 		return l, nil
@@ -113,7 +116,7 @@ func (t *selectors) acquire(expression string, compile SelectorFunc) (*selector,
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.inUse[expression]
-	if l == nil { // still
+	if l == nil { // still missing
 		l = &selector{expression: expression, match: match}
 		if t.inUse == nil {
 			t.inUse = make(map[string]*selector)
@@ -142,9 +145,9 @@ func (t *selectors) release(l *selector) {
 	}
 }
 
-// selective gives sub the selector that its SUBSCRIBE asked for. A selector that
-// cannot be honoured is refused and never ignored: the client would get what it
-// did not ask for.
+// selective sets the selector that the SUBSCRIBE of sub requested. An
+// unsupported selector is refused and never ignored: the client would receive
+// messages that it did not ask for.
 func (s *session) selective(sub *subscription, f *frames.Frame, bt *batch) *Error {
 	expression := f.Get(headerSelector)
 	if expression == "" {
@@ -175,7 +178,7 @@ func (s *session) selective(sub *subscription, f *frames.Frame, bt *batch) *Erro
 	return nil
 }
 
-// unselect gives back what selective has taken.
+// unselect releases the selector that selective acquired.
 func (s *session) unselect(sub *subscription) {
 	if sub.selector != nil {
 		s.b.selectors.owned.give(s.ownerKey(), sub.selector.expression)
@@ -183,7 +186,8 @@ func (s *session) unselect(sub *subscription) {
 	}
 }
 
-// oneLine makes a text fit for a header: no control characters, and at most n bytes.
+// oneLine makes a text valid for a header: no control characters, and at most n
+// bytes.
 func oneLine(text string, n int) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

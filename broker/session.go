@@ -16,27 +16,27 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// phase is where a session stands in its life.
+// phase is the stage of a session's life.
 type phase uint32
 
 const (
 	phaseNew    phase = iota // before CONNECT
 	phaseOpen                // CONNECTED was sent
-	phaseEnding              // the goodbye is on its way; what still comes in is thrown away
+	phaseEnding              // the goodbye is being written; further input is discarded
 )
 
-// A session is one client. Its state machine runs only in the goroutine that
-// reads from its connection, so commands need no lock; others reach it through
-// its outbox and through [session.end].
+// A session is the connection of one client. Its state machine runs only in the
+// goroutine that reads from its connection, so commands need no lock. Other
+// goroutines reach it through its outbox and [session.end].
 type session struct {
 	b    *Broker
 	id   string
 	wire wire
 	out  outbox
 
-	// Of the reading goroutine.
+	// The following fields belong to the reading goroutine.
 	dec       frames.Decoder
-	batch     *batch // while bytes that came together are being handled
+	batch     *batch // set while input from one read is being handled
 	subs      []*subscription
 	ordinal   uint32
 	received  uint32 // frames, modulo 2^32, for the log
@@ -44,40 +44,40 @@ type session struct {
 	tx        *transactions // nil until the first BEGIN
 	discarded int
 	framed    bool // the current read brought a frame
-	grown     bool // this goroutine has handled one
+	grown     bool // this goroutine has handled a frame
 
 	version   frames.Version
 	footprint uint32                         // of subs, in footprintUnit; of the reading goroutine
 	principal atomic.Pointer[auth.Principal] // set before phaseOpen, replaced when renewed
 	peer      netip.AddrPort
 	admission *Admission    // until CONNECTED
-	passcode  bool          // it was let in by login and passcode
-	joined    bool          // CONNECTED: in the user registry
-	announced bool          // observers were told that it has connected
+	passcode  bool          // it authenticated with login and passcode
+	joined    bool          // connected and in the user registry
+	announced bool          // observers were notified of the connect
 	deferred  bool          // of the reading goroutine: an answer may be waiting in out.receipts
-	spoke     atomic.Uint32 // broker clock, in spokeUnit rounded up: when STOMP last came from the client
+	spoke     atomic.Uint32 // broker clock, in spokeUnit rounded up: when the client last sent STOMP
 	opened    int64         // broker clock
-	deadline  int64         // broker clock: CONNECTED before this
+	deadline  int64         // broker clock: must be CONNECTED before this
 	sendEvery int64         // outgoing heart-beat, nanoseconds, 0 = none
 	hearEvery int64         // incoming heart-beat
 
 	phase      atomic.Uint32
-	aborting   atomic.Bool  // abort was left to a goroutine
-	expireAt   atomic.Int64 // broker clock: when the credential runs out
-	warned     atomic.Int64 // the expireAt that the client was told of
-	leaving    atomic.Bool  // it revokes its own credential, and is not to be ended for that
-	busy       atomic.Bool  // in user code: not reading, so silence proves nothing
+	aborting   atomic.Bool  // another goroutine runs abort
+	expireAt   atomic.Int64 // broker clock: when the credential expires
+	warned     atomic.Int64 // the expireAt that the client was notified of
+	leaving    atomic.Bool  // it is revoking its own credential, which must not end it
+	busy       atomic.Bool  // in user code and not reading, so silence is no sign of a dead client
 	lastHeard  atomic.Int64 // broker clock
-	noticed    int64        // the sweeper's: broker clock when it last noticed silence; of an ending session the bytes unsent
-	endAt      atomic.Int64 // broker clock: when a goodbye that is not taken is cut short
-	subscribed atomic.Int32 // len(subs), for others
+	noticed    int64        // the sweeper's: broker clock when it last noticed silence; for an ending session, the unsent bytes
+	endAt      atomic.Int64 // broker clock: when an unread goodbye is aborted
+	subscribed atomic.Int32 // len(subs), for other goroutines
 	unacked    atomic.Int32
-	judge      *judge     // of pattern subscriptions, once there is one that needs it
-	quota      *quota     // of the queues, once it was needed; of the reading goroutine
-	consumers  []consumer // guarded by the outbox's lock, replaced and never changed
+	judge      *judge     // of pattern subscriptions; nil until one needs it
+	quota      *quota     // queue quota, set on first use; of the reading goroutine
+	consumers  []consumer // guarded by the outbox's lock; replaced, never modified
 	slot       wheelSlot
-	recheck    atomic.Pointer[recheck] // nil unless somebody else may withdraw its credential
-	mail       atomic.Pointer[mailbox] // nil until somebody else wants something of the reader
+	recheck    atomic.Pointer[recheck] // nil unless a third party may withdraw its credential
+	mail       atomic.Pointer[mailbox] // nil until another goroutine needs the reader
 
 	endMu  sync.Mutex
 	failed *Error
@@ -85,7 +85,7 @@ type session struct {
 	cancel context.CancelFunc
 }
 
-// newSession registers a session for a connection that was let in.
+// newSession registers a session for an admitted connection.
 func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	if err := b.accepting(); err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	}
 	s.out.s, s.out.wire = s, w
 	now := b.now()
-	s.opened = int64(time.Since(b.started)) // exact: lists are sorted by it
+	s.opened = int64(time.Since(b.started)) // exact, because lists are sorted by it
 	s.lastHeard.Store(now)
 	s.expireAt.Store(never)
 	s.deadline = never
@@ -106,7 +106,7 @@ func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	if err := b.addSession(s); err != nil {
 		return nil, err
 	}
-	s.limitFrames() // a policy that is set from now on finds the session
+	s.limitFrames() // a policy set after this point also updates the session
 	if a.place != nil {
 		a.place.session.Store(s)
 	}
@@ -114,7 +114,7 @@ func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	return s, nil
 }
 
-// frameLimit translates "no limit" to the decoder's way of saying it.
+// frameLimit translates "no limit" to the value that the decoder uses for it.
 func frameLimit(n int) int {
 	if n == unlimited {
 		return -1
@@ -122,15 +122,15 @@ func frameLimit(n int) int {
 	return n
 }
 
-// errRested ends receive in a goroutine whose stack has grown, when the client
-// has gone quiet.
+// errRested ends receive in a goroutine with a grown stack when the client has
+// become idle.
 var errRested = errors.New("broker: the session is idle")
 
-// run is the life of the session in its reading goroutine. Handling a frame
-// takes a deeper stack than waiting for the next one does, and the stack of a
-// goroutine that waits never shrinks to the size it was born with. So a session
-// that has come to rest goes on in a fresh goroutine: 2 KiB less for each idle
-// connection, and a stack grown again for each that wakes up.
+// run runs the session in its reading goroutine. Handling a frame needs a
+// deeper stack than waiting for one, and the stack of a waiting goroutine never
+// shrinks to its initial size. So an idle session continues in a fresh
+// goroutine. This saves 2 KiB for each idle connection, at the cost of growing
+// the stack again when the client becomes active.
 func (s *session) run() {
 	err := s.wire.receive(s)
 	for err == errRested || s.woken(err) {
@@ -145,7 +145,7 @@ func (s *session) run() {
 	s.batchEnd()
 }
 
-// work returns the batch of what is being handled now.
+// work returns the current batch and creates it if needed.
 func (s *session) work() *batch {
 	if s.batch == nil {
 		s.batch = s.b.newBatch()
@@ -153,7 +153,8 @@ func (s *session) work() *batch {
 	return s.batch
 }
 
-// batchEnd follows everything that arrived together: what it touched is written.
+// batchEnd is called after the input of one read has been handled. It writes
+// the outboxes in the batch.
 func (s *session) batchEnd() {
 	s.readMail()
 	if s.batch != nil {
@@ -169,13 +170,13 @@ func (s *session) heard() { s.lastHeard.Store(s.b.now()) }
 // spokeUnit keeps [session.spoke] within 32 bits for 13 years.
 const spokeUnit = int64(100 * time.Millisecond)
 
-// spoken notes that STOMP came from the client, be it an EOL.
+// spoken records that the client sent STOMP, even if only an EOL.
 func (s *session) spoken() {
 	s.spoke.Store(uint32((s.b.now() + spokeUnit - 1) / spokeUnit))
 }
 
-// rested follows everything that one read brought. A read without a frame, a
-// heart-beat or a pong, is the sign of a client that has nothing to say for now.
+// rested is called after each read. A read without a frame (a heart-beat or a
+// pong) shows that the client is idle for now.
 func (s *session) rested() error {
 	if s.framed {
 		s.framed, s.grown = false, true
@@ -188,7 +189,7 @@ func (s *session) rested() error {
 	return nil
 }
 
-// data handles bytes of STOMP, cut in any way.
+// data handles bytes of STOMP, split at any position.
 func (s *session) data(p []byte) error {
 	if phase(s.phase.Load()) == phaseEnding {
 		return s.discard(len(p))
@@ -196,7 +197,7 @@ func (s *session) data(p []byte) error {
 	if len(p) > 0 {
 		s.spoken()
 	}
-	if at := s.expireAt.Load(); at != never && int64(time.Since(s.b.started)) >= at { // the sweeper may be a tick late
+	if at := s.expireAt.Load(); at != never && int64(time.Since(s.b.started)) >= at { // the sweeper may be one tick late
 		s.end(errCredentialExpired, "", s.work())
 		return nil
 	}
@@ -232,8 +233,8 @@ func (s *session) data(p []byte) error {
 	}
 }
 
-// guarded handles a frame. A panic, which can only come from user code, ends this
-// session and no other.
+// guarded handles a frame. A panic, which only user code can cause, ends this
+// session only.
 func (s *session) guarded(f *frames.Frame, bt *batch) (fail *Error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -244,8 +245,8 @@ func (s *session) guarded(f *frames.Frame, bt *batch) (fail *Error) {
 	return s.command(f, bt)
 }
 
-// unreadable ends the session, which has sent what is no frame. It is a function
-// of its own to keep the stack small that a heart-beat needs.
+// unreadable ends the session after input that is not a valid frame. It is a
+// separate function so that handling a heart-beat needs only a small stack.
 //
 //go:noinline
 func (s *session) unreadable(err error, p []byte) {
@@ -254,7 +255,8 @@ func (s *session) unreadable(err error, p []byte) {
 	s.fail(s.decodeFailure(err, command), receipt, s.work())
 }
 
-// decodeFailure is what the client is told of a frame that cannot be read.
+// decodeFailure returns the error for the client about a frame that cannot be
+// decoded.
 func (s *session) decodeFailure(err error, command string) *Error {
 	if errors.Is(err, frames.ErrUnknownCommand) && command != "" {
 		return failure(ReasonProtocolError, "unknown command %q", command)
@@ -270,17 +272,17 @@ func (s *session) decodeFailure(err error, command string) *Error {
 	return &Error{Reason: ReasonProtocolError, Message: "malformed frame"}
 }
 
-// user runs code of the program, which may block: what was touched is written
-// first, and silence of the client meanwhile means nothing. Calls may be nested:
-// a renewal, which is a handler, asks the authorizer.
+// user runs code of the program, which may block. It first writes the outboxes
+// in the batch. While the code runs, silence of the client has no consequence.
+// Calls may be nested: a renewal, which is a handler, calls the authorizer.
 func (s *session) user(bt *batch, f func(ctx context.Context)) {
 	before := s.enter(bt)
 	defer s.exit(before)
 	f(s.context())
 }
 
-// enter begins the time in which the session's goroutine is in user code and
-// does not read; exit ends it.
+// enter marks the session's goroutine as running user code, so that it does not
+// read; exit ends this.
 func (s *session) enter(bt *batch) (before bool) {
 	bt.flush()
 	return s.busy.Swap(true)
@@ -292,7 +294,7 @@ func (s *session) exit(before bool) {
 	s.busy.Store(before)
 }
 
-// tell calls the observers about this session, as user code.
+// tell calls the observers for this session, as user code.
 func (s *session) tell(bt *batch, f func(*Observer)) {
 	if len(s.b.watchers.current()) == 0 {
 		return
@@ -315,8 +317,8 @@ func (s *session) context() context.Context {
 	return s.ctx
 }
 
-// dropContext lets go of the context that CONNECT needed: most sessions never
-// need one again, and it is half a kilobyte.
+// dropContext releases the context that CONNECT needed: most sessions never
+// need one again, and it takes half a kilobyte.
 func (s *session) dropContext() {
 	s.endMu.Lock()
 	defer s.endMu.Unlock()

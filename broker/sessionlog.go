@@ -12,33 +12,33 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
 
-// LogOff is the [Options.SessionLog] level that writes no record about the
+// LogOff is the [Options.SessionLog] level that disables the records of the
 // start and the end of sessions.
 const LogOff = slog.Level(math.MinInt32)
 
-// source is whose fault an event is, for [Broker.log]: what the events of one
-// culprit have in common, such as a user or an origin, and the network that it
-// came from, if it is about one.
+// source identifies the cause of an event for [Broker.log]: the property that
+// its events share, such as a user or an origin, and the network that it came
+// from, if there is one.
 type source struct {
 	what, network string
-	anywhere      bool // it is the same in all networks
+	anywhere      bool // the same source in all networks
 }
 
-// warn logs an event that a client can cause as often as it likes. One record a
-// second is written for each kind of event and source, and a bounded number for
-// each network and in all; the next record says how many were suppressed. The
-// kind is the text of the record.
+// warn logs an event that a client can cause at any rate. It writes at most one
+// record a second for each kind of event and source, and a limited number for
+// each network and in total; the next record contains the number of suppressed
+// ones. The kind is the text of the record.
 func (b *Broker) warn(kind string, from source, attrs ...any) {
 	b.log(slog.LevelWarn, kind, from, attrs...)
 }
 
-// log is warn for records of another level.
+// log is warn for another level.
 func (b *Broker) log(level slog.Level, kind string, from source, attrs ...any) {
 	key := loglimit.Key{Kind: kind, From: from.what, Network: from.network, Anywhere: from.anywhere}
 	b.quiet.Log(context.Background(), b.o.Logger, level, key, attrs...)
 }
 
-// logStarted records that a session is CONNECTED, and how its client was
+// logStarted logs that a session is connected, and how its client was
 // authenticated. The handshake is nil for a client without HTTP.
 func (s *session) logStarted(p *auth.Principal, h *auth.Handshake) {
 	level := s.b.o.SessionLog.Level()
@@ -55,12 +55,12 @@ func (s *session) logStarted(p *auth.Principal, h *auth.Handshake) {
 	s.logVisit(level, "session started", p, attrs)
 }
 
-// anonymously is the Method of a principal that was let in without a credential.
+// anonymously is the Method of a principal without a credential.
 const anonymously = "anonymous"
 
-// logVisit records the start or the end of a session. Records about sessions that
-// were let in without a credential are limited, for each network and in all, since
-// anybody can come and go as often as he likes.
+// logVisit logs the start or the end of a session. Records about sessions
+// without a credential are limited, for each network and in total, since any
+// client can connect and disconnect at any rate.
 func (s *session) logVisit(level slog.Level, kind string, p *auth.Principal, attrs []any) {
 	if !s.joined || !p.Anonymous() && p.Method != anonymously {
 		s.b.o.Logger.Log(context.Background(), level, kind, attrs...)
@@ -70,7 +70,7 @@ func (s *session) logVisit(level slog.Level, kind string, p *auth.Principal, att
 	s.b.visits.Log(context.Background(), s.b.o.Logger, level, key, attrs...)
 }
 
-// brief shortens a text of the client for the log.
+// brief shortens a client's text for the log.
 func brief(text string) string {
 	const most = 200
 	if len(text) <= most {
@@ -79,9 +79,9 @@ func brief(text string) string {
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
-// remarkable reports whether a session that ended for this reason is logged as a
-// warning, whatever [Options.SessionLog] says: the client was turned away, or
-// something is wrong with it or with the program.
+// remarkable reports whether a session that ended for this reason is logged as
+// a warning whatever [Options.SessionLog] is: the broker refused a request of
+// the client, or there is a fault in the client or in the program.
 func (r Reason) remarkable() bool {
 	switch r {
 	case ReasonDenied, ReasonLimit, ReasonSlowConsumer, ReasonTooBig, ReasonInternalError, ReasonAuthorizerSlow:
@@ -90,9 +90,9 @@ func (r Reason) remarkable() bool {
 	return false
 }
 
-// unconnected reports whether a connection that ends for this reason before it is
-// CONNECTED is logged as a warning: somebody may ask why he cannot connect, and no
-// other record says why.
+// unconnected reports whether a connection that ends for this reason before it
+// is CONNECTED is logged as a warning, since no other record explains why the
+// client cannot connect.
 func (r Reason) unconnected() bool {
 	switch r {
 	case ReasonProtocolError, ReasonInvalidText, ReasonConnectTimeout:
@@ -101,9 +101,9 @@ func (r Reason) unconnected() bool {
 	return false
 }
 
-// logEnded records why a session ended, how long it lived and what it did. A
-// connection that ends before it is CONNECTED is logged as a warning if the client
-// did not want that, and at debug level otherwise.
+// logEnded logs why a session ended, its duration and its activity. A
+// connection that ends before it is CONNECTED is logged as a warning if the
+// client did not cause the end itself, and at debug level otherwise.
 func (s *session) logEnded(f *Error) {
 	level := s.b.o.SessionLog.Level()
 	if !s.joined {
@@ -114,7 +114,7 @@ func (s *session) logEnded(f *Error) {
 		return
 	}
 	lived := time.Since(s.b.started) - time.Duration(s.opened)
-	s.out.mu.Lock() // others may be saying goodbye to it
+	s.out.mu.Lock() // other goroutines may be adding a goodbye
 	sent := s.out.sent
 	s.out.mu.Unlock()
 	attrs := []any{
@@ -128,13 +128,13 @@ func (s *session) logEnded(f *Error) {
 	s.logVisit(level, "session ended", s.principal.Load(), attrs)
 }
 
-// source is a session's user in its network, and more if several kinds of its
-// events are to be told apart. Another user behind the same address is another
-// source.
+// source returns the source for the session's user in its network. more
+// distinguishes several kinds of its events. Another user with the same address
+// is another source.
 func (s *session) source(more string) source { return sourceOf(s.peer.Addr(), s.userName(), more) }
 
-// sourceOf is a user in the network of an address. The user may be what a stranger
-// claims to be.
+// sourceOf returns the source for a user in the network of an address. The user
+// name may be unverified.
 func sourceOf(addr netip.Addr, user, more string) source {
 	return source{what: more + " " + brief(user), network: loglimit.Network(addr)}
 }

@@ -8,17 +8,19 @@ import (
 	"time"
 )
 
-// Drain ends the broker's work without losing what was sent. First, for
-// [Options.DrainDelay], [Broker.Ready] returns [ErrDraining] while sessions go on
-// and new ones are still let in, so that a load balancer can take this broker
-// out of its pool. Then no new session is let in, listeners are closed, and the
-// sessions are ended evenly over [Options.DrainSpread], so that clients do not
-// all reconnect at once: what is in their outboxes is written first, then they
-// are closed with 1012, "reconnect". A hundred sessions or fewer end at once.
+// Drain shuts the broker down without losing sent messages. For
+// [Options.DrainDelay], [Broker.Ready] returns [ErrDraining] while existing
+// sessions continue and new ones are still accepted, so that a load balancer
+// can remove this broker from its pool. Then the broker accepts no new
+// sessions, closes its listeners and ends the sessions evenly over
+// [Options.DrainSpread], so that clients do not all reconnect at once. It
+// writes the outbox of each session before it closes the session with 1012,
+// "reconnect". A hundred sessions or fewer end at once.
 //
-// It returns when all sessions have ended, or with the error of ctx. The spread
-// takes at most four fifths of the time that ctx leaves, 10 s if it has no
-// deadline. A Drain that is called while another one waits ends its delay.
+// Drain returns when all sessions have ended, or with the error of ctx. The
+// spread takes at most four fifths of the time until the deadline of ctx, or of
+// 10 s if ctx has no deadline. A second call of Drain skips the delay, even
+// while the first call still waits.
 func (b *Broker) Drain(ctx context.Context) error {
 	if err := b.delayDrain(ctx); err != nil {
 		return fmt.Errorf("broker: drain: %w", err)
@@ -60,9 +62,8 @@ func (b *Broker) Drain(ctx context.Context) error {
 	}
 }
 
-// delayDrain makes Ready say that the broker is draining, and waits for
-// Options.DrainDelay, the end of ctx or of the broker. Only the first Drain
-// waits.
+// delayDrain makes Ready return an error, and waits for Options.DrainDelay, the
+// end of ctx or the end of the broker. Only the first Drain waits.
 func (b *Broker) delayDrain(ctx context.Context) error {
 	if b.retiring.Swap(true) || b.o.DrainDelay <= 0 {
 		return nil
@@ -108,8 +109,8 @@ func (b *Broker) count() int {
 
 // Close ends every session and in-process subscription with a short goodbye and
 // returns when no goroutine of the broker is left. Messages in queues are in
-// memory only: they are discarded, and the log says how many of which queue. For
-// a graceful end call Drain first. It always returns nil.
+// memory only: they are discarded, and their number in each queue is logged.
+// For a graceful shutdown call Drain first. Close always returns nil.
 func (b *Broker) Close() error {
 	b.mu.Lock()
 	if b.closing {
@@ -142,7 +143,7 @@ func (b *Broker) Close() error {
 	for _, l := range locals {
 		l.end(ErrClosed)
 	}
-	b.cancel() // handlers and hooks see the end
+	b.cancel() // cancels the context of handlers and hooks
 	deadline := time.NewTimer(b.o.LingerTimeout + time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -170,10 +171,10 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// logDiscarded names the queues whose messages end with the broker, since they
-// are in memory only.
+// logDiscarded logs the queues whose messages are lost with the broker, since
+// they are in memory only.
 func (b *Broker) logDiscarded() {
-	const named = 20 // queues that are named; the rest is counted
+	const named = 20 // queues that are logged by name; the rest are only counted
 	var queues, messages, more int
 	for q := range b.queues.All() {
 		if q.Messages == 0 {

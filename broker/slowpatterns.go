@@ -2,9 +2,9 @@ package broker
 
 import "github.com/hoofbeat/hoofbeat/topics"
 
-// route makes sub known to the router. Patterns that every message to a destination
-// which is not remembered is compared with one by one are counted (see
-// [topics.Destination.Slow]): a client could make everybody's SEND slow with them.
+// route adds sub to the router. It counts slow patterns, which are compared one
+// by one with each message to a destination that is not cached (see
+// [topics.Destination.Slow]): a client could slow down every SEND with them.
 func (s *session) route(sub *subscription) *Error {
 	d := sub.dest
 	if d.Slow() {
@@ -23,7 +23,7 @@ func (s *session) takeSlow(pattern string) *exceeded {
 		exceeded{limit: limitSlowPatterns, value: l.SlowPatterns})
 }
 
-// unroute takes route back.
+// unroute undoes route.
 func (s *session) unroute(sub *subscription) {
 	s.b.router.Unsubscribe(s.id, sub.dest, sub)
 	if sub.dest.Slow() {
@@ -31,7 +31,8 @@ func (s *session) unroute(sub *subscription) {
 	}
 }
 
-// cost is what a destination that is subscribed to makes the broker hold.
+// cost returns the memory, in bytes, that the broker holds for a subscribed
+// destination.
 func cost(d topics.Destination) int {
 	if d.Slow() {
 		return d.Cost() + distinctBytes

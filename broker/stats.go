@@ -5,28 +5,28 @@ import (
 	"time"
 )
 
-// Stats are counters since New and levels of now.
+// Stats are counters since New and current levels.
 type Stats struct {
 	Node    string // Options.Node
 	Started time.Time
 
 	Sessions      int // connected now
-	Sockets       int // open now, those before CONNECTED included
+	Sockets       int // open now, including those before CONNECTED
 	Users         int // distinct users connected now
 	Subscriptions int
 	QueueMessages int   // held in work queues
-	QueueBytes    int64 // bytes of them
+	QueueBytes    int64 // bytes of these messages
 
 	Opened       int64            // sockets accepted
-	Refused      int64            // handshakes refused, and other requests for a Host that is not allowed
-	AuthFailures int64            // CONNECTs refused by the authenticator
+	Refused      int64            // refused handshakes, and other requests for a Host that is not allowed
+	AuthFailures int64            // CONNECTs rejected by the authenticator
 	Denied       int64            // SUBSCRIBEs, SENDs and matches denied by the authorizer
 	Ended        map[string]int64 // sessions ended, by [Reason]
-	Limited      map[string]int64 // refused or shed by a limit on who comes in, by its key, such as "limits.sessions"
+	Limited      map[string]int64 // clients refused or disconnected by an admission limit, by its key, such as "limits.sessions"
 	FramesIn     int64            // frames received
 	BytesIn      int64            // bytes of STOMP received
 	Published    int64            // messages accepted, from clients and the program
-	Delivered    int64            // hand-overs to subscriptions
+	Delivered    int64            // deliveries to subscriptions
 	UnknownAcks  int64            // ACK and NACK frames that named no delivery of their session
 }
 
@@ -41,7 +41,7 @@ type counters struct {
 
 func (c *counters) ended(r Reason) { c.reasons[r].Add(1) }
 
-// Stats returns the figures of now. It is cheap enough for every scrape.
+// Stats returns the current statistics. It is cheap enough for every scrape.
 func (b *Broker) Stats() Stats {
 	c := &b.stats
 	st := Stats{

@@ -11,7 +11,7 @@ type ackMode uint8
 const (
 	ackAuto       ackMode = iota
 	ackClient             // cumulative per subscription
-	ackIndividual         // each message for itself
+	ackIndividual         // each message separately
 )
 
 // A subscription is one SUBSCRIBE of a session, or one in-process Subscribe
@@ -19,34 +19,34 @@ const (
 type subscription struct {
 	s       *session
 	local   *Subscription
-	id      string // as the client named it; "" for a 1.0 client that did not
+	id      string // the id from the client; "" for a STOMP 1.0 client that sent none
 	dest    topics.Destination
-	as      string // destination its MESSAGE frames carry, if not the publication's
+	as      string // destination in its MESSAGE frames, if not the publication's
 	mode    ackMode
 	gated   bool   // its SUBSCRIBE is being answered; guarded as below
-	dead    bool   // UNSUBSCRIBEd: nothing may follow; guarded as below
-	ordinal uint32 // names it in `ack` headers
+	dead    bool   // unsubscribed: no more frames may follow; guarded as below
+	ordinal uint32 // identifies it in `ack` headers
 
 	consumer consumer               // of a work queue
-	filter   atomic.Pointer[filter] // of a pattern that not every match of may be seen; rules that change may put one in place
+	filter   atomic.Pointer[filter] // of a pattern with matches that the client may not see; a rule change may set one
 	selector *selector              // of a SUBSCRIBE with a `selector` header
 
 	// Guarded by the lock of the session's outbox.
-	held    [][]byte // what arrived while gated
-	acks    uint64   // deliveries numbered so far
+	held    [][]byte // frames that arrived while gated
+	acks    uint64   // number of the latest delivery
 	pending []unacknowledged
 }
 
-// unacknowledged is one delivery that the client has to acknowledge.
+// unacknowledged is one delivery that the client must acknowledge.
 type unacknowledged struct {
 	n    uint64
 	id   string // message-id
 	work delivery
-	msg  *Message // with Settled, when the publisher wants to know
+	msg  *Message // set if the message has Settled
 }
 
-// offerWork takes a message of a queue, or reports that there is no room for it
-// now. The queue may hold a lock: nothing here calls into it.
+// offerWork delivers a message of a queue, or returns false if there is no room
+// for it now. The queue may hold a lock, so offerWork must not call the queue.
 func (sub *subscription) offerWork(d delivery, bt *batch) bool {
 	m := d.Message()
 	if sub.local != nil {
@@ -73,8 +73,8 @@ func (s *session) find(id string) (int, *subscription) {
 	return -1, nil
 }
 
-// drop takes sub out of the index or its queue. What it was given and did not
-// acknowledge goes back.
+// drop removes sub from the index or from its queue. Its unacknowledged
+// messages return to the queue.
 func (s *session) drop(sub *subscription, bt *batch) {
 	pending := s.out.discard(sub)
 	s.unacked.Add(-int32(len(pending)))
@@ -97,12 +97,12 @@ func (s *session) drop(sub *subscription, bt *batch) {
 	s.subscribed.Add(-1)
 	s.b.stats.subscriptions.Add(-1)
 	if len(pending) > 0 {
-		s.resumeStarved(bt) // it may hold others instead
+		s.resumeStarved(bt) // now there is room for other messages
 	}
 }
 
-// settled tells the publisher of m, if it asked. That is user code, so what was
-// touched is written first.
+// settled notifies the publisher of m, if m.Settled is set. This is user code,
+// so the outboxes in the batch are written first.
 func (s *session) settled(m *Message, o Outcome, bt *batch) {
 	if m == nil || m.Settled == nil {
 		return

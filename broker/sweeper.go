@@ -6,25 +6,26 @@ import (
 	"time"
 )
 
-// The sweeper is everything that happens by the clock: heart-beats, deadlines,
-// liveness. One goroutine turns a wheel of slots; a session lies in the slot of
-// its next check, so an idle one costs nothing but a visit when something is
-// due. The sweeper never writes: it marks, enqueues, and lets the flusher write.
+// The sweeper handles all time-dependent work: heart-beats, deadlines,
+// liveness. One goroutine advances a wheel of slots. A session is in the slot
+// of its next check, so an idle session costs only a visit when a check is due.
+// The sweeper never writes: it marks and enqueues, and the flusher writes.
 type sweeper struct {
 	b     *Broker
 	tick  int64 // nanoseconds
 	clock atomic.Int64
-	// steady is since when there was no gap in the sweeps. What clients sent in a
-	// gap, in which the broker was kept from running, may not have been read yet.
+	// steady is the time since which the sweeps had no gap. In a gap the broker
+	// was kept from running, so input that clients sent then may not have been
+	// read yet.
 	steady atomic.Int64
-	gap    int64 // nanoseconds that are one
+	gap    int64 // minimum length of a gap in nanoseconds
 
 	mu    sync.Mutex
 	wheel wheel
 }
 
-// newSweeper chooses a tick of an eighth of the shortest interval, so that none
-// is missed by more, between 5 and 250 ms.
+// newSweeper uses a tick of an eighth of the shortest interval, between 5 and
+// 250 ms, so that no check is late by more than that.
 func newSweeper(b *Broker) *sweeper {
 	shortest := 2 * time.Second
 	for _, d := range []time.Duration{b.o.HeartBeat.Send, b.o.HeartBeat.Receive, b.o.HeartBeatPatience, b.o.PingInterval, b.o.WriteDeadline, b.o.ConnectDeadline, b.o.LingerTimeout} {
@@ -45,7 +46,7 @@ func (w *sweeper) run() {
 			if w.b.count() == 0 {
 				return
 			}
-			// Sessions are still saying goodbye; Close aborts those that hang.
+			// Sessions are still ending; Close aborts those that hang.
 			<-t.C
 		case <-t.C:
 		}
@@ -70,7 +71,7 @@ func (w *sweeper) sweep(now int64) {
 	bt.flushLater()
 }
 
-// reschedule has s checked no later than at a time.
+// reschedule schedules the next check of s for a given time at the latest.
 func (w *sweeper) reschedule(s *session, at int64) {
 	w.mu.Lock()
 	if t := w.ticks(at); s.slot.tick == 0 || t < s.slot.tick {

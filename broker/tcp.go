@@ -12,13 +12,13 @@ import (
 )
 
 // ServeTCP accepts plain STOMP connections from l, for backends and for
-// Spring's broker relay; with a TLS listener, STOMP over TLS. It returns when l
-// is closed by Close or Drain (nil), or fails. Over the caps for
-// unauthenticated sockets a connection is closed at once.
+// Spring's broker relay; with a TLS listener it accepts STOMP over TLS. It
+// returns nil when Close or Drain closes l, or the error of l. Above the limits
+// for unauthenticated sockets it closes a connection at once.
 func (b *Broker) ServeTCP(l net.Listener) error {
 	forget, ok := b.addListener(l)
 	if !ok {
-		_ = l.Close() // the caller handed it over
+		_ = l.Close() // the caller transferred ownership
 		return ErrClosed
 	}
 	defer forget()
@@ -32,7 +32,8 @@ func (b *Broker) ServeTCP(l net.Listener) error {
 			if errors.Is(err, net.ErrClosed) {
 				return err
 			}
-			// Out of file descriptors, most likely: others will be closed.
+			// The most likely cause is a lack of file descriptors; other
+			// connections will close and release some.
 			b.warn("accept failed", source{}, "error", err)
 			select {
 			case <-time.After(pause):
@@ -47,12 +48,12 @@ func (b *Broker) ServeTCP(l net.Listener) error {
 	}
 }
 
-// A listener is one of the program's: the key of a map that its own value, which
-// need not be comparable, could not be.
+// A listener wraps a listener of the program, so that it can be the key of a
+// map: the wrapped value need not be comparable.
 type listener struct{ net.Listener }
 
-// addListener has l closed by Drain and Close, until it is forgotten. It reports
-// false when they have been called.
+// addListener registers l to be closed by Drain and Close, until forget is
+// called. It returns false if either has already been called.
 func (b *Broker) addListener(l net.Listener) (forget func(), ok bool) {
 	entry := &listener{l}
 	b.mu.Lock()
@@ -68,8 +69,8 @@ func (b *Broker) addListener(l net.Listener) (forget func(), ok bool) {
 	}, true
 }
 
-// takeListeners returns the listeners, for the caller to close with
-// closeListeners when it has given up the lock, which it holds now.
+// takeListeners removes and returns the listeners. The caller holds the lock
+// and must call closeListeners after releasing it.
 func (b *Broker) takeListeners() []*listener {
 	list := slices.Collect(maps.Keys(b.listeners))
 	clear(b.listeners)
@@ -78,7 +79,7 @@ func (b *Broker) takeListeners() []*listener {
 
 func closeListeners(list []*listener) {
 	for _, l := range list {
-		_ = l.Close() // it stops accepting; there is nothing else to do about it
+		_ = l.Close() // it stops accepting, so the error does not matter
 	}
 }
 
@@ -89,7 +90,7 @@ func (b *Broker) acceptTCP(nc net.Conn) {
 	if e != nil {
 		b.refuse(e, remote, "")
 		b.stats.refused.Add(1)
-		b.turnAway(c) // without a word
+		b.turnAway(c) // no answer is sent
 		return
 	}
 	a := &Admission{remote: remote, place: p}
@@ -104,10 +105,10 @@ func (b *Broker) acceptTCP(nc net.Conn) {
 	}
 }
 
-// turnAway closes a connection that gets no session. The next one is waiting to
-// be accepted, so a Close that may block gets a goroutine.
+// turnAway closes a connection that gets no session. The next connection is
+// waiting to be accepted, so a Close that may block runs in a goroutine.
 func (b *Broker) turnAway(c *stream.Conn) {
-	closing := func() { _ = c.Close() } // nobody is left to tell
+	closing := func() { _ = c.Close() } // the connection has no session, so the error is ignored
 	if !c.AbortBlocks() || !b.spawn(closing) {
 		closing()
 	}

@@ -16,26 +16,27 @@ import (
 )
 
 const (
-	pace         = 50 * time.Millisecond // between two tries of a network with too many failures
-	maxThrottled = 16384                 // keys remembered
-	maxHeld      = 1024                  // tries that wait for one key
+	pace         = 50 * time.Millisecond // between two attempts of a network with too many failures
+	maxThrottled = 16384                 // keys stored
+	maxHeld      = 1024                  // attempts that wait for one key
 )
 
-// A throttle slows down guessing of passcodes. A try is counted before the
-// passcode is compared, so that many at once are no way around the count.
+// A throttle slows down passcode guessing. An attempt is counted before the
+// passcode is compared, so that concurrent attempts cannot bypass the count.
 //
-// Failures of a login from one network slow down that login from that network,
-// whatever its case, and nothing else: after some of them one try at a time is compared, after a
-// wait that doubles with every failure. Tries that come meanwhile are held as
-// long as their deadline allows, and one of those is drawn, so that whoever has
-// the right passcode gets his turn beside somebody who guesses.
+// Failures of a login from one network slow down only that login
+// (case-insensitive) from that network. After a number of failures, one attempt
+// at a time is compared, after a wait that doubles with every failure. Attempts
+// that arrive meanwhile are held as long as their deadline allows, and a random
+// one of them is admitted next, so that a client with the correct passcode gets
+// its turn while another client guesses.
 //
-// Failures of a network, whatever the logins, never keep a passcode from being
-// compared: they only set a pace at which the tries of that network follow each
-// other, first come, first served.
+// Failures of a network, for any login, never prevent a passcode from being
+// compared: they only set a minimum interval between the attempts of that
+// network, which are admitted in order of arrival.
 //
-// Tickets and tokens are long random values. They are always looked at, and
-// their failures count for themselves.
+// Tickets and tokens are long random values. They are always checked, and their
+// failures are counted separately.
 type throttle struct {
 	o    throttleOptions
 	seed maphash.Seed
@@ -45,11 +46,11 @@ type throttle struct {
 }
 
 type throttleOptions struct {
-	login, network int           // failures that are free
+	login, network int           // failures that cause no delay
 	longest, decay time.Duration // FailureWait and FailureDecay
 }
 
-// throttleKey says what failures are counted for.
+// throttleKey identifies a count of failures.
 type throttleKey struct {
 	network netip.Addr
 	login   uint64 // see loginHash
@@ -63,21 +64,21 @@ const (
 )
 
 type failures struct {
-	n      int       // failures, and for a login the tries under way
-	flying int       // tries under way
+	n      int       // failures, and for a login also the attempts in progress
+	flying int       // attempts in progress
 	last   time.Time // of the last failure
-	// spelling is the hash of the login as the failures had it, and mixed says that
-	// they had several: see [failures.forgivenBy].
+	// spelling is the hash of the exact login of the failures; mixed is true if
+	// they had several spellings: see [failures.forgivenBy].
 	spelling uint64
 	mixed    bool
-	next     time.Time // when one more try may begin
+	next     time.Time // when the next attempt may begin
 	held     []*held
 	timer    *time.Timer
 }
 
-// held is a try that waits.
+// held is a waiting attempt.
 type held struct {
-	done     chan struct{} // closed when it was decided
+	done     chan struct{} // closed when the decision is made
 	admitted bool
 }
 
@@ -85,24 +86,25 @@ func (t *throttle) init() {
 	t.seed, t.keys = maphash.MakeSeed(), make(map[throttleKey]*failures)
 }
 
-// limit sets what is free and how long a login waits.
+// limit sets the numbers of failures without delay and the maximum wait of a
+// login.
 func (t *throttle) limit(o throttleOptions) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.o = o
 }
 
-// try is one attempt with a passcode that was let through to be compared.
+// try is one attempt with a passcode that was admitted for comparison.
 type try struct {
 	t        *throttle
 	keys     [2]throttleKey // of the login and the network
-	spelling uint64         // a hash of the login as it is
+	spelling uint64         // a hash of the exact login
 	ended    bool
 }
 
-// begin reserves a try of a passcode for login from addr, or returns the limit
-// that forbids it. It blocks while the try is held, at most for hold and until
-// ctx is done. Every try must be ended.
+// begin admits an attempt with a passcode for login from addr, or returns the
+// limit that forbids it. It blocks while the attempt is held, at most for hold
+// and until ctx is done. The caller must end every attempt.
 func (t *throttle) begin(ctx context.Context, addr netip.Addr, login string, hold time.Duration) (*try, *exceeded) {
 	network := httpsec.Network(addr)
 	y := &try{t: t, spelling: maphash.String(t.seed, login), keys: [2]throttleKey{
@@ -112,7 +114,7 @@ func (t *throttle) begin(ctx context.Context, addr netip.Addr, login string, hol
 	if e := t.enter(ctx, y.keys[0], deadline); e != nil {
 		return nil, e
 	}
-	if !network.IsValid() { // nobody knows who shares it
+	if !network.IsValid() { // unknown network: any number of clients may share it
 		return y, nil
 	}
 	if e := t.enter(ctx, y.keys[1], deadline); e != nil {
@@ -124,7 +126,7 @@ func (t *throttle) begin(ctx context.Context, addr netip.Addr, login string, hol
 	return y, nil
 }
 
-// enter lets one try pass k, perhaps after a while.
+// enter admits one attempt for k, possibly after a wait.
 func (t *throttle) enter(ctx context.Context, k throttleKey, deadline time.Time) *exceeded {
 	t.mu.Lock()
 	now := time.Now()
@@ -145,7 +147,7 @@ func (t *throttle) enter(ctx context.Context, k throttleKey, deadline time.Time)
 	return t.await(ctx, k, h, deadline)
 }
 
-// await returns when h was let through, has to give way, or its time is over.
+// await returns when h was admitted or evicted, or when its time is over.
 func (t *throttle) await(ctx context.Context, k throttleKey, h *held, deadline time.Time) *exceeded {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
@@ -167,9 +169,10 @@ func (t *throttle) await(ctx context.Context, k throttleKey, h *held, deadline t
 	return t.exceeded(k, f.next.Sub(now))
 }
 
-// giveWay turns away one of the tries that wait for f, so that another may, or
-// reports that it is this other one: whoever comes last must not be the one who
-// never gets in.
+// giveWay evicts a random one of the attempts that wait for f to make room for
+// a new one, or returns false if the new one is chosen instead. The choice
+// includes the new attempt and the waiting ones equally, so that a late attempt
+// also has a chance.
 func giveWay(f *failures) bool {
 	i := rand.IntN(len(f.held) + 1)
 	if i == len(f.held) {
@@ -180,7 +183,7 @@ func giveWay(f *failures) bool {
 	return true
 }
 
-// open reports whether a try may begin now.
+// open reports whether an attempt may begin now.
 func (t *throttle) open(k throttleKey, f *failures, now time.Time) bool {
 	if k.kind == ofNetwork {
 		return f.n <= t.o.network || !now.Before(f.next)
@@ -188,7 +191,7 @@ func (t *throttle) open(k throttleKey, f *failures, now time.Time) bool {
 	return f.n < t.o.login || f.flying == 0 && !now.Before(f.next)
 }
 
-// admit counts a try that begins.
+// admit counts an attempt that begins.
 func (t *throttle) admit(k throttleKey, f *failures, now time.Time) {
 	f.flying++
 	if k.kind == ofLogin {
@@ -198,14 +201,14 @@ func (t *throttle) admit(k throttleKey, f *failures, now time.Time) {
 	}
 }
 
-// schedule has the next of those who wait let through in time.
+// schedule sets the timer for the next waiting attempt.
 func (t *throttle) schedule(k throttleKey, f *failures, now time.Time) {
 	if f.timer != nil {
 		f.timer.Stop()
 		f.timer = nil
 	}
 	if len(f.held) == 0 || k.kind == ofLogin && f.flying > 0 && f.n >= t.o.login {
-		return // the end of the try under way calls again
+		return // the end of the attempt in progress calls schedule again
 	}
 	f.timer = time.AfterFunc(f.next.Sub(now), func() {
 		t.mu.Lock()
@@ -214,7 +217,8 @@ func (t *throttle) schedule(k throttleKey, f *failures, now time.Time) {
 	})
 }
 
-// advance lets through whoever may go: of a network the first, of a login any.
+// advance admits the waiting attempts that may begin now: for a network the
+// first, for a login a random one.
 func (t *throttle) advance(k throttleKey, f *failures, now time.Time) {
 	for len(f.held) > 0 && t.open(k, f, now) {
 		i := 0
@@ -238,17 +242,17 @@ func (t *throttle) exceeded(k throttleKey, wait time.Duration) *exceeded {
 	return e
 }
 
-// outcome is how a try ended.
+// outcome is the result of an attempt.
 type outcome uint8
 
 const (
-	nothing outcome = iota // said about the client
+	nothing outcome = iota // the result says nothing about the client
 	failed
 	succeeded
 )
 
-// end counts how the try ended, once. For a failure it returns what the next try
-// of this login would meet at this moment, nil if nothing.
+// end counts the outcome of the attempt, once. After a failure it returns the
+// limit that the next attempt of this login would exceed now, or nil.
 func (y *try) end(how outcome) *exceeded {
 	if y == nil || y.ended {
 		return nil
@@ -267,8 +271,9 @@ func (y *try) end(how outcome) *exceeded {
 	return nil
 }
 
-// leave ends a try at k. A success forgets the failures of the login; those of
-// its network stay: whoever tries many logins may have one of his own.
+// leave ends an attempt for k. A success clears the failures of the login but
+// not those of its network: a client that tries many logins may own one of
+// them.
 func (t *throttle) leave(k throttleKey, now time.Time, how outcome, spelling uint64) *failures {
 	f := t.get(k, now)
 	f.flying = max(f.flying-1, 0)
@@ -290,21 +295,21 @@ func (t *throttle) leave(k throttleKey, now time.Time, how outcome, spelling uin
 	return f
 }
 
-// spell notes how the login of a failure was spelled. The failure itself is
-// counted in n since its try began.
+// spell records the spelling of the login of a failure. The failure itself has
+// been counted in n since its attempt began.
 func (f *failures) spell(spelling uint64) {
 	switch {
-	case f.n-1-f.flying <= 0: // the first
+	case f.n-1-f.flying <= 0: // the first failure
 		f.spelling, f.mixed = spelling, false
 	case f.spelling != spelling:
 		f.mixed = true
 	}
 }
 
-// forgivenBy reports whether a success of a login forgets the failures: only if
-// they were of the same spelling. Where the case of a login matters, "Ann" and
-// "ann" are two people, and the one must not forgive himself the guesses at the
-// other's passcode.
+// forgivenBy reports whether a success of a login clears the failures: only if
+// they had the same spelling. If logins are case-sensitive, "Ann" and "ann" are
+// two users, and a success of one must not clear failed guesses at the other's
+// passcode.
 func (f *failures) forgivenBy(spelling uint64) bool { return !f.mixed && f.spelling == spelling }
 
 func (t *throttle) free(k throttleKey) int {
@@ -314,23 +319,23 @@ func (t *throttle) free(k throttleKey) int {
 	return t.o.network
 }
 
-// failed notes a failure, beside which so many tries are counted that are under
-// way. That of a login was counted when it began; and the failures of a network
-// set a pace, no time to wait.
+// failed records a failure; underWay is the number of attempts in progress that
+// are included in the count. A failure of a login was counted when its attempt
+// began; failures of a network set an interval, not a wait.
 func (t *throttle) failed(k throttleKey, f *failures, now time.Time, underWay int) {
 	f.last = now
 	if k.kind != ofLogin {
 		f.n++
 	}
 	free := t.free(k)
-	f.n = min(f.n, free+underWay+64) // so that it halves away in a few steps
+	f.n = min(f.n, free+underWay+64) // so that a few halvings are enough to clear it
 	if over := f.n - underWay - free; over > 0 && k.kind != ofNetwork {
 		f.next = now.Add(min(time.Second<<min(over-1, 32), t.o.longest))
 	}
 }
 
-// get returns the count for k, as it is after so much time: it halves whenever
-// there was no failure for a while.
+// get returns the current count for k: it is halved for each decay period
+// without a failure.
 func (t *throttle) get(k throttleKey, now time.Time) *failures {
 	f := t.keys[k]
 	if f == nil {
@@ -345,8 +350,8 @@ func (t *throttle) get(k throttleKey, now time.Time) *failures {
 	return f
 }
 
-// wrongToken counts a wrong ticket or token. Beyond the failures that are free
-// it returns what the client is answered with instead of the refusal itself.
+// wrongToken counts a wrong ticket or token. Above the limit it returns the
+// answer to send instead of the refusal itself.
 func (t *throttle) wrongToken(addr netip.Addr) *exceeded {
 	if !addr.IsValid() {
 		return nil
@@ -363,7 +368,8 @@ func (t *throttle) wrongToken(addr netip.Addr) *exceeded {
 	return t.exceeded(k, f.next.Sub(now))
 }
 
-// makeRoom keeps the number of keys bounded, whoever tries from wherever.
+// makeRoom limits the number of keys, whatever the logins and addresses of the
+// attempts are.
 func (t *throttle) makeRoom(now time.Time) {
 	if len(t.keys) < maxThrottled {
 		return
@@ -374,7 +380,7 @@ func (t *throttle) makeRoom(now time.Time) {
 			delete(t.keys, k)
 		}
 	}
-	for k, f := range t.keys { // still full: any, a quarter of them
+	for k, f := range t.keys { // still full: remove an arbitrary quarter
 		if len(t.keys) <= maxThrottled*3/4 {
 			return
 		}
@@ -385,7 +391,8 @@ func (t *throttle) makeRoom(now time.Time) {
 }
 
 // guess reports whether a refusal says something about the client. A hook that
-// broke, was too slow or could not reach its identity provider refuses everybody.
+// failed, timed out or could not reach its identity provider refuses every
+// client.
 func guess(err error) bool {
 	var (
 		r *auth.Refusal

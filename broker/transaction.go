@@ -8,23 +8,23 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// A transaction keeps the SEND, ACK and NACK frames between BEGIN and COMMIT
-// (STOMP 1.2, "BEGIN"). Receipts for them confirm that they were taken into the
-// transaction; the receipt of the COMMIT confirms that they were carried out.
-// What is open when the session ends is dropped. Whether a SEND is allowed is
-// decided when it is taken, and once more at COMMIT.
+// A transaction stores the SEND, ACK and NACK frames between BEGIN and COMMIT
+// (STOMP 1.2, "BEGIN"). Receipts for them confirm that they were added to the
+// transaction; the receipt of the COMMIT confirms that they were executed. Open
+// transactions are dropped when the session ends. A SEND is authorized when it
+// is added and again at COMMIT.
 type transaction struct {
 	frames []frames.Frame
 	bytes  int
 }
 
-// transactions are the open ones of a session.
+// transactions are the open transactions of a session.
 type transactions struct {
 	open  map[string]*transaction
 	bytes int
 }
 
-// transaction returns the one that f names, which must be open.
+// transaction returns the transaction that f names, which must be open.
 func (s *session) transaction(f *frames.Frame) (string, *transaction, *Error) {
 	id, ok := f.Lookup(frames.HeaderTransaction)
 	if !ok {
@@ -83,7 +83,7 @@ func tooManyTransactionBytes(l Limits) *Error {
 	return failure(ReasonLimit, "more than %d bytes in open transactions (limits.transaction_bytes)", l.TransactionBytes)
 }
 
-// inTransaction keeps a frame until COMMIT.
+// inTransaction stores a frame until COMMIT.
 func (s *session) inTransaction(f *frames.Frame, bt *batch) *Error {
 	_, tx, fail := s.transaction(f)
 	if fail != nil {
@@ -94,7 +94,7 @@ func (s *session) inTransaction(f *frames.Frame, bt *batch) *Error {
 		return failure(ReasonLimit, "more than %d frames in a transaction (limits.transaction_frames)", l.TransactionFrames)
 	}
 	var kind topics.Kind
-	if f.Command == frames.CommandSend { // so that a COMMIT is not refused half way
+	if f.Command == frames.CommandSend { // so that a COMMIT does not fail halfway
 		d, fail := s.sendable(f, bt)
 		if fail != nil {
 			return fail

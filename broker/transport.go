@@ -14,46 +14,51 @@ import (
 
 // Transport is a connection that the broker did not accept itself: a socket
 // that another WebSocket library upgraded, a SockJS session, a test. It carries
-// the bytes of STOMP; heart-beats, limits and deadlines are the broker's.
+// the bytes of STOMP; the broker handles heart-beats, limits and deadlines.
 //
-// A Transport may have three more methods: RemoteAddr() netip.AddrPort, the peer
-// of a session without an HTTP request; Kind() string, a constant word for
-// SessionInfo.Transport instead of "transport"; and TextOnly() bool, a constant:
-// whether it can carry nothing but UTF-8. Then a MESSAGE has U+FFFD, the
-// replacement character, for what is none, so that one sender cannot break the
-// connections of others. They may be called before any other method and at any
-// time, and must not block.
+// A Transport may have three more methods: RemoteAddr() netip.AddrPort, the
+// peer of a session without an HTTP request; Kind() string, a constant word for
+// SessionInfo.Transport instead of "transport"; and TextOnly() bool, a constant
+// that is true if the Transport can carry only UTF-8. In a MESSAGE for a
+// text-only Transport, invalid UTF-8 is replaced with U+FFFD, the replacement
+// character, so that one sender cannot break the connections of others. These
+// methods may be called before any other method and at any time, and must not
+// block.
 //
-// Receive and Send are each called by one goroutine at a time, at the same time
-// as the other. Close may come at any moment, more than once and from several
-// goroutines, and must make both return.
+// Receive and Send are each called by one goroutine at a time, but concurrently
+// with each other. Close may be called at any time, more than once and from
+// several goroutines, and must make both return.
 type Transport interface {
-	// Receive blocks for what the client sent next, cut in any way; the slice
-	// may be reused at the next call. Its error says how the connection ended:
+	// Receive blocks until the client sends bytes and returns them, split at
+	// any position; the slice may be reused at the next call. Its error tells
+	// how the connection ended:
 	//
 	//   - [*CloseError]: the peer sent a WebSocket close frame.
-	//   - [*Error]: end the session for this reason, and tell the client.
+	//   - [*Error]: end the session for this reason and report it to the
+	//     client.
 	//   - io.EOF: the peer left without a close frame.
 	//   - Any other: the connection was lost.
 	Receive() ([]byte, error)
-	// Send writes complete STOMP frames, each of which must become a message of
-	// its own: text if utf8.Valid says so, else binary. The slices are shared
-	// and must not be changed or kept.
+	// Send writes complete STOMP frames. Each must become a separate message:
+	// text if utf8.Valid returns true, else binary. The slices are shared and
+	// must not be modified or kept.
 	Send(frames [][]byte) error
-	// Close ends the connection with a WebSocket close code and a reason for
-	// people; code 1006 means at once and without a word. Close may block, for
-	// the answer of the peer for example: no other session waits for it. But it
-	// must return in the end, since [Broker.Close] waits for it.
+	// Close ends the connection with a WebSocket close code and a
+	// human-readable reason. Code 1006 means to abort at once without a close
+	// frame. Close may block, for example until the peer answers; no other
+	// session waits for it. It must return eventually, since [Broker.Close]
+	// waits for it.
 	Close(code int, reason string) error
 }
 
-// CloseError is what [Transport.Receive] returns when the peer has sent a
-// WebSocket close frame. The session ends with [ReasonDisconnect] and Code as
-// [Error.ClientCode], so that observers can tell a page that was closed from a
-// connection that broke.
+// CloseError is the error that [Transport.Receive] returns after the peer sent
+// a WebSocket close frame. The session ends with [ReasonDisconnect] and Code as
+// [Error.ClientCode], so that observers can distinguish a closed page from a
+// broken connection.
 type CloseError struct {
-	// Code is the code of the frame, such as 1000 or 1001; 1005, or 0, if it had
-	// none. 1006 and 1015 are no codes of a frame: they are a lost connection.
+	// Code is the code of the frame, such as 1000 or 1001; 1005 or 0 if the
+	// frame had none. 1006 and 1015 never appear in a frame: they mean a lost
+	// connection.
 	Code   int
 	Reason string
 }
@@ -66,10 +71,10 @@ func (e *CloseError) Error() string {
 }
 
 // Serve runs a session over t and returns when it has ended: nil after a
-// goodbye from either side, the reason as an [*Error] otherwise. The Admission
-// comes from [Broker.Admit], or is the zero value for a peer that has no HTTP
-// request; its place among the unauthenticated is given back. Cancelling ctx
-// ends the session.
+// goodbye from either side, otherwise the reason as an [*Error]. The Admission
+// comes from [Broker.Admit], or is the zero value for a peer without an HTTP
+// request; Serve releases its place among the unauthenticated sockets.
+// Cancelling ctx ends the session.
 func (b *Broker) Serve(ctx context.Context, t Transport, a Admission) error {
 	s, err := b.newSession(newMessageWire(t), &a)
 	if err != nil {
@@ -93,51 +98,51 @@ func (b *Broker) Serve(ctx context.Context, t Transport, a Admission) error {
 	return nil
 }
 
-// framing says how a STOMP frame lies on the wire. Frames are encoded once for
-// each framing, and shared.
+// framing is the format of a STOMP frame on the wire. Frames are encoded once
+// for each framing, and shared.
 type framing uint8
 
 const (
 	framingStream    framing = iota // bytes of STOMP, one frame after another
-	framingMessage                  // each frame by itself, a message of a Transport
-	framingText                     // the same, of a Transport that carries only UTF-8
-	framingWebSocket                // each frame behind its WebSocket header
-	framingDeflate                  // the same, and a MESSAGE compressed where it pays
+	framingMessage                  // each frame is a separate message of a Transport
+	framingText                     // the same, for a Transport that carries only UTF-8
+	framingWebSocket                // each frame follows a WebSocket header
+	framingDeflate                  // the same, with MESSAGE frames compressed where it pays
 )
 
-// webSocket reports whether frames lie behind WebSocket headers.
+// webSocket reports whether frames have WebSocket headers.
 func (f framing) webSocket() bool { return f >= framingWebSocket }
 
-// wire is one connection as its session and outbox see it. There are three:
-// WebSocket, TCP, and a Transport from outside.
+// wire is the interface of a connection for its session and outbox. There are
+// three implementations: WebSocket, TCP, and an external Transport.
 type wire interface {
 	framing() framing
-	// receive blocks and hands the session what arrives (session.data,
+	// receive blocks and passes input to the session (session.data,
 	// session.ping, session.batchEnd) until the connection ends.
 	receive(s *session) error
-	// canTry reports whether tryWrite can do anything.
+	// canTry reports whether tryWrite can write at all.
 	canTry() bool
-	// tryWrite writes what the socket takes without blocking.
+	// tryWrite writes as many bytes as the socket accepts without blocking.
 	tryWrite(p []byte) (int, error)
-	// write writes the next part of d, blocking, and returns its bytes; 0 when
-	// d is through.
+	// write writes the next part of d, blocking, and returns the number of
+	// bytes; 0 when d is finished.
 	write(d *drain) (int, error)
-	// goodbye returns what goes out last, behind an ERROR: a close frame.
+	// goodbye returns the bytes to write last, after an ERROR: a close frame.
 	goodbye(code int, reason string) []byte
 	// ping returns a frame that the peer's network stack answers, or nil.
 	ping() []byte
-	// unsent returns how many bytes the peer's system has not taken yet of those
-	// that were written, if that is known.
+	// unsent returns how many of the written bytes the peer's system has not
+	// received yet, and whether that is known.
 	unsent() (int, bool)
-	// finish is called when everything is written: half-close, and bound the
-	// time that receive still waits for the peer's end.
+	// finish is called when everything is written. It half-closes the
+	// connection and limits how long receive waits for the end of the peer.
 	finish(linger time.Duration, code int, reason string)
-	// readUntil makes a running and every later receive end at t with
-	// os.ErrDeadlineExceeded; the zero time takes that away. Where a read cannot
-	// be interrupted it does nothing.
+	// readUntil makes a running receive and every later one end at t with
+	// os.ErrDeadlineExceeded; the zero time removes the deadline. It does
+	// nothing where a read cannot be interrupted.
 	readUntil(t time.Time)
-	// drain reads and throws away what the peer still sends, until it ends or the
-	// time that finish has set is over.
+	// drain reads and discards further input, until the peer ends or the
+	// deadline set by finish passes.
 	drain()
 	// abort ends the connection at once. It may block if abortBlocks says so; see
 	// [session.abort].
@@ -149,7 +154,7 @@ type wire interface {
 	kind() string
 }
 
-// byteWire is what WebSocket and TCP have in common.
+// byteWire is the common part of webSocketWire and tcpWire.
 type byteWire struct{ c *stream.Conn }
 
 func (w byteWire) canTry() bool                   { return w.c.CanTry() }
@@ -170,10 +175,10 @@ func (w byteWire) write(d *drain) (int, error) {
 	return n, err
 }
 
-func (w byteWire) readUntil(t time.Time) { _ = w.c.SetReadDeadline(t) } // a connection that is gone ends receive itself
+func (w byteWire) readUntil(t time.Time) { _ = w.c.SetReadDeadline(t) } // a lost connection ends receive anyway
 
-// finish half-closes, so that what was written is read before the peer learns
-// of the end: closing with unread input would reset the connection and eat the
+// finish half-closes, so that the peer reads all written bytes before it sees
+// the end: closing with unread input would reset the connection and lose the
 // ERROR.
 func (w byteWire) finish(linger time.Duration, _ int, _ string) {
 	if w.c.CloseWrite() != nil || w.c.SetReadDeadline(time.Now().Add(linger)) != nil {
@@ -181,11 +186,11 @@ func (w byteWire) finish(linger time.Duration, _ int, _ string) {
 	}
 }
 
-// drain follows a violation of the protocol, after which nothing more is parsed.
-// A connection that has ended already returns at once.
+// drain is called after a protocol violation, after which no input is parsed.
+// It returns at once if the connection has ended.
 func (w byteWire) drain() {
 	left := maxLinger
-	_ = w.c.Receive(func(p []byte) error { // whatever ends it, it is over
+	_ = w.c.Receive(func(p []byte) error { // the connection is over, whatever the error
 		if left -= len(p); left < 0 {
 			return io.EOF
 		}
@@ -206,7 +211,7 @@ func (w webSocketWire) goodbye(code int, reason string) []byte {
 	return wsconn.AppendClose(nil, code, reason)
 }
 
-// webSocketInput is the session as wsconn feeds it.
+// webSocketInput is the interface of the session for wsconn.
 type webSocketInput session
 
 func (i *webSocketInput) Data(p []byte) error { return (*session)(i).data(p) }
@@ -216,7 +221,8 @@ func (i *webSocketInput) Ping(payload []byte) {
 }
 func (i *webSocketInput) Pong() {}
 
-// Batch follows every read from the socket: whatever it brought is life.
+// Batch is called after every read from the socket: any input shows that the
+// client is alive.
 func (i *webSocketInput) Batch() error {
 	s := (*session)(i)
 	s.heard()
@@ -242,8 +248,8 @@ func (w tcpWire) receive(s *session) error {
 	})
 }
 
-// messageWire is a Transport from outside. It may block at any write, so all
-// its writing is left to the writer goroutine.
+// messageWire is an external Transport. Any write may block, so only the writer
+// goroutine writes.
 type messageWire struct {
 	t    Transport
 	form framing // framingMessage or framingText
@@ -269,7 +275,7 @@ func (w *messageWire) unsent() (int, bool)          { return 0, false }
 func (w *messageWire) drain()                       {}
 func (w *messageWire) readUntil(time.Time)          {}
 func (w *messageWire) finish(_ time.Duration, code int, reason string) {
-	_ = w.t.Close(code, reason) // the session has ended; nobody is left to tell
+	_ = w.t.Close(code, reason) // the session has ended, so the error is ignored
 }
 
 func (w *messageWire) remote() netip.AddrPort {

@@ -1,26 +1,29 @@
 package broker
 
-// wheelSlots is the circumference: with a tick of 250 ms a turn takes two
-// minutes. What is due later is passed over once a turn.
+// wheelSlots is the number of slots: with a tick of 250 ms a turn takes two
+// minutes. Entries due in a later turn are skipped.
 const wheelSlots = 512
 
-// removed marks a session that has left the wheel for good.
+// removed marks a session that has been removed from the wheel permanently.
 const removed = -1
 
-// A wheel holds sessions by the tick of their next check, in linked lists that
-// go through the sessions themselves: no allocation, constant time.
+// A wheel holds sessions by the tick of their next check. Its linked lists use
+// fields of the sessions, so all operations need no allocation and take
+// constant time.
 type wheel struct {
 	slots [wheelSlots]*session
 	now   int64 // the last tick that was swept
 }
 
-// wheelSlot is a session's place; tick is 0 while it lies in none.
+// wheelSlot is a session's position in the wheel; tick is 0 if it is in no
+// slot.
 type wheelSlot struct {
 	prev, next *session
 	tick       int64
 }
 
-// insert puts s, wherever it lies, at a tick; one that has passed is the next.
+// insert moves s to the slot of a tick; a tick in the past becomes the next
+// one.
 func (w *wheel) insert(s *session, tick int64) {
 	if s.slot.tick == removed {
 		return
@@ -50,9 +53,9 @@ func (w *wheel) unlink(s *session) {
 	s.slot = wheelSlot{}
 }
 
-// advance takes out and returns what is due up to a tick.
+// advance removes and returns the sessions that are due up to a tick.
 func (w *wheel) advance(to int64) (due []*session) {
-	from := max(w.now+1, to-wheelSlots+1) // one turn visits everything
+	from := max(w.now+1, to-wheelSlots+1) // one turn visits all slots
 	for t := from; t <= to; t++ {
 		for s := w.slots[t%wheelSlots]; s != nil; {
 			following := s.slot.next
