@@ -130,12 +130,20 @@ func TestStalledIsDisconnected(t *testing.T) {
 	s := newServer(t, broker.Options{})
 	c := brief(s.URL)
 	c.Size, c.Duration = 60_000, 3*time.Second // a hundred of them are more than sockets and outbox take
-	r, err := Run(t.Context(), c, &Fanout{Subscribers: 3, Stalled: 1, Window: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Stalled.Ended != 1 || r.Stalled.Received == 0 || r.Check.Lost != 0 || !r.Passed() {
-		t.Errorf("%+v, %v, %q", r.Stalled, r.Check, r.Failures)
+	for {
+		r, err := Run(t.Context(), c, &Fanout{Subscribers: 3, Stalled: 1, Window: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		few := r.Check.Expected < 2*150 // a busy machine sends fewer
+		if few && r.Stalled.Ended == 0 && c.Duration < time.Minute {
+			c.Duration *= 2
+			continue
+		}
+		if r.Stalled.Ended != 1 || r.Stalled.Received == 0 || r.Check.Lost != 0 || !r.Passed() {
+			t.Errorf("%v: %+v, %v, %q", c.Duration, r.Stalled, r.Check, r.Failures)
+		}
+		return
 	}
 }
 
