@@ -9,11 +9,12 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// acknowledge handles ACK and NACK. What was settled before, or was given to a
-// subscription that has ended, is ignored: a late ACK is a normal race. What never
-// was a delivery of this session is not, see docs/decisions/unknown-acks.md.
+// acknowledge handles ACK and NACK. It ignores an id that was already settled
+// or belongs to a subscription that has ended: a late ACK is a normal race. It
+// does not ignore an id that never was a delivery of this session, see
+// docs/decisions/unknown-acks.md.
 //
-// With confirm the caller waits until a queue is certain of it.
+// With confirm, the caller waits until the queue has confirmed the answer.
 func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*completion, *Error) {
 	var settled []unacknowledged
 	switch s.version {
@@ -29,11 +30,12 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 				break
 			}
 		}
-		// STOMP 1.2 wants the `ack` header of the MESSAGE here, and ActiveMQ and
-		// RabbitMQ take nothing else. But Spring's StompSession.acknowledge sends
-		// what it is given, its parameter is called messageId, and so programs give
-		// it the message-id: ignored, as what is unknown is, their message would
-		// come again and end as a dead letter. Nobody means anything else by it.
+		// STOMP 1.2 requires the `ack` header of the MESSAGE here, and ActiveMQ
+		// and RabbitMQ accept nothing else. But Spring's
+		// StompSession.acknowledge sends its parameter unchanged, the parameter
+		// is called messageId, and so programs pass the message-id. If it were
+		// ignored, like an unknown id, the message would be redelivered and
+		// become a dead letter. A message-id here has no other meaning.
 		settled = s.settleMessageID(id, f, bt)
 		if settled == nil && !given && !strings.HasPrefix(id, s.b.idPrefix) {
 			s.unknownAck(f, id)
@@ -57,8 +59,8 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 	return s.finishSettled(settled, settlement{ack: f.Command == frames.CommandAck, confirm: confirm}, bt), nil
 }
 
-// ackFault says what acknowledge will refuse an ACK or NACK for, without doing
-// anything: a COMMIT is carried out as a whole or not at all.
+// ackFault returns the error with which acknowledge would refuse an ACK or
+// NACK, and changes nothing: a COMMIT is carried out completely or not at all.
 func (s *session) ackFault(f *frames.Frame) *Error {
 	if s.version != frames.V12 {
 		if _, ok := f.Lookup(frames.HeaderMessageID); !ok {
@@ -81,8 +83,8 @@ func (s *session) ackFault(f *frames.Frame) *Error {
 	return failure(ReasonProtocolError, "%s of %s, which this session was never given", f.Command, strconv.QuoteToASCII(id))
 }
 
-// wasGiven reports whether an id names a delivery of this session, by the value
-// of its `ack` header or as a message-id.
+// wasGiven reports whether an id identifies a delivery of this session, as the
+// value of its `ack` header or as its message-id.
 func (s *session) wasGiven(ordinal uint32, n uint64, id string) bool {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
@@ -102,19 +104,19 @@ func (s *session) wasGiven(ordinal uint32, n uint64, id string) bool {
 }
 
 // likeMessageID is the smallest ordinal with as many digits as the prefix of a
-// message-id had in earlier versions, which could be digits alone: a client may
-// still have such an id when the broker has been replaced.
+// message-id had in earlier versions. That prefix could consist of digits only,
+// and a client may still hold such an id after the broker was upgraded.
 const likeMessageID = 10_000_000
 
-// unknownAck counts and logs an ACK or NACK that names nothing: its queue stalls,
-// and its client does not know.
+// unknownAck counts and logs an ACK or NACK that matches no delivery: its queue
+// stalls, and its client does not notice.
 func (s *session) unknownAck(f *frames.Frame, id string) {
 	s.b.stats.unknownAcks.Add(1)
 	s.b.warn("ACK or NACK with an unknown id", s.source(""), "session", s.id, "user", s.userName(), "remote", s.peer, "command", f.Command, "id", brief(id))
 }
 
-// parseAckID reads the value of an `ack` header, as [appendAckID] writes it. It
-// never begins with 0, which the message-id 00000001-7 does.
+// parseAckID parses the value of an `ack` header, as [appendAckID] writes it.
+// The value never begins with 0, unlike the message-id 00000001-7.
 func parseAckID(id string) (ordinal uint32, n uint64, ok bool) {
 	which, number, _ := strings.Cut(id, "-")
 	o, err1 := strconv.ParseUint(which, 10, 32)
@@ -125,8 +127,8 @@ func parseAckID(id string) (ordinal uint32, n uint64, ok bool) {
 	return uint32(o), n, true
 }
 
-// settleAckID takes the delivery with that number of the subscription with that
-// ordinal. given is false if the session never had such a delivery.
+// settleAckID settles delivery n of the subscription with that ordinal. given
+// is false if the session never had such a delivery.
 func (s *session) settleAckID(ordinal uint32, n uint64, bt *batch) (settled []unacknowledged, given bool) {
 	at := slices.IndexFunc(s.subs, func(sub *subscription) bool { return sub.ordinal == ordinal })
 	if at < 0 {
@@ -142,8 +144,9 @@ func (s *session) settleAckID(ordinal uint32, n uint64, bt *batch) (settled []un
 	return settled, n <= sub.acks
 }
 
-// settleMessageID takes a message-id, of the subscription that f names if it names
-// one. Where several hold that message the oldest answers.
+// settleMessageID settles the delivery with a message-id. If f names a
+// subscription, only that subscription is searched. If several subscriptions
+// hold the message, the oldest one is settled.
 func (s *session) settleMessageID(id string, f *frames.Frame, bt *batch) []unacknowledged {
 	which, named := f.Lookup(frames.HeaderSubscription)
 	s.out.mu.Lock()
@@ -161,9 +164,10 @@ func (s *session) settleMessageID(id string, f *frames.Frame, bt *batch) []unack
 	return nil
 }
 
-// settle takes what an ACK or NACK of sub.pending[i] covers out of the
-// unacknowledged: that message, and in `client` mode all before it. The result
-// lies in the batch until finishSettled. The caller holds the lock of the outbox.
+// settle removes the messages that an ACK or NACK of sub.pending[i] covers from
+// sub.pending: that message, and in `client` mode all messages before it. The
+// result stays in the batch until finishSettled. The caller holds the lock of
+// the outbox.
 func (sub *subscription) settle(i int, bt *batch) []unacknowledged {
 	from := i
 	if sub.mode == ackClient {
@@ -177,8 +181,8 @@ func (sub *subscription) settle(i int, bt *batch) []unacknowledged {
 	return bt.settled
 }
 
-// finishSettled tells queues and publishers. What a cumulative answer covers in
-// a queue is settled there in one go.
+// finishSettled passes the answers to queues and publishers. The messages of
+// one queue that a cumulative answer covers are settled there in one call.
 func (s *session) finishSettled(settled []unacknowledged, how settlement, bt *batch) (later *completion) {
 	if len(settled) == 0 {
 		return nil

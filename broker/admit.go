@@ -13,20 +13,20 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// Admission is the leave to open one session: the request's Origin is allowed,
-// there is room for one more stranger, and the authenticator has not refused
-// it. It takes a place among the unauthenticated until the session is CONNECTED
-// or has ended, or Release is called.
+// Admission is the permission to open one session: the request's Origin is
+// allowed, the caps have room for one more unauthenticated socket, and the
+// authenticator has not rejected the request. It occupies a place in the caps
+// until the session is CONNECTED or has ended, or Release is called.
 type Admission struct {
 	principal *auth.Principal
 	handshake *auth.Handshake
 	remote    netip.AddrPort
-	passcode  bool // the principal came in by HTTP Basic authentication
+	passcode  bool // the principal used HTTP Basic authentication
 	place     *place
 }
 
-// Release gives the place back. It is needed only when the Admission is not
-// passed to Serve, may be called twice, and is safe on the zero value.
+// Release frees the place. Call it only if the Admission is not passed to
+// Serve. It may be called twice and is safe on the zero value.
 func (a *Admission) Release() {
 	if a != nil && a.place != nil {
 		a.place.leave()
@@ -35,12 +35,14 @@ func (a *Admission) Release() {
 
 // Admit decides whether a request may open a session, without a WebSocket: for
 // SockJS and for programs that upgrade their sockets themselves. It checks, in
-// this order, Host by Options.Hosts and Options.LoopbackOnly, and Origin (403),
-// the limits for sessions (503 for all, 429 for those of an address), the caps for
-// unauthenticated sockets (429), the authenticator's handshake stage (401 unless
-// it says otherwise), and the sessions of that user (429); an earlier refusal
-// costs no credential. The error is an [*auth.Refusal], which [auth.WriteRefusal]
-// answers and Stats.Refused counts. While draining the status is 503.
+// this order: Host (by Options.Hosts and Options.LoopbackOnly) and Origin
+// (403), the session limits (503 for the total, 429 per address), the caps for
+// unauthenticated sockets (429), the authenticator's handshake stage (401
+// unless the authenticator chooses another status), and the session limit of
+// that user (429). A refusal before the handshake stage consumes no credential.
+// The error is an [*auth.Refusal]; [auth.WriteRefusal] writes it as the
+// response, and Stats.Refused counts it. While the broker drains, the status is
+// 503.
 func (b *Broker) Admit(r *http.Request) (Admission, error) {
 	a, err := b.admit(r)
 	if err != nil {
@@ -75,7 +77,8 @@ func (b *Broker) admit(r *http.Request) (Admission, error) {
 
 func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 	if r.URL.Query().Has("access_token") {
-		// RFC 9700 section 4.3.2: URLs end up in logs. Only tickets may travel in one.
+		// RFC 9700 section 4.3.2: URLs end up in logs. Only tickets may be in a
+		// URL.
 		b.handshakeRefused(a.remote, "", "", "an access token was sent in the URL, as access_token: its place is the Authorization header of the handshake or of CONNECT; a browser exchanges it for a ticket first")
 		return &auth.Refusal{Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: httpsec.InvalidRequest}
 	}
@@ -86,14 +89,14 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		return b.refuseHandshake(a, "", nil, err)
 	}
 	login, _, basic := r.BasicAuth()
-	basic = basic && ticket == "" && bearer == "" // else they decide, and no passcode is tried
+	basic = basic && ticket == "" && bearer == "" // a ticket or bearer token takes precedence, and no passcode is checked
 	var try *try
 	if basic {
 		var e *exceeded
 		if try, e = b.beginTry(ctx, a.remote, login, orHour(b.o.ConnectDeadline)); e != nil {
 			return e.refusal()
 		}
-		defer try.end(nothing) // if nothing else was said
+		defer try.end(nothing) // unless the try has already ended
 	}
 	if b.o.Authenticator == nil {
 		b.handshakeRefused(a.remote, login, "", "there is no authenticator")
@@ -113,7 +116,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		return &auth.Refusal{Reason: "the credential was revoked"}
 	}
 	if err == nil && p != nil && (p.Name == "" || b.validName(p.Name) == nil) {
-		a.passcode = basic && p.Method != "oauth" // a login cookie goes before it
+		a.passcode = basic && p.Method != "oauth" // a login cookie takes precedence over it
 		if a.passcode && provedPasscode(p, a.handshake, auth.StageHandshake) {
 			try.end(succeeded)
 		}
@@ -126,7 +129,8 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 	return b.refuseHandshake(a, login, try, err)
 }
 
-// refuseHandshake counts, logs and words the refusal of a credential.
+// refuseHandshake counts and logs a rejected credential and returns the
+// refusal.
 func (b *Broker) refuseHandshake(a *Admission, login string, try *try, err error) error {
 	b.stats.authFailures.Add(1)
 	b.handshakeRefused(a.remote, login, whose(err), refusalForLog(err))
@@ -148,8 +152,8 @@ func (b *Broker) refuseHandshake(a *Admission, login string, try *try, err error
 	return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
 }
 
-// handshakeRefused logs why a client was turned away, the login that it claims and
-// the user whose credential it has, as far as they are known.
+// handshakeRefused logs why a client was rejected, the login it claims and the
+// user who owns its credential, as far as they are known.
 func (b *Broker) handshakeRefused(remote netip.AddrPort, login, user, why string) {
 	attrs := []any{"remote", remote, "error", why}
 	if login != "" {
@@ -161,7 +165,8 @@ func (b *Broker) handshakeRefused(remote netip.AddrPort, login, user, why string
 	b.warn("handshake refused", sourceOf(remote.Addr(), firstOf(login, user), brief(why)), attrs...)
 }
 
-// orHour bounds a call into a hook when there is no deadline.
+// orHour returns d, or one hour if d is not positive or is longer. It bounds a
+// call into a hook when no deadline is configured.
 func orHour(d time.Duration) time.Duration {
 	if d <= 0 || d > time.Hour {
 		return time.Hour
@@ -169,16 +174,17 @@ func orHour(d time.Duration) time.Duration {
 	return d
 }
 
-// ClientAddress returns the address that a request came from: the peer's, or,
-// when that is one of Options.TrustedProxies or a Unix socket that
-// Options.TrustUnixSockets speaks of, the last in X-Forwarded-For that is not a
-// trusted proxy itself, with port 0. An address there may have a port, brackets
-// and double quotes: 203.0.113.5:17085, "[2001:db8::1]:443". The Forwarded header of
-// RFC 7239 is not read: a proxy that writes both would have to clean both of what
-// a client wrote. The address is what limits per address go by, what
-// [SessionInfo] shows and an authenticator is told. It is not valid if
-// Request.RemoteAddr is no IP address and port, as on a Unix socket, and nothing
-// better is known.
+// ClientAddress returns the client address of a request. This is the address of
+// the peer, unless the peer is one of Options.TrustedProxies or a Unix socket
+// trusted by Options.TrustUnixSockets. In that case it is the last address in
+// X-Forwarded-For that is not a trusted proxy itself, with port 0. An address
+// in X-Forwarded-For may have a port, brackets and double quotes:
+// 203.0.113.5:17085, "[2001:db8::1]:443". The Forwarded header of RFC 7239 is
+// not read: a proxy that writes both headers would have to remove the client's
+// values from both. The address limits use this address, [SessionInfo] shows
+// it, and authenticators receive it. It is not valid if Request.RemoteAddr is
+// not an IP address and port, as on a Unix socket, and X-Forwarded-For supplies
+// no address.
 func (b *Broker) ClientAddress(r *http.Request) netip.AddrPort {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil && !(b.policy.Load().unix && unixPeer(r)) || err == nil && !b.trusted(peer.Addr()) {
@@ -204,8 +210,9 @@ func unixPeer(r *http.Request) bool {
 	return ok && strings.HasPrefix(local.Network(), "unix")
 }
 
-// hop reads an address of X-Forwarded-For as proxies write it. Some put it in
-// double quotes, as the Forwarded header needs for brackets and ports.
+// hop parses an address of X-Forwarded-For as proxies write it. Some proxies
+// put it in double quotes, which the Forwarded header requires around brackets
+// and ports.
 func hop(text string) (netip.Addr, bool) {
 	text = strings.TrimSpace(text)
 	if inner, ok := strings.CutPrefix(text, `"`); ok {

@@ -10,15 +10,15 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// The Authorizer is asked about canonical names (topics.Names.Canonical),
-// so that no spelling of a destination slips past it, and about every other name
-// under which the same thing is reached:
+// The Authorizer checks canonical names (topics.Names.Canonical), so that no
+// spelling of a destination bypasses it. It also checks every other name of the
+// same destination:
 //
-//   - a session's own /user/queue/x is asked about as such, also when the client
-//     wrote /user/{name}/queue/x; auth.Rules know both names;
-//   - a SEND to /user/queue/x or /user/topic/x goes to the handler of /app/x, so
-//     both must be allowed;
-//   - the dead letters of a queue came out of it, so a SUBSCRIBE to
+//   - a session's own destination is checked as /user/queue/x, also when the
+//     client wrote /user/{name}/queue/x; auth.Rules know both names;
+//   - a SEND to /user/queue/x or /user/topic/x goes to the handler of /app/x,
+//     so both must be allowed;
+//   - the dead letters of a queue come from that queue, so a SUBSCRIBE to
 //     /queue/DLQ.x must be allowed for /queue/x as well.
 
 // maySend authorises a SEND.
@@ -32,13 +32,13 @@ func (s *session) maySend(d topics.Destination, bt *batch) *Error {
 	return fail
 }
 
-// mayObserve authorises a SUBSCRIBE. A pattern must not reveal what a literal
-// SUBSCRIBE would be refused: unless the rules prove that it cannot, every
-// destination it matches is authorised before delivery.
+// mayObserve authorises a SUBSCRIBE. A pattern must not reveal a destination
+// for which a literal SUBSCRIBE would be denied. Unless the rules prove that it
+// cannot, every destination it matches is authorised before delivery.
 func (s *session) mayObserve(sub *subscription, bt *batch) *Error {
 	d := sub.dest
 	switch {
-	case d.Kind == topics.UserNamed: // one's own name says no more than none
+	case d.Kind == topics.UserNamed: // equivalent to the form without the user name
 		return s.authorize(auth.Subscribe, d, topics.Collapse(s.b.userPrefix()+d.Path), bt)
 	case d.Pattern:
 		return s.mayObservePattern(sub, bt)
@@ -57,7 +57,7 @@ func (s *session) mayObservePattern(sub *subscription, bt *batch) *Error {
 	if fail != nil {
 		return fail
 	}
-	// /topic/a/* matches /topic/a/ too, which is judged as /topic/a.
+	// /topic/a/* also matches /topic/a/, which is authorised as /topic/a.
 	_, quirk := strings.CutSuffix(pattern, "/*")
 	switch {
 	case coverage != auth.All:
@@ -68,7 +68,7 @@ func (s *session) mayObservePattern(sub *subscription, bt *batch) *Error {
 	return nil
 }
 
-// covers asks how much of a pattern the client may see.
+// covers returns how much of a pattern the client may see.
 func (s *session) covers(pattern string, d topics.Destination, bt *batch) (auth.Coverage, *Error) {
 	pa, ok := s.b.policy.Load().authorizer.(auth.PatternAuthorizer)
 	if !ok {
@@ -87,8 +87,7 @@ func (s *session) covers(pattern string, d topics.Destination, bt *batch) (auth.
 	return coverage, s.denied(err, auth.Subscribe, d.Name)
 }
 
-// authorize asks the hook whether the client may do this with d under the given
-// name.
+// authorize calls the Authorizer for an action on d under the given name.
 func (s *session) authorize(act auth.Action, d topics.Destination, name string, bt *batch) *Error {
 	if alwaysAllowed(act, d) {
 		return nil
@@ -106,13 +105,13 @@ func (s *session) authorize(act auth.Action, d topics.Destination, name string, 
 	return s.denied(err, act, d.Name)
 }
 
-// alwaysAllowed reports whether a destination concerns nobody but the session:
-// then no rule is asked.
+// alwaysAllowed reports whether a destination concerns only the session itself.
+// No rule is checked for it.
 func alwaysAllowed(act auth.Action, d topics.Destination) bool {
 	switch d.Kind {
 	case topics.App:
 		return act == auth.Send && d.Path == sessionRefresh || act == auth.Subscribe && d.Path == bootstrap
-	case topics.UserPrivate, topics.UserNamed: // a SUBSCRIBE names one's own only
+	case topics.UserPrivate, topics.UserNamed: // a SUBSCRIBE can name only the session's own
 		return act == auth.Subscribe && (d.Path == sessionNotices || d.Path == softErrors)
 	}
 	return false

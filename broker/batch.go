@@ -5,16 +5,17 @@ import (
 	"sync"
 )
 
-// A batch collects the outboxes that one piece of work touched, so that each is
-// flushed once, with one write call, when the work is done: everything that one
-// read from a socket brought, one Publish, one round of the sweeper. Before user
-// code is called the batch is flushed, or others would wait for it.
+// batch collects the outboxes that one piece of work touched, so that each is
+// flushed once, with one write call, when the work is done. The work is all
+// bytes of one read from a socket, one Publish, or one round of the sweeper.
+// The batch is flushed before user code runs, so that no other session waits
+// for that code.
 type batch struct {
 	b       *Broker
 	touched []*outbox
-	crowded bool             // an outbox fills faster than its writer goroutine runs
-	pub     publication      // scratch of the frame being handled
-	settled []unacknowledged // scratch of the ACK being handled
+	crowded bool             // an outbox fills faster than its writer goroutine empties it
+	pub     publication      // scratch space for the current frame
+	settled []unacknowledged // scratch space for the current ACK
 }
 
 var batchPool = sync.Pool{New: func() any { return new(batch) }}
@@ -39,8 +40,8 @@ func (bt *batch) release() {
 
 func (bt *batch) add(o *outbox) { bt.touched = append(bt.touched, o) }
 
-// flush writes every touched outbox. Flushing may touch others: a queue
-// consumer that has room again is given its next messages.
+// flush writes every touched outbox. Flushing may touch other outboxes: a queue
+// consumer that has room again receives its next messages.
 func (bt *batch) flush() {
 	for len(bt.touched) > 0 {
 		work := bt.touched
@@ -52,10 +53,11 @@ func (bt *batch) flush() {
 	}
 }
 
-// yield follows the work of a publisher. One that has filled outboxes lets their
-// writer goroutines go first: on busy processors it would be through its next
-// batches before they had one turn, and clients that read as fast as they can
-// would be ended as slow. It waits for no client: a writer that does is not ready.
+// yield is called after the work of a publisher. A publisher that has filled
+// outboxes lets their writer goroutines run first. Otherwise, on busy
+// processors, it would finish its next batches before the writers run once, and
+// clients that read as fast as they can would be disconnected as slow. yield
+// waits for no client: a writer that waits for its client is not ready to run.
 func (bt *batch) yield() {
 	if bt.crowded {
 		bt.crowded = false
@@ -63,15 +65,15 @@ func (bt *batch) yield() {
 	}
 }
 
-// share is how many outboxes are worth a goroutine: that many write calls take
-// 200 µs and more, starting it takes one. With half of it a message to 100
-// subscribers at rest costs a tenth more CPU.
+// share is the minimum number of outboxes per helper goroutine: so many write
+// calls take at least 200 µs, starting a goroutine takes 1 µs. With half of
+// this value, a message to 100 idle subscribers costs a tenth more CPU time.
 const share = 64
 
-// flushAll flushes work and clears it. A large fan-out is one write call for
-// each subscriber, all alike, so it is spread over the processors: with 1,000
-// subscribers on two of them, 1.2 to 1.4 times the deliveries a second for
-// less CPU time each.
+// flushAll flushes work and clears it. A large fan-out needs one similar write
+// call per subscriber, so the calls are distributed over the processors: with
+// 1,000 subscribers on two processors this gives 1.2 to 1.4 times the
+// deliveries per second, with less CPU time per delivery.
 func (bt *batch) flushAll(work []*outbox) {
 	var others sync.WaitGroup
 	parts := min(runtime.GOMAXPROCS(0), len(work)/share)
@@ -107,8 +109,8 @@ func (bt *batch) flushLater() {
 	bt.release()
 }
 
-// flusher flushes outboxes for those who may not, or should not, write
-// themselves: the sweeper, and the program's Publish, whose bursts so become
+// flusher flushes outboxes for callers that must not, or should not, write
+// themselves: the sweeper, and the program's Publish, so that a burst becomes
 // one write call per connection. Its goroutine lives while there is work.
 type flusher struct {
 	mu      sync.Mutex

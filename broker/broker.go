@@ -11,10 +11,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// userPrefix begins every user destination.
+// userPrefix returns the prefix of every user destination.
 func (b *Broker) userPrefix() string { return b.o.names.Prefixes().User }
 
-// handlers reports whether a destination is one of those that go to handlers.
+// handlers reports whether a destination belongs to the application handlers.
 func (b *Broker) handlers(name string) bool {
 	d, err := b.o.names.Parse(name)
 	return err == nil && d.Kind == topics.App
@@ -25,9 +25,9 @@ func (b *Broker) appName(path string) string {
 	return topics.Collapse(b.o.names.Prefixes().App[0] + path)
 }
 
-// Broker routes messages between sessions, and between them and the program it
-// is part of. It is an [http.Handler] for WebSocket and can listen on TCP. All
-// methods are safe for concurrent use.
+// Broker routes messages between sessions, and between sessions and the program
+// that embeds it. It is an [http.Handler] for WebSocket and can listen on TCP.
+// All methods are safe for concurrent use.
 type Broker struct {
 	o         Options
 	policy    atomic.Pointer[policy]
@@ -44,8 +44,8 @@ type Broker struct {
 	watchers  watchers
 	selectors selectors
 	reserved  reserved
-	quiet     loglimit.Limiter // of records that clients can cause
-	visits    loglimit.Limiter // of records about the start and end of anonymous sessions
+	quiet     loglimit.Limiter // limits log records that clients can cause
+	visits    loglimit.Limiter // limits log records about the start and end of anonymous sessions
 	denials   denials
 
 	nodeID   string // of this run; see newNodeID
@@ -53,16 +53,16 @@ type Broker struct {
 	ids      atomic.Uint64
 	started  time.Time
 
-	unwatch func()          // of Options.Revocations, nil without
+	unwatch func()          // stops watching Options.Revocations; nil without it
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 
-	retiring atomic.Bool // Drain has begun: Ready says so
+	retiring atomic.Bool // Drain has begun; Ready reports it
 
 	mu        sync.Mutex
-	draining  bool // takes no new sessions
-	closing   bool // Close has begun: takes no new subscriptions
-	closed    bool // takes no new sessions and starts no goroutine
+	draining  bool // accepts no new sessions
+	closing   bool // Close has begun; accepts no new subscriptions
+	closed    bool // accepts no new sessions and starts no goroutine
 	sessions  map[string]*session
 	locals    map[*Subscription]struct{}
 	listeners map[*listener]struct{}
@@ -76,8 +76,8 @@ type Broker struct {
 	running sync.WaitGroup
 }
 
-// New returns a running Broker; end it with [Broker.Close]. The error names the
-// field of Options that is wrong.
+// New returns a running Broker; stop it with [Broker.Close]. The error names
+// the invalid field of Options.
 func New(o Options) (*Broker, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -124,8 +124,8 @@ func (b *Broker) now() int64 { return b.sweeper.clock.Load() }
 
 func (b *Broker) nextID() uint64 { return b.ids.Add(1) }
 
-// spawn starts every goroutine of the broker, so that Close can wait for them.
-// It reports false after Close.
+// spawn runs f on a new goroutine. The broker starts all its goroutines here,
+// so that Close can wait for them. It reports false after Close.
 func (b *Broker) spawn(f func()) bool {
 	b.spawnMu.Lock()
 	if b.stopped {
@@ -173,7 +173,7 @@ func (b *Broker) removeSession(s *session) {
 	b.mu.Unlock()
 }
 
-// session returns a connected session.
+// session returns the connected session with this id, or nil.
 func (b *Broker) session(id string) *session {
 	b.mu.Lock()
 	s := b.sessions[id]
@@ -184,11 +184,11 @@ func (b *Broker) session(id string) *session {
 	return s
 }
 
-// join counts a session that has its seat, and with it is in the registry of
-// users.
+// join counts a connected session. The session already has its seat and is
+// therefore in the registry of users.
 func (b *Broker) join() { b.stats.connected.Add(1) }
 
-// leave gives the seat of a session back.
+// leave releases the seat of a session.
 func (b *Broker) leave(s *session) {
 	b.seats.leave(s.peer.Addr(), s.userName(), s.id)
 	b.stats.connected.Add(-1)
@@ -210,9 +210,9 @@ func (b *Broker) removeLocal(l *Subscription) {
 	b.mu.Unlock()
 }
 
-// Ready returns nil while the broker should be sent new clients, and why not
-// otherwise: [ErrDraining] from the beginning of [Broker.Drain], [ErrClosed] after
-// [Broker.Close].
+// Ready returns nil while the broker accepts new clients. Otherwise it returns
+// the reason: [ErrDraining] from the start of [Broker.Drain], [ErrClosed] after
+// [Broker.Close], or the error of ctx.
 func (b *Broker) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -226,8 +226,8 @@ func (b *Broker) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Disconnect ends a session: its client gets an ERROR with the text and close
-// code 1008. ErrNoSession says that there is none with this id.
+// Disconnect ends a session: its client receives an ERROR with the text, and
+// close code 1008. It returns ErrNoSession if no session has this id.
 func (b *Broker) Disconnect(session, text string) error {
 	s := b.session(session)
 	if s == nil {

@@ -9,10 +9,11 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// caps bound the sockets that have not authenticated, per network and in all.
-// Over the first a newcomer is refused. Over the second the oldest is shed for
-// it: a flood, from however many addresses, pushes out itself, and a client that
-// sends its CONNECT as soon as it can gets in.
+// caps limits the sockets that have not authenticated, per network and in
+// total. At the limit per network, a new socket is refused. At the total limit,
+// the oldest socket is closed to make room: a flood, from any number of
+// addresses, displaces its own sockets, and a client that sends its CONNECT
+// without delay can connect.
 type caps struct {
 	mu             sync.Mutex
 	all            int
@@ -32,18 +33,19 @@ type place struct {
 	session    atomic.Pointer[session]
 }
 
-// minAge is how old a socket must be to be shed: what a client needs from the
-// handshake to its CONNECT, one round trip.
+// minAge is the minimum age at which a socket may be closed to make room. It
+// covers the one round trip that a client needs from the handshake to its
+// CONNECT.
 const minAge = 100 * time.Millisecond
 
-// limit sets the caps. Those who are in already stay.
+// limit sets the caps. Existing sockets stay.
 func (c *caps) limit(l Limits) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.maxAll, c.maxNetwork = l.Unauthenticated, l.UnauthenticatedPerAddress
 }
 
-// enter takes a place, or returns the limit that forbids it.
+// enter takes a place, or returns the exceeded limit.
 func (c *caps) enter(addr netip.Addr) (*place, *exceeded) {
 	p := &place{c: c, network: httpsec.Network(addr), entered: time.Now()}
 	c.mu.Lock()
@@ -75,8 +77,9 @@ func (c *caps) enter(addr netip.Addr) (*place, *exceeded) {
 	return p, nil
 }
 
-// sheddable returns the oldest place whose socket waits for a CONNECT, not for an
-// answer to it; nil if there is none of minAge. The caller has the lock.
+// sheddable returns the oldest place whose socket still waits for a CONNECT,
+// not for the answer to one. It returns nil if no such place has reached
+// minAge. The caller holds the lock.
 func (c *caps) sheddable(now time.Time) *place {
 	for p := c.oldest; p != nil && now.Sub(p.entered) >= minAge; p = p.next {
 		if s := p.session.Load(); s != nil && phase(s.phase.Load()) == phaseNew && !s.busy.Load() {
@@ -86,7 +89,7 @@ func (c *caps) sheddable(now time.Time) *place {
 	return nil
 }
 
-// remove takes a place out. The caller has the lock.
+// remove removes a place. The caller holds the lock.
 func (c *caps) remove(p *place) {
 	if p.gone {
 		return

@@ -7,10 +7,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// A commitment is the frames of a transaction in the order in which COMMIT
-// carries them out: what is stored first, as a whole or not at all; then the
-// answers to messages, so that a failure in between repeats a message and loses
-// none; then what goes to topics and users; and handlers last, whose failure
+// commitment holds the frames of a transaction in the order in which COMMIT
+// carries them out. First, messages are stored, all or none. Then come the ACKs
+// and NACKs, so that a failure in between repeats a message and loses none.
+// Then come the messages to topics and users. Handlers run last; their failure
 // undoes nothing.
 type commitment struct {
 	puts     []queuePut
@@ -24,9 +24,9 @@ type addressed struct {
 	frame *frames.Frame
 }
 
-// commit handles COMMIT. Nothing of it is done if a frame is refused or a queue
-// is full. If what it stores is not stored at once, the session reads nothing
-// until it is.
+// commit handles COMMIT. It does nothing if a frame is refused or a queue is
+// full. If its messages are not stored at once, the session stops reading until
+// they are.
 func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	tx, fail := s.takeTransaction(f)
 	if fail != nil {
@@ -43,7 +43,7 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 			return refusedByQueue(queueFull(err))
 		}
 	}
-	var own *response // keeps the place of the receipt
+	var own *response // keeps the position of the receipt
 	if later != nil {
 		own = s.promise(f, tx.bytes)
 		err, ended := s.await(later, bt)
@@ -72,7 +72,7 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	return nil
 }
 
-// commitment looks at all frames of a transaction before anything is done.
+// commitment checks all frames of a transaction before any is carried out.
 func (s *session) commitment(tx *transaction, bt *batch) (*commitment, *Error) {
 	c := new(commitment)
 	for i := range tx.frames {
@@ -104,7 +104,7 @@ func (s *session) commitment(tx *transaction, bt *batch) (*commitment, *Error) {
 	return c, nil
 }
 
-// carryOut does what follows when all is stored.
+// carryOut carries out the remaining frames after all messages are stored.
 func (s *session) carryOut(c *commitment, f *frames.Frame, bt *batch) (later *completion, _ *Error) {
 	_, confirm := f.Lookup(frames.HeaderReceipt)
 	var open []*completion
@@ -130,7 +130,8 @@ func (s *session) carryOut(c *commitment, f *frames.Frame, bt *batch) (later *co
 	return allOf(open), nil
 }
 
-// allOf ends when all of the list have, with one of their errors; nil for none.
+// allOf returns a completion that ends when all of the list have ended, with
+// one of their errors. It returns nil for an empty list.
 func allOf(list []*completion) *completion {
 	switch len(list) {
 	case 0:

@@ -2,9 +2,9 @@ package broker
 
 import "sync"
 
-// A completion is the end of something that was taken and is not finished, such
-// as a message that a store is writing. Whoever began it calls end, once, from
-// any goroutine and with no lock held.
+// completion represents the end of an accepted but unfinished operation, such
+// as a message that a store is writing. The code that started the operation
+// calls end once, from any goroutine and without holding a lock.
 type completion struct {
 	mu    sync.Mutex
 	ended bool
@@ -12,7 +12,7 @@ type completion struct {
 	then  func(error)
 }
 
-// end says how it ended.
+// end records the result and runs the callback. Later calls do nothing.
 func (c *completion) end(err error) {
 	c.mu.Lock()
 	if c.ended {
@@ -28,7 +28,8 @@ func (c *completion) end(err error) {
 	}
 }
 
-// whenEnded has f called at the end, or now if that has come. There is one f.
+// whenEnded calls f when the operation ends, or at once if it has already
+// ended. Only one f can be set.
 func (c *completion) whenEnded(f func(error)) {
 	c.mu.Lock()
 	if !c.ended {
@@ -41,7 +42,7 @@ func (c *completion) whenEnded(f func(error)) {
 	f(err)
 }
 
-// wait returns a channel that gets the end.
+// wait returns a channel that receives the result.
 func (c *completion) wait() <-chan error {
 	ch := make(chan error, 1)
 	c.whenEnded(func(err error) { ch <- err })

@@ -7,8 +7,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// deflateWire is a WebSocket that negotiated permessage-deflate. It is a type of
-// its own so that the others do not have to ask.
+// deflateWire is a WebSocket that negotiated permessage-deflate. It is a
+// separate type so that other WebSockets need no check.
 type deflateWire struct{ webSocketWire }
 
 func (w deflateWire) framing() framing { return framingDeflate }
@@ -18,9 +18,10 @@ func (w deflateWire) receive(s *session) error {
 	return w.ws.Receive(in)
 }
 
-// deflateInput holds what a compressed message may inflate to in step with the
-// session. The limits of STOMP are for frames; this is for what stands around
-// and between them, or a few bytes could say a million things.
+// deflateInput adjusts the maximum inflated size of a compressed message to the
+// state of the session. The STOMP limits apply to frames. This limit also
+// covers the bytes around and between frames, which could otherwise inflate
+// from a few bytes to millions.
 type deflateInput struct {
 	*webSocketInput
 	ws *wsconn.Conn
@@ -32,9 +33,9 @@ func (i *deflateInput) Data(p []byte) error {
 	return err
 }
 
-// limit leaves room for the largest frame and as much again that comes with it.
-// It is the limit of other messages, too: they may have been compressed or not
-// for reasons that only the client's library knows.
+// limit allows twice the size of the largest frame: the frame and as many other
+// bytes in the same message. The limit also applies to uncompressed messages,
+// because the client's library decides which messages it compresses.
 func (i *deflateInput) limit() {
 	s := (*session)(i.webSocketInput)
 	frame := s.b.policy.Load().limits.Frame
@@ -47,23 +48,23 @@ func (i *deflateInput) limit() {
 	}
 }
 
-// minDeflate is about how many bytes the common part of a MESSAGE must have to
-// be compressed. Below it some 15 µs of work save 50 bytes at best, and what goes
-// out is one packet either way.
+// minDeflate is roughly the minimum size of the common part of a MESSAGE for
+// compression, in bytes. Below it, some 15 µs of work save 50 bytes at best,
+// and the MESSAGE is one packet either way.
 const minDeflate = 256
 
-// deflatedTails are what the subscribers of a publication have in common, as it
-// is compressed for each version.
+// deflatedTails holds the part of the MESSAGE that all subscribers of a
+// publication share, compressed for each version.
 type deflatedTails [frames.V12 + 1]struct {
-	octets []byte // nil: not worth it
+	octets []byte // nil: not worth compressing
 	tried  bool
 	binary bool // not valid UTF-8
 }
 
-// encodeDeflated makes the compressed MESSAGE for sub, nil if it had better go
-// out as it is. What is the subscriber's own comes first and is stored in it;
-// what follows is compressed once, however many subscriptions there are, whatever
-// their ids, and whether they acknowledge or not. The price is some 20 bytes.
+// encodeDeflated returns the compressed MESSAGE for sub, or nil if it should be
+// sent uncompressed. The part specific to the subscriber comes first, as a
+// stored block. The rest is compressed once for all subscriptions, regardless
+// of their ids and acknowledgement modes. This costs some 20 bytes.
 func (p *publication) encodeDeflated(v frames.Version, sub *subscription, ack uint64) []byte {
 	if p.deflated == nil {
 		p.deflated = new(deflatedTails)
@@ -78,7 +79,7 @@ func (p *publication) encodeDeflated(v frames.Version, sub *subscription, ack ui
 	if t.octets == nil {
 		return nil
 	}
-	const ahead = 15 // for the headers of WebSocket and of what is stored
+	const ahead = 15 // for the headers of WebSocket and of the stored block
 	destination := p.seenAs(sub)
 	b := appendHead(make([]byte, ahead, ahead+64+len(sub.id)+len(destination)+len(t.octets)), v, sub, destination, ack)
 	stored := b[ahead:]

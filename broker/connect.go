@@ -13,11 +13,12 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// errVersion answers a CONNECT without a version in common; its ERROR lists ours.
+// errVersion answers a CONNECT that shares no STOMP version with the broker.
+// Its ERROR lists the supported versions.
 var errVersion = &Error{Reason: ReasonProtocolError, Message: "supported versions are " + frames.SupportedVersions}
 
-// connect handles CONNECT and STOMP (STOMP 1.2, "Connecting"). Frames behind it
-// in the same bytes wait in the decoder until the authenticator has decided.
+// connect handles CONNECT and STOMP (STOMP 1.2, "Connecting"). Later frames of
+// the same read wait in the decoder until the authenticator has decided.
 func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	accept, present := f.Lookup(frames.HeaderAcceptVersion)
 	version, err := frames.NegotiateVersion(accept, present)
@@ -49,7 +50,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.sendEvery, s.hearEvery = int64(send), int64(hear)
 	s.dec.SetVersion(version)
 	s.out.push(s.connected(), bt)
-	if !s.phase.CompareAndSwap(uint32(phaseNew), uint32(phaseOpen)) { // it was ended meanwhile
+	if !s.phase.CompareAndSwap(uint32(phaseNew), uint32(phaseOpen)) { // the session was ended meanwhile
 		s.b.seats.leave(s.peer.Addr(), p.Name, s.id)
 		return nil
 	}
@@ -59,7 +60,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.joined = true
 	s.limitFrames()
 	s.b.join()
-	if s.b.revoked(p) { // while it was connecting: nobody hears that it was there
+	if s.b.revoked(p) { // while it was connecting; observers do not see this session
 		return failure(ReasonRevoked, "session revoked")
 	}
 	s.setExpiry(p)
@@ -86,22 +87,23 @@ func (s *session) connected() []byte {
 	return encodeFrame(s.wire.framing(), s.version, &fr)
 }
 
-// errAnotherUser refuses a CONNECT that would change who the handshake was for.
+// errAnotherUser rejects a CONNECT for a different user than the handshake.
 var errAnotherUser = &auth.Refusal{Reason: "the credential belongs to another user than the one this connection was opened for"}
 
-// errFrameBeforeConnect is what the log says; the client reads that it has to
-// authenticate.
+// errFrameBeforeConnect appears only in the log; the ERROR to the client says
+// that authentication is required.
 var errFrameBeforeConnect = errors.New("a frame came before CONNECT")
 
 var errExpired = &auth.Refusal{Reason: "the credential has expired"}
 
-// authenticate asks the hook. It fails closed: an error, a panic or no answer
-// within the deadline is a refusal, and what the client learns is constant.
+// authenticate calls the Authenticator. It fails closed: an error, a panic or a
+// missed deadline rejects the client. The ERROR carries the Reason of an
+// [auth.Refusal], or a constant text for any other error.
 func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Error) {
 	if s.b.o.Authenticator == nil {
 		return nil, refusedBy(nil)
 	}
-	login := strings.Clone(f.Get(frames.HeaderLogin)) // it may become the principal's name, and so outlive the frame
+	login := strings.Clone(f.Get(frames.HeaderLogin)) // cloned: it may become the principal's name and outlive the frame
 	a := &auth.Attempt{
 		Stage:     auth.StageConnect,
 		Session:   s.id,
@@ -123,7 +125,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	if fail != nil {
 		return nil, fail
 	}
-	defer try.end(nothing) // if nothing else was said
+	defer try.end(nothing) // unless the try has already ended
 	var (
 		p    *auth.Principal
 		err  error
@@ -140,9 +142,9 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 		return nil, s.tooLate()
 	}
 	s.passcode = a.Login != "" && a.Ticket == "" && a.Bearer == ""
-	proved := s.passcode && a.Principal == nil // else a ticket, a token or the handshake may have decided
+	proved := s.passcode && a.Principal == nil // otherwise a ticket, a token or the handshake may have decided
 	if errors.Is(err, auth.ErrNotMine) && s.admission.principal != nil {
-		p, err = s.admission.principal, nil // the handshake settled it
+		p, err = s.admission.principal, nil // the handshake has authenticated the client
 		s.passcode = s.admission.passcode
 	}
 	if before := s.admission.principal; err == nil && p != nil && before != nil && p.Name != before.Name {
@@ -170,15 +172,16 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	return nil, s.refused(login, whose(err), err)
 }
 
-// refused counts, logs and words the refusal of a credential.
+// refused counts and logs a rejected credential and returns the error for the
+// client.
 func (s *session) refused(login, user string, err error) *Error {
 	s.b.stats.authFailures.Add(1)
 	s.logRefused(login, user, err)
 	return refusedBy(err)
 }
 
-// logRefused logs why a client was turned away, the login that it claims and the
-// user whose credential it has, as far as they are known.
+// logRefused logs why a client was rejected, the login it claims and the user
+// who owns its credential, as far as they are known.
 func (s *session) logRefused(login, user string, err error) {
 	why := refusalForLog(err)
 	attrs := []any{"session", s.id, "login", brief(login), "remote", s.peer, "error", why}
@@ -188,8 +191,9 @@ func (s *session) logRefused(login, user string, err error) {
 	s.b.warn("authentication rejected", sourceOf(s.peer.Addr(), firstOf(login, user), brief(why)), attrs...)
 }
 
-// whose returns the user whose credential an authenticator has refused, if its error
-// says so: it does where that is proven, by a signature for instance.
+// whose returns the owner of a rejected credential, or "" if the
+// authenticator's error does not name one. The error names an owner only if it
+// is proven, for instance by a signature.
 func whose(err error) string {
 	if e, ok := errors.AsType[interface {
 		error
@@ -200,8 +204,8 @@ func whose(err error) string {
 	return ""
 }
 
-// nobodyKnows replaces ErrNotMine, which no client can read anything from, by a
-// refusal that says what is missing.
+// nobodyKnows replaces ErrNotMine, which does not help a client, with a refusal
+// that names the missing or unsupported credential.
 func nobodyKnows(a *auth.Attempt, err error) error {
 	if !errors.Is(err, auth.ErrNotMine) {
 		return err
@@ -220,8 +224,8 @@ func nobodyKnows(a *auth.Attempt, err error) error {
 	return &auth.Refusal{Reason: "authentication failed: this broker accepts no credential of this kind: " + sent}
 }
 
-// authorization returns the header that HTTP calls Authorization; STOMP header
-// names are case-sensitive, and clients write it both ways.
+// authorization returns the Authorization header. STOMP header names are
+// case-sensitive, and clients write "Authorization" or "authorization".
 func authorization(f *frames.Frame) string {
 	if v, ok := f.Lookup("Authorization"); ok {
 		return v
@@ -236,7 +240,8 @@ func refusalForLog(err error) string {
 	return err.Error()
 }
 
-// validName checks the name of a principal: for headers, and for destinations.
+// validName checks that the name of a principal is valid in headers and in
+// destinations.
 func (b *Broker) validName(name string) error {
 	if err := auth.ValidName(name); err != nil {
 		return err

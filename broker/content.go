@@ -7,37 +7,37 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// NULMode says what happens to a message body with a NUL byte in it.
+// NULMode selects the treatment of a message body that contains a NUL byte.
 //
 // STOMP allows NUL in a body with a content-length. But stompjs 2.3.3 and other
-// browser libraries of its time end a frame at the first NUL whatever
-// content-length says, and read the rest of the body as further frames. Whoever
-// may send to a topic could so forge a message of any other destination in the
+// browser libraries of its time ignore content-length, end a frame at the first
+// NUL and read the rest of the body as further frames. A client that may send
+// to a topic could therefore forge messages of any other destination in the
 // pages of its subscribers.
 type NULMode uint8
 
 const (
 	// NULReplace protects the clients that may misread a NUL: sessions of STOMP
-	// 1.0 and 1.1 over WebSocket, SockJS or a [Transport] get U+FFFD, the
-	// replacement character, for each run of NULs. All others get the body as it
-	// was sent: sessions of 1.2, TCP clients, and the program itself.
+	// 1.0 and 1.1 over WebSocket, SockJS or a [Transport] receive U+FFFD, the
+	// replacement character, for each run of NULs. All others receive the body
+	// unchanged: sessions of 1.2, TCP clients, and the program itself.
 	NULReplace NULMode = iota
-	// NULRefuse accepts no message with NUL in its body from anybody. A SEND is
-	// answered with an ERROR, and Publish and its sisters return ErrNUL. Use it
-	// where all messages are text: it also protects clients that speak 1.2 and
-	// end a frame at NUL, such as webstomp-client 1.2.
+	// NULRefuse refuses every message with NUL in its body. The answer to such
+	// a SEND is an ERROR, and Publish and the related methods return ErrNUL.
+	// Use it if all messages are text: it also protects clients that speak 1.2
+	// and end a frame at NUL, such as webstomp-client 1.2.
 	NULRefuse
-	// NULPass delivers every body as it was sent, to everybody.
+	// NULPass delivers every body unchanged to all subscribers.
 	NULPass
 )
 
-// refusesBody reports whether nobody may send this body.
+// refusesBody reports whether the broker refuses this body from every sender.
 func (b *Broker) refusesBody(body []byte) bool {
 	return b.policy.Load().limits.NUL == NULRefuse && bytes.IndexByte(body, 0) >= 0
 }
 
-// content is what has to be known about the bytes of a publication before they
-// are put on a wire. It is found out once for all subscribers.
+// content describes the bytes of a publication, as far as the wires need to
+// know. It is determined once for all subscribers.
 type content uint8
 
 const (
@@ -70,9 +70,9 @@ func (p *publication) examine() content {
 	return c
 }
 
-// fit returns the publication as the session of sub can take it: p itself, or a
-// copy of it without the bytes that its transport cannot carry or that its
-// client may misread.
+// fit returns the publication in a form suitable for the session of sub: p
+// itself, or a copy without the bytes that the transport cannot carry or that
+// the client may misread.
 func (p *publication) fit(f framing, sub *subscription) *publication {
 	if f == framingStream || p.content == contentOrdinary {
 		return p
@@ -98,8 +98,8 @@ func (p *publication) refit(f framing, sub *subscription) *publication {
 	return p.without(unfit)
 }
 
-// without returns a copy of p that has replacement characters for what is unfit.
-// It is made once for all subscribers that need it.
+// without returns a copy of p with replacement characters for the unfit bytes.
+// The copy is made once for all subscribers that need it.
 func (p *publication) without(unfit content) *publication {
 	if p.cleaned == nil {
 		p.cleaned = make(map[content]*publication)
@@ -129,8 +129,8 @@ func (p *publication) without(unfit content) *publication {
 	return c
 }
 
-// replace returns p with U+FFFD for each run of unfit bytes. A run, and not each
-// byte, so that p grows to twice its size at most.
+// replace returns p with U+FFFD for each run of unfit bytes. It replaces runs
+// rather than single bytes so that p at most doubles in size.
 func replace(p []byte, unfit content) []byte {
 	out := make([]byte, 0, len(p)+utf8.UTFMax)
 	run := false
@@ -148,8 +148,8 @@ func replace(p []byte, unfit content) []byte {
 	return out
 }
 
-// printable returns text as it may stand in a header and in the body of an ERROR:
-// without control characters, and valid UTF-8.
+// printable returns text in a form allowed in a header and in the body of an
+// ERROR: valid UTF-8 without control characters.
 func printable(text string) string {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c >= utf8.RuneSelf || c == 0x7f {
@@ -161,7 +161,7 @@ func printable(text string) string {
 
 func clean(text string) string {
 	out := make([]rune, 0, len(text))
-	for _, r := range text { // yields U+FFFD for what is not UTF-8
+	for _, r := range text { // yields U+FFFD for invalid UTF-8
 		if r < ' ' || r == 0x7f {
 			r = ' '
 		}

@@ -9,19 +9,19 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// ticketProtocol begins a Sec-WebSocket-Protocol entry that carries a ticket,
-// for browsers, which can set no other header. It is never echoed.
+// ticketProtocol is the prefix of a Sec-WebSocket-Protocol entry that carries a
+// ticket. Browsers can set no other header. The entry is never echoed.
 const ticketProtocol = "ticket."
 
 const masked = "masked"
 
-// secretParameters never reach a hook in a URL.
+// secretParameters are masked in the URL that hooks receive.
 var secretParameters = []string{"ticket", "token", "access_token", "passcode"}
 
-// errNoToken refuses a handshake whose Authorization header cannot be read.
+// errNoToken rejects a handshake whose Authorization header cannot be parsed.
 var errNoToken = &auth.Refusal{Reason: "the request needs one Authorization header, with a token", Challenge: httpsec.InvalidToken}
 
-// presented is what a handshake carries to prove who the client is.
+// presented returns the ticket and the bearer token of a handshake.
 func presented(r *http.Request) (ticket, bearer string, err error) {
 	ticket = r.URL.Query().Get("ticket")
 	if ticket == "" {
@@ -40,7 +40,8 @@ func presented(r *http.Request) (ticket, bearer string, err error) {
 	return ticket, bearer, nil
 }
 
-// handshake is what the hooks may see of a request: no ticket in it.
+// handshake returns the parts of a request that hooks may see, with the tickets
+// masked.
 func handshake(r *http.Request) *auth.Handshake {
 	return &auth.Handshake{Header: maskedHeader(r.Header), URL: maskedURL(r.URL), Host: r.Host, TLS: r.TLS}
 }

@@ -7,14 +7,15 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// Headers that a dead letter carries.
+// Headers of a dead letter.
 const (
 	headerOriginal = "original-destination"
 	headerAttempts = "delivery-attempts"
 )
 
-// deadLetters returns what makes the messages for the dead-letter queues. What is
-// in such a queue stays there however often it is refused.
+// deadLetters returns the function that makes the messages for the dead-letter
+// queues. A message in such a queue stays there regardless of the number of
+// failed deliveries.
 func deadLetters(names *topics.Names) func(m *Message, queue string, attempts int) (string, *Message, int) {
 	return func(m *Message, queue string, attempts int) (string, *Message, int) {
 		name, ok := names.DeadLetters(queue)
@@ -33,7 +34,7 @@ func deadLetter(m *Message, queue string, attempts int) *Message {
 		{Name: headerOriginal, Value: m.Destination},
 		{Name: headerAttempts, Value: strconv.Itoa(attempts)},
 	}
-	for _, h := range m.Headers { // what the sender called so is not what we say
+	for _, h := range m.Headers { // drop the sender's headers of the same names
 		if h.Name != headerOriginal && h.Name != headerAttempts {
 			c.Headers = append(c.Headers, h)
 		}

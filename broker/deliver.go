@@ -2,9 +2,9 @@ package broker
 
 import "github.com/hoofbeat/hoofbeat/topics"
 
-// deliver gives a publication to the subscribers that are connected to this
-// broker: those of a topic, or of a queue whose messages are not kept, or the
-// sessions of a user.
+// deliver delivers a publication to the subscribers that are connected to this
+// broker: the subscribers of a topic, or of a queue whose messages are not
+// kept, or the sessions of a user.
 func (b *Broker) deliver(d topics.Destination, p *publication, bt *batch) Delivery {
 	if d.Kind == topics.UserNamed {
 		p.destination = b.userPrefix() + d.Path
@@ -36,14 +36,14 @@ func (b *Broker) fanOutToUser(user, path string, p *publication, bt *batch) (out
 	return out
 }
 
-// deliverToSession delivers to one session and no other.
+// deliverToSession delivers to one session only.
 func (b *Broker) deliverToSession(session, path string, p *publication, bt *batch) (out Delivery) {
 	b.fanOutToSession(session, path, p, bt, &out, true)
 	return out
 }
 
-// fanOutToSession delivers to the subscriptions of one session; only says that no
-// other session gets p.
+// fanOutToSession delivers to the subscriptions of one session. only means that
+// no other session receives p.
 func (b *Broker) fanOutToSession(session, path string, p *publication, bt *batch, out *Delivery, only bool) {
 	subs := b.router.MatchSession(session, path)
 	p.single = only && len(subs) == 1
@@ -58,7 +58,7 @@ func (b *Broker) fanOutToSession(session, path string, p *publication, bt *batch
 	}
 }
 
-// offer gives p to the subscription and reports whether it took it.
+// offer delivers p to the subscription and reports whether it was accepted.
 func (sub *subscription) offer(p *publication, bt *batch) bool {
 	if f := sub.filter.Load(); f != nil {
 		return f.deliver(p, bt)
@@ -69,7 +69,8 @@ func (sub *subscription) offer(p *publication, bt *batch) bool {
 	return sub.pass(p, bt)
 }
 
-// pass delivers what may be seen to a session, if its selector wants it.
+// pass delivers an authorised publication to a session if the subscription's
+// selector matches.
 func (sub *subscription) pass(p *publication, bt *batch) bool {
 	if sub.selector != nil && !sub.selector.selects(p, sub.s.b) {
 		return false
@@ -81,9 +82,10 @@ func (sub *subscription) pass(p *publication, bt *batch) bool {
 	return s.out.deliver(sub, p.frame(s.wire.framing(), s.version, sub), bt)
 }
 
-// deliverAlone hands out a MESSAGE that is for this subscription only, since it
-// is the only one or has an `ack` header. It is remembered only when somebody
-// waits for the answer: a queue, or a publisher who asked.
+// deliverAlone delivers a MESSAGE whose frame is not shared, because this is
+// the only subscription or the frame has an `ack` header. The delivery is
+// tracked only if a queue, or a publisher that set Settled, waits for the
+// answer.
 func (sub *subscription) deliverAlone(p *publication, work delivery, bt *batch) bool {
 	s := sub.s
 	o := &s.out
@@ -98,7 +100,7 @@ func (sub *subscription) deliverAlone(p *publication, work delivery, bt *batch) 
 		return false
 	}
 	if track && work == nil && sub.mode != ackAuto && int(s.unacked.Load()) >= s.b.policy.Load().limits.Unacknowledged {
-		o.mu.Unlock() // its publisher learns from the Delivery that it was not taken
+		o.mu.Unlock() // the Delivery tells the publisher that the message was not accepted
 		return false
 	}
 	var n uint64
@@ -118,8 +120,8 @@ func (sub *subscription) deliverAlone(p *publication, work delivery, bt *batch) 
 	return true
 }
 
-// mayHold reports whether the session may be given one more message to
-// acknowledge; if not, its consumers go on when it acknowledges some.
+// mayHold reports whether the session may have one more unacknowledged message.
+// If not, its consumers continue when it acknowledges some.
 func (s *session) mayHold(o *outbox) bool {
 	if int(s.unacked.Load()) < s.b.policy.Load().limits.Unacknowledged {
 		return true

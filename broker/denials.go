@@ -9,21 +9,21 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// A client that is denied a destination is ended, as STOMP has it, and most
-// client libraries connect again at once and ask for the same again, for ever.
-// So the ERROR of a user who is denied again and again from one network is held
-// back for a while. Others, and sessions of that user that are not denied
-// anything, notice nothing of it.
+// If a client is denied a destination, its session ends, as STOMP requires.
+// Most client libraries reconnect at once and request the same destination
+// again, without end. The broker therefore delays the ERROR of a user who is
+// repeatedly denied from one network. This does not affect other users, or
+// sessions of that user without denials.
 const (
-	freeDenials   = 5                      // within denialDecay, before the first wait
-	firstHold     = 250 * time.Millisecond // it doubles with each denial up to longestHold
+	freeDenials   = 5                      // within denialDecay, before the first delay
+	firstHold     = 250 * time.Millisecond // doubles with each denial up to longestHold
 	longestHold   = 5 * time.Second
-	denialDecay   = time.Minute // without a denial, after which they are forgotten
+	denialDecay   = time.Minute // denials are forgotten after this time without another
 	maxDenialKeys = 4096
 )
 
-// denials counts the sessions that ended because they were denied something. The
-// zero value is ready.
+// denials counts the sessions that ended because of a denial. The zero value is
+// ready to use.
 type denials struct {
 	mu   sync.Mutex
 	seen map[denialKey]*denied
@@ -39,7 +39,7 @@ type denied struct {
 	last time.Time
 }
 
-// count notes a denial and returns how long its ERROR is held back.
+// count records a denial and returns the delay of its ERROR.
 func (d *denials) count(now time.Time, key denialKey) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,8 +57,8 @@ func (d *denials) count(now time.Time, key denialKey) time.Duration {
 	return min(firstHold<<min(over-1, 10), longestHold)
 }
 
-// makeRoom keeps the number of keys bounded: it drops those that have decayed,
-// and if that is not enough, any. The caller holds the lock.
+// makeRoom bounds the number of keys: it drops decayed keys and, if that is not
+// enough, arbitrary ones. The caller holds the lock.
 func (d *denials) makeRoom(now time.Time) {
 	if d.seen == nil {
 		d.seen = make(map[denialKey]*denied)
@@ -79,9 +79,9 @@ func (d *denials) makeRoom(now time.Time) {
 	}
 }
 
-// slowDenial holds back the ERROR of a session that is denied something, if its
-// user was denied something several times just before. Meanwhile nothing is read
-// from the client, and what others send to it goes on.
+// slowDenial delays the ERROR of a denied session if its user was denied
+// several times just before. During the delay the broker reads nothing from the
+// client, but continues to deliver messages to it.
 func (s *session) slowDenial(bt *batch) {
 	wait := s.b.denials.count(time.Now(), denialKey{httpsec.Network(s.peer.Addr()), s.userName()})
 	if wait == 0 {

@@ -6,23 +6,23 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
-// distinct counts the different texts that subscriptions bring and that cost
-// everybody's messages time: slow patterns, and selectors. A text costs the same
-// however many subscriptions have it, so different ones are counted, in all and
-// for each user or, of anonymous sessions, each address.
+// distinct counts the different subscription texts that slow down the routing
+// of all messages: slow patterns, and selectors. A text costs the same for any
+// number of subscriptions, so different texts are counted: in total, and per
+// user or, for anonymous sessions, per address.
 type distinct struct {
 	mu     sync.Mutex
-	all    map[string]int32 // owners that have it
+	all    map[string]int32 // number of owners per text
 	owners map[quotaKey]map[string]int32
 }
 
-// distinctBytes is what the maps hold for a text, without the text, at most: if
-// its owner has no other, so that the owner's map is there for it alone, and just
-// after the others have grown.
+// distinctBytes is the maximum memory of the maps for a text, without the text
+// itself. The maximum occurs if the owner's map holds only this text, just
+// after the other maps have grown.
 const distinctBytes = 464
 
-// ownerKey is who a session's share counts for. It stays the same when the
-// credential is renewed.
+// ownerKey returns the owner to whom the session's use is charged. It stays the
+// same when the credential is renewed.
 func (s *session) ownerKey() quotaKey {
 	key := quotaKey{user: s.userName()}
 	if key.user == "" {
@@ -31,8 +31,8 @@ func (s *session) ownerKey() quotaKey {
 	return key
 }
 
-// take counts one subscription with a text. It returns the limit that forbids it:
-// each for the owner, all for everybody together.
+// take counts one subscription with a text, or returns the exceeded limit: each
+// is the limit per owner, all the total limit.
 func (d *distinct) take(key quotaKey, text string, each, all exceeded) *exceeded {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,7 +57,7 @@ func (d *distinct) take(key quotaKey, text string, each, all exceeded) *exceeded
 	return nil
 }
 
-// give takes back one take.
+// give undoes one take.
 func (d *distinct) give(key quotaKey, text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -10,11 +10,11 @@ import (
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
-// maxLinger is how many bytes of a session that is ending are read and thrown
-// away, so that its goodbye is not lost to a reset.
+// maxLinger is the maximum number of bytes that an ending session reads and
+// discards, so that a connection reset does not destroy its final frames.
 const maxLinger = 1 << 20
 
-// ended turns what ended receive into the session's reason.
+// ended ends the session with a reason derived from the error of receive.
 func (s *session) ended(err error, bt *batch) {
 	var (
 		f        *Error
@@ -34,14 +34,16 @@ func (s *session) ended(err error, bt *batch) {
 	case errors.Is(err, io.EOF):
 		s.end(&Error{Reason: ReasonConnectionLost, Message: "the client closed the connection"}, "", bt)
 	case phase(s.phase.Load()) == phaseEnding:
-		// Its goodbye was not answered in time. What was written is on its way.
+		// The client did not answer the final frames in time. The written bytes
+		// are on their way.
 	default:
 		s.lost(bt)
 	}
 }
 
-// closedWith is the end of a session whose client sent a close frame. Two codes
-// never travel in one: they are how a library says that there was none.
+// closedWith returns the error of a session whose client sent a close frame.
+// The codes 1006 and 1015 are never in a close frame: libraries use them to
+// report that there was none.
 func closedWith(code int) *Error {
 	switch code {
 	case 0:
@@ -52,7 +54,8 @@ func closedWith(code int) *Error {
 	return &Error{Reason: ReasonDisconnect, Message: fmt.Sprintf("closed by the client with code %d", code), ClientCode: code}
 }
 
-// protocolFailure is what the client is told of a breach of WebSocket.
+// protocolFailure returns the error that the client receives for a violation of
+// the WebSocket protocol.
 func (s *session) protocolFailure(err *wsconn.ProtocolError) *Error {
 	f := &Error{Reason: reasonOfCode(err.Code), Message: err.Reason}
 	if f.Reason == ReasonTooBig {
@@ -79,9 +82,9 @@ func (s *session) discard(n int) error {
 	return nil
 }
 
-// end ends the session for a reason; the first reason wins. Anybody may call
-// it. The client is told why as far as it still can be, and the reading
-// goroutine is left to clean up.
+// end ends the session for a reason; the first reason wins. Any goroutine may
+// call it. It sends the reason to the client if that is still possible; the
+// reading goroutine cleans up.
 func (s *session) end(f *Error, receipt string, bt *batch) {
 	s.endMu.Lock()
 	if s.failed != nil {
@@ -92,7 +95,7 @@ func (s *session) end(f *Error, receipt string, bt *batch) {
 	s.endAt.Store(s.b.now() + int64(s.b.o.LingerTimeout))
 	before := phase(s.phase.Swap(uint32(phaseEnding)))
 	if s.cancel != nil {
-		s.cancel() // whoever sees this sees the phase, too
+		s.cancel() // after the phase has changed, so that observers of ctx see the new phase
 	}
 	s.endMu.Unlock()
 	s.b.stats.ended(f.Reason)
@@ -102,23 +105,24 @@ func (s *session) end(f *Error, receipt string, bt *batch) {
 		s.out.close(nil, false, bt)
 		return
 	case ReasonSlowConsumer:
-		// The frame that is half out is finished, or nothing could be said any more.
+		// Finish a half-written frame: without it, the client could not parse
+		// the final frames.
 		s.out.close(s.goodbye(f, receipt, before), true, bt)
-		s.b.sweeper.reschedule(s, s.b.now()) // from now on it sees whether the client reads
+		s.b.sweeper.reschedule(s, s.b.now()) // from now on the sweeper checks whether the client reads
 	default:
 		s.out.close(s.goodbye(f, receipt, before), false, bt)
 	}
 	s.b.sweeper.reschedule(s, s.endAt.Load())
 }
 
-// endNow is end for callers that have no batch.
+// endNow calls end for callers without a batch.
 func (s *session) endNow(f *Error) {
 	bt := s.b.newBatch()
 	s.end(f, "", bt)
 	bt.flushLater()
 }
 
-// goodbye returns the last frames for the client.
+// goodbye returns the final frames for the client.
 func (s *session) goodbye(f *Error, receipt string, before phase) [][]byte {
 	var out [][]byte
 	version := frames.Unnegotiated
@@ -144,22 +148,22 @@ func (s *session) goodbye(f *Error, receipt string, before phase) [][]byte {
 	return out
 }
 
-// finish is called when the goodbye was written.
+// finish is called after the final frames were written.
 func (s *session) finish() {
 	f := s.cause()
 	s.wire.finish(s.b.o.LingerTimeout, f.Reason.CloseCode(), f.Reason.String())
 }
 
-// lost ends a session whose connection broke.
+// lost ends a session whose connection has broken.
 func (s *session) lost(bt *batch) {
 	s.end(&Error{Reason: ReasonConnectionLost, Message: "the connection was lost"}, "", bt)
 	s.out.drop()
 	s.abort()
 }
 
-// abort ends the connection at once. Anybody may call it and nobody waits: a
-// publisher and the sweeper work for all sessions, so code of the program that
-// may block gets a goroutine.
+// abort ends the connection at once. Any goroutine may call it, and it does not
+// block: publishers and the sweeper serve all sessions, so code of the program
+// that may block runs on its own goroutine.
 func (s *session) abort() {
 	if !s.wire.abortBlocks() {
 		s.wire.abort()
@@ -168,12 +172,12 @@ func (s *session) abort() {
 	if s.aborting.Swap(true) {
 		return
 	}
-	if !s.b.spawn(s.wire.abort) { // Close has begun, and waits
+	if !s.b.spawn(s.wire.abort) { // Close has begun and waits for this session
 		s.wire.abort()
 	}
 }
 
-// cause returns why the session ended.
+// cause returns the reason for the end of the session.
 func (s *session) cause() *Error {
 	s.endMu.Lock()
 	defer s.endMu.Unlock()
@@ -183,8 +187,8 @@ func (s *session) cause() *Error {
 	return s.failed
 }
 
-// cleanUp takes the session out of everything. It runs in the reading goroutine
-// after the connection has ended.
+// cleanUp removes the session from all registries and closes its wire. It runs
+// on the reading goroutine after the connection has ended.
 func (s *session) cleanUp(bt *batch) {
 	s.b.sweeper.remove(s)
 	for _, sub := range s.subs {
@@ -215,8 +219,9 @@ func (s *session) cleanUp(bt *batch) {
 	s.logEnded(f)
 }
 
-// waitWritten lets the last bytes out, within LingerTimeout: a client that
-// half-closes its connection may still read.
+// waitWritten waits until the last bytes are written: a client that half-closes
+// its connection may still read. It aborts after LingerTimeout without
+// progress.
 func (s *session) waitWritten(bt *batch) {
 	s.out.flush(bt)
 	idle := s.out.whenIdle()

@@ -6,7 +6,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// setExpiry notes when the session's credential runs out, on the broker's clock.
+// setExpiry stores the expiry of the session's credential on the broker's
+// clock.
 func (s *session) setExpiry(p *auth.Principal) {
 	at := int64(never)
 	if !p.Expires.IsZero() {
@@ -19,7 +20,8 @@ func (s *session) setExpiry(p *auth.Principal) {
 
 var errCredentialExpired = &Error{Reason: ReasonExpired, Message: "the credential has expired"}
 
-// checkExpiry ends a session with its credential, and says so in good time.
+// checkExpiry ends a session when its credential expires, and notifies the
+// client in advance. It returns the time of the next check.
 func (s *session) checkExpiry(now int64, bt *batch) int64 {
 	at := s.expireAt.Load()
 	notice := at - int64(s.b.o.ExpiryNotice)
@@ -37,5 +39,5 @@ func (s *session) checkExpiry(now int64, bt *batch) int64 {
 	return at
 }
 
-// expiryNotice is how long before its end a session is told, by default.
+// expiryNotice is the default time between the notice and the expiry.
 const expiryNotice = time.Minute

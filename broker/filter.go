@@ -2,33 +2,33 @@ package broker
 
 import "strings"
 
-// A filter stands before a pattern subscription whose matches may not all be
-// seen. Each destination is authorised by the session's [judge], since the hook
-// may be slow and a publisher never waits; meanwhile what arrives for this
-// subscription waits in order.
+// filter guards a pattern subscription that may match destinations the session
+// must not see. The session's [judge] authorises each destination, because the
+// Authorizer may be slow and a publisher never waits. Meanwhile the messages
+// for this subscription wait in order.
 type filter struct {
 	sub *subscription
 	j   *judge
 
 	// Guarded by the lock of the judge.
 
-	// proven says that every destination may be seen, except that those with a
-	// slash at their end have to be asked about.
+	// proven means that every destination is allowed, except that destinations
+	// with a trailing slash must be authorised.
 	proven    bool
 	waiting   []*match
-	releasing bool // somebody delivers what waited
+	releasing bool // a goroutine is delivering the waiting messages
 	closed    bool
 }
 
-// match is a message that waits for a verdict about its destination, or for those
-// before it.
+// match is a message that waits for the verdict on its destination, or for the
+// messages before it.
 type match struct {
 	f       *filter
 	m       *Message
 	verdict answer
 }
 
-// answer is what is known of a destination.
+// answer is the verdict on a destination.
 type answer uint8
 
 const (
@@ -45,7 +45,7 @@ func newFilter(sub *subscription, proven bool) *filter {
 	return &filter{sub: sub, j: s.judge, proven: proven}
 }
 
-// known returns what is known of a destination. The caller has the lock.
+// known returns the known verdict on a destination. The caller holds the lock.
 func (f *filter) known(destination string) answer {
 	if f.proven && !strings.HasSuffix(destination, "/") {
 		return allowed
@@ -53,8 +53,8 @@ func (f *filter) known(destination string) answer {
 	return f.j.remembered(destination)
 }
 
-// deliver passes p on if its destination may be seen. It reports true also when
-// the answer is still to come.
+// deliver passes p on if its destination is allowed. It also reports true while
+// the verdict is pending.
 func (f *filter) deliver(p *publication, bt *batch) bool {
 	j := f.j
 	j.mu.Lock()
@@ -86,12 +86,13 @@ func (f *filter) deliver(p *publication, bt *batch) bool {
 	return true
 }
 
-// release delivers, in order, what waited and may be seen, up to the first message
-// whose destination is not judged yet. One goroutine at a time does so for a
-// filter. It is called with the lock held, and holds it again when it returns.
+// release delivers the waiting messages whose destinations are allowed, in
+// order, up to the first message without a verdict. Only one goroutine at a
+// time does this for a filter. The caller holds the lock; release unlocks it
+// during delivery and returns with it held.
 func (f *filter) release(bt *batch) {
 	if f.releasing {
-		return // whoever does so sees what is new
+		return // the releasing goroutine sees the new verdicts
 	}
 	f.releasing = true
 	for len(f.waiting) > 0 && f.waiting[0].verdict != unanswered {
@@ -115,7 +116,8 @@ func (f *filter) release(bt *batch) {
 	f.releasing = false
 }
 
-// forget has every destination authorised again, but for what is proven now.
+// forget has every destination authorised again, except those that are proven
+// now.
 func (f *filter) forget(proven bool, bt *batch) {
 	f.j.mu.Lock()
 	f.proven = proven
@@ -143,7 +145,7 @@ func (f *filter) forget(proven bool, bt *batch) {
 	}
 }
 
-// close throws away what waits: the subscription has ended.
+// close discards the waiting messages: the subscription has ended.
 func (f *filter) close() {
 	f.j.mu.Lock()
 	defer f.j.mu.Unlock()

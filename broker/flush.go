@@ -1,16 +1,16 @@
 package broker
 
-// A drain is one pass over an outbox: the list taken from it, and the bytes
-// gathered from the list that the socket has not taken yet.
+// drain is one pass over an outbox: the list taken from it, and the bytes
+// gathered from the list that the socket has not accepted yet.
 type drain struct {
 	segs *segments
 	next int     // first segment of segs not gathered yet
 	buf  *buffer // pooled
-	out  []byte  // gathered, or one large or lonely segment as it lies
+	out  []byte  // gathered bytes, or one large or single segment without a copy
 }
 
-// chunk returns the bytes to write next, at most maxBatch of them; nil when
-// the list is through.
+// chunk returns the bytes to write next, at most maxBatch of them. It returns
+// no bytes at the end of the list.
 func (d *drain) chunk() []byte {
 	if len(d.out) == 0 {
 		d.gather()
@@ -55,10 +55,10 @@ func (d *drain) release() {
 	*d = drain{}
 }
 
-// take moves what is pending into d. It reports false when there is nothing, and
-// the caller goes on with written. The caller holds the lock.
+// take moves the pending segments into d. It reports false if there are none;
+// the caller then calls written. The caller holds the lock.
 func (o *outbox) take(d *drain) bool {
-	o.cut = false // what is taken now is the goodbye
+	o.cut = false // the segments taken now are the final frames
 	if o.control != nil {
 		d.out, o.control = o.control, nil
 		o.bytes += len(d.out)
@@ -74,8 +74,8 @@ func (o *outbox) take(d *drain) bool {
 	return true
 }
 
-// flush writes what is pending as far as the socket takes it at once and leaves
-// the rest to a writer goroutine. Anybody may call it at any time.
+// flush writes the pending bytes that the socket accepts without blocking and
+// leaves the rest to a writer goroutine. Any goroutine may call it at any time.
 func (o *outbox) flush(bt *batch) {
 	b := o.s.b
 	o.mu.Lock()
@@ -124,8 +124,8 @@ func (o *outbox) flush(bt *batch) {
 	d.release()
 }
 
-// shorten drops the frames of d that have not been begun, if the outbox was
-// closed so that they shall not be written. The caller holds the lock.
+// shorten drops the frames of d that are not partly written, if the outbox was
+// closed with the request to drop them. The caller holds the lock.
 func (o *outbox) shorten(d *drain) {
 	if !o.cut || d.segs == nil {
 		return
@@ -139,13 +139,13 @@ func (o *outbox) shorten(d *drain) {
 	d.segs.list = d.segs.list[:d.next]
 }
 
-// written is what follows when the outbox is empty: the end of the writing state.
-// It is called with the lock held and releases it.
+// written ends the writing state after the outbox became empty. The caller
+// holds the lock; written releases it.
 func (o *outbox) written(bt *batch) {
 	if o.final {
 		o.final = false
 		o.mu.Unlock()
-		o.s.finish() // before anybody may take the writing for done and shut the wire
+		o.s.finish() // before the writing state ends and another goroutine may shut the wire
 		o.mu.Lock()
 	}
 	resume := o.starved && !o.closed
@@ -157,7 +157,7 @@ func (o *outbox) written(bt *batch) {
 	}
 }
 
-// fail ends the session whose connection broke.
+// fail ends the session after its connection has broken.
 func (o *outbox) fail(bt *batch) {
 	o.s.lost(bt)
 	o.mu.Lock()
@@ -165,7 +165,7 @@ func (o *outbox) fail(bt *batch) {
 	o.mu.Unlock()
 }
 
-// startWriter goes on with d in a goroutine that may block. The outbox is in
+// startWriter continues with d on a goroutine that may block. The outbox is in
 // its writing state.
 func (o *outbox) startWriter(d drain) {
 	b := o.s.b

@@ -9,10 +9,10 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-// loginHash identifies a login for the throttle, however it is spelled: letters of
-// either case are the same, and white space around it does not matter. A backend
-// may take "Ann", "aNN" and " ann" for one user, and each would have failures of
-// its own that are free. Of a login that is longer than any name the beginning
+// loginHash identifies a login for the throttle, regardless of its spelling: it
+// ignores case and surrounding white space. A backend may treat "Ann", "aNN"
+// and " ann" as one user; with separate hashes, each spelling would have its
+// own free failures. Only the beginning of a login that is longer than any name
 // counts.
 func loginHash(seed maphash.Seed, login string) uint64 {
 	login = strings.TrimSpace(login)
@@ -35,7 +35,7 @@ func loginHash(seed maphash.Seed, login string) uint64 {
 	return h.Sum64()
 }
 
-// plain reports whether folding would leave a login as it is: ASCII without
+// plain reports whether folding leaves a login unchanged: ASCII without
 // capitals.
 func plain(login string) bool {
 	for i := range len(login) {
@@ -46,8 +46,9 @@ func plain(login string) bool {
 	return true
 }
 
-// foldedRune returns the one of all runes that differ in case only that stands for
-// them: the first in Unicode, but the small letter if that is an ASCII letter.
+// foldedRune returns the representative of all runes that differ from r only in
+// case: the first in Unicode, or its small letter if that first one is an ASCII
+// letter.
 func foldedRune(r rune) rune {
 	first := r
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {

@@ -6,7 +6,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// What the broker holds for a selector besides its text: the entries by which it is found and counted, and its compiled form.
+// Memory for a selector besides its text: the entries by which it is found and
+// counted, and its compiled form.
 const (
 	selectorBase  = 192 + distinctBytes
 	selectorToken = 32
@@ -15,8 +16,9 @@ const (
 // footprintUnit keeps [session.footprint] within 32 bits for 64 GiB.
 const footprintUnit = 16
 
-// footprint estimates, from above, what a subscription makes the broker hold, in units of 16 bytes. It is worked out
-// again where a subscription ends, since most have no room to remember it.
+// footprint returns an upper estimate of the memory for a subscription, in
+// units of 16 bytes. It is computed again when the subscription ends, because
+// most subscriptions have no room to store it.
 func footprint(id string, d topics.Destination, selector string) uint32 {
 	n := int(unsafe.Sizeof(subscription{})) + len(id) + cost(d)
 	if selector != "" {
@@ -33,7 +35,8 @@ func (sub *subscription) footprint() uint32 {
 	return footprint(sub.id, sub.dest, expression)
 }
 
-// roomFor refuses a subscription that makes the session's too many or too large.
+// roomFor refuses a subscription with which the session's subscriptions would
+// be too many or too large.
 func (s *session) roomFor(id string, d topics.Destination, selector string) *Error {
 	l := s.b.policy.Load().limits
 	if len(s.subs) >= l.Subscriptions {
@@ -45,8 +48,8 @@ func (s *session) roomFor(id string, d topics.Destination, selector string) *Err
 	return nil
 }
 
-// tokens counts words, texts in quotes and other characters that are not blank. Whatever the language of the
-// selectors, what is compiled has a part for each at most.
+// tokens counts the words, quoted texts and other non-blank characters. In any
+// selector language, the compiled form has at most one part for each.
 func tokens(expression string) int {
 	n := 0
 	var quote byte

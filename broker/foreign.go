@@ -2,8 +2,8 @@ package broker
 
 import "bytes"
 
-// logForeign tells the operator of a client over TCP whose first bytes p are of
-// another protocol: nothing that it could be told would reach its user.
+// logForeign logs a TCP client whose first bytes p belong to another protocol:
+// no answer to the client would reach its user.
 func (s *session) logForeign(p []byte) {
 	if s.framed || s.wire.kind() != "tcp" {
 		return

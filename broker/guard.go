@@ -6,14 +6,14 @@ import (
 	"runtime/debug"
 )
 
-// hookPanic is a panic of a user's hook as an error.
+// hookPanic is an error that holds the value of a hook's panic.
 type hookPanic struct{ value any }
 
 func (p *hookPanic) Error() string { return fmt.Sprintf("hook panicked: %v", p.value) }
 
-// guard turns a panic of a user's hook into an error, so that it denies. The log
-// gets the stack, which is all there is to find the fault by, once a second while
-// it panics for the same reason.
+// guard turns a panic of a hook into an error, so that the hook denies. It logs
+// the stack, which is the only information about the fault, once per second
+// while the hook panics for the same reason.
 func guard[T any](b *Broker, hook string, f func() (T, error)) (v T, err error) {
 	defer func() {
 		if r := recover(); r != nil {

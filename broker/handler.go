@@ -15,18 +15,19 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// Handler answers what clients send to /app destinations: Spring's
-// @MessageMapping, and @SubscribeMapping when Request.Subscribe is set.
+// Handler handles the frames that clients send to /app destinations, like
+// Spring's @MessageMapping, and like @SubscribeMapping when Request.Subscribe
+// is set.
 //
-// It runs on the session's own goroutine: frames of one client are handled one
-// after another, in order, and a slow handler slows only its own client. An
-// error ends the session; the client is told the text of an [*Error] and a
-// constant text otherwise. ctx ends with the session.
+// It runs on the session's own goroutine: the frames of one client are handled
+// one after another, in order, and a slow handler slows only its own client. An
+// error ends the session; the ERROR frame carries the text of an [*Error], and
+// a constant text for any other error. ctx ends with the session.
 type Handler interface {
 	ServeSTOMP(ctx context.Context, r *Request) error
 }
 
-// HandlerFunc is a function as a Handler.
+// HandlerFunc adapts a function to a Handler.
 type HandlerFunc func(ctx context.Context, r *Request) error
 
 // ServeSTOMP calls f.
@@ -36,22 +37,23 @@ func (f HandlerFunc) ServeSTOMP(ctx context.Context, r *Request) error { return 
 type Request struct {
 	// Destination is the path behind /app, as it was registered: "/echo".
 	Destination string
-	// Subscribe is set for a SUBSCRIBE, which wants one answer and no more.
+	// Subscribe is set for a SUBSCRIBE, which expects exactly one answer.
 	Subscribe bool
-	// Principal is who the client is. Never nil; anonymous has no name.
+	// Principal is the client's identity. It is never nil; an anonymous
+	// principal has no name.
 	Principal *auth.Principal
 	// Session is the id of the client's session.
 	Session string
 	// Remote is the client's address, as in [SessionInfo].
 	Remote netip.AddrPort
-	// Headers are all headers of the frame. They and Body are valid only until
-	// the handler returns.
+	// Headers are all headers of the frame. Headers and Body are valid only
+	// until the handler returns.
 	Headers []frames.Header
 	Body    []byte
 
 	s       *session
 	sub     *subscription
-	bt      *batch // of the session's goroutine: not for Reply, which runs in any
+	bt      *batch // of the session's goroutine; Reply, which runs on any goroutine, must not use it
 	replied uint32 // 1 once Reply was called; no atomic.Bool, so that a Request can be copied
 }
 
@@ -61,18 +63,18 @@ func (r *Request) Header(name string) string {
 	return f.Get(name)
 }
 
-// Reply answers this client and nobody else. The answer to a SUBSCRIBE goes to
+// Reply sends an answer to this session only. The answer to a SUBSCRIBE goes to
 // that subscription, under the destination it named. The answer to a SEND goes
 // to the user destination named by m.Destination ("/queue/answers"), else by
-// the `reply-to` header of the request if it is one of the client's own
-// ("/user/queue/answers"), else to /user/queue followed by the path behind /app
-// (Spring's @SendToUser with broadcast=false).
+// the `reply-to` header of the request if it names one of the client's own
+// destinations ("/user/queue/answers"), else to /user/queue followed by the
+// path behind /app (Spring's @SendToUser with broadcast=false).
 //
 // The answer to a SEND is on its way when Reply returns, so a handler can
-// report progress and go on working. The answer to a SUBSCRIBE goes out when the
-// handler returns, since the RECEIPT of that SUBSCRIBE comes first. Reply never
-// waits for the client. Call it before the handler returns; several goroutines
-// of a handler may call it at once.
+// report progress and continue working. The answer to a SUBSCRIBE is sent when
+// the handler returns, because the RECEIPT of that SUBSCRIBE comes first. Reply
+// never waits for the client. Call it before the handler returns; several
+// goroutines of a handler may call it at once.
 func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 	if r.sub != nil {
 		return r.replyToSubscribe(m)
@@ -114,10 +116,11 @@ func (r *Request) replyToSubscribe(m *Message) (Delivery, error) {
 	return Delivery{Subscriptions: 1}, nil
 }
 
-// sent follows a Reply. Until its outbox is written nobody else writes it, not
-// even a heart-beat, so it cannot wait for the end of the handler. The first
-// reply of a request is written here: mostly there is one, and a goroutine would
-// cost more than the write. The flusher gathers those that follow.
+// sent flushes the outbox that a Reply touched. Until then nothing else writes
+// that outbox, not even a heart-beat, so the flush cannot wait until the
+// handler returns. The first reply of a request is written here: most requests
+// have one reply, and a goroutine would cost more than the write. The flusher
+// collects the later replies.
 func (r *Request) sent(bt *batch) {
 	if atomic.SwapUint32(&r.replied, 1) != 0 {
 		bt.flushLater()
@@ -128,8 +131,8 @@ func (r *Request) sent(bt *batch) {
 	bt.release()
 }
 
-// replyTo returns the path of the client's own destination that the request's
-// `reply-to` header names.
+// replyTo returns the path named by the request's `reply-to` header. ok is
+// false if the header does not name one of the client's own destinations.
 func (r *Request) replyTo() (path string, ok bool) {
 	d, err := r.s.b.o.names.ParseSubscription(r.Header("reply-to"))
 	own := d.Kind == topics.UserPrivate || d.Kind == topics.UserNamed && d.User == r.Principal.Name
@@ -150,9 +153,9 @@ type patternHandler struct {
 	h       Handler
 }
 
-// Handle registers h for an application destination, with or without its /app
-// prefix or another of Options.Destinations.App, Ant patterns included:
-// "/app/orders/*". A SEND to /user/topic/x or
+// Handle registers h for an application destination, which may be an Ant
+// pattern: "/app/orders/*". The prefix (/app, or another of
+// Options.Destinations.App) may be omitted. A SEND to /user/topic/x or
 // /user/queue/x reaches the handler of /app/x. Registering the same pattern
 // twice is an error. Handlers may be added at any time.
 func (b *Broker) Handle(pattern string, h Handler) error {
@@ -213,8 +216,9 @@ func (s *session) handle(path string, d topics.Destination, f *frames.Frame, bt 
 	return s.serve(&Request{Destination: path, Headers: f.Headers, Body: f.Body}, d, bt)
 }
 
-// handleSubscribe runs the handler for a SUBSCRIBE to /app: it is answered once
-// and not registered. Receipt first, as for every SUBSCRIBE.
+// handleSubscribe runs the handler for a SUBSCRIBE to /app. The SUBSCRIBE is
+// answered once and not registered. Its receipt is sent before the answer, as
+// for every SUBSCRIBE.
 func (s *session) handleSubscribe(sub *subscription, f *frames.Frame, bt *batch) *Error {
 	sub.gated = true
 	sub.mode = ackAuto

@@ -2,14 +2,15 @@ package broker
 
 import "time"
 
-// storePatience is how long a session that reads nothing waits for an answer of a
-// store, one after another. Until then the end of its connection is not seen.
+// storePatience limits the time that a session that has stopped reading waits
+// for each answer of a store. During the wait, the session does not notice the
+// end of its connection.
 const storePatience = 30 * time.Second
 
-// hold stops the reading of a session that has too much in flight, or that is to
-// end when what waits has been answered. Everything else goes on: messages and
-// heart-beats to the client, the end of the session by others, and its mail. The
-// reader calls it.
+// hold stops reading from a session that has too many unanswered frames or
+// bytes, or that ends as soon as its pending frames are answered. Everything
+// else continues: messages and heart-beats to the client, its mail, and the end
+// of the session by other goroutines. The reader calls it.
 func (s *session) hold(bt *batch) {
 	o := &s.out
 	o.mu.Lock()
@@ -31,8 +32,8 @@ func (s *session) hold(bt *batch) {
 	s.sleep(bt, room, nil)
 }
 
-// await stops the reading until later has ended, and reports false if the session
-// ends first. There is an answer in the list that waits for it, too.
+// await stops reading until later has ended. It reports false if the session
+// ends first. The list also contains an answer that waits for later.
 func (s *session) await(later *completion, bt *batch) (err error, ended bool) {
 	o := &s.out
 	o.mu.Lock()
@@ -61,8 +62,8 @@ func (s *session) await(later *completion, bt *batch) (err error, ended bool) {
 	}
 }
 
-// sleep has the reader wait for one of two channels, and read its mail meanwhile.
-// What was touched is written first.
+// sleep makes the reader wait for one of two channels and handle its mail
+// meanwhile. It flushes the touched outboxes first.
 func (s *session) sleep(bt *batch, one, other <-chan struct{}) {
 	before := s.enter(bt)
 	defer s.exit(before)
@@ -91,7 +92,7 @@ func (s *session) sleep(bt *batch, one, other <-chan struct{}) {
 	}
 }
 
-// answered returns when the latest answer was given, if that was after since.
+// answered returns the time of the latest answer, or since if that is later.
 func (o *outbox) answered(since time.Time) time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -101,8 +102,8 @@ func (o *outbox) answered(since time.Time) time.Time {
 	return since
 }
 
-// fail ends the session for what a frame of its client did, when the frames
-// before it have their answers.
+// fail ends the session because of a client's frame, after the frames before it
+// are answered.
 func (s *session) fail(f *Error, receipt string, bt *batch) {
 	if s.deferred && s.out.endLast(f, receipt, 0) {
 		s.hold(bt)
@@ -111,8 +112,8 @@ func (s *session) fail(f *Error, receipt string, bt *batch) {
 	s.end(f, receipt, bt)
 }
 
-// retire ends the session when its client has the receipts that it waits for.
-// Nothing more is read. Anybody may call it.
+// retire ends the session after its client has received the receipts it waits
+// for. The session reads nothing more. Any goroutine may call it.
 func (s *session) retire(f *Error) {
 	if !s.out.endLast(f, "", drainReceipts) {
 		s.endNow(f)

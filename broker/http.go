@@ -8,11 +8,11 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
 )
 
-// ServeHTTP upgrades a request to WebSocket and runs its session. The checks
-// come in the order of [Broker.Admit], after those of the upgrade headers, all
-// before the 101: nothing is spent on a stranger. The handler returns at once;
-// the session goes on in a goroutine with a small stack, and net/http's buffers
-// and request are free.
+// ServeHTTP upgrades a request to WebSocket and runs its session. It checks the
+// upgrade headers first and then makes the checks of [Broker.Admit] in their
+// order. All checks come before the 101, so that an unauthenticated client
+// costs little. ServeHTTP returns at once; the session continues on a goroutine
+// with a small stack, and net/http's buffers and request are freed.
 func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := wsconn.Check(r); err != nil {
 		b.stats.refused.Add(1)
@@ -44,7 +44,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.stats.refused.Add(1)
 		b.o.Logger.Debug("upgrade failed", "remote", a.remote, "error", err)
 		var bad *wsconn.HandshakeError
-		if errors.As(err, &bad) { // the response is ours still
+		if errors.As(err, &bad) { // the response can still be written
 			auth.WriteRefusal(w, &auth.Refusal{Status: bad.Status, Reason: bad.Reason})
 		}
 		return
@@ -64,8 +64,8 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// badHandshake logs a request that is no WebSocket handshake, as a warning if it
-// seems to be meant for one: a proxy in between has probably spoilt it.
+// badHandshake logs a warning for an invalid WebSocket handshake: a proxy has
+// probably damaged it. It ignores requests without any handshake header.
 func (b *Broker) badHandshake(r *http.Request, err error) {
 	if r.Header.Get("Upgrade") == "" && r.Header.Get("Sec-WebSocket-Key") == "" {
 		return

@@ -5,7 +5,8 @@ import (
 	"encoding/base32"
 )
 
-// Ids are letters and digits that nobody need escape, in lower case.
+// idEncoding encodes ids as lower-case letters and digits, which need no
+// escaping.
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 const (
@@ -13,8 +14,8 @@ const (
 	nodeTagSize = 6  // of them, at the beginning of a session's id
 )
 
-// newNodeID returns the id of this run of the broker among all others: 59 random
-// bits. Message-ids begin with it. It begins with a letter, so no message-id looks
+// newNodeID returns a unique id for this run of the broker: 59 random bits.
+// Message-ids begin with it. It begins with a letter, so no message-id looks
 // like the value of an `ack` header.
 func newNodeID() string {
 	var random [8]byte
@@ -23,10 +24,11 @@ func newNodeID() string {
 	return idEncoding.EncodeToString(random[:])[:nodeIDSize]
 }
 
-// newSessionID returns the tag of the node and 128 random bits as text. Whoever
-// knows the id of a session may get what is meant for it, from a program or by
-// the admin API, so it cannot be guessed; a UUID of version 4 has 122. The tag
-// says which node has the session, and is no part of the secret.
+// newSessionID returns the tag of the node and 128 random bits as text. The id
+// must not be guessable, because its knowledge may give access to the session's
+// data through a program or the admin API; a UUID of version 4 has 122 random
+// bits. The tag identifies the node of the session and is not part of the
+// secret.
 func newSessionID(node string) string {
 	var random [16]byte
 	rand.Read(random[:]) // never fails

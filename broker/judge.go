@@ -10,46 +10,46 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// What a judge may hold, whatever its session subscribes to. The messages that
-// wait for it are bounded by Limits.Outbox.
+// Limits of a judge, regardless of its session's subscriptions. Limits.Outbox
+// bounds the waiting messages.
 const (
-	// maxQuestions is how many destinations are asked about at a time.
+	// maxQuestions is the maximum number of concurrent calls of the Authorizer.
 	maxQuestions = 8
-	// maxVerdictBytes is the memory for the answers that are remembered: some 2,000
-	// destinations of ordinary length. Beyond it a random one is forgotten, so that
-	// of a few more than fit most are still known.
+	// maxVerdictBytes is the memory for remembered answers: some 2,000
+	// destinations of ordinary length. When it is full, random answers are
+	// forgotten, so that most answers stay known if only a few do not fit.
 	maxVerdictBytes = 256 << 10
-	// verdictOverhead is what an answer takes beside the name.
+	// verdictOverhead is the memory for an answer besides the name, in bytes.
 	verdictOverhead = 96
 )
 
-// A judge asks the Authorizer, for one session, which destinations its pattern
-// subscriptions may see, and remembers the answers.
+// judge asks the Authorizer which destinations the pattern subscriptions of one
+// session may see, and remembers the answers.
 type judge struct {
 	s *session
 
 	mu           sync.Mutex
 	verdicts     map[string]verdict
 	verdictBytes int
-	questions    []*question          // not asked yet
-	asked        map[string]*question // these, and those being asked
+	questions    []*question          // not yet asked
+	asked        map[string]*question // questions, and those being asked
 	workers      int
-	bytes        int  // of the messages that wait, in all filters of the session
-	renewals     int  // answers from before the last one do not count
+	bytes        int  // size of the waiting messages in all filters of the session
+	renewals     int  // counts renewals; answers from before the last one are ignored
 	stopped      bool // the broker has ended
 }
 
-// question is a destination with the messages that wait for the answer.
+// question is a destination and the messages that wait for the answer.
 type question struct {
 	destination string
 	matches     []*match
 }
 
-// verdict is a remembered answer. A no is asked again after a while: it may have
-// been for want of an answer, and permissions change.
+// verdict is a remembered answer. After a denial, the Authorizer is asked again
+// after a while: the hook may have failed to answer, and permissions change.
 type verdict struct {
 	allowed bool
-	until   int64 // broker clock, for a no
+	until   int64 // broker clock, for a denial
 }
 
 const rememberDenial = int64(10 * time.Second)
@@ -58,7 +58,7 @@ func newJudge(s *session) *judge {
 	return &judge{s: s, verdicts: make(map[string]verdict), asked: make(map[string]*question)}
 }
 
-// remembered returns the answer that is known. The caller has the lock.
+// remembered returns the known answer. The caller holds the lock.
 func (j *judge) remembered(destination string) answer {
 	v, ok := j.verdicts[destination]
 	switch {
@@ -70,7 +70,7 @@ func (j *judge) remembered(destination string) answer {
 	return unanswered
 }
 
-// remember keeps an answer. The caller has the lock.
+// remember stores an answer. The caller holds the lock.
 func (j *judge) remember(destination string, v verdict) {
 	if _, again := j.verdicts[destination]; !again {
 		cost := verdictOverhead + len(destination)
@@ -81,22 +81,23 @@ func (j *judge) remember(destination string, v verdict) {
 			delete(j.verdicts, other)
 			j.verdictBytes -= verdictOverhead + len(other)
 		}
-		destination = strings.Clone(destination) // it lies in the message with everything else
+		destination = strings.Clone(destination) // it shares memory with the whole message
 		j.verdictBytes += cost
 	}
 	j.verdicts[destination] = v
 }
 
-// forget lets go of all answers, those that are still to come included. The caller
-// has the lock.
+// forget discards all answers, including those still pending. The caller holds
+// the lock.
 func (j *judge) forget() {
 	clear(j.verdicts)
 	j.verdictBytes = 0
 	j.renewals++
 }
 
-// ask has the destination of w asked about. It reports whether the caller must
-// start a goroutine for that, which runs [judge.run]. The caller has the lock.
+// ask queues a question about the destination of w. It reports whether the
+// caller must start a goroutine that runs [judge.run]. The caller holds the
+// lock.
 func (j *judge) ask(w *match) (start bool) {
 	if j.stopped {
 		return false
@@ -115,7 +116,7 @@ func (j *judge) ask(w *match) (start bool) {
 	return true
 }
 
-// run asks until nothing is left to ask.
+// run asks until no question is left.
 func (j *judge) run() {
 	bt := j.s.b.newBatch()
 	defer bt.release()
@@ -136,10 +137,11 @@ func (j *judge) run() {
 	j.mu.Unlock()
 }
 
-// put asks a question, remembers the answer and delivers what it sets free. A hook
-// that failed has not answered: the first message that waits is withheld, and the
-// next one asks again. An answer about a credential that was renewed meanwhile is
-// not taken: it asks again. The lock is held before and after.
+// put asks a question, remembers the answer and delivers the messages that
+// waited for it. A failed hook gives no answer: the first waiting message is
+// withheld, and the next one asks again. If the credential was renewed
+// meanwhile, put ignores the answer and asks again. The caller holds the lock;
+// put returns with it held.
 func (j *judge) put(q *question, bt *batch) {
 	for len(q.matches) > 0 {
 		renewals := j.renewals
@@ -173,7 +175,7 @@ func (j *judge) put(q *question, bt *batch) {
 	delete(j.asked, q.destination)
 }
 
-// needless reports whether nobody waits for the answer any more.
+// needless reports whether no subscription waits for the answer any more.
 func (j *judge) needless(q *question) bool {
 	if phase(j.s.phase.Load()) == phaseEnding {
 		return true
@@ -200,7 +202,7 @@ func (j *judge) authorize(destination string) error {
 	return err
 }
 
-// stop forgets what is to be asked: the broker starts no goroutine any more.
+// stop discards all questions: the broker starts no more goroutines.
 func (j *judge) stop() {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -8,14 +8,15 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// What a frame brought is copied before it is kept: every string of a decoded
-// frame keeps its whole header block alive, the headers that are dropped and the
-// secrets among them included. The copy has its strings in one block of memory
-// and counts against its limit with all that it takes.
+// Strings of a frame are copied before they are kept: every string of a decoded
+// frame keeps its whole header block alive, including dropped headers and
+// secrets. The copy holds its strings in one block of memory, and its whole
+// size counts against the limit.
 const (
-	// messageOverhead is what a stored message takes beside its text: the Message
-	// (96 bytes), its place in the queue (32 to 128) or its delivery and the place
-	// among the unacknowledged (64 and 40 to 80), and rounding by the allocator.
+	// messageOverhead is the memory of a stored message besides its text, in
+	// bytes: the Message (96), its place in the queue (32 to 128) or its
+	// delivery (64) and its place among the unacknowledged (40 to 80), and
+	// rounding by the allocator.
 	messageOverhead = 256
 	// frameOverhead is the same for a frame in a transaction.
 	frameOverhead = 128
@@ -28,8 +29,8 @@ const (
 // packed is a block of memory for strings that are kept together.
 type packed struct{ b strings.Builder }
 
-// add appends s to the block, which must have been grown for it, and returns
-// the copy.
+// add appends s to the block and returns the copy. The block must already have
+// the capacity.
 func (k *packed) add(s string) string {
 	at := k.b.Len()
 	k.b.WriteString(s)
@@ -37,7 +38,7 @@ func (k *packed) add(s string) string {
 }
 
 // keepMessage returns the publication as a Message that shares no memory with
-// the frame it came in.
+// its frame.
 func keepMessage(p *publication) *Message {
 	var digits [20]byte
 	id, number := p.id, digits[:0]
@@ -71,7 +72,7 @@ func keepMessage(p *publication) *Message {
 	return m
 }
 
-// messageSize is what a stored message counts for: the memory it takes.
+// messageSize returns the memory that a stored message occupies, in bytes.
 func messageSize(m *Message) int {
 	return messageOverhead + len(m.Destination) + len(m.ID) + len(m.Body) + headersSize(m.Headers)
 }
@@ -84,9 +85,9 @@ func headersSize(list []frames.Header) int {
 	return n
 }
 
-// keepFrame returns a copy of a SEND, ACK or NACK for a transaction, and what it
-// counts for. A handler gets all headers of its SEND; of every other frame those
-// are left out that are not looked at again.
+// keepFrame returns a copy of a SEND, ACK or NACK for a transaction, and its
+// size. The copy keeps all headers of a SEND to a handler, and otherwise only
+// the headers that COMMIT needs.
 func keepFrame(f *frames.Frame, kind topics.Kind) (kept frames.Frame, size int) {
 	all := kind == topics.App || kind == topics.UserPrivate
 	n, text := 0, 0
@@ -107,8 +108,9 @@ func keepFrame(f *frames.Frame, kind topics.Kind) (kept frames.Frame, size int) 
 	return kept, frameOverhead + len(kept.Body) + headersSize(kept.Headers)
 }
 
-// keptInTransaction reports whether COMMIT looks at a header: those that the
-// message will have, and those that say where a frame goes and what it answers.
+// keptInTransaction reports whether COMMIT needs a header: the headers of the
+// resulting message, the destination, and the headers that identify the message
+// of an ACK or NACK.
 func keptInTransaction(name string) bool {
 	switch name {
 	case frames.HeaderDestination, frames.HeaderID, frames.HeaderMessageID, frames.HeaderSubscription:
