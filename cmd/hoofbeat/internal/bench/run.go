@@ -176,7 +176,7 @@ const maxConnections = 1_000_000
 
 func checkRate(rate float64) error {
 	if rate < 0 || rate > 1e7 {
-		return fmt.Errorf("%w: rate %v: want a number of messages a second up to 10000000, or 0 for as many as go", ErrOptions, rate)
+		return fmt.Errorf("%w: rate %v: want a number of messages a second up to 10000000, or 0 for unlimited", ErrOptions, rate)
 	}
 	return nil
 }

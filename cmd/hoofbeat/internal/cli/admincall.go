@@ -38,7 +38,7 @@ func (a *adminCall) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.url, "admin", "", "admin API, default HOOFBEAT_ADMIN_URL or "+defaultAdmin)
 	f.StringVar(&a.tokenFile, "token-file", "", "file with the token of the admin API")
-	f.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long the answer may take")
+	f.DurationVar(&a.timeout, "timeout", 10*time.Second, "maximum time to wait for the answer")
 }
 
 // statusError is an answer of the admin API other than a success.

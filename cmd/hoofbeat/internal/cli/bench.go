@@ -39,30 +39,30 @@ func (p *Program) bench() *cobra.Command {
 	return cmd
 }
 
-const benchHelp = `Put load on a STOMP server and measure it. The load goes to the server that you name, as
-hard as it can: without --url or HOOFBEAT_URL that is ` + defaultURL + `. Measure servers
-that are yours, and start with one on your own machine.
+const benchHelp = `Put load on a STOMP server and measure it. The load is as high as the server allows. The
+default server is ` + defaultURL + `; set another with --url or HOOFBEAT_URL.
+Measure only your own servers, and start with one on your own machine.
 
-Every message is numbered and its content known. A run is PASS only when everything that
-was sent arrived where it should, once, in order and unchanged; else it is FAIL with exact
-counts, whatever the speed.
+Every message has a number and a known content. A run is PASS only if every message arrived
+at the right receivers, once, in order and unchanged. Otherwise it is FAIL with exact
+counts, at any speed.
 
-Without --rate the senders keep --window messages in flight: a message counts until its
-receivers have it, on average over them, so that single ones may lag behind further. That
-finds how much the server can do; the latency is then that of a full server. With --rate
-they send at fixed times whatever the server does, and latency counts from the time at
-which a message was due, so that a pause of the server, or a generator that is late, is not
-hidden. Measure first how much the server can do, then the latency at half of that rate.
+Without --rate the senders keep --window messages in flight. A message is in flight until
+its receivers have it, on average over the receivers; single receivers can lag further
+behind. This finds the maximum throughput; the latency is then that of a saturated server.
+With --rate they send at fixed times, however slow the server is. Latency then counts from
+the time at which a message was due, so it includes pauses of the server and delays of the
+generator. First find the maximum throughput, then measure latency at half of that rate.
 
-The load runs for --warmup before it is measured for --duration. --server-pid names the
-process of a server on this machine (Linux), to measure it and its descendants: CPU seconds
-for a million messages, memory, and how much of the machine others took meanwhile. Where
-generator and server share the cores, that CPU time is the figure to compare.`
+The load runs for --warmup, and then for --duration while it is measured. --server-pid is
+the process of a server on this machine (Linux). The result then has the CPU seconds for a
+million messages, the memory of the process and its descendants, and the share of the CPU
+that other processes used. If generator and server share the cores, compare the CPU time.`
 
 const benchExit = `Exit codes: 0 done and PASS, 1 FAIL or no connection, 2 wrong command line, 3 refused by
 the server, 130 interrupted.`
 
-const benchJSONHelp = `--json prints one object. Times are in the unit that the name ends with, sizes in bytes:
+const benchJSONHelp = `--json prints one object. The name of a time ends with its unit; sizes are in bytes:
   scenario, verdict (PASS, FAIL), interrupted, failures, notes, url, connections,
   subscribers, publishers, size, rate, window, seconds, unit, count, per_second,
   sent_per_second, messages_per_read, bytes_per_message,
@@ -75,12 +75,12 @@ const benchJSONHelp = `--json prints one object. Times are in the unit that the 
   idle: {connect_seconds, heartbeats_sent, bytes_received, server_cpu_percent,
     server_cpu_ms_per_connect, server_rss_bytes_per_connection},
   flood: {strangers, admitted, refused, failed, most_at_a_time, longest_seconds}
-What does not apply is left out.`
+Fields that do not apply are left out.`
 
 func (p *Program) benchFanout() *cobra.Command {
 	var s bench.Fanout
-	cmd := p.benchCommand("fanout", "Few publishers, one topic, many subscribers", `All publishers send to one topic and all subscribers get every message. It counts
-deliveries: 100 subscribers make 100 of each message.`, `  hoofbeat bench fanout --subscribers 100
+	cmd := p.benchCommand("fanout", "Few publishers, one topic, many subscribers", `All publishers send to one topic and all subscribers get every message. The
+count is of deliveries: with 100 subscribers each message counts 100 times.`, `  hoofbeat bench fanout --subscribers 100
   hoofbeat bench fanout --subscribers 1000 --size 1024 --rate 50 --duration 20s`, &s)
 	f := cmd.Flags()
 	f.IntVar(&s.Subscribers, "subscribers", 100, "subscribers of the topic")
@@ -91,9 +91,9 @@ deliveries: 100 subscribers make 100 of each message.`, `  hoofbeat bench fanout
 
 func (p *Program) benchSlow() *cobra.Command {
 	s := bench.Fanout{Stalled: 1}
-	cmd := p.benchCommand("slow", "Fan-out in which some subscribers stop reading", `The same as fanout, but some subscribers stop reading when the load begins and go on when
-it has ended. The others must not notice. The stalled ones are to get everything late or to
-be disconnected; the result says which.`, `  hoofbeat bench slow --subscribers 100 --stalled 1 --rate 1000`, &s)
+	cmd := p.benchCommand("slow", "Fan-out in which some subscribers stop reading", `The same as fanout, but some subscribers stop reading when the load begins and resume
+when it ends. The other subscribers must not notice. Each stalled subscriber must either get
+all messages late or be disconnected; the result shows which.`, `  hoofbeat bench slow --subscribers 100 --stalled 1 --rate 1000`, &s)
 	f := cmd.Flags()
 	f.IntVar(&s.Subscribers, "subscribers", 100, "subscribers of the topic, stalled ones included")
 	f.IntVar(&s.Stalled, "stalled", 1, "subscribers that stop reading")
@@ -104,7 +104,7 @@ be disconnected; the result says which.`, `  hoofbeat bench slow --subscribers 1
 
 func (p *Program) benchPairs() *cobra.Command {
 	var s bench.Pairs
-	cmd := p.benchCommand("pairs", "Many topics with one publisher and one subscriber each", `Each topic has a publisher and a subscriber of its own, which makes two connections.`, `  hoofbeat bench pairs --pairs 100
+	cmd := p.benchCommand("pairs", "Many topics with one publisher and one subscriber each", `Each topic has its own publisher and its own subscriber: two connections.`, `  hoofbeat bench pairs --pairs 100
   hoofbeat bench pairs --pairs 100 --rate 5000`, &s)
 	f := cmd.Flags()
 	f.IntVar(&s.Pairs, "pairs", 100, "topics")
@@ -115,18 +115,18 @@ func (p *Program) benchPairs() *cobra.Command {
 func (p *Program) benchUsers() *cobra.Command {
 	var s bench.Users
 	cmd := p.benchCommand("users", "Messages to single users", `Every user subscribes to /user/queue/bench, and the publishers send to
-/user/NAME/queue/bench of one user after the other. The names are --login with its %d
+/user/NAME/queue/bench of each user in turn. The names are --login with its %d
 replaced by the number of the connection: bench0, bench1 … for the users and the next
 numbers for the publishers, all with the same passcode.
 
-Clients may not send to other users unless a rule says so, also in development mode.
-hoofbeat serve wants this in its hoofbeat.yaml:
+Clients cannot send to other users unless a rule allows it, not even in development mode.
+hoofbeat serve needs this in its hoofbeat.yaml:
 
   rules:
     - {allow: [send], destination: "/user/*/queue/bench", any_user: true}
 
-In development mode the logins are taken at their word. Elsewhere the users must exist,
-for example in auth.users.file.`, `  hoofbeat bench users --users 100
+In development mode logins are not checked. Otherwise the users must exist, for example
+in auth.users.file.`, `  hoofbeat bench users --users 100
   hoofbeat bench users --users 1000 --rate 2000 --login 'user%d'`, &s)
 	f := cmd.Flags()
 	f.IntVar(&s.Users, "users", 100, "users, each with one connection")
@@ -137,9 +137,9 @@ for example in auth.users.file.`, `  hoofbeat bench users --users 100
 
 func (p *Program) benchQueues() *cobra.Command {
 	var s bench.Queues
-	cmd := p.benchCommand("queues", "Producers and competing consumers of a queue", `Each message goes to one of the consumers, which acknowledges it as --ack says. The check
-is that each came once to any of them, and that none saw a producer's messages out of
-order.`, `  hoofbeat bench queues --producers 4 --consumers 4
+	cmd := p.benchCommand("queues", "Producers and competing consumers of a queue", `Each message goes to one of the consumers, which acknowledges it as --ack says. The run
+checks that each message arrived once, at any consumer, and that every consumer got the
+messages of each producer in order.`, `  hoofbeat bench queues --producers 4 --consumers 4
   hoofbeat bench queues --ack auto --size 1024`, &s)
 	f := cmd.Flags()
 	f.IntVar(&s.Producers, "producers", 4, "clients that send to the queue")
@@ -153,44 +153,45 @@ order.`, `  hoofbeat bench queues --producers 4 --consumers 4
 
 func (p *Program) benchReceipts() *cobra.Command {
 	var s bench.Receipts
-	cmd := p.benchCommand("receipts", "How soon the server confirms", `Each client sends messages with a receipt to a topic of its own that nobody subscribes
-to, the next one when a receipt has come. Latency is from SEND to RECEIPT.`, `  hoofbeat bench receipts --connections 50
+	cmd := p.benchCommand("receipts", "Time from SEND to RECEIPT", `Each client sends messages with a receipt to its own topic, which has no subscribers, and
+sends the next one when a receipt arrives. Latency is from SEND to RECEIPT.`, `  hoofbeat bench receipts --connections 50
   hoofbeat bench receipts --connections 1 --window 100`, &s)
 	f := cmd.Flags()
 	f.IntVar(&s.Clients, "connections", 50, "clients")
-	f.IntVar(&s.Window, "window", 1, "messages of each client that wait for their receipt")
+	f.IntVar(&s.Window, "window", 1, "messages of each client that can wait for their receipt")
 	return cmd
 }
 
 func (p *Program) benchConnect() *cobra.Command {
 	var s bench.Connect
-	cmd := p.benchCommand("connect", "Clients that come and go", `--parallel clients connect and leave, over and over. With --cycle each subscribes to a
-topic of its own, sends a message there and receives it before it leaves. Latency is a
-whole visit.
+	cmd := p.benchCommand("connect", "Clients that connect and disconnect", `--parallel clients connect and disconnect repeatedly. With --cycle each client subscribes
+to its own topic, sends a message there and receives it before it disconnects. Latency is
+the time of the whole cycle.
 
-A connection that has ended keeps its port for a while. On loopback --source-addresses
-spreads them.`, `  hoofbeat bench connect --parallel 32
+A closed connection keeps its port for a while. On loopback --source-addresses spreads the
+connections over several addresses.`, `  hoofbeat bench connect --parallel 32
   hoofbeat bench connect --cycle --duration 20s --source-addresses 20`, &s)
-	cmd.Flags().BoolVar(&s.Cycle, "cycle", false, "subscribe, send and receive before leaving")
+	cmd.Flags().BoolVar(&s.Cycle, "cycle", false, "subscribe, send and receive before disconnecting")
 	return cmd
 }
 
 func (p *Program) benchIdle() *cobra.Command {
 	var s bench.Idle
-	cmd := p.benchCommand("idle", "Many connections without messages", `Opens the connections, each with a subscription to a topic of its own, and holds them. It
-counts how many are opened a second, and latency is from dialling to CONNECTED. --warmup
-lets the server come to rest before it is measured for --hold, which is another name for
---duration: what it uses then is the cost of holding them.
+	cmd := p.benchCommand("idle", "Many connections without messages", `Opens the connections, each with a subscription to its own topic, and holds them. It counts
+the connections opened per second. Latency is from dialling to CONNECTED. After --warmup,
+in which the server settles, it is measured for --hold (another name for --duration): the
+CPU time and memory are then the cost of holding the connections.
 
-Each connection wants an open file in both processes (ulimit -n) and a port; on loopback
-20,000 and more are spread over several source addresses by themselves. A server may bound
-connections that have not said CONNECT yet, also for one address: see --parallel.`, `  hoofbeat bench idle --connections 5000 --hold 30s --server-pid $(pidof hoofbeat)
+Each connection needs an open file in both processes (ulimit -n) and a port. On loopback,
+20,000 or more connections are spread over several source addresses automatically. If the
+server limits connections that have not sent CONNECT, in total or by address, reduce
+--parallel.`, `  hoofbeat bench idle --connections 5000 --hold 30s --server-pid $(pidof hoofbeat)
   hoofbeat bench idle --connections 1000 --heartbeat 0s --subscribe=false`, &s)
 	f := cmd.Flags()
 	f.IntVar(&s.Clients, "connections", 1000, "connections to hold")
 	heartbeat := f.Duration("heartbeat", 10*time.Second, "heart-beats that the clients send and ask for, 0s for none")
 	subscribe := f.Bool("subscribe", true, "give each connection a subscription")
-	hold := f.Duration("hold", 0, "how long to hold and measure them, default --duration")
+	hold := f.Duration("hold", 0, "time to hold and measure them, default --duration")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if s.Heartbeat = *heartbeat; *heartbeat == 0 {
 			s.Heartbeat = -1
@@ -208,25 +209,25 @@ connections that have not said CONNECT yet, also for one address: see --parallel
 
 func (p *Program) benchFlood() *cobra.Command {
 	var s bench.Flood
-	cmd := p.benchCommand("flood", "Strangers that never send CONNECT", `Opens connections from 10,000 addresses of 127.0.0.0/8 that never send CONNECT, --parallel
-at a time, and meanwhile connects one good client after another. It counts the good
-clients, and latency is from dialling to CONNECTED. A run fails if a good client took longer
-than --limit, if more strangers than --most were connected at a time, or if one stayed for
-longer than --life. --warmup and --duration have no effect: it lasts until the last stranger
-has gone.
+	cmd := p.benchCommand("flood", "Strangers that never send CONNECT", `Opens connections that never send CONNECT ("strangers") from 10,000 addresses of 127.0.0.0/8,
+--parallel at a time, and meanwhile connects good clients one after another. The count is of
+good clients. Latency is from dialling to CONNECTED. A run fails if a good client takes
+longer than --limit, if more strangers than --most are connected at a time, or if one stays
+longer than --life. --warmup and --duration have no effect: the run ends with the last
+stranger.
 
 The server must be on 127.0.0.0/8. Each stranger needs an open file (ulimit -n).`, `  hoofbeat bench flood
   hoofbeat bench flood --strangers 1000 --limit 50ms --server-pid $(pidof hoofbeat)`, &s)
 	f := cmd.Flags()
 	f.IntVar(&s.Strangers, "strangers", 10_000, "connections without CONNECT")
-	f.DurationVar(&s.Limit, "limit", 100*time.Millisecond, "how long a good client may take")
-	f.IntVar(&s.Most, "most", 2048, "strangers that may be connected at a time")
-	f.DurationVar(&s.Life, "life", 6*time.Second, "how long a stranger may stay")
+	f.DurationVar(&s.Limit, "limit", 100*time.Millisecond, "maximum time in which a good client must be CONNECTED")
+	f.IntVar(&s.Most, "most", 2048, "maximum number of strangers connected at a time")
+	f.DurationVar(&s.Life, "life", 6*time.Second, "maximum time for which a stranger stays connected")
 	return cmd
 }
 
 func rateFlags(f *pflag.FlagSet, rate *float64, window *int, preset string) {
-	f.Float64Var(rate, "rate", 0, "messages a second of all senders together, 0 for as many as go")
+	f.Float64Var(rate, "rate", 0, "messages per second of all senders together, 0 = unlimited")
 	f.IntVar(window, "window", 0, "without --rate: messages in flight, 0 for the default: "+preset)
 }
 
@@ -236,20 +237,20 @@ func (p *Program) benchCommand(name, short, long, example string, s bench.Scenar
 	cmd := &cobra.Command{
 		Use:     name + " [flags]",
 		Short:   short,
-		Long:    long + "\n\n" + connectHelp + "\nA %d in --login becomes the number of the connection. A ticket in the URL lets in only one.\nSee also hoofbeat bench --help.\n\n" + benchJSONHelp + "\n\n" + benchExit,
+		Long:    long + "\n\n" + connectHelp + "\nA %d in --login becomes the number of the connection. A ticket in the URL works only once.\nSee also hoofbeat bench --help.\n\n" + benchJSONHelp + "\n\n" + benchExit,
 		Example: example,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return b.run(cmd, s) },
 	}
 	b.addFlags(cmd)
 	f := cmd.Flags()
-	f.IntVar(&b.conf.Size, "size", 128, "bytes in the body of a message, 32 at least")
-	f.DurationVar(&b.conf.Warmup, "warmup", 2*time.Second, "time before it is measured")
-	f.DurationVar(&b.conf.Duration, "duration", 5*time.Second, "time that is measured")
-	f.DurationVar(&b.conf.Patience, "patience", 5*time.Second, "silence after which what has not come is lost")
-	f.IntVar(&b.conf.Parallel, "parallel", 32, "connections that are opened at a time")
-	f.IntVar(&b.conf.Sources, "source-addresses", 0, "addresses 127.0.x.y to connect from, 0 for one or as many as the ports need")
-	f.StringVar(&b.conf.Destination, "destination", "", "what the destinations begin with, default /topic/bench or /queue/bench")
-	f.IntVar(&b.conf.ServerPID, "server-pid", 0, "process of the server, to measure it, too")
+	f.IntVar(&b.conf.Size, "size", 128, "bytes in the body of a message, at least 32")
+	f.DurationVar(&b.conf.Warmup, "warmup", 2*time.Second, "time before the measurement starts")
+	f.DurationVar(&b.conf.Duration, "duration", 5*time.Second, "time of the measurement")
+	f.DurationVar(&b.conf.Patience, "patience", 5*time.Second, "silence after which missing messages count as lost")
+	f.IntVar(&b.conf.Parallel, "parallel", 32, "connections opened at a time")
+	f.IntVar(&b.conf.Sources, "source-addresses", 0, "addresses 127.0.x.y to connect from, 0 for one, or more if the ports need it")
+	f.StringVar(&b.conf.Destination, "destination", "", "prefix of the destinations, default /topic/bench or /queue/bench")
+	f.IntVar(&b.conf.ServerPID, "server-pid", 0, "process of the server, to measure its CPU time and memory")
 	f.BoolVar(&b.json, "json", false, "print the result as one JSON object")
 	return cmd
 }
@@ -317,7 +318,7 @@ func (b *load) credential() (string, error) {
 	return p.ask(fd, fmt.Sprintf("Passcode of %s: ", login))
 }
 
-// advise adds to a refusal what to do about it.
+// advise adds advice to an error about a denied destination.
 func (b *load) advise(s bench.Scenario, err error) error {
 	var refused *client.ErrorFrame
 	if _, ok := s.(*bench.Users); ok && errors.As(err, &refused) {

@@ -14,8 +14,8 @@ func (p *Program) config() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check the configuration, print its defaults and documentation",
-		Long: `Everything about the configuration: one YAML file, overridden by HOOFBEAT_* variables,
-overridden by flags.
+		Long: `The configuration is one YAML file. HOOFBEAT_* variables override the file, and flags
+override both.
 
 ` + exitHelp,
 		Example: `  hoofbeat config default > hoofbeat.yaml
@@ -45,14 +45,14 @@ func (p *Program) configCheck() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "check [flags]",
-		Short: "Say what is wrong with the configuration",
-		Long: `Read the file, the HOOFBEAT_* variables and the flags as the broker would, and
-the users, certificates and keys that they name. Mistakes are printed with their
-place, those in other files and in rules once the keys are right, and the exit
-code is then 2, as that of serve would be. If there is none, the exit code is 0:
-warnings of keys and rules that have no effect, and of risks, are printed on
-standard error, and on standard output what is in force and not a default,
-including what compatibility has set.`,
+		Short: "Check the configuration",
+		Long: `Read the file, the HOOFBEAT_* variables and the flags as the broker does, and
+the files of users, certificates and keys that they name. If there are errors,
+print each with its place and exit with 2, as serve does; errors in other files
+and in rules appear only when the keys are correct. Otherwise exit with 0:
+standard error gets warnings about risks and about keys and rules that have no
+effect, standard output the settings that differ from the defaults, including
+those that compatibility sets.`,
 		Example: `  hoofbeat config check -c hoofbeat.yaml
   HOOFBEAT_LIMITS_FRAME=1MiB hoofbeat config check -c hoofbeat.yaml --listen :8080`,
 	}

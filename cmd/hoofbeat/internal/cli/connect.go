@@ -18,9 +18,9 @@ import (
 const defaultURL = "ws://127.0.0.1:8080/ws"
 
 const connectHelp = `The server is --url or HOOFBEAT_URL: ws:// and wss:// for WebSocket, tcp:// and tcps://
-for plain STOMP. The login is --login or HOOFBEAT_LOGIN. The passcode is HOOFBEAT_PASSCODE,
-or asked for on a terminal when there is a login; --passcode works too, but other users of
-the machine can read it in the process list.`
+for plain STOMP. The login is --login or HOOFBEAT_LOGIN. The passcode is HOOFBEAT_PASSCODE;
+if it is not set, hoofbeat asks for the passcode of a login on the terminal.
+--passcode works too, but other users of the machine can read it in the process list.`
 
 // connection is how the client commands reach their server.
 type connection struct {
@@ -39,7 +39,7 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 	f.StringVar(&c.login, "login", "", "user name, default HOOFBEAT_LOGIN")
 	f.StringVar(&c.passcode, "passcode", "", "passcode; better in HOOFBEAT_PASSCODE")
 	f.StringVar(&c.host, "host", "", "virtual host (default the host of the URL)")
-	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "how long connecting, and each receipt, may take")
+	f.DurationVar(&c.timeout, "timeout", 10*time.Second, "maximum time to connect, and to wait for each receipt")
 }
 
 // grace is how long an answer may be on its way from the network through

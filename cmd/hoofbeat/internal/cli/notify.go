@@ -16,12 +16,12 @@ func (p *Program) notify() *cobra.Command {
 		Use:   "notify [flags] OPERATION RESULT",
 		Short: "Tell the page that waits for an operation its result",
 		Long: `Report the result of an operation to a running broker, which tells the page that waits
-for it. It prints "delivered" when a page was handed the result, and "held" when the
-broker keeps it for a page that has yet to register or to subscribe.
+for it. It prints "delivered" if a page got the result, and "held" if the broker keeps
+it for a page that has not registered or subscribed yet.
 
 RESULT is CONFIRMED, CANCELED, AUTH_METHOD_FAILED, FAILED or DONE, which are final, or
 AUTH_FAILED, AUTH_METHOD_CHOSEN, AUTH_METHOD_DOWNGRADE or CONTINUE, after which the page
-goes on waiting. webflow.results and webflow.interim of the broker replace them.
+continues to wait. webflow.results and webflow.interim of the broker replace these lists.
 
 ` + adminHelp + "\n\n" + exitHelp,
 		Example: `  hoofbeat notify 7d2a-login CONFIRMED

@@ -23,9 +23,9 @@ func (p *Program) passwd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "passwd [flags] [NAME]",
 		Short: "Make an entry for the users file",
-		Long: `Read a passcode, twice on a terminal, else from the first line of standard input, and
-print an entry for the users file (auth.users.file) with its bcrypt hash. Without a NAME
-only the hash is printed.
+		Long: `Read a passcode and print an entry for the users file (auth.users.file) with its bcrypt
+hash. On a terminal it asks twice; otherwise it reads the first line of standard input.
+Without a NAME it prints only the hash.
 
 ` + exitHelp,
 		Example: `  hoofbeat passwd ann --role admin >> users.yaml

@@ -32,11 +32,11 @@ func (p *Program) pub() *cobra.Command {
 		Use:   "pub [flags] DESTINATION [BODY]",
 		Short: "Send messages",
 		Long: `Send a message to a destination. The body is the argument or, without one, standard
-input: all of it as one message, or each line as one with --lines.
+input: all of it as one message or, with --lines, each line as one.
 
-Each message asks for a receipt, and pub exits with 0 only when all of them came: the
-broker has taken the messages. --receipt=false does not wait for each message and is
-faster for many; a refusal is still noticed at the end.
+Each message asks for a receipt. pub exits with 0 only if all receipts arrived: the broker
+has accepted the messages. --receipt=false does not wait for each message and is faster for
+many; pub still reports an error of the server at the end.
 
 ` + connectHelp + "\n\n" + exitHelp,
 		Example: `  hoofbeat pub /topic/greetings hello
@@ -62,7 +62,7 @@ faster for many; a refusal is still noticed at the end.
 	f.StringArrayVarP(&b.headers, "header", "H", nil, "header of the message as name:value; may be repeated")
 	f.BoolVar(&b.receipt, "receipt", true, "wait for the receipt of each message")
 	f.BoolVarP(&b.lines, "lines", "l", false, "send each line of standard input as a message")
-	f.IntVarP(&b.count, "count", "n", 1, "send each message so many times")
+	f.IntVarP(&b.count, "count", "n", 1, "number of times to send each message")
 	return cmd
 }
 

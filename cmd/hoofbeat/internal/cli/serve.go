@@ -23,17 +23,16 @@ func (p *Program) serve() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "Run the broker",
-		Long: `Run the broker until SIGTERM or Ctrl-C: it then takes no new sessions, writes
-what is waiting for the others, tells them to reconnect, and ends; a second
-signal ends it now. SIGHUP puts rules, origins, limits, trusted proxies, users,
-certificates and the log in force again, and disconnects nobody. SIGUSR1 writes
-all goroutines to the log.
+		Long: `Run the broker until SIGTERM or Ctrl-C. It then accepts no new sessions, writes
+the pending messages, tells the clients to reconnect, and exits. A second signal
+stops it immediately. SIGHUP reloads rules, origins, limits, trusted proxies,
+users, certificates and the log settings without disconnecting clients. SIGUSR1
+writes the stacks of all goroutines to the log.
 
-Without any configuration it serves on this machine only, in development mode:
-everybody may connect, and a login is taken at its word. Clients come to
-ws://127.0.0.1:8080/ws, and those of SockJS to http://127.0.0.1:8080/ws;
---compatibility=spring makes it what a page that was written for Spring's
-broker expects.
+With no configuration the broker listens on loopback only, in development mode:
+anyone can connect, and logins are not checked. Clients connect to
+ws://127.0.0.1:8080/ws, SockJS clients to http://127.0.0.1:8080/ws.
+--compatibility=spring changes some defaults to those of Spring's simple broker.
 
 Exit codes: 0 ended by a signal, 1 failure, 2 wrong configuration or command
 line.`,
@@ -65,7 +64,7 @@ line.`,
 	return cmd
 }
 
-// logger writes to standard error, for people if one is looking.
+// logger writes to standard error: as text to a terminal, else as JSON.
 func (p *Program) logger(format string, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if format == "auto" {
@@ -80,9 +79,8 @@ func (p *Program) logger(format string, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.Err, o))
 }
 
-// listen obeys the signals of an operator until stop is called. The first of
-// those that end the program ends the context of its commands; the second is
-// for here.
+// listen handles the operator's signals until stop is called. The first SIGINT or
+// SIGTERM ends the context of the command; listen handles only the second one.
 func (p *Program) listen(a *app.App, log *slog.Logger) (stop func()) {
 	ends, others := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)

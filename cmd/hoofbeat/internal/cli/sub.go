@@ -33,17 +33,18 @@ func (p *Program) sub() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sub [flags] DESTINATION...",
 		Short: "Receive messages",
-		Long: `Subscribe to one or more destinations and print each message: its body on a line, with
-its headers above it with --verbose, or as one JSON object on a line with --json (body is
-then body_base64 when it is not UTF-8).
+		Long: `Subscribe to one or more destinations and print each message: its body on a line. --verbose
+prints the headers above it. --json prints one JSON object on a line (body_base64 replaces
+body if the body is not UTF-8).
 
-sub says "subscribed to DESTINATION" on stderr when the server has confirmed a
-subscription: a message sent after that is received. It also says so on stderr if there is
-no receipt within --timeout, as with servers that confirm no subscription; it runs on then.
+sub prints "subscribed to DESTINATION" on stderr when the server has confirmed a
+subscription: sub receives every message sent after that. If no receipt arrives within
+--timeout, as with servers that do not confirm subscriptions, sub reports that on stderr and
+continues.
 
-sub runs until Ctrl-C, or until --count messages have come. With --ack client or
-client-individual each message is acknowledged after it was printed, so one that was not
-printed is delivered again, where the broker does that.
+sub runs until Ctrl-C, or until it has received --count messages. With --ack client or
+client-individual it acknowledges each message after printing it. A message that was not
+printed is delivered again if the broker redelivers.
 
 ` + connectHelp + "\n\n" + exitHelp,
 		Example: `  hoofbeat sub /topic/greetings
@@ -54,11 +55,11 @@ printed is delivered again, where the broker does that.
 	}
 	s.addFlags(cmd)
 	f := cmd.Flags()
-	f.IntVarP(&s.count, "count", "n", 0, "stop after so many messages, 0 for never")
+	f.IntVarP(&s.count, "count", "n", 0, "stop after this number of messages, 0 = never")
 	f.StringVar(&s.ack, "ack", "auto", "how messages are acknowledged: auto, client or client-individual")
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "header of the subscription as name:value; may be repeated")
 	f.BoolVar(&s.json, "json", false, "print each message as a JSON object with its headers")
-	f.BoolVarP(&s.verbose, "verbose", "v", false, "print the headers, too")
+	f.BoolVarP(&s.verbose, "verbose", "v", false, "also print the headers")
 	// It fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("ack", cobra.FixedCompletions([]string{"auto", "client", "client-individual"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

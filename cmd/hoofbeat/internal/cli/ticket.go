@@ -26,9 +26,9 @@ func (p *Program) ticket() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ticket [flags]",
 		Short: "Get a ticket from a running broker",
-		Long: `Ask the admin API of a running broker for a ticket and print it. It lets one client in,
-once, as the user: ws://…/ws?ticket=TICKET. With --backend it lets in a backend that is
-nobody in particular and has the role backend.
+		Long: `Ask the admin API of a running broker for a ticket and print it. One client can use it,
+once, to connect as the user: ws://…/ws?ticket=TICKET. With --backend the ticket is for a
+backend without a user name, with the role backend.
 
 ` + adminHelp + "\n\n" + exitHelp,
 		Example: `  hoofbeat ticket --user ann
@@ -41,9 +41,9 @@ nobody in particular and has the role backend.
 	f.StringVar(&g.User, "user", "", "name of the user; required unless --backend")
 	f.BoolVar(&g.Backend, "backend", false, "for a backend without a name, with the role backend")
 	f.StringArrayVar(&g.Roles, "role", nil, "role of the user; may be repeated")
-	f.DurationVar(&ttl, "ttl", 0, "how long the ticket lives, default auth.tickets.ttl of the broker")
+	f.DurationVar(&ttl, "ttl", 0, "lifetime of the ticket, default auth.tickets.ttl of the broker")
 	f.StringVar(&g.Operation, "operation", "", "operation that the session is bound to")
-	f.StringVar(&g.Origin, "origin", "", "web origin whose pages alone may use it, such as https://app.example.com")
+	f.StringVar(&g.Origin, "origin", "", "only pages of this web origin can use it, such as https://app.example.com")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if g.Backend && (g.User != "" || len(g.Roles) > 0) {
 			return usagef("--backend is for nobody in particular: leave out --user and --role")

@@ -13,9 +13,9 @@ func (p *Program) token() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token [flags]",
 		Short: "Print the token of the admin API",
-		Long: `Print the token that requests to the admin API have to carry. It is HOOFBEAT_ADMIN_TOKEN,
-or in --token-file or HOOFBEAT_ADMIN_TOKEN_FILE, or where a broker of the same user keeps
-it, which makes it when it first starts.
+		Long: `Print the token that requests to the admin API must have. It comes from
+HOOFBEAT_ADMIN_TOKEN, from --token-file or HOOFBEAT_ADMIN_TOKEN_FILE, or from the file in
+which a broker of the same user keeps it. The broker creates that file when it first starts.
 
 ` + exitHelp,
 		Example: `  curl -H "Authorization: Bearer $(hoofbeat token)" http://127.0.0.1:8081/api/v1/stats`,
