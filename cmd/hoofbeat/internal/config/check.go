@@ -10,7 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// check finds combinations of keys that cannot work or that nobody can want.
+// check finds combinations of keys that cannot work or make no sense.
 func (c *Config) check() []error {
 	var problems []error
 	bad := func(key, format string, args ...any) {

@@ -5,8 +5,8 @@ import "strings"
 // imitation is a key of compatibility: spring, with the value that it gives it.
 type imitation struct{ path, value string }
 
-// spring is what a program that was written for Spring's simple broker relies on
-// and what our own defaults, for a reason, do differently.
+// spring lists the settings that programs written for Spring's simple broker rely
+// on, and whose defaults differ here on purpose.
 func spring() []imitation {
 	return []imitation{
 		{"queues.mode", "broadcast"},    // SimpleBrokerMessageHandler knows no queues

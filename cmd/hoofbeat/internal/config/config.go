@@ -62,8 +62,7 @@ type Config struct {
 	places   map[string]string // where each key was given that was
 }
 
-// Warnings are what an operator should know of where the configuration came from,
-// one line each.
+// Warnings returns warnings about the sources of the configuration, one line each.
 func (c *Config) Warnings() []string { return c.warnings }
 
 // Given reports whether a key was given in the file, the environment or on the
@@ -185,24 +184,24 @@ type Log struct {
 // Drain is the section drain.
 type Drain struct{ Timeout, Delay, Spread time.Duration }
 
-// Default returns the configuration of a binary that was told nothing.
+// Default returns the configuration without file, environment and flags.
 func Default() *Config {
 	c := new(Config)
 	bind(c)
 	return c
 }
 
-// Development reports whether the broker runs in development mode: reachable
-// from this machine only, and with no word about who may connect. Anonymous
-// clients are let in then and a login is taken at its word.
+// Development reports whether the broker runs in development mode: it listens on
+// loopback only and no authentication is configured. Anyone on this machine can
+// then connect, and logins are not checked.
 func (c *Config) Development() bool {
 	return !c.Authenticated() && !c.Auth.Anonymous && loopback(c.Listen) && loopback(c.TCP)
 }
 
-// Rebindable reports whether a page of any site could connect by DNS rebinding,
-// and nothing says that this is no matter: clients need no credential, the public
-// listener may be in a private network, its TLS would not give the page away, and
-// neither websocket.hosts nor websocket.origins says who comes.
+// Rebindable reports whether a page of any site could connect by DNS rebinding:
+// clients need no credential, the public listener may be in a private network, TLS
+// does not stop the page, and neither websocket.hosts nor websocket.origins limits
+// the pages.
 func (c *Config) Rebindable() bool {
 	return c.Auth.Anonymous && c.TLS.Cert == "" && len(c.WebSocket.Hosts)+len(c.WebSocket.Origins) == 0 && private(c.Listen)
 }
@@ -244,8 +243,8 @@ func (c *Config) WhoseHosts() string {
 	return named + "localhost, IP addresses, and the hosts of websocket.origins"
 }
 
-// OpenRegistration reports whether a page may wait for an operation that nobody
-// has announced.
+// OpenRegistration reports whether a page may wait for an operation that was not
+// announced.
 func (c *Config) OpenRegistration() bool {
 	return c.WebFlow.Registration == "open" || c.WebFlow.Registration == "auto" && c.Development()
 }

@@ -85,8 +85,9 @@ func (s Sources) load(file ast.Node, broker string) (*Config, error) {
 	return c, nil
 }
 
-// checkSecrets looks at the mode of a file with secrets in it: who could write it
-// could replace them, which is an error; who can read it is worth a warning.
+// checkSecrets checks the mode of a file with secrets in it. If other users can
+// write it, that is an error: they could replace the secrets. If they can read it,
+// that is a warning.
 func (s Sources) checkSecrets(c *Config, secrets []string) error {
 	if len(secrets) == 0 {
 		return nil

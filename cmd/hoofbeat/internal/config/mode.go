@@ -22,13 +22,13 @@ func ReadPrivate(path string, limit int64) ([]byte, error) {
 	return readMode(path, "secret", limit, othersWrite|everyReads|0o001)
 }
 
-// Exposed returns what is wrong with the mode of a file whose content everybody
-// should not read, such as the hashes of passcodes, and nil if nothing is or the
-// file is not there.
+// Exposed returns an error if the mode of a file lets other users read content that
+// they should not, such as hashes of passcodes. It returns nil if the file does not
+// exist.
 func Exposed(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil // whoever reads it says so
+		return nil // reading the file reports the error
 	}
 	return checkMode(path, info, everyReads)
 }

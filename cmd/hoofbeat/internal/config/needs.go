@@ -15,7 +15,7 @@ type need struct {
 }
 
 // needs is the table of keys that have no effect in some configurations. The first
-// one that is not met says so.
+// need that is not met is reported.
 var needs = []need{
 	{"websocket. sockjs sockjs_cookie heartbeat.ping auth.trusted_proxies limits.connections limits.connections_per_address limits.sockjs_sessions", "",
 		func(c *Config) bool { return c.Listen != "" }, "listen is off"},

@@ -17,7 +17,7 @@ type records struct {
 	grow   func()            // by an item
 	item   func(i int) []Key // the table of an item
 	all    func() any
-	fresh  func() []Key // a table of nobody's item, for the documentation
+	fresh  func() []Key // the table of an empty item, for the documentation
 
 	example string
 }
@@ -105,9 +105,8 @@ func (l *loader) record(path string, keys []Key, node ast.Node) {
 	}
 }
 
-// missing returns an error for each key of the items that has to be given and
-// is not. Keys and variables that were not accepted
-// have errors of their own.
+// missing returns an error for each required key that an item lacks. Keys and
+// variables that were not accepted have their own errors.
 func (r *records) missing(path string, rejected map[string]bool) (problems []error) {
 	for i := range r.length() {
 		for _, k := range r.item(i) {
@@ -122,10 +121,10 @@ func (r *records) missing(path string, rejected map[string]bool) (problems []err
 	return problems
 }
 
-// variable sets the key of an item that a variable names, what is left of its
-// name behind that of the list: 0_ISSUER. The key that it returns is empty if there
-// is none of this name. Items come in order: the first that does not exist yet is made, but for the
-// variable of a list inside it, 0_FETCH_0_URL: an item has other keys as well.
+// variable sets the key of an item. rest is the end of the variable's name, after
+// that of the list, such as 0_ISSUER. The key is "" if none has this name. Items
+// come in order: the first missing item is created, but not for a variable of a
+// list inside it, such as 0_FETCH_0_URL, because an item has other keys as well.
 //
 // path is that of the list; key is that of what was set.
 func (r *records) variable(path, rest, text string) (key string, err error) {

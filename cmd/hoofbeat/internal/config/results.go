@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// bindResults is the part of the table about what pages that wait are told.
+// bindResults binds the keys of the results that waiting pages get.
 func bindResults(t *table, w *WebFlow) {
 	const want = "texts of 1 to 64 printable bytes, such as CONFIRMED"
 	w.Results = []string{
@@ -24,7 +24,7 @@ func bindResults(t *table, w *WebFlow) {
 		"Result that a page gets when its operation ends without one. Empty: none.")
 }
 
-// result accepts what webflow.Options do.
+// result accepts the same results as webflow.Options.
 func result(s string) error {
 	if s == "" || len(s) > 64 || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
 		return fmt.Errorf("%q is not accepted: want 1 to 64 bytes of printable text", s)
@@ -32,8 +32,8 @@ func result(s string) error {
 	return nil
 }
 
-// InterimResults returns the results after which a page goes on waiting: never nil,
-// and those of Interim only that Results has.
+// InterimResults returns the results after which a page continues to wait: those of
+// Interim that are in Results. It is never nil.
 func (w *WebFlow) InterimResults() []string {
 	interim := make([]string, 0, len(w.Interim))
 	for _, r := range w.Interim {
@@ -49,8 +49,8 @@ func (w *WebFlow) finalResults() []string {
 	return slices.DeleteFunc(slices.Clone(w.Results), func(r string) bool { return slices.Contains(w.Interim, r) })
 }
 
-// checkResults looks at what the keys of the results say of one another. interim
-// says that webflow.interim is not the default.
+// checkResults checks that the keys of the results agree with one another. interim
+// reports that webflow.interim is not the default.
 func (w *WebFlow) checkResults(interim bool, bad func(key, format string, args ...any)) {
 	if len(w.Results) == 0 {
 		bad("webflow.results", "is empty: nothing could be reported")

@@ -7,8 +7,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// Rule is one entry of rules. The first rule that matches decides; what none
-// matches is for auth.webhook and the built-in rules.
+// Rule is one entry of rules. The first rule that matches decides. If none matches,
+// auth.webhook and the built-in rules decide.
 type Rule struct {
 	Allow       bool                // false: deny
 	Actions     []string            // "subscribe", "send", at least one

@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// bindAuth is the part of the table that says who may come in.
+// bindAuth binds the keys of the section auth: the authentication of clients.
 func bindAuth(t *table, a *Auth) {
 	t.add("auth.anonymous", boolean{&a.Anonymous},
 		"Allow clients without a credential. Set it to true to listen on public addresses without authentication.")
