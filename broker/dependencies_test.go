@@ -78,7 +78,7 @@ func TestDependencyRules(t *testing.T) {
 		"frames": {}, "topics": {}, "auth": {"auth/httpsec", "auth/internal/expiring", "auth/internal/pattern"}, "auth/httpsec": {},
 		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {},
 		"auth/internal/turns":  {},
-		"auth/ticket":          {"auth", "auth/httpsec", "auth/internal/expiring"},
+		"auth/ticket":          {"auth", "auth/httpsec", "auth/internal/expiring", "auth/internal/weight"},
 		"auth/users":           {"auth", "auth/httpsec", "auth/internal/turns"},
 		"auth/bearer":          {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight"},
 		"auth/webhook":         {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight", "auth/loglimit"},
