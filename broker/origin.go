@@ -25,8 +25,8 @@ func (b *Broker) checkPage(r *http.Request) *auth.Refusal {
 
 // CheckHost returns an [*auth.Refusal], logs it and counts it in Stats.Refused,
 // if Options.Hosts and Options.LoopbackOnly do not allow the Host of a request.
-// [Broker.Admit] calls it; CheckHost is for other endpoints of the program. It
-// uses the current [Policy].
+// [Broker.Admit] checks the same; CheckHost is for other endpoints of the
+// program. It uses the current [Policy].
 func (b *Broker) CheckHost(r *http.Request) error {
 	return b.checkHost(r, b.policy.Load())
 }

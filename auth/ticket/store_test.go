@@ -19,17 +19,9 @@ func TestStoreThatFails(t *testing.T) {
 	withBothStores(t, func(t *testing.T, tickets *Issuer, store *fakeStore) {
 		value := mint(t, tickets, user("alice")).Value
 		store.before = func(context.Context, string) error { return errDown }
-		if !tickets.signed {
-			ticket, err := tickets.Mint(t.Context(), user("alice"))
-			if wantTemporary(t, err, errDown); ticket != (Ticket{}) {
-				t.Errorf("minted %v all the same", ticket)
-			}
-		}
-		p, err := tickets.Consume(t.Context(), value, "")
-		if wantTemporary(t, err, errDown); p != nil {
-			t.Errorf("let in %+v", p)
-		}
-		p, err = tickets.Authenticate(t.Context(), attempt(auth.StageConnect, value, ""))
+		mintsNone(t, tickets)
+		consumesNone(t, tickets, value)
+		p, err := tickets.Authenticate(t.Context(), attempt(auth.StageConnect, value, ""))
 		if wantTemporary(t, err, errDown); p != nil {
 			t.Errorf("let in %+v", p)
 		}
@@ -40,22 +32,36 @@ func TestStoreThatFails(t *testing.T) {
 	})
 }
 
+// mintsNone expects that errDown keeps an Issuer from minting. One that signs
+// its tickets needs no Store for it.
+func mintsNone(t *testing.T, tickets *Issuer) {
+	t.Helper()
+	if tickets.signed {
+		return
+	}
+	ticket, err := tickets.Mint(t.Context(), user("alice"))
+	if wantTemporary(t, err, errDown); ticket != (Ticket{}) {
+		t.Errorf("minted %v all the same", ticket)
+	}
+}
+
+// consumesNone expects that errDown keeps an Issuer from consuming a ticket.
+func consumesNone(t *testing.T, tickets *Issuer, value string) {
+	t.Helper()
+	p, err := tickets.Consume(t.Context(), value, "")
+	if wantTemporary(t, err, errDown); p != nil {
+		t.Errorf("let in %+v", p)
+	}
+}
+
 // An operation that took effect, but whose answer is lost, counts as done: the
 // ticket is used up, or was never handed out.
 func TestStoreWhoseAnswersAreLost(t *testing.T) {
 	withBothStores(t, func(t *testing.T, tickets *Issuer, store *fakeStore) {
 		value := mint(t, tickets, user("alice")).Value
 		store.after = func(context.Context, string) error { return errDown }
-		if !tickets.signed {
-			ticket, err := tickets.Mint(t.Context(), user("alice"))
-			if wantTemporary(t, err, errDown); ticket != (Ticket{}) {
-				t.Errorf("minted %v all the same", ticket)
-			}
-		}
-		p, err := tickets.Consume(t.Context(), value, "")
-		if wantTemporary(t, err, errDown); p != nil {
-			t.Errorf("let in %+v", p)
-		}
+		mintsNone(t, tickets)
+		consumesNone(t, tickets, value)
 		store.after = newFakeStore().after
 		if got := consumed(t, tickets, value, ""); got != "used before" {
 			t.Errorf("again: %s", got)

@@ -243,8 +243,12 @@ func (f *Flow) bounded(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 // unavailable wraps an error of the Store, and logs it unless the caller has
-// given up. The caller has the lock.
+// given up. Close ends the contexts of all calls, so that what fails after it
+// fails with ErrClosed. The caller has the lock.
 func (f *Flow) unavailable(err error) error {
+	if f.closed {
+		return ErrClosed
+	}
 	if !errors.Is(err, context.Canceled) {
 		f.storeFails(err)
 	}
