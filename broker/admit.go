@@ -11,6 +11,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 )
 
 // Admission is the permission to open one session: the request's Origin is
@@ -102,7 +103,7 @@ func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
 		b.handshakeRefused(a.remote, login, "", "there is no authenticator")
 		return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
 	}
-	p, err := guard(b, "Authenticator", func() (*auth.Principal, error) {
+	p, err := hook.Guard(b.hookPanicked, "Authenticator", func() (*auth.Principal, error) {
 		return b.o.Authenticator.Authenticate(ctx, &auth.Attempt{
 			Stage: auth.StageHandshake, Ticket: ticket, Bearer: bearer,
 			Header: a.handshake.Header.Get, Handshake: a.handshake, Remote: a.remote,

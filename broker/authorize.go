@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -77,7 +78,7 @@ func (s *session) covers(pattern string, d topics.Destination, bt *batch) (auth.
 	var coverage auth.Coverage
 	var err error
 	s.user(bt, func(ctx context.Context) {
-		coverage, err = guard(s.b, "Authorizer", func() (auth.Coverage, error) {
+		coverage, err = hook.Guard(s.b.hookPanicked, "Authorizer", func() (auth.Coverage, error) {
 			return pa.AuthorizePattern(ctx, s.principal.Load(), pattern)
 		})
 	})
@@ -97,8 +98,8 @@ func (s *session) authorize(act auth.Action, d topics.Destination, name string, 
 		err = p.rules.Authorize(s.b.ctx, s.principal.Load(), act, name)
 	} else {
 		s.user(bt, func(ctx context.Context) {
-			_, err = guard(s.b, "Authorizer", func() (struct{}, error) {
-				return struct{}{}, s.b.policy.Load().authorizer.Authorize(ctx, s.principal.Load(), act, name)
+			err = hook.Call(s.b.hookPanicked, "Authorizer", func() error {
+				return s.b.policy.Load().authorizer.Authorize(ctx, s.principal.Load(), act, name)
 			})
 		})
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -134,7 +135,7 @@ func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Er
 	s.user(bt, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, orHour(time.Duration(s.deadline-s.b.now())))
 		defer cancel()
-		p, err = guard(s.b, "Authenticator", func() (*auth.Principal, error) { return s.b.o.Authenticator.Authenticate(ctx, a) })
+		p, err = hook.Guard(s.b.hookPanicked, "Authenticator", func() (*auth.Principal, error) { return s.b.o.Authenticator.Authenticate(ctx, a) })
 		late = ctx.Err() != nil
 	})
 	if late {

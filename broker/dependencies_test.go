@@ -55,7 +55,8 @@ func TestDependencyRules(t *testing.T) {
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
 		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "auth/loglimit": {},
 		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {}, "auth/ticket": {},
-		"broker": {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
+		"broker/internal/hook": {},
+		"broker":               {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
 	}
 	for dir, prefixes := range allowed {
 		p, ok := deps[module+"/"+dir]
@@ -85,6 +86,7 @@ func TestDependencyRules(t *testing.T) {
 		"auth/oauth":           {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight", "auth/loglimit"},
 		"auth/loglimit":        {"auth/httpsec"},
 		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "auth/loglimit"},
+		"broker/internal/hook": {},
 		"broker/brokertest":    {"broker", "frames", "auth"},
 		"broker/admin":         {"broker", "auth", "auth/ticket", "auth/httpsec", "broker/webflow", "auth/loglimit"},
 		"broker/webflow":       {"broker", "auth", "auth/httpsec"},

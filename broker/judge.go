@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -190,8 +191,8 @@ func (j *judge) needless(q *question) bool {
 
 func (j *judge) authorize(destination string) error {
 	s, name := j.s, topics.Collapse(destination)
-	_, err := guard(s.b, "Authorizer", func() (struct{}, error) {
-		return struct{}{}, s.b.policy.Load().authorizer.Authorize(s.context(), s.principal.Load(), auth.Subscribe, name)
+	err := hook.Call(s.b.hookPanicked, "Authorizer", func() error {
+		return s.b.policy.Load().authorizer.Authorize(s.context(), s.principal.Load(), auth.Subscribe, name)
 	})
 	if err != nil {
 		s.b.stats.denied.Add(1)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -225,7 +226,7 @@ func (l *Subscription) run() {
 		}
 		l.mu.Unlock()
 
-		_, err := guard(l.b, "Subscribe function", func() (struct{}, error) { return struct{}{}, l.fn(l.ctx, next.m) })
+		err := hook.Call(l.b.hookPanicked, "Subscribe function", func() error { return l.fn(l.ctx, next.m) })
 		if err != nil {
 			l.b.warn("an in-process subscription refused a message", source{what: l.sub.dest.Name}, "destination", next.m.Destination, "error", err)
 		}

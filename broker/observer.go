@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 )
 
 // Observer is a set of callbacks that notify a program of events, in the style
@@ -61,7 +63,7 @@ func (w *watchers) current() []*Observer {
 // effect: the reported event has already happened.
 func (b *Broker) observe(f func(*Observer)) {
 	for _, o := range b.watchers.current() {
-		_, _ = guard(b, "Observer", func() (struct{}, error) { f(o); return struct{}{}, nil }) // logged
+		_ = hook.Call(b.hookPanicked, "Observer", func() error { f(o); return nil }) // logged
 	}
 }
 

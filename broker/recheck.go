@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 )
 
 const (
@@ -134,7 +135,7 @@ func (b *Broker) recheckOne(s *session, r *recheck) {
 	}
 	asked := time.Since(b.started)
 	ctx, cancel := context.WithTimeout(b.ctx, recheckTimeout)
-	_, err := guard(b, "Recheck", func() (struct{}, error) { return struct{}{}, r.of.Check(ctx, r.of.Every/4) })
+	err := hook.Call(b.hookPanicked, "Recheck", func() error { return r.of.Check(ctx, r.of.Every/4) })
 	cancel()
 	if b.ctx.Err() != nil || s.recheck.Load() != r {
 		return

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 )
 
 // refresh handles SEND /app/session/refresh: a ticket in the JSON body
@@ -35,7 +36,7 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 	if a.Ticket == "" && a.Bearer == "" {
 		return failure(ReasonProtocolError, "no ticket and no bearer token to renew with")
 	}
-	p, err := guard(b, "Authenticator", func() (*auth.Principal, error) { return b.o.Authenticator.Authenticate(ctx, a) })
+	p, err := hook.Guard(b.hookPanicked, "Authenticator", func() (*auth.Principal, error) { return b.o.Authenticator.Authenticate(ctx, a) })
 	if err == nil && p.Expired(time.Now()) {
 		err = errExpired
 	}

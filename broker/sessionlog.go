@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 )
 
 // LogOff is the [Options.SessionLog] level that disables the records of the
@@ -36,6 +38,12 @@ func (b *Broker) warn(kind string, from source, attrs ...any) {
 func (b *Broker) log(level slog.Level, kind string, from source, attrs ...any) {
 	key := loglimit.Key{Kind: kind, From: from.what, Network: from.network, Anywhere: from.anywhere}
 	b.quiet.Log(context.Background(), b.o.Logger, level, key, attrs...)
+}
+
+// hookPanicked logs the panic of a hook, with the stack. It writes one record
+// per second while the hook panics for the same reason.
+func (b *Broker) hookPanicked(name string, p *hook.Panic) {
+	b.log(slog.LevelError, "a hook panicked", source{what: name + " " + brief(fmt.Sprint(p.Value))}, "hook", name, "panic", p.Value, "stack", string(p.Stack))
 }
 
 // logStarted logs that a session is connected, and how its client was

@@ -3,6 +3,7 @@ package broker
 import (
 	"sync/atomic"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -108,5 +109,5 @@ func (s *session) settled(m *Message, o Outcome, bt *batch) {
 		return
 	}
 	bt.flush()
-	_, _ = guard(s.b, "Settled", func() (struct{}, error) { m.Settled(s.id, o); return struct{}{}, nil }) // logged
+	_ = hook.Call(s.b.hookPanicked, "Settled", func() error { m.Settled(s.id, o); return nil }) // logged
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 )
 
 const (
@@ -396,7 +397,7 @@ func (t *throttle) makeRoom(now time.Time) {
 func guess(err error) bool {
 	var (
 		r *auth.Refusal
-		p *hookPanic
+		p *hook.Panic
 	)
 	switch {
 	case errors.As(err, &r):
