@@ -101,6 +101,9 @@ func TestDependencyRules(t *testing.T) {
 		"broker/brokertest/process":    {"broker/brokertest", "broker/brokertest/testkit"},
 		"broker/brokertest/drive":      {"frames", "broker/brokertest/checker"},
 		"broker/brokertest/mutant":     {"frames", "broker/brokertest/checker"},
+
+		"cmd/hoofbeat/internal/config": {"auth", "auth/httpsec", "auth/users", "broker", "topics"},
+		"cmd/hoofbeat/internal/access": {"auth", "auth/bearer", "auth/httpsec", "auth/loglimit", "auth/oauth", "auth/ticket", "auth/users", "auth/webhook", "broker", "cmd/hoofbeat/internal/config"},
 	}
 	for path, p := range deps {
 		if !ours(path) {

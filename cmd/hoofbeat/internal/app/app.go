@@ -20,8 +20,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/access"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/events"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/fetch"
@@ -49,7 +51,7 @@ type Options struct {
 type App struct {
 	o      Options
 	broker *broker.Broker
-	access *access
+	access *access.Access
 	tls    *certificates // nil without TLS
 	// sessions is the level of the records about sessions. A reload may change
 	// it.
@@ -64,7 +66,8 @@ type App struct {
 
 	crowd   *crowd
 	away    *turnedAway
-	tickets replaceable // not present when no credential can be exchanged for a ticket
+	quiet   loglimit.Limiter // for lines that any client can cause
+	tickets replaceable      // not present when no credential can be exchanged for a ticket
 
 	reloading sync.Mutex
 	live      *config.Config  // the configuration in force, guarded by reloading
@@ -101,11 +104,12 @@ func build(o Options) (*App, error) {
 	a.patience, a.abandon = context.WithCancel(context.Background())
 	a.serving, a.end = context.WithCancel(context.Background())
 	var err error
-	if a.access, err = newAccess(o.Config, o.Logger); err != nil {
+	if a.access, err = access.New(o.Config, o.Logger); err != nil {
 		return nil, err
 	}
-	a.away = a.access.away
-	tickets, err := a.access.ticketHandler(o.Config)
+	a.away = &turnedAway{log: o.Logger}
+	a.access.OnRefused = a.ticketRefused
+	tickets, err := a.access.TicketHandler(o.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -118,16 +122,16 @@ func build(o Options) (*App, error) {
 	fitted := a.fitting.apply(o.Config)
 	a.crowd = newCrowd(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies, o.Logger)
 	options := brokerOptions(fitted)
-	options.Authenticator = a.access.authenticator
-	options.Authorizer = a.access.authorizer
-	options.Revocations = a.access.revocations
+	options.Authenticator = a.access.Authenticator
+	options.Authorizer = a.access.Authorizer
+	options.Revocations = a.access.Revocations
 	options.Logger = o.Logger
 	a.sessions.Set(sessionLevel(o.Config))
 	options.SessionLog = &a.sessions
 	if a.broker, err = broker.New(options); err != nil {
-		return nil, wrong("limits", err)
+		return nil, config.OptionError("limits", err)
 	}
-	a.access.broker = a.broker
+	a.access.Broker = a.broker
 	for _, step := range []func() error{a.makeFlow, a.makeFetcher} {
 		if err := step(); err != nil {
 			a.close()
@@ -144,7 +148,7 @@ func build(o Options) (*App, error) {
 // once if a listener cannot be opened or fails. Call Run only once.
 func (a *App) Run(ctx context.Context) error {
 	defer a.abandon()
-	defer a.access.close()
+	defer a.access.Close()
 	defer a.close()
 	log := a.o.Logger
 	log.Info("starting", "version", a.o.Version)
@@ -226,9 +230,8 @@ func (a *App) Abandon() { a.abandon() }
 // configuration, and returns all errors of its parts. New accepts what Check
 // accepts.
 func Check(c *config.Config) error {
-	_, err := newRules(c)
 	_, flowErr := flowOptions(c)
-	if err = errors.Join(c.CheckFiles(), err, flowErr); err != nil {
+	if err := errors.Join(c.CheckFiles(), access.CheckRules(c), flowErr); err != nil {
 		return c.Locate(err)
 	}
 	a, err := New(Options{Config: c})
@@ -236,6 +239,6 @@ func Check(c *config.Config) error {
 		return err
 	}
 	a.close()
-	a.access.close()
+	a.access.Close()
 	return nil
 }

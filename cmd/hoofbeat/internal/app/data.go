@@ -3,9 +3,9 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 
-	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/fetch"
@@ -21,7 +21,7 @@ func (a *App) makeFetcher() error {
 	c := a.o.Config
 	names, err := topics.NewNames(c.Prefixes())
 	if err != nil {
-		return wrong("destinations", err)
+		return config.OptionError("destinations", err)
 	}
 	var sources []fetch.Source
 	for i, p := range c.Auth.OAuth {
@@ -30,13 +30,13 @@ func (a *App) makeFetcher() error {
 			if f.Destination == "" {
 				continue
 			}
-			key := item(item("auth.oauth", i, "fetch"), j, "destination")
+			key := fmt.Sprintf("auth.oauth[%d].fetch[%d].destination", i, j)
 			d, err := names.ParseSubscription(f.Destination)
 			if err != nil {
-				return wrong(key, err)
+				return config.OptionError(key, err)
 			}
 			if err := a.broker.Reserve(d.Path); err != nil {
-				return wrong(key, err)
+				return config.OptionError(key, err)
 			}
 		}
 	}
@@ -44,7 +44,7 @@ func (a *App) makeFetcher() error {
 		return nil
 	}
 	a.fetcher = fetch.New(fetch.Options{
-		Sources: sources, Grants: a.access.login, Publish: a.publishFetched, Logger: a.o.Logger,
+		Sources: sources, Grants: a.access.Login, Publish: a.publishFetched, Logger: a.o.Logger,
 		MaxBody: int64(c.Limits.FetchedAnswer), MaxKept: c.Limits.FetchedAnswers,
 	})
 	return nil
@@ -81,7 +81,7 @@ func (a *App) data(w http.ResponseWriter, r *http.Request) {
 		fail(http.StatusMethodNotAllowed, "want GET")
 		return
 	}
-	p := a.access.signedIn(r)
+	p := a.access.SignedIn(r)
 	if p == nil {
 		fail(http.StatusUnauthorized, "sign in first, at /oauth/login")
 		return
@@ -101,13 +101,4 @@ func (a *App) data(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", answer.Type)
 	h.Set("Last-Modified", answer.Fetched.UTC().Format(http.TimeFormat))
 	_, _ = w.Write(answer.Body) // the client may be gone
-}
-
-// signedIn returns the principal of a request's login session, or nil.
-func (w *access) signedIn(r *http.Request) *auth.Principal {
-	p, ok := w.login.Session(r)
-	if !ok || p.Anonymous() || w.revocations.Revoked(p) {
-		return nil
-	}
-	return p
 }

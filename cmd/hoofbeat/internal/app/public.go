@@ -21,8 +21,8 @@ func (a *App) publicHandler() http.Handler {
 	if a.tickets.present() {
 		mux.Handle(a.o.Config.Auth.Tickets.Path, &a.tickets)
 	}
-	if a.access.login != nil {
-		mux.Handle("/oauth/", a.access.login.Handler())
+	if a.access.Login != nil {
+		mux.Handle("/oauth/", a.access.Login.Handler())
 	}
 	if a.fetcher != nil {
 		mux.HandleFunc(dataPath, a.data)

@@ -35,8 +35,8 @@ func (a *App) Reload() {
 			done = append(done, "changed", strings.Join(changed, " "))
 		}
 	}
-	if a.access.users != nil {
-		n, err := a.access.users.reload(a.access.revocations)
+	if a.access.Users != nil {
+		n, err := a.access.Users.Reload(a.access.Revocations)
 		switch {
 		case err != nil && n > 0:
 			log.Error("reload failed: the unused tickets of changed users are still valid", "error", oneLine(err))
@@ -62,11 +62,11 @@ func (a *App) Reload() {
 // adopt applies a configuration to the running broker: all of it or, after an
 // error, nothing.
 func (a *App) adopt(c *config.Config) error {
-	sets, err := newRules(c)
+	authorizer, err := a.access.NewAuthorizer(c)
 	if err != nil {
 		return err
 	}
-	tickets, err := a.access.ticketHandler(c)
+	tickets, err := a.access.TicketHandler(c)
 	if err != nil {
 		return err
 	}
@@ -74,15 +74,15 @@ func (a *App) adopt(c *config.Config) error {
 	fitted := now.apply(c)
 	o := brokerOptions(fitted)
 	if err := a.broker.SetPolicy(broker.Policy{
-		Authorizer: a.access.judge(sets), Origins: o.Origins, Hosts: o.Hosts,
+		Authorizer: authorizer, Origins: o.Origins, Hosts: o.Hosts,
 		TrustedProxies: o.TrustedProxies, TrustUnixSockets: o.TrustUnixSockets, Limits: o.Limits,
 	}); err != nil {
-		return wrong("limits", err)
+		return config.OptionError("limits", err)
 	}
 	now.log(a.o.Logger, a.fitting)
 	a.fitting = now
-	if a.access.bearer != nil {
-		a.access.bearer.SetWrongTokens(fitted.Limits.AddressFailures)
+	if a.access.Bearer != nil {
+		a.access.Bearer.SetWrongTokens(fitted.Limits.AddressFailures)
 	}
 	a.crowd.limit(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies)
 	a.tickets.set(tickets)

@@ -41,7 +41,7 @@ func (t *turnedAway) say(level slog.Level, kind string, from netip.Addr, what st
 }
 
 // ticketRefused logs why a request got no ticket.
-func (w *access) ticketRefused(r *http.Request, err error) {
+func (a *App) ticketRefused(r *http.Request, err error) {
 	status := http.StatusUnauthorized
 	var refusal *auth.Refusal
 	if errors.As(err, &refusal) {
@@ -52,14 +52,14 @@ func (w *access) ticketRefused(r *http.Request, err error) {
 	if basic {
 		attrs = append(attrs, "login", legible(login))
 	}
-	if hint := ticketHint(r, w, status); hint != "" {
+	if hint := a.ticketHint(r, status); hint != "" {
 		attrs = append(attrs, "hint", hint)
 	}
-	w.away.say(slog.LevelWarn, "ticket refused", w.clientAddress(r), login+" "+err.Error(), attrs...)
+	a.away.say(slog.LevelWarn, "ticket refused", a.access.ClientAddress(r), login+" "+err.Error(), attrs...)
 }
 
 // ticketHint returns what to do, if the error does not say it.
-func ticketHint(r *http.Request, w *access, status int) string {
+func (a *App) ticketHint(r *http.Request, status int) string {
 	_, bearer := httpsec.RequestToken(r.Header)
 	switch {
 	case r.URL.Query().Has("access_token"):
@@ -68,9 +68,9 @@ func ticketHint(r *http.Request, w *access, status int) string {
 		return ""
 	case r.Header.Get("Authorization") == "" && r.Header.Get("Cookie") == "":
 		return "the request has no credential: it wants a bearer token, a login cookie, or by POST the login and passcode of HTTP Basic, whichever auth has"
-	case bearer && w.bearer == nil:
+	case bearer && a.access.Bearer == nil:
 		return "auth.jwt, auth.introspection and auth.userinfo are not set, so no bearer token is known"
-	case credentialOf(r) == "basic" && w.users == nil:
+	case credentialOf(r) == "basic" && a.access.Users == nil:
 		return "auth.users.file is not set, so no passcode is known"
 	}
 	return ""

@@ -10,12 +10,12 @@ import (
 
 // accessToken returns the function with which the admin API gets tokens of
 // auth.oauth, or nil without auth.oauth.
-func (w *access) accessToken() func(ctx context.Context, user, provider string) (admin.AccessToken, error) {
-	if w.login == nil {
+func (a *App) accessToken() func(ctx context.Context, user, provider string) (admin.AccessToken, error) {
+	if a.access.Login == nil {
 		return nil
 	}
 	return func(ctx context.Context, user, provider string) (admin.AccessToken, error) {
-		t, err := w.login.AccessToken(ctx, user, provider)
+		t, err := a.access.Login.AccessToken(ctx, user, provider)
 		switch {
 		case errors.Is(err, oauth.ErrNoToken), errors.Is(err, oauth.ErrUnknownProvider):
 			return admin.AccessToken{}, admin.ErrNoToken

@@ -22,10 +22,10 @@ var pollPaths = []string{"/operations/{webSocketId}/result", "/operations/{webSo
 // are divided among the client addresses.
 func (a *App) pollHandler() http.Handler {
 	polls := a.flow.PollHandler(webflow.HandlerOptions{
-		Identify: a.access.identify, Cookies: a.access.login != nil, Ticket: a.access.spendTicket,
+		Identify: a.access.Identify, Cookies: a.access.Login != nil, Ticket: a.access.SpendTicket,
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		polls.ServeHTTP(w, r.WithContext(auth.WithRemote(r.Context(), a.access.clientAddress(r))))
+		polls.ServeHTTP(w, r.WithContext(auth.WithRemote(r.Context(), a.access.ClientAddress(r))))
 	})
 }
 
@@ -42,9 +42,11 @@ func (a *App) makeFlow() error {
 	if err := a.makeEvents(&o); err != nil {
 		return err
 	}
-	a.flow, err = webflow.New(a.broker, o)
-	a.access.flow = a.flow
-	return wrong("webflow", err)
+	if a.flow, err = webflow.New(a.broker, o); err != nil {
+		return config.OptionError("webflow", err)
+	}
+	a.access.MayWait = a.flow.MayWait
+	return nil
 }
 
 // abandoned logs that a page has disconnected and not returned within
@@ -52,7 +54,7 @@ func (a *App) makeFlow() error {
 func (a *App) abandoned(e webflow.Event) {
 	attrs := []any{"operation", e.OperationID, "user", e.User, "session", e.Session, "code", e.Code}
 	if e.User == "" { // any client can register and leave repeatedly
-		a.access.quiet.Log(context.Background(), a.o.Logger, slog.LevelInfo, loglimit.Key{Kind: "operation abandoned"}, attrs...)
+		a.quiet.Log(context.Background(), a.o.Logger, slog.LevelInfo, loglimit.Key{Kind: "operation abandoned"}, attrs...)
 		return
 	}
 	a.o.Logger.Info("operation abandoned", attrs...)
@@ -71,7 +73,7 @@ func (a *App) makeEvents(o *webflow.Options) error {
 	}
 	s, err := events.New(events.Options{URL: k.URL, AllowHTTP: k.AllowHTTP, Secret: secret, Logger: a.o.Logger})
 	if err != nil {
-		return wrong("webflow.events.url", err)
+		return config.OptionError("webflow.events.url", err)
 	}
 	a.events = s
 	abandoned := s.Callback("abandoned")

@@ -1,4 +1,4 @@
-package app
+package access
 
 import (
 	"errors"
@@ -56,6 +56,32 @@ func newRules(c *config.Config) (*ruleSets, error) {
 	g.allow, err[1] = prefixes.NewRules(front...)
 	g.permit, err[2] = prefixes.NewRules(append(slices.Clip(front), everything)...)
 	return g, errors.Join(err[:]...)
+}
+
+// CheckRules compiles the rules and discards them. The error joins one error
+// for each invalid rule, with its line.
+func CheckRules(c *config.Config) error {
+	_, err := newRules(c)
+	return err
+}
+
+// NewAuthorizer compiles the rules of another configuration, for a reload. The
+// backend is that of New.
+func (a *Access) NewAuthorizer(c *config.Config) (auth.Authorizer, error) {
+	sets, err := newRules(c)
+	if err != nil {
+		return nil, err
+	}
+	return a.authorizer(sets), nil
+}
+
+// authorizer returns the authorizer for these rules and, if there is one, the
+// backend.
+func (a *Access) authorizer(sets *ruleSets) auth.Authorizer {
+	if a.webhook == nil {
+		return sets.all
+	}
+	return &rulesFirst{sets: sets, others: a.webhook}
 }
 
 // problem describes an invalid rule in the terms of the file.

@@ -1,4 +1,4 @@
-package app
+package access
 
 import (
 	"context"
@@ -20,8 +20,8 @@ func TestA12ReconsentIsTold(t *testing.T) {
 	other := brokertest.Connect(t, b, "login", "bob")
 	c.Subscribe(t, "s", "/user/topic/session")
 	other.Subscribe(t, "s", "/user/topic/session")
-	w := &access{broker: b}
-	w.reconsent("ann", "example", slog.New(slog.DiscardHandler))
+	a := &Access{Broker: b}
+	a.reconsent("ann", "example", slog.New(slog.DiscardHandler))
 	if m := c.Expect(t, "MESSAGE"); string(m.Body) != `{"event":"reconsent-needed","provider":"example"}` {
 		t.Errorf("ann got %s", m.Body)
 	}

@@ -1,4 +1,4 @@
-package app
+package config
 
 import (
 	"errors"
@@ -8,7 +8,6 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/users"
 	"github.com/hoofbeat/hoofbeat/broker"
-	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
 // optionKeys maps the fields of options to their configuration keys; [] stands
@@ -96,11 +95,11 @@ func keyOf(of, field string) string {
 	return key
 }
 
-// wrong turns a package's error about its options into an error about a key:
+// OptionError turns a package's error about its options into an error about a key:
 // that of the option, or otherwise the given one. Those errors contain no
 // secrets. It returns nil for nil, and does not change an error about a key.
-func wrong(key string, err error) error {
-	var known *config.KeyError
+func OptionError(key string, err error) error {
+	var known *KeyError
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
@@ -124,5 +123,5 @@ func wrong(key string, err error) error {
 	case errors.As(err, &user):
 		text = "the user " + user.Name + ": " + user.Err.Error()
 	}
-	return &config.KeyError{Key: key, Text: text}
+	return &KeyError{Key: key, Text: text}
 }

@@ -1,8 +1,9 @@
-package app
+package access
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -10,8 +11,19 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// userFile holds the most recently read users file.
-type userFile struct {
+// makeUsers reads auth.users.file.
+func (a *Access) makeUsers(c *config.Config, log *slog.Logger) (err error) {
+	if c.Auth.Users.File != "" {
+		a.Users, err = openUserFile(c.Auth.Users.File, nameSpaces(c))
+		if exposed := config.Exposed(c.Auth.Users.File); exposed != nil {
+			log.Warn("the hashes of passcodes are not private", "key", "auth.users.file", "problem", exposed)
+		}
+	}
+	return config.OptionError("auth.users.file", err)
+}
+
+// UserFile holds the most recently read users file.
+type UserFile struct {
 	path  string
 	store *users.Store
 	hash  map[string]string // by name
@@ -20,8 +32,8 @@ type userFile struct {
 
 // openUserFile reads a users file. It returns an error if one of the others
 // could give a user's name to another person.
-func openUserFile(path string, others []auth.NameSpace) (*userFile, error) {
-	f := &userFile{path: path, names: others}
+func openUserFile(path string, others []auth.NameSpace) (*UserFile, error) {
+	f := &UserFile{path: path, names: others}
 	list, err := f.read()
 	if err != nil {
 		return nil, err
@@ -32,10 +44,10 @@ func openUserFile(path string, others []auth.NameSpace) (*userFile, error) {
 	return f, nil
 }
 
-// reload reads the file again and returns its number of users. It invalidates
+// Reload reads the file again and returns its number of users. It invalidates
 // the unused tickets of users that were removed or have another hash. An error
 // with a number is about that only: the new users are in force.
-func (f *userFile) reload(revocations *auth.Revocations) (int, error) {
+func (f *UserFile) Reload(revocations *auth.Revocations) (int, error) {
 	before := f.hash
 	list, err := f.read()
 	if err == nil {
@@ -53,7 +65,7 @@ func (f *userFile) reload(revocations *auth.Revocations) (int, error) {
 	return len(list), err
 }
 
-func (f *userFile) read() ([]users.User, error) {
+func (f *UserFile) read() ([]users.User, error) {
 	list, err := config.LoadUsers(f.path)
 	if err != nil {
 		return nil, config.About("auth.users.file", err)
@@ -73,4 +85,4 @@ func (f *userFile) read() ([]users.User, error) {
 	return all, nil
 }
 
-func (f *userFile) wrong(err error) error { return wrong("auth.users.file", err) }
+func (f *UserFile) wrong(err error) error { return config.OptionError("auth.users.file", err) }

@@ -1,27 +1,25 @@
-package app
+package access
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/netip"
 	"strings"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
-	"github.com/hoofbeat/hoofbeat/auth/ticket"
+	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
-// item returns the key of an item of a list.
-func item(list string, i int, key string) string { return fmt.Sprintf("%s[%d].%s", list, i, key) }
-
 // makeLogin creates the client for auth.oauth. When a login session ends, its
 // sockets and tickets end with it.
-func (w *access) makeLogin(c *config.Config, log *slog.Logger) error {
+func (a *Access) makeLogin(c *config.Config, log *slog.Logger) error {
 	if len(c.Auth.OAuth) == 0 {
 		return nil
 	}
@@ -29,12 +27,10 @@ func (w *access) makeLogin(c *config.Config, log *slog.Logger) error {
 	o := oauth.Options{
 		SessionTTL: s.TTL, SessionIdle: s.Idle, MaxSessionsPerUser: s.PerUser, Cookie: s.Cookie,
 		AfterLogin: s.AfterLogin, AfterLogout: s.AfterLogout, SharedNames: c.Auth.SharedNames,
-		OnLogout:    func(credential, _ string) { w.revoke(credential, log) },
-		OnReconsent: func(user, provider string) { w.reconsent(user, provider, log) },
-		Logger:      log,
-		ClientAddress: func(r *http.Request) netip.Addr {
-			return w.broker.ClientAddress(r).Addr() // w.broker is set before the first request
-		},
+		OnLogout:      func(credential, _ string) { a.revoke(credential, log) },
+		OnReconsent:   func(user, provider string) { a.reconsent(user, provider, log) },
+		Logger:        log,
+		ClientAddress: a.ClientAddress,
 	}
 	for i, p := range c.Auth.OAuth {
 		provider, err := newProvider(i, p)
@@ -52,9 +48,9 @@ func (w *access) makeLogin(c *config.Config, log *slog.Logger) error {
 	}
 	client, err := oauth.New(o)
 	if err != nil {
-		return wrong("auth.oauth, auth.sessions", err)
+		return config.OptionError("auth.oauth, auth.sessions", err)
 	}
-	w.login = client
+	a.Login = client
 	return nil
 }
 
@@ -114,19 +110,26 @@ func decodeKey(text string) ([]byte, bool) {
 	return nil, false
 }
 
-// ticketSecrets parses ID:KEY or KEY, separated by commas or line ends.
-func ticketSecrets(s config.Secret) ([]ticket.Secret, error) {
-	text, err := s.Read("auth.tickets.secret")
+// reconsent notifies a user that a provider requires a new sign-in.
+func (a *Access) reconsent(user, provider string, log *slog.Logger) {
+	log.Warn("a user has to sign in again", "user", user, "provider", provider)
+	if a.Broker == nil {
+		return
+	}
+	body, err := json.Marshal(map[string]string{"event": "reconsent-needed", "provider": provider})
+	if err == nil {
+		_, err = a.Broker.PublishToUser(context.Background(), user, &broker.Message{
+			Destination: "/topic/session", Headers: []broker.Header{{Name: "content-type", Value: "application/json"}}, Body: body,
+		})
+	}
 	if err != nil {
-		return nil, err
+		log.Error("the user could not be notified", "user", user, "error", err)
 	}
-	var all []ticket.Secret
-	for _, entry := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
-		id, key, ok := strings.Cut(strings.TrimSpace(entry), ":")
-		if !ok {
-			id, key = "main", id
-		}
-		all = append(all, ticket.Secret{ID: id, Key: []byte(key)})
+}
+
+// revoke ends the sockets of a login session.
+func (a *Access) revoke(credential string, log *slog.Logger) {
+	if err := a.Revocations.Revoke(context.Background(), auth.Revocation{Credential: credential}); err != nil {
+		log.Error("a session that has ended could not be revoked", "error", err)
 	}
-	return all, nil
 }
