@@ -15,9 +15,8 @@ import "iter"
 // Router does not connect a session's registration with its subscriptions, so
 // code that ends a session must undo both.
 type Router[S comparable] struct {
-	shared  *Index[S]
-	private table[S]
-	users   table[string]
+	shared *Index[S]
+	userTables[S]
 }
 
 // NewRouter returns an empty Router, which takes about 37 kB.
@@ -62,48 +61,6 @@ func (r *Router[S]) Match(d Destination) []S {
 		return r.shared.Match(d.Path)
 	}
 	return nil
-}
-
-// MatchSession returns the session's own subscribers of a private destination.
-// path is the [Destination]'s Path, such as "/queue/x". The result is a
-// snapshot: do not write to it. MatchSession does not allocate.
-func (r *Router[S]) MatchSession(session, path string) []S {
-	list, _ := r.private.get(key{session, path})
-	return list
-}
-
-// Join registers a session of a user. It does nothing if user is empty or the
-// session is already registered.
-func (r *Router[S]) Join(user, session string) {
-	if user != "" {
-		r.users.addOnce(key{name: user}, session)
-	}
-}
-
-// Leave removes a session from a user. It does nothing if the session is not
-// registered.
-func (r *Router[S]) Leave(user, session string) {
-	r.users.remove(key{name: user}, session)
-}
-
-// Sessions returns the sessions of a user, nil if there are none. The result is
-// a snapshot: do not write to it. Sessions does not allocate.
-func (r *Router[S]) Sessions(user string) []string {
-	list, _ := r.users.get(key{name: user})
-	return list
-}
-
-// Users yields each user that has a session, with the number of sessions, in no
-// particular order. The body may use the Router; changes made during the
-// iteration may or may not be visible.
-func (r *Router[S]) Users() iter.Seq2[string, int] {
-	return func(yield func(string, int) bool) {
-		for k, n := range r.users.counts() {
-			if !yield(k.name, n) {
-				return
-			}
-		}
-	}
 }
 
 // Shared yields each shared destination and pattern that has subscribers, with

@@ -1,6 +1,7 @@
 package topics
 
 import (
+	"iter"
 	"strings"
 	"unicode/utf8"
 )
@@ -66,5 +67,53 @@ func unescapeUser(s string) (string, error) {
 			return "", ErrUserEscape
 		}
 		s = rest[2:]
+	}
+}
+
+// userTables find the subscribers of private destinations.
+type userTables[S comparable] struct {
+	private table[S]      // subscribers, by session and path
+	users   table[string] // sessions, by user
+}
+
+// MatchSession returns the session's own subscribers of a private destination.
+// path is the [Destination]'s Path, such as "/queue/x". The result is a
+// snapshot: do not write to it. MatchSession does not allocate.
+func (r *Router[S]) MatchSession(session, path string) []S {
+	list, _ := r.private.get(key{session, path})
+	return list
+}
+
+// Join registers a session of a user. It does nothing if user is empty or the
+// session is already registered.
+func (r *Router[S]) Join(user, session string) {
+	if user != "" {
+		r.users.addOnce(key{name: user}, session)
+	}
+}
+
+// Leave removes a session from a user. It does nothing if the session is not
+// registered.
+func (r *Router[S]) Leave(user, session string) {
+	r.users.remove(key{name: user}, session)
+}
+
+// Sessions returns the sessions of a user, nil if there are none. The result is
+// a snapshot: do not write to it. Sessions does not allocate.
+func (r *Router[S]) Sessions(user string) []string {
+	list, _ := r.users.get(key{name: user})
+	return list
+}
+
+// Users yields each user that has a session, with the number of sessions, in no
+// particular order. The body may use the Router; changes made during the
+// iteration may or may not be visible.
+func (r *Router[S]) Users() iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		for k, n := range r.users.counts() {
+			if !yield(k.name, n) {
+				return
+			}
+		}
 	}
 }
