@@ -1,11 +1,7 @@
 package cli
 
 import (
-	"context"
 	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -77,39 +73,4 @@ func (p *Program) logger(format string, level slog.Leveler) *slog.Logger {
 		return slog.New(slog.NewTextHandler(p.Err, o))
 	}
 	return slog.New(slog.NewJSONHandler(p.Err, o))
-}
-
-// listen handles the operator's signals until stop is called. The first SIGINT or
-// SIGTERM ends the context of the command; listen handles only the second one.
-func (p *Program) listen(a *app.App, log *slog.Logger) (stop func()) {
-	ends, others := make(chan os.Signal, 2), make(chan os.Signal, 1)
-	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
-	signal.Notify(others, append(dumpSignals(), syscall.SIGHUP)...)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for seen := 0; ; {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ends:
-				if seen++; seen > 1 {
-					a.Abandon()
-				}
-			case s := <-others:
-				if s == syscall.SIGHUP {
-					a.Reload()
-				} else {
-					log.Info("goroutines", "stacks", string(stacks()))
-				}
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(ends)
-		signal.Stop(others)
-		cancel()
-		<-done
-	}
 }
