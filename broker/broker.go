@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
+	"github.com/hoofbeat/hoofbeat/broker/internal/clock"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -35,7 +36,7 @@ type Broker struct {
 	queues    queues
 	mux       mux
 	flusher   flusher
-	sweeper   *sweeper
+	sweeper   *clock.Sweeper[session]
 	rechecks  rechecks
 	stats     counters
 	caps      caps
@@ -110,8 +111,8 @@ func New(o Options) (*Broker, error) {
 			return nil, err
 		}
 	}
-	b.sweeper = newSweeper(b)
-	b.spawn(b.sweeper.run)
+	b.sweeper = newSweeper(&b.o)
+	b.spawn(b.runSweeper)
 	if o.Revocations != nil {
 		b.unwatch = o.Revocations.Watch(b.endRevoked)
 	}
@@ -120,7 +121,7 @@ func New(o Options) (*Broker, error) {
 
 // now returns the broker's clock in nanoseconds since New: monotonic, cheap,
 // and as coarse as the sweeper's tick.
-func (b *Broker) now() int64 { return b.sweeper.clock.Load() }
+func (b *Broker) now() int64 { return b.sweeper.Now() }
 
 func (b *Broker) nextID() uint64 { return b.ids.Add(1) }
 

@@ -202,7 +202,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	}
 	if d.Kind != topics.Topic && d.Path == sessionNotices { // repeat the notices that the client missed
 		s.warned.Store(0)
-		s.b.sweeper.reschedule(s, s.b.now())
+		s.b.sweeper.Schedule(s, s.b.now())
 	}
 	s.tell(bt, func(o *Observer) {
 		if o.Subscribed != nil {

@@ -263,23 +263,11 @@ func TestSessionThatNeverRuns(t *testing.T) {
 	if all, networks := b.Places(); b.Sockets() != 0 || all != 0 || networks != 0 {
 		t.Errorf("%d sockets, %d places of %d networks are left", b.Sockets(), all, networks)
 	}
-	if n := b.sweeper.checks(); n != 0 {
+	if n := b.sweeper.Len(); n != 0 {
 		t.Errorf("%d sessions are still to be checked", n)
 	}
 	b.stop(false)
 	closes(t, b)
-}
-
-// checks returns how many sessions lie in the wheel.
-func (w *sweeper) checks() (n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, s := range w.wheel.slots {
-		for ; s != nil; s = s.slot.next {
-			n++
-		}
-	}
-	return n
 }
 
 // closes closes b, which waits for nobody.

@@ -57,6 +57,8 @@ func TestDependencyRules(t *testing.T) {
 		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {}, "auth/ticket": {},
 		"broker/internal/hook": {},
 		"broker":               {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
+
+		"broker/internal/clock": {},
 	}
 	for dir, prefixes := range allowed {
 		p, ok := deps[module+"/"+dir]
@@ -95,6 +97,8 @@ func TestDependencyRules(t *testing.T) {
 		"broker/interop/java":  {},
 		"broker/interop/relay": {},
 		"broker/selector":      {"broker"},
+
+		"broker/internal/clock": {},
 
 		"broker/brokertest/checker":    {"topics"},
 		"broker/brokertest/faultproxy": {},

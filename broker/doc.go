@@ -31,7 +31,7 @@
 //
 // Locks are taken in this order and never held during I/O or a callback:
 //
-//	Broker.mu, sweeper.mu    registration and clock; no other lock is taken under them
+//	Broker.mu, Sweeper.mu    registration and clock; no other lock is taken under them
 //	credentialIndex, quotas  alone
 //	distinct                 alone
 //	topics: users, index     inside package topics

@@ -108,11 +108,11 @@ func (s *session) end(f *Error, receipt string, bt *batch) {
 		// Finish a half-written frame: without it, the client could not parse
 		// the final frames.
 		s.out.close(s.goodbye(f, receipt, before), true, bt)
-		s.b.sweeper.reschedule(s, s.b.now()) // from now on the sweeper checks whether the client reads
+		s.b.sweeper.Schedule(s, s.b.now()) // from now on the sweeper checks whether the client reads
 	default:
 		s.out.close(s.goodbye(f, receipt, before), false, bt)
 	}
-	s.b.sweeper.reschedule(s, s.endAt.Load())
+	s.b.sweeper.Schedule(s, s.endAt.Load())
 }
 
 // endNow calls end for callers without a batch.
@@ -190,7 +190,7 @@ func (s *session) cause() *Error {
 // cleanUp removes the session from all registries and closes its wire. It runs
 // on the reading goroutine after the connection has ended.
 func (s *session) cleanUp(bt *batch) {
-	s.b.sweeper.remove(s)
+	s.b.sweeper.Remove(s)
 	for _, sub := range s.subs {
 		s.drop(sub, bt)
 	}
@@ -248,7 +248,7 @@ func (s *session) waitWritten(bt *batch) {
 
 // abandon undoes newSession for a session that never ran.
 func (s *session) abandon() {
-	s.b.sweeper.remove(s)
+	s.b.sweeper.Remove(s)
 	s.abandonAdmission()
 	s.b.removeSession(s)
 	s.wire.abort()

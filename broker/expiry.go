@@ -15,7 +15,7 @@ func (s *session) setExpiry(p *auth.Principal) {
 	}
 	s.expireAt.Store(at)
 	s.setRecheck(p)
-	s.b.sweeper.reschedule(s, s.b.now())
+	s.b.sweeper.Schedule(s, s.b.now())
 }
 
 var errCredentialExpired = &Error{Reason: ReasonExpired, Message: "the credential has expired"}

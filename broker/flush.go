@@ -169,7 +169,7 @@ func (o *outbox) fail(bt *batch) {
 // its writing state.
 func (o *outbox) startWriter(d drain) {
 	b := o.s.b
-	b.sweeper.reschedule(o.s, b.now()+int64(b.o.WriteDeadline))
+	b.sweeper.Schedule(o.s, b.now()+int64(b.o.WriteDeadline))
 	if !b.spawn(func() { o.writer(&d) }) {
 		d.release()
 		o.s.abort()

@@ -50,16 +50,7 @@ func (b *Broker) Held() (n int) {
 }
 
 // Checked returns how many sessions lie in the sweeper's wheel.
-func (b *Broker) Checked() (n int) {
-	b.sweeper.mu.Lock()
-	defer b.sweeper.mu.Unlock()
-	for _, s := range b.sweeper.wheel.slots {
-		for ; s != nil; s = s.slot.next {
-			n++
-		}
-	}
-	return n
-}
+func (b *Broker) Checked() (n int) { return b.sweeper.Len() }
 
 // Sockets returns how many sessions the broker knows, whatever their state.
 func (b *Broker) Sockets() int { return b.count() }

@@ -3,10 +3,58 @@ package broker
 import (
 	"math"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/clock"
 )
 
 // never is the time of a check that is never due.
 const never = math.MaxInt64
+
+// newSweeper returns the clock of a broker. Its tick is an eighth of the
+// shortest interval, between 5 and 250 ms, so that no check is late by more
+// than that.
+func newSweeper(o *Options) *clock.Sweeper[session] {
+	shortest := 2 * time.Second
+	for _, d := range []time.Duration{o.HeartBeat.Send, o.HeartBeat.Receive, o.HeartBeatPatience, o.PingInterval, o.WriteDeadline, o.ConnectDeadline, o.LingerTimeout} {
+		if d > 0 {
+			shortest = min(shortest, d)
+		}
+	}
+	tick := max(shortest/8, 5*time.Millisecond)
+	return clock.New(tick, max(o.HeartBeatPatience/10, 4*tick), slotOf)
+}
+
+func slotOf(s *session) *clock.Entry[session] { return &s.slot }
+
+// runSweeper runs all time-dependent work: heart-beats, deadlines, liveness.
+// Its goroutine never writes: it marks and enqueues, and the flusher writes.
+func (b *Broker) runSweeper() {
+	t := time.NewTicker(b.sweeper.Tick())
+	defer t.Stop()
+	for {
+		select {
+		case <-b.ctx.Done():
+			if b.count() == 0 {
+				return
+			}
+			// Sessions are still ending; Close aborts those that hang.
+			<-t.C
+		case <-t.C:
+		}
+		b.sweep(int64(time.Since(b.started)))
+	}
+}
+
+// sweep checks every session that is due.
+func (b *Broker) sweep(now int64) {
+	bt := b.newBatch()
+	for _, s := range b.sweeper.Advance(now) {
+		if at := s.check(now, bt); at != never {
+			b.sweeper.Schedule(s, at)
+		}
+	}
+	bt.flushLater()
+}
 
 // check performs all time-dependent checks of a session, marks and enqueues
 // whatever is due, and returns the time of the next check. It runs on the
@@ -90,7 +138,7 @@ func (s *session) checkHeartBeat(now int64, bt *batch) int64 {
 	if s.sendEvery == 0 {
 		return never
 	}
-	every := s.sendEvery - max(s.sendEvery/10, 2*s.b.sweeper.tick)
+	every := s.sendEvery - max(s.sendEvery/10, 2*int64(s.b.sweeper.Tick()))
 	s.out.mu.Lock()
 	at := s.out.lastWrite + every
 	s.out.mu.Unlock()
@@ -150,7 +198,7 @@ func (s *session) checkPatience(now int64, bt *batch) int64 {
 		return never
 	}
 	patience = max(patience, time.Duration(3*s.hearEvery))
-	since := max(int64(s.spoke.Load())*spokeUnit, s.b.sweeper.steady.Load())
+	since := max(int64(s.spoke.Load())*spokeUnit, s.b.sweeper.Steady())
 	if s.busy.Load() {
 		since = now
 	}

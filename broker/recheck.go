@@ -41,7 +41,7 @@ func (s *session) setRecheck(p *auth.Principal) {
 	r.good.Store(int64(p.Recheck.Asked.Sub(s.b.started)))
 	r.due.Store(r.good.Load() + r.interval())
 	s.recheck.Store(r)
-	s.b.sweeper.reschedule(s, r.due.Load())
+	s.b.sweeper.Schedule(s, r.due.Load())
 }
 
 // interval returns a duration between half and three quarters of Every. Since
@@ -152,5 +152,5 @@ func (b *Broker) recheckOne(s *session, r *recheck) {
 	}
 	due := int64(asked) + r.interval()
 	r.due.Store(due)
-	b.sweeper.reschedule(s, due)
+	b.sweeper.Schedule(s, due)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
+	"github.com/hoofbeat/hoofbeat/broker/internal/clock"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -75,7 +76,7 @@ type session struct {
 	judge      *judge     // of pattern subscriptions; nil until one needs it
 	quota      *quota     // queue quota, set on first use; of the reading goroutine
 	consumers  []consumer // guarded by the outbox's lock; replaced, never modified
-	slot       wheelSlot
+	slot       clock.Entry[session]
 	recheck    atomic.Pointer[recheck] // nil unless a third party may withdraw its credential
 	mail       atomic.Pointer[mailbox] // nil until another goroutine needs the reader
 
@@ -110,7 +111,7 @@ func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 	if a.place != nil {
 		a.place.session.Store(s)
 	}
-	b.sweeper.reschedule(s, s.deadline)
+	b.sweeper.Schedule(s, s.deadline)
 	return s, nil
 }
 

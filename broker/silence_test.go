@@ -109,15 +109,15 @@ func TestPatienceBeginsAgainAfterAGap(t *testing.T) {
 	}
 	defer b.Close()
 	const late = int64(20 * time.Minute)
-	w := newSweeper(b)
-	for now := int64(0); now < int64(time.Minute); now += w.tick {
-		w.sweep(now)
+	w := newSweeper(&b.o)
+	for now := int64(0); now < int64(time.Minute); now += int64(w.Tick()) {
+		w.Advance(now)
 	}
-	if at := w.steady.Load(); at != 0 {
+	if at := w.Steady(); at != 0 {
 		t.Errorf("a gap was seen %v after the start", time.Duration(at))
 	}
-	w.sweep(late)
-	if at := w.steady.Load(); at != late {
+	w.Advance(late)
+	if at := w.Steady(); at != late {
 		t.Fatalf("the gap of 19 minutes ended at %v", time.Duration(at))
 	}
 
@@ -126,7 +126,7 @@ func TestPatienceBeginsAgainAfterAGap(t *testing.T) {
 	s.phase.Store(uint32(phaseOpen))
 	bt := b.newBatch()
 	defer bt.release()
-	b.sweeper.steady.Store(late)
+	b.sweeper.Advance(late) // after a gap too
 	end := late + int64(b.o.HeartBeatPatience)
 	if at := s.checkPatience(late, bt); at != end || phase(s.phase.Load()) != phaseOpen {
 		t.Fatalf("phase %d, next look at %v, want it open and %v", s.phase.Load(), time.Duration(at), time.Duration(end))
