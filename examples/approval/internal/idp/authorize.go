@@ -62,7 +62,7 @@ func (s *Server) conclude(w http.ResponseWriter, op *operation, v verdict) {
 		toLogin(w, op.request)
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
+	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode, MaxAge: -1})
 	if v == denied {
 		s.answer(w, op.request, "error", "access_denied")
 		return

@@ -2,6 +2,7 @@ package idp
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 // what is not valid percent-encoding is answered with 400, and nobody is
@@ -57,6 +60,10 @@ func TestA4ErrorsGoBack(t *testing.T) {
 		{map[string]string{"code_challenge_method": "plain"}, "invalid_request"},
 		{map[string]string{"code_challenge_method": ""}, "invalid_request"},
 		{map[string]string{"scope": "openid everything"}, "invalid_scope"},
+		{map[string]string{"response_mode": "fragment"}, "invalid_request"},
+		{map[string]string{"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"},
+		{map[string]string{"request_uri": "http://app.test/request"}, "request_uri_not_supported"},
+		{map[string]string{"prompt": "none"}, "login_required"},
 	} {
 		q := b.expect(b.get(authorizationRequest(c.change)), http.StatusFound, callback+"?").Query()
 		if q.Get("error") != c.code || q.Get("state") != "st" || q.Get("iss") != issuer {
@@ -219,15 +226,131 @@ func TestAnnounceAgain(t *testing.T) {
 	}
 }
 
-// One login cannot fill the phone.
+// One user cannot fill the phone, from any number of browsers. An answer makes
+// room.
 func TestManyTabs(t *testing.T) {
-	b := newBrowser(t, newServer(t, new(broker)))
-	b.signIn(authorizationRequest(nil))
-	status := 0
-	for i := range maxPerLogin {
-		status = b.get(authorizationRequest(map[string]string{"state": strings.Repeat("x", i+1)})).StatusCode
+	s := newServer(t, new(broker))
+	b := newBrowser(t, s)
+	id, _ := b.signIn(authorizationRequest(nil))
+	for i := range maxPerUser - 1 {
+		b.waiting(authorizationRequest(map[string]string{"state": strings.Repeat("x", i+1)}))
 	}
-	if status != http.StatusServiceUnavailable {
-		t.Errorf("%d", status)
+	b.expect(b.get(authorizationRequest(map[string]string{"state": "more"})), http.StatusServiceUnavailable, "")
+	other := newBrowser(t, s)
+	_, to, _ := strings.Cut(authorizationRequest(nil), "?")
+	other.do("POST", "/login", url.Values{"to": {to}, "user": {"alice"}, "password": {"wonderland"}})
+	other.expect(other.get(authorizationRequest(nil)), http.StatusServiceUnavailable, "")
+	other.do("POST", "/login", url.Values{"to": {to}, "user": {"bob"}, "password": {"builder"}})
+	other.waiting(authorizationRequest(nil))
+	b.phone(id, "deny")
+	b.waiting(authorizationRequest(map[string]string{"state": "more"}))
+}
+
+// No two requests on the phone show the same number. Otherwise a user could
+// approve somebody else's.
+func TestNumbers(t *testing.T) {
+	s := newServer(t, new(broker))
+	next := func(i int) (*operation, error) {
+		return s.operationFor(t.Context(), &login{user: fmt.Sprint("user", i)}, &request{client: s.clients["app"]})
+	}
+	seen := make(map[string]bool)
+	var first *operation
+	for i := range 90 {
+		op, err := next(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = op
+		}
+		if seen[op.number] {
+			t.Fatalf("%s is shown twice", op.number)
+		}
+		seen[op.number] = true
+	}
+	if _, err := next(90); err != errTooMany {
+		t.Errorf("with all numbers taken: %v", err)
+	}
+	if err := s.decide(t.Context(), first.page, denied); err != nil {
+		t.Fatal(err)
+	}
+	if op, err := next(91); err != nil || op.number != first.number {
+		t.Errorf("the only free number is %s: %v, %v", first.number, op, err)
+	}
+}
+
+type authenticator func(*auth.Attempt) (*auth.Principal, error)
+
+func (f authenticator) Authenticate(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+	return f(a)
+}
+
+// If passwords cannot be checked now, the page does not call them wrong. The
+// address is passed on, because the check is shared fairly among networks.
+func TestBusyLogin(t *testing.T) {
+	s := newServer(t, new(broker))
+	var from string
+	s.users = authenticator(func(a *auth.Attempt) (*auth.Principal, error) {
+		from = a.Remote.Addr().String()
+		return nil, &auth.Refusal{Status: http.StatusServiceUnavailable, Reason: "too many"}
+	})
+	b := newBrowser(t, s)
+	_, to, _ := strings.Cut(authorizationRequest(nil), "?")
+	resp := b.do("POST", "/login", url.Values{"to": {to}, "user": {"alice"}, "password": {"wonderland"}})
+	b.expect(resp, http.StatusServiceUnavailable, "")
+	if page := body(t, resp); strings.Contains(page, "Wrong name") || len(b.cookies) != 0 {
+		t.Errorf("%s, cookies %v", page, b.cookies)
+	}
+	if from != "192.0.2.1" { // httptest's
+		t.Errorf("the login came from %q", from)
+	}
+}
+
+// Cookies of a server that is reached by https are sent by https only.
+func TestSecureCookies(t *testing.T) {
+	for _, c := range []struct {
+		issuer string
+		secure bool
+	}{{"http://127.0.0.1:8095", false}, {"https://id.test", true}} {
+		o := options(new(broker))
+		o.Issuer = c.issuer
+		s, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBrowser(t, s)
+		_, to, _ := strings.Cut(authorizationRequest(nil), "?")
+		signedIn := b.do("POST", "/login", url.Values{"to": {to}, "user": {"alice"}, "password": {"wonderland"}})
+		id, _ := b.waiting(authorizationRequest(nil))
+		device := b.get("/device")
+		b.phone(id, "deny")
+		ended := b.get(authorizationRequest(nil))
+		for _, resp := range []*http.Response{signedIn, device, ended} {
+			if cookies := resp.Cookies(); len(cookies) != 1 || cookies[0].Secure != c.secure || !cookies[0].HttpOnly {
+				t.Errorf("%s: %v", c.issuer, cookies)
+			}
+		}
+	}
+}
+
+// A server whose options would let somebody in who should be rejected does not
+// start.
+func TestBadOptions(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"no issuer":          func(o *Options) { o.Issuer = "" },
+		"issuer with a path": func(o *Options) { o.Issuer = "https://id.test/" },
+		"no broker":          func(o *Options) { o.Broker = nil },
+		"no secret":          func(o *Options) { o.Clients[2].Secret = "" },
+		"no ID":              func(o *Options) { o.Clients[0].ID = "" },
+		"ID twice":           func(o *Options) { o.Clients[1].ID = "app" },
+		"relative redirect":  func(o *Options) { o.Clients[0].RedirectURLs = []string{"/callback"} },
+		"redirect to script": func(o *Options) { o.Clients[0].RedirectURLs = []string{"javascript:alert(1)"} },
+		"fragment":           func(o *Options) { o.Clients[0].RedirectURLs = []string{callback + "#"} },
+	} {
+		o := options(new(broker))
+		change(&o)
+		if _, err := New(o); err == nil {
+			t.Errorf("%s: it started", name)
+		}
 	}
 }

@@ -51,9 +51,9 @@ func (s *Server) takeConsent(w http.ResponseWriter, r *http.Request) {
 // describe describes the requested scopes in words.
 func describe(scopes []string) []string {
 	words := map[string]string{
-		"openid":         "know who you are",
-		"readings":       "read your greenhouse's sensors",
-		"offline_access": "keep reading them while you are away",
+		"openid":      "know who you are",
+		"readings":    "read your greenhouse's sensors",
+		offlineAccess: "keep reading them while you are away",
 	}
 	var all []string
 	for _, scope := range scopes {

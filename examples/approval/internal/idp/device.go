@@ -32,7 +32,7 @@ type deviceRequest struct {
 
 // showDevice shows the phone's page, with the requests that wait for an answer.
 func (s *Server) showDevice(w http.ResponseWriter, r *http.Request) {
-	http.SetCookie(w, &http.Cookie{Name: phoneCookie, Value: s.phoneKey, Path: "/device", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	http.SetCookie(w, &http.Cookie{Name: phoneCookie, Value: s.phoneKey, Path: "/device", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteStrictMode})
 	page := devicePage{Title: "Phone", Late: r.URL.Query().Has("late")}
 	for _, op := range s.waiting() {
 		if s.verdictOn(op) == undecided {

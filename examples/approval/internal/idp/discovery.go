@@ -14,6 +14,7 @@ func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
 		"introspection_endpoint":                         at("/introspect"),
 		"jwks_uri":                                       at("/jwks"),
 		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query"},
 		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
 		"code_challenge_methods_supported":               []string{"S256"},
 		"subject_types_supported":                        []string{"public"},
@@ -22,5 +23,6 @@ func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
 		"revocation_endpoint_auth_methods_supported":     both,
 		"introspection_endpoint_auth_methods_supported":  both,
 		"authorization_response_iss_parameter_supported": true,
+		"request_uri_parameter_supported":                false, // true if absent
 	})
 }

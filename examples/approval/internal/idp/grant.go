@@ -2,6 +2,8 @@ package idp
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -27,6 +29,7 @@ type code struct {
 // token is an access or refresh token.
 type token struct {
 	grant   *grant
+	scopes  []string // of an access token
 	refresh bool
 	issued  time.Time
 	expires time.Time
@@ -36,10 +39,20 @@ type token struct {
 const (
 	codeTTL    = time.Minute
 	refreshTTL = 24 * time.Hour
+
+	offlineAccess = "offline_access" // the scope that permits a refresh token
 )
 
-// errInvalidGrant has the error code for the client as its text.
-var errInvalidGrant = errors.New("invalid_grant")
+// These errors have the error code for the client as their text.
+var (
+	errInvalidGrant = errors.New("invalid_grant")
+	errInvalidScope = errors.New("invalid_scope")
+)
+
+// within reports whether all requested scopes are among the granted ones.
+func within(requested, granted []string) bool {
+	return !slices.ContainsFunc(requested, func(scope string) bool { return !slices.Contains(granted, scope) })
+}
 
 // newCode creates a code for an operation's request.
 func (s *Server) newCode(op *operation) string {
@@ -76,26 +89,36 @@ func (s *Server) redeem(c *Client, value, redirect, verifier string) (*code, err
 }
 
 // exchange exchanges a refresh token. If a token is used twice, two parties
-// have it: the grant is revoked (RFC 9700 section 4.14.2).
-func (s *Server) exchange(c *Client, value string) (*grant, error) {
+// have it: the grant is revoked (RFC 9700 section 4.14.2). The client may ask
+// for fewer scopes than granted, for the new access token alone (RFC 6749
+// section 6).
+func (s *Server) exchange(c *Client, value, scope string) (*grant, []string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tokens[digestOf(value)]
 	switch {
 	case t == nil || !t.refresh || t.grant.client != c || t.grant.revoked || !time.Now().Before(t.expires):
-		return nil, errInvalidGrant
+		return nil, nil, errInvalidGrant
 	case t.spent:
 		t.grant.revoked = true
-		return nil, errInvalidGrant
+		return nil, nil, errInvalidGrant
+	}
+	scopes := t.grant.scopes
+	if requested := strings.Fields(scope); len(requested) > 0 {
+		if !within(requested, scopes) {
+			return nil, nil, errInvalidScope
+		}
+		scopes = requested
 	}
 	t.spent = true
-	return t.grant, nil
+	return t.grant, scopes, nil
 }
 
-// issue makes the tokens of a grant. A refresh token is kept after its use
-// until it would expire, because otherwise its reuse would go unnoticed.
-func (s *Server) issue(g *grant) (access, refresh string, expires time.Time, err error) {
-	access, refresh = newSecret(), newSecret()
+// issue makes the tokens of a grant: a refresh token only if the user allowed
+// access while away. It is kept after its use until it would expire, because
+// otherwise its reuse would go unnoticed.
+func (s *Server) issue(g *grant, scopes []string) (access, refresh string, expires time.Time, err error) {
+	access = newSecret()
 	now := time.Now()
 	expires = now.Add(s.o.AccessTTL)
 	s.mu.Lock()
@@ -104,8 +127,11 @@ func (s *Server) issue(g *grant) (access, refresh string, expires time.Time, err
 	if g.revoked { // revoked meanwhile
 		return "", "", time.Time{}, errInvalidGrant
 	}
-	s.tokens[digestOf(access)] = &token{grant: g, issued: now, expires: expires}
-	s.tokens[digestOf(refresh)] = &token{grant: g, refresh: true, issued: now, expires: now.Add(refreshTTL)}
+	s.tokens[digestOf(access)] = &token{grant: g, scopes: scopes, issued: now, expires: expires}
+	if slices.Contains(g.scopes, offlineAccess) {
+		refresh = newSecret()
+		s.tokens[digestOf(refresh)] = &token{grant: g, refresh: true, issued: now, expires: now.Add(refreshTTL)}
+	}
 	return access, refresh, expires, nil
 }
 
@@ -154,7 +180,7 @@ func (s *Server) prune() {
 		}
 	}
 	for id, c := range s.codes {
-		// Remember a spent code for as long as its tokens can live.
+		// Remember a spent code for as long as its first tokens can live.
 		if now.After(c.expires.Add(refreshTTL)) {
 			delete(s.codes, id)
 		}

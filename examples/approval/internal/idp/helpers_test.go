@@ -59,16 +59,20 @@ func (b *broker) Tell(context.Context, string, string, []byte) error { return ni
 
 func (b *broker) Tickets(ticket.HandlerOptions) http.Handler { return http.NotFoundHandler() }
 
-func newServer(t *testing.T, b *broker) *Server {
-	t.Helper()
-	s, err := New(Options{
-		Issuer: issuer, Broker: b, PasswordCost: users.MinCost, Passwords: map[string]string{"alice": "wonderland"},
+func options(b *broker) Options {
+	return Options{
+		Issuer: issuer, Broker: b, PasswordCost: users.MinCost, Passwords: map[string]string{"alice": "wonderland", "bob": "builder"},
 		Clients: []Client{
-			{ID: "app", Secret: "s3cr et%", Name: "App", RedirectURLs: []string{callback}, Scopes: []string{"openid", "readings"}},
+			{ID: "app", Secret: "s3cr et%", Name: "App", RedirectURLs: []string{callback}, Scopes: []string{"openid", "readings", "offline_access"}},
 			{ID: "other", Secret: "other", Name: "Other", RedirectURLs: []string{"http://other.test/cb?tenant=1"}},
 			{ID: "api", Secret: "api", Name: "API", Introspects: true},
 		},
-	})
+	}
+}
+
+func newServer(t *testing.T, b *broker) *Server {
+	t.Helper()
+	s, err := New(options(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +133,7 @@ func challenge(verifier string) string {
 func authorizationRequest(change map[string]string) string {
 	q := url.Values{
 		"client_id": {"app"}, "redirect_uri": {callback}, "response_type": {"code"}, "state": {"st"}, "nonce": {"no"},
-		"scope": {"openid readings"}, "code_challenge": {challenge(verifier)}, "code_challenge_method": {"S256"},
+		"scope": {"openid readings offline_access"}, "code_challenge": {challenge(verifier)}, "code_challenge_method": {"S256"},
 	}
 	for name, value := range change {
 		if q.Set(name, value); value == "" {
@@ -223,11 +227,16 @@ func refreshForm(token any) url.Values {
 
 func isActive(t *testing.T, s *Server, token any) bool {
 	t.Helper()
+	return introspected(t, s, token)["active"] == true
+}
+
+func introspected(t *testing.T, s *Server, token any) map[string]any {
+	t.Helper()
 	status, reply := call(t, s, "api", "api", "/introspect", url.Values{"token": {token.(string)}})
 	if status != http.StatusOK {
 		t.Fatalf("introspection: %d", status)
 	}
-	return reply["active"] == true
+	return reply
 }
 
 // phoneLate answers a request that has ended.

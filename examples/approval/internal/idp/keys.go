@@ -36,14 +36,19 @@ func newKeys() (*keys, error) {
 	return &keys{signer, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}}}, nil
 }
 
-// idToken returns an ID token for the user of g (OpenID Connect Core section
-// 2).
-func (k *keys) idToken(issuer string, g *grant, nonce string) (string, error) {
+// idToken returns an ID token for the user who signed in (OpenID Connect Core
+// section 2). Its methods are a password and a second channel (RFC 8176): the
+// phone has no key.
+func (k *keys) idToken(issuer string, c *code) (string, error) {
 	now := time.Now()
-	payload, err := json.Marshal(map[string]any{
-		"iss": issuer, "sub": g.user, "aud": g.client.ID, "nonce": nonce,
-		"iat": now.Unix(), "exp": now.Add(idTokenTTL).Unix(), "amr": []string{"pwd", "swk"},
-	})
+	claims := map[string]any{
+		"iss": issuer, "sub": c.grant.user, "aud": c.grant.client.ID,
+		"iat": now.Unix(), "exp": now.Add(idTokenTTL).Unix(), "amr": []string{"pwd", "mca"},
+	}
+	if c.nonce != "" {
+		claims["nonce"] = c.nonce
+	}
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}

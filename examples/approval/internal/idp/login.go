@@ -1,7 +1,9 @@
 package idp
 
 import (
+	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -63,11 +65,17 @@ func (s *Server) takeLogin(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, problem{http.StatusBadRequest, "There is no sign-in request. Please start from the application."})
 		return
 	}
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // invalid for a listener without addresses
 	_, err := s.users.Authenticate(r.Context(), &auth.Attempt{
-		Stage: auth.StageConnect, Login: user, Passcode: r.PostForm.Get("password"), Header: r.Header.Get,
+		Stage: auth.StageConnect, Login: user, Passcode: r.PostForm.Get("password"), Header: r.Header.Get, Remote: remote,
 	})
 	if err != nil {
 		s.o.Logger.Info("login refused", "error", err)
+		var refusal *auth.Refusal
+		if errors.As(err, &refusal) && refusal.Status == http.StatusServiceUnavailable { // says nothing about the password
+			s.problem(w, problem{http.StatusServiceUnavailable, "Too many people are signing in. Please try again in a moment."})
+			return
+		}
 		web.Page(w, http.StatusUnauthorized, "login", loginPage{"Sign in", request.client.Name, to, user, true})
 		return
 	}
@@ -78,7 +86,7 @@ func (s *Server) takeLogin(w http.ResponseWriter, r *http.Request) {
 	s.logins[l.id] = l
 	s.mu.Unlock()
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(loginTTL / time.Second),
+		Name: cookieName, Value: cookie, Path: "/", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode, MaxAge: int(loginTTL / time.Second),
 	})
 	web.Redirect(w, "/authorize?"+to)
 }

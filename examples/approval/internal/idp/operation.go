@@ -15,9 +15,10 @@ const (
 	canceled  = "CANCELED"
 )
 
-// maxPerLogin is the maximum number of waiting operations of one login, one per
-// browser tab.
-const maxPerLogin = 8
+// maxPerUser is the maximum number of operations of one user that wait for the
+// phone, one per browser tab. Each needs only the password, so a thief of the
+// password must not be able to fill the phone.
+const maxPerUser = 8
 
 // verdict is the answer from the phone.
 type verdict uint8
@@ -49,7 +50,7 @@ type operation struct {
 var (
 	errNoOperation = errors.New("idp: there is no such request; it may have expired")
 	errDecided     = errors.New("idp: the request has been answered")
-	errTooMany     = errors.New("idp: too many requests of one login wait")
+	errTooMany     = errors.New("idp: too many requests wait")
 )
 
 // operationFor returns the operation of a login and a request. It returns the
@@ -59,24 +60,31 @@ func (s *Server) operationFor(ctx context.Context, l *login, r *request) (*opera
 	now := time.Now()
 	s.mu.Lock()
 	s.prune()
-	live := 0
+	mine, taken := 0, make(map[string]bool)
 	for _, op := range s.operations {
-		if op.login != l || !now.Before(op.expires) {
+		if !now.Before(op.expires) {
 			continue
 		}
-		if op.request.raw == r.raw {
+		if op.login == l && op.request.raw == r.raw {
 			s.mu.Unlock()
 			return op, nil
 		}
-		live++
+		if op.verdict != undecided { // no longer on the phone
+			continue
+		}
+		taken[op.number] = true
+		if op.login.user == l.user {
+			mine++
+		}
 	}
-	if live >= maxPerLogin {
+	number, free := newNumber(taken)
+	if mine >= maxPerUser || !free {
 		s.mu.Unlock()
 		return nil, errTooMany
 	}
 	id := newSecret()
 	op := &operation{
-		id: id, page: webflow.WebSocketID(id), login: l, request: r, number: newNumber(),
+		id: id, page: webflow.WebSocketID(id), login: l, request: r, number: number,
 		expires: now.Add(s.o.OperationTTL).Truncate(time.Second),
 	}
 	s.operations[op.page] = op

@@ -48,8 +48,16 @@ func (s *Server) parse(raw string) (r *request, page *problem, code string) {
 		return r, nil, "unsupported_response_type"
 	case len(r.challenge) != challengeLength || q["code_challenge_method"] != "S256":
 		return r, nil, "invalid_request"
-	case slices.ContainsFunc(r.scopes, func(scope string) bool { return !slices.Contains(c.Scopes, scope) }):
+	case q["request"] != "":
+		return r, nil, "request_not_supported"
+	case q["request_uri"] != "":
+		return r, nil, "request_uri_not_supported"
+	case q["response_mode"] != "" && q["response_mode"] != "query":
+		return r, nil, "invalid_request"
+	case !within(r.scopes, c.Scopes):
 		return r, nil, "invalid_scope"
+	case slices.Contains(strings.Fields(q["prompt"]), "none"): // every sign-in needs the user
+		return r, nil, "login_required"
 	}
 	return r, nil, ""
 }

@@ -35,7 +35,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
-		"active": true, "sub": t.grant.user, "client_id": t.grant.client.ID, "scope": strings.Join(t.grant.scopes, " "),
+		"active": true, "sub": t.grant.user, "client_id": t.grant.client.ID, "scope": strings.Join(t.scopes, " "),
 		"token_type": "Bearer", "iss": s.o.Issuer, "iat": t.issued.Unix(), "exp": t.expires.Unix(),
 	})
 }

@@ -4,8 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
 	"math/big"
+	"strconv"
 )
 
 // digest is kept instead of a secret.
@@ -22,11 +22,21 @@ func newSecret() string {
 }
 
 // newNumber returns the number, 10 to 99, that the user compares on two
-// screens.
-func newNumber() string {
-	n, err := rand.Int(rand.Reader, big.NewInt(90))
+// screens. It is none of those taken, because of two requests with the same
+// number a user could approve the wrong one. If all are taken it returns false.
+func newNumber(taken map[string]bool) (string, bool) {
+	var free []string
+	for n := 10; n <= 99; n++ {
+		if number := strconv.Itoa(n); !taken[number] {
+			free = append(free, number)
+		}
+	}
+	if len(free) == 0 {
+		return "", false
+	}
+	i, err := rand.Int(rand.Reader, big.NewInt(int64(len(free))))
 	if err != nil { // never: crypto/rand does not fail
 		panic(err)
 	}
-	return fmt.Sprint(10 + n.Int64())
+	return free[i.Int64()], true
 }

@@ -6,17 +6,19 @@
 //	mux.Handle("/", server)
 //
 // It keeps its state in memory. Do not use it in production: its users are in
-// its options, and anyone who opens the phone's page controls the phone.
+// its options, it does not slow down the guessing of passwords, and anyone who
+// opens the phone's page controls the phone.
 package idp
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/auth/users"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
@@ -61,11 +63,13 @@ type Options struct {
 type Server struct {
 	o       Options
 	clients map[string]*Client
-	users   *users.Store
+	users   auth.Authenticator
 	keys    *keys
 	handler http.Handler
 	// phoneKey is the value of the phone's cookie.
 	phoneKey string
+	// secure is true if the server is reached by https only.
+	secure bool
 
 	mu         sync.Mutex // never held during a call of the broker
 	logins     map[digest]*login
@@ -78,8 +82,8 @@ type Server struct {
 
 // New returns a Server.
 func New(o Options) (*Server, error) {
-	if o.Issuer == "" || o.Broker == nil {
-		return nil, errors.New("idp: Options.Issuer and Options.Broker are required")
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	if o.OperationTTL == 0 {
 		o.OperationTTL = 2 * time.Minute
@@ -99,6 +103,7 @@ func New(o Options) (*Server, error) {
 		tokens:     make(map[digest]*token),
 		consents:   make(map[consent]bool),
 		phoneKey:   newSecret(),
+		secure:     strings.HasPrefix(o.Issuer, "https:"),
 	}
 	for _, c := range o.Clients {
 		s.clients[c.ID] = &c
@@ -152,13 +157,20 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// form parses the form of a request.
+// form parses the form of a request. It rejects repeated parameters (RFC 6749
+// section 3.2), so that another component cannot read a different value.
 func form(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxFormSize)
 		if err := r.ParseForm(); err != nil {
 			refuse(w, "invalid_request")
 			return
+		}
+		for _, values := range r.PostForm {
+			if len(values) > 1 {
+				refuse(w, "invalid_request")
+				return
+			}
 		}
 		next(w, r)
 	}

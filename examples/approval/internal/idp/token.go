@@ -13,7 +13,7 @@ type tokenReply struct {
 	Access  string `json:"access_token"`
 	Type    string `json:"token_type"`
 	Expires int64  `json:"expires_in"`
-	Refresh string `json:"refresh_token"`
+	Refresh string `json:"refresh_token,omitempty"`
 	Scope   string `json:"scope"`
 	ID      string `json:"id_token,omitempty"`
 }
@@ -25,26 +25,22 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		refuseClient(w)
 		return
 	}
-	for _, values := range r.PostForm {
-		if len(values) > 1 {
-			refuse(w, "invalid_request")
-			return
-		}
-	}
 	form := r.PostForm
-	var g *grant
-	var nonce string
+	var (
+		g      *grant
+		scopes []string
+		signIn *code // nil for a refresh token
+		err    error
+	)
 	switch form.Get("grant_type") {
 	case "authorization_code":
-		code, err := s.redeem(c, form.Get("code"), form.Get("redirect_uri"), form.Get("code_verifier"))
-		if err != nil {
+		if signIn, err = s.redeem(c, form.Get("code"), form.Get("redirect_uri"), form.Get("code_verifier")); err != nil {
 			refuse(w, err.Error())
 			return
 		}
-		g, nonce = code.grant, code.nonce
+		g, scopes = signIn.grant, signIn.grant.scopes
 	case "refresh_token":
-		var err error
-		if g, err = s.exchange(c, form.Get("refresh_token")); err != nil {
+		if g, scopes, err = s.exchange(c, form.Get("refresh_token"), form.Get("scope")); err != nil {
 			refuse(w, err.Error())
 			return
 		}
@@ -55,17 +51,17 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		refuse(w, "unsupported_grant_type")
 		return
 	}
-	access, refresh, expires, err := s.issue(g)
+	access, refresh, expires, err := s.issue(g, scopes)
 	if err != nil {
 		refuse(w, err.Error())
 		return
 	}
 	reply := tokenReply{
-		Access: access, Type: "bearer", Refresh: refresh, Scope: strings.Join(g.scopes, " "),
+		Access: access, Type: "bearer", Refresh: refresh, Scope: strings.Join(scopes, " "),
 		Expires: int64(time.Until(expires).Round(time.Second) / time.Second),
 	}
-	if nonce != "" && slices.Contains(g.scopes, "openid") {
-		if reply.ID, err = s.keys.idToken(s.o.Issuer, g, nonce); err != nil {
+	if signIn != nil && slices.Contains(scopes, "openid") {
+		if reply.ID, err = s.keys.idToken(s.o.Issuer, signIn); err != nil {
 			s.o.Logger.Error("signing an ID token", "error", err)
 			writeJSON(w, http.StatusInternalServerError, map[string]string{"error": "server_error"})
 			return

@@ -3,6 +3,7 @@ package idp
 import (
 	"net/http"
 	"net/url"
+	"reflect"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,7 +20,7 @@ import (
 func TestA8Tokens(t *testing.T) {
 	s := newServer(t, new(broker))
 	status, reply := app(t, s, "/token", codeForm(newBrowser(t, s).code(authorizationRequest(nil))))
-	if status != http.StatusOK || reply["token_type"] != "bearer" || reply["expires_in"] != 120.0 || reply["scope"] != "openid readings" {
+	if status != http.StatusOK || reply["token_type"] != "bearer" || reply["expires_in"] != 120.0 || reply["scope"] != "openid readings offline_access" {
 		t.Fatalf("%d %v", status, reply)
 	}
 	if !isActive(t, s, reply["access_token"]) || isActive(t, s, reply["refresh_token"]) {
@@ -33,7 +34,8 @@ func TestA8Tokens(t *testing.T) {
 	if err := parsed.Claims(s.keys.public.Key(parsed.Headers[0].KeyID)[0].Key, &claims); err != nil {
 		t.Fatal(err)
 	}
-	if claims["iss"] != issuer || claims["sub"] != "alice" || claims["aud"] != "app" || claims["nonce"] != "no" {
+	if claims["iss"] != issuer || claims["sub"] != "alice" || claims["aud"] != "app" || claims["nonce"] != "no" ||
+		!reflect.DeepEqual(claims["amr"], []any{"pwd", "mca"}) {
 		t.Errorf("%v", claims)
 	}
 }
@@ -143,6 +145,70 @@ func TestRefreshRotation(t *testing.T) {
 	}
 	if isActive(t, s, second["access_token"]) {
 		t.Error("after the reuse the access token is still good")
+	}
+}
+
+// An ID token comes with openid, with or without a nonce, and with nothing else.
+func TestIDToken(t *testing.T) {
+	s := newServer(t, new(broker))
+	_, reply := app(t, s, "/token", codeForm(newBrowser(t, s).code(authorizationRequest(map[string]string{"nonce": ""}))))
+	if reply["id_token"] == nil {
+		t.Error("without a nonce there is none")
+	}
+	_, reply = app(t, s, "/token", codeForm(newBrowser(t, s).code(authorizationRequest(map[string]string{"scope": "readings"}))))
+	if reply["access_token"] == nil || reply["id_token"] != nil {
+		t.Errorf("without openid: %v", reply)
+	}
+}
+
+// Only who allows access while away gives a refresh token.
+func TestNoOfflineAccess(t *testing.T) {
+	s := newServer(t, new(broker))
+	_, reply := app(t, s, "/token", codeForm(newBrowser(t, s).code(authorizationRequest(map[string]string{"scope": "readings"}))))
+	if _, given := reply["refresh_token"]; given || !isActive(t, s, reply["access_token"]) {
+		t.Errorf("%v", reply)
+	}
+}
+
+// A client may ask for an access token with fewer scopes than granted. More is
+// refused, and does not use up the refresh token.
+func TestRefreshScope(t *testing.T) {
+	s := newServer(t, new(broker))
+	_, first := app(t, s, "/token", codeForm(newBrowser(t, s).code(authorizationRequest(map[string]string{"scope": "readings offline_access"}))))
+	with := func(token any, scope string) (int, map[string]any) {
+		form := refreshForm(token)
+		form.Set("scope", scope)
+		return app(t, s, "/token", form)
+	}
+	for _, scope := range []string{"openid", "readings everything"} {
+		if status, reply := with(first["refresh_token"], scope); status != http.StatusBadRequest || reply["error"] != "invalid_scope" {
+			t.Errorf("%s: %d %v", scope, status, reply)
+		}
+	}
+	_, second := with(first["refresh_token"], "readings")
+	if got := introspected(t, s, second["access_token"])["scope"]; second["scope"] != "readings" || got != "readings" {
+		t.Errorf("%v, and the token has %v", second, got)
+	}
+	if _, third := with(second["refresh_token"], ""); third["scope"] != "readings offline_access" {
+		t.Errorf("the grant became smaller: %v", third)
+	}
+}
+
+// A repeated parameter is refused at every endpoint, because another component
+// could read the other one.
+func TestRepeatedParameters(t *testing.T) {
+	s := newServer(t, new(broker))
+	_, reply := app(t, s, "/token", codeForm(newBrowser(t, s).code(authorizationRequest(nil))))
+	twice := url.Values{"token": {reply["access_token"].(string), "x"}, "grant_type": {"refresh_token", "refresh_token"}}
+	for _, c := range []struct{ client, secret, path string }{
+		{"app", "s3cr et%", "/token"}, {"app", "s3cr et%", "/revoke"}, {"api", "api", "/introspect"},
+	} {
+		if status, reply := call(t, s, c.client, c.secret, c.path, twice); status != http.StatusBadRequest || reply["error"] != "invalid_request" {
+			t.Errorf("%s: %d %v", c.path, status, reply)
+		}
+	}
+	if !isActive(t, s, reply["access_token"]) {
+		t.Error("the token has been revoked")
 	}
 }
 
