@@ -9,6 +9,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/broker/internal/clock"
+	"github.com/hoofbeat/hoofbeat/broker/internal/dedup"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -45,6 +46,7 @@ type Broker struct {
 	watchers  watchers
 	selectors selectors
 	reserved  reserved
+	once      *dedup.Window    // ids of accepted messages
 	quiet     loglimit.Limiter // limits log records that clients can cause
 	visits    loglimit.Limiter // limits log records about the start and end of anonymous sessions
 	denials   denials
@@ -90,6 +92,7 @@ func New(o Options) (*Broker, error) {
 		router:    topics.NewRouter[*subscription](),
 		nodeID:    node,
 		idPrefix:  node + "-",
+		once:      dedup.New(),
 		started:   time.Now(),
 		sessions:  make(map[string]*session),
 		locals:    make(map[*Subscription]struct{}),

@@ -22,16 +22,25 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 		s.logRefused("", "", errFrameBeforeConnect)
 		return failure(ReasonRefused, "authentication required")
 	}
+	var asks asks
 	switch f.Command {
-	case frames.CommandSend, frames.CommandAck, frames.CommandNack:
+	case frames.CommandSend:
+		asks = asked(f.Headers)
+		if asks&asksTransaction != 0 {
+			return s.inTransaction(f, asks, bt)
+		}
+	case frames.CommandAck, frames.CommandNack:
 		if _, ok := f.Lookup(frames.HeaderTransaction); ok {
-			return s.inTransaction(f, bt)
+			return s.inTransaction(f, 0, bt)
 		}
 	}
 	var later *completion
 	var fail *Error
 	switch f.Command {
 	case frames.CommandSend:
+		if asks&asksOnce != 0 {
+			return s.sendOnce(f, bt)
+		}
 		later, fail = s.send(f, bt)
 	case frames.CommandSubscribe:
 		return s.subscribe(f, bt) // its receipt is sent before its first message
@@ -197,7 +206,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	s.footprint += sub.footprint()
 	s.subscribed.Add(1)
 	s.b.stats.subscriptions.Add(1)
-	if opened := s.out.open(sub, s.receiptFrame(f), bt); opened && sub.consumer != nil {
+	if opened := s.out.open(sub, s.receiptFrame(f, ""), bt); opened && sub.consumer != nil {
 		sub.consumer.Start(bt)
 	}
 	if d.Kind != topics.Topic && d.Path == sessionNotices { // repeat the notices that the client missed

@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"slices"
 	"sync/atomic"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/dedup"
 	"github.com/hoofbeat/hoofbeat/frames"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
@@ -17,11 +19,30 @@ type commitment struct {
 	acks     []*frames.Frame
 	sends    []addressed
 	requests []addressed
+	once     []*dedup.Attempt // of puts
+	open     []*dedup.Attempt // that have no outcome yet
 }
 
 type addressed struct {
 	to    topics.Destination
 	frame *frames.Frame
+	once  *dedup.Attempt // nil without a message-dedup-id
+}
+
+// accepted ends the attempt of a message that was carried out.
+func (x *addressed) accepted() {
+	if x.once != nil {
+		x.once.End(nil)
+	}
+}
+
+// abandon ends the attempts of all messages that were not accepted.
+func (c *commitment) abandon() { endAll(c.open, errNotAccepted) }
+
+func endAll(list []*dedup.Attempt, err error) {
+	for _, a := range list {
+		a.End(err)
+	}
 }
 
 // commit handles COMMIT. It does nothing if a frame is refused or a queue is
@@ -32,8 +53,9 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	if fail != nil {
 		return fail
 	}
-	c, fail := s.commitment(tx, bt)
-	if fail != nil {
+	c := new(commitment)
+	defer c.abandon()
+	if fail := s.gather(c, tx, bt); fail != nil {
 		return fail
 	}
 	var later *completion
@@ -43,6 +65,7 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 			return refusedByQueue(queueFull(err))
 		}
 	}
+	later = c.endOnce(later)
 	var own *response // keeps the position of the receipt
 	if later != nil {
 		own = s.promise(f, tx.bytes)
@@ -72,36 +95,64 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	return nil
 }
 
-// commitment checks all frames of a transaction before any is carried out.
-func (s *session) commitment(tx *transaction, bt *batch) (*commitment, *Error) {
-	c := new(commitment)
+// endOnce ends the attempts of the messages that are stored when later has
+// ended. It returns the completion to wait for in its place.
+func (c *commitment) endOnce(later *completion) *completion {
+	if len(c.once) == 0 {
+		return later
+	}
+	if later == nil {
+		endAll(c.once, nil)
+		return nil
+	}
+	c.open = slices.DeleteFunc(c.open, func(a *dedup.Attempt) bool { return slices.Contains(c.once, a) })
+	stored := new(completion)
+	later.whenEnded(func(err error) {
+		endAll(c.once, err)
+		stored.end(err)
+	})
+	return stored
+}
+
+// gather checks all frames of a transaction before any is carried out.
+func (s *session) gather(c *commitment, tx *transaction, bt *batch) *Error {
 	for i := range tx.frames {
 		f := &tx.frames[i]
 		if f.Command != frames.CommandSend {
 			if fail := s.ackFault(f); fail != nil {
-				return nil, fail
+				return fail
 			}
 			c.acks = append(c.acks, f)
 			continue
 		}
 		d, fail := s.sendable(f, bt)
 		if fail != nil {
-			return nil, fail
+			return fail
+		}
+		var once *dedup.Attempt
+		if asked(f.Headers)&asksOnce != 0 {
+			if once, fail = s.beginInCommit(d, f); fail != nil {
+				return fail
+			}
+			c.open = append(c.open, once)
 		}
 		switch {
 		case handled(d):
-			c.requests = append(c.requests, addressed{d, f})
+			c.requests = append(c.requests, addressed{d, f, once})
 		case s.b.workQueue(d):
 			put, err := s.b.queuePut(d.Path, s.publication(d, f, bt), s)
 			if err != nil {
-				return nil, refusedByQueue(err)
+				return refusedByQueue(err)
 			}
 			c.puts = append(c.puts, put)
+			if once != nil {
+				c.once = append(c.once, once)
+			}
 		default:
-			c.sends = append(c.sends, addressed{d, f})
+			c.sends = append(c.sends, addressed{d, f, once})
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // carryOut carries out the remaining frames after all messages are stored.
@@ -121,11 +172,13 @@ func (s *session) carryOut(c *commitment, f *frames.Frame, bt *batch) (later *co
 		if _, _, err := s.b.accept(x.to, s.publication(x.to, x.frame, bt), s, bt); err != nil {
 			return nil, refusedByQueue(err)
 		}
+		x.accepted()
 	}
 	for _, x := range c.requests {
 		if fail := s.handleSend(x.to, x.frame, bt); fail != nil {
 			return nil, fail
 		}
+		x.accepted()
 	}
 	return allOf(open), nil
 }

@@ -96,3 +96,7 @@ func (b *Broker) Selectors() int {
 	defer b.selectors.mu.Unlock()
 	return len(b.selectors.inUse)
 }
+
+// Asked looks at the headers of a SEND, and reports whether they ask for more
+// than a delivery.
+func Asked(list []Header) bool { return asked(list) != 0 }

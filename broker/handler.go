@@ -224,7 +224,7 @@ func (s *session) handleSubscribe(sub *subscription, f *frames.Frame, bt *batch)
 	sub.mode = ackAuto
 	fail := s.serve(&Request{Destination: sub.dest.Path, Subscribe: true, Headers: f.Headers, sub: sub}, sub.dest, bt)
 	if fail == nil {
-		s.out.open(sub, s.receiptFrame(f), bt)
+		s.out.open(sub, s.receiptFrame(f, ""), bt)
 	} else {
 		s.out.discard(sub)
 	}

@@ -207,6 +207,8 @@ type Limits struct {
 	InFlightBytes             int // bytes of memory of these frames, default 1 MiB
 	Unacknowledged            int // unacknowledged messages (of queues, and those with Message.Settled), default 1,000
 	Outbox                    int // bytes waiting to be written, including bytes in flight, default 524,288
+	DedupIDs                  int // ids of accepted messages that are remembered for two minutes (the header message-dedup-id), of all sessions, default 500,000
+	DedupIDsPerUser           int // the same, of the sessions of one user, default 125,000
 	Unauthenticated           int // sockets before CONNECTED, in total, default 1,024
 	UnauthenticatedPerAddress int // sockets before CONNECTED, from one address, default 64
 
@@ -306,6 +308,8 @@ func (l *Limits) setDefaults() {
 	set(&l.InFlightBytes, 1<<20, unlimited)
 	set(&l.Unacknowledged, 1000, unlimited)
 	set(&l.Outbox, 512<<10, unlimited)
+	set(&l.DedupIDs, 500_000, unlimited)
+	set(&l.DedupIDsPerUser, 125_000, unlimited)
 	set(&l.Unauthenticated, 1024, unlimited)
 	set(&l.UnauthenticatedPerAddress, 64, unlimited)
 	set(&l.Sessions, 100_000, unlimited)

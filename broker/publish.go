@@ -12,8 +12,13 @@ import (
 // as a client's SEND would, but without asking the Authorizer. When it returns
 // nil the message is in the outbox of every subscriber, or stored in its queue.
 // It never waits for a client. The error is ErrDestination, ErrNUL, ErrQueueFull,
-// ErrClosed or that of ctx. Safe for concurrent use; messages that one goroutine publishes
-// arrive in order.
+// ErrClosed or that of ctx. Safe for concurrent use; messages that one goroutine
+// publishes arrive in order.
+//
+// A message with the header message-dedup-id is published once within two
+// minutes: Publish returns ErrDuplicate if a message with the same id was
+// published to the same destination before, and ErrHeader or ErrLimit if the id
+// is empty or cannot be remembered.
 func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	d, err := b.publishable(ctx, m, m.Destination)
 	if err != nil {
@@ -21,6 +26,9 @@ func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	}
 	if d.Kind == topics.App || d.Kind == topics.UserPrivate {
 		return fmt.Errorf("%w: %s is neither a topic, a queue nor a user's", ErrDestination, d.Name)
+	}
+	if asked(m.Headers)&asksOnce != 0 {
+		return b.publishOnce(ctx, m, d)
 	}
 	bt, p := b.begin(m, d.Name)
 	defer bt.flushLater()
@@ -72,6 +80,9 @@ func (b *Broker) accept(d topics.Destination, p *publication, from *session, bt 
 // reached.
 func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (Delivery, error) {
 	path, err := b.privatePath(ctx, m)
+	if err == nil {
+		err = deliveryOnly(m)
+	}
 	if err != nil {
 		return Delivery{}, err
 	}
@@ -86,6 +97,9 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 // ErrNoSession if no session has this id.
 func (b *Broker) PublishToSession(ctx context.Context, session string, m *Message) (Delivery, error) {
 	path, err := b.privatePath(ctx, m)
+	if err == nil {
+		err = deliveryOnly(m)
+	}
 	if err != nil {
 		return Delivery{}, err
 	}
@@ -97,6 +111,15 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 	p.redelivered = m.Redelivered
 	b.stats.published.Add(1)
 	return b.deliverToSession(session, path, p, bt), nil
+}
+
+// deliveryOnly refuses headers that only Publish takes: its result does not
+// include a Delivery.
+func deliveryOnly(m *Message) error {
+	if asked(m.Headers)&asksOnce != 0 {
+		return fmt.Errorf("%w: a message with %s must be published to /user/{name}/… with Publish", ErrHeader, headerDedup)
+	}
+	return nil
 }
 
 func (b *Broker) publishable(ctx context.Context, m *Message, destination string) (topics.Destination, error) {

@@ -110,6 +110,16 @@ var (
 	// ErrNUL is returned by Publish and the related methods for a body with a
 	// NUL byte if Options.Limits.NUL is NULRefuse; nothing was sent.
 	ErrNUL = errors.New("broker: a body with a NUL byte is refused (limits.nul: refuse)")
+	// ErrHeader is returned by Publish and the related methods for a header
+	// whose value is wrong, or that asks for something that the destination does
+	// not give; the text names it.
+	ErrHeader = errors.New("broker: header")
+	// ErrLimit is returned by Publish for a message that would exceed a limit
+	// other than those of its queue; the text contains the key of the limit.
+	ErrLimit = errors.New("broker: limit")
+	// ErrDuplicate is returned by Publish for a message whose message-dedup-id
+	// was published to the same destination before: nothing is left to do.
+	ErrDuplicate = errors.New("broker: duplicate: a message with this message-dedup-id was accepted before")
 	// ErrSlowConsumer ends an in-process subscription when more messages wait
 	// for its function than its buffer holds.
 	ErrSlowConsumer = errors.New("broker: slow consumer")

@@ -45,7 +45,7 @@ const drainReceipts = 12 * time.Second
 
 // receipt sends the RECEIPT for f, if f requested one.
 func (s *session) receipt(f *frames.Frame, bt *batch) {
-	if seg := s.receiptFrame(f); seg != nil {
+	if seg := s.receiptFrame(f, ""); seg != nil {
 		s.out.respond(seg, bt)
 	}
 }
@@ -63,7 +63,7 @@ func (s *session) receiptLater(f *frames.Frame, later *completion, bt *batch) {
 
 // promise adds an answer for f to the list, to be settled later.
 func (s *session) promise(f *frames.Frame, size int) *response {
-	a := &response{waiting: true, receipt: s.receiptFrame(f), id: strings.Clone(f.Get(frames.HeaderReceipt))}
+	a := &response{waiting: true, receipt: s.receiptFrame(f, ""), id: strings.Clone(f.Get(frames.HeaderReceipt))}
 	a.size = responseOverhead + size + len(a.receipt)
 	a.session.Store(s)
 	s.deferred = true
@@ -73,13 +73,16 @@ func (s *session) promise(f *frames.Frame, size int) *response {
 	return a
 }
 
-func (s *session) receiptFrame(f *frames.Frame) []byte {
+// receiptFrame returns the RECEIPT that f requested, or nil. The headers are
+// encoded.
+func (s *session) receiptFrame(f *frames.Frame, headers string) []byte {
 	id, ok := f.Lookup(frames.HeaderReceipt)
 	if !ok {
 		return nil
 	}
-	b := append(make([]byte, room, room+25+len(id)), "RECEIPT\n"...)
+	b := append(make([]byte, room, room+25+len(id)+len(headers)), "RECEIPT\n"...)
 	b = frames.AppendHeader(b, s.version, frames.HeaderReceiptID, id)
+	b = append(b, headers...)
 	b = append(b, '\n', 0)
 	framing := s.wire.framing()
 	return framed(terminated(b, framing), framing, !utf8.ValidString(id))
@@ -104,15 +107,20 @@ func (a *response) settle(fail *Error) {
 	bt.flushLater()
 }
 
-// withdraw settles an answer without a RECEIPT.
-func (a *response) withdraw() {
+// replace changes the RECEIPT of an answer that waits.
+func (a *response) replace(receipt []byte) {
 	s := a.session.Load()
 	if s == nil {
 		return
 	}
 	s.out.mu.Lock()
-	a.receipt = nil
+	a.receipt = receipt
 	s.out.mu.Unlock()
+}
+
+// withdraw settles an answer without a RECEIPT.
+func (a *response) withdraw() {
+	a.replace(nil)
 	a.settle(nil)
 }
 

@@ -143,6 +143,7 @@ func (b *Broker) Close() error {
 	for _, l := range locals {
 		l.end(ErrClosed)
 	}
+	b.once.Close()
 	b.cancel() // cancels the context of handlers and hooks
 	deadline := time.NewTimer(b.o.LingerTimeout + time.Second)
 	defer deadline.Stop()

@@ -27,12 +27,13 @@ type Stats struct {
 	BytesIn      int64            // bytes of STOMP received
 	Published    int64            // messages accepted, from clients and the program
 	Delivered    int64            // deliveries to subscriptions
+	Duplicates   int64            // messages not accepted again because of their message-dedup-id
 	UnknownAcks  int64            // ACK and NACK frames that named no delivery of their session
 }
 
 type counters struct {
 	opened, refused, authFailures, denied   atomic.Int64
-	unknownAcks                             atomic.Int64
+	unknownAcks, duplicates                 atomic.Int64
 	framesIn, bytesIn, published, delivered atomic.Int64
 	connected, subscriptions                atomic.Int64
 	reasons                                 [numReasons]atomic.Int64
@@ -48,7 +49,7 @@ func (b *Broker) Stats() Stats {
 		Node: b.o.Node, Started: b.started,
 		Sessions: int(c.connected.Load()), Sockets: b.count(), Subscriptions: int(c.subscriptions.Load()),
 		Opened: c.opened.Load(), Refused: c.refused.Load(), AuthFailures: c.authFailures.Load(), Denied: c.denied.Load(),
-		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(), Published: c.published.Load(), Delivered: c.delivered.Load(), UnknownAcks: c.unknownAcks.Load(),
+		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(), Published: c.published.Load(), Delivered: c.delivered.Load(), Duplicates: c.duplicates.Load(), UnknownAcks: c.unknownAcks.Load(),
 		Ended: make(map[string]int64), Limited: make(map[string]int64),
 	}
 	for range b.router.Users() {

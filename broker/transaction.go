@@ -84,7 +84,7 @@ func tooManyTransactionBytes(l Limits) *Error {
 }
 
 // inTransaction stores a frame until COMMIT.
-func (s *session) inTransaction(f *frames.Frame, bt *batch) *Error {
+func (s *session) inTransaction(f *frames.Frame, asks asks, bt *batch) *Error {
 	_, tx, fail := s.transaction(f)
 	if fail != nil {
 		return fail
@@ -98,6 +98,11 @@ func (s *session) inTransaction(f *frames.Frame, bt *batch) *Error {
 		d, fail := s.sendable(f, bt)
 		if fail != nil {
 			return fail
+		}
+		if asks&asksOnce != 0 {
+			if fail := s.unknown(d, f); fail != nil {
+				return fail
+			}
 		}
 		kind = d.Kind
 	}

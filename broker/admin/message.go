@@ -16,7 +16,8 @@ import (
 // published answers POST /messages. It does not include the number of
 // subscribers, because a queue may deliver the message later.
 type published struct {
-	MessageID string `json:"message_id"` // the message-id that receivers see
+	MessageID string `json:"message_id,omitempty"` // the message-id that receivers see
+	Duplicate bool   `json:"duplicate,omitempty"`  // the message was accepted before, under another message-id
 }
 
 // delivered answers POST /users/{user}/messages.
@@ -31,10 +32,13 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) *problem {
 	if p != nil {
 		return p
 	}
-	if err := a.b.Publish(r.Context(), m); err != nil {
+	switch err := a.b.Publish(r.Context(), m); {
+	case errors.Is(err, broker.ErrDuplicate):
+		return writeJSON(w, http.StatusAccepted, published{Duplicate: true})
+	case err != nil:
 		return refused(err, "a message goes to /topic/…, /queue/… or /user/{name}/…, and to no pattern")
 	}
-	return writeJSON(w, http.StatusAccepted, published{m.ID})
+	return writeJSON(w, http.StatusAccepted, published{MessageID: m.ID})
 }
 
 func (a *api) publishToUser(w http.ResponseWriter, r *http.Request) *problem {
@@ -59,9 +63,9 @@ func refused(err error, takes string) *problem {
 	switch {
 	case errors.Is(err, broker.ErrDestination):
 		return problemf(http.StatusBadRequest, "%s; %s", strings.TrimPrefix(err.Error(), "broker: "), takes)
-	case errors.Is(err, broker.ErrNUL):
+	case errors.Is(err, broker.ErrNUL), errors.Is(err, broker.ErrHeader):
 		return problemf(http.StatusBadRequest, "%s", strings.TrimPrefix(err.Error(), "broker: "))
-	case errors.Is(err, broker.ErrQueueFull):
+	case errors.Is(err, broker.ErrQueueFull), errors.Is(err, broker.ErrLimit):
 		p := problemf(http.StatusTooManyRequests, "%s", strings.TrimPrefix(err.Error(), "broker: "))
 		p.retryAfter = time.Second
 		return p

@@ -27,6 +27,7 @@ type stats struct {
 	BytesIn      int64            `json:"bytes_in"`
 	Published    int64            `json:"published"`
 	Delivered    int64            `json:"delivered"`
+	Duplicates   int64            `json:"duplicates"`
 	UnknownAcks  int64            `json:"unknown_acks"`
 }
 

@@ -80,6 +80,8 @@ func brokerOptions(c *config.Config) broker.Options {
 			InFlight:                  l.InFlight,
 			InFlightBytes:             l.InFlightBytes,
 			Unacknowledged:            l.Unacknowledged,
+			DedupIDs:                  l.DedupIDs,
+			DedupIDsPerUser:           l.DedupIDsPerUser,
 			Outbox:                    l.Outbox,
 			Unauthenticated:           l.Unauthenticated,
 			UnauthenticatedPerAddress: l.UnauthenticatedPerAddress,

@@ -109,6 +109,8 @@ type Limits struct {
 	InFlight                  int
 	InFlightBytes             int
 	Unacknowledged            int
+	DedupIDs                  int
+	DedupIDsPerUser           int
 	Outbox                    int
 	ConnectDeadline           time.Duration
 	WriteDeadline             time.Duration

@@ -80,6 +80,10 @@ func bind(c *Config) []Key {
 		"Frames of one session that wait for a store, or for the receipts of earlier frames. At the limit the broker stops reading from the session until half of them are done. Queues in memory never wait.")
 	t.size("limits.in_flight_bytes", &c.Limits.InFlightBytes, mib, kib, gib, "Memory of these frames.")
 	t.count("limits.unacknowledged", &c.Limits.Unacknowledged, 1000, 1_000_000, "Messages delivered to one session and not yet acknowledged.")
+	t.count("limits.dedup_ids", &c.Limits.DedupIDs, 500_000, 100_000_000,
+		"Ids of accepted messages that the broker remembers for two minutes, so that a message sent again with the same message-dedup-id is accepted once. Each takes 160 bytes. At the limit a message with this header is refused.")
+	t.count("limits.dedup_ids_per_user", &c.Limits.DedupIDsPerUser, 125_000, 100_000_000,
+		"The same, of one user. Sessions with the role backend do not count.")
 	t.size("limits.outbox", &c.Limits.Outbox, 512*kib, 4*kib, gib,
 		"Bytes waiting to be written to one session. A client that reads too slowly and exceeds it is disconnected.")
 	t.duration("limits.connect_deadline", &c.Limits.ConnectDeadline, 5*time.Second, 100*time.Millisecond, 10*time.Minute, true,

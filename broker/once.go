@@ -1,0 +1,208 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/dedup"
+	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// A SEND with a message-dedup-id is accepted once. A client that has lost its
+// connection sends again whatever has no RECEIPT: if the message was accepted
+// in the last two minutes, from the same user and for the same destination, the
+// RECEIPT says duplicate:true and nothing else happens. If the first SEND has
+// not finished, its duplicates get its outcome; if it fails, the id is free.
+
+// headerDedup names the id of a message.
+const headerDedup = "message-dedup-id"
+
+// errNotAccepted is the outcome of a SEND that ended without an error of its
+// own, such as by a panic of a handler.
+var errNotAccepted = &Error{Reason: ReasonInternalError, Message: "the message was not accepted"}
+
+// sendOnce handles a SEND with a message-dedup-id.
+func (s *session) sendOnce(f *frames.Frame, bt *batch) *Error {
+	d, fail := s.sendable(f, bt) // a destination that is denied now is denied for duplicates too
+	if fail != nil {
+		return fail
+	}
+	first, earlier, fail := s.beginOnce(d, f)
+	if fail != nil {
+		return fail
+	}
+	if earlier != nil {
+		s.duplicate(f, earlier, bt)
+		return nil
+	}
+	var outcome error = errNotAccepted
+	pending := false
+	defer func() {
+		if !pending {
+			first.End(outcome)
+		}
+	}()
+	later, fail := s.send(f, bt)
+	switch {
+	case fail != nil:
+		outcome = fail
+	case later != nil:
+		pending = true
+		answer := s.promise(f, headersSize(f.Headers)+len(f.Body))
+		later.whenEnded(func(err error) {
+			first.End(err)
+			answer.settle(notStored(err))
+		})
+	default:
+		outcome = nil
+		s.receipt(f, bt)
+	}
+	return fail
+}
+
+// duplicate answers a SEND whose message was accepted before, or is being
+// accepted.
+func (s *session) duplicate(f *frames.Frame, earlier *dedup.Attempt, bt *batch) {
+	s.b.stats.duplicates.Add(1)
+	receipt := s.receiptFrame(f, "duplicate:true\n")
+	if earlier.Accepted() {
+		if receipt != nil {
+			s.out.respond(receipt, bt)
+		}
+		return
+	}
+	answer := s.promise(f, headersSize(f.Headers))
+	answer.replace(receipt)
+	earlier.Then(func(err error) { answer.settle(notStored(err)) })
+}
+
+// dedupKey returns the key of the message of a SEND. topics.Collapse makes all
+// spellings of a destination one.
+func (s *session) dedupKey(d topics.Destination, f *frames.Frame) (k dedup.Key, _ *Error) {
+	id, user := f.Get(headerDedup), s.userName()
+	switch {
+	case id == "":
+		return k, failure(ReasonProtocolError, "%s is empty", headerDedup)
+	case user == "":
+		return k, failure(ReasonProtocolError, "%s needs a user: this session is anonymous, and the ids of all anonymous clients would be one user's", headerDedup)
+	}
+	return dedup.KeyOf(user, topics.Collapse(d.Name), id), nil
+}
+
+// beginOnce begins the attempt to have the message of a SEND accepted, or
+// returns the earlier attempt.
+func (s *session) beginOnce(d topics.Destination, f *frames.Frame) (first, earlier *dedup.Attempt, _ *Error) {
+	k, fail := s.dedupKey(d, f)
+	if fail != nil {
+		return nil, nil, fail
+	}
+	share := s.userName()
+	if s.owner() == nil { // a backend
+		share = ""
+	}
+	first, earlier, err := s.b.once.Begin(k, share, s.b.dedupLimits())
+	if err != nil {
+		return nil, nil, tooManyIDs(err)
+	}
+	return first, earlier, nil
+}
+
+func (b *Broker) dedupLimits() dedup.Limits {
+	l := b.policy.Load().limits
+	return dedup.Limits{IDs: l.DedupIDs, IDsPerOwner: l.DedupIDsPerUser}
+}
+
+// tooManyIDs returns the error for the client about a window that is full.
+func tooManyIDs(err error) *Error {
+	var full *dedup.FullError
+	if !errors.As(err, &full) {
+		return errNotAccepted
+	}
+	key := "limits.dedup_ids"
+	if full.Owner {
+		key = "limits.dedup_ids_per_user"
+	}
+	return failure(ReasonLimit, "%s (%s)", full.Error(), key)
+}
+
+// unknown refuses a SEND that cannot be in a transaction because its message
+// was accepted before.
+func (s *session) unknown(d topics.Destination, f *frames.Frame) *Error {
+	k, fail := s.dedupKey(d, f)
+	if fail == nil && s.b.once.Known(k) {
+		fail = duplicateInTransaction(f)
+	}
+	return fail
+}
+
+// beginInCommit begins the attempt to have a message of a transaction accepted.
+// A transaction cannot contain a duplicate.
+func (s *session) beginInCommit(d topics.Destination, f *frames.Frame) (*dedup.Attempt, *Error) {
+	first, earlier, fail := s.beginOnce(d, f)
+	if earlier != nil {
+		fail = duplicateInTransaction(f)
+	}
+	return first, fail
+}
+
+func duplicateInTransaction(f *frames.Frame) *Error {
+	return failure(ReasonProtocolError, "the transaction contains a duplicate: the message with the %s %s was accepted before",
+		headerDedup, strconv.QuoteToASCII(brief(f.Get(headerDedup))))
+}
+
+// publishOnce is Publish for a message with a message-dedup-id. The program is
+// one user, and its ids count against no share.
+func (b *Broker) publishOnce(ctx context.Context, m *Message, d topics.Destination) (err error) {
+	id := m.Header(headerDedup)
+	if id == "" {
+		return fmt.Errorf("%w: %s is empty", ErrHeader, headerDedup)
+	}
+	first, earlier, full := b.once.Begin(dedup.KeyOf("", topics.Collapse(d.Name), id), "", b.dedupLimits())
+	if full != nil {
+		return fmt.Errorf("%w: %w", ErrLimit, tooManyIDs(full))
+	}
+	if earlier != nil {
+		return b.publishedBefore(ctx, earlier)
+	}
+	pending := false
+	err = errNotAccepted
+	defer func() {
+		if !pending {
+			first.End(err)
+		}
+	}()
+	bt, p := b.begin(m, d.Name)
+	defer bt.flushLater()
+	_, later, err := b.accept(d, p, nil, bt)
+	if err != nil || later == nil {
+		return err
+	}
+	pending = true
+	done := new(completion)
+	later.whenEnded(func(err error) {
+		first.End(err)
+		done.end(err)
+	})
+	return b.stored(ctx, done, bt)
+}
+
+// publishedBefore waits for the outcome of the first Publish.
+func (b *Broker) publishedBefore(ctx context.Context, earlier *dedup.Attempt) error {
+	b.stats.duplicates.Add(1)
+	outcome := make(chan error, 1)
+	earlier.Then(func(err error) { outcome <- err })
+	select {
+	case err := <-outcome:
+		if err != nil {
+			return err
+		}
+		return ErrDuplicate
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.ctx.Done():
+		return ErrClosed
+	}
+}
