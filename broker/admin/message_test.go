@@ -43,6 +43,33 @@ func TestPublish(t *testing.T) {
 	}
 }
 
+// A message that is posted again with its message-dedup-id is published once.
+func TestPublishOnce(t *testing.T) {
+	s := start(t, broker.Options{Limits: broker.Limits{DedupIDs: 1}}, Options{})
+	c := brokertest.Connect(t, s.b, "login", "ann")
+	c.Subscribe(t, "1", "/topic/news")
+	post := func(path, destination, id string) answer {
+		return s.do(t, "POST", path, `{"destination":"`+destination+`","headers":{"message-dedup-id":"`+id+`"}}`)
+	}
+	var first, second published
+	post("/api/v1/messages", "/topic/news", "x").json(t, http.StatusAccepted, &first)
+	post("/api/v1/messages", "/topic/news", "x").json(t, http.StatusAccepted, &second)
+	if first.MessageID == "" || first.Duplicate || second.MessageID != "" || !second.Duplicate {
+		t.Errorf("answered %+v, then %+v", first, second)
+	}
+	if got := c.Sync(t); len(got) != 1 || got[0].Get("message-id") != first.MessageID {
+		t.Errorf("received %v", got)
+	}
+	post("/api/v1/messages", "/topic/news", "").problem(t, http.StatusBadRequest, "message-dedup-id is empty")
+	post("/api/v1/messages", "/topic/news", "y").problem(t, http.StatusTooManyRequests, "limits.dedup_ids")
+	post("/api/v1/users/ann/messages", "/queue/news", "x").problem(t, http.StatusBadRequest, "/user/{name}/…")
+	var st stats
+	s.do(t, "GET", "/api/v1/stats", "").json(t, http.StatusOK, &st)
+	if st.Duplicates != 1 {
+		t.Errorf("%d duplicates", st.Duplicates)
+	}
+}
+
 func TestPublishToUser(t *testing.T) {
 	s := start(t, broker.Options{}, Options{})
 	for _, name := range []string{"ann", "a/b %c", "..", "Ünal?x=1"} {
