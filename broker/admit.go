@@ -2,35 +2,25 @@ package broker
 
 import (
 	"context"
-	"errors"
-	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
-	"github.com/hoofbeat/hoofbeat/auth/httpsec"
-	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
+	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
 )
 
 // Admission is the permission to open one session: the request's Origin is
 // allowed, the caps have room for one more unauthenticated socket, and the
 // authenticator has not rejected the request. It occupies a place in the caps
 // until the session is CONNECTED or has ended, or Release is called.
-type Admission struct {
-	principal *auth.Principal
-	handshake *auth.Handshake
-	remote    netip.AddrPort
-	passcode  bool // the principal used HTTP Basic authentication
-	place     *place
-}
+type Admission struct{ entry admission.Entry }
 
 // Release frees the place. Call it only if the Admission is not passed to
 // Serve. It may be called twice and is safe on the zero value.
 func (a *Admission) Release() {
-	if a != nil && a.place != nil {
-		a.place.leave()
+	if a != nil {
+		a.entry.Leave()
 	}
 }
 
@@ -45,134 +35,55 @@ func (a *Admission) Release() {
 // response, and Stats.Refused counts it. While the broker drains, the status is
 // 503.
 func (b *Broker) Admit(r *http.Request) (Admission, error) {
-	a, err := b.admit(r)
-	if err != nil {
+	entry, refusal := b.admit(r)
+	if refusal != nil {
 		b.stats.refused.Add(1)
-	}
-	return a, err
-}
-
-func (b *Broker) admit(r *http.Request) (Admission, error) {
-	if b.accepting() != nil {
-		return Admission{}, &auth.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: time.Second, Reason: "draining"}
-	}
-	if refusal := b.checkPage(r); refusal != nil {
 		return Admission{}, refusal
 	}
+	return Admission{entry}, nil
+}
+
+func (b *Broker) admit(r *http.Request) (admission.Entry, *auth.Refusal) {
+	if b.accepting() != nil {
+		return admission.Entry{}, &auth.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: time.Second, Reason: "draining"}
+	}
+	if refusal := b.checkPage(r); refusal != nil {
+		return admission.Entry{}, refusal
+	}
 	remote := b.ClientAddress(r)
-	if e := b.seats.check(remote.Addr(), ""); e != nil {
-		return Admission{}, b.refuse(e, remote, "").refusal()
+	entry, no := b.gate.Handshake(r, remote)
+	if no != nil {
+		return admission.Entry{}, b.refuseHandshake(remote, no)
 	}
-	p, e := b.caps.enter(remote.Addr())
-	if e != nil {
-		return Admission{}, b.refuse(e, remote, "").refusal()
-	}
-	a := Admission{remote: remote, place: p}
-	a.handshake = handshake(r)
-	if err := b.handshakeStage(r, &a); err != nil {
-		p.leave()
-		return Admission{}, err
-	}
-	return a, nil
+	return entry, nil
 }
 
-func (b *Broker) handshakeStage(r *http.Request, a *Admission) error {
-	if r.URL.Query().Has("access_token") {
-		// RFC 9700 section 4.3.2: URLs end up in logs. Only tickets may be in a
-		// URL.
-		b.handshakeRefused(a.remote, "", "", "an access token was sent in the URL, as access_token: its place is the Authorization header of the handshake or of CONNECT; a browser exchanges it for a ticket first")
-		return &auth.Refusal{Status: http.StatusBadRequest, Reason: "an access token must not be in the URL", Challenge: httpsec.InvalidRequest}
+// refuseHandshake counts and logs a rejection before the upgrade, and returns
+// the answer.
+func (b *Broker) refuseHandshake(remote netip.AddrPort, no *admission.Rejection) *auth.Refusal {
+	if no.Failed {
+		b.stats.authFailures.Add(1)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), orHour(b.o.ConnectDeadline))
-	defer cancel()
-	ticket, bearer, err := presented(r)
-	if err != nil {
-		return b.refuseHandshake(a, "", nil, err)
-	}
-	login, _, basic := r.BasicAuth()
-	basic = basic && ticket == "" && bearer == "" // a ticket or bearer token takes precedence, and no passcode is checked
-	var try *try
-	if basic {
-		var e *exceeded
-		if try, e = b.beginTry(ctx, a.remote, login, orHour(b.o.ConnectDeadline)); e != nil {
-			return e.refusal()
+	if no.Why != "" {
+		attrs := []any{"remote", remote, "error", no.Why}
+		if no.Login != "" {
+			attrs = append(attrs, "login", brief(no.Login))
 		}
-		defer try.end(nothing) // unless the try has already ended
+		b.logRejection("handshake refused", remote.Addr(), no, attrs)
 	}
-	if b.o.Authenticator == nil {
-		b.handshakeRefused(a.remote, login, "", "there is no authenticator")
-		return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
+	if no.Limit != nil {
+		b.refuse(no.Limit, remote, no.Login)
 	}
-	p, err := hook.Guard(b.hookPanicked, "Authenticator", func() (*auth.Principal, error) {
-		return b.o.Authenticator.Authenticate(ctx, &auth.Attempt{
-			Stage: auth.StageHandshake, Ticket: ticket, Bearer: bearer,
-			Header: a.handshake.Header.Get, Handshake: a.handshake, Remote: a.remote,
-		})
-	})
-	if errors.Is(err, auth.ErrNotMine) {
-		return nil // CONNECT decides
-	}
-	if err == nil && p != nil && b.revoked(p) {
-		b.handshakeRefused(a.remote, "", p.Name, "the credential was revoked")
-		return &auth.Refusal{Reason: "the credential was revoked"}
-	}
-	if err == nil && p != nil && (p.Name == "" || b.validName(p.Name) == nil) {
-		a.passcode = basic && p.Method != "oauth" // a login cookie takes precedence over it
-		if a.passcode && provedPasscode(p, a.handshake, auth.StageHandshake) {
-			try.end(succeeded)
-		}
-		if e := b.seats.check(a.remote.Addr(), p.Name); e != nil {
-			return b.refuse(e, a.remote, p.Name).refusal()
-		}
-		a.principal = p
-		return nil
-	}
-	return b.refuseHandshake(a, login, try, err)
+	return no.Refusal()
 }
 
-// refuseHandshake counts and logs a rejected credential and returns the
-// refusal.
-func (b *Broker) refuseHandshake(a *Admission, login string, try *try, err error) error {
-	b.stats.authFailures.Add(1)
-	b.handshakeRefused(a.remote, login, whose(err), refusalForLog(err))
-	if guess(err) {
-		var e *exceeded
-		if try != nil {
-			e = try.end(failed)
-		} else {
-			e = b.throttle.wrongToken(a.remote.Addr())
-		}
-		if e != nil {
-			return b.refuse(e, a.remote, login).refusal()
-		}
+// logRejection logs why a client was rejected, and the owner of its credential
+// if it is known.
+func (b *Broker) logRejection(kind string, addr netip.Addr, no *admission.Rejection, attrs []any) {
+	if no.User != "" {
+		attrs = append(attrs, "user", brief(no.User))
 	}
-	var refusal *auth.Refusal
-	if errors.As(err, &refusal) {
-		return refusal
-	}
-	return &auth.Refusal{Status: http.StatusUnauthorized, Reason: "authentication failed"}
-}
-
-// handshakeRefused logs why a client was rejected, the login it claims and the
-// user who owns its credential, as far as they are known.
-func (b *Broker) handshakeRefused(remote netip.AddrPort, login, user, why string) {
-	attrs := []any{"remote", remote, "error", why}
-	if login != "" {
-		attrs = append(attrs, "login", brief(login))
-	}
-	if user != "" {
-		attrs = append(attrs, "user", user)
-	}
-	b.warn("handshake refused", sourceOf(remote.Addr(), firstOf(login, user), brief(why)), attrs...)
-}
-
-// orHour returns d, or one hour if d is not positive or is longer. It bounds a
-// call into a hook when no deadline is configured.
-func orHour(d time.Duration) time.Duration {
-	if d <= 0 || d > time.Hour {
-		return time.Hour
-	}
-	return d
+	b.warn(kind, sourceOf(addr, firstOf(no.Login, no.User), brief(no.Why)), attrs...)
 }
 
 // ClientAddress returns the client address of a request. This is the address of
@@ -187,59 +98,25 @@ func orHour(d time.Duration) time.Duration {
 // not an IP address and port, as on a Unix socket, and X-Forwarded-For supplies
 // no address.
 func (b *Broker) ClientAddress(r *http.Request) netip.AddrPort {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil && !(b.policy.Load().unix && unixPeer(r)) || err == nil && !b.trusted(peer.Addr()) {
-		return peer
-	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		addr, ok := hop(hops[i])
-		if !ok {
-			break
-		}
-		peer = netip.AddrPortFrom(addr, 0)
-		if !b.trusted(addr) {
-			break
-		}
-	}
-	return peer
+	return b.policy.Load().proxies.ClientAddress(r)
 }
 
-// unixPeer reports whether a request came over a Unix socket.
-func unixPeer(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return ok && strings.HasPrefix(local.Network(), "unix")
-}
-
-// hop parses an address of X-Forwarded-For as proxies write it. Some proxies
-// put it in double quotes, which the Forwarded header requires around brackets
-// and ports.
-func hop(text string) (netip.Addr, bool) {
-	text = strings.TrimSpace(text)
-	if inner, ok := strings.CutPrefix(text, `"`); ok {
-		if text, ok = strings.CutSuffix(inner, `"`); !ok {
-			return netip.Addr{}, false
-		}
+// TryPasscode counts an attempt with a login's passcode from an address before
+// the passcode is compared. It refuses the attempt, as the broker does at
+// CONNECT, if the login has failed too often from this address: see [Limits].
+// Use it for other endpoints that accept a passcode, such as one that exchanges
+// HTTP Basic authentication for a ticket. The address is that of
+// [Broker.ClientAddress].
+//
+// TryPasscode blocks while the attempt is held, at most for ConnectDeadline and
+// until ctx is done. The error is an [*auth.Refusal] with 429 and Retry-After.
+// If it is nil, call end once with the authenticator's error, which is nil for
+// a correct passcode.
+func (b *Broker) TryPasscode(ctx context.Context, remote netip.AddrPort, login string) (end func(error), err error) {
+	end, reached := b.gate.TryPasscode(ctx, remote, login)
+	if reached != nil {
+		b.refuse(reached, remote, login)
+		return nil, reached.Refusal()
 	}
-	if at, err := netip.ParseAddrPort(text); err == nil {
-		return at.Addr().WithZone(""), true
-	}
-	if inner, ok := strings.CutPrefix(text, "["); ok {
-		if text, ok = strings.CutSuffix(inner, "]"); !ok {
-			return netip.Addr{}, false
-		}
-		addr, err := netip.ParseAddr(text)
-		return addr.WithZone(""), err == nil && addr.Is6()
-	}
-	addr, err := netip.ParseAddr(text)
-	return addr.WithZone(""), err == nil
-}
-
-func (b *Broker) trusted(a netip.Addr) bool {
-	for _, p := range b.policy.Load().trusted {
-		if p.Contains(a.Unmap()) {
-			return true
-		}
-	}
-	return false
+	return end, nil
 }

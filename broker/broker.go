@@ -2,12 +2,12 @@ package broker
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
+	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
 	"github.com/hoofbeat/hoofbeat/broker/internal/clock"
 	"github.com/hoofbeat/hoofbeat/broker/internal/dedup"
 	"github.com/hoofbeat/hoofbeat/topics"
@@ -40,9 +40,7 @@ type Broker struct {
 	sweeper   *clock.Sweeper[session]
 	rechecks  rechecks
 	stats     counters
-	caps      caps
-	seats     seats
-	throttle  throttle
+	gate      *admission.Gate // who may open a session
 	watchers  watchers
 	selectors selectors
 	reserved  reserved
@@ -101,10 +99,11 @@ func New(o Options) (*Broker, error) {
 	b.policy.Store(newPolicy(&b.o))
 	b.queues = newMemoryQueues(queueLimits(o.Queues), deadLetters(o.names))
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	b.caps.networks = make(map[netip.Addr]int)
-	b.seats.init(b.router)
-	b.throttle.init()
-	b.enforce(o.Limits)
+	b.gate = admission.New(admission.Config{
+		Authenticator: o.Authenticator, Revoked: b.revoked, Names: o.names, Users: b.router, Panicked: b.hookPanicked,
+		ConnectDeadline: o.ConnectDeadline, FailureWait: o.FailureWait, FailureDecay: o.FailureDecay,
+	})
+	b.gate.SetLimits(admissionLimits(o.Limits))
 	b.mux.literal = map[string]Handler{
 		sessionRefresh: HandlerFunc(b.refresh),
 		bootstrap:      HandlerFunc(b.bootstrap),
@@ -194,7 +193,7 @@ func (b *Broker) join() { b.stats.connected.Add(1) }
 
 // leave releases the seat of a session.
 func (b *Broker) leave(s *session) {
-	b.seats.leave(s.peer.Addr(), s.userName(), s.id)
+	b.gate.LeaveSeat(s.peer.Addr(), s.userName(), s.id)
 	b.stats.connected.Add(-1)
 }
 

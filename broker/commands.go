@@ -19,7 +19,7 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 		case frames.CommandConnect, frames.CommandStomp:
 			return s.connect(f, bt)
 		}
-		s.logRefused("", "", errFrameBeforeConnect)
+		s.logFrameBeforeConnect()
 		return failure(ReasonRefused, "authentication required")
 	}
 	var asks asks

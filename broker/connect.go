@@ -1,16 +1,15 @@
 package broker
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
-	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
+	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -32,31 +31,27 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 			return &Error{Reason: ReasonProtocolError, Message: err.Error()}
 		}
 	}
-	p, fail := s.authenticate(f, bt)
-	s.dropContext()
-	if fail != nil {
+	if fail := s.authenticate(f, bt); fail != nil {
 		return fail
 	}
-	if s.b.revoked(p) {
-		s.logRefused("", p.Name, &auth.Refusal{Reason: "the credential was revoked"})
-		return failure(ReasonRevoked, "session revoked")
-	}
+	p := s.admission.Principal
 	if fail := s.sit(p.Name); fail != nil {
 		return fail
 	}
 	s.version = version
 	s.principal.Store(p)
+	s.passcode = s.admission.Passcode
 	s.b.credentials.add(p, s)
 	send, hear := frames.NegotiateHeartBeat(s.b.o.HeartBeat, theirs)
 	s.sendEvery, s.hearEvery = int64(send), int64(hear)
 	s.dec.SetVersion(version)
 	s.out.push(s.connected(), bt)
 	if !s.phase.CompareAndSwap(uint32(phaseNew), uint32(phaseOpen)) { // the session was ended meanwhile
-		s.b.seats.leave(s.peer.Addr(), p.Name, s.id)
+		s.b.gate.LeaveSeat(s.peer.Addr(), p.Name, s.id)
 		return nil
 	}
-	h := s.admission.handshake
-	s.admission.Release()
+	h := s.admission.Handshake
+	s.admission.Leave()
 	s.admission = nil
 	s.joined = true
 	s.limitFrames()
@@ -88,141 +83,89 @@ func (s *session) connected() []byte {
 	return encodeFrame(s.wire.framing(), s.version, &fr)
 }
 
-// errAnotherUser rejects a CONNECT for a different user than the handshake.
-var errAnotherUser = &auth.Refusal{Reason: "the credential belongs to another user than the one this connection was opened for"}
-
-// errFrameBeforeConnect appears only in the log; the ERROR to the client says
+// logFrameBeforeConnect logs a frame before CONNECT. The ERROR to the client says
 // that authentication is required.
-var errFrameBeforeConnect = errors.New("a frame came before CONNECT")
+func (s *session) logFrameBeforeConnect() {
+	s.logRejected(&admission.Rejection{Why: "a frame came before CONNECT"})
+}
 
-var errExpired = &auth.Refusal{Reason: "the credential has expired"}
-
-// authenticate calls the Authenticator. It fails closed: an error, a panic or a
-// missed deadline rejects the client. The ERROR carries the Reason of an
-// [auth.Refusal], or a constant text for any other error.
-func (s *session) authenticate(f *frames.Frame, bt *batch) (*auth.Principal, *Error) {
-	if s.b.o.Authenticator == nil {
-		return nil, refusedBy(nil)
+// authenticate lets the gate decide about the credential of a CONNECT. If it
+// returns nil, the admission holds the principal.
+func (s *session) authenticate(f *frames.Frame, bt *batch) *Error {
+	bt.flush() // the attempt may be held
+	no := s.b.gate.Connect(s.context(), s, s.admission, s.attempt(f))
+	s.dropContext()
+	switch {
+	case no == nil:
+		return nil
+	case no.Limit != nil:
+		return s.b.refuse(no.Limit, s.peer, no.Login)
 	}
-	login := strings.Clone(f.Get(frames.HeaderLogin)) // cloned: it may become the principal's name and outlive the frame
-	a := &auth.Attempt{
+	if no.Failed {
+		s.b.stats.authFailures.Add(1)
+	}
+	if no.Why != "" {
+		s.logRejected(no)
+	}
+	switch {
+	case no.Late:
+		return s.tooLate()
+	case no.Revoked:
+		return failure(ReasonRevoked, "session revoked")
+	}
+	return refusedBy(no.Answer)
+}
+
+// attempt returns what a CONNECT presents to the authenticator.
+func (s *session) attempt(f *frames.Frame) *auth.Attempt {
+	bearer, _ := httpsec.BearerToken(authorization(f))
+	return &auth.Attempt{
 		Stage:     auth.StageConnect,
 		Session:   s.id,
-		Principal: s.admission.principal,
+		Principal: s.admission.Principal,
 		Ticket:    f.Get("ticket"),
-		Login:     login,
+		Bearer:    bearer,
+		Login:     strings.Clone(f.Get(frames.HeaderLogin)), // cloned: it may become the principal's name and outlive the frame
 		Passcode:  f.Get(frames.HeaderPasscode),
 		Host:      f.Get(frames.HeaderHost),
 		Header:    f.Get,
-		Handshake: s.admission.handshake,
+		Handshake: s.admission.Handshake,
 		Remote:    s.peer,
 	}
-	a.Bearer, _ = httpsec.BearerToken(authorization(f))
-	if err := a.CheckLogin(); err != nil { // N-11: a credential is bound to its user
-		s.b.throttle.wrongToken(s.peer.Addr()) // no passcode was tried
-		return nil, s.refused(login, s.admission.principal.Name, err)
-	}
-	try, fail := s.beginTry(a, bt)
-	if fail != nil {
-		return nil, fail
-	}
-	defer try.end(nothing) // unless the try has already ended
-	var (
-		p    *auth.Principal
-		err  error
-		late bool
-	)
-	s.user(bt, func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, orHour(time.Duration(s.deadline-s.b.now())))
-		defer cancel()
-		p, err = hook.Guard(s.b.hookPanicked, "Authenticator", func() (*auth.Principal, error) { return s.b.o.Authenticator.Authenticate(ctx, a) })
-		late = ctx.Err() != nil
-	})
-	if late {
-		s.logRefused(login, whose(err), fmt.Errorf("not decided within %v (limits.connect_deadline): %w", s.b.o.ConnectDeadline, cmp.Or(err, context.DeadlineExceeded)))
-		return nil, s.tooLate()
-	}
-	s.passcode = a.Login != "" && a.Ticket == "" && a.Bearer == ""
-	proved := s.passcode && a.Principal == nil // otherwise a ticket, a token or the handshake may have decided
-	if errors.Is(err, auth.ErrNotMine) && s.admission.principal != nil {
-		p, err = s.admission.principal, nil // the handshake has authenticated the client
-		s.passcode = s.admission.passcode
-	}
-	if before := s.admission.principal; err == nil && p != nil && before != nil && p.Name != before.Name {
-		err = errAnotherUser
-	}
-	if err == nil && p.Expired(time.Now()) {
-		err = errExpired
-	}
-	if err == nil && p != nil && p.Name != "" {
-		err = s.b.validName(p.Name)
-	}
-	if err == nil && p != nil {
-		if proved && provedPasscode(p, a.Handshake, auth.StageConnect) {
-			try.end(succeeded)
-		}
-		return p, nil
-	}
-	if err = nobodyKnows(a, err); guess(err) {
-		if try != nil {
-			try.end(failed)
-		} else {
-			s.b.throttle.wrongToken(s.peer.Addr())
-		}
-	}
-	return nil, s.refused(login, whose(err), err)
 }
 
-// refused counts and logs a rejected credential and returns the error for the
-// client.
-func (s *session) refused(login, user string, err error) *Error {
-	s.b.stats.authFailures.Add(1)
-	s.logRefused(login, user, err)
-	return refusedBy(err)
+// Left returns the time until the session must be CONNECTED.
+func (s *session) Left() time.Duration { return time.Duration(s.deadline - s.b.now()) }
+
+// Ask calls f, which asks the authenticator, as user code.
+func (s *session) Ask(f func(ctx context.Context)) { s.user(s.work(), f) }
+
+// Waiting reports whether the session waits for a CONNECT, not for the answer
+// to one.
+func (s *session) Waiting() bool {
+	return phase(s.phase.Load()) == phaseNew && !s.busy.Load()
 }
 
-// logRefused logs why a client was rejected, the login it claims and the user
-// who owns its credential, as far as they are known.
-func (s *session) logRefused(login, user string, err error) {
-	why := refusalForLog(err)
-	attrs := []any{"session", s.id, "login", brief(login), "remote", s.peer, "error", why}
-	if user != "" {
-		attrs = append(attrs, "user", user)
+// Shed ends the session to make room for another socket.
+func (s *session) Shed(e *limit.Exceeded) { s.endNow(s.b.refuse(e, s.peer, "")) }
+
+// sit takes a seat for the session, or returns the reason why there is none.
+func (s *session) sit(user string) *Error {
+	crowded, e := s.b.gate.TakeSeat(s.peer.Addr(), user, s.id)
+	if e != nil {
+		return s.b.refuse(e, s.peer, user)
 	}
-	s.b.warn("authentication rejected", sourceOf(s.peer.Addr(), firstOf(login, user), brief(why)), attrs...)
+	if p := s.b.policy.Load(); crowded > 0 && !p.proxies.Trusts(s.peer.Addr()) {
+		s.b.o.Logger.Log(s.b.ctx, slog.LevelWarn, "most sessions come from one address: if it is a proxy, add it to auth.trusted_proxies; until then its clients share the limits of one address",
+			"address", s.peer.Addr(), "sessions", crowded, "sessions_per_address", p.limits.SessionsPerAddress)
+	}
+	return nil
 }
 
-// whose returns the owner of a rejected credential, or "" if the
-// authenticator's error does not name one. The error names an owner only if it
-// is proven, for instance by a signature.
-func whose(err error) string {
-	if e, ok := errors.AsType[interface {
-		error
-		Whose() string
-	}](err); ok {
-		return brief(e.Whose())
-	}
-	return ""
-}
-
-// nobodyKnows replaces ErrNotMine, which does not help a client, with a refusal
-// that names the missing or unsupported credential.
-func nobodyKnows(a *auth.Attempt, err error) error {
-	if !errors.Is(err, auth.ErrNotMine) {
-		return err
-	}
-	sent := ""
-	switch {
-	case a.Ticket != "":
-		sent = "a ticket"
-	case a.Bearer != "":
-		sent = "a bearer token"
-	case a.Login != "":
-		sent = "a login"
-	default:
-		return &auth.Refusal{Reason: "authentication failed: no credential was sent, and this broker requires one: a login with its passcode, a bearer token or a ticket"}
-	}
-	return &auth.Refusal{Reason: "authentication failed: this broker accepts no credential of this kind: " + sent}
+// logRejected logs why a client was rejected at CONNECT.
+func (s *session) logRejected(no *admission.Rejection) {
+	s.b.logRejection("authentication rejected", s.peer.Addr(), no,
+		[]any{"session", s.id, "login", brief(no.Login), "remote", s.peer, "error", no.Why})
 }
 
 // authorization returns the Authorization header. STOMP header names are
@@ -232,20 +175,4 @@ func authorization(f *frames.Frame) string {
 		return v
 	}
 	return f.Get("authorization")
-}
-
-func refusalForLog(err error) string {
-	if err == nil {
-		return "no principal"
-	}
-	return err.Error()
-}
-
-// validName checks that the name of a principal is valid in headers and in
-// destinations.
-func (b *Broker) validName(name string) error {
-	if err := auth.ValidName(name); err != nil {
-		return err
-	}
-	return b.o.names.ValidUser(name)
 }

@@ -55,10 +55,9 @@ func TestDependencyRules(t *testing.T) {
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
 		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "auth/loglimit": {},
 		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {}, "auth/ticket": {},
-		"broker/internal/hook": {},
-		"broker":               {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
+		"broker": {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
 
-		"broker/internal/clock": {},
+		"broker/internal/hook": {}, "broker/internal/clock": {}, "broker/internal/limit": {}, "broker/internal/admission": {},
 	}
 	for dir, prefixes := range allowed {
 		p, ok := deps[module+"/"+dir]
@@ -88,7 +87,6 @@ func TestDependencyRules(t *testing.T) {
 		"auth/oauth":           {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight", "auth/loglimit"},
 		"auth/loglimit":        {"auth/httpsec"},
 		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "auth/loglimit"},
-		"broker/internal/hook": {},
 		"broker/brokertest":    {"broker", "frames", "auth"},
 		"broker/admin":         {"broker", "auth", "auth/ticket", "auth/httpsec", "broker/webflow", "auth/loglimit"},
 		"broker/webflow":       {"broker", "auth", "auth/httpsec"},
@@ -98,7 +96,10 @@ func TestDependencyRules(t *testing.T) {
 		"broker/interop/relay": {},
 		"broker/selector":      {"broker"},
 
-		"broker/internal/clock": {},
+		"broker/internal/clock":     {},
+		"broker/internal/hook":      {},
+		"broker/internal/limit":     {"auth"},
+		"broker/internal/admission": {"auth", "auth/httpsec", "topics", "broker/internal/hook", "broker/internal/limit"},
 
 		"broker/brokertest/checker":    {"topics"},
 		"broker/brokertest/faultproxy": {},

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 )
 
 // distinct counts the different subscription texts that slow down the routing
@@ -33,15 +34,15 @@ func (s *session) ownerKey() quotaKey {
 
 // take counts one subscription with a text, or returns the exceeded limit: each
 // is the limit per owner, all the total limit.
-func (d *distinct) take(key quotaKey, text string, each, all exceeded) *exceeded {
+func (d *distinct) take(key quotaKey, text string, each, all limit.Exceeded) *limit.Exceeded {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	mine := d.owners[key]
 	if mine[text] == 0 {
 		switch {
-		case len(mine) >= each.value:
+		case len(mine) >= each.Value:
 			return &each
-		case d.all[text] == 0 && len(d.all) >= all.value:
+		case d.all[text] == 0 && len(d.all) >= all.Value:
 			return &all
 		}
 		if d.all == nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 )
 
 // What the maps of a [distinct] hold is at most what is counted for its texts,
@@ -18,7 +19,7 @@ func TestDistinctTextsHoldWhatTheyCount(t *testing.T) {
 	for i := range max {
 		texts[i], owners[i] = fmt.Sprint("/topic/?", i), fmt.Sprint("user", i)
 	}
-	none := exceeded{value: max}
+	none := limit.Exceeded{Value: max}
 	for _, n := range []int{898, 1795, max} { // maps have just grown at the first two
 		for _, each := range []int{1, 2, 3, 8, 9, 29, n} {
 			for _, shared := range []bool{false, true} {

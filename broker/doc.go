@@ -33,6 +33,8 @@
 //
 //	Broker.mu, Sweeper.mu    registration and clock; no other lock is taken under them
 //	credentialIndex, quotas  alone
+//	admission: caps, throttle alone
+//	admission: seats         held while a session joins or leaves the users in package topics
 //	distinct                 alone
 //	topics: users, index     inside package topics
 //	completion.mu            alone, and not held while the callback runs

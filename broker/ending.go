@@ -257,7 +257,7 @@ func (s *session) abandon() {
 
 func (s *session) abandonAdmission() {
 	if s.admission != nil {
-		s.admission.Release()
+		s.admission.Leave()
 		s.admission = nil
 	}
 }

@@ -10,13 +10,13 @@ import (
 // that tests can speak WebSocket over a pipe, in the time of a synctest bubble.
 func (b *Broker) AcceptWebSocket(nc net.Conn) error {
 	c := wsconn.New(nc, nil)
-	place, e := b.caps.enter(c.RemoteAddr().Addr())
+	entry, e := b.gate.Enter(c.RemoteAddr())
 	if e != nil {
 		return e
 	}
-	s, err := b.newSession(webSocketWire{byteWire{c.Conn}, c}, &Admission{place: place})
+	s, err := b.newSession(webSocketWire{byteWire{c.Conn}, c}, &entry)
 	if err != nil {
-		place.leave()
+		entry.Leave()
 		return err
 	}
 	if !b.spawn(s.run) {
@@ -31,9 +31,7 @@ func (b *Broker) AcceptTCP(nc net.Conn) { b.acceptTCP(nc) }
 // Places returns how many sockets count as unauthenticated, and from how many
 // addresses they come.
 func (b *Broker) Places() (all, addresses int) {
-	b.caps.mu.Lock()
-	defer b.caps.mu.Unlock()
-	return b.caps.all, len(b.caps.networks)
+	return b.gate.Places()
 }
 
 // Held returns how many bytes the outboxes of all sessions count, those of
@@ -56,15 +54,9 @@ func (b *Broker) Checked() (n int) { return b.sweeper.Len() }
 func (b *Broker) Sockets() int { return b.count() }
 
 // Throttled returns how many counts of failures are kept.
-func (b *Broker) Throttled() int {
-	b.throttle.mu.Lock()
-	defer b.throttle.mu.Unlock()
-	return len(b.throttle.keys)
-}
+func (b *Broker) Throttled() int { return b.gate.Throttled() }
 
 // Seats returns how many sessions count as connected, and from how many networks.
 func (b *Broker) Seats() (all, networks int) {
-	b.seats.mu.Lock()
-	defer b.seats.mu.Unlock()
-	return b.seats.all, len(b.seats.networks)
+	return b.gate.Seats()
 }

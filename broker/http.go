@@ -35,14 +35,14 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	protocol := wsconn.Subprotocol(r)
 	if protocol == "" && r.Header.Get("Sec-WebSocket-Protocol") != "" {
-		b.warn("the client offers no STOMP sub-protocol", sourceOf(a.remote.Addr(), "", ""), "remote", a.remote,
+		b.warn("the client offers no STOMP sub-protocol", sourceOf(a.entry.Remote.Addr(), "", ""), "remote", a.entry.Remote,
 			"hint", "browsers end such a connection with 1006: offer v12.stomp beside the others, or none at all")
 	}
 	c, err := wsconn.Upgrade(w, r, protocol, b.o.Compression)
 	if err != nil {
 		a.Release()
 		b.stats.refused.Add(1)
-		b.o.Logger.Debug("upgrade failed", "remote", a.remote, "error", err)
+		b.o.Logger.Debug("upgrade failed", "remote", a.entry.Remote, "error", err)
 		var bad *wsconn.HandshakeError
 		if errors.As(err, &bad) { // the response can still be written
 			auth.WriteRefusal(w, &auth.Refusal{Status: bad.Status, Reason: bad.Reason})
@@ -53,7 +53,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.Deflate() {
 		on = deflateWire{webSocketWire{byteWire{c.Conn}, c}}
 	}
-	s, err := b.newSession(on, &a)
+	s, err := b.newSession(on, &a.entry)
 	if err != nil { // draining or closed since Admit
 		a.Release()
 		c.Abort()

@@ -14,10 +14,10 @@ import (
 // Options.Hosts and Options.LoopbackOnly, or whose page may not connect.
 func (b *Broker) checkPage(r *http.Request) *auth.Refusal {
 	p := b.policy.Load()
-	if !p.meant(r) {
+	if !p.pages.HostAllowed(r) {
 		return b.refuseHost(r, p)
 	}
-	if !p.mayConnect(r) {
+	if !p.pages.MayConnect(r) {
 		return b.RefuseOrigin(r)
 	}
 	return nil
@@ -32,7 +32,7 @@ func (b *Broker) CheckHost(r *http.Request) error {
 }
 
 func (b *Broker) checkHost(r *http.Request, p *policy) error {
-	if p.meant(r) {
+	if p.pages.HostAllowed(r) {
 		return nil
 	}
 	b.stats.refused.Add(1)
@@ -50,38 +50,10 @@ func (b *Broker) CheckPage(header http.Header, r *http.Request, c httpsec.CORS) 
 	if err := b.checkHost(r, p); err != nil {
 		return err
 	}
-	if _, err := c.Check(header, r, &p.origins, p.loopback); err != nil {
+	if _, err := c.Check(header, r, &p.pages.Origins, p.pages.LoopbackOnly); err != nil {
 		return b.RefuseOrigin(r)
 	}
 	return nil
-}
-
-// meant reports whether the Host of a request is allowed. "*" in Options.Hosts
-// does not disable Options.LoopbackOnly.
-func (p *policy) meant(r *http.Request) bool {
-	if !p.loopback && (p.hosts.Empty() || p.hosts.Any()) {
-		return true
-	}
-	return httpsec.LoopbackHost(r.Host) || p.hosts.Name(r.Host) || p.origins.NamesHost(r.Host) ||
-		!p.loopback && httpsec.AddressHost(r.Host)
-}
-
-// mayConnect reports whether the page that sent a request may connect. A
-// request without an Origin does not come from a page.
-func (p *policy) mayConnect(r *http.Request) bool {
-	if p.origins.Any() {
-		return true
-	}
-	o, err := httpsec.RequestOrigin(r)
-	switch {
-	case err != nil:
-		return false
-	case o == httpsec.Origin{}:
-		return true
-	case !p.origins.Empty():
-		return p.origins.AllowOrOwn(o, r)
-	}
-	return p.loopback && o.Loopback() || httpsec.SameHost(o, r)
 }
 
 // RefuseOrigin returns and logs the refusal of a request whose page is not
@@ -104,7 +76,7 @@ func (b *Broker) refuseHost(r *http.Request, p *policy) *auth.Refusal {
 		Key:    "websocket.hosts",
 	}
 	why := "it is none of the names of this broker, so that no page of another site can pretend to be from here"
-	if p.loopback {
+	if p.pages.LoopbackOnly {
 		no.Reason = "host not allowed: in development mode the name must be localhost or a loopback address; name another one in websocket.origins or websocket.hosts, or configure who may connect"
 		no.Key = "websocket.origins"
 		why = "in development mode only localhost is taken for this machine, so that no page of another site can pretend to be from here"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -26,19 +27,21 @@ type Policy struct {
 type policy struct {
 	authorizer auth.Authorizer
 	rules      *auth.Rules // the authorizer, if it is of a type that never blocks
-	origins    httpsec.List
-	hosts      httpsec.Hosts
-	loopback   bool // see Options.LoopbackOnly
-	trusted    []netip.Prefix
-	unix       bool // X-Forwarded-For is trusted over Unix sockets
+	pages      admission.Pages
+	proxies    admission.Proxies
 	limits     Limits
 }
 
 func newPolicy(o *Options) *policy {
-	p := &policy{authorizer: o.Authorizer, trusted: o.TrustedProxies, unix: o.TrustUnixSockets, limits: o.Limits, loopback: o.LoopbackOnly}
+	p := &policy{
+		authorizer: o.Authorizer,
+		pages:      admission.Pages{LoopbackOnly: o.LoopbackOnly},
+		proxies:    admission.Proxies{Networks: o.TrustedProxies, UnixSockets: o.TrustUnixSockets},
+		limits:     o.Limits,
+	}
 	p.rules, _ = o.Authorizer.(*auth.Rules)
-	p.origins, _ = httpsec.NewList(o.Origins) // checked by validate
-	p.hosts, _ = httpsec.NewHosts(o.Hosts)    // checked by validate
+	p.pages.Origins, _ = httpsec.NewList(o.Origins) // checked by validate
+	p.pages.Hosts, _ = httpsec.NewHosts(o.Hosts)    // checked by validate
 	return p
 }
 
@@ -69,7 +72,7 @@ func (b *Broker) SetPolicy(p Policy) error {
 	}
 	next := newPolicy(&o)
 	b.policy.Store(next)
-	b.enforce(next.limits)
+	b.gate.SetLimits(admissionLimits(next.limits))
 
 	b.mu.Lock()
 	all := make([]*session, 0, len(b.sessions))
@@ -83,13 +86,13 @@ func (b *Broker) SetPolicy(p Policy) error {
 	return nil
 }
 
-// enforce passes the limits to the components that count across all sessions.
-func (b *Broker) enforce(l Limits) {
-	b.caps.limit(l)
-	b.seats.limit(l)
-	b.throttle.limit(throttleOptions{
-		login: l.LoginFailures, network: l.AddressFailures, longest: b.o.FailureWait, decay: b.o.FailureDecay,
-	})
+// admissionLimits returns the limits that the gate enforces.
+func admissionLimits(l Limits) admission.Limits {
+	return admission.Limits{
+		Unauthenticated: l.Unauthenticated, UnauthenticatedPerAddress: l.UnauthenticatedPerAddress,
+		Sessions: l.Sessions, SessionsPerUser: l.SessionsPerUser, SessionsPerAddress: l.SessionsPerAddress,
+		LoginFailures: l.LoginFailures, AddressFailures: l.AddressFailures,
+	}
 }
 
 // adopt applies the current policy to a session. It runs in the session's

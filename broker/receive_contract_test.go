@@ -14,6 +14,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
 	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
@@ -85,7 +86,7 @@ func TestReceiveIsCalledAsItsContractAllows(t *testing.T) {
 			defer ours.Close()
 			c := wsconn.New(theirs, nil)
 			w := &strictWire{webSocketWire: webSocketWire{byteWire{c.Conn}, c}, t: t}
-			s, err := b.newSession(w, new(Admission))
+			s, err := b.newSession(w, new(admission.Entry))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
 	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 )
 
@@ -38,11 +39,11 @@ func (b *Broker) refresh(ctx context.Context, r *Request) error {
 	}
 	p, err := hook.Guard(b.hookPanicked, "Authenticator", func() (*auth.Principal, error) { return b.o.Authenticator.Authenticate(ctx, a) })
 	if err == nil && p.Expired(time.Now()) {
-		err = errExpired
+		err = admission.ErrExpired
 	}
 	if err != nil || p == nil {
 		b.stats.authFailures.Add(1)
-		s.renewalRefused(refusalForLog(err))
+		s.renewalRefused(admission.LogText(err))
 		return refusedBy(err)
 	}
 	if p.Name != old.Name {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"unicode"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 	"github.com/hoofbeat/hoofbeat/frames"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
@@ -169,10 +170,10 @@ func (s *session) selective(sub *subscription, f *frames.Frame, bt *batch) *Erro
 	if err != nil {
 		return failure(ReasonProtocolError, "selector header: %s", oneLine(err.Error(), maxSelectorText))
 	}
-	each := exceeded{limit: limitSelectorsPerUser, value: s.b.policy.Load().limits.SelectorsPerUser}
-	if e := s.b.selectors.owned.take(s.ownerKey(), l.expression, each, exceeded{value: unlimited}); e != nil {
+	each := limit.Exceeded{Limit: limit.SelectorsPerUser, Value: s.b.policy.Load().limits.SelectorsPerUser}
+	if e := s.b.selectors.owned.take(s.ownerKey(), l.expression, each, limit.Exceeded{Value: unlimited}); e != nil {
 		s.b.selectors.release(l)
-		return s.b.refuse(e, s.peer, s.userName()).failure()
+		return s.b.refuse(e, s.peer, s.userName())
 	}
 	sub.selector = l
 	return nil

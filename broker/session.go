@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
+	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
 	"github.com/hoofbeat/hoofbeat/broker/internal/clock"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
@@ -51,16 +52,16 @@ type session struct {
 	footprint uint32                         // of subs, in footprintUnit; of the reading goroutine
 	principal atomic.Pointer[auth.Principal] // set before phaseOpen, replaced when renewed
 	peer      netip.AddrPort
-	admission *Admission    // until CONNECTED
-	passcode  bool          // it authenticated with login and passcode
-	joined    bool          // connected and in the user registry
-	announced bool          // observers were notified of the connect
-	deferred  bool          // of the reading goroutine: an answer may be waiting in out.receipts
-	spoke     atomic.Uint32 // broker clock, in spokeUnit rounded up: when the client last sent STOMP
-	opened    int64         // broker clock
-	deadline  int64         // broker clock: must be CONNECTED before this
-	sendEvery int64         // outgoing heart-beat, nanoseconds, 0 = none
-	hearEvery int64         // incoming heart-beat
+	admission *admission.Entry // until CONNECTED
+	passcode  bool             // it authenticated with login and passcode
+	joined    bool             // connected and in the user registry
+	announced bool             // observers were notified of the connect
+	deferred  bool             // of the reading goroutine: an answer may be waiting in out.receipts
+	spoke     atomic.Uint32    // broker clock, in spokeUnit rounded up: when the client last sent STOMP
+	opened    int64            // broker clock
+	deadline  int64            // broker clock: must be CONNECTED before this
+	sendEvery int64            // outgoing heart-beat, nanoseconds, 0 = none
+	hearEvery int64            // incoming heart-beat
 
 	phase      atomic.Uint32
 	aborting   atomic.Bool  // another goroutine runs abort
@@ -87,11 +88,11 @@ type session struct {
 }
 
 // newSession registers a session for an admitted connection.
-func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
+func (b *Broker) newSession(w wire, a *admission.Entry) (*session, error) {
 	if err := b.accepting(); err != nil {
 		return nil, err
 	}
-	s := &session{b: b, id: newSessionID(b.nodeID), wire: w, peer: a.remote, admission: a}
+	s := &session{b: b, id: newSessionID(b.nodeID), wire: w, peer: a.Remote, admission: a}
 	if !s.peer.IsValid() {
 		s.peer = w.remote()
 	}
@@ -108,9 +109,7 @@ func (b *Broker) newSession(w wire, a *Admission) (*session, error) {
 		return nil, err
 	}
 	s.limitFrames() // a policy set after this point also updates the session
-	if a.place != nil {
-		a.place.session.Store(s)
-	}
+	a.Occupy(s)
 	b.sweeper.Schedule(s, s.deadline)
 	return s, nil
 }

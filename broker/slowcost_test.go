@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -38,11 +39,11 @@ func TestSlowPatternsCostWhatTheyHold(t *testing.T) {
 		"of one user": func(int) quotaKey { return quotaKey{user: "ann"} },
 		"two a user":  func(i int) quotaKey { return quotaKey{network: address(i / 2)} },
 	} {
-		limit := exceeded{value: n}
+		none := limit.Exceeded{Value: n}
 		var d distinct
 		before := testkit.Heap()
 		for i, text := range texts {
-			if e := d.take(owner(i), text, limit, limit); e != nil {
+			if e := d.take(owner(i), text, none, none); e != nil {
 				t.Fatal(e)
 			}
 		}

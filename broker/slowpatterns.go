@@ -1,6 +1,9 @@
 package broker
 
-import "github.com/hoofbeat/hoofbeat/topics"
+import (
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
 
 // route adds sub to the router. It counts slow patterns, which are compared one
 // by one with each message to a destination that is not cached (see
@@ -9,18 +12,18 @@ func (s *session) route(sub *subscription) *Error {
 	d := sub.dest
 	if d.Slow() {
 		if e := s.takeSlow(d.Path); e != nil {
-			return s.b.refuse(e, s.peer, s.userName()).failure()
+			return s.b.refuse(e, s.peer, s.userName())
 		}
 	}
 	s.b.router.Subscribe(s.id, d, sub)
 	return nil
 }
 
-func (s *session) takeSlow(pattern string) *exceeded {
+func (s *session) takeSlow(pattern string) *limit.Exceeded {
 	l := s.b.policy.Load().limits
 	return s.b.slow.take(s.ownerKey(), pattern,
-		exceeded{limit: limitSlowPatternsPerUser, value: l.SlowPatternsPerUser},
-		exceeded{limit: limitSlowPatterns, value: l.SlowPatterns})
+		limit.Exceeded{Limit: limit.SlowPatternsPerUser, Value: l.SlowPatternsPerUser},
+		limit.Exceeded{Limit: limit.SlowPatterns, Value: l.SlowPatterns})
 }
 
 // unroute undoes route.

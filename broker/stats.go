@@ -3,6 +3,8 @@ package broker
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 )
 
 // Stats are counters since New and current levels.
@@ -37,7 +39,7 @@ type counters struct {
 	framesIn, bytesIn, published, delivered atomic.Int64
 	connected, subscriptions                atomic.Int64
 	reasons                                 [numReasons]atomic.Int64
-	limits                                  [numLimits]atomic.Int64
+	limits                                  [limit.Count]atomic.Int64
 }
 
 func (c *counters) ended(r Reason) { c.reasons[r].Add(1) }
@@ -66,7 +68,7 @@ func (b *Broker) Stats() Stats {
 	}
 	for l := range c.limits {
 		if n := c.limits[l].Load(); n > 0 {
-			st.Limited[limits[l].key] = n
+			st.Limited[limit.Limit(l).Key()] = n
 		}
 	}
 	return st

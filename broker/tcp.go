@@ -86,17 +86,16 @@ func closeListeners(list []*listener) {
 func (b *Broker) acceptTCP(nc net.Conn) {
 	c := stream.New(nc, nil)
 	remote, _ := netip.ParseAddrPort(nc.RemoteAddr().String()) // zero for other networks
-	p, e := b.caps.enter(remote.Addr())
+	entry, e := b.gate.Enter(remote)
 	if e != nil {
 		b.refuse(e, remote, "")
 		b.stats.refused.Add(1)
 		b.turnAway(c) // no answer is sent
 		return
 	}
-	a := &Admission{remote: remote, place: p}
-	s, err := b.newSession(tcpWire{byteWire{c}}, a)
+	s, err := b.newSession(tcpWire{byteWire{c}}, &entry)
 	if err != nil {
-		p.leave()
+		entry.Leave()
 		b.turnAway(c) // draining
 		return
 	}

@@ -76,7 +76,7 @@ func (e *CloseError) Error() string {
 // request; Serve releases its place among the unauthenticated sockets.
 // Cancelling ctx ends the session.
 func (b *Broker) Serve(ctx context.Context, t Transport, a Admission) error {
-	s, err := b.newSession(newMessageWire(t), &a)
+	s, err := b.newSession(newMessageWire(t), &a.entry)
 	if err != nil {
 		a.Release()
 		_ = t.Close(ReasonDraining.CloseCode(), err.Error())

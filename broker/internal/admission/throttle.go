@@ -1,19 +1,16 @@
-package broker
+package admission
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"math/rand/v2"
-	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
-	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 )
 
 const (
@@ -48,7 +45,7 @@ type throttle struct {
 
 type throttleOptions struct {
 	login, network int           // failures that cause no delay
-	longest, decay time.Duration // FailureWait and FailureDecay
+	longest, decay time.Duration // see Config.FailureWait and Config.FailureDecay
 }
 
 // throttleKey identifies a count of failures.
@@ -83,16 +80,16 @@ type held struct {
 	admitted bool
 }
 
-func (t *throttle) init() {
+func (t *throttle) init(longest, decay time.Duration) {
+	t.o.longest, t.o.decay = longest, decay
 	t.seed, t.keys = maphash.MakeSeed(), make(map[throttleKey]*failures)
 }
 
-// limit sets the numbers of failures without delay and the maximum wait of a
-// login.
-func (t *throttle) limit(o throttleOptions) {
+// setLimits sets the numbers of failures without delay.
+func (t *throttle) setLimits(l Limits) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.o = o
+	t.o.login, t.o.network = l.LoginFailures, l.AddressFailures
 }
 
 // try is one attempt with a passcode that was admitted for comparison.
@@ -106,7 +103,7 @@ type try struct {
 // begin admits an attempt with a passcode for login from addr, or returns the
 // limit that forbids it. It blocks while the attempt is held, at most for hold
 // and until ctx is done. The caller must end every attempt.
-func (t *throttle) begin(ctx context.Context, addr netip.Addr, login string, hold time.Duration) (*try, *exceeded) {
+func (t *throttle) begin(ctx context.Context, addr netip.Addr, login string, hold time.Duration) (*try, *limit.Exceeded) {
 	network := httpsec.Network(addr)
 	y := &try{t: t, spelling: maphash.String(t.seed, login), keys: [2]throttleKey{
 		{network, loginHash(t.seed, login), ofLogin}, {network, 0, ofNetwork},
@@ -128,7 +125,7 @@ func (t *throttle) begin(ctx context.Context, addr netip.Addr, login string, hol
 }
 
 // enter admits one attempt for k, possibly after a wait.
-func (t *throttle) enter(ctx context.Context, k throttleKey, deadline time.Time) *exceeded {
+func (t *throttle) enter(ctx context.Context, k throttleKey, deadline time.Time) *limit.Exceeded {
 	t.mu.Lock()
 	now := time.Now()
 	f := t.get(k, now)
@@ -149,7 +146,7 @@ func (t *throttle) enter(ctx context.Context, k throttleKey, deadline time.Time)
 }
 
 // await returns when h was admitted or evicted, or when its time is over.
-func (t *throttle) await(ctx context.Context, k throttleKey, h *held, deadline time.Time) *exceeded {
+func (t *throttle) await(ctx context.Context, k throttleKey, h *held, deadline time.Time) *limit.Exceeded {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
@@ -235,10 +232,10 @@ func (t *throttle) advance(k throttleKey, f *failures, now time.Time) {
 	t.schedule(k, f, now)
 }
 
-func (t *throttle) exceeded(k throttleKey, wait time.Duration) *exceeded {
-	e := &exceeded{limit: limitLoginFailures, value: t.o.login, after: wait}
+func (t *throttle) exceeded(k throttleKey, wait time.Duration) *limit.Exceeded {
+	e := &limit.Exceeded{Limit: limit.LoginFailures, Value: t.o.login, After: wait}
 	if k.kind != ofLogin {
-		e.limit, e.value = limitAddressFailures, t.o.network
+		e.Limit, e.Value = limit.AddressFailures, t.o.network
 	}
 	return e
 }
@@ -254,7 +251,7 @@ const (
 
 // end counts the outcome of the attempt, once. After a failure it returns the
 // limit that the next attempt of this login would exceed now, or nil.
-func (y *try) end(how outcome) *exceeded {
+func (y *try) end(how outcome) *limit.Exceeded {
 	if y == nil || y.ended {
 		return nil
 	}
@@ -353,7 +350,7 @@ func (t *throttle) get(k throttleKey, now time.Time) *failures {
 
 // wrongToken counts a wrong ticket or token. Above the limit it returns the
 // answer to send instead of the refusal itself.
-func (t *throttle) wrongToken(addr netip.Addr) *exceeded {
+func (t *throttle) wrongToken(addr netip.Addr) *limit.Exceeded {
 	if !addr.IsValid() {
 		return nil
 	}
@@ -389,21 +386,4 @@ func (t *throttle) makeRoom(now time.Time) {
 			delete(t.keys, k)
 		}
 	}
-}
-
-// guess reports whether a refusal says something about the client. A hook that
-// failed, timed out or could not reach its identity provider refuses every
-// client.
-func guess(err error) bool {
-	var (
-		r *auth.Refusal
-		p *hook.Panic
-	)
-	switch {
-	case errors.As(err, &r):
-		return r.StatusCode() < 500 && r.StatusCode() != http.StatusTooManyRequests
-	case errors.As(err, &p):
-		return false
-	}
-	return !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }

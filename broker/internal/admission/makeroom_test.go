@@ -1,4 +1,4 @@
-package broker
+package admission
 
 import (
 	"net/netip"
@@ -13,8 +13,8 @@ func TestThrottleForgetsTheOldFirst(t *testing.T) {
 	const old, recent, flying, waiting, slow = 0, 1, 2, 3, 4
 	fill := func(now time.Time, sorts ...int) *throttle {
 		var x throttle
-		x.init()
-		x.limit(throttleOptions{login: 5, network: 50, longest: time.Minute, decay: 2 * time.Minute})
+		x.init(time.Minute, 2*time.Minute)
+		x.setLimits(Limits{LoginFailures: 5, AddressFailures: 50})
 		for i := range maxThrottled {
 			f := &failures{n: 3, last: now}
 			switch sorts[i%len(sorts)] {

@@ -1,12 +1,12 @@
-package broker
+package admission
 
 import (
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 )
 
 // caps limits the sockets that have not authenticated, per network and in
@@ -29,8 +29,18 @@ type place struct {
 	network    netip.Addr
 	prev, next *place
 	entered    time.Time
-	gone       bool // under the lock of caps
-	session    atomic.Pointer[session]
+	gone       bool     // under the lock of caps
+	occupant   Occupant // the same; nil until the connection has a session
+}
+
+// Occupant is the session of a socket that has not authenticated.
+type Occupant interface {
+	// Waiting reports whether the session waits for a CONNECT, not for the
+	// answer to one. It must not block.
+	Waiting() bool
+	// Shed ends the session to make room for another socket, because this limit
+	// is reached.
+	Shed(*limit.Exceeded)
 }
 
 // minAge is the minimum age at which a socket may be closed to make room. It
@@ -38,28 +48,32 @@ type place struct {
 // CONNECT.
 const minAge = 100 * time.Millisecond
 
-// limit sets the caps. Existing sockets stay.
-func (c *caps) limit(l Limits) {
+// setLimits sets the caps. Existing sockets stay.
+func (c *caps) setLimits(l Limits) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.maxAll, c.maxNetwork = l.Unauthenticated, l.UnauthenticatedPerAddress
 }
 
 // enter takes a place, or returns the exceeded limit.
-func (c *caps) enter(addr netip.Addr) (*place, *exceeded) {
+func (c *caps) enter(addr netip.Addr) (*place, *limit.Exceeded) {
 	p := &place{c: c, network: httpsec.Network(addr), entered: time.Now()}
 	c.mu.Lock()
 	if p.network.IsValid() && c.networks[p.network] >= c.maxNetwork {
+		most := c.maxNetwork
 		c.mu.Unlock()
-		return nil, &exceeded{limit: limitUnauthenticatedPerAddress, value: c.maxNetwork}
+		return nil, &limit.Exceeded{Limit: limit.UnauthenticatedPerAddress, Value: most}
 	}
-	var shed *place
-	if c.all >= c.maxAll {
-		if shed = c.sheddable(p.entered); shed == nil {
+	var shed Occupant
+	most := c.maxAll
+	if c.all >= most {
+		oldest := c.sheddable(p.entered)
+		if oldest == nil {
 			c.mu.Unlock()
-			return nil, &exceeded{limit: limitUnauthenticated, value: c.maxAll}
+			return nil, &limit.Exceeded{Limit: limit.Unauthenticated, Value: most}
 		}
-		c.remove(shed)
+		shed = oldest.occupant
+		c.remove(oldest)
 	}
 	c.all++
 	c.networks[p.network]++
@@ -71,8 +85,7 @@ func (c *caps) enter(addr netip.Addr) (*place, *exceeded) {
 	c.newest = p
 	c.mu.Unlock()
 	if shed != nil {
-		s := shed.session.Load()
-		s.endNow(s.b.refuse(&exceeded{limit: limitUnauthenticated, value: c.maxAll}, s.peer, "").failure())
+		shed.Shed(&limit.Exceeded{Limit: limit.Unauthenticated, Value: most})
 	}
 	return p, nil
 }
@@ -82,7 +95,7 @@ func (c *caps) enter(addr netip.Addr) (*place, *exceeded) {
 // minAge. The caller holds the lock.
 func (c *caps) sheddable(now time.Time) *place {
 	for p := c.oldest; p != nil && now.Sub(p.entered) >= minAge; p = p.next {
-		if s := p.session.Load(); s != nil && phase(s.phase.Load()) == phaseNew && !s.busy.Load() {
+		if p.occupant != nil && p.occupant.Waiting() {
 			return p
 		}
 	}
@@ -105,11 +118,18 @@ func (c *caps) remove(p *place) {
 	} else {
 		c.newest = p.prev
 	}
-	p.prev, p.next = nil, nil
+	p.prev, p.next, p.occupant = nil, nil, nil
 	c.all--
 	if c.networks[p.network]--; c.networks[p.network] == 0 {
 		delete(c.networks, p.network)
 	}
+}
+
+// occupy tells the caps which session the socket has.
+func (p *place) occupy(o Occupant) {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	p.occupant = o
 }
 
 func (p *place) leave() {

@@ -1,4 +1,4 @@
-package broker
+package admission
 
 import (
 	"net/http"
