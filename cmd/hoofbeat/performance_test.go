@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// The script that measures and the program that draws work as docs/performance.md
-// has them, in small.
+// The scripts that measure and draw work as docs/performance.md describes them, with
+// small loads.
 func TestMeasureAndPlot(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "measured.jsonl")
@@ -43,18 +43,17 @@ func TestMeasureAndPlot(t *testing.T) {
 	if runs < 12 {
 		t.Errorf("only %d runs", runs)
 	}
-	table, err := exec.CommandContext(t.Context(), "go", "run", "../../docs/performance/plot", "-out", dir, file).CombinedOutput()
-	if err != nil {
-		t.Fatalf("plot: %v\n%s", err, table)
-	}
-	if rows := strings.Count(string(table), "\n| "); rows < runs {
-		t.Errorf("%d rows for %d runs:\n%s", rows, runs, table)
-	}
-	for _, name := range []string{"fanout.svg", "memory.svg"} {
-		if svg, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !strings.Contains(string(svg), "</svg>") {
-			t.Errorf("%s: %v", name, err)
+	t.Run("plot", func(t *testing.T) {
+		dir := mustPlot(t, file)
+		if table := readFile(t, dir, "measured.md"); strings.Count(table, "\n| ") != runs+1 {
+			t.Errorf("want a head and %d rows:\n%s", runs, table)
 		}
-	}
+		for name, want := range map[string]int{"fanout.svg": 6, "memory.svg": 4} {
+			if got := dots(t, readFile(t, dir, name)); len(got) != want {
+				t.Errorf("%s has %d dots, want %d: %q", name, len(got), want, got)
+			}
+		}
+	})
 }
 
 // Every `hoofbeat bench` command that a document shows is one: it gets as far as a

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures Hoofbeat with its own load generator on loopback and appends one JSON
-# object for each run to a file, for the program in plot. Linux; wants Go and
+# object for each run to a file, for the script in plot. Linux; needs Go and
 # coreutils. Every run has a fresh server, on ports that the kernel chooses. Rounds
 # go over all rows in turn, so that what else happens on the machine meets them alike.
 set -euo pipefail

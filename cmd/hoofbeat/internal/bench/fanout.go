@@ -31,7 +31,7 @@ func (f *Fanout) prepare(c *Config) (int, error) {
 		err = checkRate(f.Rate)
 	}
 	if err == nil && (f.Stalled < 0 || f.Stalled >= f.Subscribers) {
-		err = fmt.Errorf("%w: %d stalled of %d subscribers: want less of them", ErrOptions, f.Stalled, f.Subscribers)
+		err = fmt.Errorf("%w: %d stalled of %d subscribers: want fewer", ErrOptions, f.Stalled, f.Subscribers)
 	}
 	if err != nil {
 		return 0, err

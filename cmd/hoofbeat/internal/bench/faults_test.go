@@ -32,8 +32,8 @@ func TestFaults(t *testing.T) {
 		{"none", func(m, next []byte) [][]byte { return [][]byte{m, next} }, Check{}},
 		{"lost", func(_, next []byte) [][]byte { return [][]byte{next} }, Check{Lost: 1}},
 		{"both lost", func(_, _ []byte) [][]byte { return nil }, Check{Lost: 2}},
-		{"doubled", func(m, next []byte) [][]byte { return [][]byte{m, next, m} }, Check{Doubled: 1}},
-		{"doubled twice", func(m, next []byte) [][]byte { return [][]byte{m, m, next, next} }, Check{Doubled: 2}},
+		{"duplicated", func(m, next []byte) [][]byte { return [][]byte{m, next, m} }, Check{Duplicated: 1}},
+		{"duplicated twice", func(m, next []byte) [][]byte { return [][]byte{m, m, next, next} }, Check{Duplicated: 2}},
 		{"swapped", func(m, next []byte) [][]byte { return [][]byte{next, m} }, Check{Reordered: 1}},
 		{"filling corrupted", func(m, next []byte) [][]byte { return [][]byte{changed(m, 2), next} }, Check{Corrupted: 1}},
 		{"stamp corrupted", func(m, next []byte) [][]byte { return [][]byte{changed(m, body-10), next} }, Check{Corrupted: 1}},
@@ -50,7 +50,7 @@ func TestFaults(t *testing.T) {
 			if got.Expected < 3*faultAt || got.Expected%3 != 0 {
 				t.Fatalf("expected %d messages", got.Expected)
 			}
-			if received := got.Expected - got.Lost - got.Corrupted + got.Doubled; got.Received != received {
+			if received := got.Expected - got.Lost - got.Corrupted + got.Duplicated; got.Received != received {
 				t.Errorf("received %d, want %d", got.Received, received)
 			}
 			got.Expected, got.Received = 0, 0
@@ -107,7 +107,7 @@ func TestQueueNoticesCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Check.Doubled != r.Check.Expected || r.Check.Lost != 0 || r.Passed() {
+	if r.Check.Duplicated != r.Check.Expected || r.Check.Lost != 0 || r.Passed() {
 		t.Errorf("%v", r.Check)
 	}
 }

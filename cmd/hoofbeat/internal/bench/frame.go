@@ -15,7 +15,7 @@ type frame struct {
 	body    []byte
 }
 
-var errFrame = errors.New("what the server sent is not a STOMP frame")
+var errFrame = errors.New("the server sent something that is not a STOMP frame")
 
 var contentLength = []byte("content-length:")
 

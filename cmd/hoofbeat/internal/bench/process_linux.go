@@ -16,7 +16,7 @@ const ticks = 100
 
 func checkProcess(pid int) error {
 	if _, err := readStat(pid); err != nil {
-		return fmt.Errorf("%w: there is no process %d that could be measured", ErrOptions, pid)
+		return fmt.Errorf("%w: process %d cannot be measured: %w", ErrOptions, pid, err)
 	}
 	return nil
 }

@@ -165,7 +165,7 @@ func (a *asker) frame(f *frame) {
 	a.counts.Received++
 	switch a.tally.see(n) {
 	case again:
-		a.counts.Doubled++
+		a.counts.Duplicated++
 		return
 	case late:
 		a.counts.Reordered++

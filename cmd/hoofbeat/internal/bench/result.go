@@ -75,26 +75,26 @@ type Server struct {
 // Check reports whether everything arrived correctly. Each number counts
 // messages, or receipts in the scenario receipts.
 type Check struct {
-	Expected  uint64 `json:"expected"`
-	Received  uint64 `json:"received"`  // includes duplicates, but not corrupted ones
-	Lost      uint64 `json:"lost"`      // never arrived
-	Doubled   uint64 `json:"doubled"`   // arrived again
-	Reordered uint64 `json:"reordered"` // arrived after a later one of the same sender
-	Corrupted uint64 `json:"corrupted"` // arrived with a changed body
-	Misrouted uint64 `json:"misrouted"` // arrived at the wrong subscriber
+	Expected   uint64 `json:"expected"`
+	Received   uint64 `json:"received"`   // includes duplicates, but not corrupted ones
+	Lost       uint64 `json:"lost"`       // never arrived
+	Duplicated uint64 `json:"duplicated"` // arrived again
+	Reordered  uint64 `json:"reordered"`  // arrived after a later one of the same sender
+	Corrupted  uint64 `json:"corrupted"`  // arrived with a changed body
+	Misrouted  uint64 `json:"misrouted"`  // arrived at the wrong subscriber
 }
 
 func (c *Check) add(o *Check) {
 	c.Received += o.Received
-	c.Doubled += o.Doubled
+	c.Duplicated += o.Duplicated
 	c.Reordered += o.Reordered
 	c.Corrupted += o.Corrupted
 	c.Misrouted += o.Misrouted
 }
 
 func (c *Check) String() string {
-	return fmt.Sprintf("expected %d, received %d: lost %d, doubled %d, reordered %d, corrupted %d, misrouted %d",
-		c.Expected, c.Received, c.Lost, c.Doubled, c.Reordered, c.Corrupted, c.Misrouted)
+	return fmt.Sprintf("expected %d, received %d: lost %d, duplicated %d, reordered %d, corrupted %d, misrouted %d",
+		c.Expected, c.Received, c.Lost, c.Duplicated, c.Reordered, c.Corrupted, c.Misrouted)
 }
 
 // Stalled describes the subscribers that stopped reading.
@@ -132,11 +132,11 @@ func (r *Result) fail(text string) { r.Failures = append(r.Failures, text) }
 
 // finish sets the verdict.
 func (r *Result) finish() {
-	if c := r.Check; c != nil && (c.Lost != 0 || c.Doubled != 0 || c.Reordered != 0 || c.Corrupted != 0 || c.Misrouted != 0) {
+	if c := r.Check; c != nil && (c.Lost != 0 || c.Duplicated != 0 || c.Reordered != 0 || c.Corrupted != 0 || c.Misrouted != 0) {
 		r.Failures = append([]string{c.String()}, r.Failures...)
 	}
 	if s := r.Server; s != nil && s.Others > 15 {
-		r.Notes = append(r.Notes, fmt.Sprintf("other processes took %.0f %% of the machine: measure again", s.Others))
+		r.Notes = append(r.Notes, fmt.Sprintf("other processes used %.0f %% of the machine: measure again", s.Others))
 	}
 	if r.Rate > 0 && r.Seconds > 0 && !r.Interrupted && r.SentPerSecond < 0.98*r.Rate {
 		r.Notes = append(r.Notes, fmt.Sprintf("only %s of %s messages a second were sent: generator or server could not keep up", count(r.SentPerSecond), count(r.Rate)))

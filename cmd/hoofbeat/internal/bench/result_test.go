@@ -41,29 +41,29 @@ func TestTable(t *testing.T) {
   deliveries  27.51 M in 5.00 s, 5.50 M a second
   sent        55.0 k a second
   latency     p50 400 µs  p90 9.50 ms  p99 20.25 ms  p99.9 31.00 ms  max 1.50 s
-  server      CPU 4.20 s (0.153 s for a million), memory 30.0 MiB, before 20.0 MiB, peak 31.0 MiB
-  generator   CPU 3.90 s (0.142 s for a million), 190.2 messages a read, 230 bytes a message
-  check       expected 30000000, received 30000000: lost 0, doubled 0, reordered 0, corrupted 0, misrouted 0
+  server      CPU 4.20 s (0.153 s per million), memory 30.0 MiB, before 20.0 MiB, peak 31.0 MiB
+  generator   CPU 3.90 s (0.142 s per million), 190.2 messages per read, 230 bytes per message
+  check       expected 30000000, received 30000000: lost 0, duplicated 0, reordered 0, corrupted 0, misrouted 0
 `},
 		{"failed", failed, `slow FAIL (interrupted)  ws://127.0.0.1:8080/ws
   load        1 publisher, 100 subscribers, 128 bytes, 60.0 k messages a second
   deliveries  27.51 M in 5.00 s, 5.50 M a second
   sent        55.0 k a second
   latency     p50 400 µs  p90 9.50 ms  p99 20.25 ms  p99.9 31.00 ms  max 1.50 s
-  server      CPU 4.20 s (0.153 s for a million), memory 30.0 MiB, before 20.0 MiB, peak 31.0 MiB
-  generator   CPU 3.90 s (0.142 s for a million), 190.2 messages a read, 230 bytes a message
+  server      CPU 4.20 s (0.153 s per million), memory 30.0 MiB, before 20.0 MiB, peak 31.0 MiB
+  generator   CPU 3.90 s (0.142 s per million), 190.2 messages per read, 230 bytes per message
   stalled     2, disconnected 1, received 7: the server reset it
-  check       expected 30000000, received 29999998: lost 2, doubled 0, reordered 0, corrupted 0, misrouted 0
-  FAIL        expected 30000000, received 29999998: lost 2, doubled 0, reordered 0, corrupted 0, misrouted 0
+  check       expected 30000000, received 29999998: lost 2, duplicated 0, reordered 0, corrupted 0, misrouted 0
+  FAIL        expected 30000000, received 29999998: lost 2, duplicated 0, reordered 0, corrupted 0, misrouted 0
   FAIL        connection 3 ended: the server closed it
-  note        other processes took 30 % of the machine: measure again
+  note        other processes used 30 % of the machine: measure again
 `},
 		{"idle", idle, `idle PASS  tcp://127.0.0.1:61613
   load       5000 connections
   opened     in 1.43 s, 3500.5 a second
   held       10.00 s: 4.9 KiB received, 5000 heart-beats sent
   latency    p50 5.00 ms  p90 6.00 ms  p99 7.00 ms  p99.9 8.00 ms  max 9.00 ms
-  server     CPU 0.10 s, memory 50.0 MiB, before 20.0 MiB, peak 50.0 MiB; a connection 6.1 KiB and 0.150 ms to open
+  server     CPU 0.10 s, memory 50.0 MiB, before 20.0 MiB, peak 50.0 MiB; per connection 6.1 KiB, and 0.150 ms to open it
   generator  CPU 0.00 s
 `},
 	} {
@@ -85,7 +85,7 @@ func TestJSON(t *testing.T) {
 		`"latency":{"count":27512345,"mean_ms":6,"p50_ms":0.4,"p90_ms":9.5,"p99_ms":20.25,"p999_ms":31,"max_ms":1500},` +
 		`"messages_per_read":190.2,"bytes_per_message":230.4,"generator_cpu_seconds":3.9,"generator_cpu_seconds_per_million":0.142,` +
 		`"server":{"cpu_seconds":4.2,"cpu_seconds_per_million":0.153,"others_cpu_percent":0,"rss_bytes_before":20971520,"rss_bytes_after":31457280,"rss_bytes_peak":32505856},` +
-		`"check":{"expected":30000000,"received":30000000,"lost":0,"doubled":0,"reordered":0,"corrupted":0,"misrouted":0}}`
+		`"check":{"expected":30000000,"received":30000000,"lost":0,"duplicated":0,"reordered":0,"corrupted":0,"misrouted":0}}`
 	if err != nil || string(got) != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
 	}

@@ -256,7 +256,7 @@ func TestBadOptions(t *testing.T) {
 		{func(c *Config) { c.Size = 31 }, &Pairs{}, "size 31: want 32"},
 		{func(c *Config) { c.Duration = -1 }, &Pairs{}, "duration -1ns is not positive"},
 		{func(c *Config) { c.URL = "http://127.0.0.1/" }, &Pairs{}, `URL scheme "http"`},
-		{func(c *Config) { c.URL = "ws:///" }, &Pairs{}, "wants a host"},
+		{func(c *Config) { c.URL = "ws:///" }, &Pairs{}, "must have a host"},
 		{func(c *Config) { c.URL = "ws://example.com/"; c.Sources = 2 }, &Pairs{}, "source addresses are for"},
 		{func(c *Config) { c.ServerPID = -7 }, &Pairs{}, "process"},
 	} {

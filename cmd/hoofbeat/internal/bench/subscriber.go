@@ -84,7 +84,7 @@ func (s *subscriber) frame(f *frame) {
 	s.counts.Received++
 	switch s.tallies[flow].see(m.sequence) {
 	case again:
-		s.counts.Doubled++
+		s.counts.Duplicated++
 		return
 	case late:
 		if s.last == nil {

@@ -93,11 +93,11 @@ func (r *Result) load() string {
 func (r *Result) serverLine(s *Server) string {
 	text := fmt.Sprintf("CPU %s", seconds(s.CPU))
 	if s.CPUPerMillion > 0 {
-		text += fmt.Sprintf(" (%.3f s for a million)", s.CPUPerMillion)
+		text += fmt.Sprintf(" (%.3f s per million)", s.CPUPerMillion)
 	}
 	text += fmt.Sprintf(", memory %s, before %s, peak %s", size(s.RSSAfter), size(s.RSSBefore), size(s.RSSPeak))
 	if i := r.Idle; i != nil {
-		text += fmt.Sprintf("; a connection %s and %.3f ms to open", size(int64(i.RSSPerConnection)), i.CPUPerConnect)
+		text += fmt.Sprintf("; per connection %s, and %.3f ms to open it", size(int64(i.RSSPerConnection)), i.CPUPerConnect)
 	}
 	return text
 }
@@ -105,10 +105,10 @@ func (r *Result) serverLine(s *Server) string {
 func (r *Result) generatorLine() string {
 	text := fmt.Sprintf("CPU %s", seconds(r.GeneratorCPU))
 	if r.GeneratorCPUPerMillion > 0 {
-		text += fmt.Sprintf(" (%.3f s for a million)", r.GeneratorCPUPerMillion)
+		text += fmt.Sprintf(" (%.3f s per million)", r.GeneratorCPUPerMillion)
 	}
 	if r.MessagesPerRead > 0 {
-		text += fmt.Sprintf(", %.1f messages a read, %.0f bytes a message", r.MessagesPerRead, r.BytesPerMessage)
+		text += fmt.Sprintf(", %.1f messages per read, %.0f bytes per message", r.MessagesPerRead, r.BytesPerMessage)
 	}
 	return text
 }

@@ -76,7 +76,7 @@ func (t Target) check() (*target, error) {
 		return nil, fmt.Errorf("%w: URL scheme %q is none of ws, wss, tcp, tcps, stomp, stomp+ssl", ErrOptions, u.Scheme)
 	}
 	if u.Hostname() == "" || u.User != nil {
-		return nil, fmt.Errorf("%w: the URL wants a host and no user, for example ws://127.0.0.1:8080/ws or tcp://127.0.0.1:61613", ErrOptions)
+		return nil, fmt.Errorf("%w: the URL must have a host and no user, for example ws://127.0.0.1:8080/ws or tcp://127.0.0.1:61613", ErrOptions)
 	}
 	c.address = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port))
 	for name, value := range map[string]string{"login": t.Login, "passcode": t.Passcode, "host": t.Host} {

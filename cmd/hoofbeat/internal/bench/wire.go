@@ -13,7 +13,7 @@ import (
 // WebSocket framing (RFC 6455 section 5), limited to a client that sends whole
 // frames and reads batches.
 
-var errWire = errors.New("what the server sent is not a WebSocket frame")
+var errWire = errors.New("the server sent something that is not a WebSocket frame")
 
 // appendMessage appends a masked frame.
 func appendMessage(dst []byte, op ws.OpCode, payload []byte) []byte {

@@ -55,7 +55,7 @@ the time at which a message was due, so it includes pauses of the server and del
 generator. First find the maximum throughput, then measure latency at half of that rate.
 
 The load runs for --warmup, and then for --duration while it is measured. --server-pid is
-the process of a server on this machine (Linux). The result then has the CPU seconds for a
+the process of a server on this machine (Linux). The result then has the CPU seconds per
 million messages, the memory of the process and its descendants, and the share of the CPU
 that other processes used. If generator and server share the cores, compare the CPU time.`
 
@@ -70,7 +70,7 @@ const benchJSONHelp = `--json prints one object. The name of a time ends with it
   generator_cpu_seconds, generator_cpu_seconds_per_million,
   server: {cpu_seconds, cpu_seconds_per_million, others_cpu_percent, rss_bytes_before,
     rss_bytes_after, rss_bytes_peak},
-  check: {expected, received, lost, doubled, reordered, corrupted, misrouted},
+  check: {expected, received, lost, duplicated, reordered, corrupted, misrouted},
   stalled: {subscribers, ended, received, reason},
   idle: {connect_seconds, heartbeats_sent, bytes_received, server_cpu_percent,
     server_cpu_ms_per_connect, server_rss_bytes_per_connection},
