@@ -69,7 +69,7 @@ func (o *Idle) measure(ctx context.Context, r *run) error {
 	}
 	n := int64(o.Clients)
 	m.stop(opening, n)
-	if r.last(ctx, "coming to rest", r.Warmup, nil) {
+	if r.last(ctx, "settling", r.Warmup, nil) {
 		m, sent, received := startMeter(r.ServerPID), beats.Load(), r.received()
 		r.last(ctx, "holding", r.Duration, m.sample)
 		m.stop(res, n)
