@@ -38,6 +38,7 @@ func TestA4NoRedirectForStrangers(t *testing.T) {
 		{"client_id": "nobody"}, {"client_id": ""}, {"redirect_uri": ""}, {"redirect_uri": callback + "/"},
 		{"redirect_uri": callback + "/sub"}, {"redirect_uri": callback + "?x=1"}, {"redirect_uri": "http://APP.test/oauth/callback"},
 		{"redirect_uri": "http://evil.test/"}, {"redirect_uri": "http://other.test/cb?tenant=1"}, // another client's
+		{"client_id": "local", "redirect_uri": "http://127.0.0.1:9999/cb"}, // another port, although RFC 8252 permits it for programs
 	} {
 		resp := b.get(authorizationRequest(change))
 		b.expect(resp, http.StatusBadRequest, "")
@@ -340,7 +341,7 @@ func TestBadOptions(t *testing.T) {
 		"no issuer":          func(o *Options) { o.Issuer = "" },
 		"issuer with a path": func(o *Options) { o.Issuer = "https://id.test/" },
 		"no broker":          func(o *Options) { o.Broker = nil },
-		"no secret":          func(o *Options) { o.Clients[2].Secret = "" },
+		"no secret":          func(o *Options) { o.Clients[0].Secret = "" },
 		"no ID":              func(o *Options) { o.Clients[0].ID = "" },
 		"ID twice":           func(o *Options) { o.Clients[1].ID = "app" },
 		"relative redirect":  func(o *Options) { o.Clients[0].RedirectURLs = []string{"/callback"} },

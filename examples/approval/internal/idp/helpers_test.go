@@ -65,6 +65,7 @@ func options(b *broker) Options {
 		Clients: []Client{
 			{ID: "app", Secret: "s3cr et%", Name: "App", RedirectURLs: []string{callback}, Scopes: []string{"openid", "readings", "offline_access"}},
 			{ID: "other", Secret: "other", Name: "Other", RedirectURLs: []string{"http://other.test/cb?tenant=1"}},
+			{ID: "local", Secret: "local", Name: "Local", RedirectURLs: []string{"http://127.0.0.1:8094/cb"}},
 			{ID: "api", Secret: "api", Name: "API", Introspects: true},
 		},
 	}

@@ -96,6 +96,32 @@ func TestA9CodeBinding(t *testing.T) {
 	})
 }
 
+// Whoever finds a code, without the secret of its client, can neither use it up
+// nor revoke what was issued from it.
+func TestCodeOfAnotherClient(t *testing.T) {
+	s := newServer(t, new(broker))
+	form := codeForm(newBrowser(t, s).code(authorizationRequest(nil)))
+	strangers := func() {
+		t.Helper()
+		for _, c := range []struct{ id, secret, code string }{
+			{"other", "other", "invalid_grant"}, {"app", "wrong", "invalid_client"}, {"", "", "invalid_client"},
+		} {
+			if _, reply := call(t, s, c.id, c.secret, "/token", form); reply["error"] != c.code {
+				t.Errorf("%q: %v", c.id, reply)
+			}
+		}
+	}
+	strangers()
+	status, reply := app(t, s, "/token", form)
+	if status != http.StatusOK {
+		t.Fatalf("the code was used up: %v", reply)
+	}
+	strangers()
+	if !isActive(t, s, reply["access_token"]) {
+		t.Error("the token has been revoked")
+	}
+}
+
 // Of many exchanges at once one succeeds, and what it got dies by the others.
 func TestA9Parallel(t *testing.T) {
 	s := newServer(t, new(broker))
