@@ -119,7 +119,7 @@ func build(o Options) (*App, error) {
 	a.fitting = fitLimits(o.Config, openFiles())
 	a.fitting.log(o.Logger, fitting{})
 	fitted := a.fitting.apply(o.Config)
-	a.crowd = newCrowd(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies, o.Logger)
+	a.crowd = newCrowd(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies.Networks, o.Logger)
 	options := brokerOptions(fitted)
 	options.Authenticator = a.access.Authenticator
 	options.Authorizer = a.access.Authorizer

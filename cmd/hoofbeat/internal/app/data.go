@@ -45,7 +45,7 @@ func (a *App) makeFetcher() error {
 	}
 	a.fetcher = fetch.New(fetch.Options{
 		Sources: sources, Grants: a.access.Login, Publish: a.publishFetched, Logger: a.o.Logger,
-		MaxBody: int64(c.Limits.FetchedAnswer), MaxKept: c.Limits.FetchedAnswers,
+		MaxBody: int64(c.Limits.FetchedAnswer), MaxKept: int64(c.Limits.FetchedAnswers),
 	})
 	return nil
 }

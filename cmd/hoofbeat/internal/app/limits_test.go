@@ -73,3 +73,33 @@ func TestLowerDefaultsAreOneLine(t *testing.T) {
 		t.Errorf("the same is logged again: %s", l)
 	}
 }
+
+// A reload applies a change of every limit that is documented so: the limit
+// reaches the broker's policy, or the limit on HTTP connections.
+func TestLiveLimitsAreAdopted(t *testing.T) {
+	start := config.Default()
+	n := 0
+	for _, k := range config.Keys() {
+		if !k.Live || !strings.HasPrefix(k.Path, "limits.") {
+			continue
+		}
+		n++
+		text := "off"
+		if k.Path == "limits.nul" {
+			text = "refuse"
+		}
+		c, err := config.Load(config.Sources{Env: []string{k.Env() + "=" + text}})
+		if err != nil {
+			t.Errorf("%s: %v", k.Path, err)
+			continue
+		}
+		next := start.Adopt(c)
+		http := next.Limits.Connections != start.Limits.Connections || next.Limits.ConnectionsPerAddress != start.Limits.ConnectionsPerAddress
+		if !http && brokerOptions(next).Limits == brokerOptions(start).Limits {
+			t.Errorf("%s: a reload changes nothing", k.Path)
+		}
+	}
+	if n < 25 {
+		t.Errorf("only %d limits", n)
+	}
+}

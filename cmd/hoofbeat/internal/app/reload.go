@@ -84,7 +84,7 @@ func (a *App) adopt(c *config.Config) error {
 	if a.access.Bearer != nil {
 		a.access.Bearer.SetWrongTokens(fitted.Limits.AddressFailures)
 	}
-	a.crowd.limit(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies)
+	a.crowd.limit(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies.Networks)
 	a.tickets.set(tickets)
 	a.o.Level.Set(c.Log.Level)
 	a.sessions.Set(sessionLevel(c))

@@ -43,7 +43,7 @@ func (a *App) noteLost(h http.Handler) http.Handler {
 func sockJSOptions(c *config.Config) sockjs.Options {
 	body := config.Off
 	if frame := c.Limits.Frame; frame != config.Off {
-		body = max(256<<10, 4*frame) // messages are in JSON, and a request may have several
+		body = int(max(256<<10, 4*frame)) // messages are in JSON, and a request may have several
 	}
 	return sockjs.Options{
 		Prefix: c.WebSocket.Path, Cookie: loginCookie(c), OwnCookie: c.SockJSCookie,

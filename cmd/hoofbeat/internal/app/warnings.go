@@ -19,7 +19,7 @@ func Warnings(c *config.Config) []string {
 	if c.Auth.Tickets.Signed && len(c.Nodes) > 0 {
 		warnings = append(warnings, "auth.tickets.signed: each of several nodes takes a signed ticket once, so with nodes a ticket lets in as many clients as there are nodes")
 	}
-	if c.ListensOnUnix() && !c.Auth.TrustUnix {
+	if c.ListensOnUnix() && !c.Auth.TrustedProxies.Unix {
 		warnings = append(warnings, "auth.trusted_proxies: clients behind the socket of listen have no address, so no limit of an address concerns them: add unix, if the proxy sets X-Forwarded-For")
 	}
 	if c.Rebindable() {

@@ -25,17 +25,8 @@ func Changed(before, after *Config, but ...string) []string {
 	return changed
 }
 
-// tableOf is the table of the values of c, which it does not change.
+// tableOf returns the keys with the values of c, which it does not change.
 func tableOf(c *Config) []Key {
 	values := *c
-	return bound(&values)
-}
-
-// bound is the table of c itself, with its values.
-func bound(c *Config) []Key {
-	values := *c
-	*c = Config{} // bind takes the defaults from here, and writes others
-	keys := bind(c)
-	*c = values
-	return keys
+	return fieldsOf(&values)
 }

@@ -30,7 +30,7 @@ func (c *Config) check() []error {
 			bad(l.key, "%s can be reached from other machines and nobody would be authenticated: set auth.users.file or another of auth, or auth.anonymous to true to let everybody in", l.address)
 		}
 	}
-	if c.Auth.TrustUnix && !c.ListensOnUnix() {
+	if c.Auth.TrustedProxies.Unix && !c.ListensOnUnix() {
 		bad("auth.trusted_proxies", "unix has no effect: listen is %s, and not unix:/path", c.Listen)
 	}
 	if !loopback(c.Admin) && c.AdminToken == "" && c.AdminTokenFile == "" {
@@ -106,9 +106,9 @@ func (c *Config) check() []error {
 	if s := c.Auth.Sessions; (s.TokenStore != "") != s.TokenStoreKey.Set() {
 		bad("auth.sessions.token_store", "want both the file and its key, or neither")
 	}
-	order := func(small string, smaller int64, large string, larger int64) {
+	order := func(small string, smaller Bytes, large string, larger Bytes) {
 		if smaller != Off && larger != Off && smaller > larger {
-			bad(large, "%s is less than %s of %s", formatSize(larger), formatSize(smaller), small)
+			bad(large, "%s is less than %s of %s", larger, smaller, small)
 		}
 	}
 	if frame, outbox := c.Limits.Frame, c.Limits.Outbox; frame != Off && outbox != Off && outbox/2 < frame {
@@ -116,10 +116,10 @@ func (c *Config) check() []error {
 		if c.places[key] == "" {
 			key = "limits.frame"
 		}
-		bad(key, "limits.outbox of %s is less than twice limits.frame of %s: one frame could make a client a slow consumer", formatSize(int64(outbox)), formatSize(int64(frame)))
+		bad(key, "limits.outbox of %s is less than twice limits.frame of %s: one frame could make a client a slow consumer", outbox, frame)
 	}
-	order("limits.frame", int64(c.Limits.Frame), "queues.bytes", c.Queues.Bytes)
+	order("limits.frame", c.Limits.Frame, "queues.bytes", c.Queues.Bytes)
 	order("queues.bytes", c.Queues.Bytes, "queues.total_bytes", c.Queues.TotalBytes)
-	order("limits.unauthenticated_frame", int64(c.Limits.UnauthenticatedFrame), "limits.frame", int64(c.Limits.Frame))
+	order("limits.unauthenticated_frame", c.Limits.UnauthenticatedFrame, "limits.frame", c.Limits.Frame)
 	return problems
 }

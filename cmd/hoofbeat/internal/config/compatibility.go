@@ -1,51 +1,28 @@
 package config
 
-import "strings"
+import "errors"
 
-// imitation is a key of compatibility: spring, with the value that it gives it.
-type imitation struct{ path, value string }
-
-// spring lists the settings that programs written for Spring's simple broker rely
-// on, and whose defaults differ here on purpose.
-func spring() []imitation {
-	return []imitation{
-		{"queues.mode", "broadcast"},    // SimpleBrokerMessageHandler knows no queues
-		{"selectors", "true"},           // DefaultSubscriptionRegistry.setSelectorHeaderName
-		{"sockjs_cookie", "JSESSIONID"}, // what load balancers in front of Spring stick to
-	}
-}
-
-// imitations are the keys in words, for the documentation.
-func imitations() string {
-	var all []string
-	for _, i := range spring() {
-		all = append(all, i.path+" is "+i.value)
-	}
-	return strings.Join(all, ", ")
-}
+const wantBroker = "spring, or empty"
 
 func compatible(s string) error {
 	if s != "" && s != "spring" {
-		return wrong(s, word{want: "spring, or empty"})
+		return wrong(s, wantBroker)
 	}
 	return nil
 }
 
-// imitate changes the defaults of the table to those of a broker.
+// imitate changes the defaults of the keys to those of a broker. For spring these
+// are the tags spring: programs for Spring's simple broker rely on them, and the
+// defaults of Hoofbeat differ on purpose.
 func imitate(keys []Key, broker string) error {
-	if broker != "spring" {
-		return nil
-	}
-	values := make(map[string]string)
-	for _, i := range spring() {
-		values[i.path] = i.value
-	}
+	var problems []error
 	for _, k := range keys {
-		if text, ok := values[k.Path]; ok {
-			if err := k.value.Set(text); err != nil {
-				return &KeyError{Key: k.Path, Text: err.Error()}
-			}
+		if broker != "spring" || k.spring == "" {
+			continue
+		}
+		if err := k.value.Set(k.spring); err != nil {
+			problems = append(problems, &KeyError{Key: k.Path, Text: err.Error()})
 		}
 	}
-	return nil
+	return errors.Join(problems...)
 }

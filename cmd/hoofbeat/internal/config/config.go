@@ -1,7 +1,7 @@
-// Package config is the configuration of the hoofbeat binary: one struct, and
-// one table that gives every key its default, its range, its documentation and
-// its names in the file, the environment and on the command line. The default
-// file, the documentation and the errors all come from that table.
+// Package config is the configuration of the hoofbeat binary: the struct
+// [Config]. Each of its fields is a key: the tags have the key's name, default
+// and range, and the comment is the key's documentation. The default file, the
+// documentation, variables, flags and errors all come from these fields.
 //
 //	c, err := config.Load(config.Sources{File: "hoofbeat.yaml", Env: os.Environ()})
 //	if err != nil {
@@ -15,52 +15,18 @@
 package config
 
 import (
-	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // Off is the value of a number, size or duration whose limit the operator
 // switched off (`off` in the file). It is what broker.Options call off, too.
 const Off = -1
-
-// Config is the whole configuration. What each field means, its default and its
-// range are in the table of keys.go, from which `hoofbeat config docs` prints
-// them. Limits are positive, or [Off]; an address of a listener that is off is "".
-type Config struct {
-	Listen         string
-	Admin          string
-	TCP            string
-	AdminToken     string // a secret: only from the environment
-	AdminTokenFile string
-	AdminPprof     bool
-	Node           string
-	Nodes          []Node
-	SockJS         bool
-	SockJSCookie   string // "" is none
-	Selectors      bool
-	Compatibility  string // "" or "spring"
-
-	TLS          TLS
-	WebSocket    WebSocket
-	HeartBeat    HeartBeat
-	Limits       Limits
-	Queues       Queues
-	Destinations Destinations
-	Auth         Auth
-	WebFlow      WebFlow
-	Rules        []Rule
-	Log          Log
-	Drain        Drain
-
-	warnings []string
-	places   map[string]string // where each key was given that was
-}
 
 // Warnings returns warnings about the sources of the configuration, one line each.
 func (c *Config) Warnings() []string { return c.warnings }
@@ -68,123 +34,6 @@ func (c *Config) Warnings() []string { return c.warnings }
 // Given reports whether a key was given in the file, the environment or on the
 // command line, at its default or not.
 func (c *Config) Given(path string) bool { return c.places[path] != "" }
-
-// Node is one item of nodes.
-type Node struct{ ID, URL string }
-
-// TLS is the section tls.
-type TLS struct{ Cert, Key, ClientCA string }
-
-// WebSocket is the section websocket.
-type WebSocket struct {
-	Path        string
-	Origins     []string
-	Hosts       []string
-	Compression bool
-}
-
-// Destinations is the section destinations: the prefixes of each kind.
-type Destinations struct {
-	Topic, Queue, App []string
-	User              string
-}
-
-// HeartBeat is the section heartbeat.
-type HeartBeat struct{ Send, Expect, Patience, Ping time.Duration }
-
-// Limits is the section limits; sizes are bytes.
-type Limits struct {
-	Frame                     int
-	UnauthenticatedFrame      int
-	Headers                   int
-	HeaderBytes               int
-	Subscriptions             int
-	Transactions              int
-	TransactionFrames         int
-	TransactionBytes          int
-	SubscriptionBytes         int
-	SlowPatterns              int
-	SlowPatternsPerUser       int
-	SelectorsPerUser          int
-	InFlight                  int
-	InFlightBytes             int
-	Unacknowledged            int
-	DedupIDs                  int
-	DedupIDsPerUser           int
-	Outbox                    int
-	ConnectDeadline           time.Duration
-	WriteDeadline             time.Duration
-	Unauthenticated           int
-	UnauthenticatedPerAddress int
-	Connections               int
-	ConnectionsPerAddress     int
-	Sessions                  int
-	SessionsPerUser           int
-	SessionsPerAddress        int
-	SockJSSessions            int
-	FetchedAnswer             int
-	FetchedAnswers            int64
-	NUL                       string // "replace", "refuse" or "pass"
-	LoginFailures             int
-	AddressFailures           int
-	FailureWait               time.Duration
-	FailureDecay              time.Duration
-}
-
-// Queues is the section queues; Mode is "work" or "broadcast", Transient are
-// patterns.
-type Queues struct {
-	Mode       string
-	Messages   int
-	Bytes      int64
-	Attempts   int
-	Queues     int
-	TotalBytes int64
-
-	QueuesPerUser int
-	BytesPerUser  int64
-
-	Prefetch  int
-	Transient []string
-}
-
-// WebFlow is the section webflow; Registration is "auto", "announced" or "open",
-// Reply "full" or "minimal", Policy "first_wins" or "last_wins". InterimResults
-// returns what Interim means.
-type WebFlow struct {
-	Enabled       bool
-	Registration  string
-	Reply         string
-	Policy        string
-	TTL           time.Duration
-	Grace         time.Duration
-	HMACKey       Secret
-	Results       []string
-	Interim       []string
-	ExpiredResult string
-	MaxOperations int
-
-	MaxOperationsPerUser int
-
-	Events WebFlowEvents
-}
-
-// WebFlowEvents is the section webflow.events.
-type WebFlowEvents struct {
-	URL       string
-	Secret    Secret
-	AllowHTTP bool
-}
-
-// Log is the section log; Format is "auto", "text" or "json".
-type Log struct {
-	Level    slog.Level
-	Format   string
-	Sessions string // "info", "debug" or "off"
-}
-
-// Drain is the section drain.
-type Drain struct{ Timeout, Delay, Spread time.Duration }
 
 // Default returns the configuration without file, environment and flags.
 func Default() *Config {
@@ -277,4 +126,26 @@ func loopback(address string) bool {
 	}
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && httpsec.Loopback(host)
+}
+
+// Prefixes returns the prefixes of destinations that are in force.
+func (c *Config) Prefixes() topics.Prefixes {
+	p := topics.Prefixes(c.Destinations)
+	if len(p.Topic) == 0 {
+		p.Topic = topics.DefaultPrefixes().Topic
+		if c.Compatibility == "spring" {
+			p.Topic = append(p.Topic, "/")
+		}
+	}
+	return p
+}
+
+// Bearer reports whether bearer tokens are accepted.
+func (a *Auth) Bearer() bool { return len(a.JWT)+len(a.Introspection)+len(a.UserInfo) > 0 }
+
+// Authenticated reports whether clients are asked who they are.
+func (c *Config) Authenticated() bool {
+	a := &c.Auth
+	return a.Users.File != "" || a.Bearer() || len(a.OAuth) > 0 || a.Webhook.URL != "" ||
+		a.Tickets.Enabled || a.Tickets.Secret.Set()
 }

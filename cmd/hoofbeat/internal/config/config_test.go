@@ -151,9 +151,9 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 // Every field of the struct has a key: no value of the defaults stays zero
 // unless its key says so, and each key changes exactly one field.
 func TestEveryKeyHasItsField(t *testing.T) {
-	samples := map[string]string{
-		"address": "127.0.0.1:9", "secret": "0123456789abcdef", "file": "/f", "path": "/p", "list": "10.0.0.0/8",
-		"bool": "true", "text": "abc", "url": "https://a.example/b", "number": "7", "size": "5KiB", "duration": "3s",
+	samples := []string{
+		"true", "false", "debug", "7", "5KiB", "3s", "3m", "spring", "10.0.0.0/8", "127.0.0.1:9", "https://a.example/b", "/p", "*.example.com", "*",
+		"/queue/*-user*,/queue/reply", "PAIRED,CONTINUE", "send", "abc", "0123456789abcdef",
 	}
 	fields := 0
 	var count func(v reflect.Value)
@@ -176,42 +176,16 @@ func TestEveryKeyHasItsField(t *testing.T) {
 		if k.Type() == "items" {
 			continue
 		}
-		text := samples[k.Type()]
-		switch k.Path {
-		case "websocket.origins":
-			text = "*"
-		case "websocket.hosts":
-			text = "*.example.com"
-		case "compatibility":
-			text = "spring"
-		case "webflow.enabled", "auth.first_frame", "sockjs":
-			text = "false"
-		case "webflow.registration":
-			text = "announced"
-		case "webflow.reply":
-			text = "minimal"
-		case "webflow.policy":
-			text = "last_wins"
-		case "webflow.results", "webflow.interim":
-			text = "PAIRED,CONTINUE"
-		case "webflow.expired_result":
-			text = "FAILED"
-		case "auth.sessions.ttl", "auth.sessions.idle":
-			text = "3m"
-		case "auth.webhook.events":
-			text = "send"
-		case "limits.nul":
-			text = "refuse"
-		case "queues.mode":
-			text = "broadcast"
-		case "queues.transient":
-			text = "/queue/*-user*,/queue/reply"
-		case "log.sessions":
-			text = "off"
-		case "log.level":
-			text = "debug"
-		case "log.format":
-			text = "json"
+		text := "" // that the key takes, and that is not its default
+		texts := samples
+		if c, ok := k.value.(choice); ok {
+			texts = c.words
+		}
+		for _, sample := range texts {
+			if err := k.value.Set(sample); err == nil && sample != k.Default {
+				text = sample
+				break
+			}
 		}
 		c := new(Config)
 		keys := bind(c)
@@ -270,7 +244,7 @@ log: {level: warn, format: json}
 		c.Limits.Subscriptions != Off || c.Limits.Headers != Off || c.Limits.ConnectDeadline != 90*time.Second {
 		t.Errorf("%+v %+v", c.HeartBeat, c.Limits)
 	}
-	if got := c.Auth.TrustedProxies; len(got) != 2 || got[0].String() != "10.0.0.0/8" || got[1].String() != "::1/128" {
+	if got := c.Auth.TrustedProxies.Networks; len(got) != 2 || got[0].String() != "10.0.0.0/8" || got[1].String() != "::1/128" {
 		t.Errorf("proxies %v", got)
 	}
 	if len(c.WebSocket.Origins) != 2 || c.Log.Level != slog.LevelWarn || c.Log.Format != "json" || c.Queues.Mode != "broadcast" {

@@ -17,6 +17,6 @@ func ExampleLoad() {
 	_, err = config.Load(config.Sources{Env: []string{"HOOFBEAT_LIMIT_FRAME=1MiB"}})
 	fmt.Println(err)
 	// Output:
-	// 127.0.0.1:8080 1048576 true
+	// 127.0.0.1:8080 1MiB true
 	// environment: HOOFBEAT_LIMIT_FRAME: there is no such variable, did you mean HOOFBEAT_LIMITS_FRAME?
 }

@@ -70,6 +70,6 @@ func (c *Config) checkFetch(bad func(key, format string, args ...any)) {
 		}
 	}
 	if answer, outbox := c.Limits.FetchedAnswer, c.Limits.Outbox; published && outbox != Off && outbox/2 < answer {
-		bad("limits.fetched_answer", "%s is more than half of limits.outbox of %s: one answer could make a client a slow consumer", formatSize(int64(answer)), formatSize(int64(outbox)))
+		bad("limits.fetched_answer", "%s is more than half of limits.outbox of %s: one answer could make a client a slow consumer", answer, outbox)
 	}
 }

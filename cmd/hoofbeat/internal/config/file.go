@@ -126,13 +126,13 @@ func (l *loader) set(k Key, node ast.Node) {
 	} else if text, ok = l.text(k.Path, node); !ok {
 		return
 	}
-	if k.path && text != "" && !filepath.IsAbs(text) {
+	if k.Type() == "file" && text != "" && !filepath.IsAbs(text) {
 		text = filepath.Join(l.dir, text)
 	}
 	if err := k.value.Set(text); err != nil {
 		l.bad(node, k.Path, err.Error())
 	}
-	if w, ok := k.value.(word); ok && w.kind == "secret" && text != "" {
+	if k.Type() == "secret" && text != "" {
 		l.secrets = append(l.secrets, k.Path)
 	}
 }

@@ -8,39 +8,36 @@ import (
 
 // need is what some keys need so that they have an effect.
 type need struct {
-	keys   string // the names of keys, or of sections with a dot at the end
-	but    string // those of them that have an effect anyway
-	met    func(c *Config) bool
-	needed string // in words
+	met   func(c *Config) bool
+	unmet string // in words
 }
 
-// needs is the table of keys that have no effect in some configurations. The first
-// need that is not met is reported.
-var needs = []need{
-	{"websocket. sockjs sockjs_cookie heartbeat.ping auth.trusted_proxies limits.connections limits.connections_per_address limits.sockjs_sessions", "",
-		func(c *Config) bool { return c.Listen != "" }, "listen is off"},
-	{"sockjs_cookie limits.sockjs_sessions", "", func(c *Config) bool { return c.SockJS }, "sockjs is false"},
-	{"admin_token admin_token_file admin_pprof", "", func(c *Config) bool { return c.Admin != "" }, "admin is off"},
-	{"admin_token_file", "", func(c *Config) bool { return c.AdminToken == "" }, "HOOFBEAT_ADMIN_TOKEN is set"},
-	{"heartbeat.patience", "", func(c *Config) bool { return c.HeartBeat.Expect != Off }, "heartbeat.expect is off"},
-	{"queues.", "queues.mode", func(c *Config) bool { return c.Queues.Mode == "work" }, "queues.mode is broadcast"},
-	{"webflow.", "webflow.enabled", func(c *Config) bool { return c.WebFlow.Enabled }, "webflow.enabled is false"},
-	{"webflow.max_operations_per_user", "", (*Config).OpenRegistration, "only what was announced can be registered (webflow.registration)"},
-	{"webflow.events.", "webflow.events.url", func(c *Config) bool { return c.WebFlow.Events.URL != "" }, "webflow.events.url is not set"},
-	{"auth.tickets.path auth.tickets.bind_origin", "", (*Config).exchanges, "nothing can be exchanged for a ticket: auth.users.file, auth.jwt, auth.introspection, auth.userinfo and auth.oauth are not set"},
-	{"auth.tickets.ttl auth.tickets.per_subject auth.tickets.outstanding auth.tickets.rate auth.tickets.burst", "",
-		func(c *Config) bool { return c.exchanges() || c.Auth.Tickets.Enabled || c.Auth.Tickets.Secret.Set() }, "nothing mints tickets: set auth.tickets.enabled to true if your application does by the admin API"},
-	{"auth.sessions.", "", func(c *Config) bool { return len(c.Auth.OAuth) > 0 }, "auth.oauth is not set"},
-	{"auth.webhook.", "auth.webhook.url", func(c *Config) bool { return c.Auth.Webhook.URL != "" }, "auth.webhook.url is not set"},
-	{"auth.webhook.cache", "", func(c *Config) bool { return c.asks("subscribe", "send") }, "auth.webhook.events has neither subscribe nor send"},
-	{"auth.webhook.frame_headers", "", func(c *Config) bool { return c.asks("connect", "renew") }, "auth.webhook.events has neither connect nor renew"},
-	{"auth.recheck_grace", "", func(c *Config) bool {
+// needs are the needs that the tags of keys and sections name. The first need of
+// a key that is not met is reported.
+var needs = map[string]need{
+	"admin":            {func(c *Config) bool { return c.Admin != "" }, "admin is off"},
+	"admissions":       {func(c *Config) bool { return c.asks("connect", "renew") }, "auth.webhook.events has neither connect nor renew"},
+	"auth.oauth":       {func(c *Config) bool { return len(c.Auth.OAuth) > 0 }, "auth.oauth is not set"},
+	"auth.webhook.url": {func(c *Config) bool { return c.Auth.Webhook.URL != "" }, "auth.webhook.url is not set"},
+	"authentication":   {(*Config).Authenticated, "nobody is authenticated"},
+	"decisions":        {func(c *Config) bool { return c.asks("subscribe", "send") }, "auth.webhook.events has neither subscribe nor send"},
+	"drain.timeout":    {func(c *Config) bool { return c.Drain.Timeout > 0 }, "drain.timeout is 0s"},
+	"exchange": {(*Config).exchanges,
+		"nothing can be exchanged for a ticket: auth.users.file, auth.jwt, auth.introspection, auth.userinfo and auth.oauth are not set"},
+	"fetch":            {(*Config).fetches, "auth.oauth[].fetch is not set"},
+	"generated-token":  {func(c *Config) bool { return c.AdminToken == "" }, "HOOFBEAT_ADMIN_TOKEN is set"},
+	"heartbeat.expect": {func(c *Config) bool { return c.HeartBeat.Expect != Off }, "heartbeat.expect is off"},
+	"listen":           {func(c *Config) bool { return c.Listen != "" }, "listen is off"},
+	"minting": {func(c *Config) bool { return c.exchanges() || c.Auth.Tickets.Enabled || c.Auth.Tickets.Secret.Set() },
+		"nothing mints tickets: set auth.tickets.enabled to true if your application does by the admin API"},
+	"open-registration": {(*Config).OpenRegistration, "only what was announced can be registered (webflow.registration)"},
+	"queues.mode":       {func(c *Config) bool { return c.Queues.Mode == "work" }, "queues.mode is broadcast"},
+	"rechecks": {func(c *Config) bool {
 		return len(c.Auth.Introspection)+len(c.Auth.UserInfo) > 0 || c.Auth.Webhook.URL != ""
 	}, "auth.introspection, auth.userinfo and auth.webhook.url are not set"},
-	{"auth.shared_names auth.expiry_notice limits.login_failures limits.address_failures limits.failure_wait limits.failure_decay", "",
-		(*Config).Authenticated, "nobody is authenticated"},
-	{"limits.fetched_answer limits.fetched_answers", "", (*Config).fetches, "auth.oauth[].fetch is not set"},
-	{"drain.spread", "", func(c *Config) bool { return c.Drain.Timeout > 0 }, "drain.timeout is 0s"},
+	"sockjs":             {func(c *Config) bool { return c.SockJS }, "sockjs is false"},
+	"webflow":            {func(c *Config) bool { return c.WebFlow.Enabled }, "webflow.enabled is false"},
+	"webflow.events.url": {func(c *Config) bool { return c.WebFlow.Events.URL != "" }, "webflow.events.url is not set"},
 }
 
 // exchanges reports whether auth.tickets.path has something to exchange.
@@ -53,15 +50,6 @@ func (c *Config) asks(events ...string) bool {
 	return slices.ContainsFunc(events, func(e string) bool { return slices.Contains(c.Auth.Webhook.Events, e) })
 }
 
-func (n need) concerns(key string) bool {
-	in := func(list string) bool {
-		return slices.ContainsFunc(strings.Fields(list), func(name string) bool {
-			return key == name || strings.HasSuffix(name, ".") && strings.HasPrefix(key, name)
-		})
-	}
-	return in(n.keys) && !in(n.but)
-}
-
 // Ineffective returns a line for each key that was given, has another value than its
 // default, and has no effect in this configuration.
 func (c *Config) Ineffective() []string {
@@ -70,9 +58,9 @@ func (c *Config) Ineffective() []string {
 		if c.places[k.Path] == "" || k.value.String() == k.Default {
 			continue
 		}
-		for _, n := range needs {
-			if n.concerns(k.Path) && !n.met(c) {
-				lines = append(lines, fmt.Sprintf("%s: %s has no effect, because %s", c.places[k.Path], k.Path, n.needed))
+		for _, name := range k.needs {
+			if n := needs[name]; !n.met(c) {
+				lines = append(lines, fmt.Sprintf("%s: %s has no effect, because %s", c.places[k.Path], k.Path, n.unmet))
 				break
 			}
 		}

@@ -5,17 +5,19 @@ import (
 	"testing"
 )
 
-// Every name in the table of needs is that of a key or of a section.
-func TestNeedsNameKeys(t *testing.T) {
-	for _, n := range needs {
-		for _, name := range append(strings.Fields(n.keys), strings.Fields(n.but)...) {
-			found := false
-			for _, k := range Keys() {
-				found = found || (need{keys: name}).concerns(k.Path)
+// Every need that a key names exists, and every need is that of a key.
+func TestNeedsOfKeys(t *testing.T) {
+	used := make(map[string]bool)
+	for _, k := range Keys() {
+		for _, name := range k.needs {
+			if used[name] = true; needs[name].met == nil {
+				t.Errorf("%s: there is no need %q", k.Path, name)
 			}
-			if !found {
-				t.Errorf("there is no %s", name)
-			}
+		}
+	}
+	for name := range needs {
+		if !used[name] {
+			t.Errorf("no key needs %q", name)
 		}
 	}
 }

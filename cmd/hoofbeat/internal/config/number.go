@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -9,12 +10,17 @@ import (
 	"time"
 )
 
+// Bytes is a size, or [Off].
+type Bytes int64
+
+func (b Bytes) String() string { return formatSize(int64(b)) }
+
 // number is a count, a size or a duration within bounds.
-type number[T int | int64 | time.Duration] struct {
+type number[T int | Bytes | time.Duration] struct {
 	p        *T
-	min, max T
-	canBeOff bool
 	unit     unit
+	min, max int64
+	canBeOff bool
 }
 
 // unit is how a number is written.
@@ -23,6 +29,20 @@ type unit struct {
 	parse   func(string) (int64, error)
 	format  func(int64) string
 	example string
+}
+
+// newNumber returns a number with bounds such as "1KiB to 1GiB, or off".
+func newNumber[T int | Bytes | time.Duration](p *T, u unit, bounds string) number[T] {
+	n := number[T]{p: p, unit: u}
+	bounds, n.canBeOff = strings.CutSuffix(bounds, ", or off")
+	low, high, _ := strings.Cut(bounds, " to ")
+	var err, err2 error
+	n.min, err = u.parse(low)
+	n.max, err2 = u.parse(high)
+	if err = errors.Join(err, err2); err != nil {
+		panic("config: range " + bounds + ": " + err.Error())
+	}
+	return n
 }
 
 func (n number[T]) Set(s string) error {
@@ -34,7 +54,7 @@ func (n number[T]) Set(s string) error {
 	if err != nil {
 		return fmt.Errorf("%q is not a %s: want %s", s, n.unit.name, n.unit.example)
 	}
-	if v < int64(n.min) || v > int64(n.max) {
+	if v < n.min || v > n.max {
 		return fmt.Errorf("%s is out of range: want %s", s, n.Want())
 	}
 	*n.p = T(v)
@@ -56,7 +76,7 @@ func (n number[T]) String() string {
 func (n number[T]) Type() string { return n.unit.name }
 
 func (n number[T]) Want() string {
-	s := n.unit.format(int64(n.min)) + " to " + n.unit.format(int64(n.max))
+	s := n.unit.format(n.min) + " to " + n.unit.format(n.max)
 	if n.canBeOff {
 		s += ", or off"
 	}
@@ -142,7 +162,7 @@ func (l level) Set(s string) error {
 			return nil
 		}
 	}
-	return wrong(s, l)
+	return wrong(s, l.Want())
 }
 
 func (l level) String() string { return strings.ToLower(l.p.String()) }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -13,37 +14,31 @@ import (
 // own, so that their keys are as strict as all others. In the environment the
 // keys of the first item are LIST_0_KEY. An item may have a list of its own.
 type records struct {
-	length func() int
-	grow   func()            // by an item
-	item   func(i int) []Key // the table of an item
-	all    func() any
-	fresh  func() []Key // the table of an empty item, for the documentation
-
-	example string
+	items   reflect.Value // the slice
+	example string        // an item
 }
 
 // maxRecords bounds each list, in the file and in the environment.
 const maxRecords = 100
 
-func recordsOf[T any](p *[]T, bind func(*T) []Key, example string) *records {
-	return &records{
-		length: func() int { return len(*p) },
-		grow: func() {
-			var item T
-			bind(&item) // the defaults
-			*p = append(*p, item)
-		},
-		item: func(i int) []Key {
-			old := (*p)[i]
-			keys := bind(&(*p)[i])
-			(*p)[i] = old // bind has written the defaults
-			return keys
-		},
-		all:     func() any { return *p },
-		fresh:   func() []Key { return bind(new(T)) },
-		example: example,
-	}
+func (r *records) length() int { return r.items.Len() }
+
+// grow adds an item with the defaults.
+func (r *records) grow() {
+	item := r.empty()
+	setDefaults(fields(item, nil))
+	r.items.Set(reflect.Append(r.items, item))
 }
+
+// item returns the keys of an item.
+func (r *records) item(i int) []Key { return fields(r.items.Index(i), nil) }
+
+// fresh returns the keys of an empty item, for the documentation.
+func (r *records) fresh() []Key { return fields(r.empty(), nil) }
+
+func (r *records) empty() reflect.Value { return reflect.New(r.items.Type().Elem()).Elem() }
+
+func (r *records) all() any { return r.items.Interface() }
 
 func (r *records) Set(string) error {
 	return errors.New("is a list: write it in the file, or set the variables of its items")

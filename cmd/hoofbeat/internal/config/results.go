@@ -8,22 +8,6 @@ import (
 	"unicode/utf8"
 )
 
-// bindResults binds the keys of the results that waiting pages get.
-func bindResults(t *table, w *WebFlow) {
-	const want = "texts of 1 to 64 printable bytes, such as CONFIRMED"
-	w.Results = []string{
-		"CONFIRMED", "CANCELED", "AUTH_FAILED", "AUTH_METHOD_FAILED", "AUTH_METHOD_CHOSEN",
-		"AUTH_METHOD_DOWNGRADE", "CONTINUE", "FAILED", "DONE",
-	}
-	t.add("webflow.results", list{&w.Results, want, result},
-		"Results that an application can report. Others are refused, so that a typing error does not reach a page. A result that is not in webflow.interim is final. The default is the list that Web Flow's front end knows.")
-	w.Interim = []string{"AUTH_FAILED", "AUTH_METHOD_CHOSEN", "AUTH_METHOD_DOWNGRADE", "CONTINUE"}
-	t.add("webflow.interim", list{&w.Interim, want, result},
-		"Results after which the page keeps waiting. Must be in webflow.results. If not set: those of the default that are in webflow.results.")
-	t.add("webflow.expired_result", word{p: &w.ExpiredResult, kind: "text", want: "one of webflow.results that is not in webflow.interim, or empty", check: anything},
-		"Result that a page gets when its operation ends without one. Empty: none.")
-}
-
 // result accepts the same results as webflow.Options.
 func result(s string) error {
 	if s == "" || len(s) > 64 || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {

@@ -1,10 +1,10 @@
 package config
 
 import (
+	"encoding"
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -24,11 +24,39 @@ type value interface {
 	Want() string // the accepted values in words
 }
 
-// word is free text that check accepts.
+// kind is a kind of texts.
+type kind struct {
+	name  string // in words, such as "url"; that of a list is "list"
+	want  string // the accepted values in words
+	check func(string) error
+}
+
+// kinds are the kinds that a tag can name, of a text or of the items of a list.
+var kinds = map[string]kind{
+	"":                {"text", "a text", anything},
+	"broker":          {"text", wantBroker, compatible},
+	"cookie":          {"text", "letters, digits, - and _", cookieName},
+	"cookie or empty": {"text", "letters, digits, - and _, or empty", optional(cookieName)},
+	"events":          {"text", "handshake, connect, renew, subscribe, send and wait", event},
+	"fetch name":      {"text", "1 to 64 of a-z, 0-9, - and _", fetchName},
+	"file":            {"file", "the name of a file", anything},
+	"granted url":     {"url", "a URL such as https://mail.example.com/api/unread, or http to this machine", grantedURL},
+	"hosts":           {"text", "hosts such as broker.example.com, broker.example.com:8443 or *.example.com, or *", host},
+	"networks":        {"list", wantNetworks, nil},
+	"origins":         {"text", "origins such as https://app.example.com, https://*.example.com or http://localhost:*, or *", origin},
+	"path":            {"path", "a path such as /ws", urlPath},
+	"queue patterns":  {"text", "patterns that begin with /queue/", queuePattern},
+	"results":         {"text", "texts of 1 to 64 printable bytes, such as CONFIRMED", result},
+	"secret":          {"secret", "a secret", anything},
+	"token":           {"secret", "16 characters or more", bearerToken},
+	"url":             {"url", "a URL such as https://login.example.com, or http to this machine", webURL},
+	"websocket url":   {"url", "a URL such as wss://one.example.com/ws", socketURL},
+}
+
+// word is a text of a kind.
 type word struct {
-	p          *string
-	kind, want string
-	check      func(string) error
+	p *string
+	kind
 }
 
 func (w word) Set(s string) error {
@@ -40,7 +68,7 @@ func (w word) Set(s string) error {
 }
 
 func (w word) String() string { return *w.p }
-func (w word) Type() string   { return w.kind }
+func (w word) Type() string   { return w.name }
 func (w word) Want() string   { return w.want }
 
 // address is host:port, or off, which is stored as "". If it may be the file of a
@@ -73,7 +101,7 @@ func (a address) Set(s string) error {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil || strings.ContainsAny(host, " /") {
-		return wrong(s, a)
+		return wrong(s, a.Want())
 	}
 	*a.p = s
 	return nil
@@ -102,7 +130,7 @@ type choice struct {
 
 func (c choice) Set(s string) error {
 	if !slices.Contains(c.words, s) {
-		return wrong(s, c)
+		return wrong(s, c.Want())
 	}
 	*c.p = s
 	return nil
@@ -119,7 +147,7 @@ type boolean struct{ p *bool }
 
 func (b boolean) Set(s string) error {
 	if s != "true" && s != "false" {
-		return wrong(s, b)
+		return wrong(s, b.Want())
 	}
 	*b.p = s == "true"
 	return nil
@@ -129,11 +157,10 @@ func (b boolean) String() string { return strconv.FormatBool(*b.p) }
 func (b boolean) Type() string   { return "bool" }
 func (b boolean) Want() string   { return "true or false" }
 
-// list is several texts, separated by commas; check accepts each.
+// list is several texts of a kind, separated by commas.
 type list struct {
-	p     *[]string
-	want  string
-	check func(string) error
+	p *[]string
+	kind
 }
 
 func (l list) Set(s string) error {
@@ -151,48 +178,29 @@ func (l list) String() string { return strings.Join(*l.p, ",") }
 func (l list) Type() string   { return "list" }
 func (l list) Want() string   { return l.want }
 
-// prefixes are networks; a bare address is a network of one. The word unix stands
-// for Unix sockets.
-type prefixes struct {
-	p    *[]netip.Prefix
-	unix *bool
+// text is a value of a type of its own.
+type text struct {
+	p textValue
+	kind
 }
 
-func (n prefixes) Set(s string) error {
-	var all []netip.Prefix
-	unix := false
-	for _, item := range split(s) {
-		if item == "unix" {
-			unix = true
-			continue
-		}
-		prefix, err := netip.ParsePrefix(item)
-		if err != nil {
-			ip, err := netip.ParseAddr(item)
-			if err != nil || ip.Zone() != "" {
-				return wrong(item, n)
-			}
-			prefix = netip.PrefixFrom(ip, ip.BitLen())
-		}
-		all = append(all, prefix.Masked())
-	}
-	*n.p, *n.unix = all, unix
-	return nil
+type textValue interface {
+	encoding.TextUnmarshaler // its error names the value and what is wanted
+	encoding.TextMarshaler
 }
 
-func (n prefixes) String() string {
-	items := make([]string, len(*n.p))
-	for i, prefix := range *n.p {
-		items[i] = prefix.String()
+func (t text) Set(s string) error { return t.p.UnmarshalText([]byte(s)) }
+
+func (t text) String() string {
+	s, err := t.p.MarshalText()
+	if err != nil {
+		return err.Error()
 	}
-	if *n.unix {
-		items = append(items, "unix")
-	}
-	return strings.Join(items, ",")
+	return string(s)
 }
 
-func (n prefixes) Type() string { return "list" }
-func (n prefixes) Want() string { return "networks such as 10.0.0.0/8, addresses, or unix" }
+func (t text) Type() string { return t.name }
+func (t text) Want() string { return t.want }
 
 // split cuts a list at its commas; the empty text is the empty list.
 func split(s string) []string {
@@ -206,7 +214,7 @@ func split(s string) []string {
 	return items
 }
 
-func wrong(s string, v value) error { return fmt.Errorf("%q is not accepted: want %s", s, v.Want()) }
+func wrong(s, want string) error { return fmt.Errorf("%q is not accepted: want %s", s, want) }
 
 // The checks of words and list items.
 
@@ -287,8 +295,8 @@ func optional(check func(string) error) func(string) error {
 
 const minToken = 16
 
-// token does not repeat the secret.
-func token(s string) error {
+// bearerToken does not repeat the secret.
+func bearerToken(s string) error {
 	switch {
 	case len(s) < minToken:
 		return fmt.Errorf("has %d characters, want %d or more", len(s), minToken)
