@@ -1,6 +1,9 @@
 package broker
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // completion represents the end of an accepted but unfinished operation, such
 // as a message that a store is writing. The code that started the operation
@@ -47,4 +50,35 @@ func (c *completion) wait() <-chan error {
 	ch := make(chan error, 1)
 	c.whenEnded(func(err error) { ch <- err })
 	return ch
+}
+
+// allOf returns a completion that ends when all of the list have ended, with
+// one of their errors. It returns nil for an empty list.
+func allOf(list []*completion) *completion {
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return list[0]
+	}
+	all := new(completion)
+	var left atomic.Int32
+	var failed atomic.Pointer[error]
+	left.Store(int32(len(list)))
+	for _, one := range list {
+		one.whenEnded(func(err error) {
+			if err != nil {
+				failed.Store(&err)
+			}
+			if left.Add(-1) > 0 {
+				return
+			}
+			if err := failed.Load(); err != nil {
+				all.end(*err)
+			} else {
+				all.end(nil)
+			}
+		})
+	}
+	return all
 }

@@ -261,3 +261,21 @@ func (s *session) abandonAdmission() {
 		s.admission = nil
 	}
 }
+
+// fail ends the session because of a client's frame, after the frames before it
+// are answered.
+func (s *session) fail(f *Error, receipt string, bt *batch) {
+	if s.deferred && s.out.endLast(f, receipt, 0) {
+		s.hold(bt)
+		return
+	}
+	s.end(f, receipt, bt)
+}
+
+// retire ends the session after its client has received the receipts it waits
+// for. The session reads nothing more. Any goroutine may call it.
+func (s *session) retire(f *Error) {
+	if !s.out.endLast(f, "", drainReceipts) {
+		s.endNow(f)
+	}
+}

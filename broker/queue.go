@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -230,3 +231,62 @@ func (b *Broker) queuePut(queue string, p *publication, from *session) (queuePut
 }
 
 func queueFull(err error) error { return fmt.Errorf("%w: %w", ErrQueueFull, err) }
+
+// Headers of a dead letter.
+const (
+	headerOriginal = "original-destination"
+	headerAttempts = "delivery-attempts"
+)
+
+// deadLetters returns the function that makes the messages for the dead-letter
+// queues. A message in such a queue stays there regardless of the number of
+// failed deliveries.
+func deadLetters(names *topics.Names) func(m *Message, queue string, attempts int) (string, *Message, int) {
+	return func(m *Message, queue string, attempts int) (string, *Message, int) {
+		name, ok := names.DeadLetters(queue)
+		if !ok {
+			return "", nil, 0
+		}
+		dead := deadLetter(m, name, attempts)
+		return name, dead, messageSize(dead)
+	}
+}
+
+func deadLetter(m *Message, queue string, attempts int) *Message {
+	c := *m
+	c.Destination = queue
+	c.Headers = []frames.Header{
+		{Name: headerOriginal, Value: m.Destination},
+		{Name: headerAttempts, Value: strconv.Itoa(attempts)},
+	}
+	for _, h := range m.Headers { // drop the sender's headers of the same names
+		if h.Name != headerOriginal && h.Name != headerAttempts {
+			c.Headers = append(c.Headers, h)
+		}
+	}
+	return &c
+}
+
+// ErrNoQueue is returned by [Broker.Purge] when the queue does not exist.
+var ErrNoQueue = errors.New("broker: no such queue")
+
+// Purge deletes the messages that wait in a work queue, such as "/queue/jobs",
+// and returns their number. They are not delivered and do not become dead
+// letters. Messages that consumers hold unacknowledged are not affected. The
+// error is ErrNoQueue if the queue has neither messages nor consumers, and
+// ErrDestination if the name is not that of a work queue. Safe for concurrent
+// use.
+func (b *Broker) Purge(queue string) (removed int, err error) {
+	d, err := topics.Parse(queue)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrDestination, err)
+	}
+	if d.Pattern || !b.workQueue(d) {
+		return 0, fmt.Errorf("%w: %q does not name one work queue", ErrDestination, queue)
+	}
+	removed, found := b.queues.Purge(d.Path)
+	if !found {
+		return 0, ErrNoQueue
+	}
+	return removed, nil
+}

@@ -101,21 +101,3 @@ func (o *outbox) answered(since time.Time) time.Time {
 	}
 	return since
 }
-
-// fail ends the session because of a client's frame, after the frames before it
-// are answered.
-func (s *session) fail(f *Error, receipt string, bt *batch) {
-	if s.deferred && s.out.endLast(f, receipt, 0) {
-		s.hold(bt)
-		return
-	}
-	s.end(f, receipt, bt)
-}
-
-// retire ends the session after its client has received the receipts it waits
-// for. The session reads nothing more. Any goroutine may call it.
-func (s *session) retire(f *Error) {
-	if !s.out.endLast(f, "", drainReceipts) {
-		s.endNow(f)
-	}
-}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/hoofbeat/hoofbeat/frames"
-	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // Strings of a frame are copied before they are kept: every string of a decoded
@@ -83,38 +82,4 @@ func headersSize(list []frames.Header) int {
 		n += len(list[i].Name) + len(list[i].Value)
 	}
 	return n
-}
-
-// keepFrame returns a copy of a SEND, ACK or NACK for a transaction, and its
-// size. The copy keeps all headers of a SEND to a handler, and otherwise only
-// the headers that COMMIT needs.
-func keepFrame(f *frames.Frame, kind topics.Kind) (kept frames.Frame, size int) {
-	all := kind == topics.App || kind == topics.UserPrivate
-	n, text := 0, 0
-	for i := range f.Headers {
-		if h := &f.Headers[i]; all || keptInTransaction(h.Name) {
-			n++
-			text += len(h.Name) + len(h.Value)
-		}
-	}
-	var k packed
-	k.b.Grow(text)
-	kept = frames.Frame{Command: f.Command, Headers: make([]frames.Header, 0, n), Body: append([]byte(nil), f.Body...)}
-	for i := range f.Headers {
-		if h := &f.Headers[i]; all || keptInTransaction(h.Name) {
-			kept.Headers = append(kept.Headers, frames.Header{Name: k.add(h.Name), Value: k.add(h.Value)})
-		}
-	}
-	return kept, frameOverhead + len(kept.Body) + headersSize(kept.Headers)
-}
-
-// keptInTransaction reports whether COMMIT needs a header: the headers of the
-// resulting message, the destination, and the headers that identify the message
-// of an ACK or NACK.
-func keptInTransaction(name string) bool {
-	switch name {
-	case frames.HeaderDestination, frames.HeaderID, frames.HeaderMessageID, frames.HeaderSubscription:
-		return true
-	}
-	return !Reserved(name)
 }
