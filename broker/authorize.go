@@ -46,7 +46,7 @@ func (s *session) mayObserve(sub *subscription, bt *batch) *Error {
 	}
 	name := s.b.o.names.Canonical(d)
 	fail := s.authorize(auth.Subscribe, d, name, bt)
-	if source, ok := s.b.o.names.DeadLettersOf(name); ok && fail == nil && s.b.workQueue(d) {
+	if source, ok := s.b.o.names.DeadLettersOf(name); ok && fail == nil && sub.queue {
 		fail = s.authorize(auth.Subscribe, d, source, bt)
 	}
 	return fail

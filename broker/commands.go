@@ -73,11 +73,12 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 }
 
 // parse reads the destination header of a SEND or SUBSCRIBE.
-func (b *Broker) parse(f *frames.Frame) (d topics.Destination, _ *Error) {
+func (b *Broker) parse(f *frames.Frame) (destination, *Error) {
 	name, ok := f.Lookup(frames.HeaderDestination)
 	if !ok {
-		return topics.Destination{}, failure(ReasonProtocolError, "%s without a destination header", f.Command)
+		return destination{}, failure(ReasonProtocolError, "%s without a destination header", f.Command)
 	}
+	var d topics.Destination
 	var err error
 	if f.Command == frames.CommandSubscribe {
 		d, err = b.o.names.ParseSubscription(name)
@@ -85,25 +86,25 @@ func (b *Broker) parse(f *frames.Frame) (d topics.Destination, _ *Error) {
 		d, err = b.o.names.Parse(name)
 	}
 	if err != nil {
-		return d, &Error{Reason: ReasonProtocolError, Message: err.Error()}
+		return destination{}, &Error{Reason: ReasonProtocolError, Message: err.Error()}
 	}
-	return d, nil
+	return b.destination(d), nil
 }
 
 // target caches the destination of a session's last SEND. Most SENDs have the
 // same destination as the previous one: the cache lookup costs 20 ns, parsing
 // and authorising costs 150.
 type target struct {
-	dest      topics.Destination
+	dest      destination
 	principal *auth.Principal // the rules allowed this principal to send there
 	policy    *policy         // contains those rules
 }
 
 // sendable parses the destination of a SEND and checks that the SEND is
 // allowed.
-func (s *session) sendable(f *frames.Frame, bt *batch) (topics.Destination, *Error) {
+func (s *session) sendable(f *frames.Frame, bt *batch) (destination, *Error) {
 	if s.b.refusesBody(f.Body) {
-		return topics.Destination{}, failure(ReasonProtocolError, "a body with a NUL byte is refused (limits.nul: refuse)")
+		return destination{}, failure(ReasonProtocolError, "a body with a NUL byte is refused (limits.nul: refuse)")
 	}
 	now := s.b.policy.Load()
 	if t := s.target; t != nil && t.dest.Name == f.Get(frames.HeaderDestination) && t.principal == s.principal.Load() && t.policy == now {
@@ -114,21 +115,21 @@ func (s *session) sendable(f *frames.Frame, bt *batch) (topics.Destination, *Err
 		if s.target == nil {
 			s.target = new(target)
 		}
-		*s.target = target{d.Clone(), s.principal.Load(), now}
+		*s.target = target{destination{d.Clone(), d.queue}, s.principal.Load(), now}
 	}
 	return d, fail
 }
 
-func (s *session) mayBeSent(f *frames.Frame, bt *batch) (topics.Destination, *Error) {
+func (s *session) mayBeSent(f *frames.Frame, bt *batch) (destination, *Error) {
 	d, fail := s.b.parse(f)
-	if fail == nil && !s.b.literal(d) {
+	if fail == nil && !d.literal() {
 		fail = failure(ReasonProtocolError, "a message cannot be sent to a pattern")
 	}
 	if fail == nil {
-		fail = s.forgery(d)
+		fail = s.forgery(d.Destination)
 	}
 	if fail == nil {
-		fail = s.maySend(d, bt)
+		fail = s.maySend(d.Destination, bt)
 	}
 	return d, fail
 }
@@ -140,18 +141,18 @@ func (s *session) send(f *frames.Frame, bt *batch) (later *completion, fail *Err
 	if fail != nil {
 		return nil, fail
 	}
-	if handled(d) {
-		return nil, s.handleSend(d, f, bt)
+	if handled(d.Kind) {
+		return nil, s.handleSend(d.Destination, f, bt)
 	}
-	_, later, err := s.b.accept(d, s.publication(d, f, bt), s, bt)
+	_, later, err := s.b.accept(d, s.publication(d.Name, f, bt), s, bt)
 	if err != nil {
 		return nil, refusedByQueue(err)
 	}
 	return later, nil
 }
 
-// handled reports whether a SEND to d is for a handler.
-func handled(d topics.Destination) bool { return d.Kind == topics.App || d.Kind == topics.UserPrivate }
+// handled reports whether a SEND to a destination of a kind is for a handler.
+func handled(k topics.Kind) bool { return k == topics.App || k == topics.UserPrivate }
 
 func (s *session) handleSend(d topics.Destination, f *frames.Frame, bt *batch) *Error {
 	path := d.Path
@@ -161,12 +162,13 @@ func (s *session) handleSend(d topics.Destination, f *frames.Frame, bt *batch) *
 	return s.handle(path, d, f, bt)
 }
 
-// publication turns a SEND into a publication, valid until the next call.
-func (s *session) publication(d topics.Destination, f *frames.Frame, bt *batch) *publication {
+// publication turns a SEND to a destination into a publication, valid until the
+// next call.
+func (s *session) publication(destination string, f *frames.Frame, bt *batch) *publication {
 	p := &bt.pub
 	p.reset()
 	p.prefix, p.seq = s.b.idPrefix, s.b.nextID()
-	p.destination, p.headers, p.body = d.Name, f.Headers, f.Body
+	p.destination, p.headers, p.body = destination, f.Headers, f.Body
 	return p
 }
 
@@ -194,7 +196,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		return s.handleSubscribe(sub, f, bt)
 	}
 	sub.gated = true
-	if s.b.workQueue(d) {
+	if sub.queue {
 		if fail := s.consume(sub, f); fail != nil {
 			return fail
 		}
@@ -233,11 +235,11 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 	if _, twice := s.find(id); twice != nil && ok {
 		return nil, failure(ReasonProtocolError, "subscription id %s is already in use", strconv.QuoteToASCII(id))
 	}
-	if fail := s.roomFor(id, d, f.Get(headerSelector)); fail != nil {
+	if fail := s.roomFor(id, d.Destination, f.Get(headerSelector)); fail != nil {
 		return nil, fail
 	}
 	// A header's string keeps the whole header block alive.
-	sub := &subscription{s: s, id: strings.Clone(id), dest: d.Clone()}
+	sub := &subscription{s: s, id: strings.Clone(id), dest: d.Clone(), queue: d.queue}
 	switch mode, _ := f.Lookup(frames.HeaderAck); {
 	case mode == "" || mode == "auto":
 	case mode == "client":
@@ -256,7 +258,7 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 			sub.as = d.Name
 		}
 	case topics.Queue:
-		if d.Pattern && s.b.workQueue(d) {
+		if d.Pattern && d.queue {
 			return nil, failure(ReasonDenied, "a queue subscription names one queue, not a pattern")
 		}
 	case topics.App:

@@ -10,7 +10,7 @@ func (b *Broker) Encode(m *Message) (encoded [][]byte) {
 		panic(err)
 	}
 	bt, p := b.begin(m, d.Name)
-	b.fanOut(d, p, bt)
+	b.fanOut(d.Destination, p, bt)
 	for _, o := range bt.touched {
 		o.mu.Lock()
 		for _, seg := range o.pending.list {

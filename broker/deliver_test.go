@@ -22,7 +22,7 @@ func TestAcceptCountsAPublicationAndDeliverDoesNot(t *testing.T) {
 	}
 	t.Cleanup(sub.Cancel)
 	accept := func(d topics.Destination, p *publication, bt *batch) {
-		if _, _, err := b.accept(d, p, nil, bt); err != nil {
+		if _, _, err := b.accept(b.destination(d), p, nil, bt); err != nil {
 			t.Error(err)
 		}
 	}

@@ -16,7 +16,7 @@ func (b *Broker) Push(m *Message) {
 		panic(err)
 	}
 	bt, p := b.begin(m, d.Name)
-	b.fanOut(d, p, bt)
+	b.fanOut(d.Destination, p, bt)
 	for i, o := range bt.touched {
 		o.mu.Lock()
 		for _, seg := range o.pending.list {
@@ -54,7 +54,7 @@ func (b *Broker) TailAfterReuse(m *Message) (before, after string) {
 		panic(err)
 	}
 	bt, p := b.begin(m, d.Name)
-	b.fanOut(d, p, bt)
+	b.fanOut(d.Destination, p, bt)
 	before = string(p.tails[frames.V12])
 	for _, o := range bt.touched {
 		o.mu.Lock()

@@ -73,7 +73,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	}
 	set(&o.Buffer, 1000, unlimited)
 	l := &Subscription{b: b, fn: fn, buffer: o.Buffer, done: make(chan struct{})}
-	l.sub = &subscription{local: l, dest: d}
+	l.sub = &subscription{local: l, dest: d, queue: work}
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	if work {
 		if err := b.queueName(d.Path); err != nil {

@@ -30,7 +30,7 @@ func (s *session) sendOnce(f *frames.Frame, bt *batch) *Error {
 	if fail != nil {
 		return fail
 	}
-	first, earlier, fail := s.beginOnce(d, f)
+	first, earlier, fail := s.beginOnce(d.Destination, f)
 	if fail != nil {
 		return fail
 	}
@@ -155,7 +155,7 @@ func duplicateInTransaction(f *frames.Frame) *Error {
 
 // publishOnce is Publish for a message with a message-dedup-id. The program is
 // one user, and its ids count against no share.
-func (b *Broker) publishOnce(ctx context.Context, m *Message, d topics.Destination) (err error) {
+func (b *Broker) publishOnce(ctx context.Context, m *Message, d destination) (err error) {
 	id := m.Header(headerDedup)
 	if id == "" {
 		return fmt.Errorf("%w: %s is empty", ErrHeader, headerDedup)

@@ -60,13 +60,13 @@ func (b *Broker) stored(ctx context.Context, later *completion, bt *batch) error
 // its topic or user. from is the session whose queue share it counts against,
 // nil for the program. If later is not nil, the message is stored after accept
 // returns.
-func (b *Broker) accept(d topics.Destination, p *publication, from *session, bt *batch) (out Delivery, later *completion, err error) {
-	if b.workQueue(d) {
+func (b *Broker) accept(d destination, p *publication, from *session, bt *batch) (out Delivery, later *completion, err error) {
+	if d.queue {
 		if later, err = b.store(d.Path, p, from, bt); err != nil {
 			return out, nil, err
 		}
 	} else {
-		out = b.deliver(d, p, bt)
+		out = b.deliver(d.Destination, p, bt)
 	}
 	b.stats.published.Add(1)
 	return out, later, nil
@@ -89,7 +89,7 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 	bt, p := b.begin(m, b.userPrefix()+path)
 	defer bt.flushLater()
 	p.redelivered = m.Redelivered
-	out, _, err := b.accept(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}, p, nil, bt)
+	out, _, err := b.accept(b.destination(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}), p, nil, bt)
 	return out, err
 }
 
@@ -122,15 +122,16 @@ func deliveryOnly(m *Message) error {
 	return nil
 }
 
-func (b *Broker) publishable(ctx context.Context, m *Message, destination string) (topics.Destination, error) {
+func (b *Broker) publishable(ctx context.Context, m *Message, name string) (destination, error) {
 	if err := b.takes(ctx, m); err != nil {
-		return topics.Destination{}, err
+		return destination{}, err
 	}
-	d, err := b.o.names.Parse(destination)
+	parsed, err := b.o.names.Parse(name)
 	if err != nil {
-		return d, fmt.Errorf("%w: %w", ErrDestination, err)
+		return destination{}, fmt.Errorf("%w: %w", ErrDestination, err)
 	}
-	if !b.literal(d) {
+	d := b.destination(parsed)
+	if !d.literal() {
 		return d, fmt.Errorf("%w: a message cannot be sent to a pattern", ErrDestination)
 	}
 	return d, nil
@@ -153,11 +154,11 @@ func (b *Broker) takes(ctx context.Context, m *Message) error {
 // literal reports whether a message can be sent to d as it is written. A ? is
 // literal where patterns can match it, as in /topic/items?category=5; a * never
 // is, since a sender that writes * means a pattern.
-func (b *Broker) literal(d topics.Destination) bool {
+func (d *destination) literal() bool {
 	if !d.Pattern {
 		return true
 	}
-	shared := d.Kind == topics.Topic || d.Kind == topics.App || d.Kind == topics.Queue && !b.workQueue(d)
+	shared := d.Kind == topics.Topic || d.Kind == topics.App || d.Kind == topics.Queue && !d.queue
 	return shared && !strings.Contains(d.Path, "*")
 }
 

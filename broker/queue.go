@@ -91,6 +91,15 @@ func (b *Broker) queueName(name string) error {
 	return nil
 }
 
+// destination is a parsed destination, and whether it is a work queue. That is
+// asked once for each SEND or SUBSCRIBE.
+type destination struct {
+	topics.Destination
+	queue bool
+}
+
+func (b *Broker) destination(d topics.Destination) destination { return destination{d, b.workQueue(d)} }
+
 // workQueue reports whether d is a queue that stores its messages and
 // distributes them to consumers; any other queue is routed as a topic. A
 // pattern, which is possible only in a subscription, may match both kinds of

@@ -101,7 +101,7 @@ func (s *session) reconsider(bt *batch) error {
 		s.judge.mu.Unlock()
 	}
 	for _, sub := range slices.Clone(s.subs) {
-		again := &subscription{s: s, dest: sub.dest}
+		again := &subscription{s: s, dest: sub.dest, queue: sub.queue}
 		fail := s.mayObserve(again, bt)
 		if fail != nil && fail.Reason != ReasonDenied {
 			return fail

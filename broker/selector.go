@@ -159,7 +159,7 @@ func (s *session) selective(sub *subscription, f *frames.Frame, bt *batch) *Erro
 		return failure(ReasonDenied, "selector header: this broker has no selectors")
 	case kind == topics.App:
 		return failure(ReasonDenied, "selector header: an application destination answers once and has no selector")
-	case s.b.workQueue(sub.dest):
+	case sub.queue:
 		return failure(ReasonDenied, "selector header: a work queue shares its messages out and has no selector")
 	case len(expression) > maxSelector:
 		return failure(ReasonProtocolError, "selector header: %d octets, the limit is %d", len(expression), maxSelector)

@@ -24,6 +24,7 @@ type subscription struct {
 	dest    topics.Destination
 	as      string // destination in its MESSAGE frames, if not the publication's
 	mode    ackMode
+	queue   bool   // dest is a work queue
 	gated   bool   // its SUBSCRIBE is being answered; guarded as below
 	dead    bool   // unsubscribed: no more frames may follow; guarded as below
 	ordinal uint32 // identifies it in `ack` headers

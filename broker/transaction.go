@@ -102,7 +102,7 @@ func (s *session) inTransaction(f *frames.Frame, asks asks, bt *batch) *Error {
 			return fail
 		}
 		if asks&asksOnce != 0 {
-			if fail := s.unknown(d, f); fail != nil {
+			if fail := s.unknown(d.Destination, f); fail != nil {
 				return fail
 			}
 		}
@@ -134,7 +134,7 @@ type commitment struct {
 }
 
 type addressed struct {
-	to    topics.Destination
+	to    destination
 	frame *frames.Frame
 	once  *dedup.Attempt // nil without a message-dedup-id
 }
@@ -241,16 +241,16 @@ func (s *session) gather(c *commitment, tx *transaction, bt *batch) *Error {
 		}
 		var once *dedup.Attempt
 		if asked(f.Headers)&asksOnce != 0 {
-			if once, fail = s.beginInCommit(d, f); fail != nil {
+			if once, fail = s.beginInCommit(d.Destination, f); fail != nil {
 				return fail
 			}
 			c.open = append(c.open, once)
 		}
 		switch {
-		case handled(d):
+		case handled(d.Kind):
 			c.requests = append(c.requests, addressed{d, f, once})
-		case s.b.workQueue(d):
-			put, err := s.b.queuePut(d.Path, s.publication(d, f, bt), s)
+		case d.queue:
+			put, err := s.b.queuePut(d.Path, s.publication(d.Name, f, bt), s)
 			if err != nil {
 				return refusedByQueue(err)
 			}
@@ -279,13 +279,13 @@ func (s *session) carryOut(c *commitment, f *frames.Frame, bt *batch) (later *co
 		}
 	}
 	for _, x := range c.sends {
-		if _, _, err := s.b.accept(x.to, s.publication(x.to, x.frame, bt), s, bt); err != nil {
+		if _, _, err := s.b.accept(x.to, s.publication(x.to.Name, x.frame, bt), s, bt); err != nil {
 			return nil, refusedByQueue(err)
 		}
 		x.accepted()
 	}
 	for _, x := range c.requests {
-		if fail := s.handleSend(x.to, x.frame, bt); fail != nil {
+		if fail := s.handleSend(x.to.Destination, x.frame, bt); fail != nil {
 			return nil, fail
 		}
 		x.accepted()
