@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -88,41 +87,6 @@ func refusedBy(err error) *Error {
 		f.Message = r.Reason
 	}
 	return f
-}
-
-// reconsider checks all subscriptions again as if they were new. It ends those
-// that the principal is no longer allowed to have. If the principal may see
-// fewer matches of a pattern than before, the subscription continues with those
-// that are allowed.
-func (s *session) reconsider(bt *batch) error {
-	if s.judge != nil { // a later pattern subscription must not use old verdicts
-		s.judge.mu.Lock()
-		s.judge.forget()
-		s.judge.mu.Unlock()
-	}
-	for _, sub := range slices.Clone(s.subs) {
-		again := &subscription{s: s, dest: sub.dest, queue: sub.queue}
-		fail := s.mayObserve(again, bt)
-		if fail != nil && fail.Reason != ReasonDenied {
-			return fail
-		}
-		was, is := sub.filter.Load(), again.filter.Load()
-		switch {
-		case was != nil:
-			was.forget(is != nil && is.proven, bt)
-		case is != nil:
-			is.sub = sub
-			sub.filter.Store(is)
-		}
-		if fail == nil {
-			continue
-		}
-		i := slices.Index(s.subs, sub)
-		s.subs = slices.Delete(s.subs, i, i+1)
-		s.drop(sub, bt)
-		s.notify(sessionNotices, sessionEvent{Event: "subscription-ended", Subscription: sub.id, Destination: sub.dest.Name}, bt)
-	}
-	return nil
 }
 
 func (s *session) renewalRefused(why string) {
