@@ -12,7 +12,6 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
-	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -81,11 +80,9 @@ func (s *session) covers(pattern string, d topics.Destination, bt *batch) (auth.
 		return auth.Some, nil
 	}
 	var coverage auth.Coverage
-	var err error
-	s.user(bt, func(ctx context.Context) {
-		coverage, err = hook.Guard(s.b.hookPanicked, "Authorizer", func() (auth.Coverage, error) {
-			return pa.AuthorizePattern(ctx, s.principal.Load(), pattern)
-		})
+	err := s.callHook(bt, "Authorizer", func(ctx context.Context) (err error) {
+		coverage, err = pa.AuthorizePattern(ctx, s.principal.Load(), pattern)
+		return err
 	})
 	if err == nil && coverage == auth.None {
 		err = auth.ErrDenied
@@ -102,10 +99,8 @@ func (s *session) authorize(act auth.Action, d topics.Destination, name string, 
 	if p := s.b.policy.Load(); p.rules != nil { // never blocks
 		err = p.rules.Authorize(s.b.ctx, s.principal.Load(), act, name)
 	} else {
-		s.user(bt, func(ctx context.Context) {
-			err = hook.Call(s.b.hookPanicked, "Authorizer", func() error {
-				return s.b.policy.Load().authorizer.Authorize(ctx, s.principal.Load(), act, name)
-			})
+		err = s.callHook(bt, "Authorizer", func(ctx context.Context) error {
+			return s.b.policy.Load().authorizer.Authorize(ctx, s.principal.Load(), act, name)
 		})
 	}
 	return s.denied(err, act, d.Name)

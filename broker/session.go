@@ -15,6 +15,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
 	"github.com/hoofbeat/hoofbeat/broker/internal/clock"
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -292,6 +293,13 @@ func (s *session) exit(before bool) {
 	s.heard()
 	s.spoken()
 	s.busy.Store(before)
+}
+
+// callHook is user for a hook of this name: a panic of the hook becomes an error.
+func (s *session) callHook(bt *batch, name string, f func(ctx context.Context) error) error {
+	before := s.enter(bt)
+	defer s.exit(before)
+	return hook.Call(s.b.hookPanicked, name, func() error { return f(s.context()) })
 }
 
 // tell calls the observers for this session, as user code.
