@@ -60,6 +60,18 @@ func (f AuthorizerFunc) Authorize(ctx context.Context, p *Principal, act Action,
 	return f(ctx, p, act, destination)
 }
 
+// NonBlocking is an [Authorizer] that decides from memory, as [Rules] does: its
+// methods never wait for a file, the network, or a lock that is held long. It is
+// optional. The broker calls any other Authorizer as code that may block: it
+// first writes all pending frames, and lets the session be silent meanwhile. It
+// calls a NonBlocking one directly, with a context that ends with the broker
+// instead of the session.
+type NonBlocking interface {
+	Authorizer
+	// NonBlocking does nothing.
+	NonBlocking()
+}
+
 // Coverage is the part of a pattern's destinations that a principal may
 // subscribe to.
 type Coverage uint8

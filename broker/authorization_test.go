@@ -300,3 +300,43 @@ func TestTooMuchWaitsForTheAuthorizer(t *testing.T) {
 		t.Errorf("%d sessions are counted as authorizer-slow, want 1", n)
 	}
 }
+
+// fromMemory is an Authorizer that never blocks.
+type fromMemory struct{ auth.AuthorizerFunc }
+
+func (fromMemory) NonBlocking() {}
+
+// An Authorizer that never blocks is called directly, with the context of the
+// broker; any other is called with that of the session.
+func TestNonBlockingAuthorizer(t *testing.T) {
+	for _, direct := range []bool{false, true} {
+		asked := make(chan context.Context, 1)
+		f := auth.AuthorizerFunc(func(ctx context.Context, _ *auth.Principal, _ auth.Action, _ string) error {
+			asked <- ctx
+			return nil
+		})
+		o := broker.Options{Authorizer: f}
+		if direct {
+			o.Authorizer = fromMemory{f}
+		}
+		b := brokertest.New(t, o)
+		left := make(chan struct{})
+		b.Observe(broker.Observer{Disconnected: func(broker.SessionInfo, *broker.Error) { close(left) }})
+		c := brokertest.Connect(t, b)
+		c.Subscribe(t, "1", "/topic/a")
+		ctx := testkit.Receive(t, asked)
+		c.Send("DISCONNECT", "")
+		testkit.Receive(t, left)
+		if !direct {
+			testkit.Receive(t, ctx.Done())
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			t.Errorf("the context of the broker ended with a session: %v", err)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		testkit.Receive(t, ctx.Done())
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
+	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
@@ -80,7 +81,7 @@ func (s *session) covers(pattern string, d topics.Destination, bt *batch) (auth.
 		return auth.Some, nil
 	}
 	var coverage auth.Coverage
-	err := s.callHook(bt, "Authorizer", func(ctx context.Context) (err error) {
+	err := s.askAuthorizer(bt, func(ctx context.Context) (err error) {
 		coverage, err = pa.AuthorizePattern(ctx, s.principal.Load(), pattern)
 		return err
 	})
@@ -96,14 +97,22 @@ func (s *session) authorize(act auth.Action, d topics.Destination, name string, 
 		return nil
 	}
 	var err error
-	if p := s.b.policy.Load(); p.rules != nil { // never blocks
+	if p := s.b.policy.Load(); p.rules != nil { // the usual case
 		err = p.rules.Authorize(s.b.ctx, s.principal.Load(), act, name)
 	} else {
-		err = s.callHook(bt, "Authorizer", func(ctx context.Context) error {
+		err = s.askAuthorizer(bt, func(ctx context.Context) error {
 			return s.b.policy.Load().authorizer.Authorize(ctx, s.principal.Load(), act, name)
 		})
 	}
 	return s.denied(err, act, d.Name)
+}
+
+// askAuthorizer calls f, which asks the Authorizer.
+func (s *session) askAuthorizer(bt *batch, f func(ctx context.Context) error) error {
+	if _, ok := s.b.policy.Load().authorizer.(auth.NonBlocking); ok {
+		return hook.Call(s.b.hookPanicked, "Authorizer", func() error { return f(s.b.ctx) })
+	}
+	return s.callHook(bt, "Authorizer", f)
 }
 
 // alwaysAllowed reports whether a destination concerns only the session itself.

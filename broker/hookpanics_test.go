@@ -106,6 +106,10 @@ func TestEveryHookPanicIsLoggedWithItsStack(t *testing.T) {
 			thisHookPanics()
 			return nil
 		})}),
+		"Authorizer that never blocks": connect(broker.Options{Authorizer: fromMemory{func(context.Context, *auth.Principal, auth.Action, string) error {
+			thisHookPanics()
+			return nil
+		}}}),
 		"Selector": connect(broker.Options{Selector: func(string) (func(*broker.Message) bool, error) {
 			thisHookPanics()
 			return nil, nil
