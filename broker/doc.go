@@ -31,16 +31,15 @@
 //
 // Each file holds one idea. In reading order:
 //
-//   - The program's side: doc, broker, options, policy, limit, shutdown, http,
-//     tcp, transport, handler, inprocess, inprocessretry, message, reason,
-//     observer, stats, log.
-//   - Clients come and go: admit, origin, foreign, caps, seats, identity,
-//     connect, throttle, passcode, foldlogin, credentials, renew, expiry, revoke,
-//     liveness, ending.
+//   - The program's side: doc, broker, options, policy, shutdown, http, tcp,
+//     transport, handler, inprocess, inprocessretry, message, reason, observer,
+//     stats, log.
+//   - Clients come and go: admit, origin, limit, foreign, connect, identity,
+//     renew, expiry, revoke, liveness, ending.
 //   - A session and its frames: session, mailbox, commands, reserve, authorize,
 //     acknowledge, transaction, receipt, completion, pause, notices.
-//   - A message to its subscribers: publish, deliver, subscription, footprint,
-//     slowpatterns, filter, selector, publication, content, distinct, copies,
+//   - A message to its subscribers: publish, once, deliver, subscription,
+//     footprint, filter, selector, publication, content, distinct, copies,
 //     compression, outbox, batch, flush.
 //   - Work queues: queue, queuememory, queuequota.
 //

@@ -80,3 +80,12 @@ func tokens(expression string) int {
 	}
 	return n
 }
+
+// cost returns the memory, in bytes, that the broker holds for a subscribed
+// destination.
+func cost(d topics.Destination) int {
+	if d.Slow() {
+		return d.Cost() + distinctBytes
+	}
+	return d.Cost()
+}
