@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -23,10 +24,10 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 		if !ok {
 			return nil, failure(ReasonProtocolError, "%s without an id header", f.Command)
 		}
-		ordinal, n, ours := parseAckID(id)
+		ack, ours := encode.ParseAck(id)
 		given := false
 		if ours {
-			if settled, given = s.settleAckID(ordinal, n, bt); settled != nil {
+			if settled, given = s.settleAckID(ack, bt); settled != nil {
 				break
 			}
 		}
@@ -39,7 +40,7 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 		settled = s.settleMessageID(id, f, bt)
 		if settled == nil && !given && !strings.HasPrefix(id, s.b.idPrefix) {
 			s.unknownAck(f, id)
-			if ours && ordinal < likeMessageID {
+			if ours && ack.Subscription < likeMessageID {
 				return nil, failure(ReasonProtocolError, "%s of %s, which this session was never given", f.Command, strconv.QuoteToASCII(id))
 			}
 		}
@@ -75,8 +76,8 @@ func (s *session) ackFault(f *frames.Frame) *Error {
 	if !ok {
 		return failure(ReasonProtocolError, "%s without an id header", f.Command)
 	}
-	ordinal, n, ours := parseAckID(id)
-	if !ours || ordinal >= likeMessageID || strings.HasPrefix(id, s.b.idPrefix) || s.wasGiven(ordinal, n, id) {
+	ack, ours := encode.ParseAck(id)
+	if !ours || ack.Subscription >= likeMessageID || strings.HasPrefix(id, s.b.idPrefix) || s.wasGiven(ack, id) {
 		return nil
 	}
 	s.unknownAck(f, id)
@@ -85,14 +86,14 @@ func (s *session) ackFault(f *frames.Frame) *Error {
 
 // wasGiven reports whether an id identifies a delivery of this session, as the
 // value of its `ack` header or as its message-id.
-func (s *session) wasGiven(ordinal uint32, n uint64, id string) bool {
+func (s *session) wasGiven(ack encode.Ack, id string) bool {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
-	ended := ordinal <= s.ordinal
+	ended := ack.Subscription <= s.ordinal
 	for _, sub := range s.subs {
-		if sub.ordinal == ordinal {
+		if sub.ordinal == ack.Subscription {
 			ended = false
-			if n <= sub.acks {
+			if ack.Number <= sub.acks {
 				return true
 			}
 		}
@@ -115,33 +116,21 @@ func (s *session) unknownAck(f *frames.Frame, id string) {
 	s.b.warn("ACK or NACK with an unknown id", s.source(""), "session", s.id, "user", s.userName(), "remote", s.peer, "command", f.Command, "id", brief(id))
 }
 
-// parseAckID parses the value of an `ack` header, as [appendAckID] writes it.
-// The value never begins with 0, unlike the message-id 00000001-7.
-func parseAckID(id string) (ordinal uint32, n uint64, ok bool) {
-	which, number, _ := strings.Cut(id, "-")
-	o, err1 := strconv.ParseUint(which, 10, 32)
-	n, err2 := strconv.ParseUint(number, 10, 64)
-	if err1 != nil || err2 != nil || id[0] == '0' || number[0] == '0' {
-		return 0, 0, false
-	}
-	return uint32(o), n, true
-}
-
-// settleAckID settles delivery n of the subscription with that ordinal. given
-// is false if the session never had such a delivery.
-func (s *session) settleAckID(ordinal uint32, n uint64, bt *batch) (settled []unacknowledged, given bool) {
-	at := slices.IndexFunc(s.subs, func(sub *subscription) bool { return sub.ordinal == ordinal })
+// settleAckID settles the delivery with an `ack` id. given is false if the
+// session never had such a delivery.
+func (s *session) settleAckID(ack encode.Ack, bt *batch) (settled []unacknowledged, given bool) {
+	at := slices.IndexFunc(s.subs, func(sub *subscription) bool { return sub.ordinal == ack.Subscription })
 	if at < 0 {
-		return nil, ordinal <= s.ordinal // that subscription has ended
+		return nil, ack.Subscription <= s.ordinal // that subscription has ended
 	}
 	sub := s.subs[at]
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
-	i, found := slices.BinarySearchFunc(sub.pending, n, func(u unacknowledged, n uint64) int { return cmp.Compare(u.n, n) })
+	i, found := slices.BinarySearchFunc(sub.pending, ack.Number, func(u unacknowledged, n uint64) int { return cmp.Compare(u.n, n) })
 	if found {
 		settled = sub.settle(i, bt)
 	}
-	return settled, n <= sub.acks
+	return settled, ack.Number <= sub.acks
 }
 
 // settleMessageID settles the delivery with a message-id. If f names a
@@ -152,7 +141,7 @@ func (s *session) settleMessageID(id string, f *frames.Frame, bt *batch) []unack
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
 	for _, sub := range s.subs {
-		if named && sub.id != which {
+		if named && sub.ID != which {
 			continue
 		}
 		for i := range sub.pending {

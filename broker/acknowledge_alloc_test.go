@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 )
 
 // An ACK takes its message out of the unacknowledged without an allocation, and
@@ -23,9 +24,9 @@ func TestAcknowledgeAllocatesNothing(t *testing.T) {
 	cost := testing.AllocsPerRun(100, func() {
 		sub.acks += 2
 		sub.pending = append(pending, unacknowledged{n: sub.acks - 1}, unacknowledged{n: sub.acks})
-		last, _ := s.settleAckID(1, sub.acks, bt)
+		last, _ := s.settleAckID(encode.Ack{Subscription: 1, Number: sub.acks}, bt)
 		wrong = wrong || len(last) != 1 || last[0].n != sub.acks
-		first, _ := s.settleAckID(1, sub.acks-1, bt)
+		first, _ := s.settleAckID(encode.Ack{Subscription: 1, Number: sub.acks - 1}, bt)
 		wrong = wrong || len(first) != 1 || first[0].n != sub.acks-1
 		if err := b.queueName("/queue/jobs"); err != nil {
 			t.Fatal(err)

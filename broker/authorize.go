@@ -175,7 +175,7 @@ func (s *session) reconsider(bt *batch) error {
 		i := slices.Index(s.subs, sub)
 		s.subs = slices.Delete(s.subs, i, i+1)
 		s.drop(sub, bt)
-		s.notify(sessionNotices, sessionEvent{Event: "subscription-ended", Subscription: sub.id, Destination: sub.dest.Name}, bt)
+		s.notify(sessionNotices, sessionEvent{Event: "subscription-ended", Subscription: sub.ID, Destination: sub.dest.Name}, bt)
 	}
 	return nil
 }

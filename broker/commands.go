@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/frames"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
@@ -186,11 +187,10 @@ func (s *session) handleSend(d topics.Destination, f *frames.Frame, bt *batch) *
 
 // publication turns a SEND to a destination into a publication, valid until the
 // next call.
-func (s *session) publication(destination string, f *frames.Frame, bt *batch) *publication {
-	p := &bt.pub
+func (s *session) publication(destination string, f *frames.Frame, bt *batch) (p *publication) {
+	p = &bt.pub
 	p.reset()
-	p.prefix, p.seq = s.b.idPrefix, s.b.nextID()
-	p.destination, p.headers, p.body = destination, f.Headers, f.Body
+	p.Prefix, p.Seq, p.Destination, p.Headers, p.Body = s.b.idPrefix, s.b.nextID(), destination, f.Headers, f.Body
 	return p
 }
 
@@ -239,7 +239,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	}
 	s.tell(bt, func(o *Observer) {
 		if o.Subscribed != nil {
-			o.Subscribed(s.info(), d.Name, sub.id)
+			o.Subscribed(s.info(), d.Name, sub.ID)
 		}
 	})
 	return nil
@@ -261,7 +261,7 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 		return nil, fail
 	}
 	// A header's string keeps the whole header block alive.
-	sub := &subscription{s: s, id: strings.Clone(id), dest: d.Clone(), queue: d.queue}
+	sub := &subscription{s: s, Recipient: encode.Recipient{ID: strings.Clone(id)}, dest: d.Clone(), queue: d.queue}
 	switch mode, _ := f.Lookup(frames.HeaderAck); {
 	case mode == "" || mode == "auto":
 	case mode == "client":
@@ -277,7 +277,7 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 			return nil, failure(ReasonDenied, "a user destination cannot be a pattern")
 		}
 		if d.Kind == topics.UserNamed {
-			sub.as = d.Name
+			sub.As = d.Name
 		}
 	case topics.Queue:
 		if d.Pattern && d.queue {
@@ -312,7 +312,7 @@ func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 	if sub != nil {
 		s.tell(bt, func(o *Observer) {
 			if o.Unsubscribed != nil {
-				o.Unsubscribed(s.info(), sub.dest.Name, sub.id)
+				o.Unsubscribed(s.info(), sub.dest.Name, sub.ID)
 			}
 		})
 	}
@@ -323,7 +323,7 @@ func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 // clients may subscribe without an id.
 func (s *session) findDestination(name string) (int, *subscription) {
 	for i, sub := range s.subs {
-		if sub.dest.Name == name && sub.id == "" {
+		if sub.dest.Name == name && sub.ID == "" {
 			return i, sub
 		}
 	}

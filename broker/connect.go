@@ -9,6 +9,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
@@ -80,7 +81,7 @@ func (s *session) connected() []byte {
 	if name := s.userName(); name != "" {
 		fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderUserName, Value: name})
 	}
-	return encodeFrame(s.wire.framing(), s.version, &fr)
+	return encode.Frame(s.wire.framing(), s.version, &fr)
 }
 
 // logFrameBeforeConnect logs a frame before CONNECT. The ERROR to the client says

@@ -40,20 +40,20 @@ func (k *packed) add(s string) string {
 // its frame.
 func keepMessage(p *publication) *Message {
 	var digits [20]byte
-	id, number := p.id, digits[:0]
+	id, number := p.ID, digits[:0]
 	if id == "" {
-		id, number = p.prefix, strconv.AppendUint(number, p.seq, 10)
+		id, number = p.Prefix, strconv.AppendUint(number, p.Seq, 10)
 	}
-	n, size := 0, len(p.destination)+len(id)+len(number)
-	for i := range p.headers {
-		if h := &p.headers[i]; !Reserved(h.Name) {
+	n, size := 0, len(p.Destination)+len(id)+len(number)
+	for i := range p.Headers {
+		if h := &p.Headers[i]; !Reserved(h.Name) {
 			n++
 			size += len(h.Name) + len(h.Value)
 		}
 	}
 	var k packed
 	k.b.Grow(size)
-	m := &Message{Destination: k.add(p.destination), Body: append([]byte(nil), p.body...)}
+	m := &Message{Destination: k.add(p.Destination), Body: append([]byte(nil), p.Body...)}
 	m.ID = k.add(id)
 	if len(number) > 0 {
 		at := k.b.Len() - len(id)
@@ -62,8 +62,8 @@ func keepMessage(p *publication) *Message {
 	}
 	if n > 0 {
 		m.Headers = make([]frames.Header, 0, n)
-		for i := range p.headers {
-			if h := &p.headers[i]; !Reserved(h.Name) {
+		for i := range p.Headers {
+			if h := &p.Headers[i]; !Reserved(h.Name) {
 				m.Headers = append(m.Headers, frames.Header{Name: k.add(h.Name), Value: k.add(h.Value)})
 			}
 		}

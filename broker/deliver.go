@@ -7,7 +7,7 @@ import "github.com/hoofbeat/hoofbeat/topics"
 // kept, or the sessions of a user.
 func (b *Broker) deliver(d topics.Destination, p *publication, bt *batch) Delivery {
 	if d.Kind == topics.UserNamed {
-		p.destination = b.userPrefix() + d.Path
+		p.Destination = b.userPrefix() + d.Path
 		return b.fanOutToUser(d.User, d.Path, p, bt)
 	}
 	b.fanOut(d, p, bt)
@@ -18,7 +18,7 @@ func (b *Broker) deliver(d topics.Destination, p *publication, bt *batch) Delive
 func (b *Broker) fanOut(d topics.Destination, p *publication, bt *batch) {
 	n := int64(0)
 	subs := b.router.Match(d)
-	p.single = len(subs) == 1
+	p.Single = len(subs) == 1
 	for _, sub := range subs {
 		if sub.offer(p, bt) {
 			n++
@@ -46,7 +46,7 @@ func (b *Broker) deliverToSession(session, path string, p *publication, bt *batc
 // no other session receives p.
 func (b *Broker) fanOutToSession(session, path string, p *publication, bt *batch, out *Delivery, only bool) {
 	subs := b.router.MatchSession(session, path)
-	p.single = only && len(subs) == 1
+	p.Single = only && len(subs) == 1
 	for _, sub := range subs {
 		if sub.offer(p, bt) {
 			out.Subscriptions++
@@ -75,11 +75,12 @@ func (sub *subscription) pass(p *publication, bt *batch) bool {
 	if sub.selector != nil && !sub.selector.selects(p, sub.s.b) {
 		return false
 	}
-	if sub.mode != ackAuto || p.single {
+	if sub.mode != ackAuto || p.Single {
 		return sub.deliverAlone(p, nil, bt)
 	}
 	s := sub.s
-	return s.out.deliver(sub, p.frame(s.wire.framing(), s.version, sub), bt)
+	f := s.wire.framing()
+	return s.out.deliver(sub, p.fit(f, sub).Frame(f, s.version, &sub.Recipient), bt)
 }
 
 // deliverAlone delivers a MESSAGE whose frame is not shared, because this is
@@ -95,7 +96,7 @@ func (sub *subscription) deliverAlone(p *publication, work delivery, bt *batch) 
 		o.mu.Unlock()
 		return false
 	}
-	if sub.dead || work == nil && !o.room(len(p.body)+256, bt) || sub.dead {
+	if sub.dead || work == nil && !o.room(len(p.Body)+256, bt) || sub.dead {
 		o.mu.Unlock()
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
@@ -140,7 +141,7 @@ func (s *session) goodbye(f *Error, receipt string, before phase) [][]byte {
 		}
 		fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderContentType, Value: "text/plain"})
 		fr.Body = []byte(text)
-		out = append(out, encodeFrame(s.wire.framing(), version, &fr))
+		out = append(out, encode.Frame(s.wire.framing(), version, &fr))
 	}
 	if c := s.wire.goodbye(f.Reason.CloseCode(), f.Reason.String()); c != nil {
 		out = append(out, c)

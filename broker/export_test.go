@@ -42,7 +42,7 @@ func (b *Broker) EncodedForUser(user string, m *Message) int {
 	bt, p := b.begin(m, b.userPrefix()+path)
 	defer bt.flushLater()
 	b.fanOutToUser(user, path, p, bt)
-	return len(p.cache)
+	return p.Distinct()
 }
 
 // TailAfterReuse publishes to a topic, has the memory of every outbox that it
@@ -55,12 +55,12 @@ func (b *Broker) TailAfterReuse(m *Message) (before, after string) {
 	}
 	bt, p := b.begin(m, d.Name)
 	b.fanOut(d.Destination, p, bt)
-	before = string(p.tails[frames.V12])
+	before = string(p.Tail(frames.V12))
 	for _, o := range bt.touched {
 		o.mu.Lock()
 		kept := append([]byte(nil), o.pending.own...)
 		clear(o.pending.own)
-		after = string(p.tails[frames.V12])
+		after = string(p.Tail(frames.V12))
 		copy(o.pending.own, kept)
 		o.mu.Unlock()
 		if after != before {

@@ -67,7 +67,7 @@ func (f *filter) known(destination string) answer {
 func (f *filter) deliver(p *publication, bt *batch) bool {
 	j := f.j
 	j.mu.Lock()
-	verdict := f.known(p.destination)
+	verdict := f.known(p.Destination)
 	if verdict != unanswered && len(f.waiting) == 0 && !f.releasing {
 		j.mu.Unlock()
 		return verdict == allowed && f.sub.pass(p, bt)

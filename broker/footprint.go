@@ -32,7 +32,7 @@ func (sub *subscription) footprint() uint32 {
 	if sub.selector != nil {
 		expression = sub.selector.expression
 	}
-	return footprint(sub.id, sub.dest, expression)
+	return footprint(sub.ID, sub.dest, expression)
 }
 
 // roomFor refuses a subscription with which the session's subscriptions would

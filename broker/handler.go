@@ -93,7 +93,7 @@ func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 	}
 	bt, p := b.begin(&c, b.userPrefix()+path)
 	defer r.sent(bt)
-	p.redelivered = c.Redelivered
+	p.Redelivered = c.Redelivered
 	return b.deliverToSession(r.Session, path, p, bt), nil
 }
 
@@ -106,10 +106,11 @@ func (r *Request) replyToSubscribe(m *Message) (Delivery, error) {
 	defer r.sent(bt)
 	p := &bt.pub
 	p.set(m, r.sub.dest.Name)
-	if p.id == "" {
-		p.prefix, p.seq = b.idPrefix, b.nextID()
+	if p.ID == "" {
+		p.Prefix, p.Seq = b.idPrefix, b.nextID()
 	}
-	if !r.s.out.deliver(r.sub, p.frame(r.s.wire.framing(), r.s.version, r.sub), bt) {
+	f := r.s.wire.framing()
+	if !r.s.out.deliver(r.sub, p.fit(f, r.sub).Frame(f, r.s.version, &r.sub.Recipient), bt) {
 		return Delivery{}, ErrNoSession
 	}
 	b.stats.delivered.Add(1)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 )
 
 func TestNodeIDs(t *testing.T) {
@@ -15,7 +16,7 @@ func TestNodeIDs(t *testing.T) {
 		if !regexp.MustCompile(`^[a-p][a-z2-7]{11}$`).MatchString(id) {
 			t.Fatalf("%q", id)
 		}
-		if _, _, ours := parseAckID(id + "-1"); ours {
+		if _, ours := encode.ParseAck(id + "-1"); ours {
 			t.Fatalf("a message-id of %q looks like an ack id", id)
 		}
 		seen[id] = true

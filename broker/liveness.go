@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/clock"
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 )
 
 // never is the time of a check that is never due.
@@ -145,7 +146,7 @@ func (s *session) checkHeartBeat(now int64, bt *batch) int64 {
 	if now < at {
 		return at
 	}
-	s.out.beat(heartBeats[s.wire.framing()], bt)
+	s.out.beat(encode.HeartBeat(s.wire.framing()), bt)
 	return now + every
 }
 

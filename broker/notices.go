@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -31,7 +32,7 @@ func (s *session) notify(path string, v any, bt *batch) {
 		s.b.o.Logger.Error("a notice could not be encoded", "error", err)
 		return
 	}
-	p := &publication{prefix: s.b.idPrefix, seq: s.b.nextID()}
+	p := &publication{Message: encode.Message{Prefix: s.b.idPrefix, Seq: s.b.nextID()}}
 	p.set(&Message{Headers: jsonHeaders, Body: body}, s.b.userPrefix()+path)
 	s.b.deliverToSession(s.id, path, p, bt)
 }

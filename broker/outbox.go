@@ -3,6 +3,8 @@ package broker
 import (
 	"runtime"
 	"sync"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 )
 
 const (
@@ -108,22 +110,19 @@ func (o *outbox) waiting() *segments {
 }
 
 // encode adds the MESSAGE of p for sub, which no other outbox gets, and reports
-// whether the caller must add the outbox to its batch. The caller holds the
+// whether the caller must add the outbox to its batch. n is the number of the
+// delivery, or 0 if the client need not acknowledge it. The caller holds the
 // lock.
-func (o *outbox) encode(p *publication, sub *subscription, ack uint64) (wake bool) {
-	f, v := o.wire.framing(), sub.s.version
-	p = p.fit(f, sub)
-	if sub.gated || f == framingDeflate {
-		return o.enqueue(sub, p.encode(f, v, sub, ack))
-	}
-	if !p.single { // bytes shared with other outboxes must not be in the memory of this one
-		p.tail(v)
+func (o *outbox) encode(p *publication, sub *subscription, n uint64) (wake bool) {
+	f, v, to, ack := o.wire.framing(), sub.s.version, &sub.Recipient, encode.Ack{Subscription: sub.ordinal, Number: n}
+	m := p.fit(f, sub)
+	if sub.gated || f == encode.FramingDeflate {
+		return o.enqueue(sub, m.Own(f, v, to, ack))
 	}
 	g := o.waiting()
-	b := g.room(p.size(sub))
-	start := len(b)
-	g.own = terminated(p.append(b, v, sub, ack), f)
-	o.append(framed(g.own[start:len(g.own):len(g.own)], f, f.webSocket() && p.binary(sub)))
+	var seg []byte
+	g.own, seg = m.Append(g.room(m.Size(to)), f, v, to, ack)
+	o.append(seg)
 	return o.wake()
 }
 

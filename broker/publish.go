@@ -88,7 +88,7 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 	}
 	bt, p := b.begin(m, b.userPrefix()+path)
 	defer bt.flushLater()
-	p.redelivered = m.Redelivered
+	p.Redelivered = m.Redelivered
 	out, _, err := b.accept(b.destination(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}), p, nil, bt)
 	return out, err
 }
@@ -108,7 +108,7 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 	}
 	bt, p := b.begin(m, b.userPrefix()+path)
 	defer bt.flushLater()
-	p.redelivered = m.Redelivered
+	p.Redelivered = m.Redelivered
 	b.stats.published.Add(1)
 	return b.deliverToSession(session, path, p, bt), nil
 }
@@ -192,9 +192,9 @@ func (b *Broker) begin(m *Message, destination string) (*batch, *publication) {
 	bt := b.newBatch()
 	p := &bt.pub
 	p.set(m, destination)
-	p.redelivered = false
-	if p.id == "" {
-		p.prefix, p.seq = b.idPrefix, b.nextID()
+	p.Redelivered = false
+	if p.ID == "" {
+		p.Prefix, p.Seq = b.idPrefix, b.nextID()
 	}
 	if m.Settled != nil {
 		c := *p.message()

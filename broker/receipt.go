@@ -4,8 +4,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -80,12 +80,7 @@ func (s *session) receiptFrame(f *frames.Frame, headers string) []byte {
 	if !ok {
 		return nil
 	}
-	b := append(make([]byte, room, room+25+len(id)+len(headers)), "RECEIPT\n"...)
-	b = frames.AppendHeader(b, s.version, frames.HeaderReceiptID, id)
-	b = append(b, headers...)
-	b = append(b, '\n', 0)
-	framing := s.wire.framing()
-	return framed(terminated(b, framing), framing, !utf8.ValidString(id))
+	return encode.Receipt(s.wire.framing(), s.version, id, headers)
 }
 
 // settle reports the outcome of the operation that the answer waits for. Any

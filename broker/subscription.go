@@ -3,6 +3,7 @@ package broker
 import (
 	"sync/atomic"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 	"github.com/hoofbeat/hoofbeat/topics"
@@ -19,11 +20,10 @@ const (
 // A subscription is one SUBSCRIBE of a session, or one in-process Subscribe
 // (then local is set and s is nil).
 type subscription struct {
-	s       *session
-	local   *Subscription
-	id      string // the id from the client; "" for a STOMP 1.0 client that sent none
+	s     *session
+	local *Subscription
+	encode.Recipient
 	dest    topics.Destination
-	as      string // destination in its MESSAGE frames, if not the publication's
 	mode    ackMode
 	queue   bool   // dest is a work queue
 	gated   bool   // its SUBSCRIBE is being answered; guarded as below
@@ -58,7 +58,7 @@ func (sub *subscription) offerWork(d delivery, bt *batch) bool {
 	var p publication
 	p.set(m, m.Destination)
 	p.msg = m
-	p.redelivered, p.single = d.Redelivered(), true
+	p.Redelivered, p.Single = d.Redelivered(), true
 	if !sub.deliverAlone(&p, d, bt) {
 		return false
 	}
@@ -69,7 +69,7 @@ func (sub *subscription) offerWork(d delivery, bt *batch) bool {
 // find returns the subscription with that id.
 func (s *session) find(id string) (int, *subscription) {
 	for i, sub := range s.subs {
-		if sub.id == id {
+		if sub.ID == id {
 			return i, sub
 		}
 	}

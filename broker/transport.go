@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/broker/internal/stream"
 	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
 )
@@ -98,25 +99,10 @@ func (b *Broker) Serve(ctx context.Context, t Transport, a Admission) error {
 	return nil
 }
 
-// framing is the format of a STOMP frame on the wire. Frames are encoded once
-// for each framing, and shared.
-type framing uint8
-
-const (
-	framingStream    framing = iota // bytes of STOMP, one frame after another
-	framingMessage                  // each frame is a separate message of a Transport
-	framingText                     // the same, for a Transport that carries only UTF-8
-	framingWebSocket                // each frame follows a WebSocket header
-	framingDeflate                  // the same, with MESSAGE frames compressed where it pays
-)
-
-// webSocket reports whether frames have WebSocket headers.
-func (f framing) webSocket() bool { return f >= framingWebSocket }
-
 // wire is the interface of a connection for its session and outbox. There are
 // three implementations: WebSocket, TCP, and an external Transport.
 type wire interface {
-	framing() framing
+	framing() encode.Framing
 	// receive blocks and passes input to the session (session.data,
 	// session.ping, session.batchEnd) until the connection ends.
 	receive(s *session) error
@@ -203,7 +189,7 @@ type webSocketWire struct {
 	ws *wsconn.Conn
 }
 
-func (w webSocketWire) framing() framing         { return framingWebSocket }
+func (w webSocketWire) framing() encode.Framing  { return encode.FramingWebSocket }
 func (w webSocketWire) receive(s *session) error { return w.ws.Receive((*webSocketInput)(s)) }
 func (w webSocketWire) ping() []byte             { return wsconn.AppendPing(nil, nil) }
 func (w webSocketWire) kind() string             { return "websocket" }
@@ -232,7 +218,7 @@ func (i *webSocketInput) Batch() error {
 
 type tcpWire struct{ byteWire }
 
-func (w tcpWire) framing() framing           { return framingStream }
+func (w tcpWire) framing() encode.Framing    { return encode.FramingStream }
 func (w tcpWire) ping() []byte               { return nil }
 func (w tcpWire) goodbye(int, string) []byte { return nil }
 func (w tcpWire) kind() string               { return "tcp" }
@@ -252,18 +238,18 @@ func (w tcpWire) receive(s *session) error {
 // goroutine writes.
 type messageWire struct {
 	t    Transport
-	form framing // framingMessage or framingText
+	form encode.Framing // encode.FramingMessage or encode.FramingText
 }
 
 func newMessageWire(t Transport) *messageWire {
-	form := framingMessage
+	form := encode.FramingMessage
 	if text, ok := t.(interface{ TextOnly() bool }); ok && text.TextOnly() {
-		form = framingText
+		form = encode.FramingText
 	}
 	return &messageWire{t, form}
 }
 
-func (w *messageWire) framing() framing             { return w.form }
+func (w *messageWire) framing() encode.Framing      { return w.form }
 func (w *messageWire) canTry() bool                 { return false }
 func (w *messageWire) tryWrite([]byte) (int, error) { return 0, nil }
 func (w *messageWire) ping() []byte                 { return nil }
