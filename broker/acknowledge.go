@@ -119,7 +119,7 @@ func (s *session) unknownAck(f *frames.Frame, id string) {
 // settleAckID settles the delivery with an `ack` id. given is false if the
 // session never had such a delivery.
 func (s *session) settleAckID(ack encode.Ack, bt *batch) (settled []unacknowledged, given bool) {
-	at := slices.IndexFunc(s.subs, func(sub *subscription) bool { return sub.ordinal == ack.Subscription })
+	at := slices.IndexFunc(s.subs, func(sub *subscriber) bool { return sub.ordinal == ack.Subscription })
 	if at < 0 {
 		return nil, ack.Subscription <= s.ordinal // that subscription has ended
 	}
@@ -157,7 +157,7 @@ func (s *session) settleMessageID(id string, f *frames.Frame, bt *batch) []unack
 // sub.pending: that message, and in `client` mode all messages before it. The
 // result stays in the batch until finishSettled. The caller holds the lock of
 // the outbox.
-func (sub *subscription) settle(i int, bt *batch) []unacknowledged {
+func (sub *subscriber) settle(i int, bt *batch) []unacknowledged {
 	from := i
 	if sub.mode == ackClient {
 		from = 0

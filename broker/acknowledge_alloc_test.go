@@ -15,8 +15,8 @@ func TestAcknowledgeAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
-	sub := &subscription{ordinal: 1, mode: ackIndividual}
-	s := &session{b: b, ordinal: 1, subs: []*subscription{sub}}
+	sub := &subscriber{ordinal: 1, mode: ackIndividual}
+	s := &session{b: b, ordinal: 1, subs: []*subscriber{sub}}
 	bt := b.newBatch()
 	defer bt.release()
 	pending := make([]unacknowledged, 0, 4)

@@ -41,7 +41,7 @@ func (s *session) maySend(d topics.Destination, bt *batch) *Error {
 // mayObserve authorises a SUBSCRIBE. A pattern must not reveal a destination
 // for which a literal SUBSCRIBE would be denied. Unless the rules prove that it
 // cannot, every destination it matches is authorised before delivery.
-func (s *session) mayObserve(sub *subscription, bt *batch) *Error {
+func (s *session) mayObserve(sub *subscriber, bt *batch) *Error {
 	d := sub.dest
 	switch {
 	case d.Kind == topics.UserNamed: // equivalent to the form without the user name
@@ -57,7 +57,7 @@ func (s *session) mayObserve(sub *subscription, bt *batch) *Error {
 	return fail
 }
 
-func (s *session) mayObservePattern(sub *subscription, bt *batch) *Error {
+func (s *session) mayObservePattern(sub *subscriber, bt *batch) *Error {
 	pattern := topics.Collapse(sub.dest.Name)
 	coverage, fail := s.covers(pattern, sub.dest, bt)
 	if fail != nil {
@@ -156,7 +156,7 @@ func (s *session) reconsider(bt *batch) error {
 		s.judge.mu.Unlock()
 	}
 	for _, sub := range slices.Clone(s.subs) {
-		again := &subscription{s: s, dest: sub.dest, queue: sub.queue}
+		again := &subscriber{s: s, dest: sub.dest, queue: sub.queue}
 		fail := s.mayObserve(again, bt)
 		if fail != nil && fail.Reason != ReasonDenied {
 			return fail

@@ -65,10 +65,10 @@ func (bt *batch) yield() {
 	}
 }
 
-// share is the minimum number of outboxes per helper goroutine: so many write
-// calls take at least 200 µs, starting a goroutine takes 1 µs. With half of
+// flushShare is the minimum number of outboxes per helper goroutine: so many
+// write calls take at least 200 µs, starting a goroutine takes 1 µs. With half of
 // this value, a message to 100 idle subscribers costs a tenth more CPU time.
-const share = 64
+const flushShare = 64
 
 // flushAll flushes work and clears it. A large fan-out needs one similar write
 // call per subscriber, so the calls are distributed over the processors: with
@@ -76,7 +76,7 @@ const share = 64
 // deliveries per second, with less CPU time per delivery.
 func (bt *batch) flushAll(work []*outbox) {
 	var others sync.WaitGroup
-	parts := min(runtime.GOMAXPROCS(0), len(work)/share)
+	parts := min(runtime.GOMAXPROCS(0), len(work)/flushShare)
 	for ; parts > 1; parts-- {
 		part := work[:len(work)/parts]
 		work = work[len(part):]

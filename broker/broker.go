@@ -33,7 +33,7 @@ func (b *Broker) appName(path string) string {
 type Broker struct {
 	o         Options
 	policy    atomic.Pointer[policy]
-	router    *topics.Router[*subscription]
+	router    *topics.Router[*subscriber]
 	queues    queues
 	mux       mux
 	flusher   flusher
@@ -87,7 +87,7 @@ func New(o Options) (*Broker, error) {
 	node := newNodeID()
 	b := &Broker{
 		o:         o,
-		router:    topics.NewRouter[*subscription](),
+		router:    topics.NewRouter[*subscriber](),
 		nodeID:    node,
 		idPrefix:  node + "-",
 		once:      dedup.New(),

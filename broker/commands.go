@@ -199,7 +199,7 @@ func (s *session) publication(destination string, f *frames.Frame, bt *batch) (p
 // outbox, so the receipt comes first and no message published after it is
 // missed.
 func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
-	sub, fail := s.newSubscription(f)
+	sub, fail := s.newSubscriber(f)
 	if fail != nil {
 		return fail
 	}
@@ -245,7 +245,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	return nil
 }
 
-func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
+func (s *session) newSubscriber(f *frames.Frame) (*subscriber, *Error) {
 	d, fail := s.b.parse(f)
 	if fail != nil {
 		return nil, fail
@@ -261,7 +261,7 @@ func (s *session) newSubscription(f *frames.Frame) (*subscription, *Error) {
 		return nil, fail
 	}
 	// A header's string keeps the whole header block alive.
-	sub := &subscription{s: s, Recipient: encode.Recipient{ID: strings.Clone(id)}, dest: d.Clone(), queue: d.queue}
+	sub := &subscriber{s: s, Recipient: encode.Recipient{ID: strings.Clone(id)}, dest: d.Clone(), queue: d.queue}
 	switch mode, _ := f.Lookup(frames.HeaderAck); {
 	case mode == "" || mode == "auto":
 	case mode == "client":
@@ -321,7 +321,7 @@ func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 
 // findDestination finds a subscription without an id by its destination. 1.0
 // clients may subscribe without an id.
-func (s *session) findDestination(name string) (int, *subscription) {
+func (s *session) findDestination(name string) (int, *subscriber) {
 	for i, sub := range s.subs {
 		if sub.dest.Name == name && sub.ID == "" {
 			return i, sub

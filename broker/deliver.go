@@ -59,44 +59,44 @@ func (b *Broker) fanOutToSession(session, path string, p *publication, bt *batch
 }
 
 // offer delivers p to the subscription and reports whether it was accepted.
-func (sub *subscription) offer(p *publication, bt *batch) bool {
+func (sub *subscriber) offer(p *publication, bt *batch) bool {
 	if f := sub.filter.Load(); f != nil {
-		return f.deliver(p, bt)
+		return f.offer(p, bt)
 	}
 	if sub.local != nil {
 		return sub.local.offer(p.message())
 	}
-	return sub.pass(p, bt)
+	return sub.enqueue(p, bt)
 }
 
-// pass delivers an authorised publication to a session if the subscription's
+// enqueue delivers an authorised publication to a session if the subscription's
 // selector matches.
-func (sub *subscription) pass(p *publication, bt *batch) bool {
+func (sub *subscriber) enqueue(p *publication, bt *batch) bool {
 	if sub.selector != nil && !sub.selector.selects(p, sub.s.b) {
 		return false
 	}
 	if sub.mode != ackAuto || p.Single {
-		return sub.deliverAlone(p, nil, bt)
+		return sub.enqueueOwn(p, nil, bt)
 	}
 	s := sub.s
 	f := s.wire.framing()
-	return s.out.deliver(sub, p.fit(f, sub).Frame(f, s.version, &sub.Recipient), bt)
+	return s.out.pushShared(sub, p.fit(f, sub).Frame(f, s.version, &sub.Recipient), bt)
 }
 
-// deliverAlone delivers a MESSAGE whose frame is not shared, because this is
+// enqueueOwn delivers a MESSAGE whose frame is not shared, because this is
 // the only subscription or the frame has an `ack` header. The delivery is
 // tracked only if a queue, or a publisher that set Settled, waits for the
 // answer.
-func (sub *subscription) deliverAlone(p *publication, work delivery, bt *batch) bool {
+func (sub *subscriber) enqueueOwn(p *publication, work delivery, bt *batch) bool {
 	s := sub.s
 	o := &s.out
 	track := work != nil || p.msg != nil && p.msg.Settled != nil
 	o.mu.Lock()
-	if work != nil && (!o.hasRoom() || sub.mode != ackAuto && !s.mayHold(o)) {
+	if work != nil && (!o.takesWork() || sub.mode != ackAuto && !s.mayHold(o)) {
 		o.mu.Unlock()
 		return false
 	}
-	if sub.dead || work == nil && !o.room(len(p.Body)+256, bt) || sub.dead {
+	if sub.dead || work == nil && !o.fits(len(p.Body)+256, bt) || sub.dead {
 		o.mu.Unlock()
 		return false
 	}
@@ -113,7 +113,7 @@ func (sub *subscription) deliverAlone(p *publication, work delivery, bt *batch) 
 			s.unacked.Add(1)
 		}
 	}
-	wake := o.encode(p, sub, n)
+	wake := o.pushOwn(p, sub, n)
 	o.mu.Unlock()
 	if wake {
 		bt.add(o)

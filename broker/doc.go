@@ -38,7 +38,7 @@
 //     renew, expiry, revoke, liveness, ending.
 //   - A session and its frames: session, mailbox, commands, reserve, authorize,
 //     acknowledge, transaction, receipt, completion, pause, notices.
-//   - A message to its subscribers: publish, once, deliver, subscription,
+//   - A message to its subscribers: publish, once, deliver, subscriber,
 //     footprint, filter, selector, publication, content, distinct, copies,
 //     compression, outbox, batch, flush.
 //   - Work queues: queue, queuememory, queuequota.

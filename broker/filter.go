@@ -16,7 +16,7 @@ import (
 // Authorizer may be slow and a publisher never waits. Meanwhile the messages
 // for this subscription wait in order.
 type filter struct {
-	sub *subscription
+	sub *subscriber
 	j   *judge
 
 	// Guarded by the lock of the judge.
@@ -46,7 +46,7 @@ const (
 	refused
 )
 
-func newFilter(sub *subscription, proven bool) *filter {
+func newFilter(sub *subscriber, proven bool) *filter {
 	s := sub.s
 	if s.judge == nil {
 		s.judge = newJudge(s)
@@ -62,15 +62,15 @@ func (f *filter) known(destination string) answer {
 	return f.j.remembered(destination)
 }
 
-// deliver passes p on if its destination is allowed. It also reports true while
+// offer passes p on if its destination is allowed. It also reports true while
 // the verdict is pending.
-func (f *filter) deliver(p *publication, bt *batch) bool {
+func (f *filter) offer(p *publication, bt *batch) bool {
 	j := f.j
 	j.mu.Lock()
 	verdict := f.known(p.Destination)
 	if verdict != unanswered && len(f.waiting) == 0 && !f.releasing {
 		j.mu.Unlock()
-		return verdict == allowed && f.sub.pass(p, bt)
+		return verdict == allowed && f.sub.enqueue(p, bt)
 	}
 	if f.closed || verdict == refused {
 		j.mu.Unlock()
@@ -116,7 +116,7 @@ func (f *filter) release(bt *batch) {
 		var p publication
 		p.set(w.m, w.m.Destination)
 		p.msg = w.m
-		f.sub.pass(&p, bt)
+		f.sub.enqueue(&p, bt)
 		f.j.mu.Lock()
 	}
 	if len(f.waiting) == 0 {

@@ -20,14 +20,14 @@ const footprintUnit = 16
 // units of 16 bytes. It is computed again when the subscription ends, because
 // most subscriptions have no room to store it.
 func footprint(id string, d topics.Destination, selector string) uint32 {
-	n := int(unsafe.Sizeof(subscription{})) + len(id) + cost(d)
+	n := int(unsafe.Sizeof(subscriber{})) + len(id) + cost(d)
 	if selector != "" {
 		n += selectorBase + 2*len(selector) + selectorToken*tokens(selector)
 	}
 	return uint32((n + footprintUnit - 1) / footprintUnit)
 }
 
-func (sub *subscription) footprint() uint32 {
+func (sub *subscriber) footprint() uint32 {
 	expression := ""
 	if sub.selector != nil {
 		expression = sub.selector.expression

@@ -52,7 +52,7 @@ type Request struct {
 	Body    []byte
 
 	s       *session
-	sub     *subscription
+	sub     *subscriber
 	bt      *batch // of the session's goroutine; Reply, which runs on any goroutine, must not use it
 	replied uint32 // 1 once Reply was called; no atomic.Bool, so that a Request can be copied
 }
@@ -110,7 +110,7 @@ func (r *Request) replyToSubscribe(m *Message) (Delivery, error) {
 		p.Prefix, p.Seq = b.idPrefix, b.nextID()
 	}
 	f := r.s.wire.framing()
-	if !r.s.out.deliver(r.sub, p.fit(f, r.sub).Frame(f, r.s.version, &r.sub.Recipient), bt) {
+	if !r.s.out.pushShared(r.sub, p.fit(f, r.sub).Frame(f, r.s.version, &r.sub.Recipient), bt) {
 		return Delivery{}, ErrNoSession
 	}
 	b.stats.delivered.Add(1)
@@ -220,7 +220,7 @@ func (s *session) handle(path string, d topics.Destination, f *frames.Frame, bt 
 // handleSubscribe runs the handler for a SUBSCRIBE to /app. The SUBSCRIBE is
 // answered once and not registered. Its receipt is sent before the answer, as
 // for every SUBSCRIBE.
-func (s *session) handleSubscribe(sub *subscription, f *frames.Frame, bt *batch) *Error {
+func (s *session) handleSubscribe(sub *subscriber, f *frames.Frame, bt *batch) *Error {
 	sub.gated = true
 	sub.mode = ackAuto
 	fail := s.serve(&Request{Destination: sub.dest.Path, Subscribe: true, Headers: f.Headers, sub: sub}, sub.dest, bt)

@@ -22,7 +22,7 @@ type SubscribeOptions struct {
 // Subscription is an in-process subscription made by [Broker.Subscribe].
 type Subscription struct {
 	b      *Broker
-	sub    *subscription
+	sub    *subscriber
 	fn     func(context.Context, *Message) error
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -73,7 +73,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	}
 	set(&o.Buffer, 1000, unlimited)
 	l := &Subscription{b: b, fn: fn, buffer: o.Buffer, done: make(chan struct{})}
-	l.sub = &subscription{local: l, dest: d, queue: work}
+	l.sub = &subscriber{local: l, dest: d, queue: work}
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	if work {
 		if err := b.queueName(d.Path); err != nil {

@@ -83,12 +83,12 @@ func (q *lateQueues) Commit(_ *batch, puts []queuePut) (*completion, error) {
 	}), nil
 }
 
-func (q *lateQueues) Consume(queue string, sub *subscription, o *queueOwner, prefetch int, auto bool) (consumer, error) {
+func (q *lateQueues) Consume(queue string, sub *subscriber, o *queueOwner, prefetch int, auto bool) (consumer, error) {
 	return q.store().ConsumeFor(o, queue, &lateReceiver{sub, q}, prefetch, auto)
 }
 
 type lateReceiver struct {
-	sub *subscription
+	sub *subscriber
 	q   *lateQueues
 }
 

@@ -67,9 +67,9 @@ const (
 	pooledOwn = 64 << 10
 )
 
-// room returns memory to append a frame of the given size to. Frames in earlier
+// grow returns memory to append a frame of the given size to. Frames in earlier
 // memory stay in place, because the list refers to them.
-func (g *segments) room(size int) []byte {
+func (g *segments) grow(size int) []byte {
 	if cap(g.own)-len(g.own) < size {
 		g.own = make([]byte, 0, max(size, min(2*cap(g.own), pooledOwn), firstOwn))
 	}
@@ -109,19 +109,19 @@ func (o *outbox) waiting() *segments {
 	return o.pending
 }
 
-// encode adds the MESSAGE of p for sub, which no other outbox gets, and reports
+// pushOwn adds the MESSAGE of p for sub, which no other outbox gets, and reports
 // whether the caller must add the outbox to its batch. n is the number of the
 // delivery, or 0 if the client need not acknowledge it. The caller holds the
 // lock.
-func (o *outbox) encode(p *publication, sub *subscription, n uint64) (wake bool) {
+func (o *outbox) pushOwn(p *publication, sub *subscriber, n uint64) (wake bool) {
 	f, v, to, ack := o.wire.framing(), sub.s.version, &sub.Recipient, encode.Ack{Subscription: sub.ordinal, Number: n}
 	m := p.fit(f, sub)
 	if sub.gated || f == encode.FramingDeflate {
-		return o.enqueue(sub, m.Own(f, v, to, ack))
+		return o.appendFor(sub, m.Own(f, v, to, ack))
 	}
 	g := o.waiting()
 	var seg []byte
-	g.own, seg = m.Append(g.room(m.Size(to)), f, v, to, ack)
+	g.own, seg = m.Append(g.grow(m.Size(to)), f, v, to, ack)
 	o.append(seg)
 	return o.wake()
 }
@@ -146,7 +146,7 @@ func (o *outbox) push(seg []byte, bt *batch) {
 
 // pushLocked is push for a caller that holds the lock; it releases it.
 func (o *outbox) pushLocked(seg []byte, bt *batch) {
-	if !o.room(len(seg), bt) {
+	if !o.fits(len(seg), bt) {
 		o.mu.Unlock()
 		return
 	}
@@ -158,12 +158,12 @@ func (o *outbox) pushLocked(seg []byte, bt *batch) {
 	}
 }
 
-// room reports whether n more bytes may be added. If not, it ends the session
+// fits reports whether n more bytes may be added. If not, it ends the session
 // as a slow consumer. Before that, it flushes an outbox that only waits for the
 // end of a batch, and yields to a writer goroutine that is ready but has no
 // processor: in these cases the broker is slow, not the client. The caller
-// holds the lock before and after the call; room may release it meanwhile.
-func (o *outbox) room(n int, bt *batch) bool {
+// holds the lock before and after the call; fits may release it meanwhile.
+func (o *outbox) fits(n int, bt *batch) bool {
 	if o.bytes == 0 && !o.closed { // the usual case: the client keeps up
 		return true
 	}
@@ -200,17 +200,17 @@ func (o *outbox) makeRoom(n int, bt *batch) bool {
 	return false
 }
 
-// deliver adds a MESSAGE for sub. While the SUBSCRIBE is still being answered,
+// pushShared adds a MESSAGE for sub. While the SUBSCRIBE is still being answered,
 // the MESSAGE is held behind the gate. After sub has ended it is dropped: a
 // publisher with an older snapshot of the index must not push after the RECEIPT
 // of the UNSUBSCRIBE.
-func (o *outbox) deliver(sub *subscription, seg []byte, bt *batch) bool {
+func (o *outbox) pushShared(sub *subscriber, seg []byte, bt *batch) bool {
 	o.mu.Lock()
-	if sub.dead || !o.room(len(seg), bt) || sub.dead {
+	if sub.dead || !o.fits(len(seg), bt) || sub.dead {
 		o.mu.Unlock()
 		return false
 	}
-	wake := o.enqueue(sub, seg)
+	wake := o.appendFor(sub, seg)
 	o.mu.Unlock()
 	if wake {
 		bt.add(o)
@@ -218,9 +218,9 @@ func (o *outbox) deliver(sub *subscription, seg []byte, bt *batch) bool {
 	return true
 }
 
-// enqueue appends a frame for sub, or holds it behind the gate. The caller
+// appendFor appends a frame for sub, or holds it behind the gate. The caller
 // holds the lock.
-func (o *outbox) enqueue(sub *subscription, seg []byte) (wake bool) {
+func (o *outbox) appendFor(sub *subscriber, seg []byte) (wake bool) {
 	if sub.gated {
 		sub.held = append(sub.held, seg)
 		o.bytes += len(seg)
@@ -233,21 +233,21 @@ func (o *outbox) enqueue(sub *subscription, seg []byte) (wake bool) {
 // open opens the gate of sub: it appends the receipt first, then the held
 // frames. It returns false if the receipt must wait for earlier answers; the
 // gate then stays closed.
-func (o *outbox) open(sub *subscription, receipt []byte, bt *batch) bool {
+func (o *outbox) open(sub *subscriber, receipt []byte, bt *batch) bool {
 	o.mu.Lock()
 	if receipt != nil && o.receipts != nil {
 		o.enlist(&response{receipt: receipt, sub: sub})
 		o.mu.Unlock()
 		return false
 	}
-	if o.closed || receipt != nil && !o.room(len(receipt), bt) {
+	if o.closed || receipt != nil && !o.fits(len(receipt), bt) {
 		o.mu.Unlock()
 		return true
 	}
 	if receipt != nil {
 		o.append(receipt)
 	}
-	o.openGate(sub) // only now: room may have released the lock
+	o.openGate(sub) // only now: fits may have released the lock
 	wake := o.pending != nil && o.wake()
 	o.mu.Unlock()
 	if wake {
@@ -257,7 +257,7 @@ func (o *outbox) open(sub *subscription, receipt []byte, bt *batch) bool {
 }
 
 // openGate appends the frames held for sub. The caller holds the lock.
-func (o *outbox) openGate(sub *subscription) {
+func (o *outbox) openGate(sub *subscriber) {
 	sub.gated = false
 	for _, seg := range sub.held {
 		o.bytes -= len(seg)
@@ -268,7 +268,7 @@ func (o *outbox) openGate(sub *subscription) {
 
 // discard ends sub and drops the frames held behind its gate. It returns the
 // deliveries that the client has not acknowledged.
-func (o *outbox) discard(sub *subscription) []unacknowledged {
+func (o *outbox) discard(sub *subscriber) []unacknowledged {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	sub.dead = true
@@ -365,10 +365,10 @@ func (o *outbox) drop() {
 	o.mu.Unlock()
 }
 
-// hasRoom reports whether a queue consumer may receive another message, that
+// takesWork reports whether a queue consumer may receive another message, that
 // is, whether the outbox is less than half full. If not, the consumer is
 // resumed when it is.
-func (o *outbox) hasRoom() bool {
+func (o *outbox) takesWork() bool {
 	if o.closed {
 		return false
 	}

@@ -42,7 +42,7 @@ func (p *publication) set(m *Message, destination string) {
 
 // fit returns the message in a form suitable for the session of sub: without
 // the bytes that the transport cannot carry or that the client may misread.
-func (p *publication) fit(f encode.Framing, sub *subscription) *encode.Message {
+func (p *publication) fit(f encode.Framing, sub *subscriber) *encode.Message {
 	if p.Fits(f) {
 		return &p.Message
 	}

@@ -27,7 +27,7 @@ type queues interface {
 	// Consume adds sub to the consumers of a queue; deliveries begin with
 	// Start. prefetch is the maximum number of unsettled messages, 0 for no
 	// limit. With auto, messages are settled on delivery.
-	Consume(queue string, sub *subscription, o *queueOwner, prefetch int, auto bool) (consumer, error)
+	Consume(queue string, sub *subscriber, o *queueOwner, prefetch int, auto bool) (consumer, error)
 	// Purge removes the waiting messages of a queue. found is false if the
 	// queue does not exist.
 	Purge(queue string) (removed int, found bool)
@@ -153,7 +153,7 @@ func compileTransient(list []string, names *topics.Names) ([]*topics.Pattern, er
 // means no limit per subscription, as in RabbitMQ. Topics ignore the header
 // because they store nothing for a subscriber, see
 // docs/decisions/topic-acks.md.
-func (s *session) consume(sub *subscription, f *frames.Frame) *Error {
+func (s *session) consume(sub *subscriber, f *frames.Frame) *Error {
 	prefetch := s.b.o.Queues.Prefetch
 	if v, ok := f.Lookup("prefetch-count"); ok {
 		n, err := strconv.Atoi(v)

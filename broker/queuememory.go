@@ -20,7 +20,7 @@ type (
 type (
 	memoryQueues   queueStore
 	memoryDelivery queueDelivery
-	memoryReceiver subscription
+	memoryReceiver subscriber
 )
 
 func newMemoryQueues(l workqueue.Limits, dead func(m *Message, queue string, attempts int) (string, *Message, int)) *memoryQueues {
@@ -41,7 +41,7 @@ func (q *memoryQueues) Commit(bt *batch, puts []queuePut) (*completion, error) {
 	return nil, q.store().PutAll(bt, list)
 }
 
-func (q *memoryQueues) Consume(queue string, sub *subscription, o *queueOwner, prefetch int, auto bool) (consumer, error) {
+func (q *memoryQueues) Consume(queue string, sub *subscriber, o *queueOwner, prefetch int, auto bool) (consumer, error) {
 	k, err := q.store().ConsumeFor(o, queue, (*memoryReceiver)(sub), prefetch, auto)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (q *memoryQueues) All() iter.Seq[queueInfo] {
 
 // Offer implements workqueue.Receiver. The caller holds the queue's lock.
 func (r *memoryReceiver) Offer(bt *batch, d *queueDelivery) bool {
-	return (*subscription)(r).offerWork((*memoryDelivery)(d), bt)
+	return (*subscriber)(r).offerWork((*memoryDelivery)(d), bt)
 }
 
 func (d *memoryDelivery) work() *queueDelivery { return (*queueDelivery)(d) }

@@ -29,10 +29,10 @@ type receipts struct {
 type response struct {
 	session atomic.Pointer[session] // nil once it is settled or the session has ended
 	waiting bool
-	receipt []byte        // the RECEIPT, nil if none was asked for
-	sub     *subscription // of a SUBSCRIBE: its gate opens with this answer
-	end     *Error        // if set, the session ends with this error instead
-	id      string        // receipt-id of the ERROR
+	receipt []byte      // the RECEIPT, nil if none was asked for
+	sub     *subscriber // of a SUBSCRIBE: its gate opens with this answer
+	end     *Error      // if set, the session ends with this error instead
+	id      string      // receipt-id of the ERROR
 	size    int
 }
 
@@ -196,7 +196,7 @@ func (o *outbox) advance(bt *batch) {
 			return
 		}
 		if a.receipt != nil {
-			if !o.room(len(a.receipt), bt) {
+			if !o.fits(len(a.receipt), bt) {
 				break
 			}
 			o.append(a.receipt)

@@ -20,7 +20,7 @@ func (b *Broker) endRevoked(e auth.Event) {
 	r := e.Revocation
 	bt := b.newBatch()
 	for _, s := range b.revokedSessions(r) {
-		if p := s.principal.Load(); p != nil && names(r, s.id, p) && !s.leaving.Load() {
+		if p := s.principal.Load(); p != nil && applies(r, s.id, p) && !s.leaving.Load() {
 			s.end(failure(ReasonRevoked, "session revoked"), "", bt)
 		}
 	}
@@ -50,8 +50,8 @@ func (b *Broker) revokedSessions(r auth.Revocation) []*session {
 	return list
 }
 
-// names reports whether a revocation applies to a session with this principal.
-func names(r auth.Revocation, session string, p *auth.Principal) bool {
+// applies reports whether a revocation ends a session with this principal.
+func applies(r auth.Revocation, session string, p *auth.Principal) bool {
 	switch {
 	case r.Session != "":
 		return r.Session == session

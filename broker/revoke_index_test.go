@@ -46,7 +46,7 @@ func TestRevocationLooksAtNobodyElse(t *testing.T) {
 	} {
 		found := b.revokedSessions(tc.r)
 		for _, s := range found {
-			if !names(tc.r, s.id, s.principal.Load()) {
+			if !applies(tc.r, s.id, s.principal.Load()) {
 				t.Errorf("%+v found %s, which it does not name", tc.r, s.id)
 			}
 		}
@@ -157,7 +157,7 @@ func TestWhomARevocationNames(t *testing.T) {
 		{auth.Revocation{}, p, false},
 		{auth.Revocation{}, new(auth.Principal), false},
 	} {
-		if got := names(tc.r, "s1", tc.p); got != tc.want {
+		if got := applies(tc.r, "s1", tc.p); got != tc.want {
 			t.Errorf("%+v names %+v: %v, want %v", tc.r, tc.p, got, tc.want)
 		}
 	}

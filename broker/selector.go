@@ -149,7 +149,7 @@ func (t *selectors) release(l *selector) {
 // selective sets the selector that the SUBSCRIBE of sub requested. An
 // unsupported selector is refused and never ignored: the client would receive
 // messages that it did not ask for.
-func (s *session) selective(sub *subscription, f *frames.Frame, bt *batch) *Error {
+func (s *session) selective(sub *subscriber, f *frames.Frame, bt *batch) *Error {
 	expression := f.Get(headerSelector)
 	if expression == "" {
 		return nil
@@ -180,7 +180,7 @@ func (s *session) selective(sub *subscription, f *frames.Frame, bt *batch) *Erro
 }
 
 // unselect releases the selector that selective acquired.
-func (s *session) unselect(sub *subscription) {
+func (s *session) unselect(sub *subscriber) {
 	if sub.selector != nil {
 		s.b.selectors.owned.give(s.ownerKey(), sub.selector.expression)
 		s.b.selectors.release(sub.selector)

@@ -40,7 +40,7 @@ type session struct {
 	// The following fields belong to the reading goroutine.
 	dec       frames.Decoder
 	batch     *batch // set while input from one read is being handled
-	subs      []*subscription
+	subs      []*subscriber
 	ordinal   uint32
 	received  uint32 // frames, modulo 2^32, for the log
 	target    *target

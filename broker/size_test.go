@@ -16,7 +16,7 @@ func TestSessionSize(t *testing.T) {
 
 // The same of each of its subscriptions; after 208 comes 224.
 func TestSubscriptionSize(t *testing.T) {
-	if n := unsafe.Sizeof(subscription{}); n > 208 {
+	if n := unsafe.Sizeof(subscriber{}); n > 208 {
 		t.Errorf("a subscription has %d bytes", n)
 	}
 }

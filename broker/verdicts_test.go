@@ -72,14 +72,14 @@ func TestClosedFilterHoldsNothing(t *testing.T) {
 	defer closes(t, b)
 	s := &session{b: b}
 	s.principal.Store(new(auth.Principal))
-	f := newFilter(&subscription{s: s}, false)
+	f := newFilter(&subscriber{s: s}, false)
 	f.j.workers = maxQuestions // nobody answers
 	deliver := func() bool {
 		bt := b.newBatch()
 		defer bt.release()
 		var p publication
 		p.set(&Message{Destination: "/topic/a", Body: make([]byte, 1000)}, "/topic/a")
-		return f.deliver(&p, bt)
+		return f.offer(&p, bt)
 	}
 	if !deliver() || len(f.waiting) != 1 || f.j.bytes < 1000 {
 		t.Fatalf("%d messages of %d bytes wait", len(f.waiting), f.j.bytes)

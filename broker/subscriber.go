@@ -17,9 +17,9 @@ const (
 	ackIndividual         // each message separately
 )
 
-// A subscription is one SUBSCRIBE of a session, or one in-process Subscribe
+// A subscriber is one SUBSCRIBE of a session, or one in-process Subscribe
 // (then local is set and s is nil).
-type subscription struct {
+type subscriber struct {
 	s     *session
 	local *Subscription
 	encode.Recipient
@@ -50,7 +50,7 @@ type unacknowledged struct {
 
 // offerWork delivers a message of a queue, or returns false if there is no room
 // for it now. The queue may hold a lock, so offerWork must not call the queue.
-func (sub *subscription) offerWork(d delivery, bt *batch) bool {
+func (sub *subscriber) offerWork(d delivery, bt *batch) bool {
 	m := d.Message()
 	if sub.local != nil {
 		return sub.local.offerWork(m, d)
@@ -59,7 +59,7 @@ func (sub *subscription) offerWork(d delivery, bt *batch) bool {
 	p.set(m, m.Destination)
 	p.msg = m
 	p.Redelivered, p.Single = d.Redelivered(), true
-	if !sub.deliverAlone(&p, d, bt) {
+	if !sub.enqueueOwn(&p, d, bt) {
 		return false
 	}
 	sub.s.b.stats.delivered.Add(1)
@@ -67,7 +67,7 @@ func (sub *subscription) offerWork(d delivery, bt *batch) bool {
 }
 
 // find returns the subscription with that id.
-func (s *session) find(id string) (int, *subscription) {
+func (s *session) find(id string) (int, *subscriber) {
 	for i, sub := range s.subs {
 		if sub.ID == id {
 			return i, sub
@@ -79,7 +79,7 @@ func (s *session) find(id string) (int, *subscription) {
 // route adds sub to the router. It counts slow patterns, which are compared one
 // by one with each message to a destination that is not cached (see
 // [topics.Destination.Slow]): a client could slow down every SEND with them.
-func (s *session) route(sub *subscription) *Error {
+func (s *session) route(sub *subscriber) *Error {
 	d := sub.dest
 	if d.Slow() {
 		if e := s.takeSlow(d.Path); e != nil {
@@ -98,7 +98,7 @@ func (s *session) takeSlow(pattern string) *limit.Exceeded {
 }
 
 // unroute undoes route.
-func (s *session) unroute(sub *subscription) {
+func (s *session) unroute(sub *subscriber) {
 	s.b.router.Unsubscribe(s.id, sub.dest, sub)
 	if sub.dest.Slow() {
 		s.b.slow.give(s.ownerKey(), sub.dest.Path)
@@ -107,7 +107,7 @@ func (s *session) unroute(sub *subscription) {
 
 // drop removes sub from the index or from its queue. Its unacknowledged
 // messages return to the queue.
-func (s *session) drop(sub *subscription, bt *batch) {
+func (s *session) drop(sub *subscriber, bt *batch) {
 	pending := s.out.discard(sub)
 	s.unacked.Add(-int32(len(pending)))
 	if sub.consumer != nil {
