@@ -81,7 +81,7 @@ func (s *session) connected() []byte {
 	if name := s.userName(); name != "" {
 		fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderUserName, Value: name})
 	}
-	return encode.Frame(s.wire.framing(), s.version, &fr)
+	return encode.Frame(s.wire.Framing(), s.version, &fr)
 }
 
 // logFrameBeforeConnect logs a frame before CONNECT. The ERROR to the client says

@@ -79,7 +79,7 @@ func (sub *subscriber) enqueue(p *publication, bt *batch) bool {
 		return sub.enqueueOwn(p, nil, bt)
 	}
 	s := sub.s
-	f := s.wire.framing()
+	f := s.wire.Framing()
 	return s.out.pushShared(sub, p.fit(f, sub).Frame(f, s.version, &sub.Recipient), bt)
 }
 

@@ -59,6 +59,7 @@ func TestDependencyRules(t *testing.T) {
 
 		"broker/internal/hook": {}, "broker/internal/clock": {}, "broker/internal/limit": {}, "broker/internal/admission": {},
 		"broker/internal/encode": {"github.com/gobwas/ws", "github.com/gobwas/httphead"},
+		"broker/internal/wire":   {"github.com/gobwas/ws", "github.com/gobwas/httphead"},
 	}
 	for dir, prefixes := range allowed {
 		p, ok := deps[module+"/"+dir]
@@ -102,6 +103,7 @@ func TestDependencyRules(t *testing.T) {
 		"broker/internal/limit":     {"auth"},
 		"broker/internal/admission": {"auth", "auth/httpsec", "topics", "broker/internal/hook", "broker/internal/limit"},
 		"broker/internal/encode":    {"frames", "broker/internal/wsconn"},
+		"broker/internal/wire":      {"broker/internal/encode", "broker/internal/stream", "broker/internal/wsconn"},
 
 		"broker/brokertest/checker":    {"topics"},
 		"broker/brokertest/faultproxy": {},

@@ -36,11 +36,11 @@
 //     stats, log.
 //   - Clients come and go: admit, origin, limit, foreign, connect, identity,
 //     renew, expiry, revoke, liveness, ending.
-//   - A session and its frames: session, mailbox, commands, reserve, authorize,
-//     acknowledge, transaction, receipt, completion, pause, notices.
+//   - A session and its frames: session, input, mailbox, commands, reserve,
+//     authorize, acknowledge, transaction, receipt, completion, pause, notices.
 //   - A message to its subscribers: publish, once, deliver, subscriber,
 //     footprint, filter, selector, publication, content, distinct, copies,
-//     compression, outbox, batch, flush.
+//     outbox, batch, flush.
 //   - Work queues: queue, queuememory, queuequota.
 //
 // # Locks

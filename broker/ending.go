@@ -141,9 +141,9 @@ func (s *session) goodbye(f *Error, receipt string, before phase) [][]byte {
 		}
 		fr.Headers = append(fr.Headers, frames.Header{Name: frames.HeaderContentType, Value: "text/plain"})
 		fr.Body = []byte(text)
-		out = append(out, encode.Frame(s.wire.framing(), version, &fr))
+		out = append(out, encode.Frame(s.wire.Framing(), version, &fr))
 	}
-	if c := s.wire.goodbye(f.Reason.CloseCode(), f.Reason.String()); c != nil {
+	if c := s.wire.Goodbye(f.Reason.CloseCode(), f.Reason.String()); c != nil {
 		out = append(out, c)
 	}
 	return out
@@ -152,7 +152,7 @@ func (s *session) goodbye(f *Error, receipt string, before phase) [][]byte {
 // finish is called after the final frames were written.
 func (s *session) finish() {
 	f := s.cause()
-	s.wire.finish(s.b.o.LingerTimeout, f.Reason.CloseCode(), f.Reason.String())
+	s.wire.Finish(s.b.o.LingerTimeout, f.Reason.CloseCode(), f.Reason.String())
 }
 
 // lost ends a session whose connection has broken.
@@ -166,15 +166,15 @@ func (s *session) lost(bt *batch) {
 // block: publishers and the sweeper serve all sessions, so code of the program
 // that may block runs on its own goroutine.
 func (s *session) abort() {
-	if !s.wire.abortBlocks() {
-		s.wire.abort()
+	if !s.wire.AbortBlocks() {
+		s.wire.Abort()
 		return
 	}
 	if s.aborting.Swap(true) {
 		return
 	}
-	if !s.b.spawn(s.wire.abort) { // Close has begun and waits for this session
-		s.wire.abort()
+	if !s.b.spawn(s.wire.Abort) { // Close has begun and waits for this session
+		s.wire.Abort()
 	}
 }
 
@@ -207,8 +207,8 @@ func (s *session) cleanUp(bt *batch) {
 	s.b.removeSession(s)
 	bt.flush()
 	s.waitWritten(bt)
-	s.wire.drain()
-	s.wire.shut()
+	s.wire.Drain(maxLinger)
+	s.wire.Shut()
 	f := s.cause()
 	if s.announced {
 		s.tell(bt, func(o *Observer) {
@@ -252,8 +252,8 @@ func (s *session) abandon() {
 	s.b.sweeper.Remove(s)
 	s.abandonAdmission()
 	s.b.removeSession(s)
-	s.wire.abort()
-	s.wire.shut()
+	s.wire.Abort()
+	s.wire.Shut()
 }
 
 func (s *session) abandonAdmission() {

@@ -44,6 +44,25 @@ func (d *drain) gather() {
 	d.out = b
 }
 
+// Chunk, Wrote and Frames make d a [wire.Source].
+func (d *drain) Chunk() []byte { return d.chunk() }
+
+func (d *drain) Wrote(n int) { d.out = d.out[n:] }
+
+func (d *drain) Frames() [][]byte {
+	if len(d.out) > 0 {
+		p := d.out
+		d.out = nil
+		return [][]byte{p}
+	}
+	if d.segs == nil {
+		return nil
+	}
+	list := d.segs.list[d.next:]
+	d.next = len(d.segs.list)
+	return list
+}
+
 func (d *drain) release() {
 	if d.segs != nil {
 		d.segs.release()
@@ -85,7 +104,7 @@ func (o *outbox) flush(bt *batch) {
 		return
 	}
 	o.writing = true
-	if !o.wire.canTry() {
+	if !o.wire.CanTry() {
 		o.blocked, o.progress = true, b.now()
 		o.mu.Unlock()
 		o.startWriter(drain{})
@@ -95,7 +114,7 @@ func (o *outbox) flush(bt *batch) {
 	for o.take(&d) {
 		o.mu.Unlock()
 		for p := d.chunk(); len(p) > 0; p = d.chunk() {
-			n, err := o.wire.tryWrite(p)
+			n, err := o.wire.TryWrite(p)
 			if err != nil {
 				d.release()
 				o.fail(bt)
@@ -186,7 +205,7 @@ func (o *outbox) writer(d *drain) {
 	defer d.release()
 	for {
 		for {
-			n, err := o.wire.write(d)
+			n, err := o.wire.Write(d)
 			if err != nil {
 				o.fail(bt)
 				bt.flush()

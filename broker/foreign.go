@@ -5,7 +5,7 @@ import "bytes"
 // logForeign logs a TCP client whose first bytes p belong to another protocol:
 // no answer to the client would reach its user.
 func (s *session) logForeign(p []byte) {
-	if s.framed || s.wire.kind() != "tcp" {
+	if s.framed || s.wire.Kind() != "tcp" {
 		return
 	}
 	switch {

@@ -5,18 +5,19 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 )
 
 // readWire is a connection whose socket buffer the test empties.
 type readWire struct {
-	*messageWire
+	*wire.Message
 	left    int
 	aborted bool
 }
 
-func (w *readWire) unsent() (int, bool) { return w.left, true }
-func (w *readWire) abort()              { w.aborted = true }
-func (w *readWire) abortBlocks() bool   { return false }
+func (w *readWire) Unsent() (int, bool) { return w.left, true }
+func (w *readWire) Abort()              { w.aborted = true }
+func (w *readWire) AbortBlocks() bool   { return false }
 
 // A client that is being ended is aborted when it has read nothing for
 // LingerTimeout, also if the writer, which waits for a good part of the socket's
@@ -37,7 +38,7 @@ func TestGoodbyeLastsWhileTheClientReads(t *testing.T) {
 		{"for a while", 3 * time.Second, 5 * time.Second},
 		{"for ever", time.Hour, lingers * linger},
 	} {
-		w := &readWire{messageWire: &messageWire{t: nowhere{}}, left: 1 << 20}
+		w := &readWire{Message: wire.NewMessage(nowhere{}), left: 1 << 20}
 		s := &session{b: b, wire: w}
 		s.out.s, s.out.wire = s, w
 		s.phase.Store(uint32(phaseEnding))

@@ -109,7 +109,7 @@ func (r *Request) replyToSubscribe(m *Message) (Delivery, error) {
 	if p.ID == "" {
 		p.Prefix, p.Seq = b.idPrefix, b.nextID()
 	}
-	f := r.s.wire.framing()
+	f := r.s.wire.Framing()
 	if !r.s.out.pushShared(r.sub, p.fit(f, r.sub).Frame(f, r.s.version, &r.sub.Recipient), bt) {
 		return Delivery{}, ErrNoSession
 	}

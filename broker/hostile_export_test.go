@@ -3,6 +3,7 @@ package broker
 import (
 	"net"
 
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
 )
 
@@ -14,7 +15,7 @@ func (b *Broker) AcceptWebSocket(nc net.Conn) error {
 	if e != nil {
 		return e
 	}
-	s, err := b.newSession(webSocketWire{byteWire{c.Conn}, c}, &entry)
+	s, err := b.newSession(wire.NewWebSocket(c), &entry)
 	if err != nil {
 		entry.Leave()
 		return err

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
 )
 
@@ -49,11 +50,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	var on wire = webSocketWire{byteWire{c.Conn}, c}
-	if c.Deflate() {
-		on = deflateWire{webSocketWire{byteWire{c.Conn}, c}}
-	}
-	s, err := b.newSession(on, &a.entry)
+	s, err := b.newSession(wire.NewWebSocket(c), &a.entry)
 	if err != nil { // draining or closed since Admit
 		a.Release()
 		c.Abort()

@@ -102,7 +102,7 @@ func (s *session) checkGoodbye(now int64) int64 {
 	at := end
 	if progress, blocked := s.out.progressed(); blocked {
 		at = max(at, progress+linger)
-		if n, known := s.wire.unsent(); known {
+		if n, known := s.wire.Unsent(); known {
 			if reads := int64(n) < s.noticed; reads {
 				at = max(at, min(now+linger, end+(lingers-1)*linger))
 			}
@@ -146,7 +146,7 @@ func (s *session) checkHeartBeat(now int64, bt *batch) int64 {
 	if now < at {
 		return at
 	}
-	s.out.beat(encode.HeartBeat(s.wire.framing()), bt)
+	s.out.beat(encode.HeartBeat(s.wire.Framing()), bt)
 	return now + every
 }
 
@@ -155,7 +155,7 @@ func (s *session) checkHeartBeat(now int64, bt *batch) int64 {
 // background tab run once a minute, so the page may miss its own heart-beats,
 // but the browser's network stack answers a WebSocket ping.
 func (s *session) checkSilence(now int64, bt *batch) int64 {
-	every, ping, interval := s.hearEvery, s.wire.ping(), int64(s.b.o.PingInterval)
+	every, ping, interval := s.hearEvery, s.wire.Ping(), int64(s.b.o.PingInterval)
 	first := 2 * every
 	if ping != nil && interval > 0 {
 		if every == 0 {

@@ -53,7 +53,7 @@ func (s *session) logStarted(p *auth.Principal, h *auth.Handshake) {
 	if level == LogOff || !s.b.o.Logger.Enabled(context.Background(), level) {
 		return
 	}
-	attrs := []any{"session", s.id, "user", p.Name, "remote", s.peer, "transport", s.wire.kind(), "version", s.version.String(), "authenticated_by", p.Method}
+	attrs := []any{"session", s.id, "user", p.Name, "remote", s.peer, "transport", s.wire.Kind(), "version", s.version.String(), "authenticated_by", p.Method}
 	if !p.Expires.IsZero() {
 		attrs = append(attrs, "expires", p.Expires.UTC().Format(time.RFC3339))
 	}

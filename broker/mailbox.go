@@ -58,7 +58,7 @@ func (s *session) do(f func(bt *batch)) {
 	default:
 	}
 	m.mu.Unlock()
-	s.wire.readUntil(time.Unix(1, 0))
+	s.wire.ReadUntil(time.Unix(1, 0))
 }
 
 // readMail runs the functions in the mailbox. Only the reader calls it.
@@ -86,9 +86,9 @@ func (s *session) woken(err error) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || s.mail.Load() == nil || phase(s.phase.Load()) == phaseEnding {
 		return false
 	}
-	s.wire.readUntil(time.Time{})
+	s.wire.ReadUntil(time.Time{})
 	if phase(s.phase.Load()) == phaseEnding { // this may have been the deadline set by finish
-		s.wire.readUntil(time.Now().Add(s.b.o.LingerTimeout))
+		s.wire.ReadUntil(time.Now().Add(s.b.o.LingerTimeout))
 	}
 	s.readMail()
 	s.batchEnd()

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 )
 
 const (
@@ -31,7 +32,7 @@ const (
 type outbox struct {
 	mu   sync.Mutex
 	s    *session
-	wire wire
+	wire wire.Wire
 
 	pending  *segments
 	receipts *receipts // nil if no answer is waiting
@@ -114,7 +115,7 @@ func (o *outbox) waiting() *segments {
 // delivery, or 0 if the client need not acknowledge it. The caller holds the
 // lock.
 func (o *outbox) pushOwn(p *publication, sub *subscriber, n uint64) (wake bool) {
-	f, v, to, ack := o.wire.framing(), sub.s.version, &sub.Recipient, encode.Ack{Subscription: sub.ordinal, Number: n}
+	f, v, to, ack := o.wire.Framing(), sub.s.version, &sub.Recipient, encode.Ack{Subscription: sub.ordinal, Number: n}
 	m := p.fit(f, sub)
 	if sub.gated || f == encode.FramingDeflate {
 		return o.appendFor(sub, m.Own(f, v, to, ack))

@@ -80,7 +80,7 @@ func (s *session) receiptFrame(f *frames.Frame, headers string) []byte {
 	if !ok {
 		return nil
 	}
-	return encode.Receipt(s.wire.framing(), s.version, id, headers)
+	return encode.Receipt(s.wire.Framing(), s.version, id, headers)
 }
 
 // settle reports the outcome of the operation that the answer waits for. Any

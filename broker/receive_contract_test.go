@@ -15,6 +15,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
@@ -23,7 +24,7 @@ import (
 // contract: beside another one, or after it has returned anything else than an
 // error of Batch, which is errRested, or the read deadline.
 type strictWire struct {
-	webSocketWire
+	wire.Wire
 	t       *testing.T
 	running atomic.Bool
 	over    atomic.Pointer[error]
@@ -31,14 +32,14 @@ type strictWire struct {
 	woken   atomic.Int32
 }
 
-func (w *strictWire) receive(s *session) error {
+func (w *strictWire) Receive(r wire.Receiver) error {
 	if w.running.Swap(true) {
 		w.t.Error("Receive is called while another one runs")
 	}
 	if end := w.over.Load(); end != nil {
 		w.t.Errorf("Receive is called again after it has returned %v", *end)
 	}
-	err := w.webSocketWire.receive(s)
+	err := w.Wire.Receive(r)
 	switch {
 	case err == errRested:
 		w.rested.Add(1)
@@ -85,7 +86,7 @@ func TestReceiveIsCalledAsItsContractAllows(t *testing.T) {
 			ours, theirs := net.Pipe()
 			defer ours.Close()
 			c := wsconn.New(theirs, nil)
-			w := &strictWire{webSocketWire: webSocketWire{byteWire{c.Conn}, c}, t: t}
+			w := &strictWire{Wire: wire.NewWebSocket(c), t: t}
 			s, err := b.newSession(w, new(admission.Entry))
 			if err != nil {
 				t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 )
 
 // A revocation looks at the sessions that it may name and at no others, and under
@@ -165,11 +166,11 @@ func TestWhomARevocationNames(t *testing.T) {
 
 // stuckWire is a connection whose goodbye takes until let is closed.
 type stuckWire struct {
-	*messageWire
+	*wire.Message
 	reached, let chan struct{}
 }
 
-func (w stuckWire) goodbye(int, string) []byte {
+func (w stuckWire) Goodbye(int, string) []byte {
 	w.reached <- struct{}{}
 	<-w.let
 	return nil
@@ -195,7 +196,7 @@ func TestSessionsStartDuringARevocation(t *testing.T) {
 			defer b.Close()
 			connected := make(chan string, 1)
 			b.Observe(Observer{Connected: func(s SessionInfo) { connected <- s.User }})
-			w := stuckWire{&messageWire{t: nowhere{}}, make(chan struct{}, 3), make(chan struct{})}
+			w := stuckWire{wire.NewMessage(nowhere{}), make(chan struct{}, 3), make(chan struct{})}
 			stuck := make([]*session, 3)
 			for i := range stuck {
 				s := &session{b: b, id: fmt.Sprint("s", i), wire: w}

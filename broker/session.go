@@ -16,6 +16,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/internal/admission"
 	"github.com/hoofbeat/hoofbeat/broker/internal/clock"
 	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -34,7 +35,7 @@ const (
 type session struct {
 	b    *Broker
 	id   string
-	wire wire
+	wire wire.Wire
 	out  outbox
 
 	// The following fields belong to the reading goroutine.
@@ -89,13 +90,13 @@ type session struct {
 }
 
 // newSession registers a session for an admitted connection.
-func (b *Broker) newSession(w wire, a *admission.Entry) (*session, error) {
+func (b *Broker) newSession(w wire.Wire, a *admission.Entry) (*session, error) {
 	if err := b.accepting(); err != nil {
 		return nil, err
 	}
 	s := &session{b: b, id: newSessionID(b.nodeID), wire: w, peer: a.Remote, admission: a}
 	if !s.peer.IsValid() {
-		s.peer = w.remote()
+		s.peer = w.Remote()
 	}
 	s.out.s, s.out.wire = s, w
 	now := b.now()
@@ -133,12 +134,12 @@ var errRested = errors.New("broker: the session is idle")
 // goroutine. This saves 2 KiB for each idle connection, at the cost of growing
 // the stack again when the client becomes active.
 func (s *session) run() {
-	err := s.wire.receive(s)
+	err := s.wire.Receive((*input)(s))
 	for err == errRested || s.woken(err) {
 		if err == errRested && s.b.spawn(s.run) {
 			return
 		}
-		err = s.wire.receive(s)
+		err = s.wire.Receive((*input)(s))
 	}
 	bt := s.work()
 	s.ended(err, bt)

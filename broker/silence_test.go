@@ -6,17 +6,18 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 )
 
 // pingWire is a connection that takes everything and can be pinged.
 type pingWire struct {
-	*messageWire
+	*wire.Message
 	pings int
 }
 
-func (w *pingWire) canTry() bool                   { return true }
-func (w *pingWire) tryWrite(p []byte) (int, error) { w.pings++; return len(p), nil }
-func (w *pingWire) ping() []byte                   { return []byte("ping") }
+func (w *pingWire) CanTry() bool                   { return true }
+func (w *pingWire) TryWrite(p []byte) (int, error) { w.pings++; return len(p), nil }
+func (w *pingWire) Ping() []byte                   { return []byte("ping") }
 
 // After a ping the next look comes an interval later, not when three are over:
 // a peer that answers is pinged again in time (S-12).
@@ -27,7 +28,7 @@ func TestPingIsFollowedByAnother(t *testing.T) {
 	}
 	defer b.Close()
 	for _, hear := range []time.Duration{0, 10 * time.Second, 2 * time.Minute} {
-		w := &pingWire{messageWire: &messageWire{}}
+		w := &pingWire{Message: wire.NewMessage(nil)}
 		s := &session{b: b, wire: w, hearEvery: int64(hear)}
 		s.out.s, s.out.wire = s, w
 		first := int64(b.o.PingInterval)
@@ -67,7 +68,7 @@ func TestSilenceIsAskedAboutHoweverLate(t *testing.T) {
 	defer b.Close()
 	const hear = 10 * time.Second
 	for _, answers := range []bool{true, false} {
-		w := &pingWire{messageWire: &messageWire{t: nowhere{}}}
+		w := &pingWire{Message: wire.NewMessage(nowhere{})}
 		s := &session{b: b, wire: w, hearEvery: int64(hear), ctx: b.ctx, cancel: func() {}}
 		s.out.s, s.out.wire = s, w
 		s.phase.Store(uint32(phaseOpen))
@@ -121,7 +122,7 @@ func TestPatienceBeginsAgainAfterAGap(t *testing.T) {
 		t.Fatalf("the gap of 19 minutes ended at %v", time.Duration(at))
 	}
 
-	s := &session{b: b, wire: &pingWire{messageWire: &messageWire{t: nowhere{}}}, hearEvery: int64(10 * time.Second), ctx: b.ctx, cancel: func() {}}
+	s := &session{b: b, wire: &pingWire{Message: wire.NewMessage(nowhere{})}, hearEvery: int64(10 * time.Second), ctx: b.ctx, cancel: func() {}}
 	s.out.s, s.out.wire = s, s.wire
 	s.phase.Store(uint32(phaseOpen))
 	bt := b.newBatch()

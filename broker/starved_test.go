@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 )
 
 // A client that takes everything at once is not ended as slow because its writer
@@ -19,7 +20,7 @@ func TestStarvedWriterIsNoSlowConsumer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	s := &session{b: b, wire: &messageWire{t: nowhere{}}, ctx: b.ctx, cancel: func() {}}
+	s := &session{b: b, wire: wire.NewMessage(nowhere{}), ctx: b.ctx, cancel: func() {}}
 	s.out.s, s.out.wire = s, s.wire
 	s.phase.Store(uint32(phaseOpen))
 	frame := make([]byte, 1<<10)

@@ -102,7 +102,7 @@ func (s *session) info() SessionInfo {
 	s.out.mu.Unlock()
 	return SessionInfo{
 		ID: s.id, User: s.userName(), Roles: s.principal.Load().Roles, Remote: s.peer,
-		Transport: s.wire.kind(), Version: s.version.String(),
+		Transport: s.wire.Kind(), Version: s.version.String(),
 		Opened:         s.b.started.Add(time.Duration(s.opened)),
 		Subscriptions:  int(s.subscribed.Load()),
 		Pending:        pending,

@@ -4,15 +4,16 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/clock"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 )
 
 // meddler is a wire that does something in the middle of a check.
 type meddler struct {
-	wire
+	wire.Wire
 	f func()
 }
 
-func (m meddler) ping() []byte { m.f(); return nil }
+func (m meddler) Ping() []byte { m.f(); return nil }
 
 // An earlier check that somebody asks for while the sweeper is looking at the
 // session is not forgotten for the later one that the sweeper comes to.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/stream"
+	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
 )
 
 // ServeTCP accepts plain STOMP connections from l, for backends and for
@@ -93,7 +94,7 @@ func (b *Broker) acceptTCP(nc net.Conn) {
 		b.turnAway(c) // no answer is sent
 		return
 	}
-	s, err := b.newSession(tcpWire{byteWire{c}}, &entry)
+	s, err := b.newSession(wire.NewTCP(c), &entry)
 	if err != nil {
 		entry.Leave()
 		b.turnAway(c) // draining
