@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"log/slog"
 	"strings"
 	"time"
@@ -138,8 +137,11 @@ func (s *session) attempt(f *frames.Frame) *auth.Attempt {
 // Left returns the time until the session must be CONNECTED.
 func (s *session) Left() time.Duration { return time.Duration(s.deadline - s.b.now()) }
 
-// Ask calls f, which asks the authenticator, as user code.
-func (s *session) Ask(f func(ctx context.Context)) { s.user(s.work(), f) }
+// StartAsk marks the session's goroutine as running the authenticator.
+func (s *session) StartAsk() { s.enter(s.work()) }
+
+// EndAsk ends what StartAsk began.
+func (s *session) EndAsk() { s.exit(false) }
 
 // Waiting reports whether the session waits for a CONNECT, not for the answer
 // to one.

@@ -15,9 +15,10 @@ type Connecting interface {
 	// Left returns the time until the session must be CONNECTED. It may be
 	// negative.
 	Left() time.Duration
-	// Ask calls f, which asks the authenticator and may block. Meanwhile the
-	// session is not shed.
-	Ask(f func(ctx context.Context))
+	// StartAsk is called before the authenticator is asked, which may block.
+	// Until EndAsk, the session is not shed.
+	StartAsk()
+	EndAsk()
 }
 
 // Connect decides about a CONNECT: whether its credential is good, and whether
@@ -42,7 +43,7 @@ func (g *Gate) Connect(ctx context.Context, s Connecting, e *Entry, a *auth.Atte
 		return no
 	}
 	defer try.end(nothing) // unless the try has already ended
-	p, late, err := g.ask(s, a)
+	p, late, err := g.ask(ctx, s, a)
 	if late {
 		return &Rejection{
 			Why:   fmt.Sprintf("not decided within %v (limits.connect_deadline): %v", g.o.ConnectDeadline, cmp.Or(err, context.DeadlineExceeded)),
@@ -71,14 +72,13 @@ func (g *Gate) Connect(ctx context.Context, s Connecting, e *Entry, a *auth.Atte
 }
 
 // ask asks the authenticator, as long as the session has time.
-func (g *Gate) ask(s Connecting, a *auth.Attempt) (p *auth.Principal, late bool, err error) {
-	s.Ask(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, orHour(s.Left()))
-		defer cancel()
-		p, err = g.authenticate(ctx, a)
-		late = ctx.Err() != nil
-	})
-	return p, late, err
+func (g *Gate) ask(ctx context.Context, s Connecting, a *auth.Attempt) (p *auth.Principal, late bool, err error) {
+	s.StartAsk()
+	defer s.EndAsk()
+	ctx, cancel := context.WithTimeout(ctx, orHour(s.Left()))
+	defer cancel()
+	p, err = g.authenticate(ctx, a)
+	return p, ctx.Err() != nil, err
 }
 
 // acceptable checks the principal that the authenticator returned. before is

@@ -118,14 +118,14 @@ func TestHandshakeRejections(t *testing.T) {
 }
 
 // asking is the session of a test.
-type asking struct{ asked int }
+type asking struct {
+	asked  int
+	asking bool
+}
 
 func (*asking) Left() time.Duration { return time.Second }
-
-func (a *asking) Ask(f func(context.Context)) {
-	a.asked++
-	f(context.Background())
-}
+func (a *asking) StartAsk()         { a.asked, a.asking = a.asked+1, true }
+func (a *asking) EndAsk()           { a.asking = false }
 
 func TestConnectDecisions(t *testing.T) {
 	const another = "the credential belongs to another user than the one this connection was opened for"
@@ -170,6 +170,9 @@ func TestConnectDecisions(t *testing.T) {
 				check(t, no, tc.why, tc.answer, tc.named, tc.user, tc.flag)
 				if no == nil && (e.Principal != tc.principal || e.Passcode != tc.byPasscode) {
 					t.Errorf("the client is %v, by passcode: %v", e.Principal, e.Passcode)
+				}
+				if want := tc.authenticator != nil && tc.named != "bob"; s.asking || s.asked == 1 != want {
+					t.Errorf("the authenticator was asked %d times, and the session still asks: %v", s.asked, s.asking)
 				}
 				if e.Principal != tc.before && no != nil {
 					t.Errorf("a rejected client is %v", e.Principal)
