@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,8 @@ type Broker struct {
 	gate      *admission.Gate // who may open a session
 	watchers  watchers
 	selectors selectors
+	archives  []*archive   // of Options.History
+	replays   atomic.Int32 // subscriptions that read history now
 	reserved  reserved
 	once      *dedup.Window    // ids of accepted messages
 	quiet     loglimit.Limiter // limits log records that clients can cause
@@ -98,6 +101,9 @@ func New(o Options) (*Broker, error) {
 	}
 	b.policy.Store(newPolicy(&b.o))
 	b.queues = newMemoryQueues(queueLimits(o.Queues), deadLetters(o.names))
+	if b.archives, err = newArchives(&b.o, func() int64 { return int64(time.Since(b.started)) }); err != nil {
+		return nil, err
+	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.gate = admission.New(admission.Config{
 		Authenticator: o.Authenticator, Revoked: b.revoked, Names: o.names, Users: b.router, Panicked: b.hookPanicked,
@@ -115,6 +121,9 @@ func New(o Options) (*Broker, error) {
 	}
 	b.sweeper = newSweeper(&b.o)
 	b.spawn(b.runSweeper)
+	if slices.ContainsFunc(b.o.History, func(h History) bool { return h.Age > 0 }) {
+		b.spawn(b.expireHistory)
+	}
 	if o.Revocations != nil {
 		b.unwatch = o.Revocations.Watch(b.endRevoked)
 	}

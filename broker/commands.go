@@ -138,7 +138,7 @@ func (s *session) sendable(f *frames.Frame, bt *batch) (destination, *Error) {
 		if s.target == nil {
 			s.target = new(target)
 		}
-		*s.target = target{destination{d.Clone(), d.queue}, s.principal.Load(), now}
+		*s.target = target{destination{d.Clone(), d.queue, d.archive}, s.principal.Load(), now}
 	}
 	return d, fail
 }
@@ -204,6 +204,10 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		return fail
 	}
 	d := sub.dest
+	at, fail := s.beginning(f, d)
+	if fail != nil {
+		return fail
+	}
 	if d.Kind == topics.UserNamed && d.User != s.userName() {
 		s.b.stats.denied.Add(1)
 		return failure(ReasonDenied, "not allowed to subscribe to the destinations of another user")
@@ -222,7 +226,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		if fail := s.consume(sub, f); fail != nil {
 			return fail
 		}
-	} else if fail := s.route(sub); fail != nil {
+	} else if fail := s.follow(sub, at); fail != nil {
 		s.unselect(sub)
 		return fail
 	}
@@ -230,8 +234,8 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	s.footprint += sub.footprint()
 	s.subscribed.Add(1)
 	s.b.stats.subscriptions.Add(1)
-	if opened := s.out.open(sub, s.receiptFrame(f, ""), bt); opened && sub.consumer != nil {
-		sub.consumer.Start(bt)
+	if s.out.open(sub, s.receiptFrame(f, sub.answer(at).header()), bt) {
+		sub.start(bt)
 	}
 	if d.Kind != topics.Topic && d.Path == sessionNotices { // repeat the notices that the client missed
 		s.warned.Store(0)

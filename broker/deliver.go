@@ -64,7 +64,7 @@ func (sub *subscriber) offer(p *publication, bt *batch) bool {
 		return f.offer(p, bt)
 	}
 	if sub.local != nil {
-		return sub.local.offer(p.message())
+		return sub.local.offer(p.stamped())
 	}
 	return sub.enqueue(p, bt)
 }
@@ -101,8 +101,11 @@ func (sub *subscriber) enqueueOwn(p *publication, work delivery, bt *batch) bool
 		return false
 	}
 	if track && work == nil && sub.mode != ackAuto && int(s.unacked.Load()) >= s.b.policy.Load().limits.Unacknowledged {
-		o.mu.Unlock() // the Delivery tells the publisher that the message was not accepted
-		return false
+		if p.Offset.Number == 0 {
+			o.mu.Unlock() // the Delivery tells the publisher that the message was not accepted
+			return false
+		}
+		track = false // a subscription to a topic with a history misses nothing
 	}
 	var n uint64
 	if sub.mode != ackAuto {

@@ -55,7 +55,8 @@ func TestDependencyRules(t *testing.T) {
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
 		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "auth/loglimit": {},
 		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {}, "auth/ticket": {},
-		"broker": {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
+		"broker/internal/ring": {},
+		"broker":               {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
 
 		"broker/internal/hook": {}, "broker/internal/clock": {}, "broker/internal/limit": {}, "broker/internal/admission": {},
 		"broker/internal/encode": {"github.com/gobwas/ws", "github.com/gobwas/httphead"},

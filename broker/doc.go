@@ -41,6 +41,7 @@
 //   - A message to its subscribers: publish, once, deliver, subscriber,
 //     footprint, filter, selector, publication, content, distinct, copies,
 //     outbox, batch, flush.
+//   - What topics keep: history, offset, replay.
 //   - Work queues: queue, queuememory, queuequota.
 //
 // # Locks
@@ -55,8 +56,10 @@
 //	topics: users, index     inside package topics
 //	completion.mu            alone, and not held while the callback runs
 //	workqueue: one queue     held while Offer runs
+//	archive.mu               held while a message with a history is offered to its subscribers
 //	judge.mu, Subscription.mu
 //	outbox.mu                also guards its receipts, and its subscriptions' gates and unacknowledged
+//	replay.mu, ring.Set      alone
 //	Broker.spawnMu           last, under any of the others; only counts goroutines
 //	session.endMu            alone
 //	selectors.mu             alone

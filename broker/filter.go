@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
@@ -25,7 +26,8 @@ type filter struct {
 	// with a trailing slash must be authorised.
 	proven    bool
 	waiting   []*match
-	releasing bool // a goroutine is delivering the waiting messages
+	releasing bool    // a goroutine is delivering the waiting messages
+	parked    *replay // resumes when no message is waiting
 	closed    bool
 }
 
@@ -34,6 +36,7 @@ type filter struct {
 type match struct {
 	f       *filter
 	m       *Message
+	at      encode.Offset
 	verdict answer
 }
 
@@ -83,7 +86,7 @@ func (f *filter) offer(p *publication, bt *batch) bool {
 		j.s.end(failure(ReasonAuthorizerSlow, "more than %d bytes wait for the authorization of your patterns (limits.outbox)", limit), "", bt)
 		return false
 	}
-	w := &match{f, m, verdict}
+	w := &match{f, m, p.Offset, verdict}
 	f.waiting = append(f.waiting, w)
 	j.bytes += size
 	start := verdict == unanswered && j.ask(w)
@@ -115,7 +118,7 @@ func (f *filter) release(bt *batch) {
 		f.j.mu.Unlock()
 		var p publication
 		p.set(w.m, w.m.Destination)
-		p.msg = w.m
+		p.msg, p.Offset, p.Single = w.m, w.at, true
 		f.sub.enqueue(&p, bt)
 		f.j.mu.Lock()
 	}
@@ -123,6 +126,9 @@ func (f *filter) release(bt *batch) {
 		f.waiting = nil
 	}
 	f.releasing = false
+	if len(f.waiting) == 0 {
+		f.unpark()
+	}
 }
 
 // forget has every destination authorised again, except those that are proven
@@ -162,7 +168,7 @@ func (f *filter) close() {
 	for _, w := range f.waiting {
 		f.j.bytes -= messageSize(w.m)
 	}
-	f.waiting = nil
+	f.waiting, f.parked = nil, nil
 }
 
 // Limits of a judge, regardless of its session's subscriptions. Limits.Outbox

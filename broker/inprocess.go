@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
@@ -28,6 +29,8 @@ type Subscription struct {
 	cancel context.CancelFunc
 	buffer int
 	stop   func() bool
+
+	overrun atomic.Bool // a message of a topic found no room: the subscription is being ended
 
 	mu      sync.Mutex
 	waiting []localMessage
@@ -156,11 +159,15 @@ func (l *Subscription) end(err error) {
 // offer adds a topic message to the buffer.
 func (l *Subscription) offer(m *Message) bool {
 	taken, behind := l.put(localMessage{m: m})
-	if behind {
-		l.b.warn("an in-process subscription was too slow and was ended", source{what: l.sub.dest.Name}, "destination", l.sub.dest.Name, "buffer", l.buffer)
-		l.end(ErrSlowConsumer)
+	if behind && !l.overrun.Swap(true) && !l.b.spawn(l.tooSlow) { // the publisher may hold a lock, so not here
+		l.end(ErrClosed)
 	}
 	return taken
+}
+
+func (l *Subscription) tooSlow() {
+	l.b.warn("an in-process subscription was too slow and was ended", source{what: l.sub.dest.Name}, "destination", l.sub.dest.Name, "buffer", l.buffer)
+	l.end(ErrSlowConsumer)
 }
 
 // offerWork adds a queue message to the buffer. The caller holds the queue's

@@ -15,7 +15,9 @@ type Message struct {
 	// /queue/… or a user destination.
 	Destination string
 	// Headers are the application's headers, including content-type. Protocol
-	// headers (see [Reserved]) are omitted when sending.
+	// headers (see [Reserved]) are omitted when sending. A message that a
+	// program receives from a topic with a [History] also has the headers
+	// `offset` and `x-stream-offset`.
 	Headers []Header
 	Body    []byte
 

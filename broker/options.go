@@ -135,6 +135,13 @@ type Options struct {
 	Limits Limits
 	Queues Queues
 
+	// History are the topics whose latest messages are kept in memory. Default
+	// none.
+	History []History
+	// HistoryBytes bounds the sum of the Bytes of all entries of History.
+	// Default 256 MiB.
+	HistoryBytes int64
+
 	// SoftDenial answers a denied SUBSCRIBE or SEND with a message on
 	// /user/queue/errors instead of an ERROR, and keeps the session. STOMP
 	// requires the ERROR, but a page with many subscriptions may prefer to lose
@@ -359,6 +366,8 @@ func (o Options) withDefaults() (Options, error) {
 	o.Hosts = slices.Clone(o.Hosts)
 	o.TrustedProxies = slices.Clone(o.TrustedProxies)
 	o.Limits.setDefaults()
+	o.History = slices.Clone(o.History)
+	set(&o.HistoryBytes, 256<<20, 0)
 	q := &o.Queues
 	set(&q.Messages, 10_000, -1)
 	set(&q.Bytes, 64<<20, -1)

@@ -117,6 +117,10 @@ func (o *outbox) waiting() *segments {
 func (o *outbox) pushOwn(p *publication, sub *subscriber, n uint64) (wake bool) {
 	f, v, to, ack := o.wire.Framing(), sub.s.version, &sub.Recipient, encode.Ack{Subscription: sub.ordinal, Number: n}
 	m := p.fit(f, sub)
+	if sub.claim != saysNothing {
+		m.Extra, sub.claim = sub.claim.header(), saysNothing
+		defer func() { m.Extra = "" }()
+	}
 	if sub.gated || f == encode.FramingDeflate {
 		return o.appendFor(sub, m.Own(f, v, to, ack))
 	}
@@ -223,7 +227,10 @@ func (o *outbox) pushShared(sub *subscriber, seg []byte, bt *batch) bool {
 // holds the lock.
 func (o *outbox) appendFor(sub *subscriber, seg []byte) (wake bool) {
 	if sub.gated {
-		sub.held = append(sub.held, seg)
+		if sub.held == nil {
+			sub.held = new([][]byte)
+		}
+		*sub.held = append(*sub.held, seg)
 		o.bytes += len(seg)
 		return false
 	}
@@ -260,7 +267,10 @@ func (o *outbox) open(sub *subscriber, receipt []byte, bt *batch) bool {
 // openGate appends the frames held for sub. The caller holds the lock.
 func (o *outbox) openGate(sub *subscriber) {
 	sub.gated = false
-	for _, seg := range sub.held {
+	if sub.held == nil {
+		return
+	}
+	for _, seg := range *sub.held {
 		o.bytes -= len(seg)
 		o.append(seg)
 	}
@@ -273,8 +283,10 @@ func (o *outbox) discard(sub *subscriber) []unacknowledged {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	sub.dead = true
-	for _, seg := range sub.held {
-		o.bytes -= len(seg)
+	if sub.held != nil {
+		for _, seg := range *sub.held {
+			o.bytes -= len(seg)
+		}
 	}
 	pending := sub.pending
 	sub.held, sub.pending = nil, nil

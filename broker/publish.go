@@ -65,6 +65,8 @@ func (b *Broker) accept(d destination, p *publication, from *session, bt *batch)
 		if later, err = b.store(d.Path, p, from, bt); err != nil {
 			return out, nil, err
 		}
+	} else if d.archive != nil {
+		d.archive.deliver(b, d.Destination, p, bt)
 	} else {
 		out = b.deliver(d.Destination, p, bt)
 	}

@@ -91,14 +91,18 @@ func (b *Broker) queueName(name string) error {
 	return nil
 }
 
-// destination is a parsed destination, and whether it is a work queue. That is
-// asked once for each SEND or SUBSCRIBE.
+// destination is a parsed destination, whether it is a work queue, and what
+// keeps the history of messages sent to it, nil for none. That is asked once
+// for each SEND or SUBSCRIBE.
 type destination struct {
 	topics.Destination
-	queue bool
+	queue   bool
+	archive *archive
 }
 
-func (b *Broker) destination(d topics.Destination) destination { return destination{d, b.workQueue(d)} }
+func (b *Broker) destination(d topics.Destination) destination {
+	return destination{d, b.workQueue(d), b.archive(d)}
+}
 
 // workQueue reports whether d is a queue that stores its messages and
 // distributes them to consumers; any other queue is routed as a topic. A

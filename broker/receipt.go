@@ -207,9 +207,9 @@ func (o *outbox) advance(bt *batch) {
 		r.progress = time.Now()
 		if sub := a.sub; sub != nil && !sub.dead {
 			o.openGate(sub)
-			if sub.consumer != nil {
+			if sub.consumer != nil || sub.replay.Load() != nil {
 				o.mu.Unlock()
-				sub.consumer.Start(bt)
+				sub.start(bt)
 				o.mu.Lock()
 			}
 		}

@@ -88,7 +88,10 @@ func (l *selector) judge(m *Message, b *Broker) (match bool) {
 		if v := recover(); v != nil {
 			match = false
 			if !l.panicked.Swap(true) { // log it only once, not for every message
-				b.o.Logger.Error("a selector panicked; the message is not delivered", "selector", l.expression, "panic", v, "stack", string(debug.Stack()))
+				stack := string(debug.Stack())
+				b.spawn(func() { // the publisher may hold a lock
+					b.o.Logger.Error("a selector panicked; the message is not delivered", "selector", l.expression, "panic", v, "stack", stack)
+				})
 			}
 		}
 	}()

@@ -21,6 +21,11 @@ type Stats struct {
 	QueueMessages int   // held in work queues
 	QueueBytes    int64 // bytes of these messages
 
+	HistoryDestinations int   // topics of which messages are kept, see [History]
+	HistoryMessages     int   // these messages
+	HistoryBytes        int64 // their memory
+	HistoryDropped      int64 // messages dropped because History.Messages or History.Bytes was reached
+
 	Opened       int64            // sockets accepted
 	Refused      int64            // refused handshakes, and other requests for a Host that is not allowed
 	AuthFailures int64            // CONNECTs rejected by the authenticator
@@ -62,6 +67,13 @@ func (b *Broker) Stats() Stats {
 	for q := range b.queues.All() {
 		st.QueueMessages += q.Messages
 		st.QueueBytes += q.Bytes
+	}
+	for _, a := range b.archives {
+		h := a.store.Stats()
+		st.HistoryDestinations += h.Destinations
+		st.HistoryMessages += h.Messages
+		st.HistoryBytes += h.Bytes
+		st.HistoryDropped += int64(h.Dropped)
 	}
 	for r := range c.reasons {
 		if n := c.reasons[r].Load(); n > 0 {

@@ -28,15 +28,17 @@ type subscriber struct {
 	queue   bool   // dest is a work queue
 	gated   bool   // its SUBSCRIBE is being answered; guarded as below
 	dead    bool   // unsubscribed: no more frames may follow; guarded as below
+	claim   claim  // what the next MESSAGE says about recovery; guarded as below
 	ordinal uint32 // identifies it in `ack` headers
 
 	consumer consumer               // of a work queue
 	filter   atomic.Pointer[filter] // of a pattern with matches that the client may not see; a rule change may set one
 	selector *selector              // of a SUBSCRIBE with a `selector` header
+	replay   atomic.Pointer[replay] // of a topic with history, until the subscription is live
 
 	// Guarded by the lock of the session's outbox.
-	held    [][]byte // frames that arrived while gated
-	acks    uint64   // number of the latest delivery
+	held    *[][]byte // frames that arrived while gated
+	acks    uint64    // number of the latest delivery
 	pending []unacknowledged
 }
 
@@ -64,6 +66,15 @@ func (sub *subscriber) offerWork(d delivery, bt *batch) bool {
 	}
 	sub.s.b.stats.delivered.Add(1)
 	return true
+}
+
+// start begins the deliveries of a queue or of a history. The gate is open.
+func (sub *subscriber) start(bt *batch) {
+	if sub.consumer != nil {
+		sub.consumer.Start(bt)
+	} else if r := sub.replay.Load(); r != nil {
+		r.Start(bt)
+	}
 }
 
 // find returns the subscription with that id.
@@ -115,6 +126,9 @@ func (s *session) drop(sub *subscriber, bt *batch) {
 		sub.consumer.Close(bt)
 	} else {
 		s.unroute(sub)
+	}
+	if r := sub.replay.Load(); r != nil {
+		r.Close(bt)
 	}
 	if f := sub.filter.Load(); f != nil {
 		f.close()

@@ -17,6 +17,11 @@ type stats struct {
 	QueueMessages int   `json:"queue_messages"`
 	QueueBytes    int64 `json:"queue_bytes"`
 
+	HistoryDestinations int   `json:"history_destinations"`
+	HistoryMessages     int   `json:"history_messages"`
+	HistoryBytes        int64 `json:"history_bytes"`
+	HistoryDropped      int64 `json:"history_dropped"`
+
 	Opened       int64            `json:"opened"`
 	Refused      int64            `json:"refused"`
 	AuthFailures int64            `json:"auth_failures"`

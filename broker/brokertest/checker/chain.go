@@ -195,8 +195,8 @@ func (j *judge) absent(parts []part, id ID, l lane, at place, receipted time.Dur
 			}
 			continue
 		}
-		if i == 0 || !u.recovered {
-			continue
+		if i > 0 && !u.recovered {
+			return // it has promised nothing of what came before it, and neither do those that continue it
 		}
 		if u.end == 0 || later {
 			j.violation(RecoveredHole, id, u, 0, "the subscription has said recovered:true")

@@ -366,6 +366,22 @@ func TestRecovered(t *testing.T) {
 			s.want("", c.want...)
 		})
 	}
+	t.Run("true after false", func(t *testing.T) {
+		s := newStory(t, Options{})
+		first := s.sub(s.ann, topic, Auto)
+		s.get(first, s.send(topic))
+		s.ann.Cut()
+		s.send(topic) // nobody gets it
+		second := s.ben.Subscribe("9", topic, Auto, first)
+		second.Receipted("false")
+		s.get(second, s.send(topic))
+		s.ben.Cut()
+		back := s.c.Session(Who{User: "ann", Session: "2"})
+		third := back.Subscribe("9", topic, Auto, second)
+		third.Receipted("true") // after what the second got
+		back.Message(Message{Subscription: "9", Body: Body(s.send(topic), 0)})
+		s.want("")
+	})
 	t.Run("it comes again", func(t *testing.T) {
 		s := newStory(t, Options{})
 		first := s.sub(s.ann, topic, Auto)

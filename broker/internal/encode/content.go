@@ -76,6 +76,7 @@ func (m *Message) without(unfit content) *Message {
 		c = &Message{
 			ID: m.ID, Prefix: m.Prefix, Seq: m.Seq, Destination: m.Destination,
 			Headers: m.Headers, Redelivered: m.Redelivered,
+			Offset:  m.Offset,
 			Body:    replace(m.Body, unfit),
 			content: m.content &^ unfit,
 		}

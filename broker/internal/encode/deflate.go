@@ -41,6 +41,7 @@ func (m *Message) ownDeflated(v frames.Version, to *Recipient, ack Ack) []byte {
 	const ahead = 15 // for the headers of WebSocket and of the stored block
 	destination := m.seenAs(to)
 	b := appendHead(make([]byte, ahead, ahead+64+len(to.ID)+len(destination)+len(t.octets)), v, to, destination, ack)
+	b = append(b, m.Extra...)
 	stored := b[ahead:]
 	if len(stored) > wsconn.MaxStored {
 		return nil

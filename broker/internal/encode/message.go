@@ -15,7 +15,7 @@ import (
 // bytes, including the WebSocket header: each distinct frame is encoded once.
 //
 // The caller sets the exported fields before the first frame and leaves all but
-// Single unchanged until [Message.Reset]. Call [Message.Fit] before any method
+// Single and Extra unchanged until [Message.Reset]. Call [Message.Fit] before any method
 // that makes a frame. A Message is not safe for concurrent use.
 type Message struct {
 	ID          string // message-id; if empty it is Prefix followed by Seq
@@ -25,7 +25,9 @@ type Message struct {
 	Headers     []frames.Header // may include reserved headers, which are skipped
 	Body        []byte
 	Redelivered bool
-	Single      bool // at most one subscriber: caching is useless
+	Offset      Offset
+	Single      bool   // at most one subscriber: caching is useless
+	Extra       string // encoded headers of the next frame that Own or Append makes; the caller clears it
 
 	content  content              // result of contents
 	cleaned  map[content]*Message // adapted copies for subscribers that cannot receive the original
@@ -108,6 +110,7 @@ func (m *Message) append(b []byte, f Framing, v frames.Version, to *Recipient, a
 	start := len(b)
 	b = append(b, make([]byte, headroom)...)
 	b = appendHead(b, v, to, m.seenAs(to), ack)
+	b = append(b, m.Extra...)
 	switch {
 	case m.tails[v] != nil:
 		b = append(b, m.tails[v]...)
@@ -161,6 +164,9 @@ func (m *Message) seenAs(to *Recipient) string {
 // tailSize estimates, generously, the number of bytes that appendTail adds.
 func (m *Message) tailSize() int {
 	size := 64 + len(m.ID) + len(m.Prefix) + len(m.Body)
+	if m.Offset.Number != 0 {
+		size += offsetSize
+	}
 	for i := range m.Headers {
 		size += len(m.Headers[i].Name) + len(m.Headers[i].Value) + 2
 	}
@@ -188,6 +194,9 @@ func (m *Message) appendTail(b []byte, v frames.Version) []byte {
 	}
 	if m.Redelivered {
 		b = append(b, "redelivered:true\n"...)
+	}
+	if m.Offset.Number != 0 {
+		b = m.Offset.append(b, v)
 	}
 	for i := range m.Headers {
 		if h := &m.Headers[i]; !Reserved(h.Name) {

@@ -13,9 +13,7 @@ import (
 // White space around a name is ignored: most browser libraries trim the names
 // of received headers, so they treat " subscription" as the protocol header.
 func Reserved(name string) bool {
-	if name != "" && (mayBeSpace(name[0]) || mayBeSpace(name[len(name)-1])) {
-		name = strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
-	}
+	name = Trimmed(name)
 	switch name {
 	case "destination", "content-length", "message-id", "subscription", "ack", "id",
 		"receipt", "receipt-id", "transaction", "redelivered", "heart-beat",
@@ -28,6 +26,14 @@ func Reserved(name string) bool {
 		return false
 	}
 	return len(name) >= 4 && strings.EqualFold(name[:4], "simp")
+}
+
+// Trimmed returns the name of a header as most browser libraries read it.
+func Trimmed(name string) string {
+	if name != "" && (mayBeSpace(name[0]) || mayBeSpace(name[len(name)-1])) {
+		return strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
+	}
+	return name
 }
 
 // mayBeSpace reports whether a character that begins or ends with c may be one

@@ -37,6 +37,10 @@ func brokerOptions(c *config.Config) broker.Options {
 	for i, n := range c.Nodes {
 		nodes[i] = broker.Node(n)
 	}
+	history := make([]broker.History, len(c.History))
+	for i, h := range c.History {
+		history[i] = broker.History{Destination: h.Destination, Messages: h.Messages, Age: h.Age, Bytes: int64(h.Bytes)}
+	}
 	var selectors broker.SelectorFunc
 	if c.Selectors {
 		selectors = selector.Compile
@@ -46,6 +50,8 @@ func brokerOptions(c *config.Config) broker.Options {
 		Destinations:     c.Prefixes(),
 		Node:             c.Node,
 		Nodes:            nodes,
+		History:          history,
+		HistoryBytes:     int64(c.HistoryBytes),
 		SoftDenial:       c.Auth.SoftDenial,
 		ExpiryNotice:     c.Auth.ExpiryNotice,
 		Origins:          c.WebSocket.Origins,

@@ -22,6 +22,7 @@ import (
 type reception struct {
 	connection
 	ack     string
+	offset  string
 	headers []string
 	count   int
 	json    bool
@@ -42,6 +43,10 @@ subscription: sub receives every message sent after that. If no receipt arrives 
 --timeout, as with servers that do not confirm subscriptions, sub reports that on stderr and
 continues.
 
+If the topic has a history, --offset says where to begin: first, last (the latest message),
+next, -N (N messages back), a time such as 2026-01-31T15:04:05Z, or the offset of a message
+that --verbose has printed, to get what came after it.
+
 sub runs until Ctrl-C, or until it has received --count messages. With --ack client or
 client-individual it acknowledges each message after printing it. A message that was not
 printed is delivered again if the broker redelivers.
@@ -50,6 +55,7 @@ printed is delivered again if the broker redelivers.
 		Example: `  hoofbeat sub /topic/greetings
   hoofbeat sub '/topic/**' --json | jq .destination
   hoofbeat sub /queue/jobs --ack client-individual --header prefetch-count:1 --count 10
+  hoofbeat sub --offset -10 /topic/chat/lobby
   hoofbeat sub -u wss://broker.example.com/ws --login ann /user/queue/replies`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
 	}
@@ -57,6 +63,7 @@ printed is delivered again if the broker redelivers.
 	f := cmd.Flags()
 	f.IntVarP(&s.count, "count", "n", 0, "stop after this number of messages, 0 = never")
 	f.StringVar(&s.ack, "ack", "auto", "how messages are acknowledged: auto, client or client-individual")
+	f.StringVar(&s.offset, "offset", "", "where to begin in the history of a topic")
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "header of the subscription as name:value; may be repeated")
 	f.BoolVar(&s.json, "json", false, "print each message as a JSON object with its headers")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "also print the headers")
@@ -90,6 +97,9 @@ func (s *reception) run(ctx context.Context, destinations []string) error {
 	var options []func(*frame.Frame) error
 	for _, h := range all {
 		options = append(options, stomp.SubscribeOpt.Header(h[0], h[1]))
+	}
+	if s.offset != "" {
+		options = append(options, stomp.SubscribeOpt.Header("offset", s.offset))
 	}
 	conn, err := s.dial(ctx)
 	if err != nil {

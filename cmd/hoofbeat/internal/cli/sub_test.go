@@ -138,3 +138,18 @@ func TestSubBurstThenClose(t *testing.T) {
 		t.Errorf("%d lines, the last %q, want %d", len(lines), lines[len(lines)-1], n)
 	}
 }
+
+func TestSubFromAnOffset(t *testing.T) {
+	s := newServer(t, broker.Options{History: []broker.History{{Destination: "/topic/**"}}})
+	for _, body := range []string{"1", "2", "3"} {
+		s.publish(t, broker.Message{Destination: "/topic/a", Body: []byte(body)})
+	}
+	c := start(t, nil, nil, "sub", "-u", s.URL, "--offset", "-2", "--count", "2", "/topic/a")
+	c.wait(t, exitOK)
+	if c.out.String() != "2\n3\n" {
+		t.Errorf("printed %q", c.out.String())
+	}
+	if f := s.seen()[0]; f["offset"] != "-2" {
+		t.Errorf("SUBSCRIBE %q", f)
+	}
+}

@@ -65,6 +65,16 @@ type Config struct {
 	// permissions: Spring allows every client to send to /topic/**; Hoofbeat
 	// needs a rule for that, except in development mode.
 	Compatibility string `key:"compatibility" is:"broker"`
+	// Topics whose latest messages are kept in memory, for clients that come
+	// back or want the last value: the offset header of a SUBSCRIBE says where
+	// it begins. A topic belongs to the first entry that matches it. See
+	// docs/history.md.
+	//
+	//	{destination: "/topic/prices/**", messages: 1}
+	History []History `key:"history"`
+	// Bytes of all entries of history: the sum of history[].bytes must be
+	// within it.
+	HistoryBytes Bytes `key:"history_bytes" default:"256MiB" range:"1KiB to 1TiB, or off"`
 
 	// TLS for the public and TCP listeners. The admin listener has no TLS:
 	// keep it on loopback.
@@ -109,6 +119,20 @@ type Node struct {
 	ID string `key:"id,must"`
 	// Its WebSocket endpoint.
 	URL string `key:"url,must" is:"websocket url"`
+}
+
+// History is one item of history.
+type History struct {
+	// Topics with this history: an Ant pattern.
+	Destination string `key:"destination,must" want:"a pattern of topics such as /topic/prices/**"`
+	// Messages that are kept for each topic; the oldest are dropped. 1 keeps
+	// the last value.
+	Messages int `key:"messages" default:"100" range:"1 to 1000000000, or off"`
+	// How long a message is kept. off: until another limit is reached.
+	Age time.Duration `key:"age" default:"off" range:"1s to 8760h, or off"`
+	// Memory of the messages of this entry; the oldest are dropped. off is
+	// accepted only if history_bytes is off.
+	Bytes Bytes `key:"bytes" default:"64MiB" range:"1KiB to 1TiB, or off"`
 }
 
 // TLS is the section tls.

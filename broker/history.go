@@ -1,0 +1,312 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
+	"github.com/hoofbeat/hoofbeat/broker/internal/ring"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// History keeps the latest messages of topics in memory, so that a client that
+// was away gets what it missed, and a new one gets the last value. A SUBSCRIBE
+// with an `offset` header says where to begin, see docs/history.md. Only topics
+// can have a history.
+type History struct {
+	// Destination is an Ant pattern such as "/topic/prices/**". A topic belongs
+	// to the first entry that matches it. The messages of one entry share one
+	// sequence of numbers, so a subscription to a pattern recovers if it lies
+	// within one entry.
+	Destination string
+	// Messages is how many are kept for each destination. Default 100; 1 keeps
+	// the last value.
+	Messages int
+	// Age is how long a message is kept. Default: until another limit is
+	// reached.
+	Age time.Duration
+	// Bytes bounds the memory of all messages of the entry. At the limit its
+	// oldest messages are dropped. Default 64 MiB. The sum of all entries must
+	// be within Options.HistoryBytes.
+	Bytes int64
+}
+
+// history stores the messages of one entry of Options.History. [memoryHistory]
+// is the one in memory. All methods are safe for concurrent use.
+type history interface {
+	// Epoch names the sequence of numbers. Numbers of another epoch mean
+	// nothing.
+	Epoch() string
+	// Append keeps a message and returns its number, greater than all before.
+	// It does not block.
+	Append(destination string, m *Message) uint64
+	// Last returns the number of the latest message, 0 if there was none.
+	Last(ctx context.Context) (uint64, error)
+	// Reader begins to read. recovered is true only if the store can prove that
+	// every message after the number start.Number is still kept, for every
+	// destination selected. Expired messages are no gap.
+	Reader(ctx context.Context, sel ring.Selection, start ring.Start) (r historyReader, recovered bool, err error)
+	// Stats returns what is kept.
+	Stats() ring.Stats
+	// Expire drops what is too old.
+	Expire()
+}
+
+// historyReader reads in the order of the numbers. One goroutine at a time may
+// use it. It holds no messages.
+type historyReader interface {
+	// Next appends messages to an empty list. gap means that messages before
+	// the first of them, or before the next if there are none, were dropped
+	// before they were read. done means that there are no further messages.
+	Next(ctx context.Context, list []kept, count, bytes int) (_ []kept, gap, done bool, err error)
+	// At returns the number up to which everything has been read.
+	At() uint64
+}
+
+type kept = ring.Read[*Message]
+
+// Headers of a SUBSCRIBE and of a MESSAGE, besides those of the offset.
+const (
+	headerRecovered   = "recovered"
+	headerRetroactive = "activemq.retroactive"
+)
+
+// offsetHeaders returns the headers of an offset for a message that the program
+// receives.
+func offsetHeaders(o encode.Offset) []Header {
+	n := strconv.FormatUint(o.Number, 10)
+	return []Header{{Name: encode.HeaderOffset, Value: o.Epoch + ":" + n}, {Name: encode.HeaderStreamOffset, Value: n}}
+}
+
+// ofHistory reports whether a header belongs to the broker in a message with a
+// history.
+func ofHistory(name string) bool {
+	switch encode.Trimmed(name) {
+	case encode.HeaderOffset, encode.HeaderStreamOffset, headerRecovered:
+		return true
+	}
+	return false
+}
+
+// archive is one entry of Options.History at work.
+type archive struct {
+	text    string
+	pattern *topics.Pattern
+	covers  *auth.Rules // allow what belongs to this entry
+
+	// mu is held while a message is numbered and offered to its subscribers, so
+	// that every subscriber gets the messages in the order of their numbers.
+	// Nothing that waits happens under it.
+	mu        sync.Mutex
+	store     history
+	delivered uint64 // number of the latest message that was offered to the subscribers
+}
+
+// newArchives makes the archives of valid options.
+func newArchives(o *Options, now func() int64) ([]*archive, error) {
+	var list []*archive
+	var rules []auth.Rule // deny what belongs to earlier entries
+	total := int64(0)
+	for i := range o.History {
+		h := &o.History[i]
+		field := func(name string) string { return fmt.Sprintf("History[%d].%s", i, name) }
+		set(&h.Messages, 100, 0)
+		set(&h.Age, 0, 0)
+		set(&h.Bytes, 64<<20, 0)
+		a := &archive{text: h.Destination}
+		if problem := a.compile(o.names); problem != "" {
+			return nil, badOption(field("Destination"), "%q %s", h.Destination, problem)
+		}
+		if slices.ContainsFunc(list, func(other *archive) bool { return other.text == a.text }) {
+			return nil, badOption(field("Destination"), "%q has an entry already", h.Destination)
+		}
+		rule := auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe}, Destination: h.Destination}
+		var err error
+		if a.covers, err = auth.Prefixes(o.Destinations).NewRules(append(slices.Clone(rules), rule)...); err != nil {
+			return nil, badOption(field("Destination"), "%v", err)
+		}
+		rule.Effect = auth.Deny
+		rules = append(rules, rule)
+		switch limit := o.HistoryBytes; {
+		case limit <= 0:
+		case h.Bytes == 0:
+			return nil, badOption(field("Bytes"), "without a limit; the history of all entries is limited to %d bytes (history_bytes)", limit)
+		case h.Bytes > limit-total:
+			return nil, badOption(field("Bytes"), "%d bytes, with those of the entries before, exceed the %d bytes of all entries (history_bytes)", h.Bytes, limit)
+		}
+		total += h.Bytes
+		a.store = newMemoryHistory(*h, now)
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+// compile parses the destination and returns what is wrong with it.
+func (a *archive) compile(names *topics.Names) (problem string) {
+	d, err := names.ParseSubscription(a.text)
+	switch {
+	case err != nil:
+		return err.Error()
+	case d.Kind != topics.Topic:
+		return "is not a topic: only destinations below " + strings.Join(names.Prefixes().Topic, " or ") + " can have a history"
+	case strings.ContainsAny(a.text, "{}"):
+		return "has a variable; write * for any segment"
+	case topics.Collapse(a.text) != a.text:
+		return "has an empty segment or a slash at its end"
+	}
+	if a.pattern, err = topics.Compile(a.text); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// archive returns the archive of a destination, nil if it has no history. All
+// spellings of a destination belong to one archive, like for the rules.
+func (b *Broker) archive(d topics.Destination) *archive {
+	if len(b.archives) == 0 || d.Kind != topics.Topic {
+		return nil
+	}
+	name := topics.Collapse(d.Path)
+	for _, a := range b.archives {
+		if a.pattern.Match(name) {
+			return a
+		}
+	}
+	return nil
+}
+
+// archiveFor returns the archive that all destinations of a subscription belong
+// to, or nil.
+func (b *Broker) archiveFor(d topics.Destination) *archive {
+	if !d.Pattern {
+		return b.archive(d)
+	}
+	if d.Kind != topics.Topic {
+		return nil
+	}
+	name := topics.Collapse(d.Path)
+	for _, a := range b.archives {
+		if coverage, err := a.covers.AuthorizePattern(b.ctx, &auth.Principal{}, name); err == nil && coverage == auth.All {
+			return a
+		}
+	}
+	return nil
+}
+
+// deliver numbers and keeps a publication and delivers it to the subscribers
+// that are connected to this broker.
+func (a *archive) deliver(b *Broker, d topics.Destination, p *publication, bt *batch) {
+	m := p.keep()
+	delivered := int64(0)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p.Offset = encode.Offset{Epoch: a.store.Epoch(), Number: a.store.Append(d.Path, m)}
+	subs := b.router.Match(d) // only now: a later subscription finds the message in the store
+	p.Single = len(subs) == 1
+	for _, sub := range subs {
+		took := false
+		if r := sub.replay.Load(); r != nil {
+			took = r.offer(p, bt)
+		} else {
+			took = sub.offer(p, bt)
+		}
+		if took {
+			delivered++
+		}
+	}
+	a.delivered = p.Offset.Number
+	b.stats.delivered.Add(delivered)
+}
+
+// keep returns the message for the history: without Settled, which belongs to
+// the live subscribers, and without headers that the history sets.
+func (p *publication) keep() *Message {
+	m := p.message()
+	if slices.ContainsFunc(m.Headers, func(h Header) bool { return ofHistory(h.Name) }) {
+		c := *m
+		c.Headers = slices.DeleteFunc(slices.Clone(m.Headers), func(h Header) bool { return ofHistory(h.Name) })
+		m, p.msg = &c, &c
+	}
+	p.Headers = m.Headers
+	if m.Settled != nil {
+		c := *m
+		c.Settled = nil
+		m = &c
+	}
+	return m
+}
+
+// stamped returns the message for a program's subscription.
+func (p *publication) stamped() *Message {
+	m := p.message()
+	if p.Offset.Number == 0 {
+		return m
+	}
+	c := *m
+	c.Headers = append(offsetHeaders(p.Offset), m.Headers...)
+	return &c
+}
+
+// memoryHistory is a history in memory. Its epoch ends with the process.
+type memoryHistory struct {
+	epoch string
+	set   *ring.Set[*Message]
+	now   func() int64
+}
+
+func newMemoryHistory(h History, now func() int64) *memoryHistory {
+	return &memoryHistory{
+		epoch: strings.ToLower(rand.Text()[:8]),
+		set:   ring.New[*Message](ring.Limits{Messages: h.Messages, Age: int64(h.Age), Bytes: h.Bytes}),
+		now:   now,
+	}
+}
+
+// keptOverhead is the memory of a kept message besides its texts: the Message
+// (96) and the rounding of three allocations.
+const keptOverhead = 160
+
+func (h *memoryHistory) Append(destination string, m *Message) uint64 {
+	size := keptOverhead + len(m.Destination) + len(m.ID) + len(m.Body) + headersSize(m.Headers)
+	return h.set.Append(destination, m, size, h.now())
+}
+
+func (h *memoryHistory) Epoch() string                        { return h.epoch }
+func (h *memoryHistory) Last(context.Context) (uint64, error) { return h.set.Last(), nil }
+func (h *memoryHistory) Stats() ring.Stats                    { return h.set.Stats() }
+func (h *memoryHistory) Expire()                              { h.set.Expire(h.now()) }
+
+func (h *memoryHistory) Reader(_ context.Context, sel ring.Selection, start ring.Start) (historyReader, bool, error) {
+	r, proven := h.set.Reader(sel, start)
+	return memoryReader{r}, proven, nil
+}
+
+type memoryReader struct{ *ring.Reader[*Message] }
+
+func (r memoryReader) Next(_ context.Context, list []kept, count, bytes int) (_ []kept, gap, done bool, err error) {
+	list, gap, done = r.Reader.Next(list, count, bytes)
+	return list, gap, done, nil
+}
+
+// expireHistory drops old messages of topics to which nobody publishes any more.
+func (b *Broker) expireHistory() {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-b.ctx.Done():
+			return
+		case <-t.C:
+		}
+		for _, a := range b.archives {
+			a.store.Expire()
+		}
+	}
+}

@@ -1,0 +1,349 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	check "github.com/hoofbeat/hoofbeat/broker/brokertest/checker"
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// historyRun is a run with random faults: publishers, some of them with
+// transactions, and subscribers that disconnect at random and come back with
+// the offset of the last MESSAGE that they read. Some read slowly. The history
+// is smaller than some gaps, and its entry has several destinations.
+type historyRun struct {
+	s       *brokertest.Server
+	c       *check.Checker
+	topics  []string
+	stop    chan struct{} // publishers end
+	last    chan struct{} // subscribers come back once more and stay
+	claimed [3]atomic.Int64
+}
+
+func (r *historyRun) stopped() bool {
+	select {
+	case <-r.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestHistoryUnderFaults takes 6 s, or 70 s with HOOFBEAT_FAULTS=long.
+func TestHistoryUnderFaults(t *testing.T) {
+	length := 6 * time.Second
+	if os.Getenv("HOOFBEAT_FAULTS") == "long" {
+		length = 70 * time.Second
+	}
+	o := broker.Options{History: []broker.History{{Destination: "/topic/h/**", Messages: 40, Bytes: 100_000}}}
+	o.Limits.Frame, o.Limits.Outbox = 8<<10, 32<<10
+	r := &historyRun{s: brokertest.Start(t, o), c: check.New(check.Options{}), stop: make(chan struct{}), last: make(chan struct{})}
+	for i := range 6 {
+		r.topics = append(r.topics, fmt.Sprintf("/topic/h/%c/%d", 'a'+i%2, i))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), length+2*time.Minute)
+	defer cancel()
+	var publishers, subscribers sync.WaitGroup
+	for i := range 4 {
+		publishers.Go(func() {
+			if err := r.publisher(ctx, i); err != nil {
+				t.Errorf("publisher %d: %v", i, err)
+			}
+		})
+	}
+	for i := range 16 {
+		subscribers.Go(func() {
+			if err := r.subscriber(ctx, i); err != nil {
+				t.Errorf("subscriber %d: %v", i, err)
+			}
+		})
+	}
+	time.Sleep(length)
+	close(r.stop)
+	publishers.Wait()
+	close(r.last)
+	subscribers.Wait()
+	for _, v := range r.c.Report().Violations {
+		t.Error(v)
+	}
+	n := r.c.Counts()
+	t.Logf("%+v; recovered:true %d, false %d, sessions that the history overtook %d", n, r.claimed[0].Load(), r.claimed[1].Load(), r.claimed[2].Load())
+	if n.Receipted < 100 || r.claimed[0].Load() < 10 || r.claimed[1].Load() < 10 {
+		t.Error("the run tests nothing")
+	}
+}
+
+// faultConn is a connection over TCP.
+type faultConn struct {
+	conn    *net.TCPConn
+	dec     frames.Decoder
+	buf     []byte
+	session *check.Session
+}
+
+func (r *historyRun) dial(ctx context.Context, who string) (*faultConn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", r.s.TCP)
+	if err != nil {
+		return nil, err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline)
+	}
+	c := &faultConn{conn: conn.(*net.TCPConn), buf: make([]byte, 8<<10)}
+	c.dec.SetVersion(frames.V12)
+	if err := c.write("CONNECT", nil, "accept-version", "1.2", "login", who, "heart-beat", "0,0"); err != nil {
+		return nil, err
+	}
+	f, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	c.session = r.c.Session(check.Who{User: who, Session: f.Get("session")})
+	return c, nil
+}
+
+func (c *faultConn) write(command string, body []byte, headers ...string) error {
+	f := frame(command, string(body), headers...)
+	_, err := c.conn.Write(encode(f))
+	return err
+}
+
+func (c *faultConn) read() (*frames.Frame, error) {
+	for {
+		f, ok, err := c.dec.Next()
+		if ok || err != nil {
+			return f, err
+		}
+		n, err := c.conn.Read(c.buf)
+		if err != nil {
+			return nil, err
+		}
+		c.dec.Feed(c.buf[:n])
+	}
+}
+
+func (c *faultConn) cut() {
+	c.session.Cut()
+	_ = c.conn.SetLinger(0)
+	_ = c.conn.Close()
+}
+
+// publisher sends to random destinations until the run stops, over several
+// connections. Its last connection sends to each once more and waits for all
+// receipts.
+func (r *historyRun) publisher(ctx context.Context, n int) error {
+	rnd := rand.New(rand.NewPCG(uint64(n), 1))
+	for {
+		over := r.stopped()
+		c, err := r.dial(ctx, fmt.Sprint("publisher", n))
+		if err != nil {
+			return err
+		}
+		if err := r.publish(c, rnd, over); err != nil {
+			return err
+		}
+		c.cut()
+		if over {
+			return nil
+		}
+	}
+}
+
+func (r *historyRun) publish(c *faultConn, rnd *rand.Rand, over bool) error {
+	receipted := make(map[string]func())
+	done := 0
+	ask := func(then func(), command string, body []byte, headers ...string) error {
+		id := fmt.Sprint(len(receipted))
+		receipted[id] = then
+		return c.write(command, body, append(headers, "receipt", id)...)
+	}
+	send := func(topic string, tx ...string) error {
+		name := strings.Join(tx, "")
+		id := c.session.Send(topic, name)
+		headers := []string{"destination", topic}
+		if name != "" {
+			headers = append(headers, "transaction", name)
+		}
+		return ask(func() { c.session.Receipted(id) }, "SEND", check.Body(id, 20+rnd.IntN(600)), headers...)
+	}
+	settle := func(atMost int) error {
+		for len(receipted)-done > atMost {
+			f, err := c.read()
+			if err != nil {
+				return err
+			}
+			if f.Command != "RECEIPT" {
+				return fmt.Errorf("got %s %v", f.Command, f.Headers)
+			}
+			receipted[f.Get("receipt-id")]()
+			done++
+		}
+		return nil
+	}
+	for i := range 1 + rnd.IntN(600) {
+		if over || r.stopped() {
+			break
+		}
+		var err error
+		if rnd.IntN(10) == 0 {
+			tx := fmt.Sprint("t", i)
+			c.session.Begin(tx)
+			err = errors.Join(c.write("BEGIN", nil, "transaction", tx), send(r.topics[rnd.IntN(6)], tx), send(r.topics[rnd.IntN(6)], tx))
+			c.session.Commit(tx)
+			err = errors.Join(err, ask(func() { c.session.Committed(tx) }, "COMMIT", nil, "transaction", tx))
+		} else {
+			err = send(r.topics[rnd.IntN(6)])
+		}
+		if err == nil {
+			err = settle(20)
+		}
+		if err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(rnd.IntN(int(3 * time.Millisecond))))
+	}
+	if !over {
+		return settle(rnd.IntN(20))
+	}
+	for _, topic := range r.topics {
+		if err := send(topic); err != nil {
+			return err
+		}
+	}
+	return settle(0)
+}
+
+// subscriber comes and goes, and in the end stays until it has the last message
+// of each publisher to each of its topics.
+func (r *historyRun) subscriber(ctx context.Context, n int) error {
+	rnd := rand.New(rand.NewPCG(uint64(n), 2))
+	destination := []string{r.topics[n%6], "/topic/h/**", "/topic/h/a/*", r.topics[(n+1)%6]}[n%4]
+	f := &follower{r: r, destination: destination, offset: "next", slow: n%5 == 4, rnd: rnd, user: fmt.Sprint("subscriber", n)}
+	for {
+		over := false
+		select {
+		case <-r.last:
+			over = true
+		default:
+		}
+		if err := f.follow(ctx, over); err != nil {
+			return err
+		}
+		if over {
+			return nil
+		}
+		time.Sleep(time.Duration(rnd.IntN(int(500*time.Millisecond)) >> rnd.IntN(8)))
+	}
+}
+
+// follower is a subscriber over all its connections.
+type follower struct {
+	r           *historyRun
+	destination string
+	offset      string
+	slow        bool
+	rnd         *rand.Rand
+	user        string
+	sub         *check.Subscription
+}
+
+// follow connects once. At the end of the run it stays until it has subscribed
+// behind all publishers, so that everything before has come.
+func (f *follower) follow(ctx context.Context, over bool) error {
+	c, err := f.r.dial(ctx, f.user)
+	if err != nil {
+		return err
+	}
+	if f.slow {
+		_ = c.conn.SetReadBuffer(4 << 10)
+	}
+	f.sub = c.session.Subscribe("0", f.destination, check.Auto, f.sub)
+	if err := c.write("SUBSCRIBE", nil, "id", "0", "destination", f.destination, "offset", f.offset, "receipt", "s"); err != nil {
+		return err
+	}
+	if !over {
+		timer := time.AfterFunc(time.Duration(f.rnd.IntN(int(time.Second))), c.cut)
+		defer timer.Stop()
+	}
+	marks := 0
+	if over {
+		for _, topic := range f.r.topics {
+			if check.Match(f.destination, "", topic) {
+				marks++
+			}
+		}
+	}
+	for {
+		m, err := c.read()
+		if err != nil {
+			if over {
+				return err
+			}
+			c.cut()
+			return nil
+		}
+		switch m.Command {
+		case "RECEIPT":
+			if m.Get("receipt-id") == "mark" {
+				continue
+			}
+			said := m.Get("recovered")
+			f.sub.Receipted(said)
+			if said == "true" {
+				f.r.claimed[0].Add(1)
+			} else {
+				f.r.claimed[1].Add(1)
+			}
+			if over { // what this session sends comes after everything else
+				for _, topic := range f.r.topics {
+					if check.Match(f.destination, "", topic) {
+						id := c.session.Send(topic, "")
+						if err := c.write("SEND", check.Body(id, 0), "destination", topic, "mark", f.user, "receipt", "mark"); err != nil {
+							return err
+						}
+					}
+				}
+			}
+		case "MESSAGE":
+			c.session.Message(check.Message{
+				Subscription: m.Get("subscription"), Destination: m.Get("destination"), MessageID: m.Get("message-id"),
+				Recovered: m.Get("recovered"), Body: m.Body,
+			})
+			f.offset = strings.Clone(m.Get("offset"))
+			if over && m.Get("mark") == f.user {
+				if marks--; marks == 0 {
+					return nil // it stays open for the report
+				}
+			}
+			if f.slow {
+				time.Sleep(time.Duration(f.rnd.IntN(int(4 * time.Millisecond))))
+			}
+		case "ERROR":
+			text := m.Get("message")
+			switch {
+			case strings.Contains(text, "before you read them"), strings.Contains(text, "waiting to be read by you"):
+				f.r.claimed[2].Add(1)
+			default:
+				return fmt.Errorf("ERROR: %s", text)
+			}
+			c.cut()
+			if over { // it was too slow: once more
+				return f.follow(ctx, over)
+			}
+			return nil
+		}
+	}
+}

@@ -1,0 +1,558 @@
+package broker_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+	"github.com/hoofbeat/hoofbeat/broker/selector"
+	"github.com/hoofbeat/hoofbeat/frames"
+)
+
+// withHistory returns options with entries of so many messages a destination.
+func withHistory(messages int, destinations ...string) broker.Options {
+	var o broker.Options
+	for _, d := range destinations {
+		o.History = append(o.History, broker.History{Destination: d, Messages: messages, Bytes: 1 << 20})
+	}
+	return o
+}
+
+// subscribeFrom subscribes with headers and returns the RECEIPT.
+func subscribeFrom(t testing.TB, c *brokertest.Client, id, destination string, headers ...string) *frames.Frame {
+	t.Helper()
+	c.Send("SUBSCRIBE", "", append([]string{"id", id, "destination", destination, "receipt", "s"}, headers...)...)
+	return c.Expect(t, "RECEIPT")
+}
+
+// epochOf returns the epoch of a topic's history.
+func epochOf(t testing.TB, b *broker.Broker, destination string) string {
+	t.Helper()
+	c := brokertest.Connect(t, b)
+	defer c.Close()
+	subscribeFrom(t, c, "e", destination, "offset", "-1")
+	epoch, _, ok := strings.Cut(c.Expect(t, "MESSAGE").Get("offset"), ":")
+	if !ok || len(epoch) != 8 {
+		t.Fatalf("the epoch is %q", epoch)
+	}
+	return epoch
+}
+
+func TestH1HistoryBeginsWhereTheClientSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brokertest.New(t, withHistory(5, "/topic/prices/**"))
+		begun := time.Now()
+		for i := range 8 { // 4 to 8 are kept
+			publish(t, b, "/topic/prices/a", fmt.Sprint(i+1))
+			time.Sleep(10 * time.Second)
+		}
+		epoch := epochOf(t, b, "/topic/prices/a")
+		at := func(seconds int) time.Time { return begun.Add(time.Duration(seconds) * time.Second) }
+		for _, c := range []struct{ header, value, want, recovered string }{
+			{"offset", "first", "4 5 6 7 8", "false"},
+			{"offset", "last", "8", "false"},
+			{"offset", "next", "", "false"},
+			{"offset", "-0", "", "false"},
+			{"offset", "-1", "8", "false"},
+			{"offset", "-3", "6 7 8", "false"},
+			{"offset", "-99", "4 5 6 7 8", "false"},
+			{"offset", at(45).UTC().Format(time.RFC3339), "6 7 8", "false"},
+			{"offset", at(50).In(time.FixedZone("", 3600)).Format(time.RFC3339Nano), "6 7 8", "false"},
+			{"offset", at(3600).UTC().Format(time.RFC3339), "", "false"},
+			{"offset", "1970-01-01T00:00:00Z", "4 5 6 7 8", "false"},
+			{"offset", epoch + ":8", "", "true"},
+			{"offset", epoch + ":6", "7 8", "true"},
+			{"offset", epoch + ":3", "4 5 6 7 8", "true"},
+			{"offset", epoch + ":2", "4 5 6 7 8", "false"},
+			{"offset", epoch + ":0", "4 5 6 7 8", "false"},
+			{"offset", epoch + ":9", "4 5 6 7 8", "false"}, // never given out
+			{"offset", "otherone:6", "4 5 6 7 8", "false"},
+			{"x-stream-offset", "first", "4 5 6 7 8", "false"},
+			{"x-stream-offset", "last", "8", "false"},
+			{"x-stream-offset", "next", "", "false"},
+			{"x-stream-offset", "offset=7", "7 8", "false"}, // RabbitMQ's is the first message, and never a proof
+			{"x-stream-offset", "offset=0", "4 5 6 7 8", "false"},
+			{"x-stream-offset", fmt.Sprint("timestamp=", at(50).Unix()), "6 7 8", "false"},
+			{"activemq.retroactive", "true", "4 5 6 7 8", "false"},
+			{"activemq.retroactive", "false", "", "-"},
+		} {
+			t.Log(c.header, c.value) // a bubble has no subtests
+			client := brokertest.Connect(t, b)
+			wantHeaders(t, subscribeFrom(t, client, "1", "/topic/prices/a", c.header, c.value), "recovered", c.recovered)
+			for i, m := range wantMessages(t, client, strings.Fields(c.want)...) {
+				wantHeaders(t, m, "offset", epoch+":"+string(m.Body), "x-stream-offset", string(m.Body), "destination", "/topic/prices/a")
+				if i == 0 {
+					wantHeaders(t, m, "recovered", c.recovered)
+				} else {
+					wantHeaders(t, m, "recovered", "-")
+				}
+			}
+			client.Close()
+		}
+	})
+}
+
+// The first MESSAGE may be a live one.
+func TestH2FirstMessageSaysWhetherItRecovered(t *testing.T) {
+	for _, mode := range []string{"auto", "client", "client-individual"} {
+		b := brokertest.New(t, withHistory(5, "/topic/prices/**"))
+		publish(t, b, "/topic/prices/a", "1")
+		epoch := epochOf(t, b, "/topic/prices/a")
+		other := brokertest.Connect(t, b)
+		other.Subscribe(t, "1", "/topic/prices/a")
+		c := brokertest.Connect(t, b)
+		subscribeFrom(t, c, "1", "/topic/prices/a", "offset", epoch+":1", "ack", mode)
+		publish(t, b, "/topic/prices/a", "2")
+		publish(t, b, "/topic/prices/a", "3")
+		got := wantMessages(t, c, "2", "3")
+		wantHeaders(t, got[0], "recovered", "true", "offset", epoch+":2")
+		wantHeaders(t, got[1], "recovered", "-", "offset", epoch+":3")
+		for _, m := range wantMessages(t, other, "2", "3") { // who asks for nothing is told nothing
+			wantHeaders(t, m, "recovered", "-", "offset", epoch+":"+string(m.Body))
+		}
+	}
+}
+
+func TestH3RecoveredOnlyWhenProven(t *testing.T) {
+	o := withHistory(3, "/topic/prices/eu/special", "/topic/prices/**", "/topic/news/*")
+	b := brokertest.New(t, o)
+	for i := range 10 { // numbers 1 to 20 of the second entry; what is kept: a 15 17 19, b 16 18 20
+		publish(t, b, "/topic/prices/eu/a", fmt.Sprint("a", i))
+		publish(t, b, "/topic/prices/us/b", fmt.Sprint("b", i))
+	}
+	publish(t, b, "/topic/prices/us/c", "c0") // 21
+	publish(t, b, "/topic/prices/eu/special", "s")
+	publish(t, b, "/topic/news/x", "n")
+	epoch := epochOf(t, b, "/topic/prices/us/c")
+	if epoch == epochOf(t, b, "/topic/news/x") {
+		t.Error("two entries have the same epoch")
+	}
+	for _, c := range []struct {
+		destination string
+		number      int
+		recovered   string
+		want        string
+	}{
+		{"/topic/prices/eu/a", 13, "true", "a7 a8 a9"},
+		{"/topic/prices/eu/a", 12, "false", "a7 a8 a9"},
+		{"/topic/prices/us/b", 13, "false", "b7 b8 b9"}, // 14 is gone
+		{"/topic/prices/us/b", 14, "true", "b7 b8 b9"},
+		{"/topic/prices/us/c", 0, "true", "c0"}, // it has lost nothing
+		{"/topic/prices/us/d", 5, "true", ""},   // neither has one without messages
+		{"/topic/prices/us/*", 14, "true", "b7 b8 b9 c0"},
+		{"/topic/prices/us/*", 13, "false", "b7 b8 b9 c0"},
+		{"/topic/prices/us/**", 19, "true", "b9 c0"},
+		{"/topic/prices/*/?", 14, "true", "a7 b7 a8 b8 a9 b9 c0"},
+		{"/topic/prices/*/*", 14, "false", ""}, // over the first entry too: live only
+		{"/topic/prices/**", 19, "false", ""},
+		{"/topic/**", 19, "false", ""},
+		{"/topic/news/**", 0, "false", ""},   // more than its entry
+		{"/topic/other/x", 0, "false", ""},   // no history
+		{"/user/queue/x", 0, "false", ""},    // nor here
+		{"/topic/news/x", 0, "false", "n"},   // the epoch of another entry
+		{"/topic/prices/us/", 0, "true", ""}, // belongs to the entry as /topic/prices/us does
+	} {
+		t.Run(fmt.Sprint(c.destination, " ", c.number), func(t *testing.T) {
+			client := brokertest.Connect(t, b)
+			wantHeaders(t, subscribeFrom(t, client, "1", c.destination, "offset", fmt.Sprint(epoch, ":", c.number)), "recovered", c.recovered)
+			got := wantMessages(t, client, strings.Fields(c.want)...)
+			if len(got) > 0 {
+				wantHeaders(t, got[0], "recovered", c.recovered)
+			}
+		})
+	}
+}
+
+func TestH4BadOffsetIsRefused(t *testing.T) {
+	b := brokertest.New(t, withHistory(3, "/topic/prices/**"))
+	for _, c := range []struct{ header, value, forms string }{
+		{"offset", "", "first, last, next, -<n>, <epoch>:<n> and a time"},
+		{"offset", "newest", "first, last, next"}, {"offset", "5", "<epoch>:<n>"}, {"offset", "-x", "-<n>"},
+		{"offset", "-+1", "-<n>"}, {"offset", ":5", "<epoch>"}, {"offset", "abcdefgh:", "<epoch>"}, {"offset", "abcdefgh:-1", "<epoch>"},
+		{"offset", "abc defg:1", "<epoch>"}, {"offset", strings.Repeat("a", 33) + ":1", "<epoch>"},
+		{"offset", "abcdefgh:18446744073709551616", "<epoch>"}, {"offset", "2026-01-31 15:04:05", "2026-01-31T15:04:05Z"},
+		{"x-stream-offset", "5", "offset=<n> and timestamp=<seconds>"}, {"x-stream-offset", "offset=", "offset=<n>"},
+		{"x-stream-offset", "timestamp=soon", "timestamp=<seconds>"}, {"x-stream-offset", "timestamp=18446744073709551615", "timestamp"},
+		{"x-stream-offset", "offset=abcdefgh:1", "offset=<n>"},
+		{"activemq.retroactive", "yes", "neither true nor false"},
+	} {
+		t.Run(c.header+" "+c.value, func(t *testing.T) {
+			client := brokertest.Connect(t, b)
+			client.Send("SUBSCRIBE", "", "id", "1", "destination", "/topic/prices/a", c.header, c.value)
+			f := wantError(t, client, 1002, c.header+" header: ")
+			if !strings.Contains(f.Get("message"), c.forms) {
+				t.Errorf("%q does not name %s", f.Get("message"), c.forms)
+			}
+		})
+	}
+}
+
+func TestH5HistoryOfEveryVersionAndFraming(t *testing.T) {
+	o := withHistory(5, "/topic/prices/**")
+	b := brokertest.New(t, o)
+	publish(t, b, "/topic/prices/a", "1")
+	epoch := epochOf(t, b, "/topic/prices/a")
+	for _, version := range []string{"1.0", "1.1", "1.2"} {
+		c := brokertest.Connect(t, b, "accept-version", version)
+		wantHeaders(t, subscribeFrom(t, c, "1", "/topic/prices/a", "offset", epoch+":0"), "recovered", "true")
+		wantHeaders(t, expectMessage(t, c, "1"), "offset", epoch+":1", "x-stream-offset", "1", "recovered", "true")
+	}
+}
+
+// What a client sends under the names of these headers does not pass for the
+// broker's.
+func TestH6OffsetsCannotBeForged(t *testing.T) {
+	b := brokertest.New(t, withHistory(5, "/topic/prices/**"))
+	live, sender := brokertest.Connect(t, b), brokertest.Connect(t, b)
+	live.Subscribe(t, "1", "/topic/prices/a")
+	send(t, sender, "/topic/prices/a", "1", "offset", "forged:1", "x-stream-offset", "99", "recovered", "true", " offset", "forged:2", "price", "5")
+	again := brokertest.Connect(t, b)
+	subscribeFrom(t, again, "1", "/topic/prices/a", "offset", "first")
+	epoch := epochOf(t, b, "/topic/prices/a")
+	for i, c := range []*brokertest.Client{live, again} {
+		m := expectMessage(t, c, "1")
+		wantHeaders(t, m, "offset", epoch+":1", "x-stream-offset", "1", "recovered", []string{"-", "false"}[i], " offset", "-", "price", "5")
+		n := 0
+		for _, h := range m.Headers {
+			if strings.Contains(h.Name, "offset") {
+				n++
+			}
+		}
+		if n != 2 {
+			t.Errorf("%v", m.Headers)
+		}
+	}
+	// Elsewhere they are headers like any other.
+	live.Subscribe(t, "2", "/topic/other")
+	send(t, sender, "/topic/other", "2", "offset", "40")
+	wantHeaders(t, expectMessage(t, live, "2"), "offset", "40")
+}
+
+func TestH7RulesGovernHistory(t *testing.T) {
+	o := withHistory(5, "/topic/prices/**")
+	o.Authorizer = rules(t, deny("/topic/prices/secret", auth.Subscribe), allow("/**", auth.Subscribe, auth.Send))
+	b := brokertest.New(t, o)
+	for _, d := range []string{"a", "secret", "b"} {
+		publish(t, b, "/topic/prices/"+d, d)
+	}
+	epoch := epochOf(t, b, "/topic/prices/a")
+	c := brokertest.Connect(t, b)
+	wantHeaders(t, subscribeFrom(t, c, "1", "/topic/prices/*", "offset", epoch+":0"), "recovered", "true")
+	// The verdicts of the rules for a pattern are asked on another goroutine.
+	wantHeaders(t, expectMessage(t, c, "a"), "recovered", "true")
+	wantHeaders(t, expectMessage(t, c, "b"), "recovered", "-")
+	publish(t, b, "/topic/prices/secret", "secret")
+	publish(t, b, "/topic/prices/a", "live")
+	expectMessage(t, c, "live")
+	refused := brokertest.Connect(t, b)
+	refused.Send("SUBSCRIBE", "", "id", "1", "destination", "/topic/prices/secret", "offset", "first")
+	wantError(t, refused, 4403, "/topic/prices/secret")
+}
+
+// Rules that take a destination away hide its history from then on.
+func TestH7NewRulesHideHistory(t *testing.T) {
+	o := withHistory(5, "/topic/prices/**")
+	o.Authorizer = rules(t, allow("/**", auth.Subscribe, auth.Send))
+	b := brokertest.New(t, o)
+	publish(t, b, "/topic/prices/a", "a")
+	publish(t, b, "/topic/prices/secret", "secret")
+	if err := b.SetPolicy(broker.Policy{Authorizer: rules(t, deny("/topic/prices/secret", auth.Subscribe), allow("/**", auth.Subscribe, auth.Send))}); err != nil {
+		t.Fatal(err)
+	}
+	c := brokertest.Connect(t, b)
+	subscribeFrom(t, c, "1", "/topic/prices/*", "offset", "first")
+	expectMessage(t, c, "a")
+	publish(t, b, "/topic/prices/b", "b")
+	expectMessage(t, c, "b")
+}
+
+// A slow Authorizer holds the replay of a pattern up, and nothing comes out of
+// order or twice, whatever is published meanwhile.
+func TestH7SlowAuthorizer(t *testing.T) {
+	a := newBlockingAuthorizer()
+	o := withHistory(1000, "/topic/slow/**")
+	o.Authorizer = a
+	b := brokertest.New(t, o)
+	var want []string
+	for i := range 300 {
+		body := fmt.Sprint(i)
+		publish(t, b, fmt.Sprint("/topic/slow/", i%3), body)
+		want = append(want, body)
+	}
+	c := brokertest.Connect(t, b)
+	subscribeFrom(t, c, "1", "/topic/slow/*", "offset", "first")
+	testkit.Receive(t, a.asked)
+	for i := 300; i < 400; i++ {
+		body := fmt.Sprint(i)
+		publish(t, b, fmt.Sprint("/topic/slow/", i%4), body)
+		want = append(want, body)
+	}
+	publish(t, b, "/topic/slow/secret", "secret")
+	close(a.answer)
+	for i, body := range want {
+		m := expectMessage(t, c, body)
+		wantHeaders(t, m, "x-stream-offset", fmt.Sprint(i+1))
+	}
+	publish(t, b, "/topic/slow/1", "live")
+	expectMessage(t, c, "live")
+}
+
+func TestH8SelectorsGovernHistory(t *testing.T) {
+	o := withHistory(5, "/topic/prices/**")
+	o.Selector = selector.Compile
+	b := brokertest.New(t, o)
+	put := func(body, region string) {
+		m := &broker.Message{Destination: "/topic/prices/a", Body: []byte(body), Headers: []broker.Header{{Name: "region", Value: region}}}
+		if err := b.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("1", "us")
+	put("2", "eu")
+	put("3", "us")
+	epoch := epochOf(t, b, "/topic/prices/a")
+	c := brokertest.Connect(t, b)
+	wantHeaders(t, subscribeFrom(t, c, "1", "/topic/prices/a", "offset", epoch+":0", "selector", "headers.region == 'eu'"), "recovered", "true")
+	put("4", "us")
+	put("5", "eu")
+	got := wantMessages(t, c, "2", "5")
+	wantHeaders(t, got[0], "recovered", "true")
+	wantHeaders(t, got[1], "recovered", "-")
+	// The first that is selected says it, even if it is live.
+	c = brokertest.Connect(t, b)
+	subscribeFrom(t, c, "1", "/topic/prices/a", "offset", epoch+":5", "selector", "headers.region == 'eu'")
+	put("6", "us")
+	put("7", "eu")
+	wantHeaders(t, wantMessages(t, c, "7")[0], "recovered", "true")
+}
+
+// Whatever publishes: transactions, the program, the admin API.
+func TestH9EveryPublisherIsKept(t *testing.T) {
+	b := brokertest.New(t, withHistory(10, "/topic/prices/**"))
+	c := brokertest.Connect(t, b)
+	c.Send("BEGIN", "", "transaction", "t")
+	c.Send("SEND", "1", "transaction", "t", "destination", "/topic/prices/a")
+	c.Send("SEND", "aborted", "transaction", "u", "destination", "/topic/prices/a")
+	c.Close()
+	c = brokertest.Connect(t, b)
+	c.Send("BEGIN", "", "transaction", "t")
+	c.Send("SEND", "1", "transaction", "t", "destination", "/topic/prices/a")
+	c.Send("SEND", "other", "transaction", "t", "destination", "/topic/other")
+	c.Send("SEND", "2", "transaction", "t", "destination", "/topic/prices/b")
+	c.Send("COMMIT", "", "transaction", "t", "receipt", "r")
+	c.ExpectReceipt(t, "r")
+	publish(t, b, "/topic/prices/a", "3")
+	settled := func(string, broker.Outcome) { t.Error("Settled was called for a message from the history") }
+	if err := b.Publish(t.Context(), &broker.Message{Destination: "/topic/prices/a", Body: []byte("4"), Settled: settled}); err != nil {
+		t.Fatal(err)
+	}
+	again := brokertest.Connect(t, b)
+	subscribeFrom(t, again, "1", "/topic/prices/**", "offset", "first", "ack", "client")
+	got := wantMessages(t, again, "1", "2", "3", "4")
+	again.Send("ACK", "", "id", got[3].Get("ack"))
+	wantMessages(t, again)
+}
+
+// A program's own subscription sees the offsets as headers.
+func TestH9ProgramSeesOffsets(t *testing.T) {
+	b := brokertest.New(t, withHistory(10, "/topic/prices/**"))
+	got := make(chan *broker.Message, 10)
+	if _, err := b.Subscribe(t.Context(), "/topic/prices/*", broker.SubscribeOptions{}, func(_ context.Context, m *broker.Message) error {
+		got <- m
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, "/topic/prices/a", "1")
+	m := testkit.Receive(t, got)
+	if want := epochOf(t, b, "/topic/prices/a") + ":1"; m.Header("offset") != want || m.Header("x-stream-offset") != "1" {
+		t.Errorf("%v, want %s", m.Headers, want)
+	}
+}
+
+// A client that reads too slowly for the history, after it was told that it
+// misses nothing, is not left with a hole.
+func TestH10OvertakenAfterRecovered(t *testing.T) {
+	o := withHistory(500, "/topic/prices/**")
+	o.Limits.Frame, o.Limits.Outbox = 8<<10, 32<<10
+	for _, destination := range []string{"/topic/prices/a", "/topic/prices/*"} {
+		t.Run(destination, func(t *testing.T) {
+			b := brokertest.New(t, o)
+			body := strings.Repeat("x", 1000)
+			for range 500 {
+				publish(t, b, "/topic/prices/a", body)
+			}
+			epoch := epochOf(t, b, "/topic/prices/a")
+			c := connectSlow(t, b)
+			c.send(frame("SUBSCRIBE", "", "id", "1", "destination", destination, "offset", epoch+":0", "receipt", "s"))
+			wantHeaders(t, c.next(t), "recovered", "true")
+			for range 400 {
+				publish(t, b, "/topic/prices/a", body)
+			}
+			last := 0
+			for {
+				f := c.next(t)
+				if f.Command == "ERROR" {
+					if text := f.Get("message"); !strings.Contains(text, "dropped messages before you read them") {
+						t.Errorf("the ERROR says %q", text)
+					}
+					break
+				}
+				last++
+				wantHeaders(t, f, "x-stream-offset", fmt.Sprint(last))
+			}
+			if last == 0 || last > 400 {
+				t.Errorf("the end came after %d messages", last)
+			}
+			again := brokertest.Connect(t, b)
+			wantHeaders(t, subscribeFrom(t, again, "1", destination, "offset", fmt.Sprint(epoch, ":", last)), "recovered", "false")
+		})
+	}
+}
+
+// Who was not promised that goes on, and the message after a hole says so.
+func TestH10HoleIsSaid(t *testing.T) {
+	o := withHistory(500, "/topic/prices/**")
+	o.Limits.Frame, o.Limits.Outbox = 8<<10, 32<<10
+	b := brokertest.New(t, o)
+	body := strings.Repeat("x", 1000)
+	for range 500 {
+		publish(t, b, "/topic/prices/a", body)
+	}
+	c := connectSlow(t, b)
+	c.send(frame("SUBSCRIBE", "", "id", "1", "destination", "/topic/prices/a", "offset", "first", "receipt", "s"))
+	wantHeaders(t, c.next(t), "recovered", "false")
+	for range 400 {
+		publish(t, b, "/topic/prices/a", body)
+	}
+	last, holes := 0, 0
+	for last < 900 {
+		f := c.next(t)
+		n := 0
+		if _, err := fmt.Sscan(f.Get("x-stream-offset"), &n); err != nil {
+			t.Fatal(err)
+		}
+		said := f.Get("recovered")
+		switch {
+		case n == last+1 && (said == "") != (n > 1):
+			t.Errorf("message %d says recovered:%s", n, said)
+		case n != last+1:
+			holes++
+			if said != "false" {
+				t.Errorf("message %d follows %d and says recovered:%q", n, last, said)
+			}
+		}
+		last = n
+	}
+	if holes != 1 {
+		t.Errorf("%d holes", holes)
+	}
+}
+
+func TestHistoryOptions(t *testing.T) {
+	for _, c := range []struct {
+		field, problem string
+		o              broker.Options
+	}{
+		{"History[0].Destination", "is not a topic: only destinations below /topic", withHistory(1, "/queue/a")},
+		{"History[0].Destination", "is not a topic", withHistory(1, "/user/queue/a")},
+		{"History[1].Destination", "is not a topic", withHistory(1, "/topic/a", "/app/a")},
+		{"History[0].Destination", "destination", withHistory(1, "prices")},
+		{"History[0].Destination", "variable", withHistory(1, "/topic/{user}/a")},
+		{"History[0].Destination", "empty segment", withHistory(1, "/topic/a/")},
+		{"History[1].Destination", "has an entry already", withHistory(1, "/topic/a", "/topic/a")},
+		{"History[1].Bytes", "exceed the 1000000 bytes of all entries (history_bytes)", broker.Options{HistoryBytes: 1e6, History: []broker.History{{Destination: "/topic/a", Bytes: 9e5}, {Destination: "/topic/b", Bytes: 2e5}}}},
+		{"History[0].Bytes", "without a limit", broker.Options{History: []broker.History{{Destination: "/topic/a", Bytes: -1}}}},
+	} {
+		_, err := broker.New(c.o)
+		var option *broker.OptionError
+		if !errors.As(err, &option) || option.Field != c.field || !strings.Contains(option.Problem, c.problem) {
+			t.Errorf("%+v: %v", c.o.History, err)
+		}
+	}
+	o := broker.Options{HistoryBytes: -1, History: []broker.History{{Destination: "/topic/a", Bytes: -1, Messages: -1}, {Destination: "/topic/**"}}}
+	brokertest.New(t, o)
+	if o.History[1].Messages != 0 {
+		t.Error("New changed its argument")
+	}
+}
+
+// Old messages go although nobody publishes any more.
+func TestHistoryExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brokertest.New(t, broker.Options{History: []broker.History{{Destination: "/topic/**", Age: 10 * time.Second}}})
+		publish(t, b, "/topic/a", "1")
+		time.Sleep(5 * time.Second)
+		if st := b.Stats(); st.HistoryMessages != 1 || st.HistoryBytes <= 0 {
+			t.Errorf("%+v", st)
+		}
+		c := brokertest.Connect(t, b)
+		subscribeFrom(t, c, "1", "/topic/a", "offset", "first")
+		expectMessage(t, c, "1")
+		time.Sleep(7 * time.Second)
+		if st := b.Stats(); st.HistoryMessages != 0 || st.HistoryBytes != 0 {
+			t.Errorf("%+v", st)
+		}
+		subscribeFrom(t, c, "2", "/topic/a", "offset", "first")
+		wantMessages(t, c)
+	})
+}
+
+// A logger that publishes its records to a topic with a history does not stop
+// the broker when a record is about that topic.
+func TestLoggerThatPublishesToAHistory(t *testing.T) {
+	var b *broker.Broker
+	h := &publishing{to: func(text string) {
+		if err := b.Publish(context.Background(), &broker.Message{Destination: "/topic/log", Body: []byte(text)}); err != nil && !errors.Is(err, broker.ErrClosed) {
+			t.Error(err)
+		}
+	}}
+	o := withHistory(10, "/topic/log")
+	o.Logger = slog.New(h)
+	o.Selector = func(string) (func(*broker.Message) bool, error) {
+		return func(*broker.Message) bool { panic("no") }, nil
+	}
+	b = brokertest.New(t, o)
+	block := make(chan struct{})
+	sub, err := b.Subscribe(t.Context(), "/topic/log", broker.SubscribeOptions{Buffer: 1}, func(context.Context, *broker.Message) error {
+		<-block
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := brokertest.Connect(t, b)
+	c.Subscribe(t, "1", "/topic/log", "selector", "x")
+	for range 5 {
+		publish(t, b, "/topic/log", "x")
+	}
+	close(block)
+	testkit.Receive(t, sub.Done())
+	if !errors.Is(sub.Err(), broker.ErrSlowConsumer) {
+		t.Error(sub.Err())
+	}
+}
+
+type publishing struct {
+	slog.Handler
+	to func(string)
+}
+
+func (p *publishing) Enabled(context.Context, slog.Level) bool { return true }
+func (p *publishing) WithAttrs([]slog.Attr) slog.Handler       { return p }
+func (p *publishing) Handle(_ context.Context, r slog.Record) error {
+	var b bytes.Buffer
+	b.WriteString(r.Message)
+	p.to(b.String())
+	return nil
+}

@@ -1,0 +1,366 @@
+package broker
+
+import (
+	"sync"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
+	"github.com/hoofbeat/hoofbeat/broker/internal/ring"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// A replay delivers history to a subscription, from the store and never from a
+// queue of its own: while it is behind, live messages pass the subscription by,
+// and the replay reads them from the store in their turn. When it has read
+// everything, under the lock of the archive, the subscription is live. So
+// nothing is missed and nothing comes twice, however fast others publish.
+//
+// The replay adds only some bytes to the outbox of the session, see
+// [Broker.replayWindow], and continues when they are written. It resumes like a
+// queue's consumer.
+type replay struct {
+	a      *archive
+	sub    *subscriber
+	reader historyReader
+	claims bool // the RECEIPT says recovered:true
+
+	window int  // of the goroutine that runs step: bytes that may wait in the outbox
+	waits  bool // guarded by a.mu: everything is read, and no MESSAGE has said whether it recovered
+
+	mu      sync.Mutex
+	started bool
+	running bool // a goroutine runs step
+	again   bool // there is room again: step once more
+	over    bool // no step is needed any more
+}
+
+// claim is the value of the `recovered` header of a MESSAGE.
+type claim uint8
+
+const (
+	saysNothing claim = iota
+	saysFalse
+	saysTrue
+)
+
+// header returns the encoded header, which is the same in every version.
+func (c claim) header() string {
+	switch c {
+	case saysTrue:
+		return headerRecovered + ":true\n"
+	case saysFalse:
+		return headerRecovered + ":false\n"
+	}
+	return ""
+}
+
+const (
+	// replayBudget bounds the bytes of history in the outboxes of all sessions
+	// as long as there are at most replayBudget/leastWindow replays.
+	replayBudget = 64 << 20
+	// mostWindow is as much as one write call takes.
+	mostWindow  = maxBatch
+	leastWindow = 4 << 10
+	// replayStep is the number of messages that a replay reads at once.
+	replayStep = 256
+)
+
+// replayWindow returns how many bytes of history may wait in an outbox: fewer,
+// the more sessions come back at once. A replay begins with leastWindow and
+// doubles it each time the client has taken that much.
+func (b *Broker) replayWindow() int {
+	n := max(1, int(b.replays.Load()))
+	return min(mostWindow, max(leastWindow, replayBudget/n), b.policy.Load().limits.Outbox/2)
+}
+
+// newReplay prepares the replay that a SUBSCRIBE asks for. From now on live
+// messages pass sub by. It returns nil if the destinations of sub do not all
+// belong to one history: the subscription is live only.
+func (s *session) newReplay(sub *subscriber) *replay {
+	a := s.b.archiveFor(sub.dest)
+	if a == nil {
+		return nil
+	}
+	r := &replay{a: a, sub: sub, window: leastWindow}
+	sub.replay.Store(r)
+	return r
+}
+
+// follow adds sub to the index. If at is not nil and sub has a history, sub
+// gets its history first.
+func (s *session) follow(sub *subscriber, at *beginning) *Error {
+	var r *replay
+	if at != nil {
+		r = s.newReplay(sub)
+	}
+	if fail := s.route(sub); fail != nil || r == nil {
+		return fail
+	}
+	if err := r.begin(at); err != nil {
+		s.unroute(sub)
+		return s.historyFailed(sub, err)
+	}
+	return nil
+}
+
+func (s *session) historyFailed(sub *subscriber, err error) *Error {
+	s.b.warn("the history could not be read, so the session ends", s.source(sub.dest.Name), "session", s.id, "destination", sub.dest.Name, "error", err)
+	return failure(ReasonInternalError, "the history of %s could not be read", quoted(sub.dest.Name))
+}
+
+// answer returns what the RECEIPT of a SUBSCRIBE says about recovery.
+func (sub *subscriber) answer(at *beginning) claim {
+	switch {
+	case at == nil:
+		return saysNothing
+	case sub.claim == saysTrue:
+		return saysTrue
+	}
+	return saysFalse
+}
+
+// begin finds the place to begin at. The subscription must be in the index:
+// what is published later is found in the store.
+func (r *replay) begin(at *beginning) error {
+	s := r.sub.s
+	start := at.start
+	switch {
+	case start.From == ring.Since:
+		start.At = int64(at.time.Sub(s.b.started))
+	case start.From == ring.After && at.epoch != "" && at.epoch != r.a.store.Epoch():
+		start = ring.Start{From: ring.First}
+	}
+	sel := ring.Selection{Name: r.sub.dest.Path}
+	if r.sub.dest.Pattern {
+		p, err := topics.Compile(r.sub.dest.Path)
+		if err != nil {
+			return err
+		}
+		sel = ring.Selection{Match: p.Match}
+	}
+	var recovered bool
+	var err error
+	if r.reader, recovered, err = r.a.store.Reader(s.b.ctx, sel, start); err != nil {
+		return err
+	}
+	r.claims = recovered && at.epoch != ""
+	r.sub.claim = saysFalse // nothing is delivered before Start
+	if r.claims {
+		r.sub.claim = saysTrue
+	}
+	s.b.replays.Add(1)
+	s.addConsumer(r)
+	return nil
+}
+
+// Start begins to deliver: the RECEIPT is in the outbox. It delivers what fits
+// with it into one write call, and leaves the rest to a goroutine.
+func (r *replay) Start(bt *batch) {
+	r.mu.Lock()
+	r.started, r.running = true, true
+	r.mu.Unlock()
+	more := r.step(bt)
+	r.mu.Lock()
+	r.running = false
+	more = more || r.again
+	r.again = false
+	r.mu.Unlock()
+	if more {
+		r.Resume(bt)
+	}
+}
+
+// Resume continues on a goroutine: the outbox has room again, or the Authorizer
+// has answered.
+func (r *replay) Resume(*batch) {
+	r.mu.Lock()
+	if !r.started || r.over || r.running {
+		r.again = r.running
+		r.mu.Unlock()
+		return
+	}
+	r.running = true
+	r.mu.Unlock()
+	if !r.sub.s.b.spawn(r.run) { // the broker is closed
+		r.Close(nil)
+	}
+}
+
+// Close ends the replay, because everything has been read or the subscription
+// has ended.
+func (r *replay) Close(*batch) {
+	r.mu.Lock()
+	was := r.over
+	r.over = true
+	r.mu.Unlock()
+	if !was {
+		r.sub.s.removeConsumer(r)
+		r.sub.s.b.replays.Add(-1)
+	}
+}
+
+// run steps until the outbox is full or everything has been read.
+func (r *replay) run() {
+	bt := r.sub.s.b.newBatch()
+	defer bt.release()
+	for {
+		more := r.step(bt)
+		bt.flush() // may call Resume
+		r.mu.Lock()
+		if r.over || !more && !r.again {
+			r.running = false
+			r.mu.Unlock()
+			return
+		}
+		r.again = false
+		r.mu.Unlock()
+	}
+}
+
+var keptPool = sync.Pool{New: func() any { return new([]kept) }}
+
+// step delivers the next messages, as many as the outbox has room for. It
+// returns true if it should be called again, and false if it must wait for
+// Resume or is done.
+func (r *replay) step(bt *batch) bool {
+	r.mu.Lock()
+	over := r.over
+	r.mu.Unlock()
+	s := r.sub.s
+	if over {
+		return false
+	}
+	if f := r.sub.filter.Load(); f != nil && f.park(r) {
+		return false
+	}
+	window := min(r.window, s.b.replayWindow())
+	room, open := s.out.replayRoom(window)
+	if !open {
+		r.Close(bt)
+	}
+	if room <= 0 {
+		return false
+	}
+	if room == window {
+		r.window = min(2*r.window, mostWindow)
+	}
+	list := keptPool.Get().(*[]kept)
+	defer func() {
+		clear(*list)
+		*list = (*list)[:0]
+		keptPool.Put(list)
+	}()
+	var gap, done bool
+	var err error
+	*list, gap, done, err = r.reader.Next(s.b.ctx, *list, replayStep, room)
+	switch {
+	case err != nil:
+		s.end(s.historyFailed(r.sub, err), "", bt)
+		return false
+	case gap && r.claims:
+		s.end(failure(ReasonSlowConsumer, "the history of %s dropped messages before you read them (history)", quoted(r.sub.dest.Name)), "", bt)
+		return false
+	case gap:
+		s.out.claim(r.sub, saysFalse)
+	}
+	for i := range *list {
+		r.give(&(*list)[i], bt)
+	}
+	return !done || !r.finish(bt)
+}
+
+// give delivers one message as if it were published now.
+func (r *replay) give(k *kept, bt *batch) {
+	p := &bt.pub
+	p.reset()
+	p.set(k.Value, k.Value.Destination)
+	p.msg, p.Single = k.Value, true
+	p.Offset = encode.Offset{Epoch: r.a.store.Epoch(), Number: k.Number}
+	if r.sub.offer(p, bt) {
+		r.sub.s.b.stats.delivered.Add(1)
+	}
+	p.reset()
+}
+
+// finish makes the subscription live if everything has been read. If no MESSAGE
+// has said yet whether it recovered, the next one does, and the replay stays
+// for that.
+func (r *replay) finish(bt *batch) bool {
+	a := r.a
+	a.mu.Lock()
+	if r.reader.At() < a.delivered {
+		a.mu.Unlock()
+		return false
+	}
+	if r.waits = r.sub.s.out.claims(r.sub); !r.waits {
+		r.sub.replay.Store(nil)
+	}
+	a.mu.Unlock()
+	r.Close(bt)
+	return true
+}
+
+// offer is called for each live message while the replay is there. The caller
+// holds the lock of the archive.
+func (r *replay) offer(p *publication, bt *batch) bool {
+	if !r.waits {
+		return false // it is in the store
+	}
+	single := p.Single
+	p.Single = true // the frame with the claim is this subscription's own
+	took := r.sub.offer(p, bt)
+	p.Single = single
+	if !r.sub.s.out.claims(r.sub) {
+		r.sub.replay.Store(nil)
+	}
+	return took
+}
+
+// replayRoom returns how many of window bytes are free. If none is, the session
+// resumes its replays when the outbox is empty. open is false if the outbox is
+// closed.
+func (o *outbox) replayRoom(window int) (room int, open bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return 0, false
+	}
+	if room = window - o.bytes; room <= 0 {
+		o.starved = true
+	}
+	return room, true
+}
+
+// claim makes the next MESSAGE for sub say whether it recovered.
+func (o *outbox) claim(sub *subscriber, c claim) {
+	o.mu.Lock()
+	sub.claim = c
+	o.mu.Unlock()
+}
+
+// claims reports whether a MESSAGE for sub has yet to say whether it recovered.
+func (o *outbox) claims(sub *subscriber) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return sub.claim != saysNothing
+}
+
+// park reports whether messages wait for the Authorizer. If so, r resumes when
+// they have been delivered.
+func (f *filter) park(r *replay) bool {
+	f.j.mu.Lock()
+	defer f.j.mu.Unlock()
+	if len(f.waiting) == 0 && !f.releasing {
+		return false
+	}
+	f.parked = r
+	return true
+}
+
+// unpark resumes the replay that waits for the filter. The caller holds the
+// lock.
+func (f *filter) unpark() {
+	if r := f.parked; r != nil {
+		f.parked = nil
+		f.j.s.b.spawn(func() { r.Resume(nil) })
+	}
+}

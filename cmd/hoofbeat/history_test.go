@@ -1,0 +1,54 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+)
+
+// The binary keeps the history that its configuration names, also what the
+// admin API publishes, and says in words that a change needs a restart.
+func TestHistoryOfTheBinary(t *testing.T) {
+	const text = `
+auth: {anonymous: true}
+rules:
+  - {allow: [subscribe, send], destination: /topic/**}
+history:
+  - {destination: /topic/prices/**, messages: 1}
+  - {destination: /topic/chat/*, age: 1h, bytes: 1MiB}
+`
+	file := write(t, "hoofbeat.yaml", text)
+	s := serve(t, nil, "-c", file)
+	for _, body := range []string{"1", "2", "3"} {
+		run(t, 0, nil, "pub", "-u", s.url, "/topic/prices/eu", body)
+		run(t, 0, nil, "pub", "-u", s.tcp, "/topic/chat/lobby", body)
+	}
+	if status := s.call(t, "POST", "/api/v1/messages", `{"destination":"/topic/chat/lobby","body":"4"}`, nil); status/100 != 2 {
+		t.Errorf("the admin API answered %d", status)
+	}
+	for _, c := range []struct{ destination, offset, count, want string }{
+		{"/topic/prices/*", "first", "1", "3\n"},
+		{"/topic/chat/lobby", "first", "4", "1\n2\n3\n4\n"},
+		{"/topic/chat/lobby", "-2", "2", "3\n4\n"},
+	} {
+		p := s.sub(t, nil, "-u", s.url, c.destination, "--offset", c.offset, "--count", c.count)
+		p.Exit(t, 0)
+		if p.Stdout() != c.want {
+			t.Errorf("%s from %s: printed %q, want %q", c.destination, c.offset, p.Stdout(), c.want)
+		}
+	}
+	p := run(t, 3, nil, "sub", "-u", s.url, "/topic/chat/lobby", "--offset", "yesterday")
+	if !strings.Contains(p.Stderr(), "offset header: ") {
+		t.Errorf("a bad offset: %q", p.Stderr())
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(text, "messages: 1}", "messages: 2}", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(t, syscall.SIGHUP)
+	brokertest.Eventually(t, "the change is reported", func() bool { return strings.Contains(s.Stderr(), "some changes need a restart") })
+}
