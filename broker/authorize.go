@@ -38,12 +38,17 @@ func (s *session) maySend(d topics.Destination, bt *batch) *Error {
 	return fail
 }
 
-// mayObserve authorises a SUBSCRIBE. A pattern must not reveal a destination
-// for which a literal SUBSCRIBE would be denied. Unless the rules prove that it
-// cannot, every destination it matches is authorised before delivery.
+// mayObserve authorises a SUBSCRIBE. The destinations of another user are
+// always denied, whatever the rules say. A pattern must not reveal a
+// destination for which a literal SUBSCRIBE would be denied. Unless the rules
+// prove that it cannot, every destination it matches is authorised before
+// delivery.
 func (s *session) mayObserve(sub *subscriber, bt *batch) *Error {
 	d := sub.dest
 	switch {
+	case d.Kind == topics.UserNamed && d.User != s.userName():
+		s.b.stats.denied.Add(1)
+		return failure(ReasonDenied, "not allowed to subscribe to the destinations of another user")
 	case d.Kind == topics.UserNamed: // equivalent to the form without the user name
 		return s.authorize(auth.Subscribe, d, topics.Collapse(s.b.userPrefix()+d.Path), bt)
 	case d.Pattern:

@@ -12,6 +12,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/broker/internal/hook"
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 )
 
 // LogOff is the [Options.SessionLog] level that disables the records of the
@@ -38,6 +39,16 @@ func (b *Broker) warn(kind string, from source, attrs ...any) {
 func (b *Broker) log(level slog.Level, kind string, from source, attrs ...any) {
 	key := loglimit.Key{Kind: kind, From: from.what, Network: from.network, Anywhere: from.anywhere}
 	b.quiet.Log(context.Background(), b.o.Logger, level, key, attrs...)
+}
+
+// refuse counts and logs a refusal because of a limit on new clients or on
+// shared resources, and returns the answer after the upgrade. The user name may
+// be unverified.
+func (b *Broker) refuse(e *limit.Exceeded, remote netip.AddrPort, user string) *Error {
+	b.stats.limits[e.Limit].Add(1)
+	b.warn("refused by a limit", sourceOf(remote.Addr(), user, e.Limit.Key()),
+		"limit", e.Limit.Key(), "value", e.Value, "remote", remote, "user", brief(user))
+	return &Error{Reason: ReasonLimit, Message: e.Error()}
 }
 
 // hookPanicked logs the panic of a hook, with the stack. It writes one record

@@ -45,7 +45,7 @@ func (s *session) sendOnce(f *frames.Frame, bt *batch) *Error {
 			first.End(outcome)
 		}
 	}()
-	later, fail := s.send(f, bt)
+	later, fail := s.sendTo(d, f, bt)
 	switch {
 	case fail != nil:
 		outcome = fail

@@ -56,6 +56,26 @@ func TestMessageIsAcceptedOnce(t *testing.T) {
 	}
 }
 
+// The authorizer is asked once for each SEND, a duplicate included: it may have
+// changed its mind.
+func TestSendOnceIsAuthorizedOnce(t *testing.T) {
+	asked := 0
+	b := brokertest.New(t, broker.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ *auth.Principal, act auth.Action, _ string) error {
+		if asked++; act != auth.Send || asked > 2 {
+			return auth.ErrDenied
+		}
+		return nil
+	})})
+	c := brokertest.Connect(t, b, "login", "ann")
+	sendOnce(t, c, "/topic/a", "1", "x")
+	sendOnce(t, c, "/topic/a", "1", "x")
+	c.Send("SEND", "1", "destination", "/topic/a", "message-dedup-id", "x", "receipt", "r")
+	wantHeaders(t, c.Expect(t, "ERROR"), "receipt-id", "r")
+	if asked != 3 {
+		t.Errorf("the authorizer was asked %d times for 3 messages", asked)
+	}
+}
+
 // The id of another user, or for another destination, is another message's.
 func TestScopeOfAMessageID(t *testing.T) {
 	b := brokertest.New(t, broker.Options{Authorizer: rules(t, allow("/**", auth.Send))})

@@ -74,7 +74,9 @@ func newPattern(s string) *Pattern {
 // String returns the source text of the pattern.
 func (p *Pattern) String() string { return p.text }
 
-// Match reports whether the pattern matches all of path. It allocates nothing.
+// Match reports whether the pattern matches all of path. It is for single
+// patterns, such as those of handlers; an [Index] finds all subscriptions that
+// match, with the same results. It allocates nothing.
 // Its time grows linearly with the length of path, whatever the pattern: it
 // retries only from the latest **, because that one can take whatever an
 // earlier one could have taken, and it never retries within a segment.

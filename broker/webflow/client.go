@@ -88,8 +88,8 @@ func (f *Flow) forget(c *client) {
 func (f *Flow) bind(op *operation, c *client) {
 	c.add(op)
 	f.registered++
-	op.ready, op.refused, op.outstanding = false, false, 0
-	op.pending = op.rec.Result != "" && !op.acked
+	op.ready = false
+	op.redeliver()
 }
 
 // release detaches op from its client. The caller has the lock.

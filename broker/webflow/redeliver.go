@@ -8,8 +8,24 @@ import (
 )
 
 // This file decides when a page gets again what it may have missed: when it
-// subscribes, and when a subscription ends without an acknowledgement. A new
-// registration is in registration.go.
+// registers after a reconnect, when it subscribes, and when a subscription ends
+// without an acknowledgement.
+
+// redeliver makes the result of op due for the session that has just registered
+// it: a page that reconnects gets what it has not acknowledged. The caller has
+// the lock.
+func (op *operation) redeliver() {
+	op.refused, op.outstanding = false, 0
+	op.pending = op.rec.Result != "" && !op.acked
+}
+
+// redeliverAgain makes the result of op due for the session that registered it
+// before and does so again, unless the result is on its way to that session.
+// The caller has the lock.
+func (op *operation) redeliverAgain() {
+	op.refused = false
+	op.pending = op.pending || op.rec.Result != "" && !op.acked && op.outstanding == 0 && !op.delivering
+}
 
 // flush sends the held replies of c for which it has subscribed. r is the
 // request being handled, nil outside of one.

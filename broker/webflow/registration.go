@@ -130,8 +130,7 @@ func (f *Flow) seat(ctx context.Context, op *operation, c *client, registered *R
 	case c.gone:
 		f.lose(ctx, op, c)
 	case op.at == c:
-		op.pending = op.pending || op.rec.Result != "" && !op.acked && op.outstanding == 0 && !op.delivering
-		op.refused = false
+		op.redeliverAgain()
 	default:
 		f.bind(op, c)
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/go-stomp/stomp/v3"
 
@@ -212,8 +214,8 @@ auth:
 		}
 
 		// News is published to its user alone.
-		hers := subscribed(t, s, connectAs(t, "ann", s.url, client.Options{Header: ann}), "/user/queue/mail")
-		his := subscribed(t, s, connectAs(t, "bob", s.url, client.Options{Header: bob}), "/user/queue/mail")
+		hers := subscribed(t, connectAs(t, "ann", s.url, client.Options{Header: ann}), "/user/queue/mail")
+		his := subscribed(t, connectAs(t, "bob", s.url, client.Options{Header: bob}), "/user/queue/mail")
 		site.set("ann", 3)
 		if m := receive(t, hers); string(m.Body) != mail("ann", 3) || m.ContentType != "application/json" {
 			t.Errorf("ann is told %s, %s", m.ContentType, m.Body)
@@ -229,7 +231,7 @@ auth:
 	p.mu.Lock()
 	p.user, p.refuse = "", true
 	p.mu.Unlock()
-	told := subscribed(t, s, connectAs(t, "ann", s.url, client.Options{Header: ann}), "/user/topic/session")
+	told := subscribed(t, connectAs(t, "ann", s.url, client.Options{Header: ann}), "/user/topic/session")
 	site.expire(0)
 	var notice struct{ Event, Provider string }
 	if m := receive(t, told); json.Unmarshal(m.Body, &notice) != nil || notice.Event != "reconsent-needed" || notice.Provider != "test" {
@@ -301,14 +303,17 @@ func (site *resources) answered() int {
 	return site.answers
 }
 
-// subscribed subscribes and waits until the broker knows.
-func subscribed(t *testing.T, s *server, conn *client.Conn, destination string) *stomp.Subscription {
+// subscribed subscribes and waits until the server has confirmed it.
+func subscribed(t *testing.T, conn *client.Conn, destination string) *stomp.Subscription {
 	t.Helper()
-	before := s.stats(t).Subscriptions
-	sub, err := conn.Subscribe(destination, stomp.AckAuto)
+	sub, receipt, err := conn.SubscribeWithReceipt(destination, stomp.AckAuto)
 	if err != nil {
 		t.Fatal(err)
 	}
-	brokertest.Eventually(t, "subscribed to "+destination, func() bool { return s.stats(t).Subscriptions > before })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := receipt.Wait(ctx); err != nil {
+		t.Fatalf("subscribed to %s: %v", destination, err)
+	}
 	return sub
 }

@@ -27,7 +27,7 @@ func TestE10RenewalByToken(t *testing.T) {
 	// busy machine has come to the renewal.
 	const first, second = 10 * time.Minute, 20 * time.Second
 	conn := connectAs(t, "ann", s.url, client.Options{Header: bearerHeader(token(first))})
-	notices := subscribed(t, s, conn, "/user/topic/session")
+	notices := subscribed(t, conn, "/user/topic/session")
 	session := conn.Header().Get("session")
 	since := time.Now()
 	if err := conn.Send("/app/session/refresh", "", nil, stomp.SendOpt.Header("Authorization", "Bearer "+token(second))); err != nil {

@@ -30,7 +30,7 @@ type Connecting interface {
 // rejects the client.
 func (g *Gate) Connect(ctx context.Context, s Connecting, e *Entry, a *auth.Attempt) *Rejection {
 	if g.o.Authenticator == nil {
-		return &Rejection{Answer: errFailed}
+		return &Rejection{Why: noAuthenticator, Login: a.Login, Answer: errFailed}
 	}
 	if err := a.CheckLogin(); err != nil { // N-11: a credential is bound to its user
 		g.throttle.wrongToken(a.Remote.Addr()) // no passcode was tried

@@ -147,7 +147,7 @@ func TestConnectDecisions(t *testing.T) {
 		"a passcode":            {nil, "ann", "p", "", answers(ann, nil), "", "", "", "", "", ann, true},
 		"a ticket":              {nil, "ann", "", "t", answers(ann, nil), "", "", "", "", "", ann, false},
 		"of the handshake":      {ann, "", "", "", answers(nil, auth.ErrNotMine), "", "", "", "", "", ann, false},
-		"no authenticator":      {nil, "ann", "p", "", nil, "", "authentication failed", "", "", "", nil, false},
+		"no authenticator":      {nil, "ann", "p", "", nil, "there is no authenticator", "authentication failed", "ann", "", "", nil, false},
 		"another login":         {ann, "bob", "p", "", answers(ann, nil), otherLogin, otherLogin, "bob", "ann", "failed", nil, false},
 		"another user":          {ann, "", "", "t", answers(&auth.Principal{Name: "bob"}, nil), another, another, "", "", "failed", nil, false},
 		"expired":               {nil, "", "", "t", answers(expired, nil), "the credential has expired", "the credential has expired", "", "", "failed", nil, false},

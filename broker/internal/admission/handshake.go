@@ -60,7 +60,7 @@ func (g *Gate) identify(r *http.Request, e *Entry) *Rejection {
 		defer try.end(nothing) // unless the try has already ended
 	}
 	if g.o.Authenticator == nil {
-		return &Rejection{Why: "there is no authenticator", Login: login, Answer: errFailed}
+		return &Rejection{Why: noAuthenticator, Login: login, Answer: errFailed}
 	}
 	p, err := g.authenticate(ctx, &auth.Attempt{
 		Stage: auth.StageHandshake, Ticket: ticket, Bearer: bearer,

@@ -53,6 +53,10 @@ var (
 	ErrExpired = &auth.Refusal{Reason: "the credential has expired"}
 )
 
+// noAuthenticator is why nobody may connect to a broker that cannot check a
+// credential.
+const noAuthenticator = "there is no authenticator"
+
 // failure returns the rejection because of a wrong or missing credential. err is
 // the authenticator's error, nil if it returned no principal. If it is not an
 // [auth.Refusal], the client receives a constant text.
