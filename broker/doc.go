@@ -40,8 +40,7 @@
 //     authorize, acknowledge, transaction, receipt, completion, pause, notices.
 //   - A message to its subscribers: publish, once, deliver, subscriber,
 //     footprint, filter, selector, publication, content, distinct, copies,
-//     outbox, batch, flush.
-//   - What topics keep: history, offset, replay.
+//     history, offset, replay, outbox, batch, flush.
 //   - Work queues: queue, queuememory, queuequota.
 //
 // # Locks

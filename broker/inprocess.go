@@ -156,11 +156,15 @@ func (l *Subscription) end(err error) {
 	}
 }
 
-// offer adds a topic message to the buffer.
-func (l *Subscription) offer(m *Message) bool {
+// offer adds a topic message to the buffer. If the publisher holds a lock, code
+// of the program, such as its logger, runs later.
+func (l *Subscription) offer(m *Message, locked bool) bool {
 	taken, behind := l.put(localMessage{m: m})
-	if behind && !l.overrun.Swap(true) && !l.b.spawn(l.tooSlow) { // the publisher may hold a lock, so not here
-		l.end(ErrClosed)
+	if !behind || l.overrun.Swap(true) {
+		return taken
+	}
+	if !locked || !l.b.spawn(l.tooSlow) {
+		l.tooSlow()
 	}
 	return taken
 }

@@ -69,7 +69,7 @@ func (l *selector) selects(p *publication, b *Broker) bool {
 	if match, ok := p.judgedMore[l]; ok {
 		return match
 	}
-	match := l.judge(p.message(), b)
+	match := l.judge(p.message(), b, p.Offset.Number != 0)
 	switch {
 	case l.users.Load() == 1: // no other subscription uses it
 	case len(p.judged) < maxJudged:
@@ -83,15 +83,20 @@ func (l *selector) selects(p *publication, b *Broker) bool {
 	return match
 }
 
-func (l *selector) judge(m *Message, b *Broker) (match bool) {
+// judge asks the selector about a message. If the publisher holds a lock, the
+// logger of the program runs later.
+func (l *selector) judge(m *Message, b *Broker, locked bool) (match bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			match = false
 			if !l.panicked.Swap(true) { // log it only once, not for every message
 				stack := string(debug.Stack())
-				b.spawn(func() { // the publisher may hold a lock
+				log := func() {
 					b.o.Logger.Error("a selector panicked; the message is not delivered", "selector", l.expression, "panic", v, "stack", stack)
-				})
+				}
+				if !locked || !b.spawn(log) {
+					log()
+				}
 			}
 		}
 	}()

@@ -36,8 +36,7 @@ history:
 		{"/topic/chat/lobby", "first", "4", "1\n2\n3\n4\n"},
 		{"/topic/chat/lobby", "-2", "2", "3\n4\n"},
 	} {
-		p := s.sub(t, nil, "-u", s.url, c.destination, "--offset", c.offset, "--count", c.count)
-		p.Exit(t, 0)
+		p := run(t, 0, nil, "sub", "-u", s.url, c.destination, "--offset", c.offset, "--count", c.count)
 		if p.Stdout() != c.want {
 			t.Errorf("%s from %s: printed %q, want %q", c.destination, c.offset, p.Stdout(), c.want)
 		}
