@@ -34,8 +34,8 @@
 //   - The program's side: doc, broker, options, policy, shutdown, http, tcp,
 //     transport, handler, inprocess, inprocessretry, message, reason, observer,
 //     stats, log.
-//   - Clients come and go: admit, origin, connect, ids, renew,
-//     expiry, revoke, liveness, ending.
+//   - Clients come and go: admit, origin, connect, ids, renew, expiry, revoke,
+//     liveness, ending.
 //   - A session and its frames: session, input, mailbox, commands, reserve,
 //     authorize, acknowledge, transaction, receipt, completion, pause, notices.
 //   - A message to its subscribers: publish, once, deliver, subscriber,
