@@ -47,7 +47,8 @@ type Broker struct {
 	archives  []*archive   // of Options.History
 	replays   atomic.Int32 // subscriptions that read history now
 	reserved  reserved
-	once      *dedup.Window    // ids of accepted messages
+	once      *dedup.Window // ids of accepted messages
+	delays    *delays
 	quiet     loglimit.Limiter // limits log records that clients can cause
 	visits    loglimit.Limiter // limits log records about the start and end of anonymous sessions
 	denials   denials
@@ -100,10 +101,13 @@ func New(o Options) (*Broker, error) {
 		listeners: make(map[*listener]struct{}),
 	}
 	b.policy.Store(newPolicy(&b.o))
-	b.queues = newMemoryQueues(queueLimits(o.Queues), deadLetters(o.names))
+	queues := newMemoryQueues(queueLimits(o.Queues), deadLetters(o.names, deadAttempts))
+	queues.store().SetExpiry(b.expiry())
+	b.queues = queues
 	if b.archives, err = newArchives(&b.o, func() int64 { return int64(time.Since(b.started)) }); err != nil {
 		return nil, err
 	}
+	b.delays = newDelays(b)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.gate = admission.New(admission.Config{
 		Authenticator: o.Authenticator, Revoked: b.revoked, Names: o.names, Users: b.router, Panicked: b.hookPanicked,
@@ -124,6 +128,7 @@ func New(o Options) (*Broker, error) {
 	if slices.ContainsFunc(b.o.History, func(h History) bool { return h.Age > 0 }) {
 		b.spawn(b.expireHistory)
 	}
+	b.spawn(b.sweepQueues)
 	if o.Revocations != nil {
 		b.unwatch = o.Revocations.Watch(b.endRevoked)
 	}

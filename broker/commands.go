@@ -40,9 +40,9 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 	switch f.Command {
 	case frames.CommandSend:
 		if asks&asksOnce != 0 {
-			return s.sendOnce(f, bt)
+			return s.sendOnce(f, asks, bt)
 		}
-		later, fail = s.send(f, bt)
+		later, fail = s.send(f, asks, bt)
 	case frames.CommandSubscribe:
 		return s.subscribe(f, bt) // its receipt is sent before its first message
 	case frames.CommandUnsubscribe:
@@ -99,6 +99,11 @@ type asks uint8
 const (
 	asksTransaction asks = 1 << iota
 	asksOnce
+	asksExpiry
+	asksDelay
+	asksRepeat
+
+	asksTime = asksExpiry | asksDelay | asksRepeat
 )
 
 // asked returns what the headers ask for.
@@ -109,6 +114,12 @@ func asked(list []frames.Header) (a asks) {
 			a |= asksTransaction
 		case headerDedup:
 			a |= asksOnce
+		case headerExpires, headerExpiration, headerTTL:
+			a |= asksExpiry
+		case headerDelay, headerAMQDelay:
+			a |= asksDelay
+		case headerAMQPeriod, headerAMQRepeat, headerAMQCron:
+			a |= asksRepeat
 		}
 	}
 	return a
@@ -159,20 +170,24 @@ func (s *session) mayBeSent(f *frames.Frame, bt *batch) (destination, *Error) {
 
 // send handles SEND. later is set if the message is stored only after send
 // returns.
-func (s *session) send(f *frames.Frame, bt *batch) (later *completion, fail *Error) {
+func (s *session) send(f *frames.Frame, asks asks, bt *batch) (later *completion, fail *Error) {
 	d, fail := s.sendable(f, bt)
 	if fail != nil {
 		return nil, fail
 	}
-	return s.sendTo(d, f, bt)
+	return s.sendTo(d, f, asks, bt)
 }
 
 // sendTo carries out a SEND that is permitted.
-func (s *session) sendTo(d destination, f *frames.Frame, bt *batch) (later *completion, fail *Error) {
+func (s *session) sendTo(d destination, f *frames.Frame, asks asks, bt *batch) (later *completion, fail *Error) {
 	if handled(d.Kind) {
-		return nil, s.handleSend(d.Destination, f, bt)
+		return nil, s.handleSend(d.Destination, f, asks, bt)
 	}
-	_, later, err := s.b.accept(d, s.publication(d.Name, f, bt), s, bt)
+	p, fail := s.publication(d.Name, f, asks, bt)
+	if fail != nil {
+		return nil, fail
+	}
+	_, later, err := s.b.accept(d, p, s, bt)
 	if err != nil {
 		return nil, refusedByQueue(err)
 	}
@@ -182,7 +197,12 @@ func (s *session) sendTo(d destination, f *frames.Frame, bt *batch) (later *comp
 // handled reports whether a SEND to a destination of a kind is for a handler.
 func handled(k topics.Kind) bool { return k == topics.App || k == topics.UserPrivate }
 
-func (s *session) handleSend(d topics.Destination, f *frames.Frame, bt *batch) *Error {
+func (s *session) handleSend(d topics.Destination, f *frames.Frame, asks asks, bt *batch) *Error {
+	if asks&asksTime != 0 {
+		if t, fail := s.checkTimes(d, f); fail != nil || s.b.tooLate(t.expires) {
+			return fail
+		}
+	}
 	path := d.Path
 	if d.Kind == topics.UserPrivate { // the handler's path follows /topic or /queue
 		path = s.b.o.names.Handler(path)
@@ -192,11 +212,16 @@ func (s *session) handleSend(d topics.Destination, f *frames.Frame, bt *batch) *
 
 // publication turns a SEND to a destination into a publication, valid until the
 // next call.
-func (s *session) publication(destination string, f *frames.Frame, bt *batch) (p *publication) {
-	p = &bt.pub
+func (s *session) publication(destination string, f *frames.Frame, asks asks, bt *batch) (*publication, *Error) {
+	p := &bt.pub
 	p.reset()
 	p.Prefix, p.Seq, p.Destination, p.Headers, p.Body = s.b.idPrefix, s.b.nextID(), destination, f.Headers, f.Body
-	return p
+	if asks&asksTime != 0 {
+		if err := p.honour(); err != nil {
+			return nil, &Error{Reason: ReasonProtocolError, Message: err.Error()}
+		}
+	}
+	return p, nil
 }
 
 // subscribe handles SUBSCRIBE. Messages may arrive as soon as the subscription
@@ -262,6 +287,9 @@ func (s *session) newSubscriber(f *frames.Frame) (*subscriber, *Error) {
 	if _, twice := s.find(id); twice != nil && ok {
 		return nil, failure(ReasonProtocolError, "subscription id %s is already in use", strconv.QuoteToASCII(id))
 	}
+	if fail := unavailable(f); fail != nil {
+		return nil, fail
+	}
 	if fail := s.roomFor(id, d.Destination, f.Get(headerSelector)); fail != nil {
 		return nil, fail
 	}
@@ -296,6 +324,28 @@ func (s *session) newSubscriber(f *frames.Frame) (*subscriber, *Error) {
 	s.ordinal++
 	sub.ordinal = s.ordinal
 	return sub, nil
+}
+
+// unavailableHeaders are headers of a SUBSCRIBE, of clients of other brokers,
+// that ask for what no destination gives. A client that relies on one would lose
+// messages or see those of others if it were ignored.
+var unavailableHeaders = map[string]string{
+	"browser":                  "the messages would be consumed",
+	"no-local":                 "a client gets the messages that it sends itself",
+	"activemq.noLocal":         "a client gets the messages that it sends itself",
+	"activemq.exclusive":       "the consumers of a queue share its messages",
+	"x-single-active-consumer": "the consumers of a queue share its messages",
+}
+
+// unavailable refuses a SUBSCRIBE with such a header.
+func unavailable(f *frames.Frame) *Error {
+	for i := range f.Headers {
+		h := &f.Headers[i]
+		if why := unavailableHeaders[h.Name]; why != "" && h.Value == "true" {
+			return failure(ReasonProtocolError, "%s is not supported: %s", h.Name, why)
+		}
+	}
+	return nil
 }
 
 // unsubscribe handles UNSUBSCRIBE. An unknown id is ignored: real clients send

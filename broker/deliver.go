@@ -64,7 +64,7 @@ func (sub *subscriber) offer(p *publication, bt *batch) bool {
 		return f.offer(p, bt)
 	}
 	if sub.local != nil {
-		return sub.local.offer(p.stamped(), p.Offset.Number != 0)
+		return sub.local.offer(localMessage{m: p.stamped(), expires: p.expires}, p.Offset.Number != 0)
 	}
 	return sub.enqueue(p, bt)
 }

@@ -37,6 +37,7 @@ type match struct {
 	f       *filter
 	m       *Message
 	at      encode.Offset
+	expires int64 // see times
 	verdict answer
 }
 
@@ -86,7 +87,7 @@ func (f *filter) offer(p *publication, bt *batch) bool {
 		j.s.end(failure(ReasonAuthorizerSlow, "more than %d bytes wait for the authorization of your patterns (limits.outbox)", limit), "", bt)
 		return false
 	}
-	w := &match{f, m, p.Offset, verdict}
+	w := &match{f, m, p.Offset, p.expires, verdict}
 	f.waiting = append(f.waiting, w)
 	j.bytes += size
 	start := verdict == unanswered && j.ask(w)
@@ -112,7 +113,7 @@ func (f *filter) release(bt *batch) {
 		f.waiting[0] = nil
 		f.waiting = f.waiting[1:]
 		f.j.bytes -= messageSize(w.m)
-		if w.verdict == refused {
+		if w.verdict == refused || f.j.s.b.tooLate(w.expires) {
 			continue
 		}
 		f.j.mu.Unlock()

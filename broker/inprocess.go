@@ -43,8 +43,9 @@ type Subscription struct {
 }
 
 type localMessage struct {
-	m    *Message
-	work delivery
+	m       *Message
+	work    delivery
+	expires int64 // see times
 }
 
 // Subscribe calls fn for every message to a topic, to an Ant pattern of topics,
@@ -158,8 +159,8 @@ func (l *Subscription) end(err error) {
 
 // offer adds a topic message to the buffer. If the publisher holds a lock, code
 // of the program, such as its logger, runs later.
-func (l *Subscription) offer(m *Message, locked bool) bool {
-	taken, behind := l.put(localMessage{m: m})
+func (l *Subscription) offer(m localMessage, locked bool) bool {
+	taken, behind := l.put(m)
 	if !behind || l.overrun.Swap(true) {
 		return taken
 	}
@@ -182,7 +183,7 @@ func (l *Subscription) offerWork(m *Message, d delivery) bool {
 		c.Redelivered = true
 		m = &c
 	}
-	taken, _ := l.put(localMessage{m, d})
+	taken, _ := l.put(localMessage{m, d, d.Expires()})
 	if taken {
 		l.b.stats.delivered.Add(1)
 	}
@@ -237,12 +238,18 @@ func (l *Subscription) run() {
 		}
 		l.mu.Unlock()
 
-		err := hook.Call(l.b.hookPanicked, "Subscribe function", func() error { return l.fn(l.ctx, next.m) })
+		late := expired(next.expires)
+		var err error
+		if !late {
+			err = hook.Call(l.b.hookPanicked, "Subscribe function", func() error { return l.fn(l.ctx, next.m) })
+		}
 		if err != nil {
 			l.b.warn("an in-process subscription refused a message", source{what: l.sub.dest.Name}, "destination", next.m.Destination, "error", err)
 		}
 		bt := l.b.newBatch()
 		switch {
+		case late:
+			l.giveUp(next, bt)
 		case next.work == nil:
 		case err != nil:
 			l.refuse(next.work, bt)
@@ -254,5 +261,15 @@ func (l *Subscription) run() {
 		}
 		bt.flush()
 		bt.release()
+	}
+}
+
+// giveUp drops a message of a topic that has expired before the function was
+// free; the queue of another one decides what becomes of it.
+func (l *Subscription) giveUp(m localMessage, bt *batch) {
+	if m.work != nil {
+		m.work.Settle(bt, settlement{expired: true})
+	} else {
+		l.b.stats.expired.Add(1)
 	}
 }

@@ -25,7 +25,7 @@ const headerDedup = "message-dedup-id"
 var errNotAccepted = &Error{Reason: ReasonInternalError, Message: "the message was not accepted"}
 
 // sendOnce handles a SEND with a message-dedup-id.
-func (s *session) sendOnce(f *frames.Frame, bt *batch) *Error {
+func (s *session) sendOnce(f *frames.Frame, asks asks, bt *batch) *Error {
 	d, fail := s.sendable(f, bt) // a destination that is denied now is denied for duplicates too
 	if fail != nil {
 		return fail
@@ -45,7 +45,7 @@ func (s *session) sendOnce(f *frames.Frame, bt *batch) *Error {
 			first.End(outcome)
 		}
 	}()
-	later, fail := s.sendTo(d, f, bt)
+	later, fail := s.sendTo(d, f, asks, bt)
 	switch {
 	case fail != nil:
 		outcome = fail
@@ -174,7 +174,10 @@ func (b *Broker) publishOnce(ctx context.Context, m *Message, d destination) (er
 			first.End(err)
 		}
 	}()
-	bt, p := b.begin(m, d.Name)
+	bt, p, err := b.beginTimed(m, d.Name)
+	if err != nil {
+		return err
+	}
 	defer bt.flushLater()
 	_, later, err := b.accept(d, p, nil, bt)
 	if err != nil || later == nil {

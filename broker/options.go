@@ -268,6 +268,20 @@ type Queues struct {
 	QueuesPerUser int
 	BytesPerUser  int64
 
+	// Delayed and DelayedBytes bound the messages with a delay that are not due
+	// yet, to any destination and in any mode; DelayedPerUser and
+	// DelayedBytesPerUser are the share of one user, or of all anonymous sessions
+	// of one address. The program and sessions with [auth.RoleBackend] have no
+	// share. Defaults 100,000, 256 MiB, 25,000 and 64 MiB.
+	Delayed             int
+	DelayedBytes        int64
+	DelayedPerUser      int
+	DelayedBytesPerUser int64
+
+	// Expired is what happens to messages that expire in a queue (the headers
+	// expires, expiration and ttl). Default ExpiredDrop.
+	Expired ExpiredMode
+
 	Attempts int // deliveries before a message goes to /queue/DLQ.<name>, default 5
 	Prefetch int // unacknowledged messages of a subscription without `prefetch-count`, default 100
 
@@ -375,6 +389,10 @@ func (o Options) withDefaults() (Options, error) {
 	set(&q.TotalBytes, 1<<30, -1)
 	set(&q.QueuesPerUser, 250, -1)
 	set(&q.BytesPerUser, 256<<20, -1)
+	set(&q.Delayed, 100_000, unlimited)
+	set(&q.DelayedBytes, 256<<20, math.MaxInt64)
+	set(&q.DelayedPerUser, 25_000, unlimited)
+	set(&q.DelayedBytesPerUser, 64<<20, math.MaxInt64)
 	set(&q.Attempts, 5, -1)
 	set(&q.Prefetch, 100, unlimited)
 	q.Transient = slices.Clone(q.Transient)
@@ -400,6 +418,9 @@ func badOption(field, format string, args ...any) error {
 func (o *Options) validate() error {
 	if q := o.Queues.Mode; q != QueueWork && q != QueueBroadcast {
 		return badOption("Queues.Mode", "%d is neither QueueWork nor QueueBroadcast", q)
+	}
+	if o.Queues.Expired > ExpiredDeadLetter {
+		return badOption("Queues.Expired", "%d is neither ExpiredDrop nor ExpiredDeadLetter", o.Queues.Expired)
 	}
 	if o.Limits.NUL > NULPass {
 		return badOption("Limits.NUL", "%d is neither NULReplace, NULRefuse nor NULPass", o.Limits.NUL)

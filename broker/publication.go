@@ -9,7 +9,8 @@ import (
 // and what the broker has found out about it for all of them.
 type publication struct {
 	encode.Message
-	msg *Message // made on first use, for code that keeps the message
+	times          // when it is due and when it expires
+	msg   *Message // made on first use, for code that keeps the message
 	verdicts
 }
 
@@ -22,7 +23,7 @@ type verdicts struct {
 // reset clears all fields, so that a pooled batch keeps nothing alive.
 func (p *publication) reset() {
 	p.Reset()
-	p.msg = nil
+	p.msg, p.times = nil, times{}
 	clear(p.judged)
 	p.verdicts = verdicts{judged: p.judged[:0]}
 }

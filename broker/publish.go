@@ -19,6 +19,12 @@ import (
 // minutes: Publish returns ErrDuplicate if a message with the same id was
 // published to the same destination before, and ErrHeader or ErrLimit if the id
 // is empty or cannot be remembered.
+//
+// The headers expires, expiration and ttl say when a message expires, and delay
+// when it is delivered, see docs/headers.md; ErrHeader names one with a wrong
+// value. A delayed message is in memory until it is due: [Broker.Delayed] lists
+// it and [Broker.CancelDelayed] removes it. ErrLimit says that too many messages
+// are delayed.
 func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	d, err := b.publishable(ctx, m, m.Destination)
 	if err != nil {
@@ -30,7 +36,10 @@ func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	if asked(m.Headers)&asksOnce != 0 {
 		return b.publishOnce(ctx, m, d)
 	}
-	bt, p := b.begin(m, d.Name)
+	bt, p, err := b.beginTimed(m, d.Name)
+	if err != nil {
+		return err
+	}
 	defer bt.flushLater()
 	_, later, err := b.accept(d, p, nil, bt)
 	if err != nil || later == nil {
@@ -61,17 +70,31 @@ func (b *Broker) stored(ctx context.Context, later *completion, bt *batch) error
 // nil for the program. If later is not nil, the message is stored after accept
 // returns.
 func (b *Broker) accept(d destination, p *publication, from *session, bt *batch) (out Delivery, later *completion, err error) {
-	if d.queue {
-		if later, err = b.store(d.Path, p, from, bt); err != nil {
-			return out, nil, err
-		}
-	} else if d.archive != nil {
-		d.archive.deliver(b, d.Destination, p, bt)
-	} else {
-		out = b.deliver(d.Destination, p, bt)
+	switch {
+	case p.due != 0:
+		err = b.postpone(d, p, from)
+	case d.queue:
+		later, err = b.store(d.Path, p, from, bt)
+	default:
+		out = b.distribute(d, p, bt)
+	}
+	if err != nil {
+		return out, nil, err
 	}
 	b.stats.published.Add(1)
 	return out, later, nil
+}
+
+// distribute delivers a publication that no queue stores, unless it has expired.
+func (b *Broker) distribute(d destination, p *publication, bt *batch) (out Delivery) {
+	switch {
+	case b.tooLate(p.expires):
+	case d.archive != nil:
+		d.archive.deliver(b, d.Destination, p, bt)
+	default:
+		out = b.deliver(d.Destination, p, bt)
+	}
+	return out
 }
 
 // PublishToUser sends m to every session of a user that subscribed to
@@ -88,7 +111,10 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 	if err != nil {
 		return Delivery{}, err
 	}
-	bt, p := b.begin(m, b.userPrefix()+path)
+	bt, p, err := b.beginTimed(m, b.userPrefix()+path)
+	if err != nil {
+		return Delivery{}, err
+	}
 	defer bt.flushLater()
 	p.Redelivered = m.Redelivered
 	out, _, err := b.accept(b.destination(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}), p, nil, bt)
@@ -108,20 +134,31 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 	if b.session(session) == nil {
 		return Delivery{}, ErrNoSession
 	}
-	bt, p := b.begin(m, b.userPrefix()+path)
+	bt, p, err := b.beginTimed(m, b.userPrefix()+path)
+	if err != nil {
+		return Delivery{}, err
+	}
 	defer bt.flushLater()
 	p.Redelivered = m.Redelivered
 	b.stats.published.Add(1)
+	if b.tooLate(p.expires) {
+		return Delivery{}, nil
+	}
 	return b.deliverToSession(session, path, p, bt), nil
 }
 
 // deliveryOnly refuses headers that only Publish takes: its result does not
 // include a Delivery.
 func deliveryOnly(m *Message) error {
-	if asked(m.Headers)&asksOnce != 0 {
-		return fmt.Errorf("%w: a message with %s must be published to /user/{name}/… with Publish", ErrHeader, headerDedup)
+	name := headerDedup
+	switch a := asked(m.Headers); {
+	case a&asksOnce != 0:
+	case a&asksDelay != 0:
+		name = headerDelay
+	default:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: a message with %s must be published to /user/{name}/… with Publish", ErrHeader, name)
 }
 
 func (b *Broker) publishable(ctx context.Context, m *Message, name string) (destination, error) {
@@ -187,6 +224,19 @@ func (b *Broker) privatePath(ctx context.Context, m *Message) (string, error) {
 		return "", fmt.Errorf("%w: a message cannot be sent to a pattern", ErrDestination)
 	}
 	return d.Path, nil
+}
+
+// beginTimed is begin for a message whose headers may say when it is due and
+// when it expires.
+func (b *Broker) beginTimed(m *Message, destination string) (*batch, *publication, error) {
+	bt, p := b.begin(m, destination)
+	if asked(m.Headers)&asksTime != 0 {
+		if err := p.honour(); err != nil {
+			bt.release()
+			return nil, nil, fmt.Errorf("%w: %w", ErrHeader, err)
+		}
+	}
+	return bt, p, nil
 }
 
 // begin starts the publication of a program's message.

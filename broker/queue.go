@@ -31,6 +31,8 @@ type queues interface {
 	// Purge removes the waiting messages of a queue. found is false if the
 	// queue does not exist.
 	Purge(queue string) (removed int, found bool)
+	// Expire removes the messages that have expired.
+	Expire(bt *batch)
 	// All iterates over the queues, in no order.
 	All() iter.Seq[queueInfo]
 }
@@ -47,7 +49,8 @@ type consumer interface {
 type delivery interface {
 	Message() *Message
 	Redelivered() bool
-	Attempt() int // number of deliveries of the message, from 1
+	Attempt() int   // number of deliveries of the message, from 1
+	Expires() int64 // see times
 	// Settle ends the delivery: it acknowledges the message or returns it to
 	// the queue. With through it also settles all earlier deliveries of the
 	// consumer. On a settled delivery it does nothing. With confirm the caller
@@ -55,14 +58,16 @@ type delivery interface {
 	Settle(bt *batch, s settlement) *completion
 }
 
-// settlement is how a delivery ends.
-type settlement struct{ ack, through, confirm bool }
+// settlement is how a delivery ends. expired means that the consumer found that
+// the message has expired.
+type settlement struct{ ack, through, confirm, expired bool }
 
 // queuePut is a message for a queue.
 type queuePut struct {
 	queue   string
 	message *Message
 	size    int         // bytes that count against the limits
+	expires int64       // see times
 	owner   *queueOwner // the share that it counts against, nil for none
 }
 
@@ -153,18 +158,23 @@ func compileTransient(list []string, names *topics.Names) ([]*topics.Pattern, er
 }
 
 // consume makes sub a consumer of its queue. `prefetch-count`, RabbitMQ's name
-// for this header, limits the unacknowledged messages of the subscription; 0
+// for this header, or ActiveMQ's `activemq.prefetchSize`, limits the unacknowledged messages of the subscription; 0
 // means no limit per subscription, as in RabbitMQ. Topics ignore the header
 // because they store nothing for a subscriber, see
 // docs/decisions/topic-acks.md.
 func (s *session) consume(sub *subscriber, f *frames.Frame) *Error {
 	prefetch := s.b.o.Queues.Prefetch
-	if v, ok := f.Lookup("prefetch-count"); ok {
+	for _, name := range [...]string{"prefetch-count", "activemq.prefetchSize"} {
+		v, ok := f.Lookup(name)
+		if !ok {
+			continue
+		}
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 0 {
-			return failure(ReasonProtocolError, "prefetch-count must be a whole number, 0 for no limit but limits.unacknowledged")
+			return failure(ReasonProtocolError, "%s must be a whole number, 0 for no limit but limits.unacknowledged", name)
 		}
 		prefetch = n
+		break
 	}
 	if prefetch >= unlimited || sub.mode == ackAuto {
 		prefetch = 0
@@ -236,7 +246,7 @@ func (b *Broker) queuePut(queue string, p *publication, from *session) (queuePut
 		return queuePut{}, err
 	}
 	m := p.message()
-	put := queuePut{queue: queue, message: m, size: messageSize(m)}
+	put := queuePut{queue: queue, message: m, size: messageSize(m), expires: p.expires}
 	if from != nil {
 		put.owner = from.owner()
 	}
@@ -247,35 +257,55 @@ func queueFull(err error) error { return fmt.Errorf("%w: %w", ErrQueueFull, err)
 
 // Headers of a dead letter.
 const (
-	headerOriginal = "original-destination"
-	headerAttempts = "delivery-attempts"
+	headerOriginal        = "original-destination"
+	headerAttempts        = "delivery-attempts"
+	headerReason          = "dead-letter-reason"
+	headerOriginalExpires = "original-expires" // if the message had an expiry
+)
+
+// Values of dead-letter-reason.
+const (
+	deadAttempts = "attempts" // it was delivered too often
+	deadExpired  = "expired"
+
+	deadDelayRefused = "delay-refused" // its queue had no room when it was due
 )
 
 // deadLetters returns the function that makes the messages for the dead-letter
 // queues. A message in such a queue stays there regardless of the number of
 // failed deliveries.
-func deadLetters(names *topics.Names) func(m *Message, queue string, attempts int) (string, *Message, int) {
+func deadLetters(names *topics.Names, reason string) func(m *Message, queue string, attempts int) (string, *Message, int) {
 	return func(m *Message, queue string, attempts int) (string, *Message, int) {
 		name, ok := names.DeadLetters(queue)
 		if !ok {
 			return "", nil, 0
 		}
-		dead := deadLetter(m, name, attempts)
+		dead := deadLetter(m, name, reason, attempts)
 		return name, dead, messageSize(dead)
 	}
 }
 
-func deadLetter(m *Message, queue string, attempts int) *Message {
+// deadLetter returns the dead letter for a message. It does not expire: as in
+// RabbitMQ and ActiveMQ, it has no header that would make it expire again if it
+// is sent on.
+func deadLetter(m *Message, queue, reason string, attempts int) *Message {
 	c := *m
 	c.Destination = queue
-	c.Headers = []frames.Header{
-		{Name: headerOriginal, Value: m.Destination},
-		{Name: headerAttempts, Value: strconv.Itoa(attempts)},
-	}
-	for _, h := range m.Headers { // drop the sender's headers of the same names
-		if h.Name != headerOriginal && h.Name != headerAttempts {
-			c.Headers = append(c.Headers, h)
+	c.Headers = make([]frames.Header, 0, 4+len(m.Headers))
+	c.Headers = append(c.Headers,
+		frames.Header{Name: headerOriginal, Value: m.Destination},
+		frames.Header{Name: headerAttempts, Value: strconv.Itoa(attempts)},
+		frames.Header{Name: headerReason, Value: reason})
+	for _, h := range m.Headers {
+		switch h.Name {
+		case headerOriginal, headerAttempts, headerReason, headerOriginalExpires, headerExpiration, headerTTL:
+			continue // the sender's headers of the same names, and lifetimes
+		case headerExpires:
+			if h.Name = headerOriginalExpires; h.Value == "0" {
+				continue
+			}
 		}
+		c.Headers = append(c.Headers, h)
 	}
 	return &c
 }

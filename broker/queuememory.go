@@ -30,13 +30,17 @@ func newMemoryQueues(l workqueue.Limits, dead func(m *Message, queue string, att
 func (q *memoryQueues) store() *queueStore { return (*queueStore)(q) }
 
 func (q *memoryQueues) Put(bt *batch, p queuePut) (*completion, error) {
-	return nil, q.store().PutFor(bt, p.owner, p.queue, p.message, p.size)
+	return nil, q.store().PutOne(bt, p.memory())
+}
+
+func (p *queuePut) memory() workqueue.Put[*Message] {
+	return workqueue.Put[*Message]{Owner: p.owner, Queue: p.queue, Message: p.message, Size: p.size, Expires: p.expires}
 }
 
 func (q *memoryQueues) Commit(bt *batch, puts []queuePut) (*completion, error) {
 	list := make([]workqueue.Put[*Message], len(puts))
 	for i, p := range puts {
-		list[i] = workqueue.Put[*Message]{Owner: p.owner, Queue: p.queue, Message: p.message, Size: p.size}
+		list[i] = p.memory()
 	}
 	return nil, q.store().PutAll(bt, list)
 }
@@ -50,6 +54,8 @@ func (q *memoryQueues) Consume(queue string, sub *subscriber, o *queueOwner, pre
 }
 
 func (q *memoryQueues) Purge(queue string) (removed int, found bool) { return q.store().Purge(queue) }
+
+func (q *memoryQueues) Expire(bt *batch) { q.store().Sweep(bt) }
 
 func (q *memoryQueues) All() iter.Seq[queueInfo] {
 	return func(yield func(queueInfo) bool) {
@@ -70,9 +76,12 @@ func (d *memoryDelivery) work() *queueDelivery { return (*queueDelivery)(d) }
 func (d *memoryDelivery) Message() *Message    { return d.work().Message() }
 func (d *memoryDelivery) Redelivered() bool    { return d.work().Redelivered() }
 func (d *memoryDelivery) Attempt() int         { return d.work().Attempt() }
+func (d *memoryDelivery) Expires() int64       { return d.work().Expires() }
 
 func (d *memoryDelivery) Settle(bt *batch, s settlement) *completion {
 	switch w := d.work(); {
+	case s.expired:
+		w.Expire(bt)
 	case s.ack && s.through:
 		w.AckThrough(bt)
 	case s.ack:
@@ -89,6 +98,24 @@ func queueLimits(q Queues) workqueue.Limits {
 	return workqueue.Limits{
 		Messages: q.Messages, Bytes: q.Bytes, Queues: q.Queues, TotalBytes: q.TotalBytes,
 		OwnerQueues: q.QueuesPerUser, OwnerBytes: q.BytesPerUser, Attempts: q.Attempts,
+	}
+}
+
+// expiry returns what the queues in memory do with expired messages.
+func (b *Broker) expiry() workqueue.Expiry[*Message] {
+	letter := deadLetters(b.o.names, deadExpired)
+	return workqueue.Expiry[*Message]{
+		Now: moment,
+		Expired: func(m *Message, queue string, attempts int) (string, *Message, int) {
+			b.stats.expired.Add(1)
+			if b.o.Queues.Expired == ExpiredDrop {
+				return "", nil, 0
+			}
+			return letter(m, queue, attempts)
+		},
+		Dropped: func(_ *Message, queue string, err error) {
+			b.warn("an expired message was dropped because it does not fit into the queue of dead letters", source{what: queue}, "queue", queue, "error", err)
+		},
 	}
 }
 

@@ -52,6 +52,11 @@ func (h *quotas) acquire(p *auth.Principal, peer netip.Addr) *quota {
 	if p.Anonymous() {
 		key.network = httpsec.Network(peer)
 	}
+	return h.use(key)
+}
+
+// use returns the quota of a user or address until the caller leaves it.
+func (h *quotas) use(key quotaKey) *quota {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.all[key]
@@ -69,6 +74,13 @@ func (h *quotas) acquire(p *auth.Principal, peer netip.Addr) *quota {
 	return one
 }
 
+// leave ends one use.
+func (h *quotas) leave(one *quota) {
+	h.mu.Lock()
+	one.sessions--
+	h.mu.Unlock()
+}
+
 // sweep removes the quotas that no session uses and for which nothing is
 // stored. The caller holds the lock.
 func (h *quotas) sweep() {
@@ -83,9 +95,7 @@ func (h *quotas) sweep() {
 // release is called when a session has ended or its quota may have changed.
 func (h *quotas) release(s *session) {
 	if s.quota != nil && s.quota != &h.backend {
-		h.mu.Lock()
-		s.quota.sessions--
-		h.mu.Unlock()
+		h.leave(s.quota)
 	}
 	s.quota = nil
 }

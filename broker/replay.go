@@ -273,6 +273,9 @@ func (r *replay) give(k *kept, bt *batch) {
 	p := &bt.pub
 	p.reset()
 	p.set(k.Value, k.Value.Destination)
+	if p.expires = expiryOf(k.Value.Headers); expired(p.expires) {
+		return // which is no gap
+	}
 	p.msg, p.Single = k.Value, true
 	p.Offset = encode.Offset{Epoch: r.a.store.Epoch(), Number: k.Number}
 	if r.sub.offer(p, bt) {

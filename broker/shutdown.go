@@ -18,7 +18,8 @@ import (
 // "reconnect". A hundred sessions or fewer end at once.
 //
 // Drain returns when all sessions have ended, or with the error of ctx. The
-// spread takes at most four fifths of the time until the deadline of ctx, or of
+// Delayed messages that become due meanwhile are delivered; Drain does not wait
+// for the others. The spread takes at most four fifths of the time until the deadline of ctx, or of
 // 10 s if ctx has no deadline. A second call of Drain skips the delay, even
 // while the first call still waits.
 func (b *Broker) Drain(ctx context.Context) error {
@@ -108,8 +109,8 @@ func (b *Broker) count() int {
 }
 
 // Close ends every session and in-process subscription with a short goodbye and
-// returns when no goroutine of the broker is left. Messages in queues are in
-// memory only: they are discarded, and their number in each queue is logged.
+// returns when no goroutine of the broker is left. Messages in queues and delayed
+// messages are in memory only: they are discarded, and their numbers are logged.
 // For a graceful shutdown call Drain first. Close always returns nil.
 func (b *Broker) Close() error {
 	b.mu.Lock()
@@ -144,6 +145,7 @@ func (b *Broker) Close() error {
 		l.end(ErrClosed)
 	}
 	b.once.Close()
+	b.delays.close()
 	b.cancel() // cancels the context of handlers and hooks
 	deadline := time.NewTimer(b.o.LingerTimeout + time.Second)
 	defer deadline.Stop()
@@ -169,6 +171,7 @@ func (b *Broker) Close() error {
 	aborts.Wait()
 	b.running.Wait()
 	b.logDiscarded()
+	b.delays.logDiscarded()
 	return nil
 }
 

@@ -20,6 +20,8 @@ type Stats struct {
 	Subscriptions int
 	QueueMessages int   // held in work queues
 	QueueBytes    int64 // bytes of these messages
+	Delayed       int   // messages that are not due yet
+	DelayedBytes  int64 // bytes of these messages
 
 	HistoryDestinations int   // topics of which messages are kept, see [History]
 	HistoryMessages     int   // these messages
@@ -36,13 +38,14 @@ type Stats struct {
 	BytesIn      int64            // bytes of STOMP received
 	Published    int64            // messages accepted, from clients and the program
 	Delivered    int64            // deliveries to subscriptions
+	Expired      int64            // messages not delivered because they had expired
 	Duplicates   int64            // messages not accepted again because of their message-dedup-id
 	UnknownAcks  int64            // ACK and NACK frames that named no delivery of their session
 }
 
 type counters struct {
 	opened, refused, authFailures, denied   atomic.Int64
-	unknownAcks, duplicates                 atomic.Int64
+	unknownAcks, duplicates, expired        atomic.Int64
 	framesIn, bytesIn, published, delivered atomic.Int64
 	connected, subscriptions                atomic.Int64
 	reasons                                 [numReasons]atomic.Int64
@@ -58,7 +61,7 @@ func (b *Broker) Stats() Stats {
 		Node: b.o.Node, Started: b.started,
 		Sessions: int(c.connected.Load()), Sockets: b.count(), Subscriptions: int(c.subscriptions.Load()),
 		Opened: c.opened.Load(), Refused: c.refused.Load(), AuthFailures: c.authFailures.Load(), Denied: c.denied.Load(),
-		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(), Published: c.published.Load(), Delivered: c.delivered.Load(), Duplicates: c.duplicates.Load(), UnknownAcks: c.unknownAcks.Load(),
+		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(), Published: c.published.Load(), Delivered: c.delivered.Load(), Expired: c.expired.Load(), Duplicates: c.duplicates.Load(), UnknownAcks: c.unknownAcks.Load(),
 		Ended: make(map[string]int64), Limited: make(map[string]int64),
 	}
 	for range b.router.Users() {
@@ -75,6 +78,7 @@ func (b *Broker) Stats() Stats {
 		st.HistoryBytes += h.Bytes
 		st.HistoryDropped += int64(h.Dropped)
 	}
+	st.Delayed, st.DelayedBytes = b.delays.Stats()
 	for r := range c.reasons {
 		if n := c.reasons[r].Load(); n > 0 {
 			st.Ended[Reason(r).String()] = n

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -253,4 +254,37 @@ func TestEmptySubscriptionID(t *testing.T) {
 		publish(t, b, "/topic/a", "y")
 		wantMessages(t, c)
 	}
+}
+
+// A SUBSCRIBE that asks for what no destination gives is refused, and accepted
+// if it says that it does not want it.
+func TestUnavailableHeaders(t *testing.T) {
+	b := brokertest.New(t, broker.Options{})
+	for name, why := range map[string]string{
+		"browser": "the messages would be consumed", "no-local": "sends itself", "activemq.noLocal": "sends itself",
+		"activemq.exclusive": "share its messages", "x-single-active-consumer": "share its messages",
+	} {
+		for _, destination := range []string{"/queue/a", "/topic/a"} {
+			c := brokertest.Connect(t, b)
+			c.Subscribe(t, "no", destination, name, "false")
+			c.Send("SUBSCRIBE", "", "id", "yes", "destination", destination, name, "true")
+			f := wantError(t, c, 1002, name+" is not supported: ")
+			if !strings.Contains(f.Get("message"), why) {
+				t.Errorf("the ERROR says %q, want %q in it", f.Get("message"), why)
+			}
+		}
+	}
+}
+
+// ActiveMQ's name for the prefetch of a subscription is known.
+func TestPrefetchOfActiveMQ(t *testing.T) {
+	b := brokertest.New(t, broker.Options{})
+	c := brokertest.Connect(t, b)
+	for _, body := range []string{"1", "2", "3"} {
+		send(t, c, "/queue/a", body)
+	}
+	c.Subscribe(t, "s", "/queue/a", "ack", "client-individual", "activemq.prefetchSize", "2")
+	wantMessages(t, c, "1", "2")
+	c.Send("SUBSCRIBE", "", "id", "t", "destination", "/queue/a", "activemq.prefetchSize", "many")
+	wantError(t, c, 1002, "activemq.prefetchSize must be a whole number")
 }

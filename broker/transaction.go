@@ -106,6 +106,11 @@ func (s *session) inTransaction(f *frames.Frame, asks asks, bt *batch) *Error {
 				return fail
 			}
 		}
+		if asks&asksTime != 0 {
+			if _, fail := s.checkTimes(d.Destination, f); fail != nil {
+				return fail
+			}
+		}
 		kind = d.Kind
 	}
 	kept, size := keepFrame(f, kind)
@@ -129,13 +134,15 @@ type commitment struct {
 	acks     []*frames.Frame
 	sends    []addressed
 	requests []addressed
-	once     []*dedup.Attempt // of puts
+	delayed  []*delayedItem   // they have their place from the COMMIT on
+	once     []*dedup.Attempt // of puts and delayed
 	open     []*dedup.Attempt // that have no outcome yet
 }
 
 type addressed struct {
 	to    destination
 	frame *frames.Frame
+	asks  asks
 	once  *dedup.Attempt // nil without a message-dedup-id
 }
 
@@ -168,14 +175,18 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	if fail := s.gather(c, tx, bt); fail != nil {
 		return fail
 	}
+	if err := s.b.delays.Reserve(c.delayed...); err != nil {
+		return refusedByQueue(delayRefused(err))
+	}
 	var later *completion
 	if len(c.puts) > 0 {
 		var err error
 		if later, err = s.b.queues.Commit(bt, c.puts); err != nil {
+			s.b.delays.remove(c.delayed)
 			return refusedByQueue(queueFull(err))
 		}
 	}
-	later = c.endOnce(later)
+	later = c.whenStored(later, s.b.delays)
 	var own *response // keeps the position of the receipt
 	if later != nil {
 		own = s.promise(f, tx.bytes)
@@ -188,7 +199,7 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 			return nil
 		}
 	}
-	s.b.stats.published.Add(int64(len(c.puts)))
+	s.b.stats.published.Add(int64(len(c.puts) + len(c.delayed)))
 	later, fail = s.carryOut(c, f, bt)
 	switch {
 	case own == nil && fail != nil:
@@ -205,19 +216,26 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	return nil
 }
 
-// endOnce ends the attempts of the messages that are stored when later has
-// ended. It returns the completion to wait for in its place.
-func (c *commitment) endOnce(later *completion) *completion {
-	if len(c.once) == 0 {
-		return later
-	}
+// whenStored has the delayed messages wait and ends the attempts of all messages
+// that are stored when later has ended. It returns the completion to wait for in
+// its place.
+func (c *commitment) whenStored(later *completion, l *delays) *completion {
 	if later == nil {
+		l.wait(c.delayed...)
 		endAll(c.once, nil)
 		return nil
+	}
+	if len(c.once)+len(c.delayed) == 0 {
+		return later
 	}
 	c.open = slices.DeleteFunc(c.open, func(a *dedup.Attempt) bool { return slices.Contains(c.once, a) })
 	stored := new(completion)
 	later.whenEnded(func(err error) {
+		if err == nil {
+			l.wait(c.delayed...)
+		} else {
+			l.remove(c.delayed)
+		}
 		endAll(c.once, err)
 		stored.end(err)
 	})
@@ -235,32 +253,56 @@ func (s *session) gather(c *commitment, tx *transaction, bt *batch) *Error {
 			c.acks = append(c.acks, f)
 			continue
 		}
-		d, fail := s.sendable(f, bt)
-		if fail != nil {
+		if fail := s.gatherSend(c, f, bt); fail != nil {
 			return fail
 		}
-		var once *dedup.Attempt
-		if asked(f.Headers)&asksOnce != 0 {
-			if once, fail = s.beginInCommit(d.Destination, f); fail != nil {
-				return fail
-			}
-			c.open = append(c.open, once)
+	}
+	return nil
+}
+
+func (s *session) gatherSend(c *commitment, f *frames.Frame, bt *batch) *Error {
+	d, fail := s.sendable(f, bt)
+	if fail != nil {
+		return fail
+	}
+	x := addressed{to: d, frame: f, asks: asked(f.Headers)}
+	if x.asks&asksOnce != 0 {
+		if x.once, fail = s.beginInCommit(d.Destination, f); fail != nil {
+			return fail
 		}
-		switch {
-		case handled(d.Kind):
-			c.requests = append(c.requests, addressed{d, f, once})
-		case d.queue:
-			put, err := s.b.queuePut(d.Path, s.publication(d.Name, f, bt), s)
-			if err != nil {
-				return refusedByQueue(err)
-			}
-			c.puts = append(c.puts, put)
-			if once != nil {
-				c.once = append(c.once, once)
-			}
-		default:
-			c.sends = append(c.sends, addressed{d, f, once})
+		c.open = append(c.open, x.once)
+	}
+	switch {
+	case handled(d.Kind):
+		c.requests = append(c.requests, x)
+		return nil
+	case x.asks&asksDelay == 0 && !d.queue:
+		c.sends = append(c.sends, x)
+		return nil
+	}
+	p, fail := s.publication(d.Name, f, x.asks, bt)
+	if fail != nil {
+		return fail
+	}
+	switch {
+	case p.due != 0:
+		it, err := s.b.delay(d, p, s)
+		if err != nil {
+			return refusedByQueue(err)
 		}
+		c.delayed = append(c.delayed, it)
+	case d.queue:
+		put, err := s.b.queuePut(d.Path, p, s)
+		if err != nil {
+			return refusedByQueue(err)
+		}
+		c.puts = append(c.puts, put)
+	default: // a delay of 0
+		c.sends = append(c.sends, x)
+		return nil
+	}
+	if x.once != nil {
+		c.once = append(c.once, x.once)
 	}
 	return nil
 }
@@ -279,13 +321,17 @@ func (s *session) carryOut(c *commitment, f *frames.Frame, bt *batch) (later *co
 		}
 	}
 	for _, x := range c.sends {
-		if _, _, err := s.b.accept(x.to, s.publication(x.to.Name, x.frame, bt), s, bt); err != nil {
+		p, fail := s.publication(x.to.Name, x.frame, x.asks, bt)
+		if fail != nil {
+			return nil, fail
+		}
+		if _, _, err := s.b.accept(x.to, p, s, bt); err != nil {
 			return nil, refusedByQueue(err)
 		}
 		x.accepted()
 	}
 	for _, x := range c.requests {
-		if fail := s.handleSend(x.to.Destination, x.frame, bt); fail != nil {
+		if fail := s.handleSend(x.to.Destination, x.frame, x.asks, bt); fail != nil {
 			return nil, fail
 		}
 		x.accepted()

@@ -133,6 +133,8 @@ func (a *api) routes() []route {
 	return []route{
 		{"POST", "/api/v1/messages", a.publish},
 		{"DELETE", "/api/v1/messages", a.purge},
+		{"GET", "/api/v1/delayed", a.delayed},
+		{"DELETE", "/api/v1/delayed/{messageId}", a.cancelDelayed},
 		{"POST", "/api/v1/users/{user}/messages", a.publishToUser},
 		{"POST", "/api/v1/tickets", a.mint},
 		{"POST", "/api/v1/revocations", a.revoke},

@@ -18,6 +18,9 @@
 //
 //	curl -H "$A" --json '{"destination":"/topic/news","body":"hi"}' localhost:8081/api/v1/messages
 //	curl -H "$A" --json '{"destination":"/queue/news","body":"hi"}' localhost:8081/api/v1/users/ann/messages
+//	curl -H "$A" --json '{"destination":"/queue/jobs","body":"hi","headers":{"delay":"60000"}}' localhost:8081/api/v1/messages
+//	curl -H "$A" 'localhost:8081/api/v1/delayed?destination=/queue/jobs'
+//	curl -H "$A" -X DELETE localhost:8081/api/v1/delayed/MESSAGE_ID
 //	curl -H "$A" --json '{"user":"ann","roles":["staff"],"ttl":30}' localhost:8081/api/v1/tickets
 //	curl -H "$A" --json '{"user":"ann"}' localhost:8081/api/v1/revocations
 //	curl -H "$A" -X PUT --json '{"owner":{"user":"ann"},"ttl":120}' localhost:8081/api/v1/operations/ID

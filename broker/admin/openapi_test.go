@@ -79,6 +79,8 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 			}
 			want = append(want, map[string][]string{
 				"/api/v1/messages":                        {map[string]string{"post": "202", "delete": "200"}[method], map[string]string{"post": "503", "delete": "404"}[method]},
+				"/api/v1/delayed":                         {"200"},
+				"/api/v1/delayed/{messageId}":             {"204", "404"},
 				"/api/v1/users/{user}/messages":           {"200", "503"},
 				"/api/v1/tickets":                         {"201", "404", "409", "503"},
 				"/api/v1/revocations":                     {"200", "404"},
@@ -92,7 +94,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 					t.Errorf("%s %s: no response %s", method, path, status)
 				}
 			}
-			for _, name := range []string{"user", "id", "operationId"} {
+			for _, name := range []string{"user", "id", "operationId", "messageId"} {
 				described := slices.Contains(o.Parameters, openAPIParameter{"#/components/parameters/" + name})
 				if described != strings.Contains(path, "{"+name+"}") {
 					t.Errorf("%s %s: parameter %q of the path: described is %v", method, path, name, described)
@@ -114,6 +116,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		"Published": published{}, "Purged": purged{}, "Delivered": delivered{}, "Stats": stats{}, "Health": health{}, "Problem": problem{},
 		"AccessToken": grantedToken{}, "Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Waiting": waiting{}, "Notified": notified{},
 		"Session": session{}, "User": user{}, "Destination": destination{},
+		"Delayed": delayed{}, "DelayedPage": page[delayed]{},
 		"SessionPage": page[session]{}, "WaitingPage": page[waiting]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},
 	}
 	for name, v := range types {

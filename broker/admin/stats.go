@@ -17,6 +17,9 @@ type stats struct {
 	QueueMessages int   `json:"queue_messages"`
 	QueueBytes    int64 `json:"queue_bytes"`
 
+	Delayed      int   `json:"delayed"`
+	DelayedBytes int64 `json:"delayed_bytes"`
+
 	HistoryDestinations int   `json:"history_destinations"`
 	HistoryMessages     int   `json:"history_messages"`
 	HistoryBytes        int64 `json:"history_bytes"`
@@ -32,6 +35,7 @@ type stats struct {
 	BytesIn      int64            `json:"bytes_in"`
 	Published    int64            `json:"published"`
 	Delivered    int64            `json:"delivered"`
+	Expired      int64            `json:"expired"`
 	Duplicates   int64            `json:"duplicates"`
 	UnknownAcks  int64            `json:"unknown_acks"`
 }

@@ -43,7 +43,7 @@ func (k *Consumer[M, C]) Start(c C) {
 		k.join()
 		q.dispatch(c)
 	}
-	q.mu.Unlock()
+	q.finish(c)
 }
 
 // Resume ends the pause that began when Offer returned false, and offers
@@ -56,7 +56,7 @@ func (k *Consumer[M, C]) Resume(c C) {
 		k.join()
 		q.dispatch(c)
 	}
-	q.mu.Unlock()
+	q.finish(c)
 }
 
 // Close removes the consumer: after the call it is offered nothing more. Its

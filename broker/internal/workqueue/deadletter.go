@@ -30,13 +30,14 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 		q.bytes -= bytes // not from the total: the dead letters count there now
 	}
 	for _, e := range es {
+		q.noteExpiry(&e)
 		q.waiting.returned.push(e)
 	}
 	for _, e := range stuck {
 		q.pushBack(e)
 	}
 	q.dispatch(c)
-	q.unlock()
+	q.finish(c)
 }
 
 // fate is what happens to a returned message.
@@ -56,7 +57,7 @@ func (q *queue[M, C]) bury(c C, e entry[M]) fate {
 	if name == "" {
 		return kept
 	}
-	if q.store.put(c, e.owner, name, m, size, e.size) != nil {
+	if q.store.put(c, Put[M]{Owner: e.owner, Queue: name, Message: m, Size: size}, e.size) != nil {
 		return refused // for a limit; New documents this
 	}
 	return buried

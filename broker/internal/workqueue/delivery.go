@@ -41,7 +41,7 @@ func (d *Delivery[M, C]) Ack(c C) bool {
 	k.drop(d)
 	q.settle(&d.entry)
 	q.dispatch(c)
-	q.mu.Unlock() // k is not closed, so the queue cannot have become empty
+	q.finish(c)
 	return true
 }
 
@@ -62,7 +62,7 @@ func (d *Delivery[M, C]) AckThrough(c C) int {
 		k.drop(k.first)
 	}
 	q.dispatch(c)
-	q.mu.Unlock()
+	q.finish(c)
 	return n
 }
 

@@ -8,6 +8,7 @@ type entry[M any] struct {
 	message   M
 	seq       uint64 // position in the order of the queue
 	size      int64
+	expires   int64  // in the unit of Expiry.Now, 0 = never
 	owner     *Owner // whose share it counts against, nil = none
 	attempts  int32  // deliveries that count as attempts
 	refusedBy uint32 // id of the consumer that refused it, 0 = none; a pointer would keep closed consumers in memory

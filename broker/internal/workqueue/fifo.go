@@ -32,6 +32,33 @@ func (f *fifo[M]) pop() {
 	}
 }
 
+// remove removes the entries for which f returns true; the others keep their
+// order. It calls f once for each entry.
+func (f *fifo[M]) remove(dead func(*entry[M]) bool) {
+	kept := 0
+	for i := range f.n {
+		e := &f.buf[(f.head+i)&(len(f.buf)-1)]
+		if dead(e) {
+			continue
+		}
+		if kept < i {
+			f.buf[(f.head+kept)&(len(f.buf)-1)] = *e
+		}
+		kept++
+	}
+	for i := kept; i < f.n; i++ {
+		f.buf[(f.head+i)&(len(f.buf)-1)] = entry[M]{} // release the message
+	}
+	f.n = kept
+	slots := len(f.buf)
+	for slots > minSlots && f.n <= slots/4 {
+		slots /= 2
+	}
+	if slots < len(f.buf) {
+		f.resize(slots)
+	}
+}
+
 func (f *fifo[M]) resize(slots int) {
 	buf := make([]entry[M], slots)
 	tail := f.buf[f.head:min(f.head+f.n, len(f.buf))]

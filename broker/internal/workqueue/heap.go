@@ -20,6 +20,20 @@ func (h *heap[M]) push(e entry[M]) {
 	s[i] = e
 }
 
+// remove removes the entries for which dead returns true. It calls dead once for
+// each entry.
+func (h *heap[M]) remove(dead func(*entry[M]) bool) {
+	var kept heap[M]
+	for i := range *h {
+		if e := &(*h)[i]; !dead(e) {
+			kept.push(*e)
+		}
+	}
+	if len(kept) < len(*h) {
+		*h = kept
+	}
+}
+
 func (h *heap[M]) pop() {
 	s := *h
 	last := s[len(s)-1]

@@ -40,6 +40,18 @@ func TestWaitingKeepsOrder(t *testing.T) {
 				}
 				slices.Sort(model)
 			},
+			"remove": func(t *rapid.T) {
+				n := rapid.Uint64Range(1, 5).Draw(t, "every")
+				calls := 0
+				dead := func(e *entry[int]) bool { calls++; return e.seq%n == 0 }
+				before := w.len()
+				w.fresh.remove(dead)
+				w.returned.remove(dead)
+				if calls != before {
+					t.Fatalf("%d entries were looked at, want %d", calls, before)
+				}
+				model = slices.DeleteFunc(model, func(seq uint64) bool { return seq%n == 0 })
+			},
 			"": func(t *rapid.T) {
 				if w.len() != len(model) {
 					t.Fatalf("length is %d, want %d", w.len(), len(model))
@@ -55,14 +67,26 @@ func TestWaitingKeepsOrder(t *testing.T) {
 }
 
 func TestDrainedListsShrink(t *testing.T) {
+	testDrainedListsShrink(t, func(w *waiting[int]) {
+		for w.len() > 0 {
+			w.pop()
+		}
+	})
+	testDrainedListsShrink(t, func(w *waiting[int]) {
+		all := func(*entry[int]) bool { return true }
+		w.fresh.remove(all)
+		w.returned.remove(all)
+	})
+}
+
+func testDrainedListsShrink(t *testing.T, drain func(*waiting[int])) {
+	t.Helper()
 	var w waiting[int]
 	for i := range 10_000 {
 		w.fresh.push(entry[int]{seq: uint64(i + 10_000)})
 		w.returned.push(entry[int]{seq: uint64(10_000 - i)})
 	}
-	for w.len() > 0 {
-		w.pop()
-	}
+	drain(&w)
 	if f, r := cap(w.fresh.buf), cap(w.returned); f > minSlots || r > 2*minSlots {
 		t.Fatalf("drained lists keep %d and %d slots", f, r)
 	}

@@ -1,11 +1,16 @@
 package workqueue
 
-// Put is one message for [Store.PutAll].
+// Put is one message for [Store.PutOne] and [Store.PutAll].
 type Put[M any] struct {
 	Owner   *Owner // nil = none
 	Queue   string
 	Message M
 	Size    int
+	Expires int64 // when it expires, in the unit of [Expiry.Now]; 0 = never
+}
+
+func (p *Put[M]) entry() entry[M] {
+	return entry[M]{message: p.Message, owner: p.Owner, size: int64(max(p.Size, 0)), expires: p.Expires}
 }
 
 // PutAll stores all messages, in order, or none: it reserves room for each
@@ -21,7 +26,7 @@ func (s *Store[M, C]) PutAll(c C, puts []Put[M]) error {
 		p := &puts[i]
 		q, err := s.open(p.Queue, p.Owner)
 		if err == nil {
-			e := entry[M]{message: p.Message, owner: p.Owner, size: int64(max(p.Size, 0))}
+			e := p.entry()
 			if err = q.admit(&e, 0); err == nil {
 				list = append(list, taken{q, e})
 			}
@@ -42,7 +47,7 @@ func (s *Store[M, C]) PutAll(c C, puts []Put[M]) error {
 		t.q.mu.Lock() // the queue counts the message, so it still exists
 		t.q.pushBack(t.e)
 		t.q.dispatch(c)
-		t.q.unlock()
+		t.q.finish(c)
 	}
 	return nil
 }

@@ -12,16 +12,18 @@ type queue[M, C any] struct {
 	name  string
 	owner *Owner // whose share it counts against, nil = none
 
-	mu        sync.Mutex
-	waiting   waiting[M]
-	ready     *Consumer[M, C] // ring of the consumers that can take a message, beginning with the one served longest ago
-	messages  int64           // stored messages: waiting, unsettled, or on the way to a dead-letter queue
-	bytes     int64           // sizes of the stored messages
-	unsettled int             // messages that consumers hold
-	consumers int             // consumers not closed, started or not
-	lastSeq   uint64
-	lastID    uint32
-	gone      bool // empty and about to be removed; a caller that finds it must look up the name again
+	mu         sync.Mutex
+	waiting    waiting[M]
+	ready      *Consumer[M, C] // ring of the consumers that can take a message, beginning with the one served longest ago
+	messages   int64           // stored messages: waiting, unsettled, or on the way to a dead-letter queue
+	bytes      int64           // sizes of the stored messages
+	unsettled  int             // messages that consumers hold
+	consumers  int             // consumers not closed, started or not
+	lastSeq    uint64
+	lastID     uint32
+	nextExpiry int64      // no waiting message expires before; 0 = none expires
+	expired    []entry[M] // found by dispatch, until finish removes them
+	gone       bool       // empty and about to be removed; a caller that finds it must look up the name again
 }
 
 // admit counts one more message, or returns the limit that it would exceed.
@@ -60,14 +62,21 @@ func (q *queue[M, C]) settle(e *entry[M]) {
 func (q *queue[M, C]) pushBack(e entry[M]) {
 	q.lastSeq++
 	e.seq = q.lastSeq
+	q.noteExpiry(&e)
 	q.waiting.fresh.push(e)
 }
 
 // dispatch delivers messages until none waits or no consumer can take one. Each
-// iteration delivers a message or parks a consumer.
+// iteration delivers a message, parks a consumer, or finds a message that has
+// expired. The caller releases the lock with finish.
 func (q *queue[M, C]) dispatch(c C) {
 	for q.ready != nil && q.waiting.len() > 0 {
 		e := q.waiting.front()
+		if e.expires != 0 && q.store.past(e.expires) {
+			q.expired = append(q.expired, *e)
+			q.waiting.pop()
+			continue
+		}
 		k := q.ready
 		if k.id == e.refusedBy {
 			k = k.next // k itself if it is the only one

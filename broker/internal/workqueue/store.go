@@ -17,6 +17,7 @@ const shards = 16
 type Store[M, C any] struct {
 	bounds bounds
 	dead   func(m M, queue string, attempts int) (deadQueue string, dm M, size int)
+	expiry Expiry[M]
 	seed   maphash.Seed
 	shards [shards]shard[M, C]
 	queues atomic.Int64 // number of queues in the shards
@@ -50,29 +51,32 @@ func New[M, C any](l Limits, dead func(m M, queue string, attempts int) (deadQue
 // checks the limits first, so it may refuse a message that a consumer could
 // have taken.
 func (s *Store[M, C]) Put(c C, queue string, m M, size int) error {
-	return s.put(c, nil, queue, m, size, 0)
+	return s.put(c, Put[M]{Queue: queue, Message: m, Size: size}, 0)
 }
 
 // PutFor is like Put, but the message counts against the share of an owner. nil
 // means no owner.
 func (s *Store[M, C]) PutFor(c C, o *Owner, queue string, m M, size int) error {
-	return s.put(c, o, queue, m, size, 0)
+	return s.put(c, Put[M]{Owner: o, Queue: queue, Message: m, Size: size}, 0)
 }
 
-// put is PutFor for a message that replaces one for which the store's total
+// PutOne is like Put, for a message with an owner or an expiry.
+func (s *Store[M, C]) PutOne(c C, p Put[M]) error { return s.put(c, p, 0) }
+
+// put is PutOne for a message that replaces one for which the store's total
 // already counts paid bytes.
-func (s *Store[M, C]) put(c C, o *Owner, name string, m M, size int, paid int64) error {
-	q, err := s.open(name, o)
+func (s *Store[M, C]) put(c C, p Put[M], paid int64) error {
+	q, err := s.open(p.Queue, p.Owner)
 	if err != nil {
 		return err
 	}
-	e := entry[M]{message: m, owner: o, size: int64(max(size, 0))}
+	e := p.entry()
 	err = q.admit(&e, paid)
 	if err == nil {
 		q.pushBack(e)
 		q.dispatch(c)
 	}
-	q.unlock()
+	q.finish(c)
 	return err
 }
 

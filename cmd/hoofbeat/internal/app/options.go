@@ -32,6 +32,10 @@ func brokerOptions(c *config.Config) broker.Options {
 	if c.Queues.Mode == "broadcast" {
 		mode = broker.QueueBroadcast
 	}
+	expired := broker.ExpiredDrop
+	if c.Queues.Expired == "dead_letter" {
+		expired = broker.ExpiredDeadLetter
+	}
 	l := c.Limits
 	nodes := make([]broker.Node, len(c.Nodes))
 	for i, n := range c.Nodes {
@@ -107,6 +111,13 @@ func brokerOptions(c *config.Config) broker.Options {
 
 			QueuesPerUser: c.Queues.QueuesPerUser,
 			BytesPerUser:  int64(c.Queues.BytesPerUser),
+
+			Expired: expired,
+
+			Delayed:             c.Queues.Delayed,
+			DelayedBytes:        int64(c.Queues.DelayedBytes),
+			DelayedPerUser:      c.Queues.DelayedPerUser,
+			DelayedBytesPerUser: int64(c.Queues.DelayedBytesPerUser),
 
 			Attempts:  c.Queues.Attempts,
 			Prefetch:  c.Queues.Prefetch,

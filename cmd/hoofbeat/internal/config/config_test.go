@@ -76,7 +76,7 @@ func TestDefaultsAreTheDesign(t *testing.T) {
 	if c.Limits != want {
 		t.Errorf("limits %+v, want %+v", c.Limits, want)
 	}
-	queues := Queues{Mode: "work", Messages: 10_000, Bytes: 64 << 20, Attempts: 5, Queues: 1000, TotalBytes: 1 << 30, QueuesPerUser: 250, BytesPerUser: 256 << 20, Prefetch: 100}
+	queues := Queues{Mode: "work", Messages: 10_000, Bytes: 64 << 20, Attempts: 5, Expired: "drop", Delayed: 100_000, DelayedBytes: 256 << 20, DelayedPerUser: 25_000, DelayedBytesPerUser: 64 << 20, Queues: 1000, TotalBytes: 1 << 30, QueuesPerUser: 250, BytesPerUser: 256 << 20, Prefetch: 100}
 	if !reflect.DeepEqual(c.Queues, queues) {
 		t.Errorf("queues %+v, want %+v", c.Queues, queues)
 	}

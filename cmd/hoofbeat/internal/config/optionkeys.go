@@ -23,6 +23,7 @@ var optionKeys = map[string]string{
 	"broker: Options.History[].Bytes":       "history[].bytes",
 	"broker: Options.Queues.Mode":           "queues.mode",
 	"broker: Options.Queues.Transient":      "queues.transient",
+	"broker: Options.Queues.Expired":        "queues.expired",
 	"broker: Options.HeartBeat.Send":        "heartbeat.send",
 	"broker: Options.HeartBeat.Receive":     "heartbeat.expect",
 	"broker: Options.HeartBeatPatience":     "heartbeat.patience",

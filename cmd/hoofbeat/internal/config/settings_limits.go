@@ -126,6 +126,23 @@ type Queues struct {
 	Bytes Bytes `key:"queues.bytes" default:"64MiB" range:"1KiB to 1TiB, or off"`
 	// Deliveries of a message before it goes to /queue/DLQ.<name>.
 	Attempts int `key:"queues.attempts" default:"5" range:"1 to 1000, or off"`
+	// What happens to a message that expires in a queue, because of its header
+	// expires, expiration or ttl. drop: it is dropped and counted.
+	// dead_letter: it goes to /queue/DLQ.<name> with the header
+	// dead-letter-reason:expired.
+	Expired string `key:"queues.expired" oneof:"drop dead_letter" default:"drop"`
+	// Messages with a delay that are not due yet, to any destination. They are
+	// in memory and are lost when the broker stops. At the limit a message
+	// with a delay is refused.
+	Delayed int `key:"queues.delayed" default:"100000" range:"1 to 1000000000, or off" needs:"-"`
+	// Memory of these messages.
+	DelayedBytes Bytes `key:"queues.delayed_bytes" default:"256MiB" range:"1KiB to 1TiB, or off" needs:"-"`
+	// Messages with a delay of one user, or of the anonymous clients of one
+	// address. Those of the admin API and of sessions with the role backend do
+	// not count here.
+	DelayedPerUser int `key:"queues.delayed_per_user" default:"25000" range:"1 to 1000000000, or off" needs:"-"`
+	// Memory of these messages.
+	DelayedBytesPerUser Bytes `key:"queues.delayed_bytes_per_user" default:"64MiB" range:"1KiB to 1TiB, or off" needs:"-"`
 	// Number of queues at one time.
 	Queues int `key:"queues.queues" default:"1000" range:"1 to 10000000, or off"`
 	// Bytes of the messages in all queues.
