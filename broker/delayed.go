@@ -156,14 +156,13 @@ var delayKeys = map[schedule.Limit]string{
 	schedule.LimitBytes: "queues.delayed_bytes", schedule.LimitBytesPerOwner: "queues.delayed_bytes_per_user",
 }
 
-// delayRefused returns the error about a message that cannot be delayed. It is
-// an *[Error], for clients, and an ErrLimit, for programs.
+// delayRefused returns the error about a message that cannot be delayed.
 func delayRefused(err error) error {
 	var full *schedule.FullError
 	if errors.As(err, &full) {
-		return errors.Join(ErrLimit, failure(ReasonLimit, "%s (%s)", full.Error(), delayKeys[full.Limit]))
+		return &refusal{ErrLimit, failure(ReasonLimit, "%s (%s)", full.Error(), delayKeys[full.Limit])}
 	}
-	return errors.Join(ErrHeader, failure(ReasonProtocolError, "%s", err.Error()))
+	return &refusal{ErrHeader, failure(ReasonProtocolError, "%s", err.Error())}
 }
 
 // arm sets the timer for the next message. A message is never early, since its

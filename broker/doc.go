@@ -38,9 +38,10 @@
 //     liveness, ending.
 //   - A session and its frames: session, input, mailbox, commands, reserve,
 //     authorize, acknowledge, transaction, receipt, completion, pause, notices.
-//   - A message to its subscribers: publish, once, deliver, subscriber,
-//     footprint, filter, selector, publication, content, distinct, copies,
-//     history, offset, replay, outbox, batch, flush.
+//   - A message to its subscribers: publish, once, times, expiring, delayed,
+//     deliver, subscriber, footprint, filter, selector, publication, content,
+//     distinct, copies, outbox, batch, flush.
+//   - What topics keep: history, offset, replay.
 //   - Work queues: queue, queuememory, queuequota.
 //
 // # Locks
@@ -59,6 +60,8 @@
 //	judge.mu, Subscription.mu
 //	outbox.mu                also guards its receipts, and its subscriptions' gates and unacknowledged
 //	replay.mu, ring.Set      alone
+//	delays.mu, Schedule      the second is also taken alone
+//	dedup.Window             alone, and not held while a callback runs
 //	Broker.spawnMu           last, under any of the others; only counts goroutines
 //	session.endMu            alone
 //	selectors.mu             alone

@@ -162,7 +162,7 @@ func (b *Broker) publishOnce(ctx context.Context, m *Message, d destination) (er
 	}
 	first, earlier, full := b.once.Begin(dedup.KeyOf("", topics.Collapse(d.Name), id), "", b.dedupLimits())
 	if full != nil {
-		return fmt.Errorf("%w: %w", ErrLimit, tooManyIDs(full))
+		return &refusal{ErrLimit, tooManyIDs(full)}
 	}
 	if earlier != nil {
 		return b.publishedBefore(ctx, earlier)

@@ -124,3 +124,13 @@ var (
 	// for its function than its buffer holds.
 	ErrSlowConsumer = errors.New("broker: slow consumer")
 )
+
+// refusal is an error of a kind that programs can match, with the text that a
+// client gets.
+type refusal struct {
+	kind   error
+	public *Error
+}
+
+func (r *refusal) Error() string   { return r.kind.Error() + ": " + r.public.Message }
+func (r *refusal) Unwrap() []error { return []error{r.kind, r.public} }

@@ -20,13 +20,14 @@ type Stats struct {
 	Subscriptions int
 	QueueMessages int   // held in work queues
 	QueueBytes    int64 // bytes of these messages
-	Delayed       int   // messages that are not due yet
-	DelayedBytes  int64 // bytes of these messages
 
 	HistoryDestinations int   // topics of which messages are kept, see [History]
 	HistoryMessages     int   // these messages
 	HistoryBytes        int64 // their memory
 	HistoryDropped      int64 // messages dropped because History.Messages or History.Bytes was reached
+
+	Delayed      int   // messages that are not due yet
+	DelayedBytes int64 // bytes of these messages
 
 	Opened       int64            // sockets accepted
 	Refused      int64            // refused handshakes, and other requests for a Host that is not allowed

@@ -17,13 +17,13 @@ type stats struct {
 	QueueMessages int   `json:"queue_messages"`
 	QueueBytes    int64 `json:"queue_bytes"`
 
-	Delayed      int   `json:"delayed"`
-	DelayedBytes int64 `json:"delayed_bytes"`
-
 	HistoryDestinations int   `json:"history_destinations"`
 	HistoryMessages     int   `json:"history_messages"`
 	HistoryBytes        int64 `json:"history_bytes"`
 	HistoryDropped      int64 `json:"history_dropped"`
+
+	Delayed      int   `json:"delayed"`
+	DelayedBytes int64 `json:"delayed_bytes"`
 
 	Opened       int64            `json:"opened"`
 	Refused      int64            `json:"refused"`
