@@ -61,6 +61,7 @@ func (x *pair) frame(ctx context.Context, f *frames.Frame) error {
 		return nil
 	case frames.CommandReceipt:
 		if x.forges(f) {
+			f.Headers = slices.DeleteFunc(f.Headers, func(h frames.Header) bool { return h.Name == "recovered" })
 			f.Headers = append(f.Headers, frames.Header{Name: "recovered", Value: "true"})
 		}
 	case frames.CommandMessage:
