@@ -16,7 +16,11 @@ func (b *Broker) Push(m *Message) {
 		panic(err)
 	}
 	bt, p := b.begin(m, d.Name)
-	b.fanOut(d.Destination, p, bt)
+	if d.archive != nil {
+		d.archive.deliver(b, d.Destination, p, bt)
+	} else {
+		b.fanOut(d.Destination, p, bt)
+	}
 	for i, o := range bt.touched {
 		o.mu.Lock()
 		for _, seg := range o.pending.list {
