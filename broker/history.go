@@ -98,6 +98,7 @@ func ofHistory(name string) bool {
 // archive is one entry of Options.History at work.
 type archive struct {
 	text    string
+	limits  string // as the client reads them, with their keys
 	pattern *topics.Pattern
 	covers  *auth.Rules // allow what belongs to this entry
 
@@ -142,6 +143,10 @@ func newArchives(o *Options, now func() int64) ([]*archive, error) {
 			return nil, badOption(field("Bytes"), "%d bytes, with those of the entries before, exceed the %d bytes of all entries (history_bytes)", h.Bytes, limit)
 		}
 		total += h.Bytes
+		a.limits = fmt.Sprintf("%d messages of each destination (history[].messages)", h.Messages)
+		if h.Bytes > 0 {
+			a.limits += fmt.Sprintf(" and %d bytes (history[].bytes)", h.Bytes)
+		}
 		a.store = newMemoryHistory(*h, now)
 		list = append(list, a)
 	}

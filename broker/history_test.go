@@ -403,7 +403,7 @@ func TestH10OvertakenAfterRecovered(t *testing.T) {
 			for {
 				f := c.next(t)
 				if f.Command == "ERROR" {
-					if text := f.Get("message"); !strings.Contains(text, "dropped messages before you read them") {
+					if text := f.Get("message"); !strings.Contains(text, "dropped messages before you read them: it keeps at most ") || !strings.Contains(text, "(history[].messages)") {
 						t.Errorf("the ERROR says %q", text)
 					}
 					break

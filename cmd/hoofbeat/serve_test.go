@@ -232,7 +232,7 @@ func TestUsersAndReload(t *testing.T) {
 func TestGoroutineDump(t *testing.T) {
 	s := serve(t, nil)
 	s.Signal(t, syscall.SIGUSR1)
-	if stacks, _ := s.Logged(t, "goroutines", 1)["stacks"].(string); !strings.Contains(stacks, "broker.(*sweeper).run") {
+	if stacks, _ := s.Logged(t, "goroutines", 1)["stacks"].(string); !strings.Contains(stacks, "broker.(*Broker).runSweeper") {
 		t.Errorf("stacks %.200q", stacks)
 	}
 }

@@ -1,7 +1,6 @@
 package encode
 
 import (
-	"bytes"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -26,7 +25,7 @@ func TestSessionFrames(t *testing.T) {
 		}
 		beat := HeartBeat(f)
 		if f.webSocket() {
-			wf, err := ws.ReadFrame(bytes.NewReader(beat))
+			wf, err := readFrame(beat)
 			if err != nil || wf.Header.OpCode != ws.OpText || !wf.Header.Fin || wf.Header.Rsv != 0 {
 				t.Errorf("framing %d: the heart-beat is %q, %v", f, beat, err)
 			}

@@ -20,11 +20,21 @@ var (
 	versions = []frames.Version{frames.V10, frames.V11, frames.V12}
 )
 
+// readFrame reads one WebSocket frame, which is all of p.
+func readFrame(p []byte) (ws.Frame, error) {
+	r := bytes.NewReader(p)
+	h, err := ws.ReadHeader(r)
+	if err == nil && h.Length != int64(r.Len()) {
+		err = fmt.Errorf("the header says %d bytes, and %d follow", h.Length, r.Len())
+	}
+	return ws.Frame{Header: h, Payload: p[len(p)-r.Len():]}, err
+}
+
 // read takes the framing off one frame.
 func read(t *testing.T, f Framing, v frames.Version, p []byte) (fr *frames.Frame, op ws.OpCode) {
 	t.Helper()
 	if f.webSocket() {
-		wf, err := ws.ReadFrame(bytes.NewReader(p))
+		wf, err := readFrame(p)
 		if err == nil && wf.Header.Rsv == ws.Rsv(true, false, false) {
 			wf, err = wsflate.DecompressFrame(wf)
 		}

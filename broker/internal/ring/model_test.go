@@ -90,7 +90,6 @@ type follower struct {
 	begins uint64 // messages after this number
 	latest uint64
 	since  int64
-	count  int
 	got    []uint64
 	lost   bool
 	proven bool
