@@ -9,9 +9,9 @@ import (
 
 // watch is a clock that the test sets, and what expired by it.
 type watch struct {
-	now             int64
-	expired, buried []int
-	dropped         []error
+	now     int64
+	expired []int
+	dropped []error
 }
 
 // expiring returns a store whose messages expire. With dead, they become dead
