@@ -60,12 +60,19 @@ func (f AuthorizerFunc) Authorize(ctx context.Context, p *Principal, act Action,
 	return f(ctx, p, act, destination)
 }
 
-// NonBlocking is an [Authorizer] that decides from memory, as [Rules] does: its
-// methods never wait for a file, the network, or a lock that is held long. It is
-// optional. The broker calls any other Authorizer as code that may block: it
-// first writes all pending frames, and lets the session be silent meanwhile. It
-// calls a NonBlocking one directly, with a context that ends with the broker
-// instead of the session.
+// NonBlocking is an [Authorizer] that decides from memory, as [Rules] does:
+// none of its methods, including AuthorizePattern, ever waits for a file, the
+// network, or a lock that is held long. It is optional.
+//
+// The broker calls any other Authorizer as code that may block: it first writes
+// all pending frames, and it does not disconnect the session for silence
+// meanwhile. It calls a NonBlocking one directly, so one that blocks delays
+// frames to other sessions too. The context of a call for a frame then ends with the
+// broker instead of the session. Everything else is as for an Authorizer: calls
+// are concurrent, also for one session, and a panic denies.
+//
+// A type that embeds a NonBlocking one has its method NonBlocking too. Name the
+// field instead if a method of the outer type may block.
 type NonBlocking interface {
 	Authorizer
 	// NonBlocking does nothing.

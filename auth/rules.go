@@ -115,9 +115,6 @@ func (r *rule) matches(p *Principal, destination string, own ownName) bool {
 		r.handler != nil && r.handler.Match(who, destination)
 }
 
-// NonBlocking does nothing. It makes Rules a [NonBlocking] Authorizer.
-func (r *Rules) NonBlocking() {}
-
 // AuthorizePattern reports which of the pattern's destinations p may subscribe
 // to. [All] and [None] are proven for every destination; any other result is
 // [Some]. The result is exact unless the rules and the pattern are so complex

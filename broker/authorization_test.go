@@ -309,14 +309,17 @@ func (fromMemory) NonBlocking() {}
 // An Authorizer that never blocks is called directly, with the context of the
 // broker; any other is called with that of the session.
 func TestNonBlockingAuthorizer(t *testing.T) {
-	for _, direct := range []bool{false, true} {
+	for kind, direct := range map[string]bool{"a function": false, "embeds Rules": false, "from memory": true} {
 		asked := make(chan context.Context, 1)
 		f := auth.AuthorizerFunc(func(ctx context.Context, _ *auth.Principal, _ auth.Action, _ string) error {
 			asked <- ctx
 			return nil
 		})
 		o := broker.Options{Authorizer: f}
-		if direct {
+		switch kind {
+		case "embeds Rules":
+			o.Authorizer = rulesThen{rules(t), f}
+		case "from memory":
 			o.Authorizer = fromMemory{f}
 		}
 		b := brokertest.New(t, o)
@@ -332,11 +335,21 @@ func TestNonBlockingAuthorizer(t *testing.T) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			t.Errorf("the context of the broker ended with a session: %v", err)
+			t.Errorf("%s: the context of the broker ended with a session: %v", kind, err)
 		}
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
 		testkit.Receive(t, ctx.Done())
 	}
+}
+
+// rulesThen embeds rules and asks somebody else first, which may block.
+type rulesThen struct {
+	*auth.Rules
+	first auth.Authorizer
+}
+
+func (r rulesThen) Authorize(ctx context.Context, p *auth.Principal, act auth.Action, destination string) error {
+	return r.first.Authorize(ctx, p, act, destination)
 }

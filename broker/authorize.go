@@ -81,12 +81,13 @@ func (s *session) mayObservePattern(sub *subscriber, bt *batch) *Error {
 
 // covers returns how much of a pattern the client may see.
 func (s *session) covers(pattern string, d topics.Destination, bt *batch) (auth.Coverage, *Error) {
-	pa, ok := s.b.policy.Load().authorizer.(auth.PatternAuthorizer)
+	p := s.b.policy.Load()
+	pa, ok := p.authorizer.(auth.PatternAuthorizer)
 	if !ok {
 		return auth.Some, nil
 	}
 	var coverage auth.Coverage
-	err := s.askAuthorizer(bt, func(ctx context.Context) (err error) {
+	err := s.askAuthorizer(p, bt, func(ctx context.Context) (err error) {
 		coverage, err = pa.AuthorizePattern(ctx, s.principal.Load(), pattern)
 		return err
 	})
@@ -105,16 +106,16 @@ func (s *session) authorize(act auth.Action, d topics.Destination, name string, 
 	if p := s.b.policy.Load(); p.rules != nil { // the usual case
 		err = p.rules.Authorize(s.b.ctx, s.principal.Load(), act, name)
 	} else {
-		err = s.askAuthorizer(bt, func(ctx context.Context) error {
-			return s.b.policy.Load().authorizer.Authorize(ctx, s.principal.Load(), act, name)
+		err = s.askAuthorizer(p, bt, func(ctx context.Context) error {
+			return p.authorizer.Authorize(ctx, s.principal.Load(), act, name)
 		})
 	}
 	return s.denied(err, act, d.Name)
 }
 
-// askAuthorizer calls f, which asks the Authorizer.
-func (s *session) askAuthorizer(bt *batch, f func(ctx context.Context) error) error {
-	if _, ok := s.b.policy.Load().authorizer.(auth.NonBlocking); ok {
+// askAuthorizer calls f, which asks the Authorizer of p.
+func (s *session) askAuthorizer(p *policy, bt *batch, f func(ctx context.Context) error) error {
+	if p.direct {
 		return hook.Call(s.b.hookPanicked, "Authorizer", func() error { return f(s.b.ctx) })
 	}
 	return s.callHook(bt, "Authorizer", f)

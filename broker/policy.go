@@ -26,7 +26,8 @@ type Policy struct {
 // as a whole.
 type policy struct {
 	authorizer auth.Authorizer
-	rules      *auth.Rules // the authorizer, if it is of a type that never blocks
+	rules      *auth.Rules // the authorizer, if it is of this type
+	direct     bool        // the authorizer never blocks
 	pages      admission.Pages
 	proxies    admission.Proxies
 	limits     Limits
@@ -40,6 +41,8 @@ func newPolicy(o *Options) *policy {
 		limits:     o.Limits,
 	}
 	p.rules, _ = o.Authorizer.(*auth.Rules)
+	_, p.direct = o.Authorizer.(auth.NonBlocking)
+	p.direct = p.direct || p.rules != nil
 	p.pages.Origins, _ = httpsec.NewList(o.Origins) // checked by validate
 	p.pages.Hosts, _ = httpsec.NewHosts(o.Hosts)    // checked by validate
 	return p

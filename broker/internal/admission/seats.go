@@ -46,8 +46,8 @@ func (s *seats) setLimits(l Limits) {
 	s.max, s.maxUser, s.maxNetwork = l.Sessions, l.SessionsPerUser, l.SessionsPerAddress
 }
 
-// networkNumber returns [httpsec.Network] of an address as eight bytes: IPv4 addresses use a
-// range in which IPv6 has only multicast. Zero means no network.
+// networkNumber returns [httpsec.Network] of an address as eight bytes: IPv4
+// addresses use a range in which IPv6 has only multicast. Zero means no network.
 func networkNumber(a netip.Addr) uint64 {
 	a = a.Unmap()
 	switch {

@@ -51,7 +51,7 @@ func ticketSecrets(s config.Secret) ([]ticket.Secret, error) {
 func (a *Access) TicketHandler(c *config.Config) (http.Handler, error) {
 	o := ticket.HandlerOptions{Origins: c.WebSocket.Origins, BindOrigin: c.Auth.Tickets.BindOrigin, MayWait: a.mayWait, ClientAddress: a.ClientAddress}
 	o.OnForeignOrigin = func(r *http.Request) { a.Broker.RefuseOrigin(r) } // a.Broker is set before the first request
-	o.OnRefused = a.OnRefused
+	o.OnRefused = a.refused
 	if a.Bearer != nil {
 		o.Bearer = a.Bearer.Verify
 	}
@@ -70,6 +70,13 @@ func (a *Access) TicketHandler(c *config.Config) (http.Handler, error) {
 	return h, config.OptionError("websocket.origins", err)
 }
 
+// refused tells OnRefused of a request that gets no ticket.
+func (a *Access) refused(r *http.Request, err error) {
+	if a.OnRefused != nil {
+		a.OnRefused(r, err)
+	}
+}
+
 // noTickets answers ticket requests when no credential can be exchanged for a
 // ticket. It lets pages of allowed origins read the reason.
 func (a *Access) noTickets(w http.ResponseWriter, r *http.Request) {
@@ -86,9 +93,7 @@ func (a *Access) noTickets(w http.ResponseWriter, r *http.Request) {
 		Status: http.StatusNotFound,
 		Reason: "nothing is configured that could be exchanged for a ticket: set auth.users.file, auth.jwt, auth.introspection, auth.userinfo or auth.oauth; the admin API mints tickets for an application",
 	}
-	if a.OnRefused != nil {
-		a.OnRefused(r, refusal)
-	}
+	a.refused(r, refusal)
 	auth.WriteRefusal(w, refusal)
 }
 
