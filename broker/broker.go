@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,26 +33,27 @@ func (b *Broker) appName(path string) string {
 // that embeds it. It is an [http.Handler] for WebSocket and can listen on TCP.
 // All methods are safe for concurrent use.
 type Broker struct {
-	o         Options
-	policy    atomic.Pointer[policy]
-	router    *topics.Router[*subscriber]
-	queues    queues
-	mux       mux
-	flusher   flusher
-	sweeper   *clock.Sweeper[session]
-	rechecks  rechecks
-	stats     counters
-	gate      *admission.Gate // who may open a session
-	watchers  watchers
-	selectors selectors
-	archives  []*archive   // of Options.History
-	replays   atomic.Int32 // subscriptions that read history now
-	reserved  reserved
-	once      *dedup.Window // ids of accepted messages
-	delays    *delays
-	quiet     loglimit.Limiter // limits log records that clients can cause
-	visits    loglimit.Limiter // limits log records about the start and end of anonymous sessions
-	denials   denials
+	o           Options
+	policy      atomic.Pointer[policy]
+	router      *topics.Router[*subscriber]
+	queues      queues
+	mux         mux
+	flusher     flusher
+	sweeper     *clock.Sweeper[session]
+	rechecks    rechecks
+	stats       counters
+	gate        *admission.Gate // who may open a session
+	watchers    watchers
+	selectors   selectors
+	archives    []*archive    // of Options.History
+	replays     atomic.Int32  // subscriptions that read history now
+	replaySlots chan struct{} // a processor for each of them that works
+	reserved    reserved
+	once        *dedup.Window // ids of accepted messages
+	delays      *delays
+	quiet       loglimit.Limiter // limits log records that clients can cause
+	visits      loglimit.Limiter // limits log records about the start and end of anonymous sessions
+	denials     denials
 
 	nodeID   string // of this run; see newNodeID
 	idPrefix string // of message-ids
@@ -90,15 +92,16 @@ func New(o Options) (*Broker, error) {
 	}
 	node := newNodeID()
 	b := &Broker{
-		o:         o,
-		router:    topics.NewRouter[*subscriber](),
-		nodeID:    node,
-		idPrefix:  node + "-",
-		once:      dedup.New(),
-		started:   time.Now(),
-		sessions:  make(map[string]*session),
-		locals:    make(map[*Subscription]struct{}),
-		listeners: make(map[*listener]struct{}),
+		o:           o,
+		router:      topics.NewRouter[*subscriber](),
+		nodeID:      node,
+		idPrefix:    node + "-",
+		once:        dedup.New(),
+		replaySlots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		started:     time.Now(),
+		sessions:    make(map[string]*session),
+		locals:      make(map[*Subscription]struct{}),
+		listeners:   make(map[*listener]struct{}),
 	}
 	b.policy.Store(newPolicy(&b.o))
 	queues := newMemoryQueues(queueLimits(o.Queues), deadLetters(o.names, deadAttempts))

@@ -127,9 +127,10 @@ func (f *filter) release(bt *batch) {
 		f.waiting = nil
 	}
 	f.releasing = false
-	if len(f.waiting) == 0 {
+	if len(f.waiting) == 0 && !f.j.crowded() {
 		f.unpark()
 	}
+	f.j.disperse()
 }
 
 // forget has every destination authorised again, except those that are proven
@@ -170,6 +171,31 @@ func (f *filter) close() {
 		f.j.bytes -= messageSize(w.m)
 	}
 	f.waiting, f.parked = nil, nil
+	f.j.disperse()
+}
+
+func (f *filter) isProven() bool {
+	f.j.mu.Lock()
+	defer f.j.mu.Unlock()
+	return f.proven
+}
+
+// crowded reports whether so many messages wait that replays must. The caller
+// holds the lock.
+func (j *judge) crowded() bool { return j.bytes > j.s.b.policy.Load().limits.Outbox/4 }
+
+// disperse resumes the replays that waited for other filters. The caller holds
+// the lock.
+func (j *judge) disperse() {
+	if len(j.crowd) == 0 || j.crowded() {
+		return
+	}
+	for _, f := range j.crowd {
+		if len(f.waiting) == 0 && !f.releasing {
+			f.unpark()
+		}
+	}
+	j.crowd = nil
 }
 
 // Limits of a judge, regardless of its session's subscriptions. Limits.Outbox
@@ -196,9 +222,10 @@ type judge struct {
 	questions    []*question          // not yet asked
 	asked        map[string]*question // questions, and those being asked
 	workers      int
-	bytes        int  // size of the waiting messages in all filters of the session
-	renewals     int  // counts renewals; answers from before the last one are ignored
-	stopped      bool // the broker has ended
+	crowd        []*filter // with replays that wait until fewer messages wait
+	bytes        int       // size of the waiting messages in all filters of the session
+	renewals     int       // counts renewals; answers from before the last one are ignored
+	stopped      bool      // the broker has ended
 }
 
 // question is a destination and the messages that wait for the answer.
@@ -325,6 +352,11 @@ func (j *judge) put(q *question, bt *batch) {
 			verdictOf = refused
 		default:
 			settled, verdictOf = q.matches[:1], refused
+			if w := settled[0]; w.at.Number != 0 && w.f.sub.resumes { // it would miss a message without a sign
+				j.mu.Unlock()
+				j.s.end(failure(ReasonInternalError, "the authorizer failed, so a message of a history could not be delivered"), "", bt)
+				j.mu.Lock()
+			}
 		}
 		q.matches = q.matches[len(settled):]
 		for _, w := range settled {

@@ -179,6 +179,13 @@ func (b *Broker) archive(d topics.Destination) *archive {
 		return nil
 	}
 	name := topics.Collapse(d.Path)
+	if strings.HasSuffix(d.Path, "/") { // /topic/a/* matches /topic/a/ too
+		for _, a := range b.archives {
+			if a.pattern.Match(d.Path) {
+				return a
+			}
+		}
+	}
 	for _, a := range b.archives {
 		if a.pattern.Match(name) {
 			return a
@@ -233,12 +240,16 @@ func (a *archive) deliver(b *Broker, d topics.Destination, p *publication, bt *b
 // keep returns the message for the history: without Settled, which belongs to
 // the live subscribers, and without headers that the history sets.
 func (p *publication) keep() *Message {
-	m := p.message()
-	if slices.ContainsFunc(m.Headers, func(h Header) bool { return ofHistory(h.Name) }) {
-		c := *m
-		c.Headers = slices.DeleteFunc(slices.Clone(m.Headers), func(h Header) bool { return ofHistory(h.Name) })
-		m, p.msg = &c, &c
+	forged := func(h Header) bool { return ofHistory(h.Name) }
+	if slices.ContainsFunc(p.Headers, forged) { // before message copies them into one block of memory
+		p.Headers = slices.DeleteFunc(slices.Clone(p.Headers), forged)
+		if p.msg != nil {
+			c := *p.msg
+			c.Headers = slices.DeleteFunc(slices.Clone(c.Headers), forged)
+			p.msg = &c
+		}
 	}
+	m := p.message()
 	p.Headers = m.Headers
 	if m.Settled != nil {
 		c := *m

@@ -149,7 +149,7 @@ func (s *session) beginInCommit(d topics.Destination, f *frames.Frame) (*dedup.A
 }
 
 func duplicateInTransaction(f *frames.Frame) *Error {
-	return failure(ReasonProtocolError, "the transaction contains a duplicate: the message with the %s %s was accepted before",
+	return failure(ReasonProtocolError, "the transaction contains a duplicate: the message with the %s %s was accepted before, or is being accepted",
 		headerDedup, strconv.QuoteToASCII(brief(f.Get(headerDedup))))
 }
 

@@ -255,7 +255,7 @@ func TestDuplicateInATransaction(t *testing.T) {
 	// At the SEND, if it is known by then.
 	c = brokertest.Connect(t, b, "login", "ann")
 	begin(c, once("c"), once("b"))
-	wantError(t, c, 1002, `the transaction contains a duplicate: the message with the message-dedup-id "b" was accepted before`)
+	wantError(t, c, 1002, `the transaction contains a duplicate: the message with the message-dedup-id "b" was accepted before, or is being accepted`)
 
 	// At the COMMIT, if it was accepted meanwhile, or is there twice.
 	for name, list := range map[string][][]string{"meanwhile": {once("c"), once("d")}, "twice": {once("e"), once("f"), once("e")}} {

@@ -119,6 +119,7 @@ func (o *outbox) pushOwn(p *publication, sub *subscriber, n uint64) (wake bool) 
 	m := p.fit(f, sub)
 	if sub.claim != saysNothing {
 		m.Extra, sub.claim = sub.claim.header(), saysNothing
+		sub.owes.Store(false)
 		defer func() { m.Extra = "" }()
 	}
 	if sub.gated || f == encode.FramingDeflate {

@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"math"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/broker/internal/ring"
@@ -23,7 +26,8 @@ type replay struct {
 	reader historyReader
 	claims bool // the RECEIPT says recovered:true
 
-	window int  // of the goroutine that runs step: bytes that may wait in the outbox
+	turn   *sync.Mutex // of the replays of the session: one works at a time
+	window int         // of the goroutine that runs step: bytes that may wait in the outbox
 	waits  bool // guarded by a.mu: everything is read, and no MESSAGE has said whether it recovered
 
 	mu      sync.Mutex
@@ -80,9 +84,34 @@ func (s *session) newReplay(sub *subscriber) *replay {
 	if a == nil {
 		return nil
 	}
-	r := &replay{a: a, sub: sub, window: leastWindow}
+	r := &replay{a: a, sub: sub, turn: s.turn(), window: leastWindow}
 	sub.replay.Store(r)
+	sub.resumes = true
 	return r
+}
+
+// turn returns the lock that the replays of the session share.
+func (s *session) turn() *sync.Mutex {
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	for _, k := range s.consumers {
+		if r, ok := k.(*replay); ok {
+			return r.turn
+		}
+	}
+	return new(sync.Mutex)
+}
+
+// takeTurn steps when a processor is free for it. A pattern or a selector that
+// selects little reads much of a history for few bytes in an outbox, so the
+// replays of one session take turns, and those of all sessions together use
+// half of the processors. A step waits for nobody.
+func (r *replay) takeTurn(bt *batch) (more bool) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	r.sub.s.b.replaySlots <- struct{}{}
+	defer func() { <-r.sub.s.b.replaySlots }()
+	return r.step(bt)
 }
 
 // follow adds sub to the index. If at is not nil and sub has a history, sub
@@ -90,7 +119,10 @@ func (s *session) newReplay(sub *subscriber) *replay {
 func (s *session) follow(sub *subscriber, at *beginning) *Error {
 	var r *replay
 	if at != nil {
-		r = s.newReplay(sub)
+		if r = s.newReplay(sub); r == nil { // live only: the first MESSAGE says so too
+			sub.claim = saysFalse
+			sub.owes.Store(true)
+		}
 	}
 	if fail := s.route(sub); fail != nil || r == nil {
 		return fail
@@ -125,7 +157,7 @@ func (r *replay) begin(at *beginning) error {
 	start := at.start
 	switch {
 	case start.From == ring.Since:
-		start.At = int64(at.time.Sub(s.b.started))
+		start.At = ago(at.time, int64(time.Since(s.b.started)))
 	case start.From == ring.After && at.epoch != "" && at.epoch != r.a.store.Epoch():
 		start = ring.Start{From: ring.First}
 	}
@@ -139,7 +171,10 @@ func (r *replay) begin(at *beginning) error {
 	}
 	var recovered bool
 	var err error
-	if r.reader, recovered, err = r.a.store.Reader(s.b.ctx, sel, start); err != nil {
+	s.b.replaySlots <- struct{}{} // it may read much
+	r.reader, recovered, err = r.a.store.Reader(s.b.ctx, sel, start)
+	<-s.b.replaySlots
+	if err != nil {
 		return err
 	}
 	r.claims = recovered && at.epoch != ""
@@ -152,13 +187,23 @@ func (r *replay) begin(at *beginning) error {
 	return nil
 }
 
+// ago returns the monotonic time of a wall-clock time, now being the monotonic
+// time. The clock may have been set since the start.
+func ago(t time.Time, now int64) int64 {
+	d := int64(time.Now().Round(0).Sub(t))
+	if d < 0 {
+		return math.MaxInt64
+	}
+	return now - d // d is at most MaxInt64, and now at least 0
+}
+
 // Start begins to deliver: the RECEIPT is in the outbox. It delivers what fits
 // with it into one write call, and leaves the rest to a goroutine.
 func (r *replay) Start(bt *batch) {
 	r.mu.Lock()
 	r.started, r.running = true, true
 	r.mu.Unlock()
-	more := r.step(bt)
+	more := r.takeTurn(bt)
 	r.mu.Lock()
 	r.running = false
 	more = more || r.again
@@ -203,7 +248,7 @@ func (r *replay) run() {
 	bt := r.sub.s.b.newBatch()
 	defer bt.release()
 	for {
-		more := r.step(bt)
+		more := r.takeTurn(bt)
 		bt.flush() // may call Resume
 		r.mu.Lock()
 		if r.over || !more && !r.again {
@@ -240,7 +285,9 @@ func (r *replay) step(bt *batch) bool {
 	if room <= 0 {
 		return false
 	}
-	if room == window {
+	if f := r.sub.filter.Load(); f != nil && !f.isProven() {
+		room = min(room, leastWindow) // the window bounds the outbox, and these may wait before it
+	} else if room == window {
 		r.window = min(2*r.window, mostWindow)
 	}
 	list := keptPool.Get().(*[]kept)
@@ -298,6 +345,7 @@ func (r *replay) finish(bt *batch) bool {
 		r.sub.replay.Store(nil)
 	}
 	a.mu.Unlock()
+	r.reader = nil // not read again
 	r.Close(bt)
 	return true
 }
@@ -352,10 +400,14 @@ func (o *outbox) claims(sub *subscriber) bool {
 func (f *filter) park(r *replay) bool {
 	f.j.mu.Lock()
 	defer f.j.mu.Unlock()
-	if len(f.waiting) == 0 && !f.releasing {
+	crowded := f.j.crowded()
+	if len(f.waiting) == 0 && !f.releasing && !crowded {
 		return false
 	}
 	f.parked = r
+	if crowded && !slices.Contains(f.j.crowd, f) {
+		f.j.crowd = append(f.j.crowd, f)
+	}
 	return true
 }
 

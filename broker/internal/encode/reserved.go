@@ -16,7 +16,7 @@ func Reserved(name string) bool {
 	name = Trimmed(name)
 	switch name {
 	case "destination", "content-length", "message-id", "subscription", "ack", "id",
-		"receipt", "receipt-id", "transaction", "redelivered", "heart-beat",
+		"receipt", "receipt-id", "transaction", "redelivered", "recovered", "heart-beat",
 		"login", "passcode", "ticket", "authorization", "Authorization":
 		return true
 	case "simpOrigDestination":

@@ -40,7 +40,8 @@ type Reader[T any] struct {
 	at     uint64 // everything up to this number has been read
 	clock  uint64 // of the set, when the reader began
 	latest uint64 // up to this number, only the latest message of a destination counts
-	since  int64  // older messages do not count
+	since  int64  // up to the number begun, older messages do not count
+	begun  uint64 // number of the latest message when the reader began
 }
 
 // Read is a message that a Reader returns.
@@ -60,6 +61,7 @@ func (s *Set[T]) Reader(sel Selection, start Start) (r *Reader[T], proven bool) 
 	s.mu.Lock()
 	r.clock = s.clock
 	last := s.last
+	r.begun = last
 	switch start.From {
 	case Latest:
 		r.latest = last
@@ -105,10 +107,17 @@ func (r *Reader[T]) proven() bool {
 		return false
 	}
 	// A destination that lost a message after r.at has later messages.
+	begin, skipping := r.at, true // what is not selected need not be read, nor be missed
 	at, scanned := s.log.after(r.at), 0
 	for p := s.log.next(&at); p != nil; p = s.log.next(&at) {
-		if p.alive() && p.r.first().Number == p.number && p.r.lost.number > r.at && r.sel.Match(p.r.name) {
-			return false
+		if p.alive() && (skipping || p.r.first().Number == p.number && p.r.lost.number > begin) && r.sel.Match(p.r.name) {
+			if p.r.lost.number > begin {
+				return false
+			}
+			skipping = false
+		}
+		if skipping {
+			r.at = p.number
 		}
 		if scanned++; scanned == maxScan {
 			number := p.number
@@ -118,7 +127,7 @@ func (r *Reader[T]) proven() bool {
 			at = s.log.after(number)
 		}
 	}
-	return s.gone.number <= r.at
+	return s.gone.number <= begin
 }
 
 // back moves r so that n selected messages follow, up to the number last.
@@ -232,7 +241,7 @@ func (r *Reader[T]) many(list []Read[T], count, bytes int) (_ []Read[T], gap boo
 			continue
 		}
 		rec, i := p.record()
-		if rec.At < r.since || p.number <= r.latest && i+1 < p.r.n && p.r.at(i+1).Number <= r.latest {
+		if rec.At < r.since && p.number <= r.begun || p.number <= r.latest && i+1 < p.r.n && p.r.at(i+1).Number <= r.latest {
 			continue
 		}
 		list = append(list, Read[T]{*rec, p.r.name})

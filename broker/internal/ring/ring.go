@@ -12,7 +12,10 @@
 // in a map.
 package ring
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // Limits are the limits of a Set. Zero means no limit.
 type Limits struct {
@@ -97,6 +100,7 @@ func (s *Set[T]) Append(destination string, v T, size int, now int64) uint64 {
 		return s.last
 	}
 	if r == nil {
+		destination = strings.Clone(destination) // it may keep a whole frame alive
 		r = &ring[T]{name: destination, lost: s.gone}
 		s.rings[destination] = r
 		s.bytes += ringSize(destination)
@@ -126,7 +130,7 @@ func (s *Set[T]) tooLarge(size int, destination string) bool {
 func (s *Set[T]) replace(r *ring[T], destination string) {
 	s.dropped++
 	if r == nil {
-		r = &ring[T]{name: destination}
+		r = &ring[T]{name: strings.Clone(destination)} // its place in the log stays
 	} else {
 		for r.n > 0 {
 			s.pop(r, true)
