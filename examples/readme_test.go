@@ -135,7 +135,7 @@ func startNode(t *testing.T, code string) <-chan string {
 // the address and a WebSocket for Node, and gets its messages.
 func TestReadmeJavaScript(t *testing.T) {
 	srv := brokertest.Start(t, broker.Options{})
-	code := strings.ReplaceAll(only(t, "../README.md", "js"), "ws://127.0.0.1:8080/ws", srv.URL)
+	code := strings.ReplaceAll(blocks(t, "../README.md", "js")[0], "ws://127.0.0.1:8080/ws", srv.URL)
 	lines := startNode(t, "import { WebSocket } from 'ws';\nglobalThis.WebSocket = WebSocket;\n"+code)
 	if got := testkit.Receive(t, lines); got != "for all: hello" {
 		t.Fatalf("it printed %q", got)
@@ -145,6 +145,32 @@ func TestReadmeJavaScript(t *testing.T) {
 		t.Fatalf("%+v, %v", d, err)
 	}
 	if got := testkit.Receive(t, lines); got != "for me: you have mail" {
+		t.Errorf("it printed %q", got)
+	}
+}
+
+// TestReadmeHistory: the lines about history run with the client of the page,
+// and get what is kept and what follows.
+func TestReadmeHistory(t *testing.T) {
+	srv := brokertest.Start(t, broker.Options{History: []broker.History{{Destination: "/topic/prices/**"}}})
+	send := func(body string) {
+		t.Helper()
+		if err := srv.Broker.Publish(t.Context(), &broker.Message{Destination: "/topic/prices/eu", Body: []byte(body)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send("1")
+	send("2")
+	page := "import { Client } from '@stomp/stompjs';\nimport { WebSocket } from 'ws';\nglobalThis.WebSocket = WebSocket;\n" +
+		"const client = new Client({ brokerURL: '" + srv.URL + "' });\n" + blocks(t, "../README.md", "js")[1] + "client.activate();\n"
+	lines := startNode(t, page)
+	for _, want := range []string{"false 1", " 2"} {
+		if got := testkit.Receive(t, lines); got != want {
+			t.Fatalf("it printed %q, want %q", got, want)
+		}
+	}
+	send("3")
+	if got := testkit.Receive(t, lines); got != " 3" {
 		t.Errorf("it printed %q", got)
 	}
 }
