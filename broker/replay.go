@@ -28,7 +28,7 @@ type replay struct {
 
 	turn   *sync.Mutex // of the replays of the session: one works at a time
 	window int         // of the goroutine that runs step: bytes that may wait in the outbox
-	waits  bool // guarded by a.mu: everything is read, and no MESSAGE has said whether it recovered
+	waits  bool        // guarded by a.mu: everything is read, and no MESSAGE has said whether it recovered
 
 	mu      sync.Mutex
 	started bool
