@@ -38,9 +38,9 @@
 //     liveness, ending.
 //   - A session and its frames: session, input, mailbox, commands, reserve,
 //     authorize, acknowledge, transaction, receipt, completion, pause, notices.
-//   - A message to its subscribers: publish, once, times, expiring, delayed,
-//     deliver, subscriber, footprint, filter, selector, publication, content,
-//     distinct, copies, outbox, batch, flush.
+//   - A message to its subscribers: publish, once, times, messageexpiry,
+//     delayed, deliver, subscriber, footprint, filter, selector, publication,
+//     content, distinct, copies, outbox, batch, flush.
 //   - What topics keep: history, offset, replay.
 //   - Work queues: queue, queuememory, queuequota.
 //
