@@ -3,6 +3,7 @@ package broker
 import (
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/broker/internal/wire"
@@ -18,7 +19,8 @@ const (
 	direct = 32 << 10
 	// turns is how often a full outbox is checked before its client counts as
 	// slow. If the writer waits for the client, nothing else happens between
-	// the checks, and they take almost no time.
+	// the checks, and they take almost no time. If a flush is in a call that
+	// never waits for the client, the checks take up to 65 ms.
 	turns = 16
 )
 
@@ -166,7 +168,8 @@ func (o *outbox) pushLocked(seg []byte, bt *batch) {
 
 // fits reports whether n more bytes may be added. If not, it ends the session
 // as a slow consumer. Before that, it flushes an outbox that only waits for the
-// end of a batch, and yields to a writer goroutine that is ready but has no
+// end of a batch, yields to a writer goroutine that is ready but has no
+// processor, and waits a moment for a flush whose thread has lost its
 // processor: in these cases the broker is slow, not the client. The caller
 // holds the lock before and after the call; fits may release it meanwhile.
 func (o *outbox) fits(n int, bt *batch) bool {
@@ -191,12 +194,15 @@ func (o *outbox) makeRoom(n int, bt *batch) bool {
 		if turn == turns {
 			break
 		}
-		writing := o.writing
+		writing, blocked := o.writing, o.blocked
 		o.mu.Unlock()
-		if writing {
-			runtime.Gosched()
-		} else {
+		switch {
+		case !writing:
 			o.flush(bt)
+		case blocked:
+			runtime.Gosched()
+		default:
+			time.Sleep(time.Microsecond << turn)
 		}
 		o.mu.Lock()
 	}
