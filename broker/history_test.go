@@ -1,11 +1,9 @@
 package broker_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -506,53 +504,4 @@ func TestHistoryExpires(t *testing.T) {
 		subscribeFrom(t, c, "2", "/topic/a", "offset", "first")
 		wantMessages(t, c)
 	})
-}
-
-// A logger that publishes its records to a topic with a history does not stop
-// the broker when a record is about that topic.
-func TestLoggerThatPublishesToAHistory(t *testing.T) {
-	var b *broker.Broker
-	h := &publishing{to: func(text string) {
-		if err := b.Publish(context.Background(), &broker.Message{Destination: "/topic/log", Body: []byte(text)}); err != nil && !errors.Is(err, broker.ErrClosed) {
-			t.Error(err)
-		}
-	}}
-	o := withHistory(10, "/topic/log")
-	o.Logger = slog.New(h)
-	o.Selector = func(string) (func(*broker.Message) bool, error) {
-		return func(*broker.Message) bool { panic("no") }, nil
-	}
-	b = brokertest.New(t, o)
-	block := make(chan struct{})
-	sub, err := b.Subscribe(t.Context(), "/topic/log", broker.SubscribeOptions{Buffer: 1}, func(context.Context, *broker.Message) error {
-		<-block
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := brokertest.Connect(t, b)
-	c.Subscribe(t, "1", "/topic/log", "selector", "x")
-	for range 5 {
-		publish(t, b, "/topic/log", "x")
-	}
-	close(block)
-	testkit.Receive(t, sub.Done())
-	if !errors.Is(sub.Err(), broker.ErrSlowConsumer) {
-		t.Error(sub.Err())
-	}
-}
-
-type publishing struct {
-	slog.Handler
-	to func(string)
-}
-
-func (p *publishing) Enabled(context.Context, slog.Level) bool { return true }
-func (p *publishing) WithAttrs([]slog.Attr) slog.Handler       { return p }
-func (p *publishing) Handle(_ context.Context, r slog.Record) error {
-	var b bytes.Buffer
-	b.WriteString(r.Message)
-	p.to(b.String())
-	return nil
 }

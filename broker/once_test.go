@@ -12,6 +12,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -219,7 +220,7 @@ func TestDuplicateWaitsForTheFirst(t *testing.T) {
 		for _, l := range q.Taken() {
 			l.Finish(outcome)
 		}
-		err := <-published
+		err := testkit.Receive(t, published)
 		if outcome != nil {
 			wantHeaders(t, wantError(t, one, 4429, "the store is full"), "receipt-id", "one")
 			wantHeaders(t, wantError(t, two, 4429, "the store is full"), "receipt-id", "two")

@@ -37,7 +37,7 @@ func TestSlowPatternsCostWhatTheyHold(t *testing.T) {
 	}
 	for name, owner := range map[string]func(i int) quotaKey{
 		"of one user": func(int) quotaKey { return quotaKey{user: "ann"} },
-		"two a user":  func(i int) quotaKey { return quotaKey{network: address(i / 2)} },
+		"two a user":  func(i int) quotaKey { return quotaKey{network: testkit.Network(i / 2)} },
 	} {
 		none := limit.Exceeded{Value: n}
 		var d distinct

@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 	"net/netip"
@@ -12,13 +11,6 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
-
-// address is one of 2³² networks.
-func address(i int) netip.Addr {
-	var ip [4]byte
-	binary.BigEndian.PutUint32(ip[:], uint32(i)+1<<24)
-	return netip.AddrFrom4(ip)
-}
 
 // What the gate remembers of clients that it has rejected, or that have no
 // session, is bounded however many they are, and so is its memory.
@@ -31,30 +23,24 @@ func TestTablesHoldWhatIsDocumented(t *testing.T) {
 	}{
 		{"failures of logins and addresses", maxThrottled * 384, func() {
 			for i := range 2 * maxThrottled {
-				end, reached := g.TryPasscode(t.Context(), netip.AddrPortFrom(address(i), 1), strings.Repeat("l", 5000))
+				end, reached := g.TryPasscode(t.Context(), netip.AddrPortFrom(testkit.Network(i), 1), strings.Repeat("l", 5000))
 				if reached != nil {
 					t.Fatal(reached)
 				}
 				end(errors.New("wrong"))
-				g.throttle.wrongToken(address(i))
+				g.throttle.wrongToken(testkit.Network(i))
 			}
 		}},
 		{"addresses of sessions", 100_000 * 32, func() {
 			for i := range 100_000 {
-				if _, reached := g.TakeSeat(address(i), "", "s"); reached != nil {
+				if _, reached := g.TakeSeat(testkit.Network(i), "", "s"); reached != nil {
 					t.Fatal(reached)
 				}
 			}
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			before := testkit.Heap()
-			tc.fill()
-			held := testkit.Heap() - before
-			t.Logf("%d bytes are held, at most %d may be", held, tc.most)
-			if held > tc.most {
-				t.Errorf("%d bytes are held, at most %d may be", held, tc.most)
-			}
+			testkit.WantHeap(t, tc.most, tc.fill)
 		})
 	}
 	runtime.KeepAlive(g)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 var roomy = Limits{IDs: 1 << 30, IDsPerOwner: 1 << 30}
@@ -229,13 +231,13 @@ func TestConcurrentDuplicates(t *testing.T) {
 func TestIDsHoldWhatIsDocumented(t *testing.T) {
 	for _, n := range []int{1000, 15_000, 30_000} {
 		w := New()
-		before := heap()
+		before := testkit.Heap()
 		for i := range n {
 			if _, err := send(t, w, fmt.Sprint("user", i), "1", roomy); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if each := float64(heap()-before) / float64(n); each > Cost {
+		if each := float64(testkit.Heap()-before) / float64(n); each > Cost {
 			t.Errorf("%d ids take %.0f bytes each, %d are documented", n, each, Cost)
 		} else {
 			t.Logf("%d ids: %.0f bytes each", n, each)
@@ -243,13 +245,4 @@ func TestIDsHoldWhatIsDocumented(t *testing.T) {
 		runtime.KeepAlive(w)
 		w.Close()
 	}
-}
-
-func heap() int64 {
-	for range 3 {
-		runtime.GC()
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 type testItem = Item[string, int]
@@ -158,7 +160,7 @@ func TestLimits(t *testing.T) {
 // The worst case: every item of an owner of its own.
 func TestItemsHoldWhatIsDocumented(t *testing.T) {
 	for _, n := range []int{1000, 15_000} {
-		before := heapBytes()
+		before := testkit.Heap()
 		s := New[string, int](roomy)
 		for i := range n {
 			id := fmt.Sprintf("%016d", i)
@@ -168,20 +170,11 @@ func TestItemsHoldWhatIsDocumented(t *testing.T) {
 			}
 			s.Wait(it, int64(i%7))
 		}
-		each := float64(heapBytes()-before)/float64(n) - 16
+		each := float64(testkit.Heap()-before)/float64(n) - 16
 		t.Logf("%d items: %.0f bytes each", n, each)
 		if each > Overhead {
 			t.Errorf("%d items take %.0f bytes each, %d are documented", n, each, Overhead)
 		}
 		runtime.KeepAlive(s)
 	}
-}
-
-func heapBytes() int64 {
-	for range 3 {
-		runtime.GC()
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

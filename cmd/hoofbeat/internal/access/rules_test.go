@@ -7,10 +7,11 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config/configtest"
 )
 
 func TestRules(t *testing.T) {
-	c := load(t, `
+	c := configtest.Load(t, `
 auth: {anonymous: true}
 rules:
   - {deny: [send], destination: /app/closed}
@@ -76,7 +77,7 @@ func (o *others) AuthorizePattern(_ context.Context, _ *auth.Principal, pattern 
 }
 
 func TestOthersDecideWhatNoRuleNames(t *testing.T) {
-	g, err := newRules(load(t, `
+	g, err := newRules(configtest.Load(t, `
 auth: {anonymous: true}
 rules:
   - {deny: [subscribe], destination: "/topic/a/secret"}

@@ -18,6 +18,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config/configtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,24 +41,11 @@ func (l *log) String() string {
 	return l.b.String()
 }
 
-func load(t *testing.T, yaml string) *config.Config {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "hoofbeat.yaml")
-	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := config.Load(config.Sources{File: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 const quiet = "listen: 127.0.0.1:0\nadmin: off\n"
 
 func TestRunEndsWithItsContext(t *testing.T) {
 	l := new(log)
-	a, err := New(Options{Config: load(t, quiet+"tcp: 127.0.0.1:0\n"), Logger: slog.New(slog.NewTextHandler(l, nil)), Version: "v1"})
+	a, err := New(Options{Config: configtest.Load(t, quiet+"tcp: 127.0.0.1:0\n"), Logger: slog.New(slog.NewTextHandler(l, nil)), Version: "v1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +74,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 // time for that any more.
 func TestAbandon(t *testing.T) {
 	l := new(log)
-	a, err := New(Options{Config: load(t, quiet+"drain: {timeout: 1h}\n"), Logger: slog.New(slog.NewTextHandler(l, nil))})
+	a, err := New(Options{Config: configtest.Load(t, quiet+"drain: {timeout: 1h}\n"), Logger: slog.New(slog.NewTextHandler(l, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +119,7 @@ func TestNoListenerIsLeftBehind(t *testing.T) {
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(Options{Config: load(t, "listen: "+address+"\nadmin: off\ntcp: "+taken.Addr().String()+"\n")})
+	a, err := New(Options{Config: configtest.Load(t, "listen: "+address+"\nadmin: off\ntcp: "+taken.Addr().String()+"\n")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +135,7 @@ func TestNoListenerIsLeftBehind(t *testing.T) {
 }
 
 func TestNumbersAreCopied(t *testing.T) {
-	o := brokerOptions(load(t, `
+	o := brokerOptions(configtest.Load(t, `
 heartbeat: {send: 1s, expect: 2s, ping: 3s, patience: 8m}
 limits: {frame: 2KiB, unauthenticated_frame: 1KiB, outbox: 9KiB, headers: off, dedup_ids: 12, dedup_ids_per_user: 11, connect_deadline: 4s, write_deadline: 5s, nul: refuse}
 queues: {mode: broadcast, messages: 6, expired: dead_letter, delayed: 7, delayed_bytes: 8KiB, delayed_per_user: off, delayed_bytes_per_user: 9KiB, prefetch: off, transient: ["/queue/*-user*", /queue/b]}
@@ -191,7 +179,7 @@ func TestCheck(t *testing.T) {
 		"auth: {oauth: [{name: A, client_id: b, redirect_url: 'https://app.example/x'}]}":                                                             "hoofbeat.yaml:1: auth.oauth[0].name: ",
 		"auth: {oauth: [{name: a, issuer: 'https://l.example', client_id: b, auth_params: [x], redirect_url: 'https://app.example/oauth/callback'}]}": `auth.oauth[0].auth_params: "x" is not accepted`,
 	} {
-		err := Check(load(t, yaml))
+		err := Check(configtest.Load(t, yaml))
 		switch {
 		case want == "" && err != nil, want != "" && (err == nil || !strings.Contains(err.Error(), want)):
 			t.Errorf("%s: error %v, want %q", yaml, err, want)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config/configtest"
 )
 
 // visitor is a connection that has only an address and a Close.
@@ -152,7 +153,7 @@ func TestLimitsFitTheFiles(t *testing.T) {
 // What the configuration sets does not change, not at its default either, and
 // the operator is warned of what does not fit.
 func TestLimitsThatAreSetDoNotChange(t *testing.T) {
-	got := fitLimits(load(t, quiet+`
+	got := fitLimits(configtest.Load(t, quiet+`
 limits:
   connections: 65536
   connections_per_address: 200
@@ -180,7 +181,7 @@ func TestAdminConnectionsAreBounded(t *testing.T) {
 		}
 	}
 	l := new(log)
-	a, err := New(Options{Config: load(t, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nadmin_token_file: "+filepath.Join(t.TempDir(), "token")+"\n"), Logger: slog.New(slog.NewTextHandler(l, nil))})
+	a, err := New(Options{Config: configtest.Load(t, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nadmin_token_file: "+filepath.Join(t.TempDir(), "token")+"\n"), Logger: slog.New(slog.NewTextHandler(l, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

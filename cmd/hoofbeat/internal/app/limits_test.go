@@ -8,11 +8,12 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config/configtest"
 )
 
 // The configured limits on connections reach the broker.
 func TestAdmissionLimitsReachTheBroker(t *testing.T) {
-	o := brokerOptions(load(t, quiet+`
+	o := brokerOptions(configtest.Load(t, quiet+`
 limits:
   sessions: 11
   sessions_per_user: 12
@@ -34,7 +35,7 @@ limits:
 // broker, at the start and by a reload. Queues in memory answer at once, so
 // nothing in the binary meets limits.in_flight.
 func TestSharedLimitsReachTheBroker(t *testing.T) {
-	c := load(t, quiet+`
+	c := configtest.Load(t, quiet+`
 limits:
   slow_patterns: 11
   slow_patterns_per_user: 12

@@ -4,11 +4,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config/configtest"
 )
 
 // SockJS requires 404 for paths that the mux would redirect.
 func TestEmptySegmentsAreNotFound(t *testing.T) {
-	a, err := New(Options{Config: load(t, quiet)})
+	a, err := New(Options{Config: configtest.Load(t, quiet)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +31,7 @@ func TestEmptySegmentsAreNotFound(t *testing.T) {
 
 // A page of an allowed origin can read that no tickets are available, and why.
 func TestNoTicketsIsReadByPages(t *testing.T) {
-	a, err := New(Options{Config: load(t, quiet)})
+	a, err := New(Options{Config: configtest.Load(t, quiet)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config/configtest"
 )
 
 // lines returns the lines with a text, and the maximum number of lines at one a
@@ -25,7 +26,7 @@ func (l *log) lines(text string, since time.Time) (found []string, most int) {
 // another address still gets its line.
 func TestWrongTicketsToPollWithDoNotFillTheLog(t *testing.T) {
 	l := new(log)
-	a, err := New(Options{Config: load(t, quiet), Logger: slog.New(slog.NewTextHandler(l, nil))})
+	a, err := New(Options{Config: configtest.Load(t, quiet), Logger: slog.New(slog.NewTextHandler(l, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func TestWrongTicketsToPollWithDoNotFillTheLog(t *testing.T) {
 // of users are all there.
 func TestAbandonedOperationsOfNobodyDoNotFillTheLog(t *testing.T) {
 	l := new(log)
-	a, err := New(Options{Config: load(t, quiet), Logger: slog.New(slog.NewTextHandler(l, nil))})
+	a, err := New(Options{Config: configtest.Load(t, quiet), Logger: slog.New(slog.NewTextHandler(l, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

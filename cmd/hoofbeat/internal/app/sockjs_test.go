@@ -7,6 +7,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config/configtest"
 )
 
 // SockJS options are derived from other keys.
@@ -25,11 +26,11 @@ func TestSockJSOptions(t *testing.T) {
 		fmt.Sprintf(oauth, "https"):           {Prefix: "/ws", Cookie: "__Host-login", OwnCookie: "hoofbeat-sockjs", HeartBeat: 20 * time.Second, Sessions: 10_000, BodyLimit: 256 << 10},
 		fmt.Sprintf(oauth, "http"):            {Prefix: "/ws", Cookie: "login", OwnCookie: "hoofbeat-sockjs", HeartBeat: 20 * time.Second, Sessions: 10_000, BodyLimit: 256 << 10},
 	} {
-		if got := sockJSOptions(load(t, yaml)); got != want {
+		if got := sockJSOptions(configtest.Load(t, yaml)); got != want {
 			t.Errorf("%s:\n%+v, want\n%+v", yaml, got, want)
 		}
 	}
-	if brokerOptions(config.Default()).Selector != nil || brokerOptions(load(t, "selectors: true")).Selector == nil {
+	if brokerOptions(config.Default()).Selector != nil || brokerOptions(configtest.Load(t, "selectors: true")).Selector == nil {
 		t.Error("selectors are there when they are not asked for, or not when they are")
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config/configtest"
 )
 
 func TestWarningsOfRulesThatSeemToAllowForgery(t *testing.T) {
@@ -21,13 +23,13 @@ func TestWarningsOfRulesThatSeemToAllowForgery(t *testing.T) {
 		{`{allow: [send], destination: "/topic/**"}`, ""},
 		{`{allow: [send], destination: "/user/topic/registration"}`, ""},
 	} {
-		c := load(t, "auth: {anonymous: true}\nrules:\n  - "+tc.rule+"\nwebsocket: {hosts: [a.example]}\n")
+		c := configtest.Load(t, "auth: {anonymous: true}\nrules:\n  - "+tc.rule+"\nwebsocket: {hosts: [a.example]}\n")
 		got := strings.Join(Warnings(c), "\n")
 		if tc.want == "" && got != "" || tc.want != "" && (!strings.Contains(got, tc.want) || !strings.Contains(got, ":3: rules: ")) {
 			t.Errorf("%s: %q", tc.rule, got)
 		}
 	}
-	c := load(t, "auth: {anonymous: true}\nwebsocket: {hosts: [a.example]}\nwebflow: {enabled: false}\nrules:\n  - {allow: [send], destination: \"/user/*/topic/authorization\", any_user: true}\n")
+	c := configtest.Load(t, "auth: {anonymous: true}\nwebsocket: {hosts: [a.example]}\nwebflow: {enabled: false}\nrules:\n  - {allow: [send], destination: \"/user/*/topic/authorization\", any_user: true}\n")
 	if got := Warnings(c); len(got) != 0 {
 		t.Errorf("without webflow: %q", got)
 	}
@@ -43,7 +45,7 @@ func TestWarningOfSignedTicketsOnSeveralNodes(t *testing.T) {
 		} else {
 			text += "auth: {tickets: {enabled: true}}\n"
 		}
-		got := Warnings(load(t, text))
+		got := Warnings(configtest.Load(t, text))
 		if signed != (len(got) == 1 && strings.HasPrefix(got[0], "auth.tickets.signed: ")) {
 			t.Errorf("signed %v: %q", signed, got)
 		}
@@ -84,7 +86,7 @@ func TestWarningOfDNSRebinding(t *testing.T) {
 		anonymous + "websocket: {path: /stomp}":                   true,
 	} {
 		var found []string
-		for _, w := range Warnings(load(t, text)) {
+		for _, w := range Warnings(configtest.Load(t, text)) {
 			if strings.HasPrefix(w, "websocket.hosts: ") {
 				found = append(found, w)
 			}

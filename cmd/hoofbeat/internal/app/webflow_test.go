@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config/configtest"
 )
 
 func TestWebFlowOptions(t *testing.T) {
-	o, err := flowOptions(load(t, `
+	o, err := flowOptions(configtest.Load(t, `
 webflow: {registration: open, reply: minimal, policy: last_wins, ttl: 2m, grace: off, hmac_key: 0123456789abcdef0123456789abcdef, expired_result: FAILED, max_operations: 7}
 auth: {anonymous: true}
 `))
@@ -23,15 +24,15 @@ auth: {anonymous: true}
 		string(o.HMACKey) != "0123456789abcdef0123456789abcdef" || o.ExpiredResult != "FAILED" || o.MaxOperations != 7 {
 		t.Errorf("%+v", o)
 	}
-	o, err = flowOptions(load(t, "webflow: {results: [PAIRED, CONTINUE]}"))
+	o, err = flowOptions(configtest.Load(t, "webflow: {results: [PAIRED, CONTINUE]}"))
 	if err != nil || !slices.Equal(o.AuthResults, []string{"PAIRED", "CONTINUE"}) || !slices.Equal(o.Interim, []string{"CONTINUE"}) {
 		t.Errorf("results %q, interim %q, %v", o.AuthResults, o.Interim, err)
 	}
-	o, err = flowOptions(load(t, "webflow: {results: [CONTINUE], interim: []}"))
+	o, err = flowOptions(configtest.Load(t, "webflow: {results: [CONTINUE], interim: []}"))
 	if err != nil || o.Interim == nil || len(o.Interim) != 0 {
 		t.Errorf("interim %q, %v", o.Interim, err)
 	}
-	o, err = flowOptions(load(t, ""))
+	o, err = flowOptions(configtest.Load(t, ""))
 	if err != nil || !slices.Equal(o.AuthResults, webflow.DefaultResults()) || !slices.Equal(o.Interim, webflow.DefaultInterim()) {
 		t.Errorf("by default: results %q, interim %q, %v", o.AuthResults, o.Interim, err)
 	}
@@ -50,7 +51,7 @@ func TestWebFlowRegistration(t *testing.T) {
 		"auth: {users: {file: u.yaml}}":      webflow.Announced,
 		"auth: {users: {file: u.yaml}}\nwebflow: {registration: open}": webflow.Open,
 	} {
-		if o, err := flowOptions(load(t, yaml)); err != nil || o.Registration != want {
+		if o, err := flowOptions(configtest.Load(t, yaml)); err != nil || o.Registration != want {
 			t.Errorf("%q: registration %v, %v, want %v", yaml, o.Registration, err, want)
 		}
 	}
@@ -62,7 +63,7 @@ func TestWebFlowResultLists(t *testing.T) {
 		"results: [PAIRED]", "results: [" + strings.Repeat("x", 64) + ", é, \"a b\"]", "results: [A, B], interim: [A], expired_result: B",
 		"results: [A, A], interim: []", "interim: []", "interim: [], expired_result: CONTINUE",
 	} {
-		a, err := New(Options{Config: load(t, quiet+"webflow: {"+keys+"}\n")})
+		a, err := New(Options{Config: configtest.Load(t, quiet+"webflow: {"+keys+"}\n")})
 		if err != nil {
 			t.Errorf("%s: %v", keys, err)
 			continue
@@ -74,7 +75,7 @@ func TestWebFlowResultLists(t *testing.T) {
 // Package webflow accepts every expired result that the configuration accepts.
 func TestWebFlowExpiredResults(t *testing.T) {
 	for _, result := range []string{"''", "CONFIRMED", "CANCELED", "AUTH_METHOD_FAILED", "FAILED", "DONE"} {
-		a, err := New(Options{Config: load(t, quiet+"webflow: {expired_result: "+result+"}\n")})
+		a, err := New(Options{Config: configtest.Load(t, quiet+"webflow: {expired_result: "+result+"}\n")})
 		if err != nil {
 			t.Errorf("%s: %v", result, err)
 			continue
@@ -84,7 +85,7 @@ func TestWebFlowExpiredResults(t *testing.T) {
 }
 
 func TestWebFlowIsClosedWithTheApp(t *testing.T) {
-	a, err := New(Options{Config: load(t, quiet)})
+	a, err := New(Options{Config: configtest.Load(t, quiet)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func TestWebFlowPollRoute(t *testing.T) {
 	for yaml, want := range map[string]struct{ get, post int }{
 		"": {404, 405}, "webflow: {enabled: false}\n": {404, 404},
 	} {
-		a, err := New(Options{Config: load(t, quiet+yaml)})
+		a, err := New(Options{Config: configtest.Load(t, quiet+yaml)})
 		if err != nil {
 			t.Fatal(err)
 		}
