@@ -266,9 +266,27 @@ func TestPoliciesSpanNodes(t *testing.T) {
 		second.Close()
 		first.register("ws-op")
 		notify(t, n.fb, "op", "DONE", true)
-		if got := first.seen; len(got) < 2 {
-			t.Errorf("the first page got %d frames", len(got))
-		}
+		want(t, first, superseded("ws-op"), accepted("ws-op"), told("ws-op", "DONE"))
+	}
+}
+
+// A page hears in this order: that it was superseded, that it is registered
+// again, the result. Two goroutines send to it: one that attends to what the
+// other node changed, and the one that handles the registration.
+func TestResultFollowsTheReply(t *testing.T) {
+	n := startNodes(t, webflow.Options{})
+	for i := range 600 {
+		id := fmt.Sprint(i)
+		open(t, n.fa, id, anyone)
+		first, second := page(t, n.a, "ann", "auto"), page(t, n.b, "bob", "auto")
+		first.register("ws-" + id)
+		token := want(t, first, accepted("ws-"+id))[0].Get("poll-token")
+		second.register("ws-"+id, "poll-token", token)
+		second.Close()
+		first.register("ws-" + id)
+		notify(t, n.fb, id, "DONE", true)
+		want(t, first, superseded("ws-"+id), accepted("ws-"+id), told("ws-"+id, "DONE"))
+		first.Close()
 	}
 }
 

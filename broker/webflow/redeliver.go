@@ -28,12 +28,17 @@ func (op *operation) redeliverAgain() {
 }
 
 // flush sends the held replies of c for which it has subscribed. r is the
-// request being handled, nil outside of one.
+// request being handled, nil outside of one. If another goroutine is sending
+// them, flush leaves it to that one; for a request it waits until that has been
+// done, because a result may only follow the reply.
 func (f *Flow) flush(c *client, r *broker.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if c.flushing {
 		c.again = true
+		for r != nil && c.flushing {
+			f.handedOut.Wait()
+		}
 		return
 	}
 	c.flushing = true
@@ -54,6 +59,7 @@ func (f *Flow) flush(c *client, r *broker.Request) {
 		}
 	}
 	c.flushing = false
+	f.handedOut.Broadcast()
 	f.forget(c)
 }
 
