@@ -35,9 +35,10 @@ func (f *Flow) change(ctx context.Context, op *operation, decide decision) (*Rec
 		case err != nil && fresh:
 			return nil, err
 		case err != nil:
-			if err := f.refresh(ctx, op, &fresh); err != nil {
+			if err := f.refresh(ctx, op); err != nil {
 				return nil, err
 			}
+			fresh = true
 			continue
 		case next == nil || next != ended && *next == *now:
 			return nil, nil
@@ -51,9 +52,10 @@ func (f *Flow) change(ctx context.Context, op *operation, decide decision) (*Rec
 		case !errors.Is(err, ErrConflict):
 			return nil, err
 		}
-		if err := f.refresh(ctx, op, &fresh); err != nil {
+		if err := f.refresh(ctx, op); err != nil {
 			return nil, err
 		}
+		fresh = true
 		// A write whose answer was lost may have been what it lost against.
 		if op.rec.same(next) {
 			op.home = true
@@ -167,10 +169,9 @@ func (f *Flow) create(ctx context.Context, r *Record) (*operation, error) {
 	return op, nil
 }
 
-// refresh reads op from the Store, unless it has just been read. The caller has
-// the lock, which refresh releases.
-func (f *Flow) refresh(ctx context.Context, op *operation, fresh *bool) error {
-	*fresh = true
+// refresh reads op from the Store. The caller has the lock, which refresh
+// releases.
+func (f *Flow) refresh(ctx context.Context, op *operation) error {
 	id := op.rec.WebSocketID
 	now, err := f.read(ctx, func(ctx context.Context) (*Record, error) { return f.o.Store.Get(ctx, id) })
 	if err == nil && now != op {

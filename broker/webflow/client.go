@@ -171,11 +171,42 @@ func (f *Flow) disconnected(s broker.SessionInfo, why *broker.Error) {
 		f.lose(ctx, op, c)
 	}
 	for _, id := range doubts {
-		if op, err := f.lookUpWebSocketID(ctx, id); err == nil {
-			f.lose(ctx, op, c)
-		}
+		f.doubtful = append(f.doubtful, doubtful{c, id})
+	}
+	if len(f.doubtful) > 0 && !f.resolving && !f.closed {
+		f.resolving = true
+		f.background.Go(f.resolve)
 	}
 	f.waitForCallbacks()
+}
+
+// doubtful is an operation that a session may have registered before it ended.
+type doubtful struct {
+	client      *client
+	webSocketID string
+}
+
+// resolve finds out which of these operations were registered, and records that
+// their sessions have ended. It asks the Store until that answers, because the
+// view of this node may be older than the registration.
+func (f *Flow) resolve() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.doubtful) > 0 && !f.closed {
+		d := f.doubtful[0]
+		ctx := f.patient()
+		op, err := f.read(ctx, func(ctx context.Context) (*Record, error) { return f.o.Store.Get(ctx, d.webSocketID) })
+		if errors.Is(err, ErrUnavailable) {
+			f.sleep(f.ctx, retryPause)
+			continue
+		}
+		f.doubtful = f.doubtful[1:]
+		if err == nil {
+			f.lose(ctx, op, d.client)
+			f.waitForCallbacks()
+		}
+	}
+	f.doubtful, f.resolving = nil, false
 }
 
 // lose records that the session which waited for op has ended. If the Store

@@ -70,7 +70,7 @@ type Flow struct {
 	numbers       uint32
 	registered    int // operations that a session connected here waits for
 	callbacks     callbacks
-	handedOut     sync.Cond // signalled when a result was handed out or its session is gone
+	handedOut     sync.Cond // signalled when a result or a reply was handed out, or its session is gone
 
 	seen     uint64                  // greatest revision that this call of Watch has reported
 	reported map[*operation]struct{} // that exist, nil unless Watch is reporting them
@@ -83,6 +83,8 @@ type Flow struct {
 	unsavedLosses map[*operation]*client // ends of sessions that the Store did not take
 	polled        map[*operation]int64   // when their owners last polled here
 	doubts        map[string][]string    // by session id: webSocketIds that it may have registered
+	doubtful      []doubtful             // the same of sessions that have ended
+	resolving     bool                   // a goroutine asks the Store about them
 
 	patience      patience
 	failures      int   // of the Store, since it last answered

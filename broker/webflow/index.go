@@ -44,15 +44,6 @@ func (x *index[T]) put(v T) {
 	x.byHash[h] = v
 }
 
-// swap replaces an entry that get has just returned by one with the same id.
-func (x *index[T]) swap(v T) {
-	if len(x.collide) > 0 {
-		x.put(v)
-		return
-	}
-	x.byHash[x.hash(v.id())] = v
-}
-
 // remove removes the entry with this id, if there is one.
 func (x *index[T]) remove(id string) {
 	h := x.hash(id)

@@ -31,12 +31,8 @@ func TestIndex(t *testing.T) {
 			for _, step := range []string{"+a", "+b", "+b", "-c", "+c", "-a", "+c", "+d", "+a", "-b", "+b", "-c", "-d", "-b", "-a"} {
 				id := step[1:]
 				if step[0] == '+' {
-					add := x.put
-					if want[id] != nil {
-						add = x.swap
-					}
 					want[id] = &Record{WebSocketID: id}
-					add(want[id])
+					x.put(want[id])
 				} else {
 					delete(want, id)
 					x.remove(id)

@@ -33,10 +33,7 @@ func (m *Memory) Create(ctx context.Context, r *Record) error {
 	if m.records.get(r.WebSocketID) != nil || m.named[r.ID] != nil {
 		return ErrExists
 	}
-	m.revision++
-	r.Revision = m.revision
-	m.records.put(r)
-	m.stored(r)
+	m.store(r)
 	return nil
 }
 
@@ -54,10 +51,7 @@ func (m *Memory) Update(ctx context.Context, r *Record) error {
 	if old.Named {
 		delete(m.named, old.ID)
 	}
-	m.revision++
-	r.Revision = m.revision
-	m.records.swap(r)
-	m.stored(r)
+	m.store(r)
 	return nil
 }
 
@@ -93,8 +87,12 @@ func (m *Memory) at(ctx context.Context, r *Record) (*Record, error) {
 	}
 }
 
-// stored makes Find find r, if it must, and reports r. The caller has the lock.
-func (m *Memory) stored(r *Record) {
+// store gives r its revision, keeps it for Get and, if it must, for Find, and
+// reports it. The caller has the lock.
+func (m *Memory) store(r *Record) {
+	m.revision++
+	r.Revision = m.revision
+	m.records.put(r)
 	if r.Named {
 		m.named[r.ID] = r
 	}

@@ -261,8 +261,7 @@ func (f *Flow) lookUp(ctx context.Context, view func() *operation, get func(cont
 // exists reads op from the Store and reports whether it still exists. The caller
 // has the lock, which exists releases.
 func (f *Flow) exists(ctx context.Context, op *operation) (bool, error) {
-	fresh := false
-	err := f.refresh(ctx, op, &fresh)
+	err := f.refresh(ctx, op)
 	if err == nil && op.expires <= f.now() {
 		err = f.expire(ctx, op)
 	}

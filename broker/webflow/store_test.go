@@ -262,6 +262,40 @@ func TestUnknownOutcome(t *testing.T) {
 	})
 }
 
+// A page leaves after its registration was answered with "unavailable", and
+// nobody has told this node that it took effect. When the Store answers again
+// the page is reported as lost, and another one can register.
+func TestDoubtIsResolvedByTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		late := &deaf{Store: webflow.NewMemory(), hear: make(chan struct{})}
+		defer close(late.hear)
+		s := newFaulty()
+		s.Store = late
+		b, f := start(t, d.in(webflow.Options{Store: s, Grace: -1}))
+		open(t, f, "op", anyone)
+		s.set(nil, func(method string, _ *webflow.Record) error {
+			if method == "Update" {
+				return errDisk
+			}
+			return nil
+		})
+		c := page(t, b, "alice", "auto")
+		c.register("ws-op")
+		want(t, c, unavailable("ws-op"))
+		s.set(failing, nil)
+		c.Close()
+		later(3 * time.Second)
+		d.wantEvents(t)
+		s.set(nil, nil)
+		later(2 * time.Second)
+		d.wantEvents(t, "lost", "abandoned")
+		bob := page(t, b, "bob", "auto")
+		bob.register("ws-op")
+		want(t, bob, accepted("ws-op"))
+	})
+}
+
 // What this node has not heard yet it reads before it refuses anybody.
 func TestNothingIsRefusedOnHearsay(t *testing.T) {
 	late := &deaf{Store: webflow.NewMemory(), hear: make(chan struct{})}
