@@ -75,7 +75,7 @@ func (sub *subscriber) enqueue(p *publication, bt *batch) bool {
 	if sub.selector != nil && !sub.selector.selects(p, sub.s.b) {
 		return false
 	}
-	if sub.mode != ackAuto || p.Single || sub.owes.Load() {
+	if sub.mode != ackAuto || p.Single || claim(sub.claim.Load()) != saysNothing {
 		return sub.enqueueOwn(p, nil, bt)
 	}
 	s := sub.s

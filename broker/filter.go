@@ -26,8 +26,7 @@ type filter struct {
 	// with a trailing slash must be authorised.
 	proven    bool
 	waiting   []*match
-	releasing bool    // a goroutine is delivering the waiting messages
-	parked    *replay // resumes when no message is waiting
+	releasing bool // a goroutine is delivering the waiting messages
 	closed    bool
 }
 
@@ -127,10 +126,7 @@ func (f *filter) release(bt *batch) {
 		f.waiting = nil
 	}
 	f.releasing = false
-	if len(f.waiting) == 0 && !f.j.crowded() {
-		f.unpark()
-	}
-	f.j.disperse()
+	f.j.unpark()
 }
 
 // forget has every destination authorised again, except those that are proven
@@ -170,8 +166,8 @@ func (f *filter) close() {
 	for _, w := range f.waiting {
 		f.j.bytes -= messageSize(w.m)
 	}
-	f.waiting, f.parked = nil, nil
-	f.j.disperse()
+	f.waiting = nil
+	f.j.unpark()
 }
 
 func (f *filter) isProven() bool {
@@ -184,19 +180,9 @@ func (f *filter) isProven() bool {
 // holds the lock.
 func (j *judge) crowded() bool { return j.bytes > j.s.b.policy.Load().limits.Outbox/4 }
 
-// disperse resumes the replays that waited for other filters. The caller holds
-// the lock.
-func (j *judge) disperse() {
-	if len(j.crowd) == 0 || j.crowded() {
-		return
-	}
-	for _, f := range j.crowd {
-		if len(f.waiting) == 0 && !f.releasing {
-			f.unpark()
-		}
-	}
-	j.crowd = nil
-}
+// idle reports whether no message waits and none is being delivered. The caller
+// holds the lock.
+func (f *filter) idle() bool { return len(f.waiting) == 0 && !f.releasing }
 
 // Limits of a judge, regardless of its session's subscriptions. Limits.Outbox
 // bounds the waiting messages.
@@ -222,7 +208,7 @@ type judge struct {
 	questions    []*question          // not yet asked
 	asked        map[string]*question // questions, and those being asked
 	workers      int
-	crowd        []*filter // with replays that wait until fewer messages wait
+	parked       []*replay // wait for the messages of their filter, or until fewer wait in all
 	bytes        int       // size of the waiting messages in all filters of the session
 	renewals     int       // counts renewals; answers from before the last one are ignored
 	stopped      bool      // the broker has ended

@@ -223,13 +223,7 @@ func (a *archive) deliver(b *Broker, d topics.Destination, p *publication, bt *b
 	subs := b.router.Match(d) // only now: a later subscription finds the message in the store
 	p.Single = len(subs) == 1
 	for _, sub := range subs {
-		took := false
-		if r := sub.replay.Load(); r != nil {
-			took = r.offer(p, bt)
-		} else {
-			took = sub.offer(p, bt)
-		}
-		if took {
+		if sub.replay.Load() == nil && sub.offer(p, bt) { // a replay finds it in the store
 			delivered++
 		}
 	}

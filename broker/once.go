@@ -155,7 +155,7 @@ func duplicateInTransaction(f *frames.Frame) *Error {
 
 // publishOnce is Publish for a message with a message-dedup-id. The program is
 // one user, and its ids count against no share.
-func (b *Broker) publishOnce(ctx context.Context, m *Message, d destination) (err error) {
+func (b *Broker) publishOnce(ctx context.Context, m *Message, d destination, asks asks) (err error) {
 	id := m.Header(headerDedup)
 	if id == "" {
 		return fmt.Errorf("%w: %s is empty", ErrHeader, headerDedup)
@@ -174,7 +174,7 @@ func (b *Broker) publishOnce(ctx context.Context, m *Message, d destination) (er
 			first.End(err)
 		}
 	}()
-	bt, p, err := b.beginTimed(m, d.Name)
+	bt, p, err := b.beginTimed(m, d.Name, asks)
 	if err != nil {
 		return err
 	}

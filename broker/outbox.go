@@ -119,9 +119,8 @@ func (o *outbox) waiting() *segments {
 func (o *outbox) pushOwn(p *publication, sub *subscriber, n uint64) (wake bool) {
 	f, v, to, ack := o.wire.Framing(), sub.s.version, &sub.Recipient, encode.Ack{Subscription: sub.ordinal, Number: n}
 	m := p.fit(f, sub)
-	if sub.claim != saysNothing {
-		m.Extra, sub.claim = sub.claim.header(), saysNothing
-		sub.owes.Store(false)
+	if sub.claim.Load() != uint32(saysNothing) {
+		m.Extra = claim(sub.claim.Swap(uint32(saysNothing))).header()
 		defer func() { m.Extra = "" }()
 	}
 	if sub.gated || f == encode.FramingDeflate {

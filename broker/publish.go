@@ -33,10 +33,11 @@ func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	if d.Kind == topics.App || d.Kind == topics.UserPrivate {
 		return fmt.Errorf("%w: %s is neither a topic, a queue nor a user's", ErrDestination, d.Name)
 	}
-	if asked(m.Headers)&asksOnce != 0 {
-		return b.publishOnce(ctx, m, d)
+	asks := asked(m.Headers)
+	if asks&asksOnce != 0 {
+		return b.publishOnce(ctx, m, d, asks)
 	}
-	bt, p, err := b.beginTimed(m, d.Name)
+	bt, p, err := b.beginTimed(m, d.Name, asks)
 	if err != nil {
 		return err
 	}
@@ -105,13 +106,14 @@ func (b *Broker) distribute(d destination, p *publication, bt *batch) (out Deliv
 // reached.
 func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (Delivery, error) {
 	path, err := b.privatePath(ctx, m)
+	asks := asked(m.Headers)
 	if err == nil {
-		err = deliveryOnly(m)
+		err = asks.deliveryOnly()
 	}
 	if err != nil {
 		return Delivery{}, err
 	}
-	bt, p, err := b.beginTimed(m, b.userPrefix()+path)
+	bt, p, err := b.beginTimed(m, b.userPrefix()+path, asks)
 	if err != nil {
 		return Delivery{}, err
 	}
@@ -125,8 +127,9 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 // ErrNoSession if no session has this id.
 func (b *Broker) PublishToSession(ctx context.Context, session string, m *Message) (Delivery, error) {
 	path, err := b.privatePath(ctx, m)
+	asks := asked(m.Headers)
 	if err == nil {
-		err = deliveryOnly(m)
+		err = asks.deliveryOnly()
 	}
 	if err != nil {
 		return Delivery{}, err
@@ -134,7 +137,7 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 	if b.session(session) == nil {
 		return Delivery{}, ErrNoSession
 	}
-	bt, p, err := b.beginTimed(m, b.userPrefix()+path)
+	bt, p, err := b.beginTimed(m, b.userPrefix()+path, asks)
 	if err != nil {
 		return Delivery{}, err
 	}
@@ -149,9 +152,9 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 
 // deliveryOnly refuses headers that only Publish takes: its result does not
 // include a Delivery.
-func deliveryOnly(m *Message) error {
+func (a asks) deliveryOnly() error {
 	name := headerDedup
-	switch a := asked(m.Headers); {
+	switch {
 	case a&asksOnce != 0:
 	case a&asksDelay != 0:
 		name = headerDelay
@@ -228,9 +231,9 @@ func (b *Broker) privatePath(ctx context.Context, m *Message) (string, error) {
 
 // beginTimed is begin for a message whose headers may say when it is due and
 // when it expires.
-func (b *Broker) beginTimed(m *Message, destination string) (*batch, *publication, error) {
+func (b *Broker) beginTimed(m *Message, destination string, asks asks) (*batch, *publication, error) {
 	bt, p := b.begin(m, destination)
-	if asked(m.Headers)&asksTime != 0 {
+	if asks&asksTime != 0 {
 		if err := p.honour(); err != nil {
 			bt.release()
 			return nil, nil, fmt.Errorf("%w: %w", ErrHeader, err)

@@ -28,7 +28,6 @@ type replay struct {
 
 	turn   *sync.Mutex // of the replays of the session: one works at a time
 	window int         // of the goroutine that runs step: bytes that may wait in the outbox
-	waits  bool        // guarded by a.mu: everything is read, and no MESSAGE has said whether it recovered
 
 	mu      sync.Mutex
 	started bool
@@ -38,7 +37,7 @@ type replay struct {
 }
 
 // claim is the value of the `recovered` header of a MESSAGE.
-type claim uint8
+type claim uint32
 
 const (
 	saysNothing claim = iota
@@ -120,8 +119,7 @@ func (s *session) follow(sub *subscriber, at *beginning) *Error {
 	var r *replay
 	if at != nil {
 		if r = s.newReplay(sub); r == nil { // live only: the first MESSAGE says so too
-			sub.claim = saysFalse
-			sub.owes.Store(true)
+			sub.claim.Store(uint32(saysFalse))
 		}
 	}
 	if fail := s.route(sub); fail != nil || r == nil {
@@ -144,7 +142,7 @@ func (sub *subscriber) answer(at *beginning) claim {
 	switch {
 	case at == nil:
 		return saysNothing
-	case sub.claim == saysTrue:
+	case claim(sub.claim.Load()) == saysTrue:
 		return saysTrue
 	}
 	return saysFalse
@@ -178,10 +176,11 @@ func (r *replay) begin(at *beginning) error {
 		return err
 	}
 	r.claims = recovered && at.epoch != ""
-	r.sub.claim = saysFalse // nothing is delivered before Start
+	says := saysFalse
 	if r.claims {
-		r.sub.claim = saysTrue
+		says = saysTrue
 	}
+	r.sub.claim.Store(uint32(says)) // nothing is delivered before Start
 	s.b.replays.Add(1)
 	s.addConsumer(r)
 	return nil
@@ -307,7 +306,7 @@ func (r *replay) step(bt *batch) bool {
 		s.end(failure(ReasonSlowConsumer, "the history of %s dropped messages before you read them: it keeps at most %s", quoted(r.sub.dest.Name), r.a.limits), "", bt)
 		return false
 	case gap:
-		s.out.claim(r.sub, saysFalse)
+		r.sub.claim.Store(uint32(saysFalse))
 	}
 	for i := range *list {
 		r.give(&(*list)[i], bt)
@@ -332,8 +331,7 @@ func (r *replay) give(k *kept, bt *batch) {
 }
 
 // finish makes the subscription live if everything has been read. If no MESSAGE
-// has said yet whether it recovered, the next one does, and the replay stays
-// for that.
+// has said yet whether it recovered, the next one does.
 func (r *replay) finish(bt *batch) bool {
 	a := r.a
 	a.mu.Lock()
@@ -341,29 +339,10 @@ func (r *replay) finish(bt *batch) bool {
 		a.mu.Unlock()
 		return false
 	}
-	if r.waits = r.sub.s.out.claims(r.sub); !r.waits {
-		r.sub.replay.Store(nil)
-	}
+	r.sub.replay.Store(nil)
 	a.mu.Unlock()
-	r.reader = nil // not read again
 	r.Close(bt)
 	return true
-}
-
-// offer is called for each live message while the replay is there. The caller
-// holds the lock of the archive.
-func (r *replay) offer(p *publication, bt *batch) bool {
-	if !r.waits {
-		return false // it is in the store
-	}
-	single := p.Single
-	p.Single = true // the frame with the claim is this subscription's own
-	took := r.sub.offer(p, bt)
-	p.Single = single
-	if !r.sub.s.out.claims(r.sub) {
-		r.sub.replay.Store(nil)
-	}
-	return took
 }
 
 // replayRoom returns how many of window bytes are free. If none is, the session
@@ -381,41 +360,31 @@ func (o *outbox) replayRoom(window int) (room int, open bool) {
 	return room, true
 }
 
-// claim makes the next MESSAGE for sub say whether it recovered.
-func (o *outbox) claim(sub *subscriber, c claim) {
-	o.mu.Lock()
-	sub.claim = c
-	o.mu.Unlock()
-}
-
-// claims reports whether a MESSAGE for sub has yet to say whether it recovered.
-func (o *outbox) claims(sub *subscriber) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return sub.claim != saysNothing
-}
-
 // park reports whether messages wait for the Authorizer. If so, r resumes when
 // they have been delivered.
 func (f *filter) park(r *replay) bool {
 	f.j.mu.Lock()
 	defer f.j.mu.Unlock()
-	crowded := f.j.crowded()
-	if len(f.waiting) == 0 && !f.releasing && !crowded {
+	if f.idle() && !f.j.crowded() {
 		return false
 	}
-	f.parked = r
-	if crowded && !slices.Contains(f.j.crowd, f) {
-		f.j.crowd = append(f.j.crowd, f)
+	if !slices.Contains(f.j.parked, r) {
+		f.j.parked = append(f.j.parked, r)
 	}
 	return true
 }
 
-// unpark resumes the replay that waits for the filter. The caller holds the
+// unpark resumes the replays that need not wait any more. The caller holds the
 // lock.
-func (f *filter) unpark() {
-	if r := f.parked; r != nil {
-		f.parked = nil
-		f.j.s.b.spawn(func() { r.Resume(nil) })
+func (j *judge) unpark() {
+	if len(j.parked) == 0 || j.crowded() {
+		return
 	}
+	j.parked = slices.DeleteFunc(j.parked, func(r *replay) bool {
+		ready := r.sub.filter.Load().idle()
+		if ready {
+			j.s.b.spawn(func() { r.Resume(nil) })
+		}
+		return ready
+	})
 }

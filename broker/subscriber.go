@@ -25,13 +25,12 @@ type subscriber struct {
 	encode.Recipient
 	dest    topics.Destination
 	mode    ackMode
-	queue   bool        // dest is a work queue
-	gated   bool        // its SUBSCRIBE is being answered; guarded as below
-	dead    bool        // unsubscribed: no more frames may follow; guarded as below
-	claim   claim       // what the next MESSAGE says about recovery; guarded as below
-	resumes bool        // its SUBSCRIBE asked for a history
-	ordinal uint32      // identifies it in `ack` headers
-	owes    atomic.Bool // claim is set though there is no replay
+	queue   bool          // dest is a work queue
+	gated   bool          // its SUBSCRIBE is being answered; guarded as below
+	dead    bool          // unsubscribed: no more frames may follow; guarded as below
+	resumes bool          // its SUBSCRIBE asked for a history
+	ordinal uint32        // identifies it in `ack` headers
+	claim   atomic.Uint32 // the [claim] that the next MESSAGE makes; it is this subscription's own
 
 	consumer consumer               // of a work queue
 	filter   atomic.Pointer[filter] // of a pattern with matches that the client may not see; a rule change may set one

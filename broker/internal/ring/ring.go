@@ -214,21 +214,6 @@ func (s *Set[T]) expireSome(now int64) bool {
 	return true
 }
 
-// SetLimits replaces the limits and drops the messages that exceed them.
-func (s *Set[T]) SetLimits(l Limits, now int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.limits = l
-	s.clock++
-	for _, r := range s.rings {
-		for l.Messages > 0 && r.n > l.Messages {
-			s.pop(r, true)
-		}
-	}
-	s.expire(now)
-	s.trim()
-}
-
 // Last returns the number of the latest message, 0 if there was none.
 func (s *Set[T]) Last() uint64 {
 	s.mu.Lock()
