@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -108,6 +109,19 @@ func TestConfiguredPrefixes(t *testing.T) {
 	c = brokertest.Connect(t, b, "login", "ann")
 	c.Send("SEND", "", "destination", "/queue/a")
 	wantError(t, c, 1002, "destination must begin with /topic/, /events/, /jobs/, /app/, /ws/ or /me/")
+}
+
+// A program purges a queue by the name that the broker is configured for.
+func TestPurgeOfAConfiguredPrefix(t *testing.T) {
+	b := brokertest.New(t, broker.Options{Destinations: topics.Prefixes{Topic: []string{"/topic"}, Queue: []string{"/jobs"}, App: []string{"/app"}, User: "/user"}})
+	publish(t, b, "/jobs/a", "1")
+	publish(t, b, "/jobs/a", "2")
+	if n, err := b.Purge("/jobs/a"); n != 2 || err != nil {
+		t.Errorf("%d messages were removed, %v", n, err)
+	}
+	if _, err := b.Purge("/queue/a"); !errors.Is(err, broker.ErrDestination) {
+		t.Errorf("a name without the prefix: %v", err)
+	}
 }
 
 // The built-in rules hold for whatever is nothing else, and nothing more.

@@ -320,7 +320,7 @@ var ErrNoQueue = errors.New("broker: no such queue")
 // ErrDestination if the name is not that of a work queue. Safe for concurrent
 // use.
 func (b *Broker) Purge(queue string) (removed int, err error) {
-	d, err := topics.Parse(queue)
+	d, err := b.o.names.Parse(queue)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrDestination, err)
 	}
