@@ -17,13 +17,13 @@ import (
 //
 // With confirm, the caller waits until the queue has confirmed the answer.
 func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*completion, *Error) {
+	id, fail := s.ackID(f)
+	if fail != nil {
+		return nil, fail
+	}
 	var settled []unacknowledged
 	switch s.version {
 	case frames.V12:
-		id, ok := f.Lookup(frames.HeaderID)
-		if !ok {
-			return nil, failure(ReasonProtocolError, "%s without an id header", f.Command)
-		}
 		ack, ours := encode.ParseAck(id)
 		given := false
 		if ours {
@@ -45,13 +45,6 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 			}
 		}
 	default:
-		id, ok := f.Lookup(frames.HeaderMessageID)
-		if !ok {
-			return nil, failure(ReasonProtocolError, "%s without a message-id header", f.Command)
-		}
-		if _, named := f.Lookup(frames.HeaderSubscription); !named && s.version == frames.V11 {
-			return nil, failure(ReasonProtocolError, "%s without a subscription header", f.Command)
-		}
 		settled = s.settleMessageID(id, f, bt)
 		if settled == nil && !strings.HasPrefix(id, s.b.idPrefix) {
 			s.unknownAck(f, id)
@@ -60,21 +53,29 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 	return s.finishSettled(settled, settlement{ack: f.Command == frames.CommandAck, confirm: confirm}, bt), nil
 }
 
+// ackID returns the id in an ACK or NACK: since STOMP 1.2 the value of an `ack`
+// header, before that a message-id.
+func (s *session) ackID(f *frames.Frame) (string, *Error) {
+	name, article := frames.HeaderMessageID, "a"
+	if s.version == frames.V12 {
+		name, article = frames.HeaderID, "an"
+	}
+	id, ok := f.Lookup(name)
+	if !ok {
+		return "", failure(ReasonProtocolError, "%s without %s %s header", f.Command, article, name)
+	}
+	if _, named := f.Lookup(frames.HeaderSubscription); !named && s.version == frames.V11 {
+		return "", failure(ReasonProtocolError, "%s without a subscription header", f.Command)
+	}
+	return id, nil
+}
+
 // ackFault returns the error with which acknowledge would refuse an ACK or
 // NACK, and changes nothing: a COMMIT is carried out completely or not at all.
 func (s *session) ackFault(f *frames.Frame) *Error {
-	if s.version != frames.V12 {
-		if _, ok := f.Lookup(frames.HeaderMessageID); !ok {
-			return failure(ReasonProtocolError, "%s without a message-id header", f.Command)
-		}
-		if _, named := f.Lookup(frames.HeaderSubscription); !named && s.version == frames.V11 {
-			return failure(ReasonProtocolError, "%s without a subscription header", f.Command)
-		}
-		return nil
-	}
-	id, ok := f.Lookup(frames.HeaderID)
-	if !ok {
-		return failure(ReasonProtocolError, "%s without an id header", f.Command)
+	id, fail := s.ackID(f)
+	if fail != nil || s.version != frames.V12 {
+		return fail
 	}
 	ack, ours := encode.ParseAck(id)
 	if !ours || ack.Subscription >= likeMessageID || strings.HasPrefix(id, s.b.idPrefix) || s.wasGiven(ack, id) {

@@ -89,10 +89,14 @@ func Network(addr netip.Addr) string {
 	return httpsec.Network(addr).String()
 }
 
-// Log writes a record about an event if [Limiter.Allow] permits it. The
+// Log writes a record about an event if the logger has this level and
+// [Limiter.Allow] permits it. The
 // record's text is the Kind of the key. Its last attribute is the number of
 // suppressed events, if there were any.
 func (l *Limiter) Log(ctx context.Context, to *slog.Logger, level slog.Level, key Key, attrs ...any) {
+	if !to.Enabled(ctx, level) {
+		return
+	}
 	suppressed, ok := l.Allow(time.Now(), key)
 	if !ok {
 		return

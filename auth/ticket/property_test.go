@@ -6,8 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth"
 	"pgregory.net/rapid"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 // ticketModel defines a store of tickets: a list of all events in order.

@@ -90,13 +90,6 @@ func (k *Consumer[M, C]) Close(c C) {
 	q.takeBack(c, k.release(k.last))
 }
 
-// answered records that the consumer has settled d itself.
-func (k *Consumer[M, C]) answered(d *Delivery[M, C]) {
-	if int32(d.number-k.latest) > 0 {
-		k.latest = d.number
-	}
-}
-
 // join adds the consumer to the end of its queue's ring if it can take a
 // message.
 func (k *Consumer[M, C]) join() {

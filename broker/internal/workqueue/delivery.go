@@ -26,18 +26,30 @@ func (d *Delivery[M, C]) Redelivered() bool { return d.entry.attempts > 1 || d.e
 // before it came to the message; see [Consumer.Close].
 func (d *Delivery[M, C]) Attempt() int { return int(d.entry.attempts) }
 
+// open locks the queue for the consumer's answer to d. It returns false, without
+// the lock, if d is settled.
+func (d *Delivery[M, C]) open() bool {
+	k := d.consumer
+	k.queue.mu.Lock()
+	if d.settled {
+		k.queue.mu.Unlock()
+		return false
+	}
+	if int32(d.number-k.latest) > 0 {
+		k.latest = d.number
+	}
+	return true
+}
+
 // Ack settles the delivery and removes the message from the store. If the
 // consumer had reached its prefetch, it is offered the next message. Ack
 // returns false and does nothing if the delivery was settled before or its
 // consumer is closed: a late ACK is a normal race.
 func (d *Delivery[M, C]) Ack(c C) bool {
 	k, q := d.consumer, d.consumer.queue
-	q.mu.Lock()
-	if d.settled {
-		q.mu.Unlock()
+	if !d.open() {
 		return false
 	}
-	k.answered(d)
 	k.drop(d)
 	q.settle(&d.entry)
 	q.dispatch(c)
@@ -50,12 +62,9 @@ func (d *Delivery[M, C]) Ack(c C) bool {
 // if the delivery itself was settled before.
 func (d *Delivery[M, C]) AckThrough(c C) int {
 	k, q := d.consumer, d.consumer.queue
-	q.mu.Lock()
-	if d.settled {
-		q.mu.Unlock()
+	if !d.open() {
 		return 0
 	}
-	k.answered(d)
 	n := 0
 	for ; !d.settled; n++ {
 		q.settle(&k.first.entry)
@@ -73,12 +82,9 @@ func (d *Delivery[M, C]) AckThrough(c C) int {
 // consumer is closed.
 func (d *Delivery[M, C]) Nack(c C) bool {
 	k, q := d.consumer, d.consumer.queue
-	q.mu.Lock()
-	if d.settled {
-		q.mu.Unlock()
+	if !d.open() {
 		return false
 	}
-	k.answered(d)
 	k.drop(d)
 	e := d.entry
 	e.refusedBy = k.id
@@ -91,12 +97,9 @@ func (d *Delivery[M, C]) Nack(c C) bool {
 // itself was settled before.
 func (d *Delivery[M, C]) NackThrough(c C) int {
 	k, q := d.consumer, d.consumer.queue
-	q.mu.Lock()
-	if d.settled {
-		q.mu.Unlock()
+	if !d.open() {
 		return 0
 	}
-	k.answered(d)
 	es := k.release(d)
 	for i := range es {
 		es[i].refusedBy = k.id

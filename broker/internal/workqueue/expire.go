@@ -106,12 +106,9 @@ func (d *Delivery[M, C]) Expires() int64 { return d.entry.expires }
 // does nothing if the delivery was settled before or its consumer is closed.
 func (d *Delivery[M, C]) Expire(c C) bool {
 	k, q := d.consumer, d.consumer.queue
-	q.mu.Lock()
-	if d.settled {
-		q.mu.Unlock()
+	if !d.open() {
 		return false
 	}
-	k.answered(d)
 	k.drop(d)
 	q.expired = append(q.expired, d.entry)
 	q.dispatch(c)

@@ -11,17 +11,17 @@ func TestOwnerQueues(t *testing.T) {
 	s := New[int, *calls](Limits{Queues: 10, OwnerQueues: 3}, deadLetters)
 	var ann, bob Owner
 	for i := range 3 {
-		if err := s.PutFor(&calls{}, &ann, fmt.Sprint("/queue/", i), 1, 1); err != nil {
+		if err := s.PutOne(&calls{}, Put[int]{Owner: &ann, Queue: fmt.Sprint("/queue/", i), Message: 1, Size: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wantFull(t, s.PutFor(&calls{}, &ann, "/queue/more", 1, 1), LimitOwnerQueues, 3)
+	wantFull(t, s.PutOne(&calls{}, Put[int]{Owner: &ann, Queue: "/queue/more", Message: 1, Size: 1}), LimitOwnerQueues, 3)
 	_, err := s.ConsumeFor(&ann, "/queue/more", &desk{}, 0, false)
 	wantFull(t, err, LimitOwnerQueues, 3)
-	if err := s.PutFor(&calls{}, &ann, "/queue/0", 1, 1); err != nil {
+	if err := s.PutOne(&calls{}, Put[int]{Owner: &ann, Queue: "/queue/0", Message: 1, Size: 1}); err != nil {
 		t.Fatalf("a queue that is there: %v", err)
 	}
-	if err := s.PutFor(&calls{}, &bob, "/queue/more", 1, 1); err != nil {
+	if err := s.PutOne(&calls{}, Put[int]{Owner: &bob, Queue: "/queue/more", Message: 1, Size: 1}); err != nil {
 		t.Fatalf("another's share: %v", err)
 	}
 	put(t, s, "/queue/nobody", 1)
@@ -55,7 +55,9 @@ func TestOwnerBytes(t *testing.T) {
 		return "/queue/DLQ.a", m, 60
 	})
 	var ann, bob Owner
-	fill := func(o *Owner, queue string, size int) error { return s.PutFor(&calls{}, o, queue, 1, size) }
+	fill := func(o *Owner, queue string, size int) error {
+		return s.PutOne(&calls{}, Put[int]{Owner: o, Queue: queue, Message: 1, Size: size})
+	}
 	if err := fill(&ann, "/queue/a", 50); err != nil {
 		t.Fatal(err)
 	}

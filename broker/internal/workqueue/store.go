@@ -54,12 +54,6 @@ func (s *Store[M, C]) Put(c C, queue string, m M, size int) error {
 	return s.put(c, Put[M]{Queue: queue, Message: m, Size: size}, 0)
 }
 
-// PutFor is like Put, but the message counts against the share of an owner. nil
-// means no owner.
-func (s *Store[M, C]) PutFor(c C, o *Owner, queue string, m M, size int) error {
-	return s.put(c, Put[M]{Owner: o, Queue: queue, Message: m, Size: size}, 0)
-}
-
 // PutOne is like Put, for a message with an owner or an expiry.
 func (s *Store[M, C]) PutOne(c C, p Put[M]) error { return s.put(c, p, 0) }
 

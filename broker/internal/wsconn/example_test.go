@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 
 	"github.com/coder/websocket"
+
 	"github.com/hoofbeat/hoofbeat/broker/internal/wsconn"
 )
 
