@@ -66,12 +66,12 @@ func New(c *config.Config, log *slog.Logger) (*Access, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range []func(*config.Config, *slog.Logger) error{a.makeTickets, a.makeBearer, a.makeLogin, a.makeUsers} {
-		if err := step(c, log); err != nil {
+	for _, step := range []func(*config.Config) error{a.makeTickets, a.makeBearer, a.makeLogin, a.makeUsers} {
+		if err := step(c); err != nil {
 			return nil, err
 		}
 	}
-	if err := a.makeWebhook(c, sets, log); err != nil {
+	if err := a.makeWebhook(c, sets); err != nil {
 		return nil, err
 	}
 	a.Authenticator = a.chain(c)

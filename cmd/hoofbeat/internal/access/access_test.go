@@ -20,8 +20,8 @@ func TestA12ReconsentIsTold(t *testing.T) {
 	other := brokertest.Connect(t, b, "login", "bob")
 	c.Subscribe(t, "s", "/user/topic/session")
 	other.Subscribe(t, "s", "/user/topic/session")
-	a := &Access{Broker: b}
-	a.reconsent("ann", "example", slog.New(slog.DiscardHandler))
+	a := &Access{Broker: b, log: slog.New(slog.DiscardHandler)}
+	a.reconsent("ann", "example")
 	if m := c.Expect(t, "MESSAGE"); string(m.Body) != `{"event":"reconsent-needed","provider":"example"}` {
 		t.Errorf("ann got %s", m.Body)
 	}

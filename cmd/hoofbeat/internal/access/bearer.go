@@ -3,7 +3,6 @@ package access
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 
 	"github.com/hoofbeat/hoofbeat/auth/bearer"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
@@ -11,7 +10,7 @@ import (
 
 // makeBearer creates the verifier for auth.jwt, auth.introspection and
 // auth.userinfo.
-func (a *Access) makeBearer(c *config.Config, _ *slog.Logger) error {
+func (a *Access) makeBearer(c *config.Config) error {
 	if !c.Auth.Bearer() {
 		return nil
 	}

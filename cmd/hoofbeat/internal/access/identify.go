@@ -12,33 +12,23 @@ import (
 // auth.tickets.path. It returns nil for a missing or invalid credential,
 // whatever the reason.
 func (a *Access) Identify(r *http.Request) *auth.Principal {
-	p := a.holder(r)
-	if p == nil || p.Anonymous() || a.Revocations.Revoked(p) {
-		return nil
-	}
-	return p
-}
-
-func (a *Access) holder(r *http.Request) *auth.Principal {
 	if token, ok := httpsec.RequestToken(r.Header); ok && a.Bearer != nil {
 		p, err := a.Bearer.Verify(r.Context(), token)
-		if err != nil {
-			return nil
-		}
-		return p
+		return a.named(p, err == nil)
 	}
-	if a.Login != nil {
-		if p, ok := a.Login.Session(r); ok {
-			return p
-		}
-	}
-	return nil
+	return a.SignedIn(r)
 }
 
-// SignedIn returns the principal of a request's login session, or nil. Call it
-// only with auth.oauth.
+// SignedIn returns the principal of a request's login session, or nil.
 func (a *Access) SignedIn(r *http.Request) *auth.Principal {
-	p, ok := a.Login.Session(r)
+	if a.Login == nil {
+		return nil
+	}
+	return a.named(a.Login.Session(r))
+}
+
+// named returns p if it is a user whose credential was accepted and not revoked.
+func (a *Access) named(p *auth.Principal, ok bool) *auth.Principal {
 	if !ok || p.Anonymous() || a.Revocations.Revoked(p) {
 		return nil
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -19,7 +18,7 @@ import (
 
 // makeLogin creates the client for auth.oauth. When a login session ends, its
 // sockets and tickets end with it.
-func (a *Access) makeLogin(c *config.Config, log *slog.Logger) error {
+func (a *Access) makeLogin(c *config.Config) error {
 	if len(c.Auth.OAuth) == 0 {
 		return nil
 	}
@@ -27,9 +26,9 @@ func (a *Access) makeLogin(c *config.Config, log *slog.Logger) error {
 	o := oauth.Options{
 		SessionTTL: s.TTL, SessionIdle: s.Idle, MaxSessionsPerUser: s.PerUser, Cookie: s.Cookie,
 		AfterLogin: s.AfterLogin, AfterLogout: s.AfterLogout, SharedNames: c.Auth.SharedNames,
-		OnLogout:      func(credential, _ string) { a.revoke(credential, log) },
-		OnReconsent:   func(user, provider string) { a.reconsent(user, provider, log) },
-		Logger:        log,
+		OnLogout:      func(credential, _ string) { a.revoke(credential) },
+		OnReconsent:   a.reconsent,
+		Logger:        a.log,
 		ClientAddress: a.ClientAddress,
 	}
 	for i, p := range c.Auth.OAuth {
@@ -111,8 +110,8 @@ func decodeKey(text string) ([]byte, bool) {
 }
 
 // reconsent notifies a user that a provider requires a new sign-in.
-func (a *Access) reconsent(user, provider string, log *slog.Logger) {
-	log.Warn("a user has to sign in again", "user", user, "provider", provider)
+func (a *Access) reconsent(user, provider string) {
+	a.log.Warn("a user has to sign in again", "user", user, "provider", provider)
 	if a.Broker == nil {
 		return
 	}
@@ -123,13 +122,13 @@ func (a *Access) reconsent(user, provider string, log *slog.Logger) {
 		})
 	}
 	if err != nil {
-		log.Error("the user could not be notified", "user", user, "error", err)
+		a.log.Error("the user could not be notified", "user", user, "error", err)
 	}
 }
 
 // revoke ends the sockets of a login session.
-func (a *Access) revoke(credential string, log *slog.Logger) {
+func (a *Access) revoke(credential string) {
 	if err := a.Revocations.Revoke(context.Background(), auth.Revocation{Credential: credential}); err != nil {
-		log.Error("a session that has ended could not be revoked", "error", err)
+		a.log.Error("a session that has ended could not be revoked", "error", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // makeTickets creates the issuer for auth.tickets.
-func (a *Access) makeTickets(c *config.Config, _ *slog.Logger) error {
+func (a *Access) makeTickets(c *config.Config) error {
 	k := &c.Auth.Tickets
 	secrets, err := ticketSecrets(k.Secret)
 	if err != nil {

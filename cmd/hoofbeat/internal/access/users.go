@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -12,11 +11,11 @@ import (
 )
 
 // makeUsers reads auth.users.file.
-func (a *Access) makeUsers(c *config.Config, log *slog.Logger) (err error) {
+func (a *Access) makeUsers(c *config.Config) (err error) {
 	if c.Auth.Users.File != "" {
 		a.Users, err = openUserFile(c.Auth.Users.File, nameSpaces(c))
 		if exposed := config.Exposed(c.Auth.Users.File); exposed != nil {
-			log.Warn("the hashes of passcodes are not private", "key", "auth.users.file", "problem", exposed)
+			a.log.Warn("the hashes of passcodes are not private", "key", "auth.users.file", "problem", exposed)
 		}
 	}
 	return config.OptionError("auth.users.file", err)

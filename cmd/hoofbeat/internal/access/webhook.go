@@ -1,14 +1,12 @@
 package access
 
 import (
-	"log/slog"
-
 	"github.com/hoofbeat/hoofbeat/auth/webhook"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
 // makeWebhook creates the client of the backend for auth.webhook.
-func (a *Access) makeWebhook(c *config.Config, sets *ruleSets, log *slog.Logger) error {
+func (a *Access) makeWebhook(c *config.Config, sets *ruleSets) error {
 	k := &c.Auth.Webhook
 	if k.URL == "" {
 		return nil
@@ -24,7 +22,7 @@ func (a *Access) makeWebhook(c *config.Config, sets *ruleSets, log *slog.Logger)
 	a.webhook, err = webhook.New(webhook.Options{
 		URL: k.URL, AllowHTTP: k.AllowHTTP, Secret: secret, Events: events, Headers: k.Headers, FrameHeaders: k.FrameHeaders,
 		UserPrefix: k.UserPrefix, Recheck: max(k.Recheck, 0), RecheckGrace: c.Auth.RecheckGrace,
-		Timeout: k.Timeout, CacheTTL: k.Cache, Fallback: sets.builtin, Logger: log,
+		Timeout: k.Timeout, CacheTTL: k.Cache, Fallback: sets.builtin, Logger: a.log,
 	})
 	return config.OptionError("auth.webhook", err)
 }

@@ -66,7 +66,7 @@ type App struct {
 	crowd   *crowd
 	away    *turnedAway
 	quiet   loglimit.Limiter // for lines that any client can cause
-	tickets replaceable      // not present when no credential can be exchanged for a ticket
+	tickets replaceable
 
 	reloading sync.Mutex
 	live      *config.Config  // the configuration in force, guarded by reloading

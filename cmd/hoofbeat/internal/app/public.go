@@ -18,9 +18,7 @@ func (a *App) publicHandler() http.Handler {
 	health := admin.Health(a.broker)
 	mux.Handle("/livez", health)
 	mux.Handle("/readyz", health)
-	if a.tickets.present() {
-		mux.Handle(a.o.Config.Auth.Tickets.Path, &a.tickets)
-	}
+	mux.Handle(a.o.Config.Auth.Tickets.Path, &a.tickets)
 	if a.access.Login != nil {
 		mux.Handle("/oauth/", a.access.Login.Handler())
 	}

@@ -91,17 +91,10 @@ func (a *App) adopt(c *config.Config) error {
 	return nil
 }
 
-// replaceable is a handler that a reload can replace. Whether there is one does
-// not change at run time.
+// replaceable is a handler that a reload can replace.
 type replaceable struct{ now atomic.Pointer[http.Handler] }
 
-func (h *replaceable) set(next http.Handler) {
-	if next != nil {
-		h.now.Store(&next)
-	}
-}
-
-func (h *replaceable) present() bool { return h.now.Load() != nil }
+func (h *replaceable) set(next http.Handler) { h.now.Store(&next) }
 
 func (h *replaceable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	(*h.now.Load()).ServeHTTP(w, r)

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -27,17 +26,8 @@ type turnedAway struct {
 // say logs an event that a client at an address caused. what distinguishes
 // events with different causes.
 func (t *turnedAway) say(level slog.Level, kind string, from netip.Addr, what string, attrs ...any) {
-	if !t.log.Enabled(context.Background(), level) {
-		return
-	}
-	suppressed, ok := t.quiet.Allow(time.Now(), loglimit.Key{Kind: kind, From: what, Network: loglimit.Network(from)})
-	if !ok {
-		return
-	}
-	if suppressed > 0 {
-		attrs = append(attrs, "suppressed", suppressed)
-	}
-	t.log.Log(context.Background(), level, kind, append([]any{"remote", from.String()}, attrs...)...)
+	key := loglimit.Key{Kind: kind, From: what, Network: loglimit.Network(from)}
+	t.quiet.Log(context.Background(), t.log, level, key, append([]any{"remote", from.String()}, attrs...)...)
 }
 
 // ticketRefused logs why a request got no ticket.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker/client"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/bench"
-	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
 // load is one run of bench.
@@ -268,13 +266,11 @@ func (b *load) run(cmd *cobra.Command, s bench.Scenario) error {
 	if b.conf.Warmup == 0 {
 		b.conf.Warmup = -1
 	}
-	passcode, err := b.credential()
-	if err != nil {
+	var err error
+	if b.conf.Login, b.conf.Passcode, err = b.credential(); err != nil {
 		return err
 	}
-	b.conf.Target.URL = cmp.Or(b.url, p.getenv(config.EnvURL), defaultURL)
-	b.conf.Login, b.conf.Passcode = cmp.Or(b.login, p.getenv(config.EnvLogin)), passcode
-	b.conf.Host, b.conf.Timeout = b.host, b.timeout
+	b.conf.Target.URL, b.conf.Host, b.conf.Timeout = b.server(), b.host, b.timeout
 	_, live := terminal(p.Err)
 	b.conf.Progress = bench.NewProgress(p.Err, live)
 	result, err := bench.Run(cmd.Context(), b.conf, s)
@@ -302,20 +298,6 @@ func (b *load) run(cmd *cobra.Command, s bench.Scenario) error {
 		return fmt.Errorf("FAIL: %s", strings.Join(result.Failures, "\nFAIL: "))
 	}
 	return nil
-}
-
-// credential returns the passcode, asking a person for one that is missing.
-func (b *load) credential() (string, error) {
-	p := b.program
-	login, passcode := cmp.Or(b.login, p.getenv(config.EnvLogin)), cmp.Or(b.passcode, p.getenv(config.EnvPasscode))
-	if login == "" || passcode != "" {
-		return passcode, nil
-	}
-	fd, ok := terminal(p.In)
-	if !ok {
-		return "", nil
-	}
-	return p.ask(fd, fmt.Sprintf("Passcode of %s: ", login))
 }
 
 // advise adds advice to an error about a denied destination.

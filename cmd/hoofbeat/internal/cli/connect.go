@@ -52,33 +52,44 @@ func (c *connection) dial(ctx context.Context) (*client.Conn, error) {
 	if c.timeout <= 0 {
 		return nil, usagef("--timeout %v is not positive", c.timeout)
 	}
-	p := c.program
+	login, passcode, err := c.credential()
+	if err != nil {
+		return nil, err
+	}
 	o := client.Options{
-		Login:    cmp.Or(c.login, p.getenv(config.EnvLogin)),
-		Passcode: cmp.Or(c.passcode, p.getenv(config.EnvPasscode)),
-		Host:     c.host,
+		Login: login, Passcode: passcode, Host: c.host,
 		Stomp: []func(*stomp.Conn) error{
 			stomp.ConnOpt.RcvReceiptTimeout(c.timeout),
 			stomp.ConnOpt.DisconnectReceiptTimeout(c.timeout),
 			stomp.ConnOpt.MsgSendTimeout(c.timeout),
 		},
 	}
-	if o.Login != "" && o.Passcode == "" {
-		if fd, ok := terminal(p.In); ok {
-			passcode, err := p.ask(fd, fmt.Sprintf("Passcode of %s: ", o.Login))
-			if err != nil {
-				return nil, err
-			}
-			o.Passcode = passcode
-		}
-	}
 	limited, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %v", c.timeout))
 	defer cancel()
-	conn, err := client.Dial(limited, cmp.Or(c.url, p.getenv(config.EnvURL), defaultURL), o)
+	conn, err := client.Dial(limited, c.server(), o)
 	if err != nil && ctx.Err() != nil {
 		return nil, errInterrupted
 	}
 	return conn, err
+}
+
+// server returns the URL of the server.
+func (c *connection) server() string {
+	return cmp.Or(c.url, c.program.getenv(config.EnvURL), defaultURL)
+}
+
+// credential returns the login and its passcode, asking a person for one that is
+// missing.
+func (c *connection) credential() (login, passcode string, err error) {
+	p := c.program
+	login, passcode = cmp.Or(c.login, p.getenv(config.EnvLogin)), cmp.Or(c.passcode, p.getenv(config.EnvPasscode))
+	if login == "" || passcode != "" {
+		return login, passcode, nil
+	}
+	if fd, ok := terminal(p.In); ok {
+		passcode, err = p.ask(fd, fmt.Sprintf("Passcode of %s: ", login))
+	}
+	return login, passcode, err
 }
 
 // await runs one go-stomp call that may wait, but no longer than the connection

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -56,6 +57,10 @@ func fieldsOf(c *Config) []Key { return fields(reflect.ValueOf(c).Elem(), nil) }
 func fields(v reflect.Value, needs []string) (keys []Key) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
+		if f.Anonymous { // its keys are those of the struct around it
+			keys = append(keys, fields(v.Field(i), needs)...)
+			continue
+		}
 		name, flags, _ := strings.Cut(f.Tag.Get("key"), ",")
 		if name == "" {
 			continue
@@ -154,11 +159,11 @@ func kindOf(tag reflect.StructTag) kind {
 }
 
 // sections returns the documentation of the groups of keys.
-func sections() map[string]string {
+var sections = sync.OnceValue(func() map[string]string {
 	all := make(map[string]string)
 	addSections(all, reflect.TypeFor[Config]())
 	return all
-}
+})
 
 func addSections(all map[string]string, t reflect.Type) {
 	for i := range t.NumField() {

@@ -22,6 +22,10 @@ func checkTags(t *testing.T, section string, of reflect.Type) {
 	for i := range of.NumField() {
 		f := of.Field(i)
 		at := of.Name() + "." + f.Name
+		if f.Anonymous {
+			checkTags(t, section, f.Type)
+			continue
+		}
 		if !f.IsExported() || at == "Config.Rules" {
 			continue
 		}

@@ -41,11 +41,11 @@ auth:
 	}
 	want := Auth{
 		JWT: []JWT{
-			{Issuer: "https://login.example", Audience: "broker", Algorithms: []string{"ES256", "RS256"}, User: "email", Roles: "realm_access.roles", Scopes: []string{"chat"}, RequireType: true, Leeway: time.Minute},
-			{Issuer: "https://other.example", Audience: "broker", JWKS: "https://other.example/keys", User: "upn", Leeway: time.Minute},
+			{Issuer: "https://login.example", Audience: "broker", Algorithms: []string{"ES256", "RS256"}, Claims: Claims{User: "email", Roles: "realm_access.roles", Scopes: []string{"chat"}}, RequireType: true, Leeway: time.Minute},
+			{Issuer: "https://other.example", Audience: "broker", JWKS: "https://other.example/keys", Claims: Claims{User: "upn"}, Leeway: time.Minute},
 		},
 		Introspection: []Introspection{{URL: "https://login.example/introspect", Recheck: time.Minute, ClientID: "me", ClientSecret: Secret{File: filepath.Join(filepath.Dir(path), "secret")}, Audience: "broker"}},
-		UserInfo:      []UserInfo{{URL: "https://login.example/userinfo", Recheck: time.Minute}, {URL: "https://more.example/me", Recheck: time.Minute, Scopes: []string{"a", "b"}}},
+		UserInfo:      []UserInfo{{URL: "https://login.example/userinfo", Recheck: time.Minute}, {URL: "https://more.example/me", Recheck: time.Minute, Claims: Claims{Scopes: []string{"a", "b"}}}},
 		OAuth: []OAuth{{
 			Name: "example", Issuer: "https://login.example", ClientID: "me", ClientSecret: Secret{Text: "s3cret"},
 			RedirectURL: "https://a.example/oauth/callback", Scopes: []string{"openid"}, AuthStyle: "post",

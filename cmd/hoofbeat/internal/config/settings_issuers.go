@@ -2,6 +2,21 @@ package config
 
 import "time"
 
+// Claims are the keys that all sources of bearer tokens have: what a token says
+// of its user.
+type Claims struct {
+	// Claim that becomes the user's name. Empty: sub.
+	User string `key:"user" want:"the name of a claim"`
+	// Prefix of the user's name, so that names of several issuers, providers
+	// and backends differ.
+	UserPrefix string `key:"user_prefix"`
+	// Claim with the user's roles; dots select members of objects. Empty:
+	// roles.
+	Roles string `key:"roles" want:"the name of a claim"`
+	// Scopes that a token must all have.
+	Scopes []string `key:"scopes" want:"scopes"`
+}
+
 // JWT is one item of auth.jwt.
 type JWT struct {
 	// The iss of its tokens, byte for byte.
@@ -18,16 +33,7 @@ type JWT struct {
 	// Allowed difference between the clocks of the issuer and of this machine:
 	// a token, and its session, ends this long after its exp.
 	Leeway time.Duration `key:"leeway" default:"1m" range:"0s to 5m"`
-	// Claim that becomes the user's name. Empty: sub.
-	User string `key:"user" want:"the name of a claim"`
-	// Prefix of the user's name, so that names of several issuers, providers
-	// and backends differ.
-	UserPrefix string `key:"user_prefix"`
-	// Claim with the user's roles; dots select members of objects. Empty:
-	// roles.
-	Roles string `key:"roles" want:"the name of a claim"`
-	// Scopes that a token must all have.
-	Scopes []string `key:"scopes" want:"scopes"`
+	Claims
 }
 
 // Introspection is one item of auth.introspection.
@@ -49,16 +55,7 @@ type Introspection struct {
 	// What aud must contain. Empty: every active token is meant for this
 	// broker.
 	Audience string `key:"audience"`
-	// Claim that becomes the user's name. Empty: sub.
-	User string `key:"user" want:"the name of a claim"`
-	// Prefix of the user's name, so that names of several issuers, providers
-	// and backends differ.
-	UserPrefix string `key:"user_prefix"`
-	// Claim with the user's roles; dots select members of objects. Empty:
-	// roles.
-	Roles string `key:"roles" want:"the name of a claim"`
-	// Scopes that a token must all have.
-	Scopes []string `key:"scopes" want:"scopes"`
+	Claims
 }
 
 // UserInfo is one item of auth.userinfo.
@@ -73,16 +70,7 @@ type UserInfo struct {
 	// token was revoked, the session ends within this time. auth.recheck_grace
 	// applies if the server does not answer.
 	Recheck time.Duration `key:"recheck" default:"1m" range:"1s to 1h, or off"`
-	// Claim that becomes the user's name. Empty: sub.
-	User string `key:"user" want:"the name of a claim"`
-	// Prefix of the user's name, so that names of several issuers, providers
-	// and backends differ.
-	UserPrefix string `key:"user_prefix"`
-	// Claim with the user's roles; dots select members of objects. Empty:
-	// roles.
-	Roles string `key:"roles" want:"the name of a claim"`
-	// Scopes that a token must all have.
-	Scopes []string `key:"scopes" want:"scopes"`
+	Claims
 }
 
 // OAuth is one item of auth.oauth.
