@@ -15,9 +15,9 @@ const minDeflate = 256
 // deflatedTails holds the part of the MESSAGE that all subscribers share,
 // compressed for each version.
 type deflatedTails [frames.V12 + 1]struct {
-	octets []byte // nil: not worth compressing
-	tried  bool
-	binary bool // not valid UTF-8
+	deflated []byte // nil: not worth compressing
+	tried    bool
+	binary   bool // not valid UTF-8
 }
 
 // ownDeflated returns the compressed MESSAGE for a subscription, or nil if it
@@ -32,21 +32,21 @@ func (m *Message) ownDeflated(v frames.Version, to *Recipient, ack Ack) []byte {
 	if !t.tried {
 		if t.tried = true; m.tailSize() >= minDeflate {
 			tail := m.Tail(v)
-			t.octets, t.binary = wsconn.Deflate(tail), m.contents()&contentNotUTF8 != 0
+			t.deflated, t.binary = wsconn.Deflate(tail), m.contents()&contentNotUTF8 != 0
 		}
 	}
-	if t.octets == nil {
+	if t.deflated == nil {
 		return nil
 	}
 	const ahead = 15 // for the headers of WebSocket and of the stored block
 	destination := m.seenAs(to)
-	b := appendHead(make([]byte, ahead, ahead+64+len(to.ID)+len(destination)+len(t.octets)), v, to, destination, ack)
+	b := appendHead(make([]byte, ahead, ahead+64+len(to.ID)+len(destination)+len(t.deflated)), v, to, destination, ack)
 	b = append(b, m.Extra...)
 	stored := b[ahead:]
 	if len(stored) > wsconn.MaxStored {
 		return nil
 	}
-	n := wsconn.DeflatedHeaderSize(len(stored), len(t.octets))
-	wsconn.AppendDeflatedHeader(b[ahead-n:ahead-n:ahead], t.binary || !utf8.Valid(stored), len(stored), len(t.octets))
-	return append(b, t.octets...)[ahead-n:]
+	n := wsconn.DeflatedHeaderSize(len(stored), len(t.deflated))
+	wsconn.AppendDeflatedHeader(b[ahead-n:ahead-n:ahead], t.binary || !utf8.Valid(stored), len(stored), len(t.deflated))
+	return append(b, t.deflated...)[ahead-n:]
 }
