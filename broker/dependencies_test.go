@@ -53,7 +53,7 @@ func TestDependencyRules(t *testing.T) {
 	// Everything outside the standard library that a package may depend on, directly or not.
 	allowed := map[string][]string{
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
-		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "auth/loglimit": {},
+		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "auth/loglimit": {}, "auth/circuit": {},
 		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {}, "auth/ticket": {},
 		"broker/internal/ring": {},
 		"broker":               {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
@@ -86,9 +86,10 @@ func TestDependencyRules(t *testing.T) {
 		"auth/ticket":          {"auth", "auth/httpsec", "auth/internal/expiring", "auth/internal/weight"},
 		"auth/users":           {"auth", "auth/httpsec", "auth/internal/turns"},
 		"auth/bearer":          {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight"},
-		"auth/webhook":         {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight", "auth/loglimit"},
+		"auth/webhook":         {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight", "auth/circuit", "auth/loglimit"},
 		"auth/oauth":           {"auth", "auth/httpsec", "auth/internal/turns", "auth/internal/weight", "auth/loglimit"},
 		"auth/loglimit":        {"auth/httpsec"},
+		"auth/circuit":         {},
 		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "auth/loglimit"},
 		"broker/brokertest":    {"broker", "frames", "auth"},
 		"broker/admin":         {"broker", "auth", "auth/ticket", "auth/httpsec", "broker/webflow", "auth/loglimit"},

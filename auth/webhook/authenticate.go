@@ -33,7 +33,7 @@ func (w *Webhook) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Prin
 			return nil, auth.ErrNotMine // the user is already known
 		}
 	}
-	if err := w.breaker.refuses(time.Now()); err != nil {
+	if err := w.refuses(time.Now()); err != nil {
 		return nil, refusedForNow(err)
 	}
 	body, err := w.identityQuestion(event, a)

@@ -117,7 +117,7 @@ func eventOfAction(act auth.Action) Event {
 
 // inquire starts the question whether p may do act. The caller holds w.mu.
 func (w *Webhook) inquire(ctx context.Context, key digest, p *auth.Principal, act auth.Action, destination string, now time.Time) (*call, error) {
-	if w.breaker.refuses(now) != nil {
+	if w.refuses(now) != nil {
 		return nil, errDeniedForNow
 	}
 	body, err := permissionQuestion(p, act, destination)

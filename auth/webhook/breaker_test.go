@@ -15,6 +15,13 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/circuit"
+)
+
+const (
+	failuresToOpen = circuit.Failures
+	firstPause     = circuit.FirstPause
+	maxPause       = circuit.MaxPause
 )
 
 // flaky is a backend in memory that can be switched off. It counts the
@@ -186,42 +193,6 @@ func TestOpenCircuitRemembers(t *testing.T) {
 			t.Errorf("a refusal by the open circuit allocates %v times", n)
 		}
 	})
-}
-
-// The result of a question from before the circuit opened, or from before a
-// probe, is ignored.
-func TestLateReports(t *testing.T) {
-	now := time.Unix(0, 0)
-	var b breaker
-	early, err := b.enter(now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range failuresToOpen {
-		e, _ := b.enter(now)
-		b.report(e, false, now)
-	}
-	if c, _ := b.report(early, true, now); c != unchanged || b.refuses(now) == nil {
-		t.Error("a late success closed the circuit")
-	}
-	b.report(early, false, now.Add(firstPause/2))
-	if b.refuses(now.Add(firstPause)) != nil {
-		t.Error("a late failure prolonged the pause")
-	}
-	probe, err := b.enter(now.Add(firstPause))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.enter(now.Add(time.Hour)); err == nil {
-		t.Error("two probes at once")
-	}
-	b.report(early, false, now.Add(firstPause))
-	if c, since := b.report(probe, true, now.Add(time.Minute)); c != closed || !since.Equal(now) {
-		t.Errorf("the probe changed %v, since %v", c, since)
-	}
-	if c, _ := b.report(probe, true, now); c != unchanged {
-		t.Errorf("reported closed twice: %v", c)
-	}
 }
 
 func TestQueue(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/circuit"
 	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 )
@@ -59,9 +60,9 @@ func ask[K comparable](ctx context.Context, w *Webhook, line *turns.Turns[K], ke
 		return answer{}, errQueue
 	}
 	defer line.Give(key)
-	epoch, err := w.breaker.enter(time.Now())
-	if err != nil {
-		return answer{}, err
+	epoch, wait, entered := w.breaker.Enter(time.Now())
+	if !entered {
+		return answer{}, &openError{wait: wait}
 	}
 	// Report to the circuit in any case, even after a panic: this may be the
 	// only probe.
@@ -94,12 +95,12 @@ func askerOf(ctx context.Context, p *auth.Principal) asker {
 // changes.
 func (w *Webhook) report(epoch uint64, err error) {
 	now := time.Now()
-	change, since := w.breaker.report(epoch, err == nil, now)
+	change, since := w.breaker.Report(epoch, err == nil, now)
 	switch change {
-	case opened:
+	case circuit.Opened:
 		w.logger.Warn("the webhook does not answer; everything that only it can allow is denied until it does",
-			"url", w.place, "failures", failuresToOpen, "cause", err)
-	case closed:
+			"url", w.place, "failures", circuit.Failures, "cause", err)
+	case circuit.Closed:
 		w.logger.Info("the webhook answers again", "url", w.place, "outage", now.Sub(since))
 	}
 }

@@ -24,6 +24,14 @@ type openError struct {
 func (*openError) Error() string { return "the backend does not answer: the circuit is open" }
 func (*openError) Unwrap() error { return ErrUnavailable }
 
+// refuses returns an openError if no question may be sent now.
+func (w *Webhook) refuses(now time.Time) error {
+	if wait, open := w.breaker.Open(now); open {
+		return &openError{wait: wait}
+	}
+	return nil
+}
+
 // failure is a refusal for the client with a cause for the operator's log.
 type failure struct {
 	refusal *auth.Refusal

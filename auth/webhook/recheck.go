@@ -29,7 +29,7 @@ func (w *Webhook) remind(p *auth.Principal, a *auth.Attempt) {
 // questions, so that unauthenticated clients cannot delay it. A pass counts as
 // yes.
 func (w *Webhook) stillWelcome(ctx context.Context, who asker, q *question) error {
-	if err := w.breaker.refuses(time.Now()); err != nil {
+	if err := w.refuses(time.Now()); err != nil {
 		return refusedForNow(err)
 	}
 	body, err := json.Marshal(q)

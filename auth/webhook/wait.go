@@ -18,7 +18,7 @@ func (w *Webhook) MayWait(ctx context.Context, p *auth.Principal, operation stri
 	if p == nil || !w.asks(Wait) || !utf8.ValidString(operation) {
 		return false, nil
 	}
-	if err := w.breaker.refuses(time.Now()); err != nil {
+	if err := w.refuses(time.Now()); err != nil {
 		return false, refusedForNow(err)
 	}
 	body, err := waitQuestion(p, operation)

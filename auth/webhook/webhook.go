@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/auth/circuit"
 	"github.com/hoofbeat/hoofbeat/auth/internal/turns"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
@@ -36,7 +37,7 @@ type Webhook struct {
 	cacheTTL    time.Duration
 	identities  *turns.Turns[netip.Addr] // by the network of the client
 	permissions *turns.Turns[asker]
-	breaker     breaker
+	breaker     circuit.Breaker
 
 	mu      sync.Mutex // guards the fields below; lock it before that of breaker
 	cache   *cache

@@ -20,16 +20,16 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth/webhook"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/signed"
 )
 
 const (
@@ -52,7 +52,7 @@ type Options struct {
 	URL string
 	// AllowHTTP accepts an http URL to any host.
 	AllowHTTP bool
-	// Secret signs the events as [webhook.Signature] does. If it is empty, they
+	// Secret signs the events as package signed does. If it is empty, they
 	// are not signed.
 	Secret string
 	// Logger logs when events are not accepted, and when they are again. Nil
@@ -65,11 +65,10 @@ type Options struct {
 
 // Sender sends events. It is safe for concurrent use.
 type Sender struct {
-	url, place string // place is the URL without secrets, for logs
-	secret     []byte
-	client     http.Client
-	log        *slog.Logger
-	run        string // begins the ids of this process
+	client *signed.Client
+	place  string // the URL without secrets, for logs
+	log    *slog.Logger
+	run    string // begins the ids of this process
 
 	ctx     context.Context // of the requests
 	stop    context.CancelFunc
@@ -102,27 +101,22 @@ type event struct {
 // New returns a Sender. Its goroutine ends with [Sender.Close]. The error is
 // about the URL but does not contain it.
 func New(o Options) (*Sender, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil || webhook.CheckURL(o.URL, true) != nil {
-		return nil, errors.New("is not an absolute https URL without user, password and fragment")
+	client, err := signed.New(signed.Options{
+		URL: o.URL, AllowHTTP: o.AllowHTTP, Secret: o.Secret, Timeout: timeout, MaxAnswer: maxAnswer, Transport: o.Transport,
+	})
+	switch {
+	case errors.Is(err, signed.ErrInsecure):
+		return nil, fmt.Errorf("%w: everybody on the way could read the events. webflow.events.allow_http accepts it all the same", err)
+	case err != nil:
+		return nil, err
 	}
-	if webhook.CheckURL(o.URL, o.AllowHTTP) != nil {
-		return nil, errors.New("is neither https nor http to this machine: everybody on the way could read the events. webflow.events.allow_http accepts it all the same")
-	}
-	place := *u
-	place.RawQuery, place.ForceQuery = "", false
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if base, ok := http.DefaultTransport.(*http.Transport); ok && o.Transport == nil {
-		o.Transport = base.Clone()
 	}
 	var run [8]byte
 	_, _ = rand.Read(run[:]) // never fails
 	s := &Sender{
-		url: o.URL, place: place.String(), secret: []byte(o.Secret), log: o.Logger, run: hex.EncodeToString(run[:]) + "-",
-		client: http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		// A redirect would send the events to a server that is not configured.
+		client: client, place: client.Place(), log: o.Logger, run: hex.EncodeToString(run[:]) + "-",
 		closing: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())

@@ -1,16 +1,8 @@
 package events
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"time"
-
-	"github.com/hoofbeat/hoofbeat/auth/webhook"
 )
 
 // maxAnswer is how many bytes of an answer are read, so that its connection can
@@ -122,37 +114,12 @@ func (s *Sender) leave(err error) {
 // post sends an event once. Its errors contain nothing from the URL or the
 // answer.
 func (s *Sender) post(body []byte) error {
-	ctx, cancel := context.WithTimeout(s.ctx, timeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
+	answer, err := s.client.Post(s.ctx, body, nil)
 	if err != nil {
-		return errors.New("the request could not be made")
+		return err
 	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("User-Agent", "hoofbeat")
-	if len(s.secret) > 0 {
-		r.Header.Set(webhook.SignatureHeader, webhook.Signature(s.secret, body, time.Now()))
-	}
-	resp, err := s.client.Do(r)
-	if err != nil {
-		return cause(err)
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // only the status matters
-	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("status %d", resp.StatusCode)
+	if answer.Status/100 != 2 {
+		return fmt.Errorf("status %d", answer.Status)
 	}
 	return nil
-}
-
-// cause removes the URL from a net/http error.
-func cause(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("no answer within %v", timeout)
-	}
-	var inner *url.Error
-	if errors.As(err, &inner) {
-		return inner.Err
-	}
-	return err
 }
