@@ -182,6 +182,7 @@ func (s *session) reconsider(bt *batch) error {
 		s.subs = slices.Delete(s.subs, i, i+1)
 		s.drop(sub, bt)
 		s.notify(sessionNotices, sessionEvent{Event: "subscription-ended", Subscription: sub.ID, Destination: sub.dest.Name}, bt)
+		s.tellUnsubscribed(bt, EndedByRules, sub)
 	}
 	return nil
 }

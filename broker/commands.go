@@ -365,11 +365,7 @@ func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 	}
 	s.receipt(f, bt)
 	if sub != nil {
-		s.tell(bt, func(o *Observer) {
-			if o.Unsubscribed != nil {
-				o.Unsubscribed(s.info(), sub.dest.Name, sub.ID)
-			}
-		})
+		s.tellUnsubscribed(bt, EndedByClient, sub)
 	}
 	return nil
 }

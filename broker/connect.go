@@ -64,7 +64,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.logStarted(p, h)
 	s.tell(bt, func(o *Observer) {
 		if o.Connected != nil {
-			o.Connected(s.info())
+			o.Connected(s.introduction(h))
 		}
 	})
 	return nil

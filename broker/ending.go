@@ -192,7 +192,8 @@ func (s *session) cause() *Error {
 // on the reading goroutine after the connection has ended.
 func (s *session) cleanUp(bt *batch) {
 	s.b.sweeper.Remove(s)
-	for _, sub := range s.subs {
+	ended := s.subs
+	for _, sub := range ended {
 		s.drop(sub, bt)
 	}
 	s.subs, s.tx = nil, nil
@@ -211,9 +212,10 @@ func (s *session) cleanUp(bt *batch) {
 	s.wire.Shut()
 	f := s.cause()
 	if s.announced {
+		s.tellUnsubscribed(bt, EndedWithSession, ended...)
 		s.tell(bt, func(o *Observer) {
 			if o.Disconnected != nil {
-				o.Disconnected(s.info(), f)
+				o.Disconnected(s.summary(), f)
 			}
 		})
 	}

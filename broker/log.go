@@ -133,12 +133,10 @@ func (s *session) logEnded(f *Error) {
 		return
 	}
 	lived := time.Since(s.b.started) - time.Duration(s.opened)
-	s.out.mu.Lock() // other goroutines may be adding a goodbye
-	sent := s.out.sent
-	s.out.mu.Unlock()
+	received, sent := s.traffic()
 	attrs := []any{
 		"session", s.id, "user", s.userName(), "remote", s.peer, "reason", f.Reason.String(), "detail", f.Message,
-		"duration", lived.Round(time.Millisecond).String(), "received", s.received, "sent", sent,
+		"duration", lived.Round(time.Millisecond).String(), "received", received, "sent", sent,
 	}
 	if warn {
 		s.b.warn("session ended", s.source(f.Reason.String()), attrs...)

@@ -40,8 +40,8 @@ func (d *diary) observer() broker.Observer {
 		Subscribed: func(s broker.SessionInfo, destination, id string) {
 			d.note("subscribed %s %s %s", s.User, destination, id)
 		},
-		Unsubscribed: func(s broker.SessionInfo, destination, id string) {
-			d.note("unsubscribed %s %s %s", s.User, destination, id)
+		Unsubscribed: func(s broker.SessionInfo, destination, id string, why broker.SubscriptionEnd) {
+			d.note("unsubscribed %s %s %s %v", s.User, destination, id, why)
 		},
 	}
 }
@@ -59,6 +59,7 @@ func TestObserver(t *testing.T) {
 	c.Send("UNSUBSCRIBE", "", "id", "unknown")
 	c.Send("UNSUBSCRIBE", "", "id", "1")
 	c.Sync(t)
+	c.Send("UNSUBSCRIBE", "", "id", "1") // again
 	c.Send("DISCONNECT", "")
 	c.Ended(t)
 	refused := brokertest.Dial(b)
@@ -69,7 +70,8 @@ func TestObserver(t *testing.T) {
 	lost.Close()
 	want := []string{
 		"connected alice", "subscribed alice /topic/* 1", "subscribed alice /user/queue/x 2", "subscribed alice /queue/x 3",
-		"unsubscribed alice /topic/* 1", "disconnected alice disconnect",
+		"unsubscribed alice /topic/* 1 unsubscribe", "unsubscribed alice /user/queue/x 2 session-ended",
+		"unsubscribed alice /queue/x 3 session-ended", "disconnected alice disconnect",
 		"connected bob", "disconnected bob connection-lost",
 	}
 	d.want(t, want...)
@@ -127,7 +129,7 @@ func TestSeveralObserversAndOneThatPanics(t *testing.T) {
 		Connected:    func(broker.SessionInfo) { panic("connected") },
 		Disconnected: func(broker.SessionInfo, *broker.Error) { panic("disconnected") },
 		Subscribed:   func(broker.SessionInfo, string, string) { panic("subscribed") },
-		Unsubscribed: func(broker.SessionInfo, string, string) { panic("unsubscribed") },
+		Unsubscribed: func(broker.SessionInfo, string, string, broker.SubscriptionEnd) { panic("unsubscribed") },
 	})
 	b.Observe(broker.Observer{}) // wants to know nothing
 	b.Observe(last.observer())
@@ -140,7 +142,7 @@ func TestSeveralObserversAndOneThatPanics(t *testing.T) {
 	c.Send("DISCONNECT", "", "receipt", "r")
 	c.ExpectReceipt(t, "r")
 	wantEnd(t, c, 1000)
-	want := []string{"connected alice", "subscribed alice /topic/a 1", "unsubscribed alice /topic/a 1", "disconnected alice disconnect"}
+	want := []string{"connected alice", "subscribed alice /topic/a 1", "unsubscribed alice /topic/a 1 unsubscribe", "disconnected alice disconnect"}
 	first.want(t, want...)
 	last.want(t, want...)
 }

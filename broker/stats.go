@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
 )
 
@@ -111,6 +112,39 @@ type SessionInfo struct {
 	// acknowledged: those of queues, and those whose publisher set
 	// Message.Settled.
 	Unacknowledged int
+
+	// Origin and UserAgent are those headers of the HTTP request that opened
+	// the connection, cut after 200 bytes. The broker does not keep them: only
+	// Observer.Connected gets them.
+	Origin, UserAgent string
+	// Received and Sent count the frames from and to the client, with the close
+	// frame, modulo 2^32.
+	// Only Observer.Disconnected gets them.
+	Received, Sent uint32
+}
+
+// introduction is info for the start of the session. The handshake is nil for a
+// client without HTTP.
+func (s *session) introduction(h *auth.Handshake) SessionInfo {
+	info := s.info()
+	if h != nil && h.Header != nil {
+		info.Origin, info.UserAgent = brief(h.Header.Get("Origin")), brief(h.Header.Get("User-Agent"))
+	}
+	return info
+}
+
+// summary is info for the end of the session, on its goroutine.
+func (s *session) summary() SessionInfo {
+	info := s.info()
+	info.Received, info.Sent = s.traffic()
+	return info
+}
+
+// traffic returns the numbers of frames from and to the client.
+func (s *session) traffic() (received, sent uint32) {
+	s.out.mu.Lock() // other goroutines may be adding a goodbye
+	defer s.out.mu.Unlock()
+	return s.received, s.out.sent
 }
 
 func (s *session) info() SessionInfo {

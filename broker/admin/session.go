@@ -26,6 +26,9 @@ type session struct {
 	Subscriptions  int            `json:"subscriptions"`
 	Pending        int            `json:"pending"`
 	Unacknowledged int            `json:"unacknowledged"`
+
+	Origin, UserAgent string `json:"-"` // only observers get these
+	Received, Sent    uint32 `json:"-"`
 }
 
 // sessions lists all sessions, or those of one user. An empty user name means
