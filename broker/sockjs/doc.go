@@ -7,6 +7,9 @@
 //	mux.Handle("/ws", h)  // WebSocket, as before
 //	mux.Handle("/ws/", h) // SockJS
 //
+// To stop: [broker.Broker.Drain], then [Endpoint.Shutdown], then
+// [http.Server.Shutdown].
+//
 // # Transports
 //
 // The handler supports websocket, xhr-streaming, eventsource, xhr-polling, and

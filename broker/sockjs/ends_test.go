@@ -1,6 +1,7 @@
 package sockjs_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -153,6 +154,51 @@ func TestAbortedRequests(t *testing.T) {
 					w.poll(id, `c[1002,"Connection interrupted"]`)
 				}
 			}
+		}
+	})
+}
+
+// Shutdown waits for clients that have yet to hear why their session has ended,
+// and for nobody else.
+func TestShutdown(t *testing.T) {
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.connected("gone")
+		cut := w.start("POST", "/000/gone/xhr")
+		w.connected("streams")
+		stream := w.open("POST", "/000/streams/xhr_streaming", "")
+		stream.line()
+		synctest.Wait()
+		cut()
+		if err := w.b.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.line(); got != `c[1012,"draining"]` {
+			t.Errorf("got %q", got)
+		}
+		start := time.Now()
+		if err := w.h.Shutdown(t.Context()); err != nil || time.Since(start) > 0 { // nobody is left
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+	bubble(t, broker.Options{}, sockjs.Options{}, func(t *testing.T, w *world) {
+		w.connected("polls")
+		w.connected("silent")
+		if err := w.b.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		done := make(chan error, 1)
+		go func() { done <- w.h.Shutdown(t.Context()) }()
+		pass(2 * time.Second)
+		w.poll("polls", `c[1012,"draining"]`)
+		early, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.h.Shutdown(early); err != context.DeadlineExceeded {
+			t.Errorf("with a client that has not come: %v", err)
+		}
+		took := func() time.Duration { return time.Since(start).Round(100 * time.Millisecond) } // Drain returns a little later
+		if err := testkit.Receive(t, done); err != nil || took() != 5*time.Second {
+			t.Errorf("%v after %v", err, took())
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package sockjs
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -11,13 +12,14 @@ import (
 // twice: at the prefix, and at the prefix with a trailing slash. It passes
 // WebSocket upgrades of the prefix itself to [broker.Broker.ServeHTTP]
 // unchanged. It mirrors Spring's TransportHandlingSockJsService. When the
-// broker ends, so do all the handler's sessions.
-func Handler(b *broker.Broker, o Options) http.Handler {
+// broker ends, so do all the endpoint's sessions; see [Endpoint.Shutdown].
+func Handler(b *broker.Broker, o Options) *Endpoint {
 	o = o.withDefaults()
-	return &handler{b: b, o: o, iframe: newIframe(o.IframeScript), sessions: sessions{byID: make(map[string]*session), max: o.Sessions}}
+	return &Endpoint{b: b, o: o, iframe: newIframe(o.IframeScript), sessions: sessions{byID: make(map[string]*session), max: o.Sessions}}
 }
 
-type handler struct {
+// Endpoint is the handler of a SockJS endpoint. It is safe for concurrent use.
+type Endpoint struct {
 	b        *broker.Broker
 	o        Options
 	iframe   *iframe
@@ -25,7 +27,7 @@ type handler struct {
 }
 
 // ServeHTTP routes by the path after the prefix.
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rest, ok := strings.CutPrefix(r.URL.Path, h.o.Prefix)
 	switch {
 	case !ok:
@@ -50,6 +52,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Shutdown waits until the clients of ended sessions have fetched the reason for
+// which their session ended. A polling client does so with its next request.
+// Call Shutdown after [broker.Broker.Drain] and before [http.Server.Shutdown]:
+// otherwise these clients see a server that is down, and do not learn that they
+// should reconnect. It returns the error of ctx if that ends first, and waits no
+// longer than [Options.DisconnectDelay] for a client.
+func (h *Endpoint) Shutdown(ctx context.Context) error {
+	for _, s := range h.sessions.all() {
+		select {
+		case <-s.told:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // maxSegment limits the ids in the URL, in bytes. Real clients use far fewer.
 const maxSegment = 128
 
@@ -68,7 +87,7 @@ func split(path string) (id, transport string, ok bool) {
 	return parts[2], parts[3], true
 }
 
-func (h *handler) transport(w http.ResponseWriter, r *http.Request, id, transport string) {
+func (h *Endpoint) transport(w http.ResponseWriter, r *http.Request, id, transport string) {
 	if transport == "websocket" && !h.o.NoWebSocket {
 		h.webSocket(w, r)
 		return

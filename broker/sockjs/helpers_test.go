@@ -67,6 +67,7 @@ func (p *pipes) dial(from string) func(context.Context, string, string) (net.Con
 type world struct {
 	t      *testing.T
 	b      *broker.Broker
+	h      *sockjs.Endpoint
 	net    *pipes
 	from   string
 	header http.Header
@@ -79,7 +80,8 @@ func bubble(t *testing.T, o broker.Options, so sockjs.Options, f func(t *testing
 		b := brokertest.New(t, o)
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 		// The deadlines are those of a server with other work to do.
-		srv := &http.Server{Handler: sockjs.Handler(b, so), ReadTimeout: 5 * time.Second, WriteTimeout: 7 * time.Second}
+		h := sockjs.Handler(b, so)
+		srv := &http.Server{Handler: h, ReadTimeout: 5 * time.Second, WriteTimeout: 7 * time.Second}
 		served := make(chan struct{})
 		go func() { defer close(served); _ = srv.Serve(p) }()
 		t.Cleanup(func() {
@@ -87,13 +89,13 @@ func bubble(t *testing.T, o broker.Options, so sockjs.Options, f func(t *testing
 			<-served
 			pass(time.Second) // net/http lingers on the input that it refused to read
 		})
-		f(t, &world{t: t, b: b, net: p, from: "192.0.2.1", header: http.Header{}})
+		f(t, &world{t: t, b: b, h: h, net: p, from: "192.0.2.1", header: http.Header{}})
 	})
 }
 
 // as returns w for a client at another address, or with other headers.
 func (w *world) as(from string, header ...string) *world {
-	c := &world{t: w.t, b: w.b, net: w.net, from: from, header: w.header.Clone()}
+	c := &world{t: w.t, b: w.b, h: w.h, net: w.net, from: from, header: w.header.Clone()}
 	for i := 0; i+1 < len(header); i += 2 {
 		c.header.Set(header[i], header[i+1])
 	}

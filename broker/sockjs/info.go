@@ -23,7 +23,7 @@ func greeting(w http.ResponseWriter, r *http.Request) {
 
 // info describes the endpoint to the client. The answer contains nothing that
 // pages of other sites must not know.
-func (h *handler) info(w http.ResponseWriter, r *http.Request) {
+func (h *Endpoint) info(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodGet) {
 		return
 	}

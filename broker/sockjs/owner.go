@@ -28,7 +28,7 @@ func byCookie(name string) proof {
 
 // byAddress identifies a client that offers no other proof by its own address,
 // not that of a trusted proxy.
-func (h *handler) byAddress(r *http.Request) string {
+func (h *Endpoint) byAddress(r *http.Request) string {
 	if a := h.b.ClientAddress(r).Addr(); a.IsValid() {
 		return a.Unmap().String()
 	}
@@ -44,7 +44,7 @@ type owner struct {
 	hash  [sha256.Size]byte
 }
 
-func (h *handler) ownerOf(r *http.Request) owner {
+func (h *Endpoint) ownerOf(r *http.Request) owner {
 	proofs := []proof{byTicket, byAuthorization}
 	for _, name := range []string{h.o.Cookie, h.o.OwnCookie} {
 		if name != "" {

@@ -60,7 +60,7 @@ const (
 
 // receive handles a request that receives. If its session does not exist,
 // receive opens it.
-func (h *handler) receive(w http.ResponseWriter, r *http.Request, id string, k *kind) {
+func (h *Endpoint) receive(w http.ResponseWriter, r *http.Request, id string, k *kind) {
 	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxIgnored)); err != nil {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return

@@ -12,7 +12,7 @@ import (
 // send handles xhr_send. It answers when the broker has taken the data, so a
 // client cannot send faster than the broker reads. The protocol defines the
 // error texts.
-func (h *handler) send(w http.ResponseWriter, r *http.Request, id string) {
+func (h *Endpoint) send(w http.ResponseWriter, r *http.Request, id string) {
 	s := h.find(w, r, id)
 	if s == nil {
 		return

@@ -33,14 +33,32 @@ type session struct {
 	left        time.Time     // when the last receiver left
 	heard       time.Time     // when the last request came
 	closed      []byte        // the close frame, once known
+	told        chan struct{} // closed when the client has got the close frame, or will not
 	expiry      *time.Timer
 }
 
 func newSession(o owner, k *kind, origin string, delay time.Duration) *session {
 	return &session{
 		inbox: newInbox(), owner: o, kind: k, origin: origin, delay: delay,
-		sender: make(chan struct{}, 1), written: make(chan struct{}, 1),
+		sender: make(chan struct{}, 1), written: make(chan struct{}, 1), told: make(chan struct{}),
 	}
+}
+
+// tell records that nobody needs to wait for the client any longer. The caller
+// has the lock.
+func (s *session) tell() {
+	select {
+	case <-s.told:
+	default:
+		close(s.told)
+	}
+}
+
+// forgotten is called when the session is removed.
+func (s *session) forgotten() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tell()
 }
 
 // Kind implements an optional method of [broker.Transport].
@@ -117,6 +135,7 @@ func (s *session) attach() (woken <-chan struct{}, refusal []byte) {
 	defer s.mu.Unlock()
 	switch {
 	case s.closed != nil:
+		s.tell()
 		return nil, s.closed
 	case s.receiver != nil:
 		return nil, closeFrame(2010, "Another connection still open")
@@ -143,6 +162,7 @@ func (s *session) detach(broken bool) {
 	s.left = time.Now()
 	if broken {
 		s.interrupted = true
+		s.tell()
 		if s.pending != nil {
 			s.end() // no receiver will come for Send
 		}
@@ -163,6 +183,7 @@ func (s *session) expire() {
 	defer s.mu.Unlock()
 	if s.receiver == nil && time.Since(s.left) >= s.delay {
 		s.end()
+		s.tell()
 	}
 }
 
@@ -174,6 +195,9 @@ func (s *session) take(buf []byte, room int) (frame []byte, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended() {
+		if s.closed != nil {
+			s.tell()
+		}
 		return s.closed, true
 	}
 	frame = buf[:0]

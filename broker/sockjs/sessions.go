@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -36,6 +37,12 @@ type share struct {
 
 // maxEnded is how many ended sessions of one network are kept.
 const maxEnded = 64
+
+func (l *sessions) all() []*session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Values(l.byID))
+}
 
 func (l *sessions) get(id string) *session {
 	l.mu.Lock()
@@ -120,6 +127,7 @@ func (l *sessions) drop(id string, s *session) {
 		return
 	}
 	delete(l.byID, id)
+	s.forgotten()
 	of := l.networks[s.network]
 	if i := slices.Index(of.ended, id); i >= 0 {
 		of.ended = slices.Delete(of.ended, i, i+1)
@@ -130,13 +138,13 @@ func (l *sessions) drop(id string, s *session) {
 }
 
 // networkOf returns the address range that the client of a request controls.
-func (h *handler) networkOf(r *http.Request) netip.Addr {
+func (h *Endpoint) networkOf(r *http.Request) netip.Addr {
 	return httpsec.Network(h.b.ClientAddress(r).Addr())
 }
 
 // find returns the session of a request. If there is none, or if it is not this
 // client's, find answers with 404 or 403 and returns nil.
-func (h *handler) find(w http.ResponseWriter, r *http.Request, id string) *session {
+func (h *Endpoint) find(w http.ResponseWriter, r *http.Request, id string) *session {
 	s := h.sessions.get(id)
 	if s == nil || !s.owner.sent(r) {
 		w.WriteHeader(http.StatusNotFound)
@@ -150,7 +158,7 @@ func (h *handler) find(w http.ResponseWriter, r *http.Request, id string) *sessi
 }
 
 // full returns the refusal for a session when there is no room.
-func (h *handler) full() error {
+func (h *Endpoint) full() error {
 	return &auth.Refusal{
 		Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
 		Reason: fmt.Sprintf("too many sessions, try again: limits.sockjs_sessions is %d, and one address has at most half of them", h.o.Sessions),
@@ -159,7 +167,7 @@ func (h *handler) full() error {
 
 // open opens a new session with this request as its first receiver. It returns
 // nil if it has refused the request, and has then answered it.
-func (h *handler) open(w http.ResponseWriter, r *http.Request, id string, k *kind) (*session, <-chan struct{}) {
+func (h *Endpoint) open(w http.ResponseWriter, r *http.Request, id string, k *kind) (*session, <-chan struct{}) {
 	network := h.networkOf(r)
 	if h.sessions.full(network) { // check first: a refusal must not use up the ticket
 		auth.WriteRefusal(w, h.full())
@@ -184,7 +192,7 @@ func (h *handler) open(w http.ResponseWriter, r *http.Request, id string, k *kin
 }
 
 // serve runs the broker's side of a session until the session ends.
-func (h *handler) serve(s *session, id string, a broker.Admission) {
+func (h *Endpoint) serve(s *session, id string, a broker.Admission) {
 	code, reason := ending(h.b.Serve(context.Background(), s, a))
 	s.gone(closeFrame(code, reason))
 	h.sessions.end(id, s)

@@ -24,7 +24,7 @@ import (
 
 // webSocket opens a session over a WebSocket that carries SockJS frames. The
 // session lives on that one connection; the id in its URL has no meaning.
-func (h *handler) webSocket(w http.ResponseWriter, r *http.Request) {
+func (h *Endpoint) webSocket(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
 		w.WriteHeader(http.StatusMethodNotAllowed)

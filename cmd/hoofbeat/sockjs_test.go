@@ -246,6 +246,28 @@ func TestTerminationDrainsSockJS(t *testing.T) {
 	s.Exit(t, 0)
 }
 
+// A polling client learns with its next request why its session has ended: the
+// server waits for that request.
+func TestTerminationWaitsForPolls(t *testing.T) {
+	s := serve(t, nil)
+	at := s.sockJSURL(t) + "/000/polls"
+	poll := func(want string) {
+		t.Helper()
+		if status, body := send(t, http.DefaultClient, "POST", at+"/xhr", nil, ""); status != 200 || !strings.HasPrefix(body, want) {
+			t.Fatalf("HTTP %d %s, want %s", status, body, want)
+		}
+	}
+	poll("o")
+	if status, body := send(t, http.DefaultClient, "POST", at+"/xhr_send", nil, `["CONNECT\naccept-version:1.2\n\n\u0000"]`); status != 204 {
+		t.Fatalf("HTTP %d %s", status, body)
+	}
+	poll(`a["CONNECTED`)
+	s.Signal(t, syscall.SIGTERM)
+	brokertest.Eventually(t, "the session ends", func() bool { return len(s.Log("session ended")) == 1 })
+	poll(`c[1012,"draining"]`)
+	s.Exit(t, 0)
+}
+
 func TestSockJSOff(t *testing.T) {
 	s := serve(t, []string{"HOOFBEAT_SOCKJS=false"})
 	for path, want := range map[string]int{"/ws/info": 404, "/ws/": 404, "/ws/000/a/xhr_streaming": 404, "/ws/websocket": 404, "/ws": 426} {

@@ -127,7 +127,7 @@ func (p *sockJS) frame() string {
 				return f
 			}
 		case <-late:
-			p.t.Fatal("no frame for 15 s")
+			p.t.Fatal("no frame for a minute")
 		}
 	}
 }

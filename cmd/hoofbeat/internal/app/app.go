@@ -21,6 +21,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/sockjs"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/access"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
@@ -67,6 +68,7 @@ type App struct {
 	away    *turnedAway
 	quiet   loglimit.Limiter // for lines that any client can cause
 	tickets replaceable
+	sockJS  *sockjs.Endpoint // nil if it is off
 
 	reloading sync.Mutex
 	live      *config.Config  // the configuration in force, guarded by reloading

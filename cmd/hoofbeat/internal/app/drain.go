@@ -20,6 +20,11 @@ func (a *App) stop(listeners []*listener) {
 		log.Warn("drain timed out; closing the remaining sessions", "error", err)
 	}
 	a.close()
+	if a.sockJS != nil {
+		if err := a.sockJS.Shutdown(ctx); err != nil {
+			log.Warn("some polling clients have not fetched the reason for the end of their session", "error", err)
+		}
+	}
 	ctx, cancel = context.WithTimeout(context.Background(), httpShutdownTimeout)
 	defer cancel()
 	for _, d := range listeners {

@@ -17,7 +17,8 @@ func (a *App) mountEndpoint(mux *http.ServeMux) {
 		mux.Handle(c.WebSocket.Path, a.broker)
 		return
 	}
-	h := a.noteLost(sockjs.Handler(a.broker, sockJSOptions(c)))
+	a.sockJS = sockjs.Handler(a.broker, sockJSOptions(c))
+	h := a.noteLost(a.sockJS)
 	below := strings.TrimRight(c.WebSocket.Path, "/") + "/"
 	mux.Handle(below, h)
 	if c.WebSocket.Path != below {
