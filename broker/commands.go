@@ -168,8 +168,8 @@ func (s *session) mayBeSent(f *frames.Frame, bt *batch) (destination, *Error) {
 	return d, fail
 }
 
-// send handles SEND. later is set if the message is stored only after send
-// returns.
+// send handles SEND. later is set if the message is stored, or handled, only
+// after send returns.
 func (s *session) send(f *frames.Frame, asks asks, bt *batch) (later *completion, fail *Error) {
 	d, fail := s.sendable(f, bt)
 	if fail != nil {
@@ -181,7 +181,7 @@ func (s *session) send(f *frames.Frame, asks asks, bt *batch) (later *completion
 // sendTo carries out a SEND that is permitted.
 func (s *session) sendTo(d destination, f *frames.Frame, asks asks, bt *batch) (later *completion, fail *Error) {
 	if handled(d.Kind) {
-		return nil, s.handleSend(d.Destination, f, asks, bt)
+		return s.handleSend(d.Destination, f, asks, bt)
 	}
 	p, fail := s.publication(d.Name, f, asks, bt)
 	if fail != nil {
@@ -197,10 +197,10 @@ func (s *session) sendTo(d destination, f *frames.Frame, asks asks, bt *batch) (
 // handled reports whether a SEND to a destination of a kind is for a handler.
 func handled(k topics.Kind) bool { return k == topics.App || k == topics.UserPrivate }
 
-func (s *session) handleSend(d topics.Destination, f *frames.Frame, asks asks, bt *batch) *Error {
+func (s *session) handleSend(d topics.Destination, f *frames.Frame, asks asks, bt *batch) (later *completion, fail *Error) {
 	if asks&asksTime != 0 {
 		if t, fail := s.checkTimes(d, f); fail != nil || s.b.tooLate(t.expires) {
-			return fail
+			return nil, fail
 		}
 	}
 	path := d.Path

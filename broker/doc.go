@@ -32,8 +32,8 @@
 // Each file holds one idea. In reading order:
 //
 //   - The program's side: doc, broker, options, policy, shutdown, http, tcp,
-//     transport, handler, inprocess, inprocessretry, message, reason, observer,
-//     stats, log.
+//     transport, handler, later, inprocess, inprocessretry, message, reason,
+//     observer, stats, log.
 //   - Clients come and go: admit, origin, connect, ids, renew, expiry, revoke,
 //     liveness, ending.
 //   - A session and its frames: session, input, mailbox, commands, reserve,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"strings"
 	"sync"
@@ -20,7 +19,8 @@ import (
 // is set.
 //
 // It runs on the session's own goroutine: the frames of one client are handled
-// one after another, in order, and a slow handler slows only its own client. An
+// one after another, in order, and a slow handler slows only its own client. A
+// handler that waits for something calls [Request.Later]. An
 // error ends the session; the ERROR frame carries the text of an [*Error], and
 // a constant text for any other error. ctx ends with the session.
 type Handler interface {
@@ -54,6 +54,7 @@ type Request struct {
 	s       *session
 	sub     *subscriber
 	bt      *batch // of the session's goroutine; Reply, which runs on any goroutine, must not use it
+	later   *completion
 	replied uint32 // 1 once Reply was called; no atomic.Bool, so that a Request can be copied
 }
 
@@ -73,8 +74,8 @@ func (r *Request) Header(name string) string {
 // The answer to a SEND is on its way when Reply returns, so a handler can
 // report progress and continue working. The answer to a SUBSCRIBE is sent when
 // the handler returns, because the RECEIPT of that SUBSCRIBE comes first. Reply
-// never waits for the client. Call it before the handler returns; several
-// goroutines of a handler may call it at once.
+// never waits for the client. Call it before the handler returns, or before the
+// done of [Request.Later] is called; several goroutines of a handler may call it at once.
 func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 	if r.sub != nil {
 		return r.replyToSubscribe(m)
@@ -212,8 +213,9 @@ func (m *mux) find(path string) Handler {
 	return nil
 }
 
-// handle runs the handler for a SEND.
-func (s *session) handle(path string, d topics.Destination, f *frames.Frame, bt *batch) *Error {
+// handle runs the handler for a SEND. later is set if the request is not handled
+// yet.
+func (s *session) handle(path string, d topics.Destination, f *frames.Frame, bt *batch) (later *completion, fail *Error) {
 	return s.serve(&Request{Destination: path, Headers: f.Headers, Body: f.Body}, d, bt)
 }
 
@@ -223,31 +225,29 @@ func (s *session) handle(path string, d topics.Destination, f *frames.Frame, bt 
 func (s *session) handleSubscribe(sub *subscriber, f *frames.Frame, bt *batch) *Error {
 	sub.gated = true
 	sub.mode = ackAuto
-	fail := s.serve(&Request{Destination: sub.dest.Path, Subscribe: true, Headers: f.Headers, sub: sub}, sub.dest, bt)
-	if fail == nil {
-		s.out.open(sub, s.receiptFrame(f, ""), bt)
-	} else {
+	later, fail := s.serve(&Request{Destination: sub.dest.Path, Subscribe: true, Headers: f.Headers, sub: sub}, sub.dest, bt)
+	switch {
+	case fail != nil:
 		s.out.discard(sub)
+	case later != nil:
+		s.answerLater(sub, f, later)
+	default:
+		s.out.open(sub, s.receiptFrame(f, ""), bt)
 	}
 	return fail
 }
 
-func (s *session) serve(r *Request, d topics.Destination, bt *batch) *Error {
+func (s *session) serve(r *Request, d topics.Destination, bt *batch) (later *completion, fail *Error) {
 	h := s.b.mux.find(r.Destination)
 	if h == nil {
-		return failure(ReasonDenied, "nothing handles messages for this destination")
+		return nil, failure(ReasonDenied, "nothing handles messages for this destination")
 	}
 	r.s, r.bt, r.Principal, r.Session = s, bt, s.principal.Load(), s.id
 	r.Remote = s.peer
 	var err error
 	s.user(bt, func(ctx context.Context) { err = h.ServeSTOMP(ctx, r) })
 	if err == nil {
-		return nil
+		return r.later, nil
 	}
-	var public *Error
-	if errors.As(err, &public) {
-		return public
-	}
-	s.b.log(slog.LevelError, "a handler failed", s.source(d.Name), "session", s.id, "destination", d.Name, "error", err)
-	return &Error{Reason: ReasonInternalError, Message: "internal error"}
+	return nil, s.handlerFailed(d.Name, err)
 }

@@ -54,7 +54,7 @@ func (s *session) sendOnce(f *frames.Frame, asks asks, bt *batch) *Error {
 		answer := s.promise(f, headersSize(f.Headers)+len(f.Body))
 		later.whenEnded(func(err error) {
 			first.End(err)
-			answer.settle(notStored(err))
+			answer.conclude(err)
 		})
 	default:
 		outcome = nil
@@ -76,7 +76,7 @@ func (s *session) duplicate(f *frames.Frame, earlier *dedup.Attempt, bt *batch) 
 	}
 	answer := s.promise(f, headersSize(f.Headers))
 	answer.replace(receipt)
-	earlier.Then(func(err error) { answer.settle(notStored(err)) })
+	earlier.Then(answer.conclude)
 }
 
 // dedupKey returns the key of the message of a SEND. topics.Collapse makes all

@@ -58,7 +58,7 @@ func (s *session) receiptLater(f *frames.Frame, later *completion, bt *batch) {
 		return
 	}
 	a := s.promise(f, headersSize(f.Headers)+len(f.Body))
-	later.whenEnded(func(err error) { a.settle(notStored(err)) })
+	later.whenEnded(a.conclude)
 }
 
 // promise adds an answer for f to the list, to be settled later.

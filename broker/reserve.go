@@ -12,8 +12,9 @@ import (
 // reserved are the private paths, such as "/topic/session", to which only the
 // broker or the program may send.
 type reserved struct {
-	mu    sync.RWMutex
-	paths map[string]struct{}
+	mu     sync.RWMutex
+	paths  map[string]struct{}
+	queues map[string]struct{}
 }
 
 // Reserve reserves private destinations for the program: only
@@ -47,15 +48,46 @@ func (b *Broker) Reserve(destinations ...string) error {
 	return nil
 }
 
+// ReserveQueue reserves a work queue, such as "/queue/orders", and its dead
+// letters for the program: a client's SEND to either is denied whatever the
+// Authorizer decides. Call it before clients connect. The error is
+// ErrDestination.
+func (b *Broker) ReserveQueue(queue string) error {
+	d, err := b.o.names.Parse(queue)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDestination, err)
+	}
+	if d.Pattern || !b.workQueue(d) {
+		return fmt.Errorf("%w: %q does not name one work queue", ErrDestination, queue)
+	}
+	b.reserved.mu.Lock()
+	defer b.reserved.mu.Unlock()
+	if b.reserved.queues == nil {
+		b.reserved.queues = make(map[string]struct{})
+	}
+	b.reserved.queues[topics.Collapse(d.Path)] = struct{}{}
+	if dead, ok := b.o.names.DeadLetters(d.Path); ok {
+		b.reserved.queues[topics.Collapse(dead)] = struct{}{}
+	}
+	return nil
+}
+
 // has reports whether a client must not SEND to d. All spellings with empty
 // segments count as the same destination.
 func (r *reserved) has(d topics.Destination) bool {
-	if d.Kind != topics.UserNamed {
+	if d.Kind != topics.UserNamed && d.Kind != topics.Queue {
 		return false
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	_, found := r.paths[topics.Collapse(d.Path)]
+	names := r.paths
+	if d.Kind == topics.Queue {
+		names = r.queues
+	}
+	if len(names) == 0 {
+		return false
+	}
+	_, found := names[topics.Collapse(d.Path)]
 	return found
 }
 

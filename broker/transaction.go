@@ -128,7 +128,7 @@ func (s *session) inTransaction(f *frames.Frame, asks asks, bt *batch) *Error {
 // carries them out. First, messages are stored, all or none. Then come the ACKs
 // and NACKs, so that a failure in between repeats a message and loses none.
 // Then come the messages to topics and users. Handlers run last; their failure
-// undoes nothing.
+// undoes nothing, and the COMMIT is answered when all are done.
 type commitment struct {
 	puts     []queuePut
 	acks     []*frames.Frame
@@ -151,6 +151,21 @@ func (x *addressed) accepted() {
 	if x.once != nil {
 		x.once.End(nil)
 	}
+}
+
+// acceptedLater ends the attempt of a message when its handler is done. It
+// returns the completion to wait for in place of later.
+func (c *commitment) acceptedLater(once *dedup.Attempt, later *completion) *completion {
+	if once == nil {
+		return later
+	}
+	c.open = slices.DeleteFunc(c.open, func(a *dedup.Attempt) bool { return a == once })
+	done := new(completion)
+	later.whenEnded(func(err error) {
+		once.End(err)
+		done.end(err)
+	})
+	return done
 }
 
 // abandon ends the attempts of all messages that were not accepted.
@@ -211,7 +226,7 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	case fail != nil || later == nil:
 		own.settle(fail)
 	default:
-		later.whenEnded(func(err error) { own.settle(notStored(err)) })
+		later.whenEnded(own.conclude)
 	}
 	return nil
 }
@@ -331,10 +346,15 @@ func (s *session) carryOut(c *commitment, f *frames.Frame, bt *batch) (later *co
 		x.accepted()
 	}
 	for _, x := range c.requests {
-		if fail := s.handleSend(x.to.Destination, x.frame, x.asks, bt); fail != nil {
+		later, fail := s.handleSend(x.to.Destination, x.frame, x.asks, bt)
+		if fail != nil {
 			return nil, fail
 		}
-		x.accepted()
+		if later == nil {
+			x.accepted()
+			continue
+		}
+		open = append(open, c.acceptedLater(x.once, later))
 	}
 	return allOf(open), nil
 }

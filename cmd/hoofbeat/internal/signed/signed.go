@@ -79,6 +79,8 @@ type Error struct {
 	// Sent reports that the server may have got the request: there was a
 	// connection.
 	Sent bool
+	// TimedOut reports that Options.Timeout was over.
+	TimedOut bool
 }
 
 func (e *Error) Error() string { return e.Cause.Error() }
@@ -122,7 +124,9 @@ func (c *Client) Post(ctx context.Context, body []byte, more http.Header) (*Answ
 	defer cancel()
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true) }}
-	fail := func(cause error) error { return &Error{Cause: cause, Sent: sent.Load()} }
+	fail := func(cause error) error {
+		return &Error{Cause: cause, Sent: sent.Load(), TimedOut: errors.Is(ctx.Err(), context.DeadlineExceeded)}
+	}
 	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, c.o.URL, bytes.NewReader(body))
 	if err != nil {
 		return nil, fail(errors.New("the request could not be made"))
