@@ -27,6 +27,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/events"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/fetch"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/handlers"
 )
 
 // Options configure an App.
@@ -58,6 +59,8 @@ type App struct {
 	sessions slog.LevelVar
 	flow     *webflow.Flow  // nil when webflow is not enabled
 	events   *events.Sender // nil without webflow.events.url
+
+	handlers *handlers.Set // nil without handlers
 
 	fetcher  *fetch.Fetcher // nil without auth.oauth[].fetch
 	fetching sync.WaitGroup
@@ -133,7 +136,7 @@ func build(o Options) (*App, error) {
 		return nil, config.OptionError("limits", err)
 	}
 	a.access.Broker = a.broker
-	for _, step := range []func() error{a.makeFlow, a.makeFetcher} {
+	for _, step := range []func() error{a.makeFlow, a.makeFetcher, a.makeHandlers} {
 		if err := step(); err != nil {
 			a.close()
 			return nil, err

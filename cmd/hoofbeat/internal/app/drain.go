@@ -41,6 +41,7 @@ func (a *App) close() {
 		_ = a.flow.Close() // always nil
 	}
 	_ = a.broker.Close() // always nil
+	a.closeHandlers()
 	a.closeEvents()
 }
 

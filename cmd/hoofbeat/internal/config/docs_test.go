@@ -33,7 +33,7 @@ func TestDocumentsYAML(t *testing.T) {
 		t.Chdir(dir)
 		secret := strings.Repeat("5", 64)
 		for name, content := range map[string]string{
-			"users.yaml": "[]", "webhook.secret": secret, "oauth.secret": secret, "tickets.secret": secret, "introspection.secret": secret, "tokens.key": secret,
+			"users.yaml": "[]", "webhook.secret": secret, "oauth.secret": secret, "tickets.secret": secret, "introspection.secret": secret, "tokens.key": secret, "handlers.secret": secret,
 		} {
 			if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 				t.Fatal(err)

@@ -26,6 +26,7 @@ var needs = map[string]need{
 		"nothing can be exchanged for a ticket: auth.users.file, auth.jwt, auth.introspection, auth.userinfo and auth.oauth are not set"},
 	"fetch":            {(*Config).fetches, "auth.oauth[].fetch is not set"},
 	"generated-token":  {func(c *Config) bool { return c.AdminToken == "" }, "HOOFBEAT_ADMIN_TOKEN is set"},
+	"handlers":         {func(c *Config) bool { return len(c.Handlers) > 0 }, "handlers is not set"},
 	"heartbeat.expect": {func(c *Config) bool { return c.HeartBeat.Expect != Off }, "heartbeat.expect is off"},
 	"listen":           {func(c *Config) bool { return c.Listen != "" }, "listen is off"},
 	"minting": {func(c *Config) bool { return c.exchanges() || c.Auth.Tickets.Enabled || c.Auth.Tickets.Secret.Set() },

@@ -75,6 +75,17 @@ type Config struct {
 	// Bytes of all entries of history: the sum of history[].bytes must be
 	// within it.
 	HistoryBytes Bytes `key:"history_bytes" default:"256MiB" range:"1KiB to 1TiB, or off"`
+	// Servers of your application that handle what clients send to destinations
+	// below /app, each SEND or SUBSCRIBE by one POST. See docs/handlers.md.
+	//
+	//	{destination: "/app/orders/{id}", url: "http://127.0.0.1:3000/orders"}
+	Handlers []Handler `key:"handlers"`
+	// Requests to all handlers at the same time. Further ones wait for their
+	// turn.
+	HandlersInFlight int `key:"handlers_in_flight" default:"256" range:"1 to 100000" needs:"handlers"`
+	// Memory of the requests to handlers that are not answered yet. A session
+	// whose request finds no room stops reading until there is some.
+	HandlersBytes Bytes `key:"handlers_bytes" default:"64MiB" range:"1MiB to 1TiB, or off" needs:"handlers"`
 
 	// TLS for the public and TCP listeners. The admin listener has no TLS:
 	// keep it on loopback.

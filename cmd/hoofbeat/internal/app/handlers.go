@@ -1,0 +1,50 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/handlers"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// makeHandlers registers the servers that handle what clients send, if
+// configured. Handlers of the broker itself are registered before.
+func (a *App) makeHandlers() error {
+	c := a.o.Config
+	if len(c.Handlers) == 0 {
+		return nil
+	}
+	names, err := topics.NewNames(c.Prefixes())
+	if err != nil {
+		return config.OptionError("destinations", err)
+	}
+	o := handlers.Options{Broker: a.broker, Names: names, InFlight: c.HandlersInFlight, Bytes: int64(c.HandlersBytes), Logger: a.o.Logger}
+	if c.HandlersBytes == config.Off {
+		o.Bytes = math.MaxInt64
+	}
+	for i, h := range c.Handlers {
+		secret, err := h.Secret.Read(fmt.Sprintf("handlers[%d].secret", i))
+		if err != nil {
+			return err
+		}
+		o.Handlers = append(o.Handlers, handlers.Handler{
+			Destination: h.Destination, URL: h.URL, AllowHTTP: h.AllowHTTP, Secret: secret,
+			Timeout: h.Timeout, InFlight: h.InFlight, MaxAnswer: int64(h.Answer), Via: h.Via,
+		})
+	}
+	var problem *handlers.Problem
+	if a.handlers, err = handlers.New(o); errors.As(err, &problem) {
+		return &config.KeyError{Key: fmt.Sprintf("handlers[%d].%s", problem.Index, problem.Field), Text: problem.Err.Error()}
+	}
+	return err
+}
+
+// closeHandlers ends the requests that are on their way. The broker is closed.
+func (a *App) closeHandlers() {
+	if a.handlers != nil {
+		a.handlers.Close()
+	}
+}

@@ -1,0 +1,155 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth/circuit"
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/signed"
+)
+
+// deliveryHeader names the id of a request: the same in each repetition.
+const deliveryHeader = "Hoofbeat-Delivery"
+
+// failure is a request without a good answer.
+type failure struct {
+	cause  error
+	key    string        // what the operator may change
+	public *broker.Error // for the client: no internals
+	// again is what becomes of a message in a queue.
+	again again
+}
+
+// again says what to do with a message whose request failed.
+type again uint8
+
+const (
+	attempt again = iota // it counts as a delivery, and comes again
+	wait                 // the server has not got it: try again until it has
+	never                // the server does not want it
+)
+
+// unavailable is for a client whose request was not handled because the server
+// does not answer.
+func unavailable() *broker.Error {
+	return &broker.Error{Reason: broker.ReasonInternalError, Message: "the application does not answer now, try again later"}
+}
+
+// unhandled is for a client whose request the server could not handle.
+func unhandled() *broker.Error {
+	return &broker.Error{Reason: broker.ReasonInternalError, Message: "the application could not handle this"}
+}
+
+var (
+	errOpen = errors.New("the circuit is open: its server does not answer")
+	errBusy = fmt.Errorf("no turn within %v: too many requests are on their way", patience)
+)
+
+// ask posts a question and parses the answer.
+func (h *handler) ask(ctx context.Context, id string, body []byte) (*answer, *failure) {
+	release, ok := h.turn(ctx)
+	if !ok {
+		return nil, &failure{errBusy, "in_flight, or handlers_in_flight", unavailable(), wait}
+	}
+	defer release()
+	a, f := h.post(ctx, id, body)
+	if f != nil {
+		return nil, f
+	}
+	out, err := parseAnswer(a)
+	if err != nil {
+		return nil, &failure{err, "url", unhandled(), attempt}
+	}
+	return out, nil
+}
+
+// post sends a question, unless the circuit is open. The answer has status 2xx.
+func (h *handler) post(ctx context.Context, id string, body []byte) (*signed.Answer, *failure) {
+	epoch, _, ok := h.breaker.Enter(time.Now())
+	if !ok {
+		return nil, &failure{errOpen, "url", unavailable(), wait}
+	}
+	a, err := h.client.Post(ctx, body, http.Header{deliveryHeader: {id}})
+	f := h.failureOf(a, err)
+	// Only a server that cannot be reached opens the circuit: otherwise a client
+	// could close it to all others with messages that the server does not like.
+	down := err != nil || f != nil && f.again == wait && a.Status > 500
+	h.switched(epoch, !down, f)
+	return a, f
+}
+
+// failureOf returns why a response is not an answer, or nil.
+func (h *handler) failureOf(a *signed.Answer, err error) *failure {
+	var transport *signed.Error
+	if errors.As(err, &transport) {
+		f := &failure{err, "url", unavailable(), wait}
+		if transport.Sent {
+			f.again = attempt
+		}
+		if transport.TimedOut {
+			f.key = "timeout"
+		}
+		return f
+	}
+	f := &failure{fmt.Errorf("status %d", a.Status), "url", unhandled(), attempt}
+	switch a.Status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		f.public, f.again = unavailable(), wait
+		return f
+	}
+	switch {
+	case a.Status/100 == 4:
+		f.again = never
+	case a.Status/100 != 2:
+	case a.More:
+		f.cause, f.key = fmt.Errorf("the answer is longer than %d bytes", h.MaxAnswer), "answer"
+	default:
+		return nil
+	}
+	return f
+}
+
+// switched reports the result of a request to the circuit, and logs its changes.
+func (h *handler) switched(epoch uint64, ok bool, f *failure) {
+	now := time.Now()
+	change, since := h.breaker.Report(epoch, ok, now)
+	switch change {
+	case circuit.Opened:
+		h.set.log.Warn("the server of a handler does not answer; nothing is sent to it until it does",
+			"key", h.key, "url", h.client.Place(), "failures", circuit.Failures, "cause", f.cause)
+	case circuit.Closed:
+		h.set.log.Info("the server of a handler answers again", "key", h.key, "url", h.client.Place(), "outage", now.Sub(since))
+	}
+}
+
+// report counts and logs a failure.
+func (h *handler) report(f *failure, attrs ...any) {
+	h.failed.Add(1)
+	if h.set.ctx.Err() != nil {
+		return // the broker stops
+	}
+	attrs = append([]any{"key", h.key + "." + f.key, "url", h.client.Place(), "destination", h.Destination, "cause", f.cause}, attrs...)
+	h.set.quiet.Log(h.set.ctx, h.set.log, slog.LevelWarn, loglimit.Key{Kind: "a handler has failed", From: h.key + f.key}, attrs...)
+}
+
+// carryOut sends what the answer says. reply sends the reply.
+func (h *handler) carryOut(ctx context.Context, a *answer, reply func(context.Context, *broker.Message) error) *failure {
+	for i, m := range a.send {
+		if err := h.set.b.Publish(ctx, m); err != nil && !errors.Is(err, broker.ErrDuplicate) {
+			return &failure{fmt.Errorf("send[%d] of the answer: %w", i, err), "url", unhandled(), never}
+		}
+	}
+	if a.reply == nil {
+		return nil
+	}
+	if err := reply(ctx, a.reply); err != nil && !errors.Is(err, broker.ErrNoSession) {
+		return &failure{fmt.Errorf("the reply of the answer: %w", err), "url", unhandled(), never}
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package handlers
+
+import (
+	"context"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+// patience is how long a request waits for in_flight. With the longest time-out
+// it is less than the 30 s in which a session that waits must be answered.
+const patience = 15 * time.Second
+
+// overhead is the memory of a request beside the text of its question, which is
+// there twice: as the question, and as the headers and body of the frame.
+const overhead = 1024
+
+// lane has the requests of one session that wait for the one that is handled.
+type lane struct{ waiting []*job }
+
+// job is a request that is not answered yet.
+type job struct {
+	h    *handler
+	r    *broker.Request
+	id   string
+	body []byte
+	size int64
+	done func(error)
+}
+
+// ServeSTOMP hands the request to the lane of its session, or stores it in the
+// queue. It waits while there is no room, so that the session stops reading.
+func (h *handler) ServeSTOMP(ctx context.Context, r *broker.Request) error {
+	id, body, err := h.question(r)
+	if err != nil {
+		return err
+	}
+	if h.Via != "" && !r.Subscribe {
+		return h.store(ctx, r, id, body)
+	}
+	size, ok := h.set.room.take(ctx, int64(2*len(body)+overhead))
+	if !ok { // the session has ended
+		return unavailable()
+	}
+	h.set.put(&job{h, r, id, body, size, r.Later()})
+	return nil
+}
+
+// put adds a job to the lane of its session.
+func (s *Set) put(j *job) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		j.end(unavailable())
+		return
+	}
+	defer s.mu.Unlock()
+	session := j.r.Session
+	if l := s.lanes[session]; l != nil {
+		l.waiting = append(l.waiting, j)
+		return
+	}
+	s.lanes[session] = new(lane)
+	s.running.Go(func() {
+		for ; j != nil; j = s.next(session) {
+			j.end(j.handle())
+		}
+	})
+}
+
+// next returns the next job of a session, or removes its lane.
+func (s *Set) next(session string) *job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanes[session]
+	if len(l.waiting) == 0 {
+		delete(s.lanes, session)
+		return nil
+	}
+	j := l.waiting[0]
+	l.waiting[0] = nil
+	l.waiting = l.waiting[1:]
+	return j
+}
+
+func (j *job) end(err error) {
+	j.h.set.room.give(j.size)
+	j.done(err)
+}
+
+// handle posts the request and does what the answer says.
+func (j *job) handle() error {
+	h := j.h
+	a, f := h.ask(h.set.ctx, j.id, j.body)
+	if f == nil {
+		f = h.carryOut(h.set.ctx, a, func(ctx context.Context, m *broker.Message) error {
+			_, err := j.r.Reply(ctx, m)
+			return err
+		})
+	}
+	if f != nil {
+		h.report(f, "event", map[bool]string{false: "send", true: "subscribe"}[j.r.Subscribe], "user", j.r.Principal.Name, "session", j.r.Session)
+		return f.public
+	}
+	h.handled.Add(1)
+	if a.refuse != "" {
+		return &broker.Error{Reason: broker.ReasonDenied, Message: a.refuse}
+	}
+	return nil
+}
+
+// turn waits until a request may be sent. It returns false if that takes too
+// long.
+func (h *handler) turn(ctx context.Context) (release func(), ok bool) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for _, slots := range []chan struct{}{h.slots, h.set.slots} {
+		select {
+		case slots <- struct{}{}:
+			continue
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		if slots == h.set.slots {
+			<-h.slots
+		}
+		return nil, false
+	}
+	return func() {
+		<-h.set.slots
+		<-h.slots
+	}, true
+}
