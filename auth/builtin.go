@@ -9,6 +9,8 @@ import "slices"
 //     /user/{user}/** and anything else of its own below /user, such as
 //     /user/events
 //   - subscribe to /topic/**, /queue/** and /app/**
+//   - list and watch presence: subscribe to /app/presence/** and
+//     /topic/presence/**, if the broker keeps it
 //   - send to /topic/**, /queue/** and /app/**, and to /user/topic/** and
 //     /user/queue/**, which go to handlers
 //
@@ -25,6 +27,7 @@ func (s *space) open() *Rules {
 	for _, prefix := range slices.Concat(s.topic, s.queue, s.app) {
 		rules = append(rules, allow(prefix+"/**", Subscribe, Send))
 	}
+	rules = append(rules, allow(s.events()+"/**", Subscribe), allow(s.app[0]+presence+"/**", Subscribe))
 	return s.builtin(append(rules, s.others(Subscribe, Send)...))
 }
 
@@ -34,7 +37,8 @@ func (s *space) open() *Rules {
 //   - subscribe to its own destinations: /user/topic/**, /user/queue/**,
 //     /user/{user}/** and anything else of its own below /user, such as
 //     /user/events
-//   - subscribe to /topic/** and /app/**
+//   - subscribe to /topic/** and /app/**, except for presence, which needs rules
+//     of its own ([ExplicitAuthorizer])
 //   - send to /app/** and to /user/topic/registration
 //
 // Everything else is denied. A backend without a name, as accepted by
@@ -53,6 +57,18 @@ func (s *space) guarded() *Rules {
 	}
 	rules = append(rules, allow(s.app[0]+"/**", Subscribe, Send), allow(s.user+"/topic/registration", Send))
 	return s.builtin(append(rules, s.others(Subscribe)...))
+}
+
+// presence is in the destinations of presence, behind the prefix.
+const presence = "/presence"
+
+// events returns the prefix of the events of presence: below the first prefix of
+// topics.
+func (s *space) events() string {
+	if len(s.topic) == 0 {
+		return presence
+	}
+	return s.topic[0] + presence
 }
 
 // own returns the rules for a session's own destinations other than topics and

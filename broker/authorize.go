@@ -46,11 +46,15 @@ func (s *session) maySend(d topics.Destination, bt *batch) *Error {
 func (s *session) mayObserve(sub *subscriber, bt *batch) *Error {
 	d := sub.dest
 	switch {
+	case sub.present == watching || sub.present == listing:
+		return s.mayObservePresence(sub, bt)
 	case d.Kind == topics.UserNamed && d.User != s.userName():
 		s.b.stats.denied.Add(1)
 		return failure(ReasonDenied, "not allowed to subscribe to the destinations of another user")
 	case d.Kind == topics.UserNamed: // equivalent to the form without the user name
 		return s.authorize(auth.Subscribe, d, topics.Collapse(s.b.userPrefix()+d.Path), bt)
+	case d.Pattern && d.Kind == topics.Topic && s.b.presence.owns(d.Path):
+		return failure(ReasonDenied, "presence is watched one topic at a time, not by a pattern")
 	case d.Pattern:
 		return s.mayObservePattern(sub, bt)
 	}
@@ -77,6 +81,45 @@ func (s *session) mayObservePattern(sub *subscriber, bt *batch) *Error {
 		sub.filter.Store(newFilter(sub, true))
 	}
 	return nil
+}
+
+// mayObservePresence authorises a SUBSCRIBE to the list or the events of a room.
+// It needs a permission that was given for presence and not for all topics, and
+// the permission to subscribe to the room.
+func (s *session) mayObservePresence(sub *subscriber, bt *batch) *Error {
+	d, presence := sub.dest, s.b.presence
+	name, prefix := s.b.o.names.Canonical(d), presence.events
+	if sub.present == listing {
+		prefix = s.b.appName(presence.lists)
+	}
+	if fail := s.authorizeExplicitly(d, name, prefix, bt); fail != nil {
+		return fail
+	}
+	room := presence.room(sub.present, d)
+	if !presence.keeps(room) {
+		return failure(ReasonDenied, "no presence is kept for %s (presence)", quoted(room))
+	}
+	if d.Kind == topics.Topic && d.Path != name { // a topic without events
+		return failure(ReasonProtocolError, "write %s without empty segments", quoted(d.Name))
+	}
+	return s.authorize(auth.Subscribe, topics.Destination{Kind: topics.Topic, Name: room, Path: room}, room, bt)
+}
+
+// authorizeExplicitly authorises a SUBSCRIBE for which a permission for more
+// than the destinations below prefix does not count.
+func (s *session) authorizeExplicitly(d topics.Destination, name, prefix string, bt *batch) *Error {
+	p := s.b.policy.Load()
+	a, ok := p.authorizer.(auth.ExplicitAuthorizer)
+	if !ok {
+		return s.authorize(auth.Subscribe, d, name, bt)
+	}
+	fail := s.denied(s.askAuthorizer(p, bt, func(ctx context.Context) error {
+		return a.AuthorizeExplicit(ctx, s.principal.Load(), auth.Subscribe, name, prefix)
+	}), auth.Subscribe, d.Name)
+	if fail != nil {
+		fail.Message += ": it needs a rule for " + prefix + "/"
+	}
+	return fail
 }
 
 // covers returns how much of a pattern the client may see.
@@ -162,7 +205,7 @@ func (s *session) reconsider(bt *batch) error {
 		s.judge.mu.Unlock()
 	}
 	for _, sub := range slices.Clone(s.subs) {
-		again := &subscriber{s: s, dest: sub.dest, queue: sub.queue}
+		again := &subscriber{s: s, dest: sub.dest, queue: sub.queue, present: sub.present}
 		fail := s.mayObserve(again, bt)
 		if fail != nil && fail.Reason != ReasonDenied {
 			return fail

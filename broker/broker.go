@@ -49,6 +49,7 @@ type Broker struct {
 	replays     atomic.Int32  // subscriptions that read history now
 	replaySlots chan struct{} // a processor for each of them that works
 	reserved    reserved
+	presence    *presence     // nil without Options.Presence
 	once        *dedup.Window // ids of accepted messages
 	delays      *delays
 	quiet       loglimit.Limiter // limits log records that clients can cause
@@ -108,6 +109,9 @@ func New(o Options) (*Broker, error) {
 	queues.store().SetExpiry(b.expiry())
 	b.queues = queues
 	if b.archives, err = newArchives(&b.o, func() int64 { return int64(time.Since(b.started)) }); err != nil {
+		return nil, err
+	}
+	if b.presence, err = newPresence(b); err != nil {
 		return nil, err
 	}
 	b.delays = newDelays(b)

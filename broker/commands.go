@@ -256,6 +256,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		s.unselect(sub)
 		return fail
 	}
+	s.attend(sub)
 	s.subs = append(s.subs, sub)
 	s.footprint += sub.footprint()
 	s.subscribed.Add(1)
@@ -290,11 +291,12 @@ func (s *session) newSubscriber(f *frames.Frame) (*subscriber, *Error) {
 	if fail := unavailable(f); fail != nil {
 		return nil, fail
 	}
-	if fail := s.roomFor(id, d.Destination, f.Get(headerSelector)); fail != nil {
+	role := s.b.presence.role(d.Destination)
+	if fail := s.roomFor(id, d.Destination, f.Get(headerSelector), role); fail != nil {
 		return nil, fail
 	}
 	// A header's string keeps the whole header block alive.
-	sub := &subscriber{s: s, Recipient: encode.Recipient{ID: strings.Clone(id)}, dest: d.Clone(), queue: d.queue}
+	sub := &subscriber{s: s, Recipient: encode.Recipient{ID: strings.Clone(id)}, dest: d.Clone(), queue: d.queue, present: role}
 	switch mode, _ := f.Lookup(frames.HeaderAck); {
 	case mode == "" || mode == "auto":
 	case mode == "client":

@@ -55,8 +55,8 @@ func TestDependencyRules(t *testing.T) {
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
 		"auth/users": {"golang.org/x/crypto/"}, "auth/internal/turns": {}, "auth/loglimit": {}, "auth/circuit": {},
 		"auth/internal/expiring": {}, "auth/internal/pattern": {}, "auth/internal/weight": {}, "auth/ticket": {},
-		"broker/internal/ring": {},
-		"broker":               {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
+		"broker/internal/ring": {}, "broker/internal/roster": {},
+		"broker": {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
 
 		"broker/internal/hook": {}, "broker/internal/clock": {}, "broker/internal/limit": {}, "broker/internal/admission": {},
 		"broker/internal/encode": {"github.com/gobwas/ws", "github.com/gobwas/httphead"},
@@ -102,6 +102,7 @@ func TestDependencyRules(t *testing.T) {
 
 		"broker/internal/clock":     {},
 		"broker/internal/hook":      {},
+		"broker/internal/roster":    {},
 		"broker/internal/limit":     {"auth"},
 		"broker/internal/admission": {"auth", "auth/httpsec", "topics", "broker/internal/hook", "broker/internal/limit"},
 		"broker/internal/encode":    {"frames", "broker/internal/wsconn"},

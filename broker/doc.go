@@ -41,7 +41,8 @@
 //   - A message to its subscribers: publish, once, times, messageexpiry,
 //     delayed, deliver, subscriber, footprint, filter, selector, publication,
 //     content, distinct, copies, outbox, batch, flush.
-//   - What topics keep: history, offset, replay.
+//   - What topics keep, and who is there: history, offset, replay, presence,
+//     presencelist.
 //   - Work queues: queue, queuememory, queuequota.
 //
 // # Locks
@@ -60,6 +61,7 @@
 //	judge.mu, Subscription.mu
 //	outbox.mu                also guards its receipts, and its subscriptions' gates and unacknowledged
 //	replay.mu, ring.Set      alone
+//	presence.mu, roster      alone
 //	delays.mu, Schedule      the second is also taken alone
 //	dedup.Window             alone, and not held while a callback runs
 //	Broker.spawnMu           last, under any of the others; only counts goroutines

@@ -193,7 +193,9 @@ func (s *session) cause() *Error {
 func (s *session) cleanUp(bt *batch) {
 	s.b.sweeper.Remove(s)
 	ended := s.subs
-	for _, sub := range ended {
+	for len(s.subs) > 0 {
+		sub := s.subs[0]
+		s.subs = s.subs[1:]
 		s.drop(sub, bt)
 	}
 	s.subs, s.tx = nil, nil

@@ -19,8 +19,8 @@ const footprintUnit = 16
 // footprint returns an upper estimate of the memory for a subscription, in
 // units of 16 bytes. It is computed again when the subscription ends, because
 // most subscriptions have no room to store it.
-func footprint(id string, d topics.Destination, selector string) uint32 {
-	n := int(unsafe.Sizeof(subscriber{})) + len(id) + cost(d)
+func footprint(id string, d topics.Destination, selector string, role presenceRole) uint32 {
+	n := int(unsafe.Sizeof(subscriber{})) + len(id) + cost(d) + role.cost(d)
 	if selector != "" {
 		n += selectorBase + 2*len(selector) + selectorToken*tokens(selector)
 	}
@@ -32,17 +32,17 @@ func (sub *subscriber) footprint() uint32 {
 	if sub.selector != nil {
 		expression = sub.selector.expression
 	}
-	return footprint(sub.ID, sub.dest, expression)
+	return footprint(sub.ID, sub.dest, expression, sub.present)
 }
 
 // roomFor refuses a subscription with which the session's subscriptions would
 // be too many or too large.
-func (s *session) roomFor(id string, d topics.Destination, selector string) *Error {
+func (s *session) roomFor(id string, d topics.Destination, selector string, role presenceRole) *Error {
 	l := s.b.policy.Load().limits
 	if len(s.subs) >= l.Subscriptions {
 		return failure(ReasonLimit, "more than %d subscriptions (limits.subscriptions)", l.Subscriptions)
 	}
-	if (int(s.footprint)+int(footprint(id, d, selector)))*footprintUnit > l.SubscriptionBytes {
+	if (int(s.footprint)+int(footprint(id, d, selector, role)))*footprintUnit > l.SubscriptionBytes {
 		return failure(ReasonLimit, "more than %d bytes in subscriptions (limits.subscription_bytes)", l.SubscriptionBytes)
 	}
 	return nil

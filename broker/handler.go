@@ -239,6 +239,9 @@ func (s *session) handleSubscribe(sub *subscriber, f *frames.Frame, bt *batch) *
 
 func (s *session) serve(r *Request, d topics.Destination, bt *batch) (later *completion, fail *Error) {
 	h := s.b.mux.find(r.Destination)
+	if r.sub != nil && r.sub.present == listing {
+		h = HandlerFunc(s.b.presence.answer)
+	}
 	if h == nil {
 		return nil, failure(ReasonDenied, "nothing handles messages for this destination")
 	}

@@ -122,7 +122,8 @@ func newArchives(o *Options, now func() int64) ([]*archive, error) {
 		set(&h.Age, 0, 0)
 		set(&h.Bytes, 64<<20, 0)
 		a := &archive{text: h.Destination}
-		if problem := a.compile(o.names); problem != "" {
+		var problem string
+		if a.pattern, problem = topicPattern(o.names, a.text, "a history"); problem != "" {
 			return nil, badOption(field("Destination"), "%q %s", h.Destination, problem)
 		}
 		if slices.ContainsFunc(list, func(other *archive) bool { return other.text == a.text }) {
@@ -153,29 +154,30 @@ func newArchives(o *Options, now func() int64) ([]*archive, error) {
 	return list, nil
 }
 
-// compile parses the destination and returns what is wrong with it.
-func (a *archive) compile(names *topics.Names) (problem string) {
-	d, err := names.ParseSubscription(a.text)
+// topicPattern compiles a pattern of topics in Options and returns what is wrong
+// with it. what is what the topics shall have.
+func topicPattern(names *topics.Names, text, what string) (pattern *topics.Pattern, problem string) {
+	d, err := names.ParseSubscription(text)
 	switch {
 	case err != nil:
-		return err.Error()
+		return nil, err.Error()
 	case d.Kind != topics.Topic:
-		return "is not a topic: only destinations below " + strings.Join(names.Prefixes().Topic, " or ") + " can have a history"
-	case strings.ContainsAny(a.text, "{}"):
-		return "has a variable; write * for any segment"
-	case topics.Collapse(a.text) != a.text:
-		return "has an empty segment or a slash at its end"
+		return nil, "is not a topic: only destinations below " + strings.Join(names.Prefixes().Topic, " or ") + " can have " + what
+	case strings.ContainsAny(text, "{}"):
+		return nil, "has a variable; write * for any segment"
+	case topics.Collapse(text) != text:
+		return nil, "has an empty segment or a slash at its end"
 	}
-	if a.pattern, err = topics.Compile(a.text); err != nil {
-		return err.Error()
+	if pattern, err = topics.Compile(text); err != nil {
+		return nil, err.Error()
 	}
-	return ""
+	return pattern, ""
 }
 
 // archive returns the archive of a destination, nil if it has no history. All
 // spellings of a destination belong to one archive, like for the rules.
 func (b *Broker) archive(d topics.Destination) *archive {
-	if len(b.archives) == 0 || d.Kind != topics.Topic {
+	if len(b.archives) == 0 || d.Kind != topics.Topic || b.presence.owns(d.Path) {
 		return nil
 	}
 	name := topics.Collapse(d.Path)

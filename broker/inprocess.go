@@ -71,6 +71,9 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	if err != nil {
 		return nil, fmt.Errorf("broker: subscribe: %w", err)
 	}
+	if err := b.presence.unwatchable(d); err != nil {
+		return nil, fmt.Errorf("broker: subscribe to %q: %w", destination, err)
+	}
 	work := b.workQueue(d)
 	if d.Kind != topics.Topic && d.Kind != topics.Queue || work && d.Pattern {
 		return nil, fmt.Errorf("broker: subscribe to %q: only topics, patterns of topics and single queues", destination)
@@ -92,6 +95,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 		l.sub.consumer = k
 	} else {
 		b.router.Subscribe("", d, l.sub)
+		b.presence.watch(l.sub)
 	}
 	b.stats.subscriptions.Add(1)
 	if err := b.addLocal(l); err != nil { // from now on Close ends it
@@ -149,6 +153,7 @@ func (l *Subscription) end(err error) {
 		bt.flushLater()
 	} else {
 		l.b.router.Unsubscribe("", l.sub.dest, l.sub)
+		l.b.presence.unwatch(l.sub)
 	}
 	l.b.stats.subscriptions.Add(-1)
 	l.b.removeLocal(l)

@@ -142,6 +142,14 @@ type Options struct {
 	// Default 256 MiB.
 	HistoryBytes int64
 
+	// Presence are Ant patterns of topics for which the broker tells who is
+	// subscribed, such as "/topic/room/**", see docs/presence.md: to clients
+	// that subscribe to /app/presence/topic/room/7 or
+	// /topic/presence/topic/room/7 and that the Authorizer allows this, and to
+	// the program by [Broker.Presence]. The prefixes are the first ones of
+	// Destinations. Default none.
+	Presence []string
+
 	// SoftDenial answers a denied SUBSCRIBE or SEND with a message on
 	// /user/queue/errors instead of an ERROR, and keeps the session. STOMP
 	// requires the ERROR, but a page with many subscriptions may prefer to lose
@@ -216,6 +224,7 @@ type Limits struct {
 	Outbox                    int // bytes waiting to be written, including bytes in flight, default 524,288
 	DedupIDs                  int // ids of accepted messages that are remembered for two minutes (the header message-dedup-id), of all sessions, default 500,000
 	DedupIDsPerUser           int // the same, of the sessions of one user, default 125,000
+	PresenceLeaving           int // users who have left their topic of Options.Presence and may come back within 2 s, in total; beyond it the first to have left goes at once, default 100,000
 	Unauthenticated           int // sockets before CONNECTED, in total, default 1,024
 	UnauthenticatedPerAddress int // sockets before CONNECTED, from one address, default 64
 
@@ -331,6 +340,7 @@ func (l *Limits) setDefaults() {
 	set(&l.Outbox, 512<<10, unlimited)
 	set(&l.DedupIDs, 500_000, unlimited)
 	set(&l.DedupIDsPerUser, 125_000, unlimited)
+	set(&l.PresenceLeaving, 100_000, unlimited)
 	set(&l.Unauthenticated, 1024, unlimited)
 	set(&l.UnauthenticatedPerAddress, 64, unlimited)
 	set(&l.Sessions, 100_000, unlimited)
@@ -381,6 +391,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.TrustedProxies = slices.Clone(o.TrustedProxies)
 	o.Limits.setDefaults()
 	o.History = slices.Clone(o.History)
+	o.Presence = slices.Clone(o.Presence)
 	set(&o.HistoryBytes, 256<<20, 0)
 	q := &o.Queues
 	set(&q.Messages, 10_000, -1)

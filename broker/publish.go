@@ -176,6 +176,9 @@ func (b *Broker) publishable(ctx context.Context, m *Message, name string) (dest
 	if !d.literal() {
 		return d, fmt.Errorf("%w: a message cannot be sent to a pattern", ErrDestination)
 	}
+	if d.Kind == topics.Topic && b.presence.owns(d.Path) {
+		return d, fmt.Errorf("%w: only the broker sends to %q, the events of presence", ErrDestination, name)
+	}
 	return d, nil
 }
 

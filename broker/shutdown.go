@@ -146,6 +146,7 @@ func (b *Broker) Close() error {
 	}
 	b.once.Close()
 	b.delays.close()
+	b.presence.close()
 	b.cancel() // cancels the context of handlers and hooks
 	deadline := time.NewTimer(b.o.LingerTimeout + time.Second)
 	defer deadline.Stop()

@@ -29,6 +29,7 @@ type subscriber struct {
 	gated   bool          // its SUBSCRIBE is being answered; guarded as below
 	dead    bool          // unsubscribed: no more frames may follow; guarded as below
 	resumes bool          // its SUBSCRIBE asked for a history
+	present presenceRole  // what it is for presence
 	ordinal uint32        // identifies it in `ack` headers
 	claim   atomic.Uint32 // the [claim] that the next MESSAGE makes; it is this subscription's own
 
@@ -128,6 +129,7 @@ func (s *session) drop(sub *subscriber, bt *batch) {
 	} else {
 		s.unroute(sub)
 	}
+	s.depart(sub)
 	if r := sub.replay.Load(); r != nil {
 		r.Close(bt)
 	}

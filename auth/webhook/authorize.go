@@ -42,6 +42,27 @@ func (w *Webhook) Authorize(ctx context.Context, p *auth.Principal, act auth.Act
 	}
 }
 
+// AuthorizeExplicit is [Webhook.Authorize]: the backend sees which destination it
+// allows. What it passes on needs an explicit permission of the Fallback, if that
+// can tell.
+func (w *Webhook) AuthorizeExplicit(ctx context.Context, p *auth.Principal, act auth.Action, destination, prefix string) error {
+	v, err := w.verdict(ctx, p, act, destination)
+	switch {
+	case err != nil:
+		return err
+	case v.decision == allow:
+		return nil
+	case v.decision == deny:
+		return auth.ErrDenied
+	case w.fallback == nil:
+		return errPassed
+	}
+	if f, ok := w.fallback.(auth.ExplicitAuthorizer); ok {
+		return f.AuthorizeExplicit(ctx, p, act, destination, prefix)
+	}
+	return w.fallback.Authorize(ctx, p, act, destination)
+}
+
 // AuthorizePattern asks the backend which of the pattern's destinations p may
 // subscribe to. It returns [auth.None] if the backend denies it, and the
 // answer's coverage if the backend allows it, [auth.Some] if the answer has

@@ -277,3 +277,27 @@ func TestSingleFlight(t *testing.T) {
 		}
 	})
 }
+
+// The backend sees what it allows; what it passes on needs an explicit
+// permission of the fallback.
+func TestExplicitPermission(t *testing.T) {
+	const destination, prefix = "/topic/presence/topic/a", "/topic/presence"
+	for name, c := range map[string]struct {
+		answer string
+		o      Options
+		want   bool
+	}{
+		"allowed":                         {`{"allow":true}`, Options{Fallback: auth.Guarded()}, true},
+		"denied":                          {`{"allow":false}`, Options{Fallback: auth.Open()}, false},
+		"passed to rules for all topics":  {`{"pass":true}`, Options{Fallback: auth.Guarded()}, false},
+		"passed to rules that name it":    {`{"pass":true}`, Options{Fallback: auth.Open()}, true},
+		"not asked, rules for all topics": {`{"allow":true}`, Options{Events: []Event{Connect}, Fallback: auth.Guarded()}, false},
+		"passed to code that denies":      {`{"pass":true}`, Options{Fallback: denyPatterns{}}, false},
+		"passed to nobody":                {`{"pass":true}`, Options{}, false},
+	} {
+		c.o.URL = answering(t, 200, c.answer).URL
+		if got := newHook(t, c.o).AuthorizeExplicit(t.Context(), alice, auth.Subscribe, destination, prefix) == nil; got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

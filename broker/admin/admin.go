@@ -150,6 +150,7 @@ func (a *api) routes() []route {
 		{"GET", "/api/v1/users/{user}/sessions", a.userSessions},
 		{"GET", "/api/v1/users/{user}/tokens/{provider}", a.userToken},
 		{"GET", "/api/v1/destinations", a.destinations},
+		{"GET", "/api/v1/presence", a.presence},
 		{"GET", "/api/v1/openapi.json", openAPI},
 	}
 }

@@ -88,6 +88,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 				"/api/v1/operations/{operationId}":        map[string][]string{"get": {"200", "404"}, "put": {"201", "404", "409", "503"}}[method],
 				"/api/v1/operations/{operationId}/result": {"200", "404", "409", "503"},
 				"/api/v1/sessions/{id}":                   {"404"},
+				"/api/v1/presence":                        {"200", "404"},
 			}[path]...)
 			for _, status := range want {
 				if o.Responses[status] == nil {
@@ -117,6 +118,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		"AccessToken": grantedToken{}, "Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Waiting": waiting{}, "Notified": notified{},
 		"Session": session{}, "User": user{}, "Destination": destination{},
 		"Delayed": delayed{}, "DelayedPage": page[delayed]{},
+		"Presence": present{}, "PresentUser": broker.PresentUser{},
 		"SessionPage": page[session]{}, "WaitingPage": page[waiting]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},
 	}
 	for name, v := range types {

@@ -27,18 +27,27 @@ type page[T any] struct {
 
 // answerPage writes the requested part of all, which must be sorted.
 func answerPage[T any](w http.ResponseWriter, q url.Values, all []T) *problem {
-	limit, p := number(q, "limit", defaultPage, 1, maxPage)
+	part, p := pageOf(q, all)
 	if p != nil {
 		return p
 	}
+	return writeJSON(w, http.StatusOK, part)
+}
+
+// pageOf returns the requested part of all.
+func pageOf[T any](q url.Values, all []T) (page[T], *problem) {
+	limit, p := number(q, "limit", defaultPage, 1, maxPage)
+	if p != nil {
+		return page[T]{}, p
+	}
 	offset, p := number(q, "offset", 0, 0, 1<<30)
 	if p != nil {
-		return p
+		return page[T]{}, p
 	}
 	from := min(offset, len(all))
 	to := min(from+limit, len(all))
 	items := append(make([]T, 0, to-from), all[from:to]...) // encodes as [], never null
-	return writeJSON(w, http.StatusOK, page[T]{len(all), offset, limit, items})
+	return page[T]{len(all), offset, limit, items}, nil
 }
 
 // query returns the parameters of a request. Each must be in allowed and occur

@@ -76,6 +76,40 @@ func (o *others) AuthorizePattern(_ context.Context, _ *auth.Principal, pattern 
 	return o.coverage, nil
 }
 
+func (o *others) AuthorizeExplicit(ctx context.Context, p *auth.Principal, act auth.Action, destination, _ string) error {
+	return o.Authorize(ctx, p, act, destination)
+}
+
+// A permission for presence comes from a rule that names it, or from the others
+// if no rule denies it.
+func TestExplicitPermissions(t *testing.T) {
+	g, err := newRules(configtest.Load(t, `
+auth: {anonymous: true}
+rules:
+  - {allow: [subscribe], destination: "/topic/presence/topic/a"}
+  - {deny: [subscribe], destination: "/topic/presence/topic/b"}
+  - {allow: [subscribe], destination: "/topic/**"}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &auth.Principal{Name: "ann"}
+	for destination, want := range map[string]struct{ allowed, asked, alone bool }{
+		"/topic/presence/topic/a": {true, false, true},
+		"/topic/presence/topic/b": {false, false, false},
+		"/topic/presence/topic/c": {true, true, false},
+	} {
+		o := new(others)
+		n := &rulesFirst{sets: g, others: o}
+		if got := n.AuthorizeExplicit(t.Context(), p, auth.Subscribe, destination, "/topic/presence") == nil; got != want.allowed || len(o.asked) > 0 != want.asked {
+			t.Errorf("%s: allowed %v, asked %v", destination, got, o.asked)
+		}
+		if got := g.all.AuthorizeExplicit(t.Context(), p, auth.Subscribe, destination, "/topic/presence") == nil; got != want.alone {
+			t.Errorf("%s: the rules alone: %v", destination, got)
+		}
+	}
+}
+
 func TestOthersDecideWhatNoRuleNames(t *testing.T) {
 	g, err := newRules(configtest.Load(t, `
 auth: {anonymous: true}

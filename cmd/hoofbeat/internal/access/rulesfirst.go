@@ -6,12 +6,18 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 )
 
-var _ auth.PatternAuthorizer = (*rulesFirst)(nil)
+var _ judges = (*rulesFirst)(nil)
+
+// judges is all that an authorizer of the broker can be asked.
+type judges interface {
+	auth.PatternAuthorizer
+	auth.ExplicitAuthorizer
+}
 
 // rulesFirst asks the operator's rules first, and others if no rule matches.
 type rulesFirst struct {
 	sets   *ruleSets
-	others auth.PatternAuthorizer
+	others judges
 }
 
 func (r *rulesFirst) Authorize(ctx context.Context, p *auth.Principal, act auth.Action, destination string) error {
@@ -22,6 +28,18 @@ func (r *rulesFirst) Authorize(ctx context.Context, p *auth.Principal, act auth.
 		return err
 	}
 	return r.others.Authorize(ctx, p, act, destination)
+}
+
+// AuthorizeExplicit asks the rules whether one of them is meant for this, and
+// then the others, if no rule denies it.
+func (r *rulesFirst) AuthorizeExplicit(ctx context.Context, p *auth.Principal, act auth.Action, destination, prefix string) error {
+	if r.sets.allow.AuthorizeExplicit(ctx, p, act, destination, prefix) == nil {
+		return nil
+	}
+	if err := r.sets.permit.Authorize(ctx, p, act, destination); err != nil {
+		return err
+	}
+	return r.others.AuthorizeExplicit(ctx, p, act, destination, prefix)
 }
 
 // AuthorizePattern lets the rules decide about a pattern that they cover

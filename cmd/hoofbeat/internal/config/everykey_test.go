@@ -246,6 +246,8 @@ func TestMeaningsAreRefusedWithTheirKeys(t *testing.T) {
 		{"history[1].destination", 3, "history:\n  - {destination: /topic/a}\n  - {destination: /topic/a}\n"},
 		{"history[1].bytes", 3, "history:\n  - {destination: /topic/a}\n  - {destination: /topic/b, bytes: 1GiB}\n"},
 		{"history[0].bytes", 2, "history:\n  - {destination: /topic/a, bytes: off}\n"},
+		{"presence", 1, "presence: [/queue/a]\n"},
+		{"presence", 1, "presence: [/topic/a, /topic/presence/**]\n"},
 		{"handlers[0].destination", 3, "handlers:\n  - url: https://a.example\n    destination: /topic/a\n"},
 		{"handlers[0].destination", 2, "handlers:\n  - destination: /app/a{b}\n    url: https://a.example\n"},
 		{"handlers[0].destination", 2, "handlers:\n  - destination: /app/bootstrap\n    url: https://a.example\n"},

@@ -21,6 +21,7 @@ var optionKeys = map[string]string{
 	"broker: Options.Nodes":                 "nodes",
 	"broker: Options.History[].Destination": "history[].destination",
 	"broker: Options.History[].Bytes":       "history[].bytes",
+	"broker: Options.Presence":              "presence",
 	"broker: Options.Queues.Mode":           "queues.mode",
 	"broker: Options.Queues.Transient":      "queues.transient",
 	"broker: Options.Queues.Expired":        "queues.expired",

@@ -75,6 +75,14 @@ type Config struct {
 	// Bytes of all entries of history: the sum of history[].bytes must be
 	// within it.
 	HistoryBytes Bytes `key:"history_bytes" default:"256MiB" range:"1KiB to 1TiB, or off"`
+	// Topics for which clients can ask, and watch, who is subscribed: Ant
+	// patterns such as /topic/room/**. For /topic/room/7 a client subscribes to
+	// /app/presence/topic/room/7, which is answered with a list, and to
+	// /topic/presence/topic/room/7 for who joins and leaves. Clients need a
+	// rule that names /app/presence/ or /topic/presence/, and may subscribe to
+	// the topic itself. In development mode they need no rule. See
+	// docs/presence.md.
+	Presence []string `key:"presence" want:"patterns of topics such as /topic/room/**"`
 	// Servers of your application that handle what clients send to destinations
 	// below /app, each SEND or SUBSCRIBE by one POST. See docs/handlers.md.
 	//
