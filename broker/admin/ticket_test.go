@@ -243,6 +243,7 @@ func TestTicketIsSecret(t *testing.T) {
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	bo, o := withTickets(t, ticket.Options{PerSubject: 2})
 	bo.Logger, o.Logger = logger, logger
+	bo.Presence = []string{"/topic/room"}
 	o.AccessToken = func(context.Context, string, string) (AccessToken, error) { return AccessToken{Token: "x"}, nil }
 	b := brokertest.New(t, bo)
 	h := newHandler(t, b, o)
@@ -272,7 +273,7 @@ func TestTicketIsSecret(t *testing.T) {
 	keep(do("POST", "/api/v1/tickets", body))
 	for _, rt := range (&api{}).routes() {
 		if rt.method == http.MethodGet {
-			path := strings.NewReplacer("{user}", "ann", "{provider}", "example", "{id}", c.Session).Replace(rt.path)
+			path := strings.NewReplacer("{user}", "ann", "{provider}", "example", "{id}", c.Session, "/presence", "/presence?destination=/topic/room").Replace(rt.path)
 			a := do("GET", path, "")
 			// There are no operations, and the answer says so.
 			if a.status != http.StatusOK && !(a.status == http.StatusNotFound && strings.HasPrefix(path, "/api/v1/operations")) {
