@@ -361,31 +361,32 @@ func TestDelayInATransaction(t *testing.T) {
 func TestDelayInATransactionThatIsStoredLate(t *testing.T) {
 	for _, outcome := range []error{nil, errors.New("no store")} {
 		for _, gone := range []bool{false, true} {
-			b := brokertest.New(t, broker.Options{})
-			q := b.UseLateQueues()
-			c := brokertest.Connect(t, b)
-			begin(c, []string{"SEND", "", "destination", "/queue/a"}, []string{"SEND", "", "destination", "/topic/a", "delay", "3600000"})
-			c.Send("COMMIT", "", "transaction", "t", "receipt", "done")
-			brokertest.Eventually(t, "the commit is taken", func() bool { return len(q.Taken()) == 1 })
-			if n := len(slices.Collect(b.Delayed())); n != 1 { // its place is reserved
-				t.Errorf("%d messages are listed", n)
-			}
-			if gone {
-				c.Close()
-			}
-			q.Taken()[0].Finish(outcome)
-			want := 0
-			if outcome == nil {
-				want = 1
-			}
-			brokertest.Eventually(t, "the outcome", func() bool { return b.Stats().Delayed == want })
-			if want == 1 {
-				for x := range b.Delayed() {
-					if err := b.CancelDelayed(x.ID); err != nil {
-						t.Error(err)
+			timeless(t, broker.Options{}, func(t *testing.T, b *broker.Broker) {
+				q := b.UseLateQueues()
+				c := brokertest.Connect(t, b)
+				begin(c, []string{"SEND", "", "destination", "/queue/a"}, []string{"SEND", "", "destination", "/topic/a", "delay", "3600000"})
+				c.Send("COMMIT", "", "transaction", "t", "receipt", "done")
+				brokertest.Eventually(t, "the commit is taken", func() bool { return len(q.Taken()) == 1 })
+				if n := len(slices.Collect(b.Delayed())); n != 1 { // its place is reserved
+					t.Errorf("%d messages are listed", n)
+				}
+				if gone {
+					c.Close()
+				}
+				q.Taken()[0].Finish(outcome)
+				want := 0
+				if outcome == nil {
+					want = 1
+				}
+				brokertest.Eventually(t, "the outcome", func() bool { return b.Stats().Delayed == want })
+				if want == 1 {
+					for x := range b.Delayed() {
+						if err := b.CancelDelayed(x.ID); err != nil {
+							t.Error(err)
+						}
 					}
 				}
-			}
+			})
 		}
 	}
 }
