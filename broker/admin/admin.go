@@ -44,6 +44,9 @@ type Options struct {
 	// neither ErrNoToken nor ErrReconsent, it is logged and answered with 502.
 	// Nil: GET /api/v1/users/{user}/tokens/{provider} answers 404.
 	AccessToken func(ctx context.Context, user, provider string) (AccessToken, error)
+	// Handlers returns the states of servers outside the program that handle
+	// what clients send. Nil: there are none.
+	Handlers func() []HandlerState
 	// Profile serves the profiles of the Go runtime below /debug/pprof, which
 	// also require the token. Fetch one with curl and open the file with `go
 	// tool pprof`.
@@ -80,7 +83,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
+	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlerStates: o.Handlers, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -97,13 +100,14 @@ type api struct {
 
 	revocations *auth.Revocations // nil: no revocations
 
-	accessToken func(ctx context.Context, user, provider string) (AccessToken, error)
-	guard       *guard
-	log         *slog.Logger
-	origins     http.CrossOriginProtection // the zero value allows no foreign origin
-	loopback    bool                       // see Options.LoopbackOnly
-	health      http.Handler
-	routed      http.Handler
+	accessToken   func(ctx context.Context, user, provider string) (AccessToken, error)
+	handlerStates func() []HandlerState // nil: none
+	guard         *guard
+	log           *slog.Logger
+	origins       http.CrossOriginProtection // the zero value allows no foreign origin
+	loopback      bool                       // see Options.LoopbackOnly
+	health        http.Handler
+	routed        http.Handler
 }
 
 // ServeHTTP checks access before it routes, so that unauthenticated callers
@@ -143,6 +147,7 @@ func (a *api) routes() []route {
 		{"PUT", "/api/v1/operations/{operationId}", a.open},
 		{"POST", "/api/v1/operations/{operationId}/result", a.notify},
 		{"GET", "/api/v1/stats", a.stats},
+		{"GET", "/api/v1/handlers", a.handlers},
 		{"GET", "/api/v1/sessions", a.sessions},
 		{"GET", "/api/v1/sessions/{id}", a.session},
 		{"DELETE", "/api/v1/sessions/{id}", a.disconnect},

@@ -80,6 +80,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 			want = append(want, map[string][]string{
 				"/api/v1/messages":                        {map[string]string{"post": "202", "delete": "200"}[method], map[string]string{"post": "503", "delete": "404"}[method]},
 				"/api/v1/delayed":                         {"200"},
+				"/api/v1/handlers":                        {"200"},
 				"/api/v1/delayed/{messageId}":             {"204", "404"},
 				"/api/v1/users/{user}/messages":           {"200", "503"},
 				"/api/v1/tickets":                         {"201", "404", "409", "503"},
@@ -119,6 +120,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		"Session": session{}, "User": user{}, "Destination": destination{},
 		"Delayed": delayed{}, "DelayedPage": page[delayed]{},
 		"Presence": present{}, "PresentUser": broker.PresentUser{},
+		"Handler": HandlerState{}, "HandlerPage": page[HandlerState]{},
 		"SessionPage": page[session]{}, "WaitingPage": page[waiting]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},
 	}
 	for name, v := range types {

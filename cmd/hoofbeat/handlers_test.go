@@ -19,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/go-stomp/stomp/v3"
 
@@ -244,6 +245,22 @@ func TestHandlersOfTheBinary(t *testing.T) {
 		}
 	}
 	s.Logged(t, "the server of a handler does not answer; nothing is sent to it until it does", 1)
+	var states struct {
+		Items []struct {
+			Destination, URL string
+			Broken           *time.Time
+			Handled, Failed  int
+		}
+	}
+	if status := s.call(t, "GET", "/api/v1/handlers", "", &states); status != 200 || len(states.Items) != 2 {
+		t.Fatalf("HTTP %d with %+v", status, states)
+	}
+	if h := states.Items[0]; h.Destination != "/app/orders/{id}" || h.URL != o.URL+"/orders" || h.Broken == nil || h.Handled != 105 || h.Failed < 8 {
+		t.Errorf("the state is %+v", h)
+	}
+	if states.Items[1].Broken != nil {
+		t.Errorf("the state is %+v", states.Items[1])
+	}
 	if strings.Contains(s.Stderr(), webhookSecret) {
 		t.Error("the secret is in the log")
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/hoofbeat/hoofbeat/broker/admin"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/handlers"
 	"github.com/hoofbeat/hoofbeat/topics"
@@ -46,5 +47,25 @@ func (a *App) makeHandlers() error {
 func (a *App) closeHandlers() {
 	if a.handlers != nil {
 		a.handlers.Close()
+	}
+}
+
+// handlerStates returns the states of the handlers for the admin API, nil without
+// handlers.
+func (a *App) handlerStates() func() []admin.HandlerState {
+	if a.handlers == nil {
+		return nil
+	}
+	return func() []admin.HandlerState {
+		states := a.handlers.States()
+		list := make([]admin.HandlerState, len(states))
+		for i, s := range states {
+			list[i] = admin.HandlerState{Destination: s.Destination, URL: s.URL, InFlight: s.InFlight, Handled: s.Handled, Failed: s.Failed}
+			if !s.Broken.IsZero() {
+				broken := s.Broken.UTC()
+				list[i].Broken = &broken
+			}
+		}
+		return list
 	}
 }

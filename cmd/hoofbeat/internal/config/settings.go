@@ -93,7 +93,7 @@ type Config struct {
 	HandlersInFlight int `key:"handlers_in_flight" default:"256" range:"1 to 100000" needs:"handlers"`
 	// Memory of the requests to handlers that are not answered yet. A session
 	// whose request finds no room stops reading until there is some.
-	HandlersBytes Bytes `key:"handlers_bytes" default:"64MiB" range:"1MiB to 1TiB, or off" needs:"handlers"`
+	HandlersBytes Bytes `key:"handlers_bytes" default:"64MiB" range:"1KiB to 1TiB, or off" needs:"handlers"`
 
 	// TLS for the public and TCP listeners. The admin listener has no TLS:
 	// keep it on loopback.
