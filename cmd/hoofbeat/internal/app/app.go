@@ -57,8 +57,8 @@ type App struct {
 	// sessions is the level of the records about sessions. A reload may change
 	// it.
 	sessions slog.LevelVar
-	flow     *webflow.Flow  // nil when webflow is not enabled
-	events   *events.Sender // nil without webflow.events.url
+	flow     *webflow.Flow    // nil when webflow is not enabled
+	events   []*events.Sender // of events.url and webflow.events.url
 
 	handlers *handlers.Set // nil without handlers
 
@@ -136,7 +136,7 @@ func build(o Options) (*App, error) {
 		return nil, config.OptionError("limits", err)
 	}
 	a.access.Broker = a.broker
-	for _, step := range []func() error{a.makeFlow, a.makeFetcher, a.makeHandlers} {
+	for _, step := range []func() error{a.makeEvents, a.makeFlow, a.makeFetcher, a.makeHandlers} {
 		if err := step(); err != nil {
 			a.close()
 			return nil, err
@@ -197,7 +197,8 @@ func (a *App) Run(ctx context.Context) error {
 // accepts.
 func Check(c *config.Config) error {
 	_, flowErr := flowOptions(c)
-	if err := errors.Join(c.CheckFiles(), access.CheckRules(c), flowErr); err != nil {
+	_, eventsErr := selectEvents(c)
+	if err := errors.Join(c.CheckFiles(), access.CheckRules(c), flowErr, eventsErr); err != nil {
 		return c.Locate(err)
 	}
 	a, err := New(Options{Config: c})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
@@ -39,7 +38,7 @@ func (a *App) makeFlow() error {
 		return err
 	}
 	o.Logger, o.Abandoned = a.o.Logger, a.abandoned
-	if err := a.makeEvents(&o); err != nil {
+	if err := a.makeWebFlowEvents(&o); err != nil {
 		return err
 	}
 	if a.flow, err = webflow.New(a.broker, o); err != nil {
@@ -60,9 +59,9 @@ func (a *App) abandoned(e webflow.Event) {
 	a.o.Logger.Info("operation abandoned", attrs...)
 }
 
-// makeEvents sends the events of waiting pages to the application, if
+// makeWebFlowEvents sends the events of waiting pages to the application, if
 // configured.
-func (a *App) makeEvents(o *webflow.Options) error {
+func (a *App) makeWebFlowEvents(o *webflow.Options) error {
 	k := &a.o.Config.WebFlow.Events
 	if k.URL == "" {
 		return nil
@@ -71,11 +70,11 @@ func (a *App) makeEvents(o *webflow.Options) error {
 	if err != nil {
 		return err
 	}
-	s, err := events.New(events.Options{URL: k.URL, AllowHTTP: k.AllowHTTP, Secret: secret, Logger: a.o.Logger})
+	s, err := events.ForWebFlow(events.Options{URL: k.URL, AllowHTTP: k.AllowHTTP, Secret: secret, Logger: a.o.Logger})
 	if err != nil {
 		return config.OptionError("webflow.events.url", err)
 	}
-	a.events = s
+	a.events = append(a.events, s)
 	abandoned := s.Callback("abandoned")
 	o.Abandoned = func(e webflow.Event) {
 		a.abandoned(e)
@@ -85,21 +84,6 @@ func (a *App) makeEvents(o *webflow.Options) error {
 	o.Delivered, o.Acknowledged = s.Callback("delivered"), s.Callback("acknowledged")
 	return nil
 }
-
-// closeEvents sends the remaining events, within eventsFarewell or until
-// Abandon.
-func (a *App) closeEvents() {
-	if a.events == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(a.patience, eventsFarewell)
-	defer cancel()
-	a.events.Close(ctx)
-}
-
-// eventsFarewell is how long the shutdown waits for the application to accept
-// events.
-const eventsFarewell = 5 * time.Second
 
 // flowOptions copies the section. [config.Off] also means no limit to webflow.
 func flowOptions(c *config.Config) (webflow.Options, error) {

@@ -87,6 +87,7 @@ func (c *Config) check() []error {
 		allowed  bool
 	}{
 		{"auth.webhook", c.Auth.Webhook.URL, c.Auth.Webhook.AllowHTTP},
+		{"events", c.Events.URL, c.Events.AllowHTTP},
 		{"webflow.events", c.WebFlow.Events.URL, c.WebFlow.Events.AllowHTTP},
 	} {
 		if _, err := httpsec.SecureURL(u.url); u.url != "" && !u.allowed && errors.Is(err, httpsec.ErrInsecure) {
@@ -98,6 +99,12 @@ func (c *Config) check() []error {
 	}
 	if !c.Auth.Tickets.Signed && c.Auth.Tickets.Secret.Set() {
 		bad("auth.tickets.secret", "has no effect without auth.tickets.signed: true, and other programs could not sign tickets with it")
+	}
+	if c.Events.URL == "" && c.Events.Secret.Set() {
+		bad("events.secret", "has no effect without events.url")
+	}
+	if c.Events.URL != "" && len(c.Events.Types) == 0 {
+		bad("events.types", "is empty: nothing would be sent")
 	}
 	if c.WebFlow.Events.URL == "" && c.WebFlow.Events.Secret.Set() {
 		bad("webflow.events.secret", "has no effect without webflow.events.url")

@@ -22,6 +22,7 @@ var needs = map[string]need{
 	"authentication":   {(*Config).Authenticated, "nobody is authenticated"},
 	"decisions":        {func(c *Config) bool { return c.asks("subscribe", "send") }, "auth.webhook.events has neither subscribe nor send"},
 	"drain.timeout":    {func(c *Config) bool { return c.Drain.Timeout > 0 }, "drain.timeout is 0s"},
+	"events.url":       {func(c *Config) bool { return c.Events.URL != "" }, "events.url is not set"},
 	"exchange": {(*Config).exchanges,
 		"nothing can be exchanged for a ticket: auth.users.file, auth.jwt, auth.introspection, auth.userinfo and auth.oauth are not set"},
 	"fetch":            {(*Config).fetches, "auth.oauth[].fetch is not set"},
@@ -36,7 +37,9 @@ var needs = map[string]need{
 	"rechecks": {func(c *Config) bool {
 		return len(c.Auth.Introspection)+len(c.Auth.UserInfo) > 0 || c.Auth.Webhook.URL != ""
 	}, "auth.introspection, auth.userinfo and auth.webhook.url are not set"},
-	"sockjs":             {func(c *Config) bool { return c.SockJS }, "sockjs is false"},
+	"sockjs": {func(c *Config) bool { return c.SockJS }, "sockjs is false"},
+	"subscription-events": {func(c *Config) bool { return c.Events.reportsSubscriptions() },
+		"events.types has neither subscribed nor unsubscribed"},
 	"webflow":            {func(c *Config) bool { return c.WebFlow.Enabled }, "webflow.enabled is false"},
 	"webflow.events.url": {func(c *Config) bool { return c.WebFlow.Events.URL != "" }, "webflow.events.url is not set"},
 }

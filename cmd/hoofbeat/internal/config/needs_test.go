@@ -32,6 +32,8 @@ func TestIneffectiveKeys(t *testing.T) {
 		"webflow:\n  enabled: true\n  ttl: 1m\n":                                                "",
 		"webflow:\n  registration: announced\n  max_operations_per_user: 3":                     "hoofbeat.yaml:3: webflow.max_operations_per_user has no effect",
 		"webflow:\n  events:\n    allow_http: true\n":                                           "hoofbeat.yaml:3: webflow.events.allow_http has no effect, because webflow.events.url is not set",
+		"events:\n  types: [connected]\n":                                                       "hoofbeat.yaml:2: events.types has no effect, because events.url is not set",
+		"events:\n  url: https://a.example\n  types: [connected]\n  destinations: [/topic/a]\n": "hoofbeat.yaml:4: events.destinations has no effect, because events.types has neither subscribed nor unsubscribed",
 		"queues:\n  mode: broadcast\n  prefetch: 7\n":                                           "hoofbeat.yaml:3: queues.prefetch has no effect, because queues.mode is broadcast",
 		"compatibility: spring\nqueues:\n  prefetch: 7\n":                                       "hoofbeat.yaml:3: queues.prefetch has no effect, because queues.mode is broadcast",
 		"queues:\n  prefetch: 7\n":                                                              "",

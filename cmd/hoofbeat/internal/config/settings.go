@@ -120,6 +120,8 @@ type Config struct {
 	// /operations/{webSocketId}/result. The result comes from the admin API or
 	// from `hoofbeat notify`.
 	WebFlow WebFlow `key:"webflow" needs:"webflow"`
+	// Events about sessions and subscriptions, sent to your application.
+	Events Events `key:"events" needs:"events.url"`
 	// The log, on standard error.
 	Log Log `key:"log"`
 	// Shutdown by SIGTERM or SIGINT. A second signal stops the broker at once.

@@ -48,6 +48,7 @@ var kinds = map[string]kind{
 	"queue patterns":  {"text", "patterns that begin with /queue/", queuePattern},
 	"results":         {"text", "texts of 1 to 64 printable bytes, such as CONFIRMED", result},
 	"secret":          {"secret", "a secret", anything},
+	"session events":  {"text", "connected, disconnected, subscribed and unsubscribed", sessionEvent},
 	"token":           {"secret", "16 characters or more", bearerToken},
 	"url":             {"url", "a URL such as https://login.example.com, or http to this machine", webURL},
 	"websocket url":   {"url", "a URL such as wss://one.example.com/ws", socketURL},

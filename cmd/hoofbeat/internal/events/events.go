@@ -1,17 +1,22 @@
-// Package events reports to an application by HTTP what happens to waiting
-// pages: one POST for each event, in order, repeated until the application
-// accepts it.
+// Package events reports to an application by HTTP what happens in the broker:
+// what becomes of waiting pages, and when sessions and subscriptions begin and
+// end. A [Sender] posts events in order, one request at a time, and repeats each
+// request until the application accepts it.
 //
-//	s, err := events.New(events.Options{URL: "https://app.example.com/events", Secret: secret})
+//	s, err := events.ForSessions(events.Options{URL: "https://app.example.com/events", Secret: secret, MaxBytes: 16 << 20})
 //	if err != nil {
 //		return err
 //	}
 //	defer s.Close(ctx)
-//	flow, err := webflow.New(b, webflow.Options{Lost: s.Callback("lost")})
+//	observer, err := s.Observer(events.Selection{Types: []string{"connected", "disconnected"}})
+//	if err != nil {
+//		return err
+//	}
+//	b.Observe(observer)
 //
-// An event may arrive twice, with the same id. Events wait in memory while the
-// application does not accept them. When there are more than [MaxQueue], the
-// oldest is dropped.
+// An event may arrive twice, with the same id. Events wait in memory, within a
+// bound, while the application does not accept them. At the bound the oldest is
+// dropped, and the event after it says how many are missing.
 package events
 
 import (
@@ -23,26 +28,19 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/broker"
-	"github.com/hoofbeat/hoofbeat/broker/webflow"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/signed"
 )
 
 const (
-	// MaxQueue is the maximum number of waiting events.
-	MaxQueue = 1000
-	// MaxTries is the maximum number of attempts to send one event.
-	MaxTries = 10
-	// MaxTime is the maximum time to retry one event.
-	MaxTime = 5 * time.Minute
-
 	timeout    = 10 * time.Second // of one attempt
 	firstPause = 500 * time.Millisecond
 	maxPause   = time.Minute
+	// complaints is how often the log says that events are not accepted, or
+	// that some are dropped, while this lasts.
+	complaints = 10 * time.Minute
 )
 
 // Options configure a [Sender].
@@ -55,6 +53,9 @@ type Options struct {
 	// Secret signs the events as package signed does. If it is empty, they
 	// are not signed.
 	Secret string
+	// MaxBytes bounds the memory of the events of [ForSessions] that wait or
+	// are being sent. Required there.
+	MaxBytes int
 	// Logger logs when events are not accepted, and when they are again. Nil
 	// means no logging.
 	Logger *slog.Logger
@@ -63,8 +64,20 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
+// manner is how a Sender treats its events.
+type manner struct {
+	key       string        // the section of the configuration, such as webflow.events
+	name      string        // of the events in the log
+	batch     bool          // a request has a list of events
+	maxEvents int           // that wait; 0 = no limit
+	maxBytes  int           // of memory; 0 = no limit
+	maxTries  int           // of one request; 0 = no limit
+	maxTime   time.Duration // of one request, if maxTries is not 0
+}
+
 // Sender sends events. It is safe for concurrent use.
 type Sender struct {
+	manner
 	client *signed.Client
 	place  string // the URL without secrets, for logs
 	log    *slog.Logger
@@ -75,38 +88,22 @@ type Sender struct {
 	closing chan struct{}
 	wake    chan struct{} // has an element if the queue may have changed
 	done    chan struct{}
-	failing bool // used only by the goroutine
+	failing time.Time // of the latest complaint; zero if events are accepted; used only by the goroutine
 
-	mu      sync.Mutex
-	closed  bool
-	number  uint64
-	queue   [][]byte
-	dropped int // since the last accepted event
+	mu     sync.Mutex
+	closed bool
+	queue  queue
 }
 
-// event is the body of a request.
-type event struct {
-	ID          string    `json:"id"`
-	Event       string    `json:"event"`
-	Operation   string    `json:"operation"`
-	WebSocketID string    `json:"websocket_id"`
-	User        string    `json:"user"`
-	Session     string    `json:"session"`
-	Result      string    `json:"result"`
-	Reason      string    `json:"reason,omitempty"`
-	Code        int       `json:"code,omitempty"`
-	Time        time.Time `json:"time"`
-}
-
-// New returns a Sender. Its goroutine ends with [Sender.Close]. The error is
+// start returns a Sender. Its goroutine ends with [Sender.Close]. The error is
 // about the URL but does not contain it.
-func New(o Options) (*Sender, error) {
+func start(o Options, m manner) (*Sender, error) {
 	client, err := signed.New(signed.Options{
 		URL: o.URL, AllowHTTP: o.AllowHTTP, Secret: o.Secret, Timeout: timeout, MaxAnswer: maxAnswer, Transport: o.Transport,
 	})
 	switch {
 	case errors.Is(err, signed.ErrInsecure):
-		return nil, fmt.Errorf("%w: everybody on the way could read the events. webflow.events.allow_http accepts it all the same", err)
+		return nil, fmt.Errorf("%w: everybody on the way could read the events. %s.allow_http accepts it all the same", err, m.key)
 	case err != nil:
 		return nil, err
 	}
@@ -116,52 +113,48 @@ func New(o Options) (*Sender, error) {
 	var run [8]byte
 	_, _ = rand.Read(run[:]) // never fails
 	s := &Sender{
-		client: client, place: client.Place(), log: o.Logger, run: hex.EncodeToString(run[:]) + "-",
+		manner: m, client: client, place: client.Place(), log: o.Logger, run: hex.EncodeToString(run[:]) + "-",
 		closing: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		queue: queue{maxEvents: m.maxEvents, maxBytes: m.maxBytes},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	go s.work()
 	return s, nil
 }
 
-// Callback returns a callback for [webflow.Options] that sends its events under
-// the given name. It never blocks.
-func (s *Sender) Callback(name string) func(webflow.Event) {
-	return func(e webflow.Event) { s.put(name, &e) }
-}
-
-func (s *Sender) put(name string, e *webflow.Event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	s.number++
-	reason := ""
-	if e.Reason != broker.ReasonNone {
-		reason = e.Reason.String()
-	}
-	body, err := json.Marshal(event{
-		ID: s.run + strconv.FormatUint(s.number, 10), Event: name, Operation: e.OperationID, WebSocketID: e.WebSocketID,
-		User: e.User, Session: e.Session, Result: e.Result, Reason: reason, Code: e.Code, Time: time.Now().UTC(),
-	})
+// put adds an event, a struct, to the queue. It never waits for the application.
+func (s *Sender) put(event any) {
+	text, err := json.Marshal(event)
 	if err != nil { // cannot happen: every field can be encoded
-		s.log.Error("a webflow event could not be encoded", "event", name, "error", err)
+		s.log.Error("an event could not be encoded", "events", s.name, "error", err)
 		return
 	}
-	if len(s.queue) >= MaxQueue {
-		if s.dropped == 0 {
-			s.log.Warn("too many webflow events are waiting: dropping the oldest", "url", s.place, "limit", MaxQueue)
-		}
-		s.dropped++
-		s.queue[0] = nil
-		s.queue = s.queue[1:]
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
 	}
-	s.queue = append(s.queue, body)
+	complain := !s.queue.add(text) && time.Since(s.queue.warned) >= complaints
+	if complain {
+		s.queue.warned = time.Now()
+	}
+	dropped := s.queue.dropped
+	s.mu.Unlock()
+	if complain {
+		s.log.Warn("too many "+s.name+" are waiting: dropping the oldest", s.bound("url", s.place, "dropped", dropped)...)
+	}
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// bound adds the bound of the queue to the attributes of a log record.
+func (s *Sender) bound(attrs ...any) []any {
+	if s.maxBytes > 0 {
+		return append(attrs, "key", s.key+".bytes", "limit", s.maxBytes)
+	}
+	return append(attrs, "limit", s.maxEvents)
 }
 
 // Close sends the waiting events, each at most once more, until ctx ends, and

@@ -33,7 +33,7 @@ func (a *application) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !a.up {
 		return nil, errors.New("down")
 	}
-	var e event
+	var e operationEvent
 	if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (a *application) want(t *testing.T, taken string, tries int, logged ...stri
 
 func newSender(t *testing.T, a *application) *Sender {
 	t.Helper()
-	s, err := New(Options{URL: "https://app.example.com/events?key=secret", Logger: slog.New(slog.NewTextHandler(a, nil)), Transport: a})
+	s, err := ForWebFlow(Options{URL: "https://app.example.com/events?key=secret", Logger: slog.New(slog.NewTextHandler(a, nil)), Transport: a})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,11 +177,11 @@ func TestEventsURL(t *testing.T) {
 	for text, want := range map[string]string{
 		"https://app.example.com/e":       "",
 		"http://127.0.0.1:9/e":            "",
-		"http://app.example.com/e":        "webflow.events.allow_http",
+		"http://app.example.com/e":        " webflow.events.allow_http",
 		"https://ann:secret@example.com/": "without user",
 		"app":                             "is not an absolute https URL",
 	} {
-		s, err := New(Options{URL: text})
+		s, err := ForWebFlow(Options{URL: text})
 		if err == nil {
 			closeWithin(s, time.Second)
 		}

@@ -9,75 +9,83 @@ import (
 // be reused.
 const maxAnswer = 64 << 10
 
+// gathering is how long events wait for others, to share a request with them.
+const gathering = 100 * time.Millisecond
+
 // work sends events until the Sender is closed.
 func (s *Sender) work() {
 	defer close(s.done)
-	for {
-		body, ok := s.next()
-		if !ok {
-			return
+	for s.await() {
+		s.mu.Lock()
+		r := s.queue.take(s.batch)
+		s.mu.Unlock()
+		if r != nil {
+			r.encode(s.run, s.batch)
+			s.send(r)
 		}
-		s.send(body)
 	}
 }
 
-// next waits for an event. It returns false if the queue is empty and the
-// Sender is closing.
-func (s *Sender) next() (body []byte, ok bool) {
+// await waits until there is something to send. It returns false if the queue is
+// empty and the Sender is closing.
+func (s *Sender) await() bool {
 	for {
-		s.mu.Lock()
-		if len(s.queue) > 0 {
-			body = s.queue[0]
-			s.queue[0] = nil
-			s.queue = s.queue[1:]
-			s.mu.Unlock()
-			return body, true
+		waiting, enough := s.look()
+		if waiting > 0 {
+			if s.batch && !enough {
+				s.pause(gathering)
+			}
+			return true
 		}
-		s.mu.Unlock()
 		select {
 		case <-s.wake:
 		case <-s.closing:
-			if s.empty() {
-				return nil, false
+			if waiting, _ := s.look(); waiting == 0 {
+				return false
 			}
 		}
 	}
 }
 
-func (s *Sender) empty() bool {
+// look returns the number of events that wait, and whether they fill a request.
+func (s *Sender) look() (waiting int, enough bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.queue) == 0
+	return len(s.queue.list), s.queue.enough()
 }
 
-// send sends an event until it is accepted or MaxTries or MaxTime is reached.
-func (s *Sender) send(body []byte) {
+// pause waits, but not while the Sender is closing.
+func (s *Sender) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.closing:
+	}
+}
+
+// send sends a request until it is accepted, or given up at the bounds of the
+// manner or of Close.
+func (s *Sender) send(r *request) {
 	begun, pause := time.Now(), firstPause
 	for try := 1; ; try++ {
 		last := s.isClosing()
-		err := s.post(body)
+		err := s.post(r.body)
 		if err == nil {
-			s.taken()
+			s.accepted(r)
 			return
 		}
 		if last {
-			s.leave(err)
+			s.leave(r, err)
 			return
 		}
-		if try == MaxTries || time.Since(begun)+pause > MaxTime {
-			s.log.Warn("webflow event dropped after the last attempt", "url", s.place, "tries", try, "error", err)
+		if s.maxTries > 0 && (try == s.maxTries || time.Since(begun)+pause > s.maxTime) {
+			s.giveUp(r)
+			s.log.Warn(s.name+" dropped after the last attempt", "url", s.place, "events", r.n, "tries", try, "error", err)
 			return
 		}
-		if !s.failing {
-			s.failing = true
-			s.log.Warn("webflow events are not accepted; the broker keeps trying", "url", s.place, "error", err)
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-s.closing:
-		}
-		t.Stop()
+		s.complain(err)
+		s.pause(pause)
 		pause = min(2*pause, maxPause)
 	}
 }
@@ -91,27 +99,49 @@ func (s *Sender) isClosing() bool {
 	}
 }
 
-func (s *Sender) taken() {
+// complain logs that events are not accepted, now and then.
+func (s *Sender) complain(err error) {
+	if time.Since(s.failing) < complaints {
+		return
+	}
+	s.failing = time.Now()
+	waiting, _ := s.look()
+	s.log.Warn(s.name+" are not accepted; the broker keeps trying", "url", s.place, "waiting", waiting, "error", err)
+}
+
+// accepted forgets a request.
+func (s *Sender) accepted(r *request) {
 	s.mu.Lock()
-	dropped := s.dropped
-	s.dropped = 0
+	s.queue.bytes -= r.cost
+	dropped := s.queue.dropped
+	if !s.failing.IsZero() {
+		s.queue.dropped = 0
+	}
 	s.mu.Unlock()
-	if s.failing || dropped > 0 {
-		s.failing = false
-		s.log.Info("webflow events are accepted again", "url", s.place, "dropped", dropped)
+	if !s.failing.IsZero() {
+		s.failing = time.Time{}
+		s.log.Info(s.name+" are accepted again", "url", s.place, "dropped", dropped)
 	}
 }
 
-// leave drops the waiting events when the process ends.
-func (s *Sender) leave(err error) {
+// giveUp forgets a request that is not accepted: its events are missing.
+func (s *Sender) giveUp(r *request) {
 	s.mu.Lock()
-	left := len(s.queue) + 1
-	s.queue = nil
-	s.mu.Unlock()
-	s.log.Warn("webflow events were not accepted before the shutdown and are lost", "url", s.place, "events", left, "error", err)
+	defer s.mu.Unlock()
+	s.queue.bytes -= r.cost
+	s.queue.missing += r.n + r.missing
 }
 
-// post sends an event once. Its errors contain nothing from the URL or the
+// leave drops the waiting events when the process ends.
+func (s *Sender) leave(r *request, err error) {
+	s.mu.Lock()
+	left, dropped := len(s.queue.list)+r.n, s.queue.dropped
+	s.queue.list = nil
+	s.mu.Unlock()
+	s.log.Warn(s.name+" were not accepted before the shutdown and are lost", "url", s.place, "events", left, "dropped", dropped, "error", err)
+}
+
+// post sends a request once. Its errors contain nothing from the URL or the
 // answer.
 func (s *Sender) post(body []byte) error {
 	answer, err := s.client.Post(s.ctx, body, nil)
