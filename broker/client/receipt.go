@@ -23,7 +23,8 @@ type Receipt struct {
 // Wait waits until the server has confirmed the frame, and returns nil then. If
 // the connection ends before, it returns the reason, as [Conn.Err] does: an
 // [*ErrorFrame] if the server refused the frame. If ctx ends before, it returns
-// the cause; the RECEIPT may still come, and Wait may be called again. Always
+// the cause; the RECEIPT may still come, and Wait may be called again. With a
+// ctx that has ended, Wait says whether the RECEIPT has come. Always
 // limit the wait: some servers confirm no SUBSCRIBE, such as Spring's simple
 // broker.
 func (r *Receipt) Wait(ctx context.Context) error {
@@ -32,13 +33,14 @@ func (r *Receipt) Wait(ctx context.Context) error {
 		return nil
 	case <-r.conn.Done():
 	case <-ctx.Done():
-		return fmt.Errorf("client: wait for a receipt: %w", context.Cause(ctx))
 	}
 	select {
 	case <-r.arrived: // it came before the end
 		return nil
-	default:
+	case <-r.conn.Done():
 		return cmp.Or(r.conn.Err(), error(stomp.ErrClosedUnexpectedly))
+	default:
+		return fmt.Errorf("client: wait for a receipt: %w", context.Cause(ctx))
 	}
 }
 

@@ -131,6 +131,11 @@ func TestReceiptComesLate(t *testing.T) {
 	if err := waits(t, r); err != nil {
 		t.Error(err)
 	}
+	for range 100 {
+		if err := r.Wait(canceled); err != nil {
+			t.Fatalf("the RECEIPT is here, and Wait returns %v", err)
+		}
+	}
 }
 
 // Wait does not outlive the connection.

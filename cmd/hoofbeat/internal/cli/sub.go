@@ -124,7 +124,13 @@ func (s *reception) run(ctx context.Context, destinations []string) error {
 		}
 	}
 	if err == nil {
-		err = s.receive(ctx, conn, messages, confirmed, mode)
+		var known int
+		if known, err = s.receive(ctx, conn, messages, confirmed, mode); err == nil {
+			cancel()
+			for range len(destinations) - known {
+				s.confirm(<-confirmed)
+			}
+		}
 	}
 	close(stop)
 	if err != nil {
@@ -144,8 +150,8 @@ func forward(sub *stomp.Subscription, to chan<- *stomp.Message, stop <-chan stru
 }
 
 // receive prints messages until there were enough, the user has enough, or the
-// connection ends.
-func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-chan *stomp.Message, confirmed <-chan confirmation, mode stomp.AckMode) (err error) {
+// connection ends. It returns how many confirmations it has seen.
+func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-chan *stomp.Message, confirmed <-chan confirmation, mode stomp.AckMode) (known int, err error) {
 	out := bufio.NewWriter(s.program.Out)
 	defer func() {
 		if flushed := out.Flush(); err == nil {
@@ -158,33 +164,34 @@ func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-c
 		select {
 		case <-ctx.Done():
 			if s.count > 0 {
-				return fmt.Errorf("%w after %d of %d messages", errInterrupted, received, s.count)
+				return known, fmt.Errorf("%w after %d of %d messages", errInterrupted, received, s.count)
 			}
-			return nil
+			return known, nil
 		case c := <-confirmed:
+			known++
 			s.confirm(c)
 		case <-done:
 			// What has arrived is still on its way through go-stomp.
 			done, late = nil, time.After(grace)
 		case <-late:
-			return lost(conn)
+			return known, lost(conn)
 		case m := <-messages:
 			if m.Err != nil {
-				return explain(conn, m.Err)
+				return known, explain(conn, m.Err)
 			}
 			received++
 			if err := s.print(out, m); err != nil {
-				return err
+				return known, err
 			}
 			// One write for a burst, but nothing is acknowledged before it is out.
 			if mode != stomp.AckAuto || len(messages) == 0 {
 				if err := out.Flush(); err != nil {
-					return err
+					return known, err
 				}
 			}
 			if mode != stomp.AckAuto {
 				if err := await(ctx, conn, func() error { return conn.Ack(m) }); err != nil {
-					return err
+					return known, err
 				}
 			}
 			if late != nil {
@@ -192,7 +199,7 @@ func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-c
 			}
 		}
 	}
-	return nil
+	return known, nil
 }
 
 // confirmation is how the wait for the receipt of one subscription has ended.
@@ -202,7 +209,8 @@ type confirmation struct {
 }
 
 // confirm says on stderr whether a subscription is confirmed. When the
-// connection has ended, the end says why.
+// connection has ended, the end says why. When sub ends before, it says nothing
+// of what is not confirmed yet.
 func (s *reception) confirm(c confirmation) {
 	destination := oneLine(c.destination)
 	switch {

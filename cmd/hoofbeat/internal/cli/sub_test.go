@@ -50,6 +50,18 @@ func TestSubInterrupted(t *testing.T) {
 	contains(t, "sub", c.wait(t, exitInterrupted).err.String(), "interrupted after 0 of 2 messages")
 }
 
+// The broker confirms a subscription before its first message, and sub says so
+// even if this message is the last.
+func TestSubConfirmsBeforeItEnds(t *testing.T) {
+	s := newServer(t, broker.Options{})
+	for range 50 {
+		s.publish(t, broker.Message{Destination: "/queue/a", Body: []byte("hello")})
+		if got := run(t, exitOK, "", "sub", "-u", s.URL, "/queue/a", "-n", "1"); got.out.String() != "hello\n" || got.err.String() != "subscribed to /queue/a\n" {
+			t.Fatalf("printed %q, %q", got.out.String(), got.err.String())
+		}
+	}
+}
+
 // A server that confirms no SUBSCRIBE, or denies it softly, is still listened to.
 func TestSubWithoutReceipt(t *testing.T) {
 	s := newServer(t, broker.Options{SoftDenial: true})
