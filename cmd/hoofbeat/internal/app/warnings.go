@@ -15,7 +15,7 @@ import (
 // effect and risks. Each is one line that names the key. `hoofbeat config
 // check` prints them, and [App.Run] logs them.
 func Warnings(c *config.Config) []string {
-	warnings := slices.Concat(c.Warnings(), c.Ineffective(), c.Unreachable(), forgeries(c))
+	warnings := slices.Concat(c.Warnings(), c.Ineffective(), c.Unreachable(), forgeries(c), unseen(c))
 	if c.Auth.Tickets.Signed && len(c.Nodes) > 0 {
 		warnings = append(warnings, "auth.tickets.signed: each of several nodes takes a signed ticket once, so with nodes a ticket lets in as many clients as there are nodes")
 	}
@@ -26,6 +26,28 @@ func Warnings(c *config.Config) []string {
 		warnings = append(warnings, "websocket.hosts: clients need no credential (auth.anonymous) and every Host is accepted, so that a page of any site could connect by DNS rebinding from a browser that reaches "+c.Listen+": list the names of this broker, or * if everybody may connect to it anyway")
 	}
 	return warnings
+}
+
+// unseen warns of presence that no rule shows to anybody: a rule for all topics
+// does not.
+func unseen(c *config.Config) []string {
+	if len(c.Presence) == 0 || c.Development() || c.Auth.Webhook.URL != "" && slices.Contains(c.Auth.Webhook.Events, "subscribe") {
+		return nil
+	}
+	p := c.Prefixes()
+	topics := slices.DeleteFunc(slices.Clone(p.Topic), func(prefix string) bool { return prefix == "/" })
+	lists, events := p.App[0]+"/presence", strings.Join(topics[:min(1, len(topics))], "")+"/presence"
+	shows := func(r config.Rule) bool {
+		below := func(prefix string) bool {
+			return r.Destination == prefix || strings.HasPrefix(r.Destination, prefix+"/")
+		}
+		return r.Allow && slices.Contains(r.Actions, "subscribe") &&
+			(below(events) || slices.ContainsFunc(p.App, func(app string) bool { return below(app + "/presence") }))
+	}
+	if slices.ContainsFunc(c.Rules, shows) {
+		return nil
+	}
+	return []string{"presence: nobody can list or watch it, because no rule allows subscribe for a destination that begins with " + lists + "/ or " + events + "/"}
 }
 
 // own returns the private destinations to which no client may SEND, see

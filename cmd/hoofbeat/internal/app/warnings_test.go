@@ -96,3 +96,28 @@ func TestWarningOfDNSRebinding(t *testing.T) {
 		}
 	}
 }
+
+// Presence that nobody may see is worth a warning; a rule for all topics does
+// not show it.
+func TestWarningOfPresenceThatNobodySees(t *testing.T) {
+	const on = "websocket: {hosts: [a.example]}\npresence: [/topic/**]\n"
+	const rule = "rules:\n  - "
+	for text, want := range map[string]string{
+		on:                               "", // development mode
+		on + "auth: {anonymous: true}\n": "/app/presence/ or /topic/presence/",
+		on + "auth: {anonymous: true}\n" + rule + "{allow: [subscribe], destination: /topic/**}\n":                                        "/app/presence/ or /topic/presence/",
+		on + "auth: {anonymous: true}\n" + rule + "{allow: [send], destination: /app/presence/**}\n":                                      "/app/presence/ or /topic/presence/",
+		on + "auth: {anonymous: true}\n" + rule + "{deny: [subscribe], destination: /app/presence/**}\n":                                  "/app/presence/ or /topic/presence/",
+		on + "auth: {anonymous: true}\n" + rule + "{allow: [subscribe], destination: /app/presence/topic/a}\n":                            "",
+		on + "auth: {anonymous: true}\n" + rule + "{allow: [subscribe], destination: /topic/presence/**}\n":                               "",
+		on + "auth: {anonymous: true}\ndestinations: {topic: [/, /t], app: [/do, /ws]}\n":                                                 "/do/presence/ or /t/presence/",
+		on + "auth: {anonymous: true}\ndestinations: {topic: [/], app: [/do]}\n":                                                          "/do/presence/ or /presence/",
+		on + "auth: {anonymous: true}\ndestinations: {app: [/do, /ws]}\n" + rule + "{allow: [subscribe], destination: /ws/presence/**}\n": "",
+		on + "auth: {webhook: {url: 'https://a.example/hook', events: [connect, subscribe]}}\n":                                           "",
+	} {
+		got := strings.Join(Warnings(configtest.Load(t, text)), "\n")
+		if want == "" && strings.Contains(got, "presence: ") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+}
