@@ -33,8 +33,9 @@ func TestObserverHearsThatRulesEndSubscriptions(t *testing.T) {
 	before := rules(t, ofStaff("/topic/staff/**"), ofStaff("/queue/staff/**"), allow("/topic/all", auth.Subscribe))
 	after := rules(t, allow("/topic/all", auth.Subscribe))
 	for name, deny := range map[string]func(t *testing.T, b *broker.Broker, c *brokertest.Client){
-		"new rules": func(t *testing.T, b *broker.Broker, _ *brokertest.Client) {
+		"new rules": func(t *testing.T, b *broker.Broker, c *brokertest.Client) {
 			setPolicy(t, b, broker.Policy{Authorizer: after})
+			c.Sync(t) // over a Transport, new rules hold when the client next sends something
 		},
 		"a renewal": func(t *testing.T, _ *broker.Broker, c *brokertest.Client) {
 			c.Send("SEND", "", "destination", "/app/session/refresh", "Authorization", "Bearer guest", "receipt", "renewed")
