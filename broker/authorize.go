@@ -48,6 +48,8 @@ func (s *session) mayObserve(sub *subscriber, bt *batch) *Error {
 	switch {
 	case sub.present == watching || sub.present == listing:
 		return s.mayObservePresence(sub, bt)
+	case d.Kind == topics.Reply: // the session's own, and private
+		return nil
 	case d.Kind == topics.UserNamed && d.User != s.userName():
 		s.b.stats.denied.Add(1)
 		return failure(ReasonDenied, "not allowed to subscribe to the destinations of another user")
@@ -164,14 +166,17 @@ func (s *session) askAuthorizer(p *policy, bt *batch, f func(ctx context.Context
 	return s.callHook(bt, "Authorizer", f)
 }
 
-// alwaysAllowed reports whether a destination concerns only the session itself.
-// No rule is checked for it.
+// alwaysAllowed reports whether a destination concerns only the session itself,
+// or is one for answers: whoever knows its name was given the right to send
+// there. No rule is checked for it.
 func alwaysAllowed(act auth.Action, d topics.Destination) bool {
 	switch d.Kind {
 	case topics.App:
 		return act == auth.Send && d.Path == sessionRefresh || act == auth.Subscribe && d.Path == bootstrap
 	case topics.UserPrivate, topics.UserNamed: // a SUBSCRIBE can name only the session's own
 		return act == auth.Subscribe && (d.Path == sessionNotices || d.Path == softErrors)
+	case topics.Reply:
+		return true
 	}
 	return false
 }

@@ -38,6 +38,7 @@ type Broker struct {
 	router      *topics.Router[*subscriber]
 	queues      queues
 	mux         mux
+	replies     replies
 	flusher     flusher
 	sweeper     *clock.Sweeper[session]
 	rechecks    rechecks

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,6 +103,7 @@ const (
 	asksExpiry
 	asksDelay
 	asksRepeat
+	asksReplies
 
 	asksTime = asksExpiry | asksDelay | asksRepeat
 )
@@ -120,6 +122,10 @@ func asked(list []frames.Header) (a asks) {
 			a |= asksDelay
 		case headerAMQPeriod, headerAMQRepeat, headerAMQCron:
 			a |= asksRepeat
+		case headerReplyTo:
+			if isTempQueue(list[i].Value) {
+				a |= asksReplies
+			}
 		}
 	}
 	return a
@@ -180,6 +186,11 @@ func (s *session) send(f *frames.Frame, asks asks, bt *batch) (later *completion
 
 // sendTo carries out a SEND that is permitted.
 func (s *session) sendTo(d destination, f *frames.Frame, asks asks, bt *batch) (later *completion, fail *Error) {
+	if asks&asksReplies != 0 {
+		if fail := s.expectReplies(f, bt); fail != nil {
+			return nil, fail
+		}
+	}
 	if handled(d.Kind) {
 		return s.handleSend(d.Destination, f, asks, bt)
 	}
@@ -187,11 +198,14 @@ func (s *session) sendTo(d destination, f *frames.Frame, asks asks, bt *batch) (
 	if fail != nil {
 		return nil, fail
 	}
-	_, later, err := s.b.accept(d, p, s, bt)
-	if err != nil {
+	switch _, later, err := s.b.accept(d, p, s, bt); {
+	case errors.Is(err, errNobody):
+		return unroutable(), nil
+	case err != nil:
 		return nil, refusedByQueue(err)
+	default:
+		return later, nil
 	}
-	return later, nil
 }
 
 // handled reports whether a SEND to a destination of a kind is for a handler.
@@ -285,7 +299,7 @@ func (s *session) newSubscriber(f *frames.Frame) (*subscriber, *Error) {
 	if !ok && s.version != frames.V10 {
 		return nil, failure(ReasonProtocolError, "SUBSCRIBE without an id header")
 	}
-	if _, twice := s.find(id); twice != nil && ok {
+	if _, twice := s.find(id); twice != nil && ok && !twice.implies(d.Destination) {
 		return nil, failure(ReasonProtocolError, "subscription id %s is already in use", strconv.QuoteToASCII(id))
 	}
 	if fail := unavailable(f); fail != nil {
@@ -313,6 +327,10 @@ func (s *session) newSubscriber(f *frames.Frame) (*subscriber, *Error) {
 		}
 		if d.Kind == topics.UserNamed {
 			sub.As = d.Name
+		}
+	case topics.Reply:
+		if fail := s.mayTakeReplies(sub); fail != nil {
+			return nil, fail
 		}
 	case topics.Queue:
 		if d.Pattern && d.queue {

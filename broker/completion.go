@@ -13,6 +13,7 @@ type completion struct {
 	ended bool
 	err   error
 	then  func(error)
+	says  string // encoded headers of the RECEIPT
 }
 
 // end records the result and runs the callback. Later calls do nothing.

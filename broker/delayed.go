@@ -240,7 +240,7 @@ func (l *delays) deliver(it *delayedItem, bt *batch) {
 		l.Remove(it)
 		bt.pub.set(x.m, x.m.Destination)
 		bt.pub.msg, bt.pub.expires = x.m, x.expires
-		b.distribute(d, &bt.pub, bt)
+		_, _ = b.distribute(d, &bt.pub, bt) // an answer whose requester has gone is dropped
 		return
 	}
 	l.put(it, d.Path, x.m, x.expires, bt, func(err error, bt *batch) {

@@ -39,8 +39,8 @@
 //   - A session and its frames: session, input, mailbox, commands, reserve,
 //     authorize, acknowledge, transaction, receipt, completion, pause, notices.
 //   - A message to its subscribers: publish, once, times, messageexpiry,
-//     delayed, deliver, subscriber, footprint, filter, selector, publication,
-//     content, distinct, copies, outbox, batch, flush.
+//     delayed, deliver, replies, subscriber, footprint, filter, selector,
+//     publication, content, distinct, copies, outbox, batch, flush.
 //   - What topics keep, and who is there: history, offset, replay, presence,
 //     presencelist.
 //   - Work queues: queue, queuememory, queuequota.
@@ -66,5 +66,5 @@
 //	dedup.Window             alone, and not held while a callback runs
 //	Broker.spawnMu           last, under any of the others; only counts goroutines
 //	session.endMu            alone
-//	selectors.mu             alone
+//	selectors.mu, replies    alone
 package broker

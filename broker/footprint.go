@@ -84,6 +84,9 @@ func tokens(expression string) int {
 // cost returns the memory, in bytes, that the broker holds for a subscribed
 // destination.
 func cost(d topics.Destination) int {
+	if d.Kind == topics.Reply {
+		return d.Cost() + replyBytes
+	}
 	if d.Slow() {
 		return d.Cost() + distinctBytes
 	}

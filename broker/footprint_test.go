@@ -73,11 +73,12 @@ func TestSubscriptionsHoldWhatTheyCount(t *testing.T) {
 			return fmt.Sprintf("headers.a%d!='x'", n) + strings.Repeat(" or headers.a!=headers.b", 15)
 		})},
 		{"names", true, to(func(n int) string { return fmt.Sprintf("/topic/%033d", n) })},
+		{"destinations for answers", true, to(func(n int) string { return fmt.Sprintf("/temp-queue/%d", n) })},
 		{"simple patterns", true, to(func(n int) string { return fmt.Sprintf("/topic/orders.%d/*/lines", n) })},
 		{"simple selectors", true, selecting(func(n int) string { return fmt.Sprintf("headers.user == 'u%d'", n) })},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{Selector: selector.Compile, Limits: broker.Limits{SubscriptionBytes: limit, SlowPatterns: -1, SlowPatternsPerUser: -1, SelectorsPerUser: -1}})
+			b := brokertest.New(t, broker.Options{Selector: selector.Compile, Limits: broker.Limits{SubscriptionBytes: limit, SlowPatterns: -1, SlowPatternsPerUser: -1, SelectorsPerUser: -1, ReplyDestinations: -1}})
 			fill := func(c *brokertest.Client, most int) (taken int) {
 				for taken < most {
 					c.Send("SUBSCRIBE", "", append(tc.headers(taken), "receipt", "r")...)

@@ -47,7 +47,9 @@ type Request struct {
 	// Remote is the client's address, as in [SessionInfo].
 	Remote netip.AddrPort
 	// Headers are all headers of the frame. Headers and Body are valid only
-	// until the handler returns.
+	// until the handler returns. If the client wants its answer at a temporary
+	// destination (`reply-to:/temp-queue/…`), `reply-to` is the name to which
+	// anybody can send the answer, also later: see [Broker.Publish].
 	Headers []frames.Header
 	Body    []byte
 
@@ -68,8 +70,9 @@ func (r *Request) Header(name string) string {
 // that subscription, under the destination it named. The answer to a SEND goes
 // to the user destination named by m.Destination ("/queue/answers"), else by
 // the `reply-to` header of the request if it names one of the client's own
-// destinations ("/user/queue/answers"), else to /user/queue followed by the
-// path behind /app (Spring's @SendToUser with broadcast=false).
+// destinations ("/user/queue/answers", "/temp-queue/answers"), else to
+// /user/queue followed by the path behind /app (Spring's @SendToUser with
+// broadcast=false).
 //
 // The answer to a SEND is on its way when Reply returns, so a handler can
 // report progress and continue working. The answer to a SUBSCRIBE is sent when
@@ -81,13 +84,18 @@ func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 		return r.replyToSubscribe(m)
 	}
 	c := *m
+	b := r.s.b
 	if c.Destination == "" {
+		if to := r.Header(headerReplyTo); b.replies.of(to, r.s) {
+			return r.replyToTemporary(ctx, &c, to)
+		}
 		c.Destination = "/queue" + r.Destination
 		if path, ok := r.replyTo(); ok {
 			c.Destination = path
 		}
+	} else if to := c.Destination; b.replies.of(to, r.s) {
+		return r.replyToTemporary(ctx, &c, to)
 	}
-	b := r.s.b
 	path, err := b.privatePath(ctx, &c)
 	if err != nil {
 		return Delivery{}, err
@@ -136,7 +144,7 @@ func (r *Request) sent(bt *batch) {
 // replyTo returns the path named by the request's `reply-to` header. ok is
 // false if the header does not name one of the client's own destinations.
 func (r *Request) replyTo() (path string, ok bool) {
-	d, err := r.s.b.o.names.ParseSubscription(r.Header("reply-to"))
+	d, err := r.s.b.o.names.ParseSubscription(r.Header(headerReplyTo))
 	own := d.Kind == topics.UserPrivate || d.Kind == topics.UserNamed && d.User == r.Principal.Name
 	return d.Path, err == nil && own
 }

@@ -24,11 +24,12 @@ func newNodeID() string {
 	return idEncoding.EncodeToString(random[:])[:nodeIDSize]
 }
 
-// newSessionID returns the tag of the node and 128 random bits as text. The id
-// must not be guessable, because its knowledge may give access to the session's
-// data through a program or the admin API; a UUID of version 4 has 122 random
-// bits. The tag identifies the node of the session and is not part of the
-// secret.
+// newSessionID returns the tag of the node and 128 random bits as text: the id
+// of a session, or of one of its destinations for answers. It must not be
+// guessable: who knows the id of a session may get its data through a program or
+// the admin API, and who knows that of a destination may send to it; a UUID of
+// version 4 has 122 random bits. The tag identifies the node of the session and
+// is not part of the secret.
 func newSessionID(node string) string {
 	var random [16]byte
 	rand.Read(random[:]) // never fails

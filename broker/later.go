@@ -122,7 +122,10 @@ func (r *Request) Forward(ctx context.Context, m *Message) error {
 	}
 	defer bt.flushLater()
 	_, later, err := b.accept(d, p, r.s, bt)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNobody):
+		return err
+	case err != nil:
 		return refusedByQueue(err)
 	}
 	r.later = later

@@ -52,6 +52,9 @@ func (s *session) sendOnce(f *frames.Frame, asks asks, bt *batch) *Error {
 	case later != nil:
 		pending = true
 		answer := s.promise(f, headersSize(f.Headers)+len(f.Body))
+		if later.says != "" {
+			answer.replace(s.receiptFrame(f, later.says))
+		}
 		later.whenEnded(func(err error) {
 			first.End(err)
 			answer.conclude(err)

@@ -212,6 +212,7 @@ type Limits struct {
 	HeaderBytes               int // bytes of all headers of a frame, default 8,192
 	Subscriptions             int // default 1,000
 	SubscriptionBytes         int // bytes of memory of all subscriptions, including ids, patterns and selectors, default 2 MiB
+	ReplyDestinations         int // destinations for answers (reply-to:/temp-queue/…), each of which is also a subscription, default 100
 	SlowPatterns              int // distinct patterns that are slow to match ([topics.Destination.Slow]), of all sessions, default 2,500
 	SlowPatternsPerUser       int // the same, of the sessions of one user, or of the anonymous sessions of one address, default 250
 	SelectorsPerUser          int // distinct selectors of the sessions of one user, or of the anonymous sessions of one address, default 100
@@ -328,6 +329,7 @@ func (l *Limits) setDefaults() {
 	set(&l.HeaderBytes, 8<<10, unlimited)
 	set(&l.Subscriptions, 1000, unlimited)
 	set(&l.SubscriptionBytes, 2<<20, unlimited)
+	set(&l.ReplyDestinations, 100, unlimited)
 	set(&l.SlowPatterns, 2500, unlimited)
 	set(&l.SlowPatternsPerUser, 250, unlimited)
 	set(&l.SelectorsPerUser, 100, unlimited)

@@ -15,6 +15,9 @@ import (
 // ErrClosed or that of ctx. Safe for concurrent use; messages that one goroutine
 // publishes arrive in order.
 //
+// To answer a request, publish to the value of its `reply-to` header. If that is
+// /reply-queue/… and the requester has gone, the error is ErrNoSession.
+//
 // A message with the header message-dedup-id is published once within two
 // minutes: Publish returns ErrDuplicate if a message with the same id was
 // published to the same destination before, and ErrHeader or ErrLimit if the id
@@ -77,7 +80,7 @@ func (b *Broker) accept(d destination, p *publication, from *session, bt *batch)
 	case d.queue:
 		later, err = b.store(d.Path, p, from, bt)
 	default:
-		out = b.distribute(d, p, bt)
+		out, err = b.distribute(d, p, bt)
 	}
 	if err != nil {
 		return out, nil, err
@@ -87,15 +90,18 @@ func (b *Broker) accept(d destination, p *publication, from *session, bt *batch)
 }
 
 // distribute delivers a publication that no queue stores, unless it has expired.
-func (b *Broker) distribute(d destination, p *publication, bt *batch) (out Delivery) {
+// The error is errNobody.
+func (b *Broker) distribute(d destination, p *publication, bt *batch) (out Delivery, err error) {
 	switch {
 	case b.tooLate(p.expires):
+	case d.Kind == topics.Reply:
+		out, err = b.answer(d.Path, p, bt)
 	case d.archive != nil:
 		d.archive.deliver(b, d.Destination, p, bt)
 	default:
 		out = b.deliver(d.Destination, p, bt)
 	}
-	return out
+	return out, err
 }
 
 // PublishToUser sends m to every session of a user that subscribed to

@@ -58,6 +58,9 @@ func (s *session) receiptLater(f *frames.Frame, later *completion, bt *batch) {
 		return
 	}
 	a := s.promise(f, headersSize(f.Headers)+len(f.Body))
+	if later.says != "" {
+		a.replace(s.receiptFrame(f, later.says))
+	}
 	later.whenEnded(a.conclude)
 }
 

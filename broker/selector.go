@@ -167,6 +167,8 @@ func (s *session) selective(sub *subscriber, f *frames.Frame, bt *batch) *Error 
 		return failure(ReasonDenied, "selector header: this broker has no selectors")
 	case kind == topics.App:
 		return failure(ReasonDenied, "selector header: an application destination answers once and has no selector")
+	case kind == topics.Reply:
+		return failure(ReasonDenied, "selector header: a destination of answers has no selector")
 	case sub.queue:
 		return failure(ReasonDenied, "selector header: a work queue shares its messages out and has no selector")
 	case len(expression) > maxSelector:

@@ -30,6 +30,7 @@ type subscriber struct {
 	dead    bool          // unsubscribed: no more frames may follow; guarded as below
 	resumes bool          // its SUBSCRIBE asked for a history
 	present presenceRole  // what it is for presence
+	implied bool          // made by the reply-to of a SEND; no SUBSCRIBE named it
 	ordinal uint32        // identifies it in `ack` headers
 	claim   atomic.Uint32 // the [claim] that the next MESSAGE makes; it is this subscription's own
 
@@ -94,6 +95,10 @@ func (s *session) find(id string) (int, *subscriber) {
 // [topics.Destination.Slow]): a client could slow down every SEND with them.
 func (s *session) route(sub *subscriber) *Error {
 	d := sub.dest
+	if d.Kind == topics.Reply {
+		s.routeReplies(sub)
+		return nil
+	}
 	if d.Slow() {
 		if e := s.takeSlow(d.Path); e != nil {
 			return s.b.refuse(e, s.peer, s.userName())
@@ -112,6 +117,10 @@ func (s *session) takeSlow(pattern string) *limit.Exceeded {
 
 // unroute undoes route.
 func (s *session) unroute(sub *subscriber) {
+	if sub.dest.Kind == topics.Reply {
+		s.b.replies.remove(sub)
+		return
+	}
 	s.b.router.Unsubscribe(s.id, sub.dest, sub)
 	if sub.dest.Slow() {
 		s.b.slow.give(s.ownerKey(), sub.dest.Path)

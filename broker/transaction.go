@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,6 +113,11 @@ func (s *session) inTransaction(f *frames.Frame, asks asks, bt *batch) *Error {
 			}
 		}
 		kind = d.Kind
+		if asks&asksReplies != 0 {
+			if fail := s.expectReplies(f, bt); fail != nil {
+				return fail
+			}
+		}
 	}
 	kept, size := keepFrame(f, kind)
 	if s.tx.bytes+size > l.TransactionBytes {
@@ -137,6 +143,8 @@ type commitment struct {
 	delayed  []*delayedItem   // they have their place from the COMMIT on
 	once     []*dedup.Attempt // of puts and delayed
 	open     []*dedup.Attempt // that have no outcome yet
+
+	unroutable bool // an answer was dropped because its requester has gone
 }
 
 type addressed struct {
@@ -216,6 +224,15 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	}
 	s.b.stats.published.Add(int64(len(c.puts) + len(c.delayed)))
 	later, fail = s.carryOut(c, f, bt)
+	if c.unroutable && fail == nil {
+		if own != nil {
+			own.replace(s.receiptFrame(f, saysUnroutable))
+		} else if later == nil {
+			later = unroutable()
+		} else {
+			later.says = saysUnroutable
+		}
+	}
 	switch {
 	case own == nil && fail != nil:
 		return fail
@@ -340,7 +357,8 @@ func (s *session) carryOut(c *commitment, f *frames.Frame, bt *batch) (later *co
 		if fail != nil {
 			return nil, fail
 		}
-		if _, _, err := s.b.accept(x.to, p, s, bt); err != nil {
+		_, _, err := s.b.accept(x.to, p, s, bt)
+		if c.unroutable = c.unroutable || errors.Is(err, errNobody); err != nil && !errors.Is(err, errNobody) {
 			return nil, refusedByQueue(err)
 		}
 		x.accepted()

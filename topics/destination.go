@@ -23,6 +23,10 @@ const (
 	UserPrivate
 	// UserNamed is /user/{name}/x: all sessions of that user.
 	UserNamed
+	// Reply is where one session gets answers: /temp-queue/{name} in its
+	// SUBSCRIBE, and in the destination of an answer /reply-queue/ and what the
+	// broker made of the name. It is never a pattern.
+	Reply
 )
 
 // String returns a short lower-case name for logs and statistics.
@@ -38,6 +42,8 @@ func (k Kind) String() string {
 		return "user-private"
 	case UserNamed:
 		return "user-named"
+	case Reply:
+		return "reply"
 	default:
 		return "none"
 	}

@@ -63,7 +63,11 @@ func TestParseRefuses(t *testing.T) {
 		{"/application/a", ErrPrefix},
 		{"/*/a", ErrPrefix},
 		{"/**", ErrPrefix},
-		{"/temp-queue/a", ErrPrefix},
+		{"/temp-queue/a", ErrTempQueue},
+		{"/temp-queue", ErrTempQueue},
+		{"/temp-queues/a", ErrPrefix},
+		{"/reply-queue", ErrEmpty},
+		{"/reply-queue//", ErrEmpty},
 		{"/topic", ErrEmpty},
 		{"/topic/", ErrEmpty},
 		{"/topic//", ErrEmpty},
@@ -129,7 +133,7 @@ func TestErrorTexts(t *testing.T) {
 }
 
 func TestKindString(t *testing.T) {
-	want := []string{"none", "topic", "queue", "app", "user-private", "user-named", "none"}
+	want := []string{"none", "topic", "queue", "app", "user-private", "user-named", "reply", "none"}
 	for k, name := range want {
 		if got := Kind(k).String(); got != name {
 			t.Errorf("Kind(%d) = %q, want %q", k, got, name)
@@ -146,7 +150,7 @@ func TestParseAllocatesNothing(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"/topic/a", "/queue/*", "/app", "/user/queue/x", "/user/a%2Fb/topic/**", "/user/%25/queue/x", "/topic/\r\n"} {
+	for _, s := range []string{"/topic/a", "/queue/*", "/app", "/user/queue/x", "/user/a%2Fb/topic/**", "/user/%25/queue/x", "/topic/\r\n", "/reply-queue/a*"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
@@ -163,7 +167,7 @@ func FuzzParse(f *testing.F) {
 		}
 		canonical := ""
 		switch d.Kind {
-		case Topic, Queue:
+		case Topic, Queue, Reply:
 			canonical = d.Path
 		case App:
 			canonical = "/app" + d.Path

@@ -15,6 +15,12 @@ const (
 	ErrPrefix Error = "destination must begin with /topic/, /queue/, /app/ or /user/"
 	// ErrEmpty means that nothing follows the prefix.
 	ErrEmpty Error = "destination names nothing behind its prefix"
+	// ErrTempQueue means that a message is addressed to /temp-queue, which is
+	// the requester's own name for the destination of its answers.
+	ErrTempQueue Error = "messages cannot be sent to /temp-queue/: answer to the reply-to header of the request"
+	// ErrReplyQueue means that a SUBSCRIBE names the destination of answers as
+	// only a sender does.
+	ErrReplyQueue Error = "/reply-queue/ cannot be subscribed to: answers go to the session that sent the request"
 	// ErrControl means that there is a control character, which would reach
 	// other clients' headers and the logs.
 	ErrControl Error = "destination contains a control character"

@@ -11,6 +11,7 @@ import (
 // setApplicationDestinationPrefixes, enableSimpleBroker and
 // setUserDestinationPrefix do in Spring. A prefix has one or more segments,
 // such as "/topic" or "/chat/rooms". Empty fields default to [DefaultPrefixes].
+// /temp-queue and /reply-queue cannot be prefixes, see [Reply].
 type Prefixes struct {
 	// Topic lists the prefixes of topics. If it includes "/", every destination
 	// that no other prefix matches is a topic, as in Spring's simple broker
@@ -88,6 +89,7 @@ func NewNames(p Prefixes) (*Names, error) {
 	}
 	n.prefixes.User = users[0]
 	slices.SortStableFunc(n.claims, func(a, b claim) int { return cmp.Compare(len(b.prefix), len(a.prefix)) })
+	n.claims = append(n.claims, claim{tempQueue, Reply}, claim{replyQueue, Reply}) // seldom used, so compared last
 	n.share("/topic")
 	n.share("/queue")
 	for _, c := range n.claims {
@@ -114,6 +116,11 @@ func (n *Names) claim(prefix string, kind Kind) error {
 		return fmt.Errorf("prefix %q must not contain any of * ? { } %%", prefix)
 	case len(prefix) > MaxPrefix:
 		return fmt.Errorf("prefix %q is longer than %d bytes", prefix[:MaxPrefix], MaxPrefix)
+	}
+	for _, own := range []string{tempQueue, replyQueue} {
+		if _, below := cutPrefix(prefix, own); below {
+			return fmt.Errorf("prefix %q: %s is where clients get answers", prefix, own)
+		}
 	}
 	if err := check(prefix); err != nil {
 		return fmt.Errorf("prefix %q: %w", prefix, err)
@@ -188,6 +195,11 @@ func (n *Names) parse(name string, subscription bool) (Destination, error) {
 		if d.Path = rest; rest == "" {
 			d.Path = "/"
 		}
+	case Reply:
+		if err := readReply(name, rest, subscription); err != nil {
+			return Destination{}, err
+		}
+		return d, nil // never a pattern
 	case UserNamed:
 		if subscription {
 			err = n.readOwn(&d, rest)
@@ -206,6 +218,24 @@ func (n *Names) parse(name string, subscription bool) (Destination, error) {
 		}
 	}
 	return d, nil
+}
+
+// The prefixes of [Reply], as in RabbitMQ. They cannot be changed.
+const (
+	tempQueue  = "/temp-queue"
+	replyQueue = "/reply-queue"
+)
+
+// readReply checks a destination of answers.
+func readReply(name, rest string, subscription bool) error {
+	_, temp := cutPrefix(name, tempQueue)
+	switch {
+	case temp && !subscription:
+		return ErrTempQueue
+	case !temp && subscription:
+		return ErrReplyQueue
+	}
+	return notEmpty(rest)
 }
 
 // split returns the kind of a destination and the text after its prefix.

@@ -109,6 +109,36 @@ func TestNestedPrefixesAreRefused(t *testing.T) {
 	mustNames(t, Prefixes{Topic: []string{"/topic", "/topics"}, Queue: []string{"/jobs"}, App: []string{"/app", "/application"}})
 }
 
+// The destinations of answers are what no configuration can change: a pattern
+// or a rule for a topic never reaches them.
+func TestReplyDestinations(t *testing.T) {
+	for _, n := range []*Names{standard, mustNames(t, Prefixes{Topic: []string{"/"}})} {
+		for _, name := range []string{"/temp-queue/a", "/temp-queue/a/b", "/temp-queue/a*?", "/temp-queue//a/"} {
+			if d, err := n.ParseSubscription(name); err != nil || d != (Destination{Kind: Reply, Name: name, Path: name}) {
+				t.Errorf("ParseSubscription(%q) = %+v, %v", name, d, err)
+			}
+			if d, err := n.Parse(name); !errors.Is(err, ErrTempQueue) {
+				t.Errorf("Parse(%q) = %+v, %v", name, d, err)
+			}
+		}
+		const answer = "/reply-queue/x*"
+		if d, err := n.Parse(answer); err != nil || d != (Destination{Kind: Reply, Name: answer, Path: answer}) {
+			t.Errorf("Parse(%q) = %+v, %v", answer, d, err)
+		}
+		if d, err := n.ParseSubscription(answer); !errors.Is(err, ErrReplyQueue) {
+			t.Errorf("ParseSubscription(%q) = %+v, %v", answer, d, err)
+		}
+		if _, err := n.ParseSubscription("/temp-queue/"); !errors.Is(err, ErrEmpty) {
+			t.Errorf("/temp-queue/: %v", err)
+		}
+	}
+	for _, p := range []Prefixes{{Topic: []string{"/temp-queue"}}, {Queue: []string{"/reply-queue/x"}}, {User: "/reply-queue"}} {
+		if _, err := NewNames(p); err == nil || !strings.Contains(err.Error(), "is where clients get answers") {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
+
 // With "/", every unmatched destination is a topic.
 func TestPrefixOfEverything(t *testing.T) {
 	n := mustNames(t, Prefixes{Topic: []string{"/topic", "/"}})

@@ -65,6 +65,8 @@ func refused(err error, takes string) *problem {
 		return problemf(http.StatusBadRequest, "%s; %s", strings.TrimPrefix(err.Error(), "broker: "), takes)
 	case errors.Is(err, broker.ErrNUL), errors.Is(err, broker.ErrHeader):
 		return problemf(http.StatusBadRequest, "%s", strings.TrimPrefix(err.Error(), "broker: "))
+	case errors.Is(err, broker.ErrNoSession): // an answer, sent to /reply-queue/…
+		return problemf(http.StatusNotFound, "the session that sent the request has gone")
 	case errors.Is(err, broker.ErrQueueFull), errors.Is(err, broker.ErrLimit):
 		p := problemf(http.StatusTooManyRequests, "%s", strings.TrimPrefix(err.Error(), "broker: "))
 		p.retryAfter = time.Second

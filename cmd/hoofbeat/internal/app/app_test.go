@@ -137,7 +137,7 @@ func TestNoListenerIsLeftBehind(t *testing.T) {
 func TestNumbersAreCopied(t *testing.T) {
 	o := brokerOptions(configtest.Load(t, `
 heartbeat: {send: 1s, expect: 2s, ping: 3s, patience: 8m}
-limits: {frame: 2KiB, unauthenticated_frame: 1KiB, outbox: 9KiB, headers: off, dedup_ids: 12, dedup_ids_per_user: 11, presence_leaving: 13, connect_deadline: 4s, write_deadline: 5s, nul: refuse}
+limits: {frame: 2KiB, unauthenticated_frame: 1KiB, outbox: 9KiB, headers: off, reply_destinations: 14, dedup_ids: 12, dedup_ids_per_user: 11, presence_leaving: 13, connect_deadline: 4s, write_deadline: 5s, nul: refuse}
 queues: {mode: broadcast, messages: 6, expired: dead_letter, delayed: 7, delayed_bytes: 8KiB, delayed_per_user: off, delayed_bytes_per_user: 9KiB, prefetch: off, transient: ["/queue/*-user*", /queue/b]}
 presence: ["/topic/room/**", /topic/b]
 node: one
@@ -147,7 +147,7 @@ auth: {soft_denial: true, expiry_notice: 7s}
 	if o.HeartBeat.Send != time.Second || o.HeartBeat.Receive != 2*time.Second || o.PingInterval != 3*time.Second || o.HeartBeatPatience != 8*time.Minute ||
 		o.Limits.Frame != 2048 || o.Limits.Headers >= 0 || o.Limits.NUL != nulModes["refuse"] || o.Limits.NUL == nulModes["replace"] || o.ConnectDeadline != 4*time.Second || o.WriteDeadline != 5*time.Second ||
 		o.Queues.Mode != 1 || o.Queues.Messages != 6 || o.Queues.Prefetch >= 0 || len(o.Queues.Transient) != 2 || o.Queues.Transient[0] != "/queue/*-user*" || o.Node != "one" || o.Nodes[0].URL != "wss://two.example/ws" ||
-		o.Limits.DedupIDs != 12 || o.Limits.DedupIDsPerUser != 11 || o.Limits.PresenceLeaving != 13 || len(o.Presence) != 2 || o.Presence[0] != "/topic/room/**" || o.Queues.Expired != 1 || o.Queues.Delayed != 7 ||
+		o.Limits.ReplyDestinations != 14 || o.Limits.DedupIDs != 12 || o.Limits.DedupIDsPerUser != 11 || o.Limits.PresenceLeaving != 13 || len(o.Presence) != 2 || o.Presence[0] != "/topic/room/**" || o.Queues.Expired != 1 || o.Queues.Delayed != 7 ||
 		o.Queues.DelayedBytes != 8192 || o.Queues.DelayedPerUser >= 0 || o.Queues.DelayedBytesPerUser != 9216 ||
 		!o.SoftDenial || o.ExpiryNotice != 7*time.Second {
 		t.Errorf("%+v", o)

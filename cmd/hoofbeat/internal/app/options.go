@@ -85,6 +85,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			TransactionFrames:         l.TransactionFrames,
 			TransactionBytes:          int(l.TransactionBytes),
 			SubscriptionBytes:         int(l.SubscriptionBytes),
+			ReplyDestinations:         l.ReplyDestinations,
 			SlowPatterns:              l.SlowPatterns,
 			SlowPatternsPerUser:       l.SlowPatternsPerUser,
 			SelectorsPerUser:          l.SelectorsPerUser,

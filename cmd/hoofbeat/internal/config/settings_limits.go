@@ -16,6 +16,9 @@ type Limits struct {
 	Subscriptions int `key:"limits.subscriptions,live" default:"1000" range:"1 to 1000000, or off"`
 	// Memory of the subscriptions of one session: ids, patterns, selectors.
 	SubscriptionBytes Bytes `key:"limits.subscription_bytes,live" default:"2MiB" range:"1KiB to 1GiB, or off"`
+	// Destinations of one session for answers (reply-to:/temp-queue/…). Each is
+	// also a subscription.
+	ReplyDestinations int `key:"limits.reply_destinations,live" default:"100" range:"1 to 1000000, or off"`
 	// Distinct slow patterns of all sessions: the broker compares every
 	// message to a new destination with each of them. Slow are patterns with a
 	// segment like a?, a*b or *a*, with two segments like a* or *a, or with
