@@ -152,3 +152,22 @@ func headers(args []string, reserved ...string) ([][2]string, error) {
 	}
 	return all, nil
 }
+
+// confirmation is how the wait for the receipt of one subscription has ended.
+type confirmation struct {
+	destination string
+	err         error
+}
+
+// confirm says on stderr whether a subscription is confirmed. When the
+// connection has ended, the end says why. When the command ends before, it says
+// nothing of what is not confirmed yet.
+func (c *connection) confirm(s confirmation) {
+	destination := oneLine(s.destination)
+	switch {
+	case s.err == nil:
+		fmt.Fprintf(c.program.Err, "subscribed to %s\n", destination)
+	case errors.Is(s.err, context.DeadlineExceeded):
+		fmt.Fprintf(c.program.Err, "no receipt for the subscription to %s within %v: the server may send none, or deny softly (auth.soft_denial)\n", destination, c.timeout)
+	}
+}

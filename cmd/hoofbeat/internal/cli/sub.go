@@ -3,13 +3,8 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-stomp/stomp/v3"
 	"github.com/go-stomp/stomp/v3/frame"
@@ -21,12 +16,11 @@ import (
 // reception is one run of sub.
 type reception struct {
 	connection
+	output
 	ack     string
 	offset  string
 	headers []string
 	count   int
-	json    bool
-	verbose bool
 }
 
 func (p *Program) sub() *cobra.Command {
@@ -59,14 +53,13 @@ printed is delivered again if the broker redelivers.
   hoofbeat sub -u wss://broker.example.com/ws --login ann /user/queue/replies`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
 	}
-	s.addFlags(cmd)
+	s.connection.addFlags(cmd)
 	f := cmd.Flags()
 	f.IntVarP(&s.count, "count", "n", 0, "stop after this number of messages, 0 = never")
 	f.StringVar(&s.ack, "ack", "auto", "how messages are acknowledged: auto, client or client-individual")
 	f.StringVar(&s.offset, "offset", "", "where to begin in the history of a topic")
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "header of the subscription as name:value; may be repeated")
-	f.BoolVar(&s.json, "json", false, "print each message as a JSON object with its headers")
-	f.BoolVarP(&s.verbose, "verbose", "v", false, "also print the headers")
+	s.output.addFlags(f)
 	// It fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("ack", cobra.FixedCompletions([]string{"auto", "client", "client-individual"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -76,8 +69,8 @@ func (s *reception) run(ctx context.Context, destinations []string) error {
 	if s.count < 0 {
 		return usagef("--count %d is negative", s.count)
 	}
-	if s.json && s.verbose {
-		return usagef("--json has the headers already: leave --verbose out")
+	if err := s.check(); err != nil {
+		return err
 	}
 	var mode stomp.AckMode
 	switch s.ack {
@@ -200,71 +193,4 @@ func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-c
 		}
 	}
 	return known, nil
-}
-
-// confirmation is how the wait for the receipt of one subscription has ended.
-type confirmation struct {
-	destination string
-	err         error
-}
-
-// confirm says on stderr whether a subscription is confirmed. When the
-// connection has ended, the end says why. When sub ends before, it says nothing
-// of what is not confirmed yet.
-func (s *reception) confirm(c confirmation) {
-	destination := oneLine(c.destination)
-	switch {
-	case c.err == nil:
-		fmt.Fprintf(s.program.Err, "subscribed to %s\n", destination)
-	case errors.Is(c.err, context.DeadlineExceeded):
-		fmt.Fprintf(s.program.Err, "no receipt for the subscription to %s within %v: the server may send none, or deny softly (auth.soft_denial)\n", destination, s.timeout)
-	}
-}
-
-func (s *reception) print(w io.Writer, m *stomp.Message) error {
-	if s.json {
-		return printJSON(w, m)
-	}
-	if s.verbose {
-		for i := range m.Header.Len() {
-			name, value := m.Header.GetAt(i)
-			if _, err := fmt.Fprintf(w, "%s: %s\n", oneLine(name), oneLine(value)); err != nil {
-				return err
-			}
-		}
-		if _, err := fmt.Fprintln(w); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintf(w, "%s\n", m.Body)
-	return err
-}
-
-// oneLine shows line ends in a header as their STOMP escapes.
-func oneLine(s string) string { return strings.NewReplacer("\r", `\r`, "\n", `\n`).Replace(s) }
-
-// printJSON writes a message as one line. Of headers that are repeated the
-// first counts (STOMP 1.2, "Repeated Header Entries").
-func printJSON(w io.Writer, m *stomp.Message) error {
-	object := struct {
-		Destination string            `json:"destination"`
-		Headers     map[string]string `json:"headers"`
-		Body        *string           `json:"body,omitempty"`
-		Base64      []byte            `json:"body_base64,omitempty"`
-	}{Destination: m.Destination, Headers: make(map[string]string, m.Header.Len())}
-	for i := range m.Header.Len() {
-		name, value := m.Header.GetAt(i)
-		if _, ok := object.Headers[name]; !ok {
-			object.Headers[name] = value
-		}
-	}
-	if utf8.Valid(m.Body) {
-		body := string(m.Body)
-		object.Body = &body
-	} else {
-		object.Base64 = m.Body
-	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(object)
 }
