@@ -226,6 +226,20 @@ def denied(version):
         equal(s.ends.next(), "disconnected")
 
 
+def requesting(version):
+    """As clients of RabbitMQ: reply-to:/temp-queue/… and no SUBSCRIBE."""
+    with Session(version) as asks, Session(version) as answers:
+        queue = unique("/queue/py-requests")
+        answers.subscribe(queue)
+        asks.send(queue, "ping", headers={"reply-to": "/temp-queue/foo"})
+        to = answers.messages.next().headers["reply-to"]
+        equal(to.startswith("/reply-queue/"), True)
+        answers.send(to, "pong")
+        m = asks.messages.next()
+        equal(m.body, "pong")
+        equal(m.headers["subscription"], "/temp-queue/foo")
+
+
 ALL = ["1.0", "1.1", "1.2"]
 for name, fn, versions in [
     ("connects and disconnects with a receipt", connecting, ALL),
@@ -235,6 +249,7 @@ for name, fn, versions in [
     ("ack client is cumulative", cumulative, ALL),
     ("ack and nack of client-individual", individual, ["1.1", "1.2"]),
     ("transactions", transactions, ALL),
+    ("requests with answers to a temporary queue", requesting, ALL),
     ("heart-beats flow both ways", beating, ["1.1", "1.2"]),
     ("a client that stops its heart-beats is closed", silent, ["1.1", "1.2"]),
     ("a denied SUBSCRIBE is told and closed", denied, ALL),
