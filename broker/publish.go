@@ -130,8 +130,12 @@ func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (De
 }
 
 // PublishToSession is PublishToUser for one session only. It returns
-// ErrNoSession if no session has this id.
+// ErrNoSession if no session has this id. m.Destination can also be the
+// /reply-queue/… of a request that this session has sent.
 func (b *Broker) PublishToSession(ctx context.Context, session string, m *Message) (Delivery, error) {
+	if b.replies.of(m.Destination, session) {
+		return b.publishAnswer(ctx, m)
+	}
 	path, err := b.privatePath(ctx, m)
 	asks := asked(m.Headers)
 	if err == nil {

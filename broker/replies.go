@@ -47,13 +47,14 @@ func (r *replies) find(name string) *subscriber {
 	return r.all[name]
 }
 
-// of reports whether name is one of a session's destinations for answers.
-func (r *replies) of(name string, s *session) bool {
+// of reports whether name is one of the destinations for answers of the session
+// with an id.
+func (r *replies) of(name, session string) bool {
 	if !strings.HasPrefix(name, replyPrefix) {
 		return false
 	}
 	sub := r.find(name)
-	return sub != nil && sub.s == s
+	return sub != nil && sub.s.id == session
 }
 
 // set makes sub the one that gets the answers sent to its name.
@@ -156,7 +157,7 @@ func (s *session) imply(name string, bt *batch) (*subscriber, *Error) {
 	if _, twice := s.find(name); twice != nil {
 		return nil, failure(ReasonProtocolError, "%s header: %s is already the id of another subscription", headerReplyTo, strconv.QuoteToASCII(name))
 	}
-	if fail := s.roomFor(name, d, ""); fail != nil {
+	if fail := s.roomFor(name, d, "", noPresence); fail != nil {
 		return nil, fail
 	}
 	name = strings.Clone(name) // a header's string keeps the whole header block alive
@@ -221,6 +222,30 @@ func (s *session) routeReplies(sub *subscriber) {
 	bt := s.work()
 	s.drop(old, bt)
 	s.tellUnsubscribed(bt, EndedByClient, old)
+}
+
+// publishAnswer publishes m to a destination for answers of a session that is
+// connected.
+func (b *Broker) publishAnswer(ctx context.Context, m *Message) (Delivery, error) {
+	asks := asked(m.Headers)
+	err := b.takes(ctx, m)
+	if err == nil {
+		err = asks.deliveryOnly()
+	}
+	if err != nil {
+		return Delivery{}, err
+	}
+	bt, p, err := b.beginTimed(m, m.Destination, asks)
+	if err != nil {
+		return Delivery{}, err
+	}
+	defer bt.flushLater()
+	p.Redelivered = m.Redelivered
+	b.stats.published.Add(1)
+	if b.tooLate(p.expires) {
+		return Delivery{}, nil
+	}
+	return b.answer(m.Destination, p, bt)
 }
 
 // replyToTemporary sends the answer of a handler to a destination that is the

@@ -383,6 +383,12 @@ func TestHandlersAnswerTemporaryDestinations(t *testing.T) {
 	ann.ExpectReceipt(t, "r")
 	publish(t, b, later, "third")
 	wantMessages(t, ann, "third")
+	for s := range b.Sessions() {
+		if d, err := b.PublishToSession(t.Context(), s.ID, &broker.Message{Destination: later, Body: []byte("to one")}); err != nil {
+			t.Errorf("PublishToSession: %+v, %v", d, err)
+		}
+	}
+	wantMessages(t, ann, "to one") // the other sessions have no such destination
 
 	// Reply answers its own session only, whatever reply-to it was given.
 	anns := later

@@ -260,6 +260,21 @@ func TestReplyHeaders(t *testing.T) {
 	})
 }
 
+// The reply goes to the temporary destination that the client names, at once and
+// through a queue.
+func TestReplyToATemporaryDestination(t *testing.T) {
+	for destination, list := range map[string][]Handler{"/app/orders/7": orders, "/app/invoices/7": invoices} {
+		within(t, Options{}, list, func(t *testing.T, b *broker.Broker, _ *Set, s *backend) {
+			c := brokertest.Connect(t, b)
+			s.set(200, jsonType, `{"reply":{"body":"done"}}`)
+			c.Send("SEND", "", "destination", destination, "reply-to", "/temp-queue/a")
+			if m := c.Expect(t, "MESSAGE"); string(m.Body) != "done" || m.Get("subscription") != "/temp-queue/a" {
+				t.Errorf("%s: received %v %q", destination, m.Headers, m.Body)
+			}
+		})
+	}
+}
+
 func TestSubscribe(t *testing.T) {
 	within(t, Options{}, orders, func(t *testing.T, b *broker.Broker, _ *Set, s *backend) {
 		c := brokertest.Connect(t, b)

@@ -89,7 +89,11 @@ func (h *handler) accepted(ctx context.Context, a *answer, q *question) {
 
 // replyTo returns where the reply to a SEND goes, as broker.Request.Reply does.
 func (h *handler) replyTo(q *question) string {
-	if d, err := h.set.names.ParseSubscription(q.Headers["reply-to"]); err == nil && d.Kind == topics.UserPrivate {
+	to := q.Headers["reply-to"]
+	if strings.HasPrefix(to, "/reply-queue/") { // the broker sends there only if it is the session's own
+		return to
+	}
+	if d, err := h.set.names.ParseSubscription(to); err == nil && d.Kind == topics.UserPrivate {
 		return d.Path
 	}
 	return "/queue" + strings.TrimPrefix(q.Destination, h.set.app)
