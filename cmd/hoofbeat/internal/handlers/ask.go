@@ -119,6 +119,9 @@ func (h *handler) failureOf(a *signed.Answer, err error) *failure {
 func (h *handler) switched(epoch uint64, ok bool, f *failure) {
 	now := time.Now()
 	change, since := h.breaker.Report(epoch, ok, now)
+	if h.set.ctx.Err() != nil {
+		return // the broker stops, which ends requests
+	}
 	switch change {
 	case circuit.Opened:
 		h.set.log.Warn("the server of a handler does not answer; nothing is sent to it until it does",

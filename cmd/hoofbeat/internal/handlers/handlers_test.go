@@ -428,7 +428,7 @@ func TestInFlight(t *testing.T) {
 
 // A session whose request finds no room stops reading; others go on.
 func TestRoom(t *testing.T) {
-	within(t, Options{Bytes: 5000}, []Handler{{Destination: "/app/a"}}, func(t *testing.T, b *broker.Broker, set *Set, s *backend) {
+	within(t, Options{Bytes: 15000}, []Handler{{Destination: "/app/a"}}, func(t *testing.T, b *broker.Broker, set *Set, s *backend) {
 		let := make(chan struct{})
 		s.answerWith(func(q question) (int, string, string) {
 			<-let
@@ -446,7 +446,7 @@ func TestRoom(t *testing.T) {
 		close(let)
 		want(t, c, "RECEIPT 1", "RECEIPT 2", "RECEIPT 3", "RECEIPT 4", "RECEIPT 5", "RECEIPT 6")
 		want(t, other, "MESSAGE /topic/a from c")
-		if set.room.free != 5000 {
+		if set.room.free != 15000 {
 			t.Errorf("%d bytes are free", set.room.free)
 		}
 	})

@@ -11,9 +11,13 @@ import (
 // it is less than the 30 s in which a session that waits must be answered.
 const patience = 15 * time.Second
 
-// overhead is the memory of a request beside the text of its question, which is
-// there twice: as the question, and as the headers and body of the frame.
-const overhead = 1024
+// The memory of a request beside the text of its question, which is there twice:
+// as the question, and as the headers and body of the frame. The first request
+// of a session that waits also needs a goroutine.
+const (
+	overhead     = 1024
+	laneOverhead = 8192
+)
 
 // lane has the requests of one session that wait for the one that is handled.
 type lane struct{ waiting []*job }
@@ -38,12 +42,23 @@ func (h *handler) ServeSTOMP(ctx context.Context, r *broker.Request) error {
 	if h.Via != "" && !r.Subscribe {
 		return h.store(ctx, r, id, body)
 	}
-	size, ok := h.set.room.take(ctx, int64(2*len(body)+overhead))
+	size, ok := h.set.room.take(ctx, h.set.sizeOf(r.Session, body))
 	if !ok { // the session has ended
 		return unavailable()
 	}
 	h.set.put(&job{h, r, id, body, size, r.Later()})
 	return nil
+}
+
+// sizeOf returns the memory that a request of a session will use.
+func (s *Set) sizeOf(session string, question []byte) int64 {
+	n := int64(2*len(question) + overhead)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lanes[session] == nil {
+		n += laneOverhead
+	}
+	return n
 }
 
 // put adds a job to the lane of its session.
