@@ -220,9 +220,9 @@ func TestHandlersOfTheBinary(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"status 500", "no answer within 500ms"} {
-		if !slices.ContainsFunc(s.Log("a handler has failed"), func(e map[string]any) bool { return e["cause"] == want }) {
-			t.Errorf("the log does not say %q:\n%s", want, s.Stderr())
-		}
+		brokertest.Eventually(t, "the log says "+want, func() bool {
+			return slices.ContainsFunc(s.Log("a handler has failed"), func(e map[string]any) bool { return e["cause"] == want })
+		})
 	}
 	// A session that waits for the application does not stop others.
 	slow, err := dial(t, s.url, client.Options{})
@@ -318,7 +318,11 @@ func TestHandlersAtLeastOnce(t *testing.T) {
 	for i := range 10 {
 		want = append(want, fmt.Sprint("away ", i))
 	}
-	brokertest.Eventually(t, "all have come", func() bool { return slices.Equal(o.bodies(invoices), want) })
+	// The first may have met the end of the connection, and come after the others.
+	brokertest.Eventually(t, "all have come", func() bool {
+		got := o.bodies(invoices)
+		return !slices.ContainsFunc(want, func(body string) bool { return !slices.Contains(got, body) })
+	})
 	send("refuse")
 	send("after")
 	brokertest.Eventually(t, "it goes on", func() bool { return slices.Contains(o.bodies(invoices), "after") })
