@@ -74,6 +74,9 @@ func (l *lane) wait(arrivals int64, over <-chan struct{}) bool {
 func (l *lane) arrived(n int64) {
 	came := l.came.Add(n)
 	if at := l.wakeAt.Load(); came >= at && l.wakeAt.CompareAndSwap(at, never) {
-		l.wake <- struct{}{}
+		select {
+		case l.wake <- struct{}{}:
+		default: // of a publisher that has stopped waiting
+		}
 	}
 }

@@ -38,14 +38,15 @@ func (t *traffic) flow(number int, destination string, l *lane, expected int) {
 	t.flows, p.flows = append(t.flows, f), append(p.flows, f)
 }
 
-// publish sends as fast as the lane allows, until the run ends.
-func (t *traffic) publish(p *publisher) {
+// publish sends messages as fast as the lane allows, until stop is closed.
+func (t *traffic) publish(p *publisher, messages int64, stop <-chan struct{}) {
 	l := p.flows[0].lane
-	for {
-		n := l.claim(batchFrames, t.stop)
+	for messages > 0 {
+		n := l.claim(min(batchFrames, messages), stop)
 		if n == 0 {
 			return
 		}
+		messages -= n
 		p.batch = p.batch[:0]
 		for range n {
 			f := p.flows[p.next]

@@ -47,6 +47,9 @@ type Result struct {
 	Stalled                *Stalled  `json:"stalled,omitempty"`
 	Idle                   *IdleCost `json:"idle,omitempty"`
 	Flood                  *Flooded  `json:"flood,omitempty"`
+	History                *Compared `json:"history,omitempty"`
+	Replay                 *Replayed `json:"replay,omitempty"`
+	Comeback               *Comeback `json:"comeback,omitempty"`
 }
 
 // Latency is a distribution of times, in milliseconds.

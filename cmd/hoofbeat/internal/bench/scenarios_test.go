@@ -50,11 +50,12 @@ func scenarios() map[string]Scenario {
 		"connect cycle":     &Connect{Cycle: true},
 		"idle":              &Idle{Clients: 10, Heartbeat: 100 * time.Millisecond},
 		"idle unsubscribed": &Idle{Clients: 10, Heartbeat: -1, Unsubscribed: true},
+		"history":           &History{Subscribers: 3, Window: 16},
 	}
 }
 
 func TestScenarios(t *testing.T) {
-	s := newServer(t, broker.Options{})
+	s := newServer(t, keeping(100))
 	for transport, url := range map[string]string{"WebSocket": s.URL, "TCP": "tcp://" + s.TCP} {
 		for name, scenario := range scenarios() {
 			t.Run(name+" over "+transport, func(t *testing.T) {
@@ -201,7 +202,7 @@ func TestServerGoesAway(t *testing.T) {
 }
 
 func TestInterrupted(t *testing.T) {
-	s := newServer(t, broker.Options{})
+	s := newServer(t, keeping(100))
 	for name, scenario := range scenarios() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

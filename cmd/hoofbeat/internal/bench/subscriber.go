@@ -31,7 +31,8 @@ type subscriber struct {
 	last        []uint64 // when they compete: the number after the last message of each flow
 	acks        *acknowledger
 	probed      atomic.Bool
-	release     chan struct{} // of a subscriber that stops reading
+	offset      atomic.Pointer[string] // header of the last probe, as it was on the wire, if its topic has a history
+	release     chan struct{}          // of a subscriber that stops reading
 	pause       atomic.Bool
 	ended       atomic.Pointer[error]
 
@@ -78,6 +79,10 @@ func (s *subscriber) frame(f *frame) {
 		return
 	}
 	if m.probe {
+		if offset := f.header("offset"); offset != nil {
+			text := string(offset)
+			s.offset.Store(&text)
+		}
 		s.probed.Store(true)
 		return
 	}

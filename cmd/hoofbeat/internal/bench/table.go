@@ -47,6 +47,19 @@ func (r *Result) Table(w io.Writer) error {
 		}
 		row("stalled", "%s", text)
 	}
+	if c := r.History; c != nil {
+		c.rows(r.Server != nil, row)
+	}
+	if p := r.Replay; p != nil {
+		row("one client", "%d messages, %d times: %s a second, live %s a second", p.Messages, p.Rounds, count(p.PerSecond), count(p.LivePerSecond))
+		row("ratio", "replay of live %s", p.Ratio)
+	}
+	if c := r.Comeback; c != nil {
+		row("comeback", "%d clients, each %d messages behind: connected after %s, all live after %s, %s a second", c.Clients, c.Behind, seconds(c.ConnectSeconds), seconds(c.LiveSeconds), count(c.PerSecond))
+		if c.RSSPeak > 0 {
+			row("", "server memory before %s, peak %s", size(c.RSSBefore), size(c.RSSPeak))
+		}
+	}
 	if f := r.Flood; f != nil {
 		row("strangers", "%d: %d admitted, %d refused, %d failed; at most %d at a time, the longest for %s", f.Strangers, f.Admitted, f.Refused, f.Failed, f.Most, seconds(f.Longest))
 	}

@@ -50,7 +50,7 @@ func (t *traffic) measure(ctx context.Context) error {
 		senders.Go(t.pace)
 	} else {
 		for _, p := range t.publishers {
-			senders.Go(func() { t.publish(p) })
+			senders.Go(func() { t.publish(p, never, t.stop) })
 		}
 	}
 	sent := make(chan struct{})
@@ -208,14 +208,21 @@ const doublesAfter = 200 * time.Millisecond
 // drain waits for the remaining messages, until none has arrived for a while.
 func (t *traffic) drain(sent <-chan struct{}) {
 	t.Progress.phase("waiting for the last messages", 0)
+	if t.complete(sent) {
+		time.Sleep(doublesAfter)
+	}
+}
+
+// complete waits until everything that is sent before sent is closed has
+// arrived. It returns false if nothing has arrived for a while.
+func (t *traffic) complete(sent <-chan struct{}) bool {
 	seen, at := int64(-1), time.Now()
 	for {
 		arrived := t.arrived()
 		select {
 		case <-sent:
 			if uint64(arrived) >= t.expected() {
-				time.Sleep(doublesAfter)
-				return
+				return true
 			}
 		default:
 		}
@@ -226,7 +233,7 @@ func (t *traffic) drain(sent <-chan struct{}) {
 		if arrived != seen {
 			seen, at = arrived, time.Now()
 		} else if time.Since(at) > patience {
-			return
+			return false
 		}
 		time.Sleep(2 * time.Millisecond)
 	}

@@ -30,10 +30,11 @@ func (p *Program) bench() *cobra.Command {
   hoofbeat bench fanout --subscribers 100 --rate 200 --server-pid $(pidof hoofbeat)
   hoofbeat bench queues --producers 4 --consumers 4 --json | jq .per_second
   hoofbeat bench pairs -u tcp://127.0.0.1:61613 --pairs 50 --duration 20s
-  hoofbeat bench idle --connections 5000 --duration 30s --server-pid $(pidof hoofbeat)`,
+  hoofbeat bench idle --connections 5000 --duration 30s --server-pid $(pidof hoofbeat)
+  hoofbeat bench history --duration 20s --server-pid $(pidof hoofbeat)`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.benchFanout(), p.benchSlow(), p.benchPairs(), p.benchUsers(), p.benchQueues(), p.benchReceipts(), p.benchConnect(), p.benchIdle(), p.benchFlood())
+	cmd.AddCommand(p.benchFanout(), p.benchSlow(), p.benchPairs(), p.benchUsers(), p.benchQueues(), p.benchReceipts(), p.benchConnect(), p.benchIdle(), p.benchFlood(), p.benchHistory(), p.benchReplay())
 	return cmd
 }
 
@@ -72,7 +73,12 @@ const benchJSONHelp = `--json prints one object. The name of a time ends with it
   stalled: {subscribers, ended, received, reason},
   idle: {connect_seconds, heartbeats_sent, bytes_received, server_cpu_percent,
     server_cpu_ms_per_connect, server_rss_bytes_per_connection},
-  flood: {strangers, admitted, refused, failed, most_at_a_time, longest_seconds}
+  flood: {strangers, admitted, refused, failed, most_at_a_time, longest_seconds},
+  history: {plain, kept: {count, seconds, per_second, server_cpu_seconds_per_million},
+    throughput, server_cpu: {ratio, lowest, highest}},
+  replay: {messages, rounds, live_per_second, per_second, of_live: {ratio, lowest, highest}},
+  comeback: {clients, behind, count, connect_seconds, live_seconds, per_second,
+    server_rss_bytes_before, server_rss_bytes_peak}
 Fields that do not apply are left out.`
 
 func (p *Program) benchFanout() *cobra.Command {
@@ -221,6 +227,66 @@ The server must be on 127.0.0.0/8. Each stranger needs an open file (ulimit -n).
 	f.DurationVar(&s.Limit, "limit", 100*time.Millisecond, "maximum time in which a good client must be CONNECTED")
 	f.IntVar(&s.Most, "most", 2048, "maximum number of strangers connected at a time")
 	f.DurationVar(&s.Life, "life", 6*time.Second, "maximum time for which a stranger stays connected")
+	return cmd
+}
+
+// keepBench is what a server needs for history and replay.
+const keepBench = `The server must keep the messages. hoofbeat serve needs this in its hoofbeat.yaml:
+
+  history:
+    - {destination: "/topic/bench-history/**", messages: 100000}`
+
+func (p *Program) benchHistory() *cobra.Command {
+	var s bench.History
+	cmd := p.benchCommand("history", "Fan-out to a topic with a history beside one without", `Two topics, each with a publisher and its own subscribers. One of them has a history. They
+take turns of about a second, so that both meet the same machine. The result has the ratios
+of both: of the deliveries a second and, with --server-pid, of the server's CPU time per
+delivery. The count is of the deliveries of both.
+
+`+keepBench, `  hoofbeat bench history --server-pid $(pidof hoofbeat)
+  hoofbeat bench history --subscribers 1000 --duration 60s --json | jq .history.server_cpu.ratio`, &s)
+	f := cmd.Flags()
+	f.IntVar(&s.Subscribers, "subscribers", 100, "subscribers of each topic")
+	f.StringVar(&s.Kept, "history", "/topic/bench-history", "prefix of the destination with a history; --destination is that of the other one")
+	f.IntVar(&s.Window, "window", 0, "messages in flight, 0 for the default: 32768 divided by the subscribers, but 16 to 1024")
+	return cmd
+}
+
+func (p *Program) benchReplay() *cobra.Command {
+	var s bench.Replay
+	cmd := p.benchCommand("replay", "Clients that come back to a history", `First, in each of --rounds, a subscriber gets --messages live; then a client comes back with
+the offset from before and gets all of them. The result has both rates and their ratio. The
+count is of the messages that this client gets.
+
+Then --clients come back at once, and each has missed the same --behind messages, while
+others are published. The result has the time from the first connection until every client
+has got what it missed and then the latest message, and with --server-pid the server's memory.
+
+The run fails if a client misses a message or gets one twice. --warmup and --duration have
+no effect. The default of --destination is /topic/bench-history.
+
+`+keepBench, `  hoofbeat bench replay --server-pid $(pidof hoofbeat)
+  hoofbeat bench replay --messages 0 --clients 10000 --behind 100 --parallel 64`, &s)
+	f := cmd.Flags()
+	messages := f.Int("messages", 100_000, "messages that one client gets, 0 for none")
+	f.IntVar(&s.Rounds, "rounds", 3, "how often it does so")
+	clients := f.Int("clients", 1000, "clients that come back at once, 0 for none")
+	f.IntVar(&s.Behind, "behind", 1000, "messages that each of them has missed")
+	f.IntVar(&s.Window, "window", 1024, "live messages in flight")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		for _, n := range []struct {
+			name  string
+			given int
+			to    *int
+		}{{"messages", *messages, &s.Messages}, {"clients", *clients, &s.Clients}} {
+			if *n.to = n.given; n.given == 0 {
+				*n.to = -1
+			} else if n.given < 0 {
+				return usagef("--%s %d is negative", n.name, n.given)
+			}
+		}
+		return nil
+	}
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -23,7 +24,8 @@ func TestBench(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := brokertest.Start(t, broker.Options{Authorizer: rules})
+	history := []broker.History{{Destination: "/topic/bench-history/**", Messages: 500}}
+	s := brokertest.Start(t, broker.Options{Authorizer: rules, History: history})
 	for _, c := range []struct {
 		args string
 		unit string
@@ -36,6 +38,9 @@ func TestBench(t *testing.T) {
 		{"receipts --connections 2 --window 2", "receipts"},
 		{"connect --cycle --parallel 2 --duration 1s", "cycles"},
 		{"idle --connections 4 --hold 200ms --heartbeat 0s --subscribe=false", "connections"},
+		{"history --subscribers 2", "deliveries"},
+		{"replay --messages 300 --rounds 1 --clients 0", "messages"},
+		{"replay --messages 0 --clients 3 --behind 20", "messages"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			args := append([]string{"bench"}, strings.Fields(c.args)...)
@@ -49,7 +54,7 @@ func TestBench(t *testing.T) {
 			if r.Scenario != name || r.Verdict != "PASS" || r.Unit != c.unit || r.URL != s.URL {
 				t.Errorf("%+v", r)
 			}
-			contains(t, "progress", got.err.String(), map[bool]string{true: "holding\n", false: "measuring\n"}[name == "idle"])
+			contains(t, "progress", got.err.String(), cmp.Or(map[string]string{"idle": "holding\n", "replay": "back\n"}[name], "measuring\n"))
 		})
 	}
 	table := run(t, exitOK, "", append([]string{"bench", "pairs", "--pairs", "1", "--rate", "100", "-u", s.URL + "?ticket=secret"}, benchBriefly...)...)
@@ -84,6 +89,8 @@ func TestBenchErrors(t *testing.T) {
 		{exitUsage, "fanout --size 31", "size 31: want 32"},
 		{exitUsage, "fanout x", `unexpected argument "x"`},
 		{exitUsage, "idle --heartbeat -1s", "--heartbeat -1s is negative"},
+		{exitUsage, "replay --messages -1", "--messages -1 is negative"},
+		{exitFailure, "history --subscribers 1 -u " + s.URL, "has no history"},
 		{exitUsage, "queues --ack none", `ack "none": want auto, client or client-individual`},
 		{exitUsage, "users --login ann", `login "ann": want a %d`},
 		{exitUsage, "pairs -u http://127.0.0.1/", `URL scheme "http"`},
@@ -104,7 +111,7 @@ func TestBenchHelp(t *testing.T) {
 	for _, want := range []string{"Examples:\n  hoofbeat bench fanout", defaultURL, "Exit codes:"} {
 		contains(t, "bench", text, want)
 	}
-	for _, name := range []string{"fanout", "slow", "pairs", "users", "queues", "receipts", "connect", "idle", "flood"} {
+	for _, name := range []string{"fanout", "slow", "pairs", "users", "queues", "receipts", "connect", "idle", "flood", "history", "replay"} {
 		text := run(t, exitOK, "", "bench", name, "--help").out.String()
 		contains(t, name, text, "Examples:\n  hoofbeat bench "+name)
 		contains(t, name, text, benchExit)
