@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,7 +132,7 @@ func New(o Options) (*Broker, error) {
 	}
 	b.sweeper = newSweeper(&b.o)
 	b.spawn(b.runSweeper)
-	if slices.ContainsFunc(b.o.History, func(h History) bool { return h.Age > 0 }) {
+	if len(b.archives) > 0 {
 		b.spawn(b.expireHistory)
 	}
 	b.spawn(b.sweepQueues)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
@@ -57,6 +58,8 @@ type history interface {
 	Stats() ring.Stats
 	// Expire drops what is too old.
 	Expire()
+	// SetLimits replaces Messages, Age and Bytes. What is within them stays.
+	SetLimits(h History)
 }
 
 // historyReader reads in the order of the numbers. One goroutine at a time may
@@ -98,7 +101,7 @@ func ofHistory(name string) bool {
 // archive is one entry of Options.History at work.
 type archive struct {
 	text    string
-	limits  string // as the client reads them, with their keys
+	limits  atomic.Pointer[string] // as the client reads them, with their keys
 	pattern *topics.Pattern
 	covers  *auth.Rules // allow what belongs to this entry
 
@@ -114,44 +117,88 @@ type archive struct {
 func newArchives(o *Options, now func() int64) ([]*archive, error) {
 	var list []*archive
 	var rules []auth.Rule // deny what belongs to earlier entries
-	total := int64(0)
-	for i := range o.History {
-		h := &o.History[i]
-		field := func(name string) string { return fmt.Sprintf("History[%d].%s", i, name) }
-		set(&h.Messages, 100, 0)
-		set(&h.Age, 0, 0)
-		set(&h.Bytes, 64<<20, 0)
+	for i, h := range o.History {
+		field := fmt.Sprintf("History[%d].Destination", i)
 		a := &archive{text: h.Destination}
 		var problem string
 		if a.pattern, problem = topicPattern(o.names, a.text, "a history"); problem != "" {
-			return nil, badOption(field("Destination"), "%q %s", h.Destination, problem)
+			return nil, badOption(field, "%q %s", h.Destination, problem)
 		}
 		if slices.ContainsFunc(list, func(other *archive) bool { return other.text == a.text }) {
-			return nil, badOption(field("Destination"), "%q has an entry already", h.Destination)
+			return nil, badOption(field, "%q has an entry already", h.Destination)
 		}
 		rule := auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe}, Destination: h.Destination}
 		var err error
 		if a.covers, err = auth.Prefixes(o.Destinations).NewRules(append(slices.Clone(rules), rule)...); err != nil {
-			return nil, badOption(field("Destination"), "%v", err)
+			return nil, badOption(field, "%v", err)
 		}
 		rule.Effect = auth.Deny
 		rules = append(rules, rule)
+		list = append(list, a)
+	}
+	if err := o.historyLimits(); err != nil {
+		return nil, err
+	}
+	for i, a := range list {
+		h := o.History[i]
+		a.store = newMemoryHistory(h, now)
+		a.describe(h)
+	}
+	return list, nil
+}
+
+// historyLimits sets the defaults of the limits of o.History and checks them.
+func (o *Options) historyLimits() error {
+	total := int64(0)
+	for i := range o.History {
+		h := &o.History[i]
+		set(&h.Messages, 100, 0)
+		set(&h.Age, 0, 0)
+		set(&h.Bytes, 64<<20, 0)
+		field := fmt.Sprintf("History[%d].Bytes", i)
 		switch limit := o.HistoryBytes; {
 		case limit <= 0:
 		case h.Bytes == 0:
-			return nil, badOption(field("Bytes"), "without a limit; the history of all entries is limited to %d bytes (history_bytes)", limit)
+			return badOption(field, "without a limit; the history of all entries is limited to %d bytes (history_bytes)", limit)
 		case h.Bytes > limit-total:
-			return nil, badOption(field("Bytes"), "%d bytes, with those of the entries before, exceed the %d bytes of all entries (history_bytes)", h.Bytes, limit)
+			return badOption(field, "%d bytes, with those of the entries before, exceed the %d bytes of all entries (history_bytes)", h.Bytes, limit)
 		}
 		total += h.Bytes
-		a.limits = fmt.Sprintf("%d messages of each destination (history[].messages)", h.Messages)
-		if h.Bytes > 0 {
-			a.limits += fmt.Sprintf(" and %d bytes (history[].bytes)", h.Bytes)
-		}
-		a.store = newMemoryHistory(*h, now)
-		list = append(list, a)
 	}
-	return list, nil
+	return nil
+}
+
+// newLimits checks the entries of a new policy, which must have the same
+// destinations, and returns them with their defaults.
+func (b *Broker) newLimits(p *Policy) ([]History, error) {
+	o := Options{History: slices.Clone(p.History), HistoryBytes: p.HistoryBytes}
+	set(&o.HistoryBytes, 256<<20, 0)
+	if len(o.History) != len(b.archives) {
+		return nil, badOption("History", "%d entries, but the broker runs with %d: their destinations cannot change while it runs", len(o.History), len(b.archives))
+	}
+	for i, a := range b.archives {
+		if to := o.History[i].Destination; to != a.text {
+			return nil, badOption(fmt.Sprintf("History[%d].Destination", i), "%q, but the broker runs with %q: it cannot change while it runs", to, a.text)
+		}
+	}
+	return o.History, o.historyLimits()
+}
+
+// setLimits puts the limits of an entry in force.
+func (a *archive) setLimits(h History) {
+	a.describe(h)
+	a.store.SetLimits(h)
+}
+
+func (a *archive) describe(h History) {
+	text := "any number of messages of each destination"
+	if h.Messages > 0 {
+		text = fmt.Sprintf("%d messages of each destination (history[].messages)", h.Messages)
+	}
+	if h.Bytes > 0 {
+		text += fmt.Sprintf(" and %d bytes (history[].bytes)", h.Bytes)
+	}
+	a.limits.Store(&text)
 }
 
 // topicPattern compiles a pattern of topics in Options and returns what is wrong
@@ -276,9 +323,13 @@ type memoryHistory struct {
 func newMemoryHistory(h History, now func() int64) *memoryHistory {
 	return &memoryHistory{
 		epoch: strings.ToLower(rand.Text()[:8]),
-		set:   ring.New[*Message](ring.Limits{Messages: h.Messages, Age: int64(h.Age), Bytes: h.Bytes}),
+		set:   ring.New[*Message](h.limits()),
 		now:   now,
 	}
+}
+
+func (h *History) limits() ring.Limits {
+	return ring.Limits{Messages: h.Messages, Age: int64(h.Age), Bytes: h.Bytes}
 }
 
 // keptOverhead is the memory of a kept message besides its texts: the Message
@@ -294,6 +345,7 @@ func (h *memoryHistory) Epoch() string                        { return h.epoch }
 func (h *memoryHistory) Last(context.Context) (uint64, error) { return h.set.Last(), nil }
 func (h *memoryHistory) Stats() ring.Stats                    { return h.set.Stats() }
 func (h *memoryHistory) Expire()                              { h.set.Expire(h.now()) }
+func (h *memoryHistory) SetLimits(to History)                 { h.set.SetLimits(to.limits(), h.now()) }
 
 func (h *memoryHistory) Reader(_ context.Context, sel ring.Selection, start ring.Start) (historyReader, bool, error) {
 	r, proven := h.set.Reader(sel, start)

@@ -20,6 +20,12 @@ type Policy struct {
 	TrustedProxies   []netip.Prefix
 	TrustUnixSockets bool
 	Limits           Limits
+
+	// History are the entries of Options.History with new limits. What is kept
+	// stays if it is within them. The destinations must be the same, in the
+	// same order. Nil leaves the limits and HistoryBytes as they are.
+	History      []History
+	HistoryBytes int64
 }
 
 // policy is the compiled form of a Policy: an immutable value that is replaced
@@ -59,6 +65,7 @@ func newPolicy(o *Options) *policy {
 //     operations.
 //   - Origins, Hosts and the limits for unauthenticated sockets apply to new
 //     connections.
+//   - If a history already exceeds a new limit, its oldest messages are dropped.
 //
 // A subscription over a [Transport] ends when the client next sends something.
 // The error names the invalid field; the old policy then stays in force.
@@ -73,9 +80,19 @@ func (b *Broker) SetPolicy(p Policy) error {
 	if err := o.validate(); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
+	var entries []History
+	if p.History != nil {
+		var err error
+		if entries, err = b.newLimits(&p); err != nil {
+			return fmt.Errorf("policy: %w", err)
+		}
+	}
 	next := newPolicy(&o)
 	b.policy.Store(next)
 	b.gate.SetLimits(admissionLimits(next.limits))
+	for i, h := range entries {
+		b.archives[i].setLimits(h)
+	}
 
 	b.mu.Lock()
 	all := make([]*session, 0, len(b.sessions))

@@ -303,7 +303,7 @@ func (r *replay) step(bt *batch) bool {
 		s.end(s.historyFailed(r.sub, err), "", bt)
 		return false
 	case gap && r.claims:
-		s.end(failure(ReasonSlowConsumer, "the history of %s dropped messages before you read them: it keeps at most %s", quoted(r.sub.dest.Name), r.a.limits), "", bt)
+		s.end(failure(ReasonSlowConsumer, "the history of %s dropped messages before you read them: it keeps at most %s", quoted(r.sub.dest.Name), *r.a.limits.Load()), "", bt)
 		return false
 	case gap:
 		r.sub.claim.Store(uint32(saysFalse))

@@ -4,15 +4,15 @@ package main
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
 // The binary keeps the history that its configuration names, also what the
-// admin API publishes, and says in words that a change needs a restart.
+// admin API publishes. A reload changes the limits and keeps what is within
+// them, and says which change needs a restart.
 func TestHistoryOfTheBinary(t *testing.T) {
 	const text = `
 auth: {anonymous: true}
@@ -45,9 +45,28 @@ history:
 	if !strings.Contains(p.Stderr(), "offset header: ") {
 		t.Errorf("a bad offset: %q", p.Stderr())
 	}
-	if err := os.WriteFile(file, []byte(strings.Replace(text, "messages: 1}", "messages: 2}", 1)), 0o600); err != nil {
-		t.Fatal(err)
+	reload := func(record, attribute, want string, changes ...string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(strings.NewReplacer(changes...).Replace(text)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.Signal(t, syscall.SIGHUP)
+		if got := s.Logged(t, record, 1)[attribute]; got != want {
+			t.Errorf("%s: %s %v, want %s", record, attribute, got, want)
+		}
 	}
-	s.Signal(t, syscall.SIGHUP)
-	brokertest.Eventually(t, "the change is reported", func() bool { return strings.Contains(s.Stderr(), "some changes need a restart") })
+	kept := func(destination, want string) {
+		t.Helper()
+		p := run(t, 0, nil, "sub", "-u", s.url, destination, "--offset", "first", "--count", strconv.Itoa(strings.Count(want, "\n")))
+		if p.Stdout() != want {
+			t.Errorf("%s: printed %q, want %q", destination, p.Stdout(), want)
+		}
+	}
+	reload("reloaded", "changed", "history", "messages: 1}", "messages: 2}", "age: 1h,", "age: 1h, messages: 3,")
+	run(t, 0, nil, "pub", "-u", s.url, "/topic/prices/eu", "4")
+	kept("/topic/prices/eu", "3\n4\n")
+	kept("/topic/chat/lobby", "2\n3\n4\n")
+	reload("reload: some changes need a restart", "keys", "history history_bytes", "/topic/prices/**", "/topic/rates/**", "age: 1h,", "age: 1h, messages: 1,",
+		"\nhistory:", "\nhistory_bytes: 128MiB\nhistory:")
+	kept("/topic/chat/lobby", "2\n3\n4\n")
 }

@@ -105,19 +105,28 @@ func (l *log[T]) remove(i int) {
 // is full.
 func (l *log[T]) compact(alive int) {
 	last := len(l.chunks) - 1
-	if last < 1 || len(l.chunks[last].places) < cap(l.chunks[last].places) || l.n <= 2*alive+2*chunkSize {
+	if last < 1 || len(l.chunks[last].places) < cap(l.chunks[last].places) || !l.sparse(alive) {
 		return
 	}
+	l.cleanSome()
+}
+
+// sparse reports whether more than half of the places are dead.
+func (l *log[T]) sparse(alive int) bool { return l.n > 2*alive+2*chunkSize }
+
+// cleanSome cleans the next chunks. It returns false if there are none.
+func (l *log[T]) cleanSome() bool {
 	for range 4 {
-		last = len(l.chunks) - 1
+		last := len(l.chunks) - 1
 		if last < 1 {
-			return
+			return false
 		}
 		if l.cleaned >= last { // never the chunk that is being filled
 			l.cleaned = 0
 		}
 		l.clean(l.cleaned)
 	}
+	return true
 }
 
 // clean removes the dead places of a chunk, which is not the last, and joins it

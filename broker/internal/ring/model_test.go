@@ -182,6 +182,16 @@ func againstModel(t *testing.T, rnd *rand.Rand) {
 			m.now += int64(rnd.IntN(50))
 			m.enforce(op)
 			s.Expire(m.now)
+		case n == 11 && rnd.IntN(10) == 0: // lower or higher, of the same kinds
+			m.limits.Messages = rnd.IntN(8)
+			if l.Age > 0 {
+				m.limits.Age = int64(1 + rnd.IntN(200))
+			}
+			if l.Bytes > 0 {
+				m.limits.Bytes = int64(2000 + rnd.IntN(20000))
+			}
+			m.enforce(op)
+			s.SetLimits(m.limits, m.now)
 		case n < 15:
 			open = append(open, m.open(t, s, rnd, op, dest()))
 		default:

@@ -53,6 +53,16 @@ func TestReadersBesideWriters(t *testing.T) {
 			}
 		})
 	}
+	group.Go(func() { // the limits change meanwhile
+		for i := 0; ; i++ {
+			select {
+			case <-ended:
+				return
+			default:
+				s.SetLimits(Limits{Messages: 5 + i%3*30, Bytes: 20_000 + int64(i%2)*20_000}, 0)
+			}
+		}
+	})
 	writing.Wait()
 	close(ended)
 	group.Wait()

@@ -46,6 +46,8 @@ type Record[T any] struct {
 // Set keeps the latest messages of its destinations. Its methods are safe for
 // concurrent use, and none blocks for longer than some thousand steps.
 type Set[T any] struct {
+	setting sync.Mutex // held by SetLimits, before mu
+
 	mu     sync.Mutex
 	limits Limits
 	rings  map[string]*ring[T]
@@ -105,7 +107,7 @@ func (s *Set[T]) Append(destination string, v T, size int, now int64) uint64 {
 		s.rings[destination] = r
 		s.bytes += ringSize(destination)
 	}
-	if r.n == s.limits.Messages && r.n > 0 { // before push, so that a ring of one message never grows
+	if r.n >= s.limits.Messages && s.limits.Messages > 0 && r.n > 0 { // before push, so that a ring of one message never grows
 		s.pop(r, true)
 	}
 	r.push(Record[T]{s.last, now, size, v}, s.limits.Messages)

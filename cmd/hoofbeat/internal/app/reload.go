@@ -11,10 +11,10 @@ import (
 
 // Reload reads the configuration, the users and the certificates again, for
 // SIGHUP, and applies what can change at run time: rules, origins, hosts,
-// limits, trusted proxies, the log, users and certificates. It disconnects no session,
-// but ends subscriptions that the new rules deny. It logs what it has done, and
-// the changed keys that need a restart. Parts that cannot be read do not
-// change.
+// limits, those of history, trusted proxies, the log, users and certificates. It
+// disconnects no session, but ends subscriptions that the new rules deny. It
+// logs what it has done, and the changed keys that need a restart. Parts that
+// cannot be read do not change.
 func (a *App) Reload() {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
@@ -76,6 +76,7 @@ func (a *App) adopt(c *config.Config) error {
 	if err := a.broker.SetPolicy(broker.Policy{
 		Authorizer: authorizer, Origins: o.Origins, Hosts: o.Hosts,
 		TrustedProxies: o.TrustedProxies, TrustUnixSockets: o.TrustUnixSockets, Limits: o.Limits,
+		History: o.History, HistoryBytes: o.HistoryBytes,
 	}); err != nil {
 		return config.OptionError("limits", err)
 	}

@@ -28,6 +28,25 @@ func TestAdoptTakesWhatWasGiven(t *testing.T) {
 	}
 }
 
+// The limits of a history are adopted with all of its destinations, or not at
+// all.
+func TestAdoptTakesLimitsOfAHistory(t *testing.T) {
+	now, file := Default(), Default()
+	now.History = []History{{Destination: "/topic/a", Messages: 1}, {Destination: "/topic/b", Messages: 1}}
+	file.History = []History{{Destination: "/topic/a", Messages: 2}, {Destination: "/topic/b", Messages: 1}}
+	file.HistoryBytes = 1 << 20
+	if got := Changed(now, now.Adopt(file)); !slices.Equal(got, []string{"history", "history_bytes"}) {
+		t.Errorf("adopted %q", got)
+	}
+	slices.Reverse(file.History)
+	if got := Changed(now, now.Adopt(file)); len(got) != 0 {
+		t.Errorf("adopted %q, although the destinations are others", got)
+	}
+	if got := Changed(now.Adopt(file), file); !slices.Equal(got, []string{"history", "history_bytes"}) {
+		t.Errorf("left out %q", got)
+	}
+}
+
 // Adopt takes what a reload puts in force, and nothing else.
 func TestAdoptTakesLiveKeysOnly(t *testing.T) {
 	now, file := Default(), Default()

@@ -68,12 +68,14 @@ type Config struct {
 	// Topics whose latest messages are kept in memory, for clients that come
 	// back or want the last value: the offset header of a SUBSCRIBE says where
 	// it begins. A topic belongs to the first entry that matches it. See
-	// docs/history.md.
+	// docs/history.md. A reload applies changed limits. Another destination,
+	// or another number or order of entries, needs a restart; until then the
+	// limits do not change.
 	//
 	//	{destination: "/topic/prices/**", messages: 1}
 	History []History `key:"history"`
 	// Bytes of all entries of history: the sum of history[].bytes must be
-	// within it.
+	// within it. A reload applies a change with those of history.
 	HistoryBytes Bytes `key:"history_bytes" default:"256MiB" range:"1KiB to 1TiB, or off"`
 	// Topics for which clients can ask, and watch, who is subscribed: Ant
 	// patterns such as /topic/room/**. For /topic/room/7 a client subscribes to
