@@ -13,6 +13,7 @@ import (
 type batch struct {
 	b       *Broker
 	touched []*outbox
+	full    []*outbox        // have more than their limit, see [outbox.takes]
 	crowded bool             // an outbox fills faster than its writer goroutine empties it
 	pub     publication      // scratch space for the current frame
 	settled []unacknowledged // scratch space for the current ACK
@@ -31,6 +32,9 @@ func (bt *batch) release() {
 	bt.pub.reset()
 	if cap(bt.touched) > 1<<16 {
 		bt.touched = nil
+	}
+	if cap(bt.full) > 1<<10 {
+		bt.full = nil
 	}
 	if cap(bt.settled) > 1<<10 {
 		bt.settled = nil
@@ -51,6 +55,18 @@ func (bt *batch) flush() {
 			bt.touched = work[:0]
 		}
 	}
+}
+
+// makeRoom waits for the outboxes that have taken more than their limit, as
+// makeRoom of an outbox does. The caller holds no lock.
+func (bt *batch) makeRoom() {
+	for i, o := range bt.full {
+		o.mu.Lock()
+		o.makeRoom(0, bt)
+		o.mu.Unlock()
+		bt.full[i] = nil
+	}
+	bt.full = bt.full[:0]
 }
 
 // yield is called after the work of a publisher. A publisher that has filled

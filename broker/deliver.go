@@ -64,7 +64,7 @@ func (sub *subscriber) offer(p *publication, bt *batch) bool {
 		return f.offer(p, bt)
 	}
 	if sub.local != nil {
-		return sub.local.offer(localMessage{m: p.stamped(), expires: p.expires}, p.Offset.Number != 0)
+		return sub.local.offer(localMessage{m: p.stamped(), expires: p.expires}, p.hurry)
 	}
 	return sub.enqueue(p, bt)
 }
@@ -80,7 +80,7 @@ func (sub *subscriber) enqueue(p *publication, bt *batch) bool {
 	}
 	s := sub.s
 	f := s.wire.Framing()
-	return s.out.pushShared(sub, p.fit(f, sub).Frame(f, s.version, &sub.Recipient), bt)
+	return s.out.pushShared(p, sub, p.fit(f, sub).Frame(f, s.version, &sub.Recipient), bt)
 }
 
 // enqueueOwn delivers a MESSAGE whose frame is not shared, because this is
@@ -96,7 +96,7 @@ func (sub *subscriber) enqueueOwn(p *publication, work delivery, bt *batch) bool
 		o.mu.Unlock()
 		return false
 	}
-	if sub.dead || work == nil && !o.fits(len(p.Body)+256, bt) || sub.dead {
+	if sub.dead || work == nil && !o.takes(len(p.Body)+256, p, bt) || sub.dead {
 		o.mu.Unlock()
 		return false
 	}

@@ -75,6 +75,38 @@ func (b *Broker) TailAfterReuse(m *Message) (before, after string) {
 	return before, after
 }
 
+// StuffOutbox makes the outbox of a session look full, and as if it was being
+// written to the socket. undo ends that.
+func (b *Broker) StuffOutbox(session string) (undo func()) {
+	o, n := &b.session(session).out, b.policy.Load().limits.Outbox
+	o.mu.Lock()
+	o.bytes += n
+	o.writing = true
+	o.mu.Unlock()
+	return func() {
+		o.mu.Lock()
+		o.bytes -= n
+		o.writing = false
+		o.mu.Unlock()
+		bt := b.newBatch()
+		o.flush(bt)
+		bt.flush()
+		bt.release()
+	}
+}
+
+// IsOpen reports whether a session has not ended.
+func (b *Broker) IsOpen(session string) bool { return b.session(session) != nil }
+
+// HistoryIsFree reports whether no publisher holds the lock of the first history.
+func (b *Broker) HistoryIsFree() bool {
+	free := b.archives[0].mu.TryLock()
+	if free {
+		b.archives[0].mu.Unlock()
+	}
+	return free
+}
+
 // Do runs f in the reader of a session.
 func (b *Broker) Do(session string, f func()) {
 	b.session(session).do(func(*batch) { f() })

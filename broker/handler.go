@@ -119,7 +119,7 @@ func (r *Request) replyToSubscribe(m *Message) (Delivery, error) {
 		p.Prefix, p.Seq = b.idPrefix, b.nextID()
 	}
 	f := r.s.wire.Framing()
-	if !r.s.out.pushShared(r.sub, p.fit(f, r.sub).Frame(f, r.s.version, &r.sub.Recipient), bt) {
+	if !r.s.out.pushShared(p, r.sub, p.fit(f, r.sub).Frame(f, r.s.version, &r.sub.Recipient), bt) {
 		return Delivery{}, ErrNoSession
 	}
 	b.stats.delivered.Add(1)

@@ -264,8 +264,16 @@ func (b *Broker) archiveFor(d topics.Destination) *archive {
 // deliver numbers and keeps a publication and delivers it to the subscribers
 // that are connected to this broker.
 func (a *archive) deliver(b *Broker, d topics.Destination, p *publication, bt *batch) {
+	a.offer(b, d, p, bt)
+	p.hurry = false
+	bt.makeRoom()
+}
+
+// offer does it under the lock.
+func (a *archive) offer(b *Broker, d topics.Destination, p *publication, bt *batch) {
 	m := p.keep()
 	delivered := int64(0)
+	p.hurry = true
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p.Offset = encode.Offset{Epoch: a.store.Epoch(), Number: a.store.Append(d.Path, m)}

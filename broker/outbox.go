@@ -205,19 +205,49 @@ func (o *outbox) makeRoom(n int, bt *batch) bool {
 		}
 		o.mu.Lock()
 	}
-	o.mu.Unlock()
-	o.s.end(failure(ReasonSlowConsumer, "more than %d bytes are waiting to be read by you (limits.outbox)", limit), "", bt)
-	o.mu.Lock()
+	o.tooSlow(limit, bt)
 	return false
 }
 
-// pushShared adds a MESSAGE for sub. While the SUBSCRIBE is still being answered,
-// the MESSAGE is held behind the gate. After sub has ended it is dropped: a
-// publisher with an older snapshot of the index must not push after the RECEIPT
-// of the UNSUBSCRIBE.
-func (o *outbox) pushShared(sub *subscriber, seg []byte, bt *batch) bool {
+// tooSlow ends the session. The caller holds the lock before and after the
+// call; tooSlow releases it meanwhile.
+func (o *outbox) tooSlow(limit int, bt *batch) {
+	o.mu.Unlock()
+	o.s.end(failure(ReasonSlowConsumer, "more than %d bytes are waiting to be read by you (limits.outbox)", limit), "", bt)
 	o.mu.Lock()
-	if sub.dead || !o.fits(len(seg), bt) || sub.dead {
+}
+
+// takes is fits for n bytes of a publication. A publisher that holds the lock
+// of a history, for which others wait, does not make room under it: the outbox
+// takes more than its limit, and the publisher makes room when it has released
+// the lock. Several publishers may do so at once; at twice the limit the
+// session ends.
+func (o *outbox) takes(n int, p *publication, bt *batch) bool {
+	if o.bytes == 0 || !p.hurry || o.closed {
+		return o.fits(n, bt)
+	}
+	limit := o.s.b.policy.Load().limits.Outbox
+	switch {
+	case n <= limit-o.bytes:
+		if o.writing && o.bytes > limit/4 {
+			bt.crowded = true
+		}
+		return true
+	case o.bytes/2 > limit:
+		o.tooSlow(limit, bt)
+		return false
+	}
+	bt.full = append(bt.full, o)
+	return true
+}
+
+// pushShared adds seg, the MESSAGE of p for sub. While the SUBSCRIBE is still
+// being answered, it is held behind the gate. After sub has ended it is dropped:
+// a publisher with an older snapshot of the index must not push after the
+// RECEIPT of the UNSUBSCRIBE.
+func (o *outbox) pushShared(p *publication, sub *subscriber, seg []byte, bt *batch) bool {
+	o.mu.Lock()
+	if sub.dead || !o.takes(len(seg), p, bt) || sub.dead {
 		o.mu.Unlock()
 		return false
 	}

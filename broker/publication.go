@@ -11,6 +11,7 @@ type publication struct {
 	encode.Message
 	times          // when it is due and when it expires
 	msg   *Message // made on first use, for code that keeps the message
+	hurry bool     // the publisher holds the lock of a history and must not wait
 	verdicts
 }
 
@@ -23,7 +24,7 @@ type verdicts struct {
 // reset clears all fields, so that a pooled batch keeps nothing alive.
 func (p *publication) reset() {
 	p.Reset()
-	p.msg, p.times = nil, times{}
+	p.msg, p.times, p.hurry = nil, times{}, false
 	clear(p.judged)
 	p.verdicts = verdicts{judged: p.judged[:0]}
 }
