@@ -48,6 +48,7 @@ type Broker struct {
 	archives    []*archive    // of Options.History
 	replays     atomic.Int32  // subscriptions that read history now
 	replaySlots chan struct{} // a processor for each of them that works
+	budget      replayBudget  // for what they add to outboxes
 	reserved    reserved
 	presence    *presence     // nil without Options.Presence
 	once        *dedup.Window // ids of accepted messages
@@ -105,6 +106,7 @@ func New(o Options) (*Broker, error) {
 		listeners:   make(map[*listener]struct{}),
 	}
 	b.policy.Store(newPolicy(&b.o))
+	b.budget.b = b
 	queues := newMemoryQueues(queueLimits(o.Queues), deadLetters(o.names, deadAttempts))
 	queues.store().SetExpiry(b.expiry())
 	b.queues = queues

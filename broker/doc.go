@@ -32,8 +32,8 @@
 // Each file holds one idea. In reading order:
 //
 //   - The program's side: doc, broker, options, policy, shutdown, http, tcp,
-//     transport, handler, later, inprocess, inprocessretry, message, reason,
-//     observer, stats, log.
+//     transport, handler, later, inprocess, inprocessretry, inprocessreplay,
+//     message, reason, observer, stats, log.
 //   - Clients come and go: admit, origin, connect, ids, renew, expiry, revoke,
 //     liveness, ending.
 //   - A session and its frames: session, input, mailbox, commands, reserve,
@@ -41,8 +41,8 @@
 //   - A message to its subscribers: publish, once, times, messageexpiry,
 //     delayed, deliver, replies, subscriber, footprint, filter, selector,
 //     publication, content, distinct, copies, outbox, batch, flush.
-//   - What topics keep, and who is there: history, offset, replay, presence,
-//     presencelist.
+//   - What topics keep, and who is there: history, offset, replay, replaybudget,
+//     presence, presencelist.
 //   - Work queues: queue, queuememory, queuequota.
 //
 // # Locks
@@ -62,6 +62,7 @@
 //	outbox.mu                also guards its receipts, and its subscriptions' gates and unacknowledged
 //	replay.mu, ring.Set      alone
 //	presence.mu, roster      alone
+//	replayBudget.mu          alone
 //	delays.mu, Schedule      the second is also taken alone
 //	dedup.Window             alone, and not held while a callback runs
 //	Broker.spawnMu           last, under any of the others; only counts goroutines

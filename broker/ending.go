@@ -210,6 +210,7 @@ func (s *session) cleanUp(bt *batch) {
 	s.b.removeSession(s)
 	bt.flush()
 	s.waitWritten(bt)
+	s.out.uncharge(true)
 	s.wire.Drain(maxLinger)
 	s.wire.Shut()
 	f := s.cause()

@@ -107,6 +107,17 @@ func (b *Broker) HistoryIsFree() bool {
 	return free
 }
 
+// ReplayBytes returns the bytes of history that count for the budget.
+func (b *Broker) ReplayBytes() int64 {
+	b.budget.mu.Lock()
+	defer b.budget.mu.Unlock()
+	return b.budget.taken
+}
+
+// StuckAfter is the time after which clients that do not read give others their
+// turn.
+const StuckAfter = stuckAfter
+
 // Do runs f in the reader of a session.
 func (b *Broker) Do(session string, f func()) {
 	b.session(session).do(func(*batch) { f() })

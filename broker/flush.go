@@ -169,8 +169,11 @@ func (o *outbox) written(bt *batch) {
 	}
 	resume := o.starved && !o.closed
 	o.starved = o.starved && !resume
+	charged := o.charged
+	o.charged = 0
 	o.rest()
 	o.mu.Unlock()
+	o.s.b.budget.give(charged)
 	if resume {
 		o.s.resumeConsumers(bt)
 	}

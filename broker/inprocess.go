@@ -18,6 +18,14 @@ type SubscribeOptions struct {
 	// Default 1,000. A topic subscription that exceeds it is ended with
 	// ErrSlowConsumer; a queue keeps its messages until there is room.
 	Buffer int
+	// Offset says where a subscription to topics with a [History] begins, in
+	// the forms of the offset header of a SUBSCRIBE: first, last, next, -<n>,
+	// <epoch>:<n> (what follows the message with this offset header) or a time
+	// such as 2026-01-31T15:04:05Z. Live messages follow, in one unbroken
+	// order. The first message has the header recovered, as a client's has, and
+	// [Subscription.Recovered] tells the same at once. Messages of the history
+	// wait for room in the Buffer. Default: live messages only.
+	Offset string
 }
 
 // Subscription is an in-process subscription made by [Broker.Subscribe].
@@ -29,6 +37,8 @@ type Subscription struct {
 	cancel context.CancelFunc
 	buffer int
 	stop   func() bool
+
+	recovered bool
 
 	overrun atomic.Bool // a message of a topic found no room: the subscription is being ended
 
@@ -79,6 +89,12 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 		return nil, fmt.Errorf("broker: subscribe to %q: only topics, patterns of topics and single queues", destination)
 	}
 	set(&o.Buffer, 1000, unlimited)
+	var at *beginning
+	if o.Offset != "" {
+		if at = parseOffset(o.Offset); at == nil {
+			return nil, fmt.Errorf("broker: subscribe: offset %s is none of %s", quoted(o.Offset), offsetForms)
+		}
+	}
 	l := &Subscription{b: b, fn: fn, buffer: o.Buffer, done: make(chan struct{})}
 	l.sub = &subscriber{local: l, dest: d, queue: work}
 	l.ctx, l.cancel = context.WithCancel(ctx)
@@ -93,9 +109,9 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 			return nil, fmt.Errorf("broker: subscribe: %w", err)
 		}
 		l.sub.consumer = k
-	} else {
-		b.router.Subscribe("", d, l.sub)
-		b.presence.watch(l.sub)
+	} else if err := l.follow(at); err != nil {
+		l.cancel()
+		return nil, fmt.Errorf("broker: subscribe: the history of %s could not be read: %w", quoted(d.Name), err)
 	}
 	b.stats.subscriptions.Add(1)
 	if err := b.addLocal(l); err != nil { // from now on Close ends it
@@ -109,6 +125,8 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 		bt := b.newBatch()
 		l.sub.consumer.Start(bt)
 		bt.flushLater()
+	} else if r := l.sub.replay.Load(); r != nil {
+		r.launch()
 	}
 	return l, nil
 }
@@ -121,6 +139,15 @@ func (l *Subscription) Cancel() { l.end(nil) }
 // Done returns a channel that is closed when the subscription has ended and its
 // function has returned.
 func (l *Subscription) Done() <-chan struct{} { return l.done }
+
+// Recovered reports whether it is proven that the subscription gets every
+// message after SubscribeOptions.Offset, of every destination that it matches.
+// If not, what is kept follows, and something may be missing. It is true only
+// for an offset in the form <epoch>:<n>. If the subscription is later so slow
+// that a history drops messages before it gets them, it ends with
+// ErrSlowConsumer; if it has not recovered, it goes on, and the first message
+// after the gap has the header recovered:false.
+func (l *Subscription) Recovered() bool { return l.recovered }
 
 // Err returns the cause of the end: nil after Cancel or while the subscription
 // is active, ErrSlowConsumer, ErrClosed, or the cause of the context.
@@ -154,6 +181,9 @@ func (l *Subscription) end(err error) {
 	} else {
 		l.b.router.Unsubscribe("", l.sub.dest, l.sub)
 		l.b.presence.unwatch(l.sub)
+	}
+	if r := l.sub.replay.Load(); r != nil {
+		r.Close(nil)
 	}
 	l.b.stats.subscriptions.Add(-1)
 	l.b.removeLocal(l)
@@ -205,6 +235,10 @@ func (l *Subscription) put(m localMessage) (taken, behind bool) {
 		l.starved = true
 		return false, true
 	}
+	if c := claim(l.sub.claim.Load()); c != saysNothing {
+		l.sub.claim.Store(uint32(saysNothing))
+		m.m = c.on(m.m)
+	}
 	l.waiting = append(l.waiting, m)
 	if !l.running && !l.pausing(time.Now()) {
 		if !l.b.spawn(l.run) {
@@ -238,10 +272,17 @@ func (l *Subscription) run() {
 		l.waiting[0] = localMessage{}
 		l.waiting = l.waiting[1:]
 		resume := l.starved && len(l.waiting) <= l.buffer/2
+		r := l.sub.replay.Load()
+		if r != nil {
+			resume = l.starved && len(l.waiting) == 0
+		}
 		if resume {
 			l.starved = false
 		}
 		l.mu.Unlock()
+		if resume && r != nil {
+			r.Resume(nil)
+		}
 
 		late := expired(next.expires)
 		var err error

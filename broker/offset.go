@@ -29,7 +29,7 @@ func (s *session) beginning(f *frames.Frame, d topics.Destination) (*beginning, 
 		if at := parseOffset(text); at != nil {
 			return at, nil
 		}
-		return nil, failure(ReasonProtocolError, "offset header: %s is none of first, last, next, -<n>, <epoch>:<n> and a time such as 2026-01-31T15:04:05Z", quoted(text))
+		return nil, failure(ReasonProtocolError, "offset header: %s is none of %s", quoted(text), offsetForms)
 	}
 	if text, ok := f.Lookup(encode.HeaderStreamOffset); ok {
 		if at := parseStreamOffset(text); at != nil {
@@ -46,6 +46,9 @@ func (s *session) beginning(f *frames.Frame, d topics.Destination) (*beginning, 
 		return nil, failure(ReasonProtocolError, "activemq.retroactive header: %s is neither true nor false", quoted(text))
 	}
 }
+
+// offsetForms are the forms of the offset header.
+const offsetForms = "first, last, next, -<n>, <epoch>:<n> and a time such as 2026-01-31T15:04:05Z"
 
 // quoted returns a header's value for an error, shortened.
 func quoted(text string) string { return strconv.QuoteToASCII(oneLine(text, 64)) }

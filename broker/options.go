@@ -223,6 +223,7 @@ type Limits struct {
 	InFlightBytes             int // bytes of memory of these frames, default 1 MiB
 	Unacknowledged            int // unacknowledged messages (of queues, and those with Message.Settled), default 1,000
 	Outbox                    int // bytes waiting to be written, including bytes in flight, default 524,288
+	ReplayBytes               int // bytes of history waiting to be written to all sessions, default 64 MiB
 	DedupIDs                  int // ids of accepted messages that are remembered for two minutes (the header message-dedup-id), of all sessions, default 500,000
 	DedupIDsPerUser           int // the same, of the sessions of one user, default 125,000
 	PresenceLeaving           int // users who have left their topic of Options.Presence and may come back within 2 s, in total; beyond it the first to have left goes at once, default 100,000
@@ -340,6 +341,7 @@ func (l *Limits) setDefaults() {
 	set(&l.InFlightBytes, 1<<20, unlimited)
 	set(&l.Unacknowledged, 1000, unlimited)
 	set(&l.Outbox, 512<<10, unlimited)
+	set(&l.ReplayBytes, 64<<20, unlimited)
 	set(&l.DedupIDs, 500_000, unlimited)
 	set(&l.DedupIDsPerUser, 125_000, unlimited)
 	set(&l.PresenceLeaving, 100_000, unlimited)

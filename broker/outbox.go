@@ -39,6 +39,7 @@ type outbox struct {
 	pending  *segments
 	receipts *receipts // nil if no answer is waiting
 	sent     uint32    // frames appended, modulo 2^32, for the log
+	charged  uint32    // bytes of history in it that count for the budget of all replays
 	bytes    int       // pending, held behind a gate, and in flight
 	control  []byte    // a heart-beat, or the answer to the latest ping: one slot only
 

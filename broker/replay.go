@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"container/list"
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -18,9 +20,11 @@ import (
 // nothing is missed and nothing comes twice, however fast others publish.
 //
 // The replay adds only some bytes to the outbox of the session, see
-// [Broker.replayWindow], and continues when they are written. It resumes like a
-// queue's consumer.
+// [Broker.replayWindow] and [replayBudget], and continues when they are written.
+// It resumes like a queue's consumer. That of a program's subscription adds some
+// messages to its empty buffer.
 type replay struct {
+	b      *Broker
 	a      *archive
 	sub    *subscriber
 	reader historyReader
@@ -28,6 +32,10 @@ type replay struct {
 
 	turn   *sync.Mutex // of the replays of the session: one works at a time
 	window int         // of the goroutine that runs step: bytes that may wait in the outbox
+
+	// Guarded by the lock of the budget.
+	place *list.Element // where it waits for its turn
+	turns bool          // it has its turn
 
 	mu      sync.Mutex
 	started bool
@@ -57,9 +65,6 @@ func (c claim) header() string {
 }
 
 const (
-	// replayBudget bounds the bytes of history in the outboxes of all sessions
-	// as long as there are at most replayBudget/leastWindow replays.
-	replayBudget = 64 << 20
 	// mostWindow is as much as one write call takes.
 	mostWindow  = maxBatch
 	leastWindow = 4 << 10
@@ -71,19 +76,26 @@ const (
 // the more sessions come back at once. A replay begins with leastWindow and
 // doubles it each time the client has taken that much.
 func (b *Broker) replayWindow() int {
-	n := max(1, int(b.replays.Load()))
-	return min(mostWindow, max(leastWindow, replayBudget/n), b.policy.Load().limits.Outbox/2)
+	n, l := max(1, int(b.replays.Load())), &b.policy.Load().limits
+	return min(mostWindow, max(leastWindow, l.ReplayBytes/n), l.Outbox/2)
 }
 
-// newReplay prepares the replay that a SUBSCRIBE asks for. From now on live
+// newReplay prepares the replay that a subscription asks for. From now on live
 // messages pass sub by. It returns nil if the destinations of sub do not all
-// belong to one history: the subscription is live only.
-func (s *session) newReplay(sub *subscriber) *replay {
-	a := s.b.archiveFor(sub.dest)
+// belong to one history: the subscription is live only, and its first message
+// says so too.
+func (b *Broker) newReplay(sub *subscriber) *replay {
+	a := b.archiveFor(sub.dest)
 	if a == nil {
+		sub.claim.Store(uint32(saysFalse))
 		return nil
 	}
-	r := &replay{a: a, sub: sub, turn: s.turn(), window: leastWindow}
+	r := &replay{b: b, a: a, sub: sub, window: leastWindow}
+	if sub.s != nil {
+		r.turn = sub.s.turn()
+	} else {
+		r.turn = new(sync.Mutex)
+	}
 	sub.replay.Store(r)
 	sub.resumes = true
 	return r
@@ -108,8 +120,8 @@ func (s *session) turn() *sync.Mutex {
 func (r *replay) takeTurn(bt *batch) (more bool) {
 	r.turn.Lock()
 	defer r.turn.Unlock()
-	r.sub.s.b.replaySlots <- struct{}{}
-	defer func() { <-r.sub.s.b.replaySlots }()
+	r.b.replaySlots <- struct{}{}
+	defer func() { <-r.b.replaySlots }()
 	return r.step(bt)
 }
 
@@ -118,9 +130,7 @@ func (r *replay) takeTurn(bt *batch) (more bool) {
 func (s *session) follow(sub *subscriber, at *beginning) *Error {
 	var r *replay
 	if at != nil {
-		if r = s.newReplay(sub); r == nil { // live only: the first MESSAGE says so too
-			sub.claim.Store(uint32(saysFalse))
-		}
+		r = s.b.newReplay(sub)
 	}
 	if fail := s.route(sub); fail != nil || r == nil {
 		return fail
@@ -151,11 +161,10 @@ func (sub *subscriber) answer(at *beginning) claim {
 // begin finds the place to begin at. The subscription must be in the index:
 // what is published later is found in the store.
 func (r *replay) begin(at *beginning) error {
-	s := r.sub.s
 	start := at.start
 	switch {
 	case start.From == ring.Since:
-		start.At = ago(at.time, int64(time.Since(s.b.started)))
+		start.At = ago(at.time, int64(time.Since(r.b.started)))
 	case start.From == ring.After && at.epoch != "" && at.epoch != r.a.store.Epoch():
 		start = ring.Start{From: ring.First}
 	}
@@ -169,9 +178,9 @@ func (r *replay) begin(at *beginning) error {
 	}
 	var recovered bool
 	var err error
-	s.b.replaySlots <- struct{}{} // it may read much
-	r.reader, recovered, err = r.a.store.Reader(s.b.ctx, sel, start)
-	<-s.b.replaySlots
+	r.b.replaySlots <- struct{}{} // it may read much
+	r.reader, recovered, err = r.a.store.Reader(r.b.ctx, sel, start)
+	<-r.b.replaySlots
 	if err != nil {
 		return err
 	}
@@ -181,8 +190,10 @@ func (r *replay) begin(at *beginning) error {
 		says = saysTrue
 	}
 	r.sub.claim.Store(uint32(says)) // nothing is delivered before Start
-	s.b.replays.Add(1)
-	s.addConsumer(r)
+	r.b.replays.Add(1)
+	if r.sub.s != nil {
+		r.sub.s.addConsumer(r)
+	}
 	return nil
 }
 
@@ -224,7 +235,7 @@ func (r *replay) Resume(*batch) {
 	}
 	r.running = true
 	r.mu.Unlock()
-	if !r.sub.s.b.spawn(r.run) { // the broker is closed
+	if !r.b.spawn(r.run) { // the broker is closed
 		r.Close(nil)
 	}
 }
@@ -236,15 +247,20 @@ func (r *replay) Close(*batch) {
 	was := r.over
 	r.over = true
 	r.mu.Unlock()
-	if !was {
-		r.sub.s.removeConsumer(r)
-		r.sub.s.b.replays.Add(-1)
+	if was {
+		return
+	}
+	r.b.replays.Add(-1)
+	if s := r.sub.s; s != nil {
+		s.removeConsumer(r)
+		r.b.budget.leave(r)
+		s.out.uncharge(false)
 	}
 }
 
 // run steps until the outbox is full or everything has been read.
 func (r *replay) run() {
-	bt := r.sub.s.b.newBatch()
+	bt := r.b.newBatch()
 	defer bt.release()
 	for {
 		more := r.takeTurn(bt)
@@ -269,26 +285,49 @@ func (r *replay) step(bt *batch) bool {
 	r.mu.Lock()
 	over := r.over
 	r.mu.Unlock()
-	s := r.sub.s
 	if over {
 		return false
 	}
-	if f := r.sub.filter.Load(); f != nil && f.park(r) {
+	if l := r.sub.local; l != nil {
+		count := l.replayRoom()
+		return count > 0 && r.read(count, mostWindow, bt)
+	}
+	room := r.room(bt)
+	if room <= 0 {
+		r.b.budget.pass(r)
 		return false
 	}
-	window := min(r.window, s.b.replayWindow())
+	return r.b.budget.admits(r) && r.read(replayStep, room, bt)
+}
+
+// room returns how many bytes may be added to the outbox now.
+func (r *replay) room(bt *batch) int {
+	s, f := r.sub.s, r.sub.filter.Load()
+	if f != nil && f.park(r) {
+		return 0
+	}
+	window := min(r.window, r.b.replayWindow())
 	room, open := s.out.replayRoom(window)
 	if !open {
 		r.Close(bt)
+		return 0
 	}
-	if room <= 0 {
-		return false
+	empty := room == window
+	if empty {
+		s.out.uncharge(false) // what was added has been written, or selected by nothing
 	}
-	if f := r.sub.filter.Load(); f != nil && !f.isProven() {
+	switch {
+	case f != nil && !f.isProven():
 		room = min(room, leastWindow) // the window bounds the outbox, and these may wait before it
-	} else if room == window {
+	case empty:
 		r.window = min(2*r.window, mostWindow)
 	}
+	return room
+}
+
+// read delivers the next messages: at most count, and no more after a number of
+// bytes.
+func (r *replay) read(count, bytes int, bt *batch) bool {
 	list := keptPool.Get().(*[]kept)
 	defer func() {
 		clear(*list)
@@ -297,13 +336,17 @@ func (r *replay) step(bt *batch) bool {
 	}()
 	var gap, done bool
 	var err error
-	*list, gap, done, err = r.reader.Next(s.b.ctx, *list, replayStep, room)
+	*list, gap, done, err = r.reader.Next(r.b.ctx, *list, count, bytes)
+	if s := r.sub.s; s != nil {
+		size := 0
+		for i := range *list {
+			size += (*list)[i].Size
+		}
+		s.out.charge(size)
+	}
 	switch {
-	case err != nil:
-		s.end(s.historyFailed(r.sub, err), "", bt)
-		return false
-	case gap && r.claims:
-		s.end(failure(ReasonSlowConsumer, "the history of %s dropped messages before you read them: it keeps at most %s", quoted(r.sub.dest.Name), *r.a.limits.Load()), "", bt)
+	case err != nil || gap && r.claims:
+		r.fail(err, bt)
 		return false
 	case gap:
 		r.sub.claim.Store(uint32(saysFalse))
@@ -311,7 +354,27 @@ func (r *replay) step(bt *batch) bool {
 	for i := range *list {
 		r.give(&(*list)[i], bt)
 	}
+	if l := r.sub.local; l != nil && len(*list) > l.buffer/2 { // live messages need room, too
+		done = false
+	}
 	return !done || !r.finish(bt)
+}
+
+// fail ends the session or the program's subscription: the history could not be
+// read or, without err, has dropped messages that it should have delivered.
+func (r *replay) fail(err error, bt *batch) {
+	s, l, name := r.sub.s, r.sub.local, quoted(r.sub.dest.Name)
+	slow := failure(ReasonSlowConsumer, "the history of %s dropped messages before you read them: it keeps at most %s", name, *r.a.limits.Load())
+	switch {
+	case l != nil && err != nil:
+		l.end(fmt.Errorf("broker: the history of %s could not be read: %w", name, err))
+	case l != nil:
+		l.end(fmt.Errorf("%w: %s", ErrSlowConsumer, slow.Message))
+	case err != nil:
+		s.end(s.historyFailed(r.sub, err), "", bt)
+	default:
+		s.end(slow, "", bt)
+	}
 }
 
 // give delivers one message as if it were published now.
@@ -325,7 +388,7 @@ func (r *replay) give(k *kept, bt *batch) {
 	p.msg, p.Single = k.Value, true
 	p.Offset = encode.Offset{Epoch: r.a.store.Epoch(), Number: k.Number}
 	if r.sub.offer(p, bt) {
-		r.sub.s.b.stats.delivered.Add(1)
+		r.b.stats.delivered.Add(1)
 	}
 	p.reset()
 }

@@ -20,7 +20,7 @@ func TestParkedReplayResumes(t *testing.T) {
 		own.sub.filter.Store(own)
 		small := &match{f: own, m: &Message{Destination: "/topic/a"}}
 		large := &match{f: other, m: &Message{Destination: "/topic/b", Body: make([]byte, b.policy.Load().limits.Outbox/3)}}
-		r := &replay{sub: own.sub, started: true, running: true} // so that Resume only notes it
+		r := &replay{b: b, sub: own.sub, started: true, running: true} // so that Resume only notes it
 		j := own.j
 		wait := func(f *filter, m *match) {
 			j.mu.Lock()

@@ -96,6 +96,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			DedupIDsPerUser:           l.DedupIDsPerUser,
 			PresenceLeaving:           l.PresenceLeaving,
 			Outbox:                    int(l.Outbox),
+			ReplayBytes:               int(l.ReplayBytes),
 			Unauthenticated:           l.Unauthenticated,
 			UnauthenticatedPerAddress: l.UnauthenticatedPerAddress,
 			NUL:                       nulModes[l.NUL],

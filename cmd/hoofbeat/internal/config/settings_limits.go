@@ -58,6 +58,10 @@ type Limits struct {
 	// Bytes waiting to be written to one session. A client that reads too
 	// slowly and exceeds it is disconnected.
 	Outbox Bytes `key:"limits.outbox,live" default:"512KiB" range:"4KiB to 1GiB, or off"`
+	// Bytes of history waiting to be written to all sessions together. Beyond
+	// this, clients that come back get their history in turns, at least a
+	// message at a time.
+	ReplayBytes Bytes `key:"limits.replay_bytes,live" default:"64MiB" range:"64KiB to 1TiB, or off"`
 	// Time from the connection to CONNECTED.
 	ConnectDeadline time.Duration `key:"limits.connect_deadline" default:"5s" range:"100ms to 10m, or off"`
 	// Disconnect a client that accepts no data for this long.
