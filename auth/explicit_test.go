@@ -23,7 +23,7 @@ func TestExplicitPermissions(t *testing.T) {
 		"after an allowed denial": {[]Rule{allow("/topic/**", Subscribe), deny("/topic/presence/**", Subscribe)}, false},
 		"for sending":             {[]Rule{allow("/topic/presence/**", Send)}, false},
 		"for a role":              {[]Rule{{Effect: Allow, Actions: []Action{Subscribe}, Destination: "/topic/presence/**", Roles: []string{"staff"}}}, false},
-		"for him":                 {[]Rule{allow("/topic/presence/topic/room/{claim.room}", Subscribe)}, true},
+		"with a variable":         {[]Rule{allow("/topic/presence/topic/room/{claim.room}", Subscribe)}, true},
 	} {
 		r, err := NewRules(c.rules...)
 		if err != nil {

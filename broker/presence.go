@@ -24,7 +24,8 @@ const (
 	// presenceTick is the time between two events of a room.
 	presenceTick = 200 * time.Millisecond
 	// presenceChanges and presenceBytes bound an event, and so the traffic of a
-	// room: what does not fit waits for the next tick.
+	// room: what does not fit waits for the next tick. So does a quarter of
+	// Limits.Outbox.
 	presenceChanges = 1000
 	presenceBytes   = 64 << 10
 	// presencePage and presencePageBytes bound an answer.
@@ -81,7 +82,8 @@ func newPresence(b *Broker) (*presence, error) {
 		p.patterns = append(p.patterns, pattern)
 	}
 	p.rooms = roster.New(roster.Options{
-		Grace: presenceGrace, Changes: presenceChanges, Bytes: presenceBytes,
+		Grace: presenceGrace, Changes: presenceChanges,
+		Bytes:   func() int { return min(presenceBytes, b.policy.Load().limits.Outbox/4) },
 		Leaving: func() int { return b.policy.Load().limits.PresenceLeaving },
 	})
 	return p, nil

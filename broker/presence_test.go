@@ -519,7 +519,7 @@ func TestPresenceOptions(t *testing.T) {
 	}
 }
 
-// What somebody holds by rooms counts like his other subscriptions.
+// The memory for rooms counts like that for subscriptions.
 func TestPresenceCountsInSubscriptions(t *testing.T) {
 	b := brokertest.New(t, broker.Options{Presence: rooms, Authorizer: presenceRules(t), Limits: broker.Limits{SubscriptionBytes: 3000}})
 	for _, prefix := range []string{"/topic/room/", "/topic/presence/topic/room/"} {

@@ -31,10 +31,11 @@ type Presence struct {
 // PresentUser is a user who is subscribed to a topic.
 type PresentUser struct {
 	User string `json:"user"`
-	// Sessions is the number of his sessions that are subscribed. It is 0 for
-	// up to two seconds after the last one has left, since he may come back.
+	// Sessions is the number of the user's sessions that are subscribed. It is
+	// 0 for up to two seconds after the last one has left, since the user may
+	// come back.
 	Sessions int `json:"sessions"`
-	// Since is when he came. Absences of up to two seconds do not count.
+	// Since is when the user came. Absences of up to two seconds do not count.
 	Since time.Time `json:"since"`
 }
 

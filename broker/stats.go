@@ -30,6 +30,10 @@ type Stats struct {
 	Delayed      int   // messages that are not due yet
 	DelayedBytes int64 // bytes of these messages
 
+	PresenceRooms   int // topics of Options.Presence with subscribers, or watched
+	PresenceUsers   int // users in them; a user in two counts twice
+	PresenceLeaving int // of these, users without a session, who may come back
+
 	Opened       int64            // sockets accepted
 	Refused      int64            // refused handshakes, and other requests for a Host that is not allowed
 	AuthFailures int64            // CONNECTs rejected by the authenticator
@@ -81,6 +85,10 @@ func (b *Broker) Stats() Stats {
 		st.HistoryDropped += int64(h.Dropped)
 	}
 	st.Delayed, st.DelayedBytes = b.delays.Stats()
+	if b.presence != nil {
+		p := b.presence.rooms.Stats()
+		st.PresenceRooms, st.PresenceUsers, st.PresenceLeaving = p.Rooms, p.Users, p.Leaving
+	}
 	for r := range c.reasons {
 		if n := c.reasons[r].Load(); n > 0 {
 			st.Ended[Reason(r).String()] = n

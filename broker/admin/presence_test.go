@@ -32,6 +32,10 @@ func TestPresence(t *testing.T) {
 	if p := list("7&limit=1&offset=2"); p.Total != 3 || len(p.Items) != 1 || p.Items[0].User != "cid" || p.Offset != 2 || p.Limit != 1 {
 		t.Errorf("the last page is %+v", p)
 	}
+	var st stats
+	if s.do(t, "GET", "/api/v1/stats", "").json(t, http.StatusOK, &st); st.PresenceRooms != 1 || st.PresenceUsers != 3 || st.PresenceLeaving != 0 {
+		t.Errorf("the statistics are %+v", st)
+	}
 	if p := list("8"); p.Total != 0 || p.Items == nil {
 		t.Errorf("an empty room: %+v", p)
 	}

@@ -25,6 +25,10 @@ type stats struct {
 	Delayed      int   `json:"delayed"`
 	DelayedBytes int64 `json:"delayed_bytes"`
 
+	PresenceRooms   int `json:"presence_rooms"`
+	PresenceUsers   int `json:"presence_users"`
+	PresenceLeaving int `json:"presence_leaving"`
+
 	Opened       int64            `json:"opened"`
 	Refused      int64            `json:"refused"`
 	AuthFailures int64            `json:"auth_failures"`

@@ -12,8 +12,8 @@
 //		}
 //	}
 //
-// A user whose last session leaves stays in the room for the grace. If he comes
-// back within it, nothing has happened. [Rooms.Tick] collects the changes of
+// A user whose last session leaves stays in the room for the grace. If the user
+// comes back within it, nothing has happened. [Rooms.Tick] collects the changes of
 // each room since the last call as one [Event], so many changes are few events.
 // Each event of a room has the next number. A page says up to which number it is
 // complete, and a gap between two numbers says that changes are missing.
@@ -23,7 +23,7 @@
 //
 // # Memory
 //
-// A user in a room takes [UserCost] bytes besides his name, a room [RoomCost]
+// A user in a room takes [UserCost] bytes besides the name, a room [RoomCost]
 // bytes besides its name. A room without users exists while it is watched. Users
 // in their grace are bounded, see [Options.Leaving].
 package roster

@@ -53,7 +53,7 @@ func (r *Rooms) Tick(now int64) []Event {
 
 // settle announces changes of a room, as many as one event holds.
 func (r *Rooms) settle(x *room) (e Event, changed bool) {
-	room := budget{r.o.Changes, r.o.Bytes}
+	room := budget{r.o.Changes, r.o.Bytes()}
 	n := 0
 	for ; n < len(x.joined) && room.takes(x.joined[n]); n++ {
 		if m := x.joined[n]; m.place != gone {

@@ -11,7 +11,7 @@ import (
 )
 
 func newRooms() *roster.Rooms {
-	return roster.New(roster.Options{Grace: 2 * time.Second, Leaving: func() int { return 100_000 }, Changes: 1000, Bytes: 64 << 10})
+	return roster.New(roster.Options{Grace: 2 * time.Second, Leaving: func() int { return 100_000 }, Changes: 1000, Bytes: func() int { return 64 << 10 }})
 }
 
 // 10,000 people in a room take what docs/presence.md says, also while they all

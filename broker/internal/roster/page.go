@@ -21,7 +21,7 @@ type Page struct {
 type User struct {
 	Name     string
 	Sessions int   // 0 in the grace
-	Since    int64 // when he came
+	Since    int64 // when the user came
 }
 
 // Page returns the users who came after the one with the number after, at most

@@ -19,11 +19,13 @@ type Options struct {
 	// Leaving returns the largest number of users without sessions who are still
 	// in a room, and of rooms that sessions without a name have left, in all.
 	// Beyond it the user who left first goes at once and without an event, so
-	// his room skips a number, and a session without a name has no grace.
+	// the room skips a number, and a session without a name has no grace.
 	Leaving func() int
-	// Changes and Bytes bound one event: the names in it, and about their text.
-	// What does not fit is in the next event.
-	Changes, Bytes int
+	// Changes bounds the names in one event. What does not fit is in the next
+	// event.
+	Changes int
+	// Bytes returns a bound for the text of one event, about.
+	Bytes func() int
 }
 
 // Rooms are the rooms with somebody in them, and those that are watched. Create
@@ -180,7 +182,7 @@ func (r *Rooms) shed() {
 	}
 }
 
-// drop removes a user without sessions from his room.
+// drop removes a user without sessions from the room.
 func (r *Rooms) drop(m *member) {
 	x := m.room
 	m.place = gone

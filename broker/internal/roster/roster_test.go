@@ -24,7 +24,7 @@ type book struct {
 
 func newBook(leaving, changes int) *book {
 	return &book{Rooms: New(Options{
-		Grace: time.Duration(grace), Leaving: func() int { return leaving }, Changes: changes, Bytes: 1 << 20,
+		Grace: time.Duration(grace), Leaving: func() int { return leaving }, Changes: changes, Bytes: func() int { return 1 << 20 },
 	})}
 }
 
@@ -99,8 +99,8 @@ func TestReconnectIsNoLeave(t *testing.T) {
 	}
 }
 
-// Who comes and goes between two ticks is announced, since somebody may have
-// seen him in the list.
+// A user who comes and goes between two ticks is announced, since a list may
+// have had the name.
 func TestShortVisit(t *testing.T) {
 	b := newBook(1000, 1000)
 	b.Watch("r")
@@ -150,7 +150,7 @@ func TestEventsAreBounded(t *testing.T) {
 	want(t, "the others", b.pass(2*tick), "r 5 [-d] 2+0; r 6 [-e] 1+0")
 
 	b = newBook(1000, 1000)
-	b.o.Bytes = nameCost + 1
+	b.o.Bytes = func() int { return nameCost + 1 }
 	b.Watch("r")
 	for _, user := range []string{"a", "b", "c"} {
 		b.Enter("r", user, b.now)

@@ -53,7 +53,7 @@ type Limits struct {
 	DedupIDsPerUser int `key:"limits.dedup_ids_per_user,live" default:"125000" range:"1 to 100000000, or off"`
 	// Users who have left a topic of presence and can come back within 2s
 	// without having left, in total. At the limit the one who left first is
-	// gone at once, and watchers of his topic ask for the list again.
+	// gone at once, and watchers of the topic ask for the list again.
 	PresenceLeaving int `key:"limits.presence_leaving,live" default:"100000" range:"1 to 100000000, or off"`
 	// Bytes waiting to be written to one session. A client that reads too
 	// slowly and exceeds it is disconnected.
