@@ -63,6 +63,9 @@ func (s *session) mayObserve(sub *subscriber, bt *batch) *Error {
 	name := s.b.o.names.Canonical(d)
 	fail := s.authorize(auth.Subscribe, d, name, bt)
 	if source, ok := s.b.o.names.DeadLettersOf(name); ok && fail == nil && sub.queue {
+		if fail = s.mayRead(source); fail != nil {
+			return fail
+		}
 		fail = s.authorize(auth.Subscribe, d, source, bt)
 	}
 	return fail
@@ -77,6 +80,10 @@ func (s *session) mayObservePattern(sub *subscriber, bt *batch) *Error {
 	// /topic/a/* also matches /topic/a/, which is authorised as /topic/a.
 	_, quirk := strings.CutSuffix(pattern, "/*")
 	switch {
+	case sub.durable && coverage != auth.All:
+		s.b.stats.denied.Add(1)
+		return failure(ReasonDenied, "not allowed to subscribe durably to %s: the rules must allow all its destinations", strconv.QuoteToASCII(sub.dest.Name))
+	case sub.durable: // the list has no destination to which other rules apply
 	case coverage != auth.All:
 		sub.filter.Store(newFilter(sub, false))
 	case quirk:
@@ -210,7 +217,7 @@ func (s *session) reconsider(bt *batch) error {
 		s.judge.mu.Unlock()
 	}
 	for _, sub := range slices.Clone(s.subs) {
-		again := &subscriber{s: s, dest: sub.dest, queue: sub.queue, present: sub.present}
+		again := &subscriber{s: s, dest: sub.dest, queue: sub.queue, present: sub.present, durable: sub.durable}
 		fail := s.mayObserve(again, bt)
 		if fail != nil && fail.Reason != ReasonDenied {
 			return fail

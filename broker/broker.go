@@ -45,10 +45,12 @@ type Broker struct {
 	gate        *admission.Gate // who may open a session
 	watchers    watchers
 	selectors   selectors
-	archives    []*archive    // of Options.History
+	histories   []topicSet    // of Options.History
+	archives    []*archive    // one for each of them
 	replays     atomic.Int32  // subscriptions that read history now
 	replaySlots chan struct{} // a processor for each of them that works
 	budget      replayBudget  // for what they add to outboxes
+	durables    *durables
 	reserved    reserved
 	presence    *presence     // nil without Options.Presence
 	once        *dedup.Window // ids of accepted messages
@@ -107,10 +109,17 @@ func New(o Options) (*Broker, error) {
 	}
 	b.policy.Store(newPolicy(&b.o))
 	b.budget.b = b
-	queues := newMemoryQueues(queueLimits(o.Queues), deadLetters(o.names, deadAttempts))
+	dead := deadLetters(o.names, deadAttempts)
+	if o.Queues.Mode == QueueBroadcast { // nobody could read them
+		dead = nil
+	}
+	queues := newMemoryQueues(queueLimits(o.Queues), dead)
 	queues.store().SetExpiry(b.expiry())
 	b.queues = queues
-	if b.archives, err = newArchives(&b.o, func() int64 { return int64(time.Since(b.started)) }); err != nil {
+	if b.histories, b.archives, err = newArchives(&b.o, func() int64 { return int64(time.Since(b.started)) }); err != nil {
+		return nil, err
+	}
+	if b.durables, err = newDurables(b); err != nil {
 		return nil, err
 	}
 	if b.presence, err = newPresence(b); err != nil {

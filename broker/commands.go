@@ -252,22 +252,36 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	if fail != nil {
 		return fail
 	}
+	name, entry, fail := s.durability(f, sub)
+	switch {
+	case fail != nil:
+		return fail
+	case sub.durable && at != nil:
+		return failure(ReasonProtocolError, "a durable subscription goes on where it ended: it has no offset")
+	}
 	if fail := s.mayObserve(sub, bt); fail != nil {
 		return fail
 	}
-	if fail := s.selective(sub, f, bt); fail != nil {
-		return fail
+	if !sub.durable {
+		if fail := s.selective(sub, f, bt); fail != nil {
+			return fail
+		}
 	}
 	if d.Kind == topics.App {
 		return s.handleSubscribe(sub, f, bt)
 	}
 	sub.gated = true
-	if sub.queue {
-		if fail := s.consume(sub, f); fail != nil {
-			return fail
+	switch {
+	case sub.durable:
+		fail = s.attach(sub, name, entry, f, bt)
+	case sub.queue:
+		fail = s.consume(sub, f)
+	default:
+		if fail = s.follow(sub, at); fail != nil {
+			s.unselect(sub)
 		}
-	} else if fail := s.follow(sub, at); fail != nil {
-		s.unselect(sub)
+	}
+	if fail != nil {
 		return fail
 	}
 	s.attend(sub)
@@ -372,14 +386,19 @@ func unavailable(f *frames.Frame) *Error {
 // such ids (C-3).
 func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 	id, ok := f.Lookup(frames.HeaderID)
-	i, sub := s.find(id)
+	_, sub := s.find(id)
 	if !ok {
 		if s.version != frames.V10 {
 			return failure(ReasonProtocolError, "UNSUBSCRIBE without an id header")
 		}
-		i, sub = s.findDestination(f.Get(frames.HeaderDestination))
+		_, sub = s.findDestination(f.Get(frames.HeaderDestination))
+	}
+	sub, fail := s.forgetDurable(f, sub)
+	if fail != nil {
+		return fail
 	}
 	if sub != nil {
+		i := slices.Index(s.subs, sub)
 		s.subs = slices.Delete(s.subs, i, i+1)
 		s.drop(sub, bt)
 	}

@@ -54,6 +54,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.admission.Leave()
 	s.admission = nil
 	s.joined = true
+	s.b.durables.introduce(s, f.Get(headerClientID))
 	s.limitFrames()
 	s.b.join()
 	if s.b.revoked(p) { // while it was connecting; observers do not see this session

@@ -63,10 +63,20 @@ func (sub *subscriber) offer(p *publication, bt *batch) bool {
 	if f := sub.filter.Load(); f != nil {
 		return f.offer(p, bt)
 	}
-	if sub.local != nil {
-		return sub.local.offer(localMessage{m: p.stamped(), expires: p.expires}, p.hurry)
+	if sub.s == nil {
+		return sub.offerInside(p, bt)
 	}
 	return sub.enqueue(p, bt)
+}
+
+// offerInside delivers p to an in-process subscription, or puts it into the list
+// of a durable one, which is no delivery yet.
+func (sub *subscriber) offerInside(p *publication, bt *batch) bool {
+	if f, ok := sub.consumer.(feed); ok {
+		f.keep(p, bt)
+		return false
+	}
+	return sub.local.offer(localMessage{m: p.stamped(), expires: p.expires}, p.hurry)
 }
 
 // enqueue delivers an authorised publication to a session if the subscription's

@@ -41,14 +41,15 @@
 //   - A message to its subscribers: publish, once, times, messageexpiry,
 //     delayed, deliver, replies, subscriber, footprint, filter, selector,
 //     publication, content, distinct, copies, outbox, batch, flush.
-//   - What topics keep, and who is there: history, offset, replay, replaybudget,
-//     presence, presencelist.
+//   - What topics keep, and who is there: topicset, history, offset, replay,
+//     replaybudget, durable, durablesession, presence, presencelist.
 //   - Work queues: queue, queuememory, queuequota.
 //
 // # Locks
 //
 // Locks are taken in this order and never held during I/O or a callback:
 //
+//	durables.mu              held while a durable subscription is made, which adds it to the index, and quotas and distinct count it
 //	Broker.mu, Sweeper.mu    registration and clock; no other lock is taken under them
 //	credentialIndex, quotas  alone
 //	admission: caps, throttle alone
@@ -56,8 +57,8 @@
 //	distinct                 alone
 //	topics: users, index     inside package topics
 //	completion.mu            alone, and not held while the callback runs
-//	workqueue: one queue     held while Offer runs
 //	archive.mu               held while a message with a history is offered to its subscribers
+//	workqueue: one queue     held while Offer runs
 //	judge.mu, Subscription.mu
 //	outbox.mu                also guards its receipts, and its subscriptions' gates and unacknowledged
 //	replay.mu, ring.Set      alone

@@ -207,6 +207,7 @@ func (s *session) cleanUp(bt *batch) {
 	}
 	s.b.credentials.remove(s.principal.Load(), s)
 	s.b.quotas.release(s)
+	s.b.durables.forget(s)
 	s.b.removeSession(s)
 	bt.flush()
 	s.waitWritten(bt)

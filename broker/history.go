@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/broker/internal/ring"
 	"github.com/hoofbeat/hoofbeat/topics"
@@ -100,10 +99,8 @@ func ofHistory(name string) bool {
 
 // archive is one entry of Options.History at work.
 type archive struct {
-	text    string
-	limits  atomic.Pointer[string] // as the client reads them, with their keys
-	pattern *topics.Pattern
-	covers  *auth.Rules // allow what belongs to this entry
+	topicSet
+	limits atomic.Pointer[string] // as the client reads them, with their keys
 
 	// mu is held while a message is numbered and offered to its subscribers, so
 	// that every subscriber gets the messages in the order of their numbers.
@@ -113,38 +110,27 @@ type archive struct {
 	delivered uint64 // number of the latest message that was offered to the subscribers
 }
 
-// newArchives makes the archives of valid options.
-func newArchives(o *Options, now func() int64) ([]*archive, error) {
+// newArchives makes the archives of valid options, and the topics that belong
+// to each.
+func newArchives(o *Options, now func() int64) ([]topicSet, []*archive, error) {
+	var destinations []string
+	for i := range o.History {
+		destinations = append(destinations, o.History[i].Destination)
+	}
+	sets, err := newTopicSets(o, "History", "a history", destinations)
+	if err != nil {
+		return nil, nil, err
+	}
 	var list []*archive
-	var rules []auth.Rule // deny what belongs to earlier entries
+	if err := o.historyLimits(); err != nil {
+		return nil, nil, err
+	}
 	for i, h := range o.History {
-		field := fmt.Sprintf("History[%d].Destination", i)
-		a := &archive{text: h.Destination}
-		var problem string
-		if a.pattern, problem = topicPattern(o.names, a.text, "a history"); problem != "" {
-			return nil, badOption(field, "%q %s", h.Destination, problem)
-		}
-		if slices.ContainsFunc(list, func(other *archive) bool { return other.text == a.text }) {
-			return nil, badOption(field, "%q has an entry already", h.Destination)
-		}
-		rule := auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Subscribe}, Destination: h.Destination}
-		var err error
-		if a.covers, err = auth.Prefixes(o.Destinations).NewRules(append(slices.Clone(rules), rule)...); err != nil {
-			return nil, badOption(field, "%v", err)
-		}
-		rule.Effect = auth.Deny
-		rules = append(rules, rule)
+		a := &archive{topicSet: sets[i], store: newMemoryHistory(h, now)}
+		a.describe(h)
 		list = append(list, a)
 	}
-	if err := o.historyLimits(); err != nil {
-		return nil, err
-	}
-	for i, a := range list {
-		h := o.History[i]
-		a.store = newMemoryHistory(h, now)
-		a.describe(h)
-	}
-	return list, nil
+	return sets, list, nil
 }
 
 // historyLimits sets the defaults of the limits of o.History and checks them.
@@ -201,44 +187,13 @@ func (a *archive) describe(h History) {
 	a.limits.Store(&text)
 }
 
-// topicPattern compiles a pattern of topics in Options and returns what is wrong
-// with it. what is what the topics shall have.
-func topicPattern(names *topics.Names, text, what string) (pattern *topics.Pattern, problem string) {
-	d, err := names.ParseSubscription(text)
-	switch {
-	case err != nil:
-		return nil, err.Error()
-	case d.Kind != topics.Topic:
-		return nil, "is not a topic: only destinations below " + strings.Join(names.Prefixes().Topic, " or ") + " can have " + what
-	case strings.ContainsAny(text, "{}"):
-		return nil, "has a variable; write * for any segment"
-	case topics.Collapse(text) != text:
-		return nil, "has an empty segment or a slash at its end"
-	}
-	if pattern, err = topics.Compile(text); err != nil {
-		return nil, err.Error()
-	}
-	return pattern, ""
-}
-
-// archive returns the archive of a destination, nil if it has no history. All
-// spellings of a destination belong to one archive, like for the rules.
+// archive returns the archive of a destination, nil if it has no history.
 func (b *Broker) archive(d topics.Destination) *archive {
-	if len(b.archives) == 0 || d.Kind != topics.Topic || b.presence.owns(d.Path) {
+	if len(b.histories) == 0 || b.presence.owns(d.Path) {
 		return nil
 	}
-	name := topics.Collapse(d.Path)
-	if strings.HasSuffix(d.Path, "/") { // /topic/a/* matches /topic/a/ too
-		for _, a := range b.archives {
-			if a.pattern.Match(d.Path) {
-				return a
-			}
-		}
-	}
-	for _, a := range b.archives {
-		if a.pattern.Match(name) {
-			return a
-		}
+	if i := entryOf(b.histories, d); i >= 0 {
+		return b.archives[i]
 	}
 	return nil
 }
@@ -249,14 +204,8 @@ func (b *Broker) archiveFor(d topics.Destination) *archive {
 	if !d.Pattern {
 		return b.archive(d)
 	}
-	if d.Kind != topics.Topic {
-		return nil
-	}
-	name := topics.Collapse(d.Path)
-	for _, a := range b.archives {
-		if coverage, err := a.covers.AuthorizePattern(b.ctx, &auth.Principal{}, name); err == nil && coverage == auth.All {
-			return a
-		}
+	if i := entryAround(b.ctx, b.histories, d); i >= 0 {
+		return b.archives[i]
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ func (b *Broker) sweepQueues() {
 		bt := b.newBatch()
 		b.queues.Expire(bt)
 		bt.flushLater()
+		b.durables.sweep(time.Now())
 	}
 }
 

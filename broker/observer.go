@@ -45,6 +45,7 @@ const (
 	EndedByClient    SubscriptionEnd = iota // unsubscribe: the client sent UNSUBSCRIBE
 	EndedWithSession                        // session-ended: its session ended
 	EndedByRules                            // denied: the rules deny it since SetPolicy or a renewal of the credential
+	EndedByDeletion                         // deleted: the durable subscription that it used was deleted
 )
 
 // String returns a short name for logs and events.
@@ -56,6 +57,8 @@ func (e SubscriptionEnd) String() string {
 		return "session-ended"
 	case EndedByRules:
 		return "denied"
+	case EndedByDeletion:
+		return "deleted"
 	}
 	return "unknown"
 }

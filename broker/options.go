@@ -149,6 +149,9 @@ type Options struct {
 	// the program by [Broker.Presence]. The prefixes are the first ones of
 	// Destinations. Default none.
 	Presence []string
+	// Durable are the topics that clients may subscribe to durably. Default
+	// none: a SUBSCRIBE that asks for it is refused.
+	Durable []Durable
 
 	// SoftDenial answers a denied SUBSCRIBE or SEND with a message on
 	// /user/queue/errors instead of an ERROR, and keeps the session. STOMP
@@ -216,6 +219,8 @@ type Limits struct {
 	SlowPatterns              int // distinct patterns that are slow to match ([topics.Destination.Slow]), of all sessions, default 2,500
 	SlowPatternsPerUser       int // the same, of the sessions of one user, or of the anonymous sessions of one address, default 250
 	SelectorsPerUser          int // distinct selectors of the sessions of one user, or of the anonymous sessions of one address, default 100
+	Durable                   int // durable subscriptions, of all users, default 1,000
+	DurablePerUser            int // the same, of one user, default 100
 	Transactions              int // open transactions, default 16
 	TransactionFrames         int // frames in one transaction, default 1,000
 	TransactionBytes          int // bytes of memory of all open transactions, default 1 MiB
@@ -334,6 +339,8 @@ func (l *Limits) setDefaults() {
 	set(&l.SlowPatterns, 2500, unlimited)
 	set(&l.SlowPatternsPerUser, 250, unlimited)
 	set(&l.SelectorsPerUser, 100, unlimited)
+	set(&l.Durable, 1000, unlimited)
+	set(&l.DurablePerUser, 100, unlimited)
 	set(&l.Transactions, 16, unlimited)
 	set(&l.TransactionFrames, 1000, unlimited)
 	set(&l.TransactionBytes, 1<<20, unlimited)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/frames"
 	"github.com/hoofbeat/hoofbeat/topics"
@@ -33,6 +34,8 @@ type queues interface {
 	Purge(queue string) (removed int, found bool)
 	// Expire removes the messages that have expired.
 	Expire(bt *batch)
+	// Backlog makes the list of a durable subscription.
+	Backlog(t backlogTerms) backlog
 	// All iterates over the queues, in no order.
 	All() iter.Seq[queueInfo]
 }
@@ -45,10 +48,45 @@ type consumer interface {
 	Close(*batch)  // its unsettled messages return to the queue
 }
 
+// A backlog is the list of messages of a durable subscription: a queue with
+// bounds of its own, which drops its oldest message when it is full.
+type backlog interface {
+	// Put stores a message, or delivers it. It ignores the queue and the owner.
+	Put(bt *batch, p queuePut)
+	// Consume adds the consumer. The one before is closed.
+	Consume(sub *subscriber, prefetch int, auto bool) consumer
+	// Info returns the present contents.
+	Info() backlogInfo
+	// Expire drops the messages that are too old.
+	Expire()
+	// Remove drops all messages, and those that are put later.
+	Remove()
+}
+
+// backlogTerms are the bounds of a backlog; zero means no bound.
+type backlogTerms struct {
+	name     string      // the queue in whose name dead letters are sent
+	owner    *queueOwner // the share that its messages count against, nil for none
+	messages int
+	bytes    int64
+	age      time.Duration
+	expired  func() // a message has expired; must not block
+}
+
+// backlogInfo describes the contents of a backlog at one moment.
+type backlogInfo struct {
+	Messages  int   // including unsettled ones
+	Bytes     int64 // their sizes
+	Unsettled int
+	Dropped   int64         // because of a bound
+	Oldest    time.Duration // age of the oldest message
+}
+
 // A delivery is one message delivered to one consumer.
 type delivery interface {
 	Message() *Message
 	Redelivered() bool
+	Lost() int      // number of messages that a backlog dropped before it
 	Attempt() int   // number of deliveries of the message, from 1
 	Expires() int64 // see times
 	// Settle ends the delivery: it acknowledges the message or returns it to
@@ -157,12 +195,12 @@ func compileTransient(list []string, names *topics.Names) ([]*topics.Pattern, er
 	return patterns, nil
 }
 
-// consume makes sub a consumer of its queue. `prefetch-count`, RabbitMQ's name
-// for this header, or ActiveMQ's `activemq.prefetchSize`, limits the unacknowledged messages of the subscription; 0
-// means no limit per subscription, as in RabbitMQ. Topics ignore the header
-// because they store nothing for a subscriber, see
-// docs/decisions/topic-acks.md.
-func (s *session) consume(sub *subscriber, f *frames.Frame) *Error {
+// prefetch returns how many unacknowledged messages a subscription may have, 0
+// for no limit. `prefetch-count` is RabbitMQ's name for this header,
+// `activemq.prefetchSize` that of ActiveMQ; 0 means no limit per subscription,
+// as in RabbitMQ. Topics ignore the header because they store nothing for a
+// subscriber, see docs/decisions/topic-acks.md.
+func (s *session) prefetch(f *frames.Frame, mode ackMode) (int, *Error) {
 	prefetch := s.b.o.Queues.Prefetch
 	for _, name := range [...]string{"prefetch-count", "activemq.prefetchSize"} {
 		v, ok := f.Lookup(name)
@@ -171,13 +209,22 @@ func (s *session) consume(sub *subscriber, f *frames.Frame) *Error {
 		}
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 0 {
-			return failure(ReasonProtocolError, "%s must be a whole number, 0 for no limit but limits.unacknowledged", name)
+			return 0, failure(ReasonProtocolError, "%s must be a whole number, 0 for no limit but limits.unacknowledged", name)
 		}
 		prefetch = n
 		break
 	}
-	if prefetch >= unlimited || sub.mode == ackAuto {
+	if prefetch >= unlimited || mode == ackAuto {
 		prefetch = 0
+	}
+	return prefetch, nil
+}
+
+// consume makes sub a consumer of its queue.
+func (s *session) consume(sub *subscriber, f *frames.Frame) *Error {
+	prefetch, fail := s.prefetch(f, sub.mode)
+	if fail != nil {
+		return fail
 	}
 	if err := s.b.queueName(sub.dest.Path); err != nil {
 		return refusedByQueue(err)

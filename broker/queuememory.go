@@ -53,6 +53,25 @@ func (q *memoryQueues) Consume(queue string, sub *subscriber, o *queueOwner, pre
 	return k, nil
 }
 
+func (q *memoryQueues) Backlog(t backlogTerms) backlog {
+	return memoryBacklog{q.store().NewBacklog(workqueue.Terms{
+		Name: t.name, Owner: t.owner, Messages: t.messages, Bytes: t.bytes, Age: t.age, Expired: t.expired,
+	})}
+}
+
+type memoryBacklog struct {
+	list *workqueue.Backlog[*Message, *batch]
+}
+
+func (l memoryBacklog) Put(bt *batch, p queuePut) { l.list.Put(bt, p.memory()) }
+func (l memoryBacklog) Info() backlogInfo         { return backlogInfo(l.list.Stats()) }
+func (l memoryBacklog) Expire()                   { l.list.Sweep() }
+func (l memoryBacklog) Remove()                   { l.list.Remove() }
+
+func (l memoryBacklog) Consume(sub *subscriber, prefetch int, auto bool) consumer {
+	return l.list.Consume((*memoryReceiver)(sub), prefetch, auto)
+}
+
 func (q *memoryQueues) Purge(queue string) (removed int, found bool) { return q.store().Purge(queue) }
 
 func (q *memoryQueues) Expire(bt *batch) { q.store().Sweep(bt) }
@@ -75,6 +94,7 @@ func (r *memoryReceiver) Offer(bt *batch, d *queueDelivery) bool {
 func (d *memoryDelivery) work() *queueDelivery { return (*queueDelivery)(d) }
 func (d *memoryDelivery) Message() *Message    { return d.work().Message() }
 func (d *memoryDelivery) Redelivered() bool    { return d.work().Redelivered() }
+func (d *memoryDelivery) Lost() int            { return d.work().Lost() }
 func (d *memoryDelivery) Attempt() int         { return d.work().Attempt() }
 func (d *memoryDelivery) Expires() int64       { return d.work().Expires() }
 

@@ -44,13 +44,15 @@ type replay struct {
 	over    bool // no step is needed any more
 }
 
-// claim is the value of the `recovered` header of a MESSAGE.
+// claim is what a MESSAGE says about messages before it: the value of its
+// `recovered` header, or of its `dropped` header.
 type claim uint32
 
 const (
 	saysNothing claim = iota
 	saysFalse
 	saysTrue
+	saysDropped // plus the number of messages, see [dropped]
 )
 
 // header returns the encoded header, which is the same in every version.
@@ -60,8 +62,10 @@ func (c claim) header() string {
 		return headerRecovered + ":true\n"
 	case saysFalse:
 		return headerRecovered + ":false\n"
+	case saysNothing:
+		return ""
 	}
-	return ""
+	return c.droppedHeader()
 }
 
 const (

@@ -173,6 +173,7 @@ func (b *Broker) Close() error {
 	b.running.Wait()
 	b.logDiscarded()
 	b.delays.logDiscarded()
+	b.durables.logDiscarded()
 	return nil
 }
 

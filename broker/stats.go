@@ -27,6 +27,11 @@ type Stats struct {
 	HistoryBytes        int64 // their memory
 	HistoryDropped      int64 // messages dropped because History.Messages or History.Bytes was reached
 
+	DurableSubscriptions int   // see [Durable]
+	DurableMessages      int   // held for them
+	DurableBytes         int64 // bytes of these messages
+	DurableDropped       int64 // messages dropped because a limit or their age was reached
+
 	Delayed      int   // messages that are not due yet
 	DelayedBytes int64 // bytes of these messages
 
@@ -84,6 +89,7 @@ func (b *Broker) Stats() Stats {
 		st.HistoryBytes += h.Bytes
 		st.HistoryDropped += int64(h.Dropped)
 	}
+	b.durables.stats(&st)
 	st.Delayed, st.DelayedBytes = b.delays.Stats()
 	if b.presence != nil {
 		p := b.presence.rooms.Stats()

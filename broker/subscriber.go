@@ -31,10 +31,11 @@ type subscriber struct {
 	resumes bool          // its SUBSCRIBE asked for a history
 	present presenceRole  // what it is for presence
 	implied bool          // made by the reply-to of a SEND; no SUBSCRIBE named it
+	durable bool          // it uses a durable subscription
 	ordinal uint32        // identifies it in `ack` headers
 	claim   atomic.Uint32 // the [claim] that the next MESSAGE makes; it is this subscription's own
 
-	consumer consumer               // of a work queue
+	consumer consumer               // of a work queue or, as an attachment, of a durable subscription; feed of the feeder of one
 	filter   atomic.Pointer[filter] // of a pattern with matches that the client may not see; a rule change may set one
 	selector *selector              // of a SUBSCRIBE with a `selector` header
 	replay   atomic.Pointer[replay] // of a topic with history, until the subscription is live
@@ -64,6 +65,13 @@ func (sub *subscriber) offerWork(d delivery, bt *batch) bool {
 	p.set(m, m.Destination)
 	p.msg = m
 	p.Redelivered, p.Single = d.Redelivered(), true
+	if sub.durable {
+		says := saysNothing
+		if n := d.Lost(); n > 0 {
+			says = dropped(n)
+		}
+		sub.claim.Store(uint32(says))
+	}
 	if !sub.enqueueOwn(&p, d, bt) {
 		return false
 	}

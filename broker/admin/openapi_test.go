@@ -78,18 +78,21 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 				want = append(want, "403")
 			}
 			want = append(want, map[string][]string{
-				"/api/v1/messages":                        {map[string]string{"post": "202", "delete": "200"}[method], map[string]string{"post": "503", "delete": "404"}[method], "404"},
-				"/api/v1/delayed":                         {"200"},
-				"/api/v1/handlers":                        {"200"},
-				"/api/v1/delayed/{messageId}":             {"204", "404"},
-				"/api/v1/users/{user}/messages":           {"200", "503"},
-				"/api/v1/tickets":                         {"201", "404", "409", "503"},
-				"/api/v1/revocations":                     {"200", "404"},
-				"/api/v1/operations":                      {"200", "404"},
-				"/api/v1/operations/{operationId}":        map[string][]string{"get": {"200", "404"}, "put": {"201", "404", "409", "503"}}[method],
-				"/api/v1/operations/{operationId}/result": {"200", "404", "409", "503"},
-				"/api/v1/sessions/{id}":                   {"404"},
-				"/api/v1/presence":                        {"200", "404"},
+				"/api/v1/messages":                          {map[string]string{"post": "202", "delete": "200"}[method], map[string]string{"post": "503", "delete": "404"}[method], "404"},
+				"/api/v1/subscriptions":                     {"200"},
+				"/api/v1/users/{user}/subscriptions":        {"200"},
+				"/api/v1/users/{user}/subscriptions/{name}": {"204", "404"},
+				"/api/v1/delayed":                           {"200"},
+				"/api/v1/handlers":                          {"200"},
+				"/api/v1/delayed/{messageId}":               {"204", "404"},
+				"/api/v1/users/{user}/messages":             {"200", "503"},
+				"/api/v1/tickets":                           {"201", "404", "409", "503"},
+				"/api/v1/revocations":                       {"200", "404"},
+				"/api/v1/operations":                        {"200", "404"},
+				"/api/v1/operations/{operationId}":          map[string][]string{"get": {"200", "404"}, "put": {"201", "404", "409", "503"}}[method],
+				"/api/v1/operations/{operationId}/result":   {"200", "404", "409", "503"},
+				"/api/v1/sessions/{id}":                     {"404"},
+				"/api/v1/presence":                          {"200", "404"},
 			}[path]...)
 			for _, status := range want {
 				if o.Responses[status] == nil {
@@ -118,6 +121,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		"Published": published{}, "Purged": purged{}, "Delivered": delivered{}, "Stats": stats{}, "Health": health{}, "Problem": problem{},
 		"AccessToken": grantedToken{}, "Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Waiting": waiting{}, "Notified": notified{},
 		"Session": session{}, "User": user{}, "Destination": destination{},
+		"Subscription": subscription{}, "SubscriptionPage": page[subscription]{}, "DeletedSubscriptions": deletedSubscriptions{},
 		"Delayed": delayed{}, "DelayedPage": page[delayed]{},
 		"Presence": present{}, "PresentUser": broker.PresentUser{},
 		"Handler": HandlerState{}, "HandlerPage": page[HandlerState]{},

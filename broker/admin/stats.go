@@ -22,6 +22,11 @@ type stats struct {
 	HistoryBytes        int64 `json:"history_bytes"`
 	HistoryDropped      int64 `json:"history_dropped"`
 
+	DurableSubscriptions int   `json:"durable_subscriptions"`
+	DurableMessages      int   `json:"durable_messages"`
+	DurableBytes         int64 `json:"durable_bytes"`
+	DurableDropped       int64 `json:"durable_dropped"`
+
 	Delayed      int   `json:"delayed"`
 	DelayedBytes int64 `json:"delayed_bytes"`
 

@@ -25,6 +25,8 @@ const (
 	SlowPatterns
 	SlowPatternsPerUser
 	SelectorsPerUser
+	Durable
+	DurablePerUser
 	Count // of the limits
 )
 
@@ -45,6 +47,8 @@ var texts = [Count]struct {
 	SlowPatterns:              {"limits.slow_patterns", "too many patterns that are slow to compare", http.StatusServiceUnavailable},
 	SlowPatternsPerUser:       {"limits.slow_patterns_per_user", "too many patterns that are slow to compare, of this user or address", http.StatusTooManyRequests},
 	SelectorsPerUser:          {"limits.selectors_per_user", "too many different selectors of this user or address", http.StatusTooManyRequests},
+	Durable:                   {"limits.durable", "too many durable subscriptions", http.StatusServiceUnavailable},
+	DurablePerUser:            {"limits.durable_per_user", "too many durable subscriptions of this user", http.StatusTooManyRequests},
 }
 
 // Key returns the configuration key of a limit.

@@ -10,14 +10,21 @@ package workqueue
 // so that there is room for them and the queue continues to exist.
 func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 	var stuck []entry[M]
+	if q.own != nil && q.own.removed {
+		for i := range es {
+			q.settle(&es[i])
+		}
+		es = nil
+	}
 	if q.anyExhausted(es) {
 		q.mu.Unlock()
 		var n, bytes int64
+		var lost uint32
 		home := es[:0]
 		for _, e := range es {
 			switch q.bury(c, e) {
 			case buried:
-				n, bytes = n+1, bytes+e.size
+				n, bytes, lost = n+1, bytes+e.size, lost+e.lost
 			case refused:
 				stuck = append(stuck, e)
 			case kept:
@@ -27,6 +34,9 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 		es = home
 		q.mu.Lock()
 		q.messages -= n
+		if q.own != nil {
+			q.own.lost += lost
+		}
 		q.bytes -= bytes // not from the total: the dead letters count there now
 	}
 	for _, e := range es {

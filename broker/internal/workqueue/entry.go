@@ -11,6 +11,8 @@ type entry[M any] struct {
 	expires   int64  // in the unit of Expiry.Now, 0 = never
 	owner     *Owner // whose share it counts against, nil = none
 	attempts  int32  // deliveries that count as attempts
+	lost      uint32 // dropped before the delivery, see Delivery.Lost
+	since     uint32 // when it was put into a Backlog, in ageStep
 	refusedBy uint32 // id of the consumer that refused it, 0 = none; a pointer would keep closed consumers in memory
 }
 

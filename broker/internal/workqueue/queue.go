@@ -10,7 +10,8 @@ import (
 type queue[M, C any] struct {
 	store *Store[M, C]
 	name  string
-	owner *Owner // whose share it counts against, nil = none
+	owner *Owner         // whose share it counts against, nil = none
+	own   *backlog[M, C] // of a Backlog, nil for all other queues
 
 	mu         sync.Mutex
 	waiting    waiting[M]
@@ -30,6 +31,9 @@ type queue[M, C any] struct {
 // paid is the part of its size that counts in the store's total already.
 func (q *queue[M, C]) admit(e *entry[M], paid int64) error {
 	b, size := &q.store.bounds, e.size
+	if q.own != nil {
+		b = &q.own.bounds
+	}
 	switch {
 	case q.messages >= b.messages:
 		return &FullError{LimitMessages, b.messages}
@@ -71,6 +75,9 @@ func (q *queue[M, C]) pushBack(e entry[M]) {
 // expired. The caller releases the lock with finish.
 func (q *queue[M, C]) dispatch(c C) {
 	for q.ready != nil && q.waiting.len() > 0 {
+		if q.own != nil && q.discard() {
+			continue
+		}
 		e := q.waiting.front()
 		if e.expires != 0 && q.store.past(e.expires) {
 			q.expired = append(q.expired, *e)
@@ -88,6 +95,9 @@ func (q *queue[M, C]) dispatch(c C) {
 // offer offers the front message to k, which must be ready.
 func (q *queue[M, C]) offer(c C, k *Consumer[M, C], e entry[M]) {
 	e.attempts = min(e.attempts, math.MaxInt32-1) + 1
+	if q.own != nil {
+		e.lost += q.own.lost
+	}
 	d := &Delivery[M, C]{entry: e, consumer: k, settled: k.auto}
 	if !k.receiver.Offer(c, d) {
 		d.settled = true
@@ -96,6 +106,9 @@ func (q *queue[M, C]) offer(c C, k *Consumer[M, C], e entry[M]) {
 		return
 	}
 	q.waiting.pop()
+	if q.own != nil {
+		q.own.lost = 0
+	}
 	if k.auto {
 		q.settle(&e)
 	} else {
@@ -108,7 +121,7 @@ func (q *queue[M, C]) offer(c C, k *Consumer[M, C], e entry[M]) {
 // unlock releases the lock after a change. If that left the queue without
 // messages and consumers, it removes the queue from the store.
 func (q *queue[M, C]) unlock() {
-	q.gone = q.messages == 0 && q.consumers == 0
+	q.gone = q.messages == 0 && q.consumers == 0 && q.own == nil
 	gone := q.gone
 	q.mu.Unlock()
 	if gone {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // shards is the number of locks for the queue names. Each Put takes one of them
@@ -21,7 +22,8 @@ type Store[M, C any] struct {
 	seed   maphash.Seed
 	shards [shards]shard[M, C]
 	queues atomic.Int64 // number of queues in the shards
-	bytes  atomic.Int64 // sizes of all stored messages
+	bytes  atomic.Int64 // sizes of all stored messages, also of those in a Backlog
+	made   time.Time
 }
 
 type shard[M, C any] struct {
@@ -42,7 +44,7 @@ type shard[M, C any] struct {
 // called without locks held; meanwhile the message counts as stored but no
 // consumer can get it. dead must not panic.
 func New[M, C any](l Limits, dead func(m M, queue string, attempts int) (deadQueue string, dm M, size int)) *Store[M, C] {
-	return &Store[M, C]{bounds: l.bounds(), dead: dead, seed: maphash.MakeSeed()}
+	return &Store[M, C]{bounds: l.bounds(), dead: dead, seed: maphash.MakeSeed(), made: time.Now()}
 }
 
 // Put stores m as the newest message of the queue, or delivers it at once if a

@@ -142,6 +142,7 @@ queues: {mode: broadcast, messages: 6, expired: dead_letter, delayed: 7, delayed
 presence: ["/topic/room/**", /topic/b]
 node: one
 nodes: [{id: two, url: "wss://two.example/ws"}]
+durable: [{destination: /topic/a, messages: 3, bytes: 4KiB, age: off, unused: 5h}]
 auth: {soft_denial: true, expiry_notice: 7s}
 `))
 	if o.HeartBeat.Send != time.Second || o.HeartBeat.Receive != 2*time.Second || o.PingInterval != 3*time.Second || o.HeartBeatPatience != 8*time.Minute ||
@@ -149,6 +150,7 @@ auth: {soft_denial: true, expiry_notice: 7s}
 		o.Queues.Mode != 1 || o.Queues.Messages != 6 || o.Queues.Prefetch >= 0 || len(o.Queues.Transient) != 2 || o.Queues.Transient[0] != "/queue/*-user*" || o.Node != "one" || o.Nodes[0].URL != "wss://two.example/ws" ||
 		o.Limits.ReplyDestinations != 14 || o.Limits.DedupIDs != 12 || o.Limits.DedupIDsPerUser != 11 || o.Limits.PresenceLeaving != 13 || len(o.Presence) != 2 || o.Presence[0] != "/topic/room/**" || o.Queues.Expired != 1 || o.Queues.Delayed != 7 ||
 		o.Queues.DelayedBytes != 8192 || o.Queues.DelayedPerUser >= 0 || o.Queues.DelayedBytesPerUser != 9216 ||
+		len(o.Durable) != 1 || o.Durable[0].Destination != "/topic/a" || o.Durable[0].Messages != 3 || o.Durable[0].Bytes != 4096 || o.Durable[0].Age >= 0 || o.Durable[0].Unused != 5*time.Hour ||
 		!o.SoftDenial || o.ExpiryNotice != 7*time.Second {
 		t.Errorf("%+v", o)
 	}

@@ -45,6 +45,10 @@ func brokerOptions(c *config.Config) broker.Options {
 	for i, h := range c.History {
 		history[i] = broker.History{Destination: h.Destination, Messages: h.Messages, Age: h.Age, Bytes: int64(h.Bytes)}
 	}
+	durable := make([]broker.Durable, len(c.Durable))
+	for i, d := range c.Durable {
+		durable[i] = broker.Durable{Destination: d.Destination, Messages: d.Messages, Bytes: int64(d.Bytes), Age: d.Age, Unused: d.Unused}
+	}
 	var selectors broker.SelectorFunc
 	if c.Selectors {
 		selectors = selector.Compile
@@ -57,6 +61,7 @@ func brokerOptions(c *config.Config) broker.Options {
 		History:          history,
 		HistoryBytes:     int64(c.HistoryBytes),
 		Presence:         c.Presence,
+		Durable:          durable,
 		SoftDenial:       c.Auth.SoftDenial,
 		ExpiryNotice:     c.Auth.ExpiryNotice,
 		Origins:          c.WebSocket.Origins,
@@ -89,6 +94,8 @@ func brokerOptions(c *config.Config) broker.Options {
 			SlowPatterns:              l.SlowPatterns,
 			SlowPatternsPerUser:       l.SlowPatternsPerUser,
 			SelectorsPerUser:          l.SelectorsPerUser,
+			Durable:                   l.Durable,
+			DurablePerUser:            l.DurablePerUser,
 			InFlight:                  l.InFlight,
 			InFlightBytes:             int(l.InFlightBytes),
 			Unacknowledged:            l.Unacknowledged,

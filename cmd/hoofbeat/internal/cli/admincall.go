@@ -49,8 +49,14 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.text }
 
-// post sends a request to an escaped path and reads the answer into to.
+// post sends a POST to an escaped path and reads the answer into to.
 func (a *adminCall) post(ctx context.Context, path string, body, to any) error {
+	return a.call(ctx, http.MethodPost, path, nil, body, to)
+}
+
+// call sends a request to an escaped path. A nil body sends none. It reads the
+// answer into to, unless that is nil.
+func (a *adminCall) call(ctx context.Context, method, path string, q url.Values, body, to any) error {
 	if a.timeout <= 0 {
 		return usagef("--timeout %v is not positive", a.timeout)
 	}
@@ -62,18 +68,26 @@ func (a *adminCall) post(ctx context.Context, path string, body, to any) error {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return usagef("--admin: want a URL such as %s", defaultAdmin)
 	}
-	data, err := json.Marshal(body)
-	if err != nil {
-		return err
+	var data io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		data = bytes.NewReader(text)
 	}
+	at := base.JoinPath(path)
+	at.RawQuery = q.Encode()
 	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("no answer within %v", a.timeout))
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath(path).String(), bytes.NewReader(data))
+	r, err := http.NewRequestWithContext(ctx, method, at.String(), data)
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Content-Type", "application/json")
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
 	c := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true}, // no proxy: the token is for nobody else
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -89,6 +103,9 @@ func (a *adminCall) post(ctx context.Context, path string, body, to any) error {
 	}
 	if res.StatusCode/100 != 2 {
 		return problemOf(res.StatusCode, answer)
+	}
+	if to == nil {
+		return nil
 	}
 	return json.Unmarshal(answer, to)
 }

@@ -67,7 +67,7 @@ func TestEmptyFilesAndSections(t *testing.T) {
 func TestDefaultsAreTheDesign(t *testing.T) {
 	c := Default()
 	want := Limits{
-		Frame: 65536, UnauthenticatedFrame: 8192, Headers: 100, HeaderBytes: 8192, Subscriptions: 1000, SubscriptionBytes: 2 << 20, ReplyDestinations: 100, SlowPatterns: 2500, SlowPatternsPerUser: 250, SelectorsPerUser: 100,
+		Frame: 65536, UnauthenticatedFrame: 8192, Headers: 100, HeaderBytes: 8192, Subscriptions: 1000, SubscriptionBytes: 2 << 20, ReplyDestinations: 100, SlowPatterns: 2500, SlowPatternsPerUser: 250, SelectorsPerUser: 100, Durable: 1000, DurablePerUser: 100,
 		Transactions: 16, TransactionFrames: 1000, TransactionBytes: 1 << 20, InFlight: 1000, InFlightBytes: 1 << 20, Unacknowledged: 1000, DedupIDs: 500_000, DedupIDsPerUser: 125_000, PresenceLeaving: 100_000, Outbox: 524288, ReplayBytes: 64 << 20,
 		ConnectDeadline: 5 * time.Second, WriteDeadline: 10 * time.Second, Unauthenticated: 1024, UnauthenticatedPerAddress: 64,
 		SockJSSessions: 10_000, FetchedAnswer: 256 << 10, FetchedAnswers: 64 << 20, NUL: "replace", Connections: 65_536, ConnectionsPerAddress: 1024, Sessions: 100_000, SessionsPerUser: 1000, SessionsPerAddress: 10_000,

@@ -259,6 +259,8 @@ func TestMeaningsAreRefusedWithTheirKeys(t *testing.T) {
 		{"handlers[0].via", 4, "handlers:\n  - destination: /app/a\n    url: https://a.example\n    via: /queue/DLQ.a\n"},
 		{"handlers[0].via", 6, "queues:\n  mode: broadcast\nhandlers:\n  - destination: /app/a\n    url: https://a.example\n    via: /queue/a\n"},
 		{"handlers[1].via", 3, "handlers:\n  - {destination: /app/a, url: https://a.example, via: /queue/a}\n  - {destination: /app/b, url: https://a.example, via: /queue/a}\n"},
+		{"durable[0].destination", 2, "durable:\n  - {destination: /queue/a}\n"},
+		{"durable[1].destination", 3, "durable:\n  - {destination: /topic/a}\n  - {destination: /topic/a}\n"},
 		{"websocket.origins", 2, "websocket:\n  origins: [nowhere]\n"},
 		{"websocket.hosts", 2, "websocket:\n  hosts: [https://a.example.com]\n"},
 		{"websocket.hosts", 2, "websocket:\n  hosts: [a.example.com/ws]\n"},

@@ -22,6 +22,7 @@ var optionKeys = map[string]string{
 	"broker: Options.History[].Destination": "history[].destination",
 	"broker: Options.History[].Bytes":       "history[].bytes",
 	"broker: Options.Presence":              "presence",
+	"broker: Options.Durable[].Destination": "durable[].destination",
 	"broker: Options.Queues.Mode":           "queues.mode",
 	"broker: Options.Queues.Transient":      "queues.transient",
 	"broker: Options.Queues.Expired":        "queues.expired",

@@ -97,6 +97,14 @@ type Config struct {
 	// whose request finds no room stops reading until there is some.
 	HandlersBytes Bytes `key:"handlers_bytes" default:"64MiB" range:"1KiB to 1TiB, or off" needs:"handlers"`
 
+	// Topics to which clients may subscribe durably: what is published while a
+	// client is away waits for it, in memory. A topic belongs to the first
+	// entry that matches it, and a subscription must lie within one entry. See
+	// docs/durable.md.
+	//
+	//	{destination: "/topic/orders/**", messages: 1000, age: 24h}
+	Durable []Durable `key:"durable"`
+
 	// TLS for the public and TCP listeners. The admin listener has no TLS:
 	// keep it on loopback.
 	TLS TLS `key:"tls"`
@@ -156,6 +164,22 @@ type History struct {
 	// Memory of the messages of this entry; the oldest are dropped. off is
 	// accepted only if history_bytes is off.
 	Bytes Bytes `key:"bytes" default:"64MiB" range:"1KiB to 1TiB, or off"`
+}
+
+// Durable is one item of durable.
+type Durable struct {
+	// Topics of these subscriptions: an Ant pattern.
+	Destination string `key:"destination,must" want:"a pattern of topics such as /topic/orders/**"`
+	// Messages that wait for one subscription, including unacknowledged ones.
+	// At the limit the oldest is dropped, and the next MESSAGE says so.
+	Messages int `key:"messages" default:"10000" range:"1 to 1000000000, or off"`
+	// Memory of these messages. They also count in queues.total_bytes and
+	// queues.bytes_per_user.
+	Bytes Bytes `key:"bytes" default:"16MiB" range:"1KiB to 1TiB, or off"`
+	// How long a message waits before it is dropped in the same way.
+	Age time.Duration `key:"age" default:"168h" range:"1s to 8760h, or off"`
+	// How long a subscription exists without its client.
+	Unused time.Duration `key:"unused" default:"720h" range:"1s to 8760h, or off"`
 }
 
 // TLS is the section tls.

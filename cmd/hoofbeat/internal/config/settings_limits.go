@@ -30,6 +30,10 @@ type Limits struct {
 	// Distinct selectors of one user, or of the anonymous sessions of one
 	// address. Each one judges every message to its topic.
 	SelectorsPerUser int `key:"limits.selectors_per_user,live" default:"100" range:"1 to 10000000, or off"`
+	// Durable subscriptions of all users.
+	Durable int `key:"limits.durable,live" default:"1000" range:"1 to 1000000, or off"`
+	// Durable subscriptions of one user.
+	DurablePerUser int `key:"limits.durable_per_user,live" default:"100" range:"1 to 1000000, or off"`
 	// Open transactions of one session.
 	Transactions int `key:"limits.transactions,live" default:"16" range:"1 to 10000, or off"`
 	// Frames in one transaction.

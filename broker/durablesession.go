@@ -1,0 +1,299 @@
+package broker
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
+	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// Headers of a SUBSCRIBE and an UNSUBSCRIBE that concern a durable subscription.
+// docs/durable.md describes them.
+const (
+	headerDurable    = "durable"     // Hoofbeat: a name; RabbitMQ: true
+	headerPersistent = "persistent"  // RabbitMQ's older name
+	headerAutoDelete = "auto-delete" // RabbitMQ
+	headerClientID   = "client-id"   // of CONNECT: ActiveMQ, Artemis
+)
+
+// subscriptionNames are the headers in which clients of ActiveMQ (the first two;
+// one is spelled so there) and Artemis name a durable subscription.
+var subscriptionNames = [...]string{
+	"activemq.subscriptionName", "activemq.subcriptionName", "durable-subscription-name", "durable-subscriber-name",
+}
+
+// An attachment is the consumer of a session that uses a durable subscription.
+type attachment struct {
+	consumer
+	s *session
+	d *durable
+}
+
+// Close returns the unacknowledged messages to the list, and lets another
+// session use the subscription.
+func (a *attachment) Close(bt *batch) {
+	a.consumer.Close(bt)
+	l := a.s.b.durables
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a.d.holder == a {
+		a.d.holder, a.d.since = nil, time.Now()
+	}
+}
+
+// attached returns the durable subscription that sub uses, nil for none.
+func (sub *subscriber) attached() *durable {
+	if a, ok := sub.consumer.(*attachment); ok {
+		return a.d
+	}
+	return nil
+}
+
+// durableAsk is the durable subscription that a frame names.
+type durableAsk struct {
+	name   string
+	header string // that asked for it, "" for none
+	rabbit bool   // in RabbitMQ's form: the name is the id
+}
+
+// durableAsked returns which durable subscription a frame names. Names of
+// Hoofbeat count before those of ActiveMQ and Artemis, and these before the form
+// of RabbitMQ.
+func (s *session) durableAsked(f *frames.Frame) (durableAsk, *Error) {
+	value := f.Get(headerDurable)
+	if value != "" && value != "true" && value != "false" {
+		return durableAsk{name: value, header: headerDurable}, nil
+	}
+	for _, header := range subscriptionNames {
+		name := f.Get(header)
+		if name == "" {
+			continue
+		}
+		client := s.b.durables.clientID(s)
+		if client == "" && len(s.b.durables.sets) > 0 && s.userName() != "" {
+			return durableAsk{}, failure(ReasonProtocolError, "%s needs a client-id of at most %d bytes in CONNECT", header, maxDurableName)
+		}
+		return durableAsk{name: client + "." + name, header: header}, nil
+	}
+	for _, header := range [...]string{headerDurable, headerPersistent} {
+		if f.Get(header) == "true" {
+			return durableAsk{name: f.Get(frames.HeaderID), header: header, rabbit: true}, nil
+		}
+	}
+	return durableAsk{}, nil
+}
+
+// durability returns which durable subscription a SUBSCRIBE asks for, and the
+// entry of Options.Durable that it belongs to. The name is empty if it asks for
+// none. A work queue keeps its messages for a client that is away, so RabbitMQ's
+// form asks for nothing more there.
+func (s *session) durability(f *frames.Frame, sub *subscriber) (name string, entry int, fail *Error) {
+	ask, fail := s.durableAsked(f)
+	if fail != nil || ask.header == "" || ask.rabbit && sub.queue {
+		return "", 0, fail
+	}
+	l := s.b.durables
+	entry = entryAround(s.b.ctx, l.sets, sub.dest)
+	switch {
+	case entry < 0 || sub.present == watching: // events of presence are about now
+		return "", 0, failure(ReasonProtocolError, "durable subscriptions to %s are not available: no entry of durable[].destination covers it (%s)", quoted(sub.dest.Name), ask.header)
+	case s.userName() == "":
+		return "", 0, failure(ReasonDenied, "a durable subscription needs a user: this session is anonymous")
+	case ask.rabbit && f.Get(headerAutoDelete) != "false":
+		return "", 0, failure(ReasonProtocolError, "%s:true needs auto-delete:false: without it the subscription would end with its session", ask.header)
+	case ask.name == "":
+		return "", 0, failure(ReasonProtocolError, "%s:true needs an id", ask.header)
+	case len(ask.name) > maxDurableName || !s.b.hasDeadLetters(durableKey{s.userName(), ask.name}):
+		return "", 0, failure(ReasonProtocolError, "the name of a durable subscription is longer than %d bytes", maxDurableName)
+	case topics.Collapse(sub.dest.Name) != sub.dest.Name:
+		return "", 0, failure(ReasonProtocolError, "a durable subscription to %s: a destination with an empty segment or a slash at its end", quoted(sub.dest.Name))
+	}
+	sub.durable = true
+	return ask.name, entry, nil
+}
+
+// hasDeadLetters reports whether the name of the queue for the dead letters of a
+// subscription is short enough. It is escaped.
+func (b *Broker) hasDeadLetters(k durableKey) bool {
+	name, ok := b.o.names.DeadLetters(k.source(b.o.names))
+	return ok && len(name) <= topics.MaxLength
+}
+
+// attach makes sub the consumer of a durable subscription, which it creates if
+// necessary. The rules allow the destination.
+func (s *session) attach(sub *subscriber, name string, entry int, f *frames.Frame, bt *batch) *Error {
+	prefetch, fail := s.prefetch(f, sub.mode)
+	if fail != nil {
+		return fail
+	}
+	l, key, expression := s.b.durables, durableKey{s.userName(), name}, f.Get(headerSelector)
+	a, fail := l.claim(s, sub, key, expression)
+	if a == nil && fail == nil {
+		if fail := s.selective(sub, f, bt); fail != nil {
+			return fail
+		}
+		var reached *limit.Exceeded
+		if a, reached, fail = l.create(s, sub, key, entry); reached != nil {
+			fail = s.b.refuse(reached, s.peer, key.user)
+		}
+		if sub.selector != nil { // not taken
+			s.unselect(sub)
+			sub.selector = nil
+		}
+	}
+	if fail != nil {
+		return fail
+	}
+	a.consumer = a.d.list.Consume(sub, prefetch, sub.mode == ackAuto)
+	sub.consumer = a
+	s.addConsumer(a)
+	return nil
+}
+
+// claim gives an existing subscription to sub. It returns nil if there is none.
+func (l *durables) claim(s *session, sub *subscriber, key durableKey, expression string) (*attachment, *Error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d := l.all[key]; d != nil {
+		return d.claim(s, sub, expression)
+	}
+	return nil, nil
+}
+
+// claim is durables.claim for a caller that holds the lock.
+func (d *durable) claim(s *session, sub *subscriber, expression string) (*attachment, *Error) {
+	switch {
+	case d.dest.Path != sub.dest.Path || d.selector() != expression:
+		return nil, failure(ReasonProtocolError, "the durable subscription %s is to %s, which cannot change; delete it with UNSUBSCRIBE first", quoted(d.name), d.describe())
+	case d.holder != nil:
+		return nil, failure(ReasonDenied, "the durable subscription %s is in use by another subscription of yours; try again when that has ended", quoted(d.name))
+	}
+	d.holder = &attachment{s: s, d: d}
+	return d.holder, nil
+}
+
+// create makes a subscription for sub and takes its selector, unless another
+// session was faster, or returns the limit that was reached.
+func (l *durables) create(s *session, sub *subscriber, key durableKey, entry int) (*attachment, *limit.Exceeded, *Error) {
+	b := l.b
+	limits := b.policy.Load().limits
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d := l.all[key]; d != nil {
+		expression := ""
+		if sub.selector != nil {
+			expression = sub.selector.expression
+		}
+		a, fail := d.claim(s, sub, expression)
+		return a, nil, fail
+	}
+	switch {
+	case l.users[key.user] >= limits.DurablePerUser:
+		return nil, &limit.Exceeded{Limit: limit.DurablePerUser, Value: limits.DurablePerUser}, nil
+	case len(l.all) >= limits.Durable:
+		return nil, &limit.Exceeded{Limit: limit.Durable, Value: limits.Durable}, nil
+	}
+	if sub.dest.Slow() {
+		if e := s.takeSlow(sub.dest.Path); e != nil {
+			return nil, e, nil
+		}
+	}
+	key.user, key.name = strings.Clone(key.user), strings.Clone(key.name)
+	e := &l.entries[entry]
+	d := &durable{durableKey: key, b: b, dest: sub.dest, created: time.Now(), unused: e.Unused}
+	d.feeder = &subscriber{dest: d.dest, consumer: feed{d}, selector: sub.selector}
+	sub.selector = nil
+	terms := backlogTerms{name: key.source(b.o.names), messages: e.Messages, bytes: e.Bytes, age: e.Age, expired: func() { b.stats.expired.Add(1) }}
+	if s.owner() != nil {
+		d.share = b.quotas.use(quotaKey{user: key.user})
+		terms.owner = &d.share.queueOwner
+	}
+	d.list = b.queues.Backlog(terms)
+	d.holder = &attachment{s: s, d: d}
+	l.all[key] = d
+	l.users[key.user]++
+	b.router.Subscribe("", d.dest, d.feeder)
+	return d.holder, nil, nil
+}
+
+// durableEnded ends the subscription of the session to d, which was deleted.
+func (s *session) durableEnded(d *durable, bt *batch) {
+	i := slices.IndexFunc(s.subs, func(sub *subscriber) bool { return sub.attached() == d })
+	if i < 0 {
+		return
+	}
+	sub := s.subs[i]
+	s.subs = slices.Delete(s.subs, i, i+1)
+	s.drop(sub, bt)
+	s.notify(sessionNotices, sessionEvent{Event: "subscription-ended", Subscription: sub.ID, Destination: sub.dest.Name}, bt)
+	s.tellUnsubscribed(bt, EndedByDeletion, sub)
+}
+
+// forgetDurable deletes the durable subscription that an UNSUBSCRIBE names, if
+// it names one. sub is the subscription with the id of the frame, or nil. It
+// returns the session's subscription that is to be dropped.
+func (s *session) forgetDurable(f *frames.Frame, sub *subscriber) (*subscriber, *Error) {
+	ask, fail := s.durableAsked(f)
+	if fail != nil || ask.header == "" || s.userName() == "" {
+		return sub, fail
+	}
+	l := s.b.durables
+	var d *durable
+	if ask.rabbit && sub != nil {
+		if d = sub.attached(); d == nil {
+			return sub, nil // of a queue
+		}
+	} else {
+		l.mu.Lock()
+		d = l.all[durableKey{s.userName(), ask.name}]
+		l.mu.Unlock()
+	}
+	switch {
+	case sub != nil && sub.attached() != d:
+		return nil, failure(ReasonProtocolError, "the subscription %s is not the durable subscription %s", quoted(sub.ID), quoted(ask.name))
+	case d == nil:
+		return sub, nil // deleted before: a client that lost the answer asks again
+	case sub == nil:
+		for _, other := range s.subs {
+			if other.attached() == d {
+				sub = other
+			}
+		}
+	}
+	if sub == nil && !l.free(d) {
+		return nil, failure(ReasonDenied, "the durable subscription %s is in use by another session of yours", quoted(d.name))
+	}
+	if l.remove(d) {
+		s.b.o.Logger.Info("a durable subscription was deleted by its client", "session", s.id, "user", d.user, "name", d.name, "destination", d.dest.Name)
+	}
+	return sub, nil
+}
+
+// free reports whether no session uses d.
+func (l *durables) free(d *durable) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return d.holder == nil
+}
+
+// mayRead refuses the dead letters of the durable subscriptions of others.
+// Backends may read all that the rules allow them.
+func (s *session) mayRead(source string) *Error {
+	if s.b.durables.ofAnother(source, s.userName()) && !s.principal.Load().HasRole(auth.RoleBackend) {
+		s.b.stats.denied.Add(1)
+		return failure(ReasonDenied, "not allowed to subscribe to the dead letters of another user")
+	}
+	return nil
+}
+
+// dropped is the claim of a MESSAGE before which messages were dropped.
+func dropped(n int) claim { return saysDropped + claim(min(n, 1<<30)) }
+
+func (c claim) droppedHeader() string {
+	return headerDropped + ":" + strconv.Itoa(int(c-saysDropped)) + "\n"
+}

@@ -1,0 +1,208 @@
+package workqueue
+
+import (
+	"math"
+	"time"
+)
+
+// Backlog is a queue with bounds of its own for one consumer at a time, such as
+// a durable subscription. It has no place among [Store.Queues] and no caller
+// finds it by its name. It exists until Remove, also while it is empty. When it
+// is full it drops its oldest waiting message, so Put never fails. Its bytes
+// count in the store's total and in the share of its owner. A message that
+// returns too often becomes a dead letter, as in any queue.
+//
+// All methods are safe for concurrent use, but must not be called from
+// [Receiver.Offer].
+type Backlog[M, C any] struct{ queue *queue[M, C] }
+
+// Terms are the bounds of a [Backlog].
+type Terms struct {
+	// Name is what the function given to [New] gets as the queue.
+	Name string
+	// Owner is whose share the messages count against, nil for none.
+	Owner *Owner
+	// Messages and Bytes limit the stored messages, including unsettled ones. A
+	// value of zero or less means no limit.
+	Messages int
+	Bytes    int64
+	// Age is how long a message waits before it is dropped, in steps of a tenth
+	// of a second. Zero or less means no limit. An unsettled message is not
+	// dropped, but it is when it returns.
+	Age time.Duration
+	// Expired is called for each message that reached its [Put.Expires]. It must
+	// not block: the lock of the queue is held.
+	Expired func()
+}
+
+// backlog is what a queue that is a Backlog has besides its other fields. The
+// lock of the queue guards it.
+type backlog[M, C any] struct {
+	Terms
+	bounds  bounds
+	holder  *Consumer[M, C] // the latest consumer
+	lost    uint32          // dropped since the last delivery
+	dropped int64           // since the beginning
+	removed bool
+}
+
+// NewBacklog returns an empty backlog.
+func (s *Store[M, C]) NewBacklog(t Terms) *Backlog[M, C] {
+	own := &backlog[M, C]{Terms: t, bounds: s.bounds}
+	own.bounds.messages, own.bounds.bytes = bound(int64(t.Messages), math.MaxInt64), bound(t.Bytes, math.MaxInt64)
+	return &Backlog[M, C]{&queue[M, C]{store: s, name: t.Name, own: own}}
+}
+
+// Put stores a message as the newest one, or delivers it at once if the consumer
+// can take it. To make room it drops the oldest waiting messages. If there is
+// still no room, because the consumer holds all others or the message alone is
+// too large, the message itself is dropped. Put uses the Owner of the Terms and
+// ignores Queue and Owner of p.
+func (l *Backlog[M, C]) Put(c C, p Put[M]) {
+	q := l.queue
+	e := p.entry()
+	e.owner = q.own.Owner
+	e.since = q.store.tick()
+	q.mu.Lock()
+	switch {
+	case q.own.removed:
+	case q.makeRoom(&e):
+		q.pushBack(e)
+		q.dispatch(c)
+	default:
+		q.lose(&e)
+	}
+	q.unlock()
+}
+
+// makeRoom counts e, after it has dropped as many of the oldest waiting messages
+// as necessary. It reports false if there is no room.
+func (q *queue[M, C]) makeRoom(e *entry[M]) bool {
+	if e.size > q.own.bounds.bytes {
+		return false
+	}
+	for q.admit(e, 0) != nil {
+		if q.waiting.len() == 0 {
+			return false
+		}
+		q.dropFront()
+	}
+	return true
+}
+
+// Consume adds the consumer, as [Store.Consume] does. The caller closes it
+// before it adds another.
+func (l *Backlog[M, C]) Consume(r Receiver[M, C], prefetch int, auto bool) *Consumer[M, C] {
+	q := l.queue
+	q.mu.Lock()
+	q.consumers++
+	q.lastID++
+	k := &Consumer[M, C]{queue: q, id: q.lastID, receiver: r, prefetch: prefetch, auto: auto}
+	q.own.holder = k
+	q.unlock()
+	return k
+}
+
+// Remove drops all waiting messages and everything that is put later. Unsettled
+// messages are dropped when the consumer returns them.
+func (l *Backlog[M, C]) Remove() {
+	q := l.queue
+	q.mu.Lock()
+	q.own.removed = true
+	for q.waiting.len() > 0 {
+		q.settle(q.waiting.front())
+		q.waiting.pop()
+	}
+	q.unlock()
+}
+
+// Sweep drops the messages that are too old or have expired. Without it, this
+// happens only when they would be delivered.
+func (l *Backlog[M, C]) Sweep() {
+	q := l.queue
+	q.mu.Lock()
+	for q.waiting.len() > 0 && q.discard() {
+	}
+	if q.nextExpiry != 0 && q.store.past(q.nextExpiry) {
+		q.collectExpired()
+	}
+	q.unlock()
+}
+
+// BacklogStats is a snapshot of the counts of a [Backlog].
+type BacklogStats struct {
+	Messages  int   // stored messages, including unsettled ones
+	Bytes     int64 // sizes of the stored messages
+	Unsettled int   // messages that the consumer holds
+	Dropped   int64 // messages dropped because of a bound of the Terms or of the store
+	// Oldest is the age of the oldest stored message, in steps of a tenth of a
+	// second, 0 if there is none.
+	Oldest time.Duration
+}
+
+// Stats returns the counts.
+func (l *Backlog[M, C]) Stats() BacklogStats {
+	q := l.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	st := BacklogStats{Messages: int(q.messages), Bytes: q.bytes, Unsettled: q.unsettled, Dropped: q.own.dropped}
+	now := q.store.tick()
+	oldest := now
+	if q.waiting.len() > 0 {
+		oldest = min(oldest, q.waiting.front().since)
+	}
+	if k := q.own.holder; k != nil && k.first != nil {
+		oldest = min(oldest, k.first.entry.since)
+	}
+	st.Oldest = time.Duration(now-oldest) * ageStep
+	return st
+}
+
+// ageStep is the unit of entry.since: 32 bits of it are 13 years.
+const ageStep = 100 * time.Millisecond
+
+// tick returns the time since the store was made.
+func (s *Store[M, C]) tick() uint32 { return uint32(time.Since(s.made) / ageStep) }
+
+// discard drops the front message of a backlog if it is too old or has expired,
+// and reports whether it did.
+func (q *queue[M, C]) discard() bool {
+	e := q.waiting.front()
+	switch {
+	case e.expires != 0 && q.store.past(e.expires):
+		q.forgo(e)
+		q.waiting.pop()
+	case q.own.Age > 0 && time.Duration(q.store.tick()-e.since)*ageStep >= q.own.Age:
+		q.dropFront()
+	default:
+		return false
+	}
+	return true
+}
+
+// dropFront drops the oldest waiting message.
+func (q *queue[M, C]) dropFront() {
+	e := q.waiting.front()
+	q.lose(e)
+	q.settle(e)
+	q.waiting.pop()
+}
+
+// lose records that e is dropped.
+func (q *queue[M, C]) lose(e *entry[M]) {
+	q.own.dropped++
+	q.own.lost += 1 + e.lost
+}
+
+// forgo settles a message that has expired. It is no loss, but the losses that
+// its delivery reported were not received.
+func (q *queue[M, C]) forgo(e *entry[M]) {
+	q.own.lost += e.lost
+	q.own.Expired()
+	q.settle(e)
+}
+
+// Lost returns the number of messages that a [Backlog] dropped before this
+// delivery and after the one before. A redelivery of the same message returns
+// the same number again.
+func (d *Delivery[M, C]) Lost() int { return int(d.entry.lost) }
