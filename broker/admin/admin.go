@@ -47,6 +47,9 @@ type Options struct {
 	// Handlers returns the states of servers outside the program that handle
 	// what clients send. Nil: there are none.
 	Handlers func() []HandlerState
+	// Events returns the states of the back ends that get events. Nil: there are
+	// none.
+	Events func() []EventsState
 	// Profile serves the profiles of the Go runtime below /debug/pprof, which
 	// also require the token. Fetch one with curl and open the file with `go
 	// tool pprof`.
@@ -83,7 +86,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlerStates: o.Handlers, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
+	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlerStates: o.Handlers, eventsStates: o.Events, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -102,6 +105,7 @@ type api struct {
 
 	accessToken   func(ctx context.Context, user, provider string) (AccessToken, error)
 	handlerStates func() []HandlerState // nil: none
+	eventsStates  func() []EventsState  // nil: none
 	guard         *guard
 	log           *slog.Logger
 	origins       http.CrossOriginProtection // the zero value allows no foreign origin
@@ -151,6 +155,7 @@ func (a *api) routes() []route {
 		{"POST", "/api/v1/operations/{operationId}/result", a.notify},
 		{"GET", "/api/v1/stats", a.stats},
 		{"GET", "/api/v1/handlers", a.handlers},
+		{"GET", "/api/v1/events", a.events},
 		{"GET", "/api/v1/sessions", a.sessions},
 		{"GET", "/api/v1/sessions/{id}", a.session},
 		{"DELETE", "/api/v1/sessions/{id}", a.disconnect},

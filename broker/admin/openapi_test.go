@@ -84,6 +84,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 				"/api/v1/users/{user}/subscriptions/{name}": {"204", "404"},
 				"/api/v1/delayed":                           {"200"},
 				"/api/v1/handlers":                          {"200"},
+				"/api/v1/events":                            {"200"},
 				"/api/v1/delayed/{messageId}":               {"204", "404"},
 				"/api/v1/users/{user}/messages":             {"200", "503"},
 				"/api/v1/tickets":                           {"201", "404", "409", "503"},
@@ -125,6 +126,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		"Delayed": delayed{}, "DelayedPage": page[delayed]{},
 		"Presence": present{}, "PresentUser": broker.PresentUser{},
 		"Handler": HandlerState{}, "HandlerPage": page[HandlerState]{},
+		"Events": EventsState{}, "EventsPage": page[EventsState]{},
 		"SessionPage": page[session]{}, "WaitingPage": page[waiting]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},
 	}
 	for name, v := range types {

@@ -320,6 +320,22 @@ func TestTheBackendHearsWholeLives(t *testing.T) {
 	}
 }
 
+type eventsState struct {
+	Key, URL                           string
+	Failing                            *time.Time
+	Waiting, Bytes, Delivered, Dropped int
+}
+
+// events returns the state of the only back end that gets events.
+func (s *server) events(t *testing.T) eventsState {
+	t.Helper()
+	var states struct{ Items []eventsState }
+	if status := s.call(t, "GET", "/api/v1/events", "", &states); status != http.StatusOK || len(states.Items) != 1 {
+		t.Fatalf("HTTP %d with %+v", status, states)
+	}
+	return states.Items[0]
+}
+
 // While a back end is away, events wait within events.bytes. What was dropped is
 // told by the next event and by the log, and no session waits.
 func TestTheBackendHearsWhatIsMissing(t *testing.T) {
@@ -348,6 +364,14 @@ func TestTheBackendHearsWhatIsMissing(t *testing.T) {
 	s.Logged(t, "session events are not accepted; the broker keeps trying", 1)
 	if record := s.Logged(t, "too many session events are waiting: dropping the oldest", 1); record["key"] != "events.bytes" || record["limit"] != 65536.0 {
 		t.Errorf("logged %v", record)
+	}
+	var st eventsState
+	brokertest.Eventually(t, "all events wait or are dropped", func() bool {
+		st = s.events(t)
+		return st.Waiting+st.Dropped == 2*n+2
+	})
+	if st.Key != "events" || st.URL != f.URL+"/hear" || st.Failing == nil || st.Bytes > 64<<10 || st.Delivered != 0 {
+		t.Errorf("the state is %+v", st)
 	}
 	f.set(nil)
 	events := f.wait(t, 0, "disconnected")

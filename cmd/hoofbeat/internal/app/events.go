@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/broker/admin"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/events"
 	"github.com/hoofbeat/hoofbeat/topics"
@@ -46,6 +47,20 @@ func selectEvents(c *config.Config) (events.Selection, error) {
 		return events.Selection{}, config.OptionError("events.destinations", err)
 	}
 	return events.Selection{Types: c.Events.Types, Destinations: destinations}, nil
+}
+
+// eventsStates returns the states of the back ends for the admin API.
+func (a *App) eventsStates() []admin.EventsState {
+	list := make([]admin.EventsState, len(a.events))
+	for i, s := range a.events {
+		st := s.State()
+		list[i] = admin.EventsState{Key: st.Key, URL: st.URL, Waiting: st.Waiting, Bytes: st.Bytes, Delivered: st.Delivered, Dropped: st.Dropped}
+		if !st.Failing.IsZero() {
+			failing := st.Failing.UTC()
+			list[i].Failing = &failing
+		}
+	}
+	return list
 }
 
 // closeEvents sends the remaining events, within eventsFarewell or until

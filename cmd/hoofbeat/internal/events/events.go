@@ -88,7 +88,8 @@ type Sender struct {
 	closing chan struct{}
 	wake    chan struct{} // has an element if the queue may have changed
 	done    chan struct{}
-	failing time.Time // of the latest complaint; zero if events are accepted; used only by the goroutine
+
+	complained time.Time // that events are not accepted; used only by the goroutine
 
 	mu     sync.Mutex
 	closed bool
@@ -155,6 +156,28 @@ func (s *Sender) bound(attrs ...any) []any {
 		return append(attrs, "key", s.key+".bytes", "limit", s.maxBytes)
 	}
 	return append(attrs, "limit", s.maxEvents)
+}
+
+// State is the state of a [Sender].
+type State struct {
+	Key       string    // the section of the configuration
+	URL       string    // without secrets
+	Failing   time.Time // since when events are not accepted; zero if they are
+	Waiting   int       // events that are not accepted yet
+	Bytes     int       // of their memory
+	Delivered int64     // events that were accepted
+	Dropped   int64     // events that the application misses
+}
+
+// State returns the present state.
+func (s *Sender) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := &s.queue
+	return State{
+		Key: s.key, URL: s.place, Failing: q.failing, Waiting: len(q.list) + q.sending, Bytes: q.bytes,
+		Delivered: q.delivered, Dropped: q.lost,
+	}
 }
 
 // Close sends the waiting events, each at most once more, until ctx ends, and

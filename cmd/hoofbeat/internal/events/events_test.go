@@ -123,6 +123,9 @@ func TestEventsAreGivenUp(t *testing.T) {
 		tell(s, "b")
 		synctest.Wait()
 		a.want(t, "b", MaxTries+1, "accepted again")
+		if st := s.State(); st != (State{Key: "webflow.events", URL: "https://app.example.com/events", Delivered: 1, Dropped: 1}) {
+			t.Errorf("the state is %+v", st)
+		}
 	})
 }
 

@@ -21,6 +21,11 @@ type queue struct {
 	missing             int    // events that are dropped since the latest request was made
 	dropped             int    // at the bound, since events were accepted after a failure
 	warned              time.Time
+
+	sending   int       // events in the request that is being sent
+	failing   time.Time // when it failed first; zero if it has not
+	delivered int64     // events that were accepted
+	lost      int64     // events that were dropped or given up
 }
 
 // entry is an event that waits.
@@ -48,18 +53,23 @@ func (q *queue) add(text []byte) (all bool) {
 		q.bytes -= q.list[0].cost()
 		q.list[0] = entry{}
 		q.list = q.list[1:]
-		q.missing++
-		q.dropped++
+		q.drop()
 		all = false
 	}
 	if q.full(e) {
-		q.missing++
-		q.dropped++
+		q.drop()
 		return false
 	}
 	q.list = append(q.list, e)
 	q.bytes += e.cost()
 	return all
+}
+
+// drop counts an event that is dropped at the bound.
+func (q *queue) drop() {
+	q.missing++
+	q.dropped++
+	q.lost++
 }
 
 func (q *queue) full(e entry) bool {
@@ -114,7 +124,7 @@ func (q *queue) take(batch bool) *request {
 	if len(q.list) == 0 {
 		q.list = nil
 	}
-	q.missing = 0
+	q.missing, q.sending = 0, n
 	return r
 }
 

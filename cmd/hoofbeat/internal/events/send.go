@@ -101,25 +101,32 @@ func (s *Sender) isClosing() bool {
 
 // complain logs that events are not accepted, now and then.
 func (s *Sender) complain(err error) {
-	if time.Since(s.failing) < complaints {
+	s.mu.Lock()
+	if s.queue.failing.IsZero() {
+		s.queue.failing = time.Now()
+	}
+	waiting := len(s.queue.list) + s.queue.sending
+	s.mu.Unlock()
+	if time.Since(s.complained) < complaints {
 		return
 	}
-	s.failing = time.Now()
-	waiting, _ := s.look()
+	s.complained = time.Now()
 	s.log.Warn(s.name+" are not accepted; the broker keeps trying", "url", s.place, "waiting", waiting, "error", err)
 }
 
 // accepted forgets a request.
 func (s *Sender) accepted(r *request) {
 	s.mu.Lock()
-	s.queue.bytes -= r.cost
-	dropped := s.queue.dropped
-	if !s.failing.IsZero() {
-		s.queue.dropped = 0
+	q := &s.queue
+	q.bytes -= r.cost
+	q.sending, q.delivered = 0, q.delivered+int64(r.n)
+	dropped, again := q.dropped, !q.failing.IsZero()
+	if again {
+		q.dropped, q.failing = 0, time.Time{}
 	}
 	s.mu.Unlock()
-	if !s.failing.IsZero() {
-		s.failing = time.Time{}
+	if again {
+		s.complained = time.Time{}
 		s.log.Info(s.name+" are accepted again", "url", s.place, "dropped", dropped)
 	}
 }
@@ -129,7 +136,9 @@ func (s *Sender) giveUp(r *request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queue.bytes -= r.cost
+	s.queue.sending = 0
 	s.queue.missing += r.n + r.missing
+	s.queue.lost += int64(r.n)
 }
 
 // leave drops the waiting events when the process ends.

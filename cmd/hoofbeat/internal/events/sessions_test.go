@@ -199,12 +199,19 @@ func TestSessionEventsAreBoundedInBytes(t *testing.T) {
 			tell()
 			memory(t, s, bound)
 		}
+		begun := time.Now().Add(-time.Minute)
+		if st := s.State(); st.Failing.Before(begun) || int64(st.Waiting)+st.Dropped != n || st.Delivered != 0 || st.Bytes < bound/2 || st.Bytes > bound {
+			t.Errorf("the state is %+v", st)
+		}
 		f.set(true)
 		time.Sleep(2 * maxPause)
 		synctest.Wait()
 		missing := f.complete(t, n)
 		if missing < n/2 || missing > n-100 {
 			t.Errorf("%d of %d events are missing", missing, n)
+		}
+		if st := s.State(); st != (State{Key: "events", URL: "https://app.example.com/events", Delivered: int64(n - missing), Dropped: int64(missing)}) {
+			t.Errorf("the state is %+v", st)
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()

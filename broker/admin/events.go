@@ -1,0 +1,31 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+)
+
+// EventsState is the state of a back end that gets events.
+type EventsState struct {
+	Key string `json:"key"` // the section of the configuration, such as events
+	URL string `json:"url"` // without secrets
+	// Failing is since when the back end does not accept events, nil if it does.
+	Failing   *time.Time `json:"failing,omitempty"`
+	Waiting   int        `json:"waiting"`   // events that are not accepted yet
+	Bytes     int        `json:"bytes"`     // of their memory
+	Delivered int64      `json:"delivered"` // events that were accepted
+	Dropped   int64      `json:"dropped"`   // events that the back end misses
+}
+
+// events lists the states of the back ends that get events.
+func (a *api) events(w http.ResponseWriter, r *http.Request) *problem {
+	q, p := query(r, "offset", "limit")
+	if p != nil {
+		return p
+	}
+	var all []EventsState
+	if a.eventsStates != nil {
+		all = a.eventsStates()
+	}
+	return answerPage(w, q, all)
+}
