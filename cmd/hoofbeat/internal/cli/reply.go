@@ -144,19 +144,20 @@ func (s *service) serve(ctx context.Context, conn *client.Conn, messages <-chan 
 			if m.Err != nil {
 				return explain(conn, m.Err)
 			}
-			switch err := s.answer(ctx, conn, m); {
-			case ctx.Err() != nil:
-				return s.interrupted(answered)
-			case errors.As(err, new(unanswered)):
+			err := s.answer(ctx, conn, m)
+			switch {
+			case err == nil:
+				answered++
+				continue
+			case errors.As(err, new(unanswered)) && ctx.Err() == nil:
 				fmt.Fprintf(s.program.Err, "hoofbeat: %v: the message is refused\n", err)
 				err = await(ctx, conn, func() error { return conn.Nack(m) })
-				if err != nil {
-					return err
-				}
-			case err != nil:
+			}
+			if ctx.Err() != nil {
+				return s.interrupted(answered)
+			}
+			if err != nil {
 				return err
-			default:
-				answered++
 			}
 		}
 	}
