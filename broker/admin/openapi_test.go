@@ -132,10 +132,10 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 	for name, v := range types {
 		var fields, required []string
 		for f := range reflect.TypeOf(v).Fields() {
-			if !f.IsExported() {
+			field, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if !f.IsExported() || field == "-" {
 				continue
 			}
-			field, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 			fields = append(fields, field)
 			if option != "omitempty" {
 				required = append(required, field)
