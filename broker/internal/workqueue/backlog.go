@@ -41,7 +41,7 @@ type backlog[M, C any] struct {
 	Terms
 	bounds  bounds
 	holder  *Consumer[M, C] // the latest consumer
-	lost    uint32          // dropped since the last delivery
+	lost    uint32          // dropped after the newest message: the next one that is put reports it
 	dropped int64           // since the beginning
 	removed bool
 }
@@ -70,7 +70,8 @@ func (l *Backlog[M, C]) Put(c C, p Put[M]) {
 		q.pushBack(e)
 		q.dispatch(c)
 	default:
-		q.lose(&e)
+		q.own.dropped++
+		q.own.lost++
 	}
 	q.unlock()
 }
@@ -124,7 +125,7 @@ func (l *Backlog[M, C]) Sweep() {
 	for q.waiting.len() > 0 && q.discard() {
 	}
 	if q.nextExpiry != 0 && q.store.past(q.nextExpiry) {
-		q.collectExpired()
+		l.collectExpired()
 	}
 	q.unlock()
 }
@@ -170,8 +171,10 @@ func (q *queue[M, C]) discard() bool {
 	e := q.waiting.front()
 	switch {
 	case e.expires != 0 && q.store.past(e.expires):
+		lost := e.lost
 		q.forgo(e)
 		q.waiting.pop()
+		q.pass(lost)
 	case q.own.Age > 0 && time.Duration(q.store.tick()-e.since)*ageStep >= q.own.Age:
 		q.dropFront()
 	default:
@@ -183,26 +186,54 @@ func (q *queue[M, C]) discard() bool {
 // dropFront drops the oldest waiting message.
 func (q *queue[M, C]) dropFront() {
 	e := q.waiting.front()
-	q.lose(e)
+	lost := 1 + e.lost
+	q.own.dropped++
 	q.settle(e)
 	q.waiting.pop()
+	q.pass(lost)
 }
 
-// lose records that e is dropped.
-func (q *queue[M, C]) lose(e *entry[M]) {
-	q.own.dropped++
-	q.own.lost += 1 + e.lost
+// pass has the message that comes next report a loss. It is the front one, for
+// messages that the consumer holds came before the loss, also if they return.
+func (q *queue[M, C]) pass(lost uint32) {
+	if q.waiting.len() > 0 {
+		q.waiting.front().lost += lost
+	} else {
+		q.own.lost += lost
+	}
 }
 
-// forgo settles a message that has expired. It is no loss, but the losses that
-// its delivery reported were not received.
+// forgo settles a message that has expired, which is no loss. What its delivery
+// would have reported is left to the caller.
 func (q *queue[M, C]) forgo(e *entry[M]) {
-	q.own.lost += e.lost
 	q.own.Expired()
 	q.settle(e)
 }
 
-// Lost returns the number of messages that a [Backlog] dropped before this
-// delivery and after the one before. A redelivery of the same message returns
-// the same number again.
+// collectExpired is the part of Sweep for messages that have expired.
+func (l *Backlog[M, C]) collectExpired() {
+	q := l.queue
+	now := q.store.expiry.Now()
+	q.nextExpiry = 0
+	lost := uint32(0)
+	dead := func(e *entry[M]) bool {
+		if e.expires != 0 && now >= e.expires {
+			lost += e.lost
+			q.forgo(e)
+			return true
+		}
+		e.lost += lost
+		lost = 0
+		q.noteExpiry(e)
+		return false
+	}
+	q.waiting.fresh.remove(dead)
+	q.own.lost += lost
+	lost = 0
+	q.waiting.returned.remove(dead)
+	q.pass(lost)
+}
+
+// Lost returns the number of messages that a [Backlog] dropped between this
+// message and the one before it. A redelivery returns the same number again.
 func (d *Delivery[M, C]) Lost() int { return int(d.entry.lost) }

@@ -135,8 +135,35 @@ func TestBacklogDropsAMessageThatNeverFits(t *testing.T) {
 	l.Put(&calls{}, Put[int]{Message: 3, Size: 4})
 	r := &desk{room: plenty}
 	attach(l, r, 0, true)
-	wantMessages(t, "the consumer", r, 1, 2)
-	wantLost(t, r, 1, 0)
+	fill(l, 4)
+	wantMessages(t, "the consumer", r, 1, 2, 4)
+	wantLost(t, r, 0, 0, 1)
+}
+
+// A loss is reported where it is: after the messages that the consumer held
+// meanwhile, also if they return.
+func TestBacklogReportsALossInItsPlace(t *testing.T) {
+	for name, tc := range map[string]struct {
+		limit    int
+		messages []int
+		lost     []int
+	}{
+		"others wait": {4, []int{1, 2, 5, 6, 7}, []int{0, 0, 2, 0, 0}},
+		"none waits":  {2, []int{1, 2, 7}, []int{0, 0, 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := New[int, *calls](Limits{}, nil)
+			l := s.NewBacklog(Terms{Messages: tc.limit})
+			k := attach(l, &desk{room: plenty}, 2, false)
+			fill(l, 1, 2, 3, 4, 5, 6) // it holds 1 and 2
+			k.Close(&calls{})
+			r := &desk{room: plenty}
+			attach(l, r, 0, true)
+			fill(l, 7)
+			wantMessages(t, "the next consumer", r, tc.messages...)
+			wantLost(t, r, tc.lost...)
+		})
+	}
 }
 
 // The bytes count in the store's total and in the owner's share, and return.

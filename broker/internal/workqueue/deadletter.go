@@ -34,8 +34,8 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 		es = home
 		q.mu.Lock()
 		q.messages -= n
-		if q.own != nil {
-			q.own.lost += lost
+		if lost > 0 {
+			q.pass(lost)
 		}
 		q.bytes -= bytes // not from the total: the dead letters count there now
 	}

@@ -42,10 +42,6 @@ func (q *queue[M, C]) collectExpired() {
 	q.nextExpiry = 0
 	dead := func(e *entry[M]) bool {
 		if e.expires != 0 && now >= e.expires {
-			if q.own != nil {
-				q.forgo(e)
-				return true
-			}
 			q.expired = append(q.expired, *e)
 			return true
 		}

@@ -66,6 +66,10 @@ func (q *queue[M, C]) settle(e *entry[M]) {
 func (q *queue[M, C]) pushBack(e entry[M]) {
 	q.lastSeq++
 	e.seq = q.lastSeq
+	if q.own != nil {
+		e.lost += q.own.lost
+		q.own.lost = 0
+	}
 	q.noteExpiry(&e)
 	q.waiting.fresh.push(e)
 }
@@ -95,9 +99,6 @@ func (q *queue[M, C]) dispatch(c C) {
 // offer offers the front message to k, which must be ready.
 func (q *queue[M, C]) offer(c C, k *Consumer[M, C], e entry[M]) {
 	e.attempts = min(e.attempts, math.MaxInt32-1) + 1
-	if q.own != nil {
-		e.lost += q.own.lost
-	}
 	d := &Delivery[M, C]{entry: e, consumer: k, settled: k.auto}
 	if !k.receiver.Offer(c, d) {
 		d.settled = true
@@ -106,9 +107,6 @@ func (q *queue[M, C]) offer(c C, k *Consumer[M, C], e entry[M]) {
 		return
 	}
 	q.waiting.pop()
-	if q.own != nil {
-		q.own.lost = 0
-	}
 	if k.auto {
 		q.settle(&e)
 	} else {
