@@ -101,9 +101,7 @@ func TestHandlerFailsLater(t *testing.T) {
 			c.Send("SEND", "b", "destination", "/topic/a", "receipt", "2")
 			next().done(tc.err)
 			wantLateError(t, c, "1", tc.text)
-			if code := c.CloseCode(); code != tc.code {
-				t.Errorf("closed with %d, want %d", code, tc.code)
-			}
+			wantEnd(t, c, tc.code)
 		})
 	}
 }
