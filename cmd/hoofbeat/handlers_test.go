@@ -350,3 +350,31 @@ func TestHandlersAtLeastOnce(t *testing.T) {
 		t.Errorf("a forged request: %q", got)
 	}
 }
+
+// A request that is on its way when the broker stops is answered before its
+// session is closed.
+func TestHandlersDrain(t *testing.T) {
+	o := newOrderServer(t, "127.0.0.1:0")
+	s := serve(t, nil, "-c", write(t, "hoofbeat.yaml", "handlers:\n  - {destination: /app/slow, url: '"+o.URL+"', timeout: 10s, secret: "+webhookSecret+"}\n"))
+	conn, err := dial(t, s.url, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- conn.Send("/app/slow", "", []byte("hang"), stomp.SendOpt.Receipt) }()
+	brokertest.Eventually(t, "the request has come", func() bool { return len(o.bodies("/app/slow")) == 1 })
+	s.Signal(t, syscall.SIGTERM)
+	s.Logged(t, "draining", 1)
+	close(o.hang)
+	select {
+	case err := <-sent:
+		if err != nil {
+			t.Errorf("the SEND gets %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the SEND gets no RECEIPT")
+	}
+	closed(t, conn, 1012)
+	s.Exit(t, 0)
+	o.check(t)
+}
