@@ -137,7 +137,8 @@ rules:
   - {allow: [send], destination: /queue/**} # and all the same not to that of a handler
   - {allow: [subscribe], destination: /user/queue/**}
 handlers:
-  - {destination: "/app/orders/{id}", url: "URL/orders", timeout: 500ms, secret: SECRET}
+  - {destination: "/app/orders/{id}", url: "URL/orders", timeout: 10s, secret: SECRET}
+  - {destination: "/app/hang/*", url: "URL/hang", timeout: 300ms, secret: SECRET}
   - {destination: /app/invoices/**, url: "URL/invoices", timeout: 5s, secret: SECRET, via: /queue/invoices}
 `
 
@@ -212,14 +213,14 @@ func TestHandlersOfTheBinary(t *testing.T) {
 	}
 	const gone, unable = "the application does not answer now, try again later", "the application could not handle this"
 	for _, tc := range []struct {
-		body, want string
-		code       int
-	}{{"refuse", "sold out", 4403}, {"crash", unable, 1011}, {"hang", gone, 1011}} {
-		if got := failed(t, s, "/app/orders/7", tc.body, tc.code); got != tc.want {
+		destination, body, want string
+		code                    int
+	}{{"/app/orders/7", "refuse", "sold out", 4403}, {"/app/orders/7", "crash", unable, 1011}, {"/app/hang/7", "hang", gone, 1011}} {
+		if got := failed(t, s, tc.destination, tc.body, tc.code); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.body, got, tc.want)
 		}
 	}
-	for _, want := range []string{"status 500", "no answer within 500ms"} {
+	for _, want := range []string{"status 500", "no answer within 300ms"} {
 		brokertest.Eventually(t, "the log says "+want, func() bool {
 			return slices.ContainsFunc(s.Log("a handler has failed"), func(e map[string]any) bool { return e["cause"] == want })
 		})
@@ -229,7 +230,7 @@ func TestHandlersOfTheBinary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := slow.Send("/app/orders/7", "", []byte("hang")); err != nil {
+	if err := slow.Send("/app/hang/7", "", []byte("hang")); err != nil {
 		t.Fatal(err)
 	}
 	if err := conn.Send("/app/orders/9", "", []byte("quick"), stomp.SendOpt.Receipt); err != nil {
@@ -252,10 +253,10 @@ func TestHandlersOfTheBinary(t *testing.T) {
 			Handled, Failed  int
 		}
 	}
-	if status := s.call(t, "GET", "/api/v1/handlers", "", &states); status != 200 || len(states.Items) != 2 {
+	if status := s.call(t, "GET", "/api/v1/handlers", "", &states); status != 200 || len(states.Items) != 3 {
 		t.Fatalf("HTTP %d with %+v", status, states)
 	}
-	if h := states.Items[0]; h.Destination != "/app/orders/{id}" || h.URL != o.URL+"/orders" || h.Broken == nil || h.Handled != 105 || h.Failed < 8 {
+	if h := states.Items[0]; h.Destination != "/app/orders/{id}" || h.URL != o.URL+"/orders" || h.Broken == nil || h.Handled != 105 || h.Failed != 7 {
 		t.Errorf("the state is %+v", h)
 	}
 	if states.Items[1].Broken != nil {
@@ -268,7 +269,7 @@ func TestHandlersOfTheBinary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, []byte(strings.Replace(string(text), "500ms", "600ms", 1)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), "300ms", "400ms", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.Signal(t, syscall.SIGHUP)
