@@ -129,12 +129,12 @@ func TestReplyRefuses(t *testing.T) {
 	c.cancel()
 	c.wait(t, exitOK)
 
-	any := replying(t, s, "/queue/any", "--echo", "--any-reply-to", "-n", "1")
+	anywhere := replying(t, s, "/queue/any", "--echo", "--any-reply-to", "-n", "1")
 	s.publish(t, broker.Message{Destination: "/queue/any", Body: []byte("x"), Headers: []frames.Header{{Name: "reply-to", Value: "/queue/DLQ.job"}}})
 	if m := dead.Expect(t, frames.CommandMessage); string(m.Body) != "x" {
 		t.Errorf("answered %q", m.Body)
 	}
-	any.wait(t, exitOK)
+	anywhere.wait(t, exitOK)
 }
 
 // A command that hangs is ended with its children, by --exec-timeout or Ctrl-C.
