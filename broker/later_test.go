@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
@@ -186,6 +187,27 @@ func TestCommitWaitsForHandlers(t *testing.T) {
 		next().done(nil)
 		wantHeaders(t, again.Expect(t, "RECEIPT"), "receipt-id", "1", "duplicate", "true")
 		again.ExpectReceipt(t, "2")
+	})
+}
+
+// A COMMIT may take as long as its requests take together.
+func TestCommitOfManySlowRequests(t *testing.T) {
+	later(t, broker.Options{}, func(t *testing.T, b *broker.Broker, next func() postponed) {
+		const requests = 10
+		c := brokertest.Connect(t, b)
+		c.Send("BEGIN", "", "transaction", "t")
+		for range requests {
+			c.Send("SEND", "", "destination", "/app/later/a", "transaction", "t")
+		}
+		c.Send("COMMIT", "", "transaction", "t", "receipt", "c")
+		c.Send("DISCONNECT", "", "receipt", "d") // reading stops
+		for range requests {
+			p := next()
+			time.Sleep(20 * time.Second)
+			p.done(nil)
+		}
+		c.ExpectReceipt(t, "c")
+		c.ExpectReceipt(t, "d")
 	})
 }
 

@@ -92,6 +92,16 @@ func (s *session) sleep(bt *batch, one, other <-chan struct{}) {
 	}
 }
 
+// goesOn records that a part of a waiting answer is done: a session must not end
+// because the whole takes longer than storePatience.
+func (o *outbox) goesOn() {
+	o.mu.Lock()
+	if r := o.receipts; r != nil {
+		r.progress = time.Now()
+	}
+	o.mu.Unlock()
+}
+
 // answered returns the time of the latest answer, or since if that is later.
 func (o *outbox) answered(since time.Time) time.Time {
 	o.mu.Lock()

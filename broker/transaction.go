@@ -163,14 +163,14 @@ func (x *addressed) accepted() {
 
 // acceptedLater ends the attempt of a message when its handler is done. It
 // returns the completion to wait for in place of later.
-func (c *commitment) acceptedLater(once *dedup.Attempt, later *completion) *completion {
-	if once == nil {
-		return later
-	}
+func (c *commitment) acceptedLater(s *session, once *dedup.Attempt, later *completion) *completion {
 	c.open = slices.DeleteFunc(c.open, func(a *dedup.Attempt) bool { return a == once })
 	done := new(completion)
 	later.whenEnded(func(err error) {
-		once.End(err)
+		if once != nil {
+			once.End(err)
+		}
+		s.out.goesOn()
 		done.end(err)
 	})
 	return done
@@ -372,7 +372,7 @@ func (s *session) carryOut(c *commitment, f *frames.Frame, bt *batch) (later *co
 			x.accepted()
 			continue
 		}
-		open = append(open, c.acceptedLater(x.once, later))
+		open = append(open, c.acceptedLater(s, x.once, later))
 	}
 	return allOf(open), nil
 }
