@@ -287,14 +287,16 @@ func TestPatternsDoNotShowPresence(t *testing.T) {
 			defer s.Cancel()
 		}
 		watcher := brokertest.Connect(t, b, "login", "bob")
-		watcher.Send("SUBSCRIBE", "", "id", "1", "destination", "/topic/presence"+room, "offset", "first", "receipt", "r")
+		publish(t, b, "/topic/x", "1")
+		offset := expectMessage(t, c, "1").Get("offset")
+		watcher.Send("SUBSCRIBE", "", "id", "1", "destination", "/topic/presence"+room, "offset", offset, "receipt", "r")
 		wantHeaders(t, watcher.Expect(t, "RECEIPT"), "recovered", "false") // events have no history
 		brokertest.Connect(t, b, "login", "cid").Subscribe(t, "1", room)
 		watcher.Expect(t, "MESSAGE")
 		time.Sleep(time.Minute)
 		wantMessages(t, c)
-		if got := <-local; got != "/topic/presence"+room || len(local) != 0 {
-			t.Errorf("the program's subscriptions got %s and %d more", got, len(local))
+		if a, b := <-local, <-local; a != "/topic/x" || b != "/topic/presence"+room || len(local) != 0 {
+			t.Errorf("the program's subscriptions got %s, %s and %d more", a, b, len(local))
 		}
 		for _, destination := range []string{"/topic/presence/**", "/topic/presence/topic/room/*", "/topic//presence/topic/room/?"} {
 			c := brokertest.Connect(t, b, "login", "ann")
