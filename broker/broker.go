@@ -39,6 +39,7 @@ type Broker struct {
 	mux         mux
 	replies     replies
 	flusher     flusher
+	bulk        flusher // of large batches, so that nobody else waits for these
 	sweeper     *clock.Sweeper[session]
 	rechecks    rechecks
 	stats       counters

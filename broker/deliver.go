@@ -24,6 +24,7 @@ func (b *Broker) fanOut(d topics.Destination, p *publication, bt *batch) {
 			n++
 		}
 	}
+	bt.load.add(len(p.Body), int(n))
 	b.stats.delivered.Add(n)
 }
 

@@ -24,7 +24,8 @@
 // shared, encoded frame is appended to the outbox of its session. All frames of
 // one read form a batch. At the end of the batch, every touched outbox is
 // written with one call: by the publisher if the socket accepts the bytes
-// without blocking, else by a goroutine that lives until the outbox is empty. A
+// without blocking, else by a goroutine that lives until the outbox is empty. If
+// the batch is large, a flusher makes the calls instead of the publisher. A
 // sweeper handles everything that depends on the clock.
 //
 // # Files
@@ -40,7 +41,8 @@
 //     authorize, acknowledge, transaction, receipt, completion, pause, notices.
 //   - A message to its subscribers: publish, once, times, messageexpiry,
 //     delayed, deliver, replies, subscriber, footprint, filter, selector,
-//     publication, content, distinct, copies, outbox, batch, flush.
+//     publication, content, distinct, copies, outbox, batch, flusher,
+//     flush.
 //   - What topics keep, and who is there: topicset, history, offset, replay,
 //     replaybudget, durable, durablesession, presence, presencelist.
 //   - Work queues: queue, queuememory, queuequota.

@@ -118,6 +118,13 @@ func (b *Broker) ReplayBytes() int64 {
 // turn.
 const StuckAfter = stuckAfter
 
+// LargeBatches returns how many rounds the flusher of large batches has ended.
+func (b *Broker) LargeBatches() uint {
+	b.bulk.mu.Lock()
+	defer b.bulk.mu.Unlock()
+	return b.bulk.round
+}
+
 // Do runs f in the reader of a session.
 func (b *Broker) Do(session string, f func()) {
 	b.session(session).do(func(*batch) { f() })

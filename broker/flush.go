@@ -1,21 +1,45 @@
 package broker
 
+import "sync"
+
 // drain is one pass over an outbox: the list taken from it, and the bytes
 // gathered from the list that the socket has not accepted yet.
 type drain struct {
 	segs *segments
 	next int     // first segment of segs not gathered yet
 	buf  *buffer // pooled
+	wide bool    // buf is to be, or is, a wide one
 	out  []byte  // gathered bytes, or one large or single segment without a copy
 }
 
-// chunk returns the bytes to write next, at most maxBatch of them. It returns
-// no bytes at the end of the list.
+// chunk returns the bytes to write next, at most maxBatch or wideBatch of them.
+// It returns no bytes at the end of the list.
 func (d *drain) chunk() []byte {
 	if len(d.out) == 0 {
 		d.gather()
 	}
-	return d.out[:min(len(d.out), maxBatch)]
+	return d.out[:min(len(d.out), d.most())]
+}
+
+// widen makes d gather into a wide buffer if bytes do not fit into another one.
+func (d *drain) widen(bytes int) {
+	if d.buf == nil {
+		d.wide = bytes > maxBatch
+	}
+}
+
+func (d *drain) most() int {
+	if d.wide {
+		return wideBatch
+	}
+	return maxBatch
+}
+
+func (d *drain) pool() *sync.Pool {
+	if d.wide {
+		return &widePool
+	}
+	return &bufferPool
 }
 
 func (d *drain) gather() {
@@ -31,12 +55,12 @@ func (d *drain) gather() {
 		return
 	}
 	if d.buf == nil {
-		d.buf = bufferPool.Get().(*buffer)
+		d.buf = d.pool().Get().(*buffer)
 	}
-	b := d.buf.b[:0]
+	b, most := d.buf.b[:0], d.most()
 	for ; d.next < len(list); d.next++ {
 		seg := list[d.next]
-		if len(b)+len(seg) > maxBatch || len(seg) >= direct {
+		if len(b)+len(seg) > most || len(seg) >= direct {
 			break
 		}
 		b = append(b, seg...)
@@ -67,11 +91,38 @@ func (d *drain) release() {
 	if d.segs != nil {
 		d.segs.release()
 	}
+	d.releaseBuffer()
+	*d = drain{}
+}
+
+func (d *drain) releaseBuffer() {
 	if d.buf != nil {
 		d.buf.b = d.buf.b[:0]
-		bufferPool.Put(d.buf)
+		d.pool().Put(d.buf)
+		d.buf = nil
 	}
-	*d = drain{}
+}
+
+// narrow returns the wide buffer, so that a client that does not read holds
+// none. What is left of the gathered bytes is taken from their segments again.
+func (d *drain) narrow() {
+	if !d.wide {
+		return
+	}
+	if d.next > 0 { // otherwise out is a control frame
+		left := len(d.out)
+		for left > 0 {
+			d.next--
+			left -= len(d.segs.list[d.next])
+		}
+		d.out = nil
+		if left < 0 {
+			d.out = d.segs.list[d.next][-left:]
+			d.next++
+		}
+	}
+	d.releaseBuffer()
+	d.wide = false
 }
 
 // take moves the pending segments into d. It reports false if there are none;
@@ -112,6 +163,7 @@ func (o *outbox) flush(bt *batch) {
 	}
 	var d drain
 	for o.take(&d) {
+		d.widen(o.bytes)
 		o.mu.Unlock()
 		for p := d.chunk(); len(p) > 0; p = d.chunk() {
 			n, err := o.wire.TryWrite(p)
@@ -121,6 +173,9 @@ func (o *outbox) flush(bt *batch) {
 				return
 			}
 			d.out = d.out[n:]
+			if n < len(p) {
+				d.narrow()
+			}
 			o.mu.Lock()
 			o.bytes -= n
 			o.shorten(&d)

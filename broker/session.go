@@ -156,13 +156,11 @@ func (s *session) work() *batch {
 }
 
 // batchEnd is called after the input of one read has been handled. It writes
-// the outboxes in the batch.
+// the outboxes in the batch, or leaves that to a flusher if it is much work.
 func (s *session) batchEnd() {
 	s.readMail()
 	if s.batch != nil {
-		s.batch.flush()
-		s.batch.yield()
-		s.batch.release()
+		s.batch.end(&s.out)
 		s.batch = nil
 	}
 }
