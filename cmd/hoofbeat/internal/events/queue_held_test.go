@@ -17,10 +17,10 @@ import (
 func TestWaitingEventsHoldWhatTheyCount(t *testing.T) {
 	for name, destination := range map[string]string{"small": "", "large": "/topic/" + strings.Repeat("x", 1000)} {
 		t.Run(name, func(t *testing.T) {
-			const bound = 8 << 20
+			const bound = 2 << 20
 			q := queue{maxBytes: bound}
 			before := testkit.Heap()
-			for i := range 100_000 {
+			for i := range 12_000 {
 				text, err := json.Marshal(sessionEvent{
 					Event: Subscribed, Time: time.Unix(int64(i), 0).UTC(), Node: "one", Session: fmt.Sprint("session-", i), User: "ann",
 					Remote: netip.MustParseAddrPort("192.0.2.1:4000"), Transport: "websocket", Destination: destination,
