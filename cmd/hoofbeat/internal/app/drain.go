@@ -18,13 +18,12 @@ func (a *App) stop(listeners []*listener) {
 	// Meanwhile /readyz reports that this broker accepts no new clients.
 	if err := a.broker.Drain(ctx); err != nil {
 		log.Warn("drain timed out; closing the remaining sessions", "error", err)
-	}
-	a.close()
-	if a.sockJS != nil {
+	} else if a.sockJS != nil {
 		if err := a.sockJS.Shutdown(ctx); err != nil {
 			log.Warn("some polling clients have not fetched the reason for the end of their session", "error", err)
 		}
 	}
+	a.close()
 	ctx, cancel = context.WithTimeout(context.Background(), httpShutdownTimeout)
 	defer cancel()
 	for _, d := range listeners {
