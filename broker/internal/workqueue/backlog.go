@@ -43,6 +43,7 @@ type backlog[M, C any] struct {
 	holder  *Consumer[M, C] // the latest consumer
 	lost    uint32          // dropped after the newest message: the next one that is put reports it
 	dropped int64           // since the beginning
+	held    int64           // bytes of the messages that the consumer holds or returns
 	removed bool
 }
 
@@ -54,9 +55,10 @@ func (s *Store[M, C]) NewBacklog(t Terms) *Backlog[M, C] {
 }
 
 // Put stores a message as the newest one, or delivers it at once if the consumer
-// can take it. To make room it drops the oldest waiting messages. If there is
-// still no room, because the consumer holds all others or the message alone is
-// too large, the message itself is dropped. Put uses the Owner of the Terms and
+// can take it. To make room it drops the oldest waiting messages. If there would
+// be no room without all of them, because of what the consumer holds or the store
+// has, or because the message alone is too large, only the message itself is
+// dropped. Put uses the Owner of the Terms and
 // ignores Queue and Owner of p.
 func (l *Backlog[M, C]) Put(c C, p Put[M]) {
 	q := l.queue
@@ -77,18 +79,29 @@ func (l *Backlog[M, C]) Put(c C, p Put[M]) {
 }
 
 // makeRoom counts e, after it has dropped as many of the oldest waiting messages
-// as necessary. It reports false if there is no room.
+// as necessary. It reports false if there is no room, and drops none if that
+// would not be enough.
 func (q *queue[M, C]) makeRoom(e *entry[M]) bool {
-	if e.size > q.own.bounds.bytes {
-		return false
+	if q.admit(e, 0) == nil {
+		return true
 	}
-	for q.admit(e, 0) != nil {
-		if q.waiting.len() == 0 {
-			return false
-		}
+	for q.canMakeRoom(e) {
 		q.dropFront()
+		if q.admit(e, 0) == nil {
+			return true
+		}
 	}
-	return true
+	return false
+}
+
+// canMakeRoom reports whether messages wait and there would be room for e
+// without all of them.
+func (q *queue[M, C]) canMakeRoom(e *entry[M]) bool {
+	b, n, waiting := &q.own.bounds, q.waiting.len(), q.bytes-q.own.held
+	return n > 0 && q.messages-int64(n) < b.messages &&
+		e.size <= b.bytes-q.own.held &&
+		e.size <= b.total-(q.store.bytes.Load()-waiting) &&
+		(e.owner == nil || e.size <= b.ownerBytes-(e.owner.bytes.Load()-waiting))
 }
 
 // Consume adds the consumer, as [Store.Consume] does. The caller closes it
@@ -179,6 +192,25 @@ func (q *queue[M, C]) discard() bool {
 		q.dropFront()
 	default:
 		return false
+	}
+	return true
+}
+
+// holds counts bytes that the consumer of a backlog holds, or no longer holds.
+func (q *queue[M, C]) holds(bytes int64) {
+	if q.own != nil {
+		q.own.held += bytes
+	}
+}
+
+// abandoned settles messages that return to a backlog that is removed, and
+// reports whether it did.
+func (q *queue[M, C]) abandoned(es []entry[M]) bool {
+	if q.own == nil || !q.own.removed {
+		return false
+	}
+	for i := range es {
+		q.settle(&es[i])
 	}
 	return true
 }

@@ -133,6 +133,7 @@ func (k *Consumer[M, C]) hold(d *Delivery[M, C]) {
 	d.number = k.numbered
 	k.held++
 	k.queue.unsettled++
+	k.queue.holds(d.entry.size)
 }
 
 // drop ends the delivery d. The consumer may then be able to take another
@@ -152,6 +153,7 @@ func (k *Consumer[M, C]) drop(d *Delivery[M, C]) {
 	d.settled = true
 	k.held--
 	k.queue.unsettled--
+	k.queue.holds(-d.entry.size)
 	k.join()
 }
 

@@ -10,34 +10,42 @@ package workqueue
 // so that there is room for them and the queue continues to exist.
 func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 	var stuck []entry[M]
-	if q.own != nil && q.own.removed {
-		for i := range es {
-			q.settle(&es[i])
-		}
+	if q.abandoned(es) {
 		es = nil
 	}
 	if q.anyExhausted(es) {
+		var all int64
+		for i := range es {
+			all += es[i].size
+		}
+		q.holds(all)
 		q.mu.Unlock()
 		var n, bytes int64
-		var lost uint32
+		var lost uint32 // that the dead letters would have reported: the message after them does
 		home := es[:0]
 		for _, e := range es {
 			switch q.bury(c, e) {
 			case buried:
 				n, bytes, lost = n+1, bytes+e.size, lost+e.lost
 			case refused:
+				lost, e.lost = lost+e.lost, 0 // it goes to another place
 				stuck = append(stuck, e)
 			case kept:
+				e.lost, lost = e.lost+lost, 0
 				home = append(home, e)
 			}
 		}
 		es = home
 		q.mu.Lock()
+		q.holds(-all)
 		q.messages -= n
+		q.bytes -= bytes // not from the total: the dead letters count there now
 		if lost > 0 {
 			q.pass(lost)
 		}
-		q.bytes -= bytes // not from the total: the dead letters count there now
+		if q.abandoned(es) && q.abandoned(stuck) { // removed meanwhile
+			es, stuck = nil, nil
+		}
 	}
 	for _, e := range es {
 		q.noteExpiry(&e)
