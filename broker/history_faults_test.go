@@ -318,11 +318,7 @@ func (f *follower) follow(ctx context.Context, over bool) error {
 	for {
 		m, err := c.read()
 		if err != nil {
-			if over {
-				return err
-			}
-			c.cut()
-			return nil
+			return f.lost(ctx, c, over, err)
 		}
 		switch m.Command {
 		case "RECEIPT":
@@ -341,7 +337,7 @@ func (f *follower) follow(ctx context.Context, over bool) error {
 					if check.Match(f.destination, "", topic) {
 						id := c.session.Send(topic, "")
 						if err := c.write("SEND", check.Body(id, 0), "destination", topic, "mark", f.user, "receipt", "mark"); err != nil {
-							return err
+							return f.lost(ctx, c, over, err)
 						}
 					}
 				}
@@ -363,7 +359,7 @@ func (f *follower) follow(ctx context.Context, over bool) error {
 					return nil // it stays open for the report
 				}
 			}
-			if f.slow {
+			if f.slow && !over {
 				time.Sleep(time.Duration(f.rnd.IntN(int(40 * time.Millisecond))))
 			}
 		case "ERROR":
@@ -381,4 +377,17 @@ func (f *follower) follow(ctx context.Context, over bool) error {
 			return nil
 		}
 	}
+}
+
+// lost ends a connection that has broken. At the end of the run the subscriber
+// connects again: it may have been too slow to read why its session ended.
+func (f *follower) lost(ctx context.Context, c *faultConn, over bool, err error) error {
+	c.cut()
+	switch {
+	case !over:
+		return nil
+	case ctx.Err() != nil:
+		return err
+	}
+	return f.follow(ctx, over)
 }
