@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
@@ -212,16 +213,21 @@ func (s *session) sendTo(d destination, f *frames.Frame, asks asks, bt *batch) (
 func handled(k topics.Kind) bool { return k == topics.App || k == topics.UserPrivate }
 
 func (s *session) handleSend(d topics.Destination, f *frames.Frame, asks asks, bt *batch) (later *completion, fail *Error) {
+	var expires time.Time
 	if asks&asksTime != 0 {
-		if t, fail := s.checkTimes(d, f); fail != nil || s.b.tooLate(t.expires) {
+		t, fail := s.checkTimes(d, f)
+		if fail != nil || s.b.tooLate(t.expires) {
 			return nil, fail
+		}
+		if t.expires != 0 {
+			expires = time.UnixMilli(t.expires)
 		}
 	}
 	path := d.Path
 	if d.Kind == topics.UserPrivate { // the handler's path follows /topic or /queue
 		path = s.b.o.names.Handler(path)
 	}
-	return s.handle(path, d, f, bt)
+	return s.handle(path, d, f, expires, bt)
 }
 
 // publication turns a SEND to a destination into a publication, valid until the

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 )
@@ -54,7 +55,8 @@ func (c *completion) wait() <-chan error {
 }
 
 // allOf returns a completion that ends when all of the list have ended, with
-// one of their errors. It returns nil for an empty list.
+// the first of their errors, but rather with another one than a denial: the
+// session may go on after a denial. It returns nil for an empty list.
 func allOf(list []*completion) *completion {
 	switch len(list) {
 	case 0:
@@ -69,7 +71,12 @@ func allOf(list []*completion) *completion {
 	for _, one := range list {
 		one.whenEnded(func(err error) {
 			if err != nil {
-				failed.Store(&err)
+				for {
+					first := failed.Load()
+					if first != nil && (isDenial(err) || !isDenial(*first)) || failed.CompareAndSwap(first, &err) {
+						break
+					}
+				}
 			}
 			if left.Add(-1) > 0 {
 				return
@@ -82,4 +89,9 @@ func allOf(list []*completion) *completion {
 		})
 	}
 	return all
+}
+
+func isDenial(err error) bool {
+	var fail *Error
+	return errors.As(err, &fail) && fail.Reason == ReasonDenied
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -52,6 +53,9 @@ type Request struct {
 	// anybody can send the answer, also later: see [Broker.Publish].
 	Headers []frames.Header
 	Body    []byte
+	// Expires is when a SEND expires, by its headers: a handler that carries it
+	// out later should not do so after this time. Zero means never.
+	Expires time.Time
 
 	s       *session
 	sub     *subscriber
@@ -146,7 +150,7 @@ func (r *Request) sent(bt *batch) {
 func (r *Request) replyTo() (path string, ok bool) {
 	d, err := r.s.b.o.names.ParseSubscription(r.Header(headerReplyTo))
 	own := d.Kind == topics.UserPrivate || d.Kind == topics.UserNamed && d.User == r.Principal.Name
-	return d.Path, err == nil && own
+	return d.Path, err == nil && own && !d.Pattern
 }
 
 // mux finds the handler of a path: literal paths first, then patterns in the
@@ -223,8 +227,8 @@ func (m *mux) find(path string) Handler {
 
 // handle runs the handler for a SEND. later is set if the request is not handled
 // yet.
-func (s *session) handle(path string, d topics.Destination, f *frames.Frame, bt *batch) (later *completion, fail *Error) {
-	return s.serve(&Request{Destination: path, Headers: f.Headers, Body: f.Body}, d, bt)
+func (s *session) handle(path string, d topics.Destination, f *frames.Frame, expires time.Time, bt *batch) (later *completion, fail *Error) {
+	return s.serve(&Request{Destination: path, Headers: f.Headers, Body: f.Body, Expires: expires}, d, bt)
 }
 
 // handleSubscribe runs the handler for a SUBSCRIBE to /app. The SUBSCRIBE is

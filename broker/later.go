@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hoofbeat/hoofbeat/frames"
 	"github.com/hoofbeat/hoofbeat/topics"
@@ -35,7 +36,8 @@ func (r *Request) Later() (done func(error)) {
 	}
 	c := new(completion)
 	r.later = c
-	return func(err error) { c.end(r.outcome(err)) }
+	var once sync.Once
+	return func(err error) { once.Do(func() { c.end(r.outcome(err)) }) }
 }
 
 // errTold is the outcome of a request whose failure the client was told of
@@ -49,16 +51,43 @@ func (r *Request) outcome(err error) error {
 	}
 	s := r.s
 	fail := s.handlerFailed(r.Header(frames.HeaderDestination), err)
-	bt := s.b.newBatch()
-	defer bt.flushLater()
 	f := frames.Frame{Command: frames.CommandSend, Headers: r.Headers}
 	if r.Subscribe {
 		f.Command = frames.CommandSubscribe
+	} else if _, ok := f.Lookup(frames.HeaderTransaction); ok {
+		return fail // the answer is that of the COMMIT
 	}
+	bt := s.b.newBatch()
+	defer bt.flushLater()
 	if s.softly(fail, &f, bt) {
 		return errTold
 	}
 	return fail
+}
+
+// softened returns a completion for the answer to a COMMIT. It ends as later does,
+// or with errTold if the client is told of a denial otherwise.
+func (s *session) softened(later *completion, f *frames.Frame) *completion {
+	if later == nil || !s.b.o.SoftDenial {
+		return later
+	}
+	kept := frames.Frame{Command: f.Command}
+	if id, ok := f.Lookup(frames.HeaderReceipt); ok {
+		kept.Headers = []frames.Header{{Name: frames.HeaderReceipt, Value: strings.Clone(id)}}
+	}
+	soft := new(completion)
+	later.whenEnded(func(err error) {
+		var fail *Error
+		if errors.As(err, &fail) {
+			bt := s.b.newBatch()
+			if s.softly(fail, &kept, bt) {
+				err = errTold
+			}
+			bt.flushLater()
+		}
+		soft.end(err)
+	})
+	return soft
 }
 
 // handlerFailed returns the error for the client about an error of a handler,

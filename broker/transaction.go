@@ -224,6 +224,7 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	}
 	s.b.stats.published.Add(int64(len(c.puts) + len(c.delayed)))
 	later, fail = s.carryOut(c, f, bt)
+	later = s.softened(later, f)
 	if c.unroutable && fail == nil {
 		if own != nil {
 			own.replace(s.receiptFrame(f, saysUnroutable))

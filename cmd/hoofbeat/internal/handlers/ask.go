@@ -141,12 +141,21 @@ func (h *handler) report(f *failure, attrs ...any) {
 	h.set.quiet.Log(h.set.ctx, h.set.log, slog.LevelWarn, loglimit.Key{Kind: "a handler has failed", From: h.key + f.key}, attrs...)
 }
 
-// carryOut sends what the answer says. reply sends the reply.
-func (h *handler) carryOut(ctx context.Context, a *answer, reply func(context.Context, *broker.Message) error) *failure {
-	for i, m := range a.send {
-		if err := h.set.b.Publish(ctx, m); err != nil && !errors.Is(err, broker.ErrDuplicate) {
-			return &failure{fmt.Errorf("send[%d] of the answer: %w", i, err), "url", unhandled(), never}
+// carryOut sends what the answer says. reply sends the reply. A message to a
+// client that has gone is dropped: otherwise a client could make the answers to
+// others fail. full is called about a message for which there is no room, and
+// says whether to try again.
+func (h *handler) carryOut(ctx context.Context, a *answer, reply func(context.Context, *broker.Message) error, full func(*failure, *broker.Message) bool) *failure {
+	for i := 0; i < len(a.send); i++ {
+		err := h.set.b.Publish(ctx, a.send[i])
+		if err == nil || errors.Is(err, broker.ErrDuplicate) || errors.Is(err, broker.ErrNoSession) {
+			continue
 		}
+		f := &failure{fmt.Errorf("send[%d] of the answer: %w", i, err), "url", unhandled(), never}
+		if !errors.Is(err, broker.ErrQueueFull) && !errors.Is(err, broker.ErrLimit) || !full(f, a.send[i]) {
+			return f
+		}
+		i--
 	}
 	if a.reply == nil {
 		return nil

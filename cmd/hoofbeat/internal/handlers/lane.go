@@ -106,12 +106,15 @@ func (j *job) end(err error) {
 // handle posts the request and does what the answer says.
 func (j *job) handle() error {
 	h := j.h
+	if e := j.r.Expires; !e.IsZero() && !time.Now().Before(e) {
+		return nil // as a message that has expired when it arrives
+	}
 	a, f := h.ask(h.set.ctx, j.id, j.body)
 	if f == nil {
 		f = h.carryOut(h.set.ctx, a, func(ctx context.Context, m *broker.Message) error {
 			_, err := j.r.Reply(ctx, m)
 			return err
-		})
+		}, func(*failure, *broker.Message) bool { return false })
 	}
 	if f != nil {
 		h.report(f, "event", map[bool]string{false: "send", true: "subscribe"}[j.r.Subscribe], "user", j.r.Principal.Name, "session", j.r.Session)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,25 +61,51 @@ func (h *handler) deliver(ctx context.Context, m *broker.Message) error {
 		if f.again == attempt {
 			return f.cause
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if !sleep(ctx, pause) {
 			return ctx.Err()
+		}
+		if expired(m) {
+			return errExpired // the queue does with it what queues.expired says
 		}
 	}
 }
 
+var errExpired = errors.New("the message has expired")
+
+// expired reports whether a message of the queue has expired: the broker has put
+// the time into one header.
+func expired(m *broker.Message) bool {
+	at, err := strconv.ParseInt(m.Header("expires"), 10, 64)
+	return err == nil && at > 0 && time.Now().UnixMilli() >= at
+}
+
+// sleep returns false if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // accepted does what the answer says. The server has accepted the message, so
-// that a failure does not repeat it.
+// that a failure does not repeat it. A message of the answer for which there is
+// no room waits: the server will not be asked for it again.
 func (h *handler) accepted(ctx context.Context, a *answer, q *question) {
+	pause := firstPause
 	f := h.carryOut(ctx, a, func(ctx context.Context, m *broker.Message) error {
-		if m.Destination == "" {
-			m.Destination = h.replyTo(q)
+		return h.replyLater(ctx, q, m)
+	}, func(f *failure, m *broker.Message) bool {
+		if topics.Collapse(m.Destination) == topics.Collapse(h.Via) {
+			return false // there is no room before this message is acknowledged
 		}
-		_, err := h.set.b.PublishToSession(ctx, q.Session, m)
-		return err
+		h.report(f, "queue", h.Via, "delivery", q.ID)
+		again := sleep(ctx, pause)
+		pause = min(2*pause, lastPause)
+		return again
 	})
 	if f != nil {
 		h.report(f, "queue", h.Via, "delivery", q.ID)
@@ -87,13 +114,26 @@ func (h *handler) accepted(ctx context.Context, a *answer, q *question) {
 	h.handled.Add(1)
 }
 
-// replyTo returns where the reply to a SEND goes, as broker.Request.Reply does.
-func (h *handler) replyTo(q *question) string {
-	to := q.Headers["reply-to"]
-	if strings.HasPrefix(to, "/reply-queue/") { // the broker sends there only if it is the session's own
-		return to
+// replyLater sends the reply to a SEND where broker.Request.Reply does.
+func (h *handler) replyLater(ctx context.Context, q *question, m *broker.Message) error {
+	if m.Destination == "" {
+		to := q.Headers["reply-to"]
+		if strings.HasPrefix(to, "/reply-queue/") { // the broker sends there only if it is the session's own
+			m.Destination = to
+			if d, err := h.set.b.PublishToSession(ctx, q.Session, m); err != nil || d.Subscriptions > 0 {
+				return err
+			}
+		}
+		m.Destination = h.replyTo(q)
 	}
-	if d, err := h.set.names.ParseSubscription(to); err == nil && d.Kind == topics.UserPrivate {
+	_, err := h.set.b.PublishToSession(ctx, q.Session, m)
+	return err
+}
+
+// replyTo returns the private destination for the reply to a SEND.
+func (h *handler) replyTo(q *question) string {
+	d, err := h.set.names.ParseSubscription(q.Headers["reply-to"])
+	if err == nil && !d.Pattern && (d.Kind == topics.UserPrivate || d.Kind == topics.UserNamed && d.User == q.User) {
 		return d.Path
 	}
 	return "/queue" + strings.TrimPrefix(q.Destination, h.set.app)
