@@ -28,7 +28,8 @@ const (
 	// Limits.Outbox.
 	presenceChanges = 1000
 	presenceBytes   = 64 << 10
-	// presencePage and presencePageBytes bound an answer.
+	// presencePage and presencePageBytes bound an answer. So does half of
+	// Limits.Outbox.
 	presencePage      = 1000
 	presencePageBytes = 128 << 10
 )
@@ -309,8 +310,8 @@ func (p *presence) since(at int64) time.Time {
 	return p.b.started.Add(time.Duration(at)).UTC().Truncate(time.Millisecond)
 }
 
-// compactJSON encodes v without escapes that only HTML needs: a name is at most
-// twice as long as it is, so that a limit on names bounds the body.
+// compactJSON encodes v without escapes that only HTML needs: a name is then as
+// long as package roster counts it.
 func compactJSON(v any) ([]byte, error) {
 	var text strings.Builder
 	e := json.NewEncoder(&text)

@@ -1,5 +1,7 @@
 package roster
 
+import "math"
+
 // Event is what has changed in a room since the event before. To apply it, add
 // those who have joined, then remove those who have left. A user who has joined
 // may be known from a [Page] already.
@@ -16,6 +18,22 @@ type Event struct {
 type Joined struct {
 	User  string
 	Since int64
+}
+
+// textLength returns the length of a name in JSON, without its quotes.
+func textLength(name string) int {
+	n := len(name)
+	for _, c := range name {
+		switch {
+		case c == '"' || c == '\\':
+			n++
+		case c == '\u2028' || c == '\u2029':
+			n += 3
+		case c < ' ':
+			n += 5
+		}
+	}
+	return n
 }
 
 // nameCost is about how much text an event has for a user besides the name.
@@ -51,21 +69,35 @@ func (r *Rooms) Tick(now int64) []Event {
 	return events
 }
 
-// settle announces changes of a room, as many as one event holds.
+// settle announces changes of a room, as many as one event holds; all of them if
+// nobody watches.
 func (r *Rooms) settle(x *room) (e Event, changed bool) {
-	room := budget{r.o.Changes, r.o.Bytes()}
+	room := budget{math.MaxInt, math.MaxInt}
+	if x.watches > 0 {
+		room = budget{r.o.Changes, r.o.Bytes()}
+	}
 	n := 0
-	for ; n < len(x.joined) && room.takes(x.joined[n]); n++ {
-		if m := x.joined[n]; m.place != gone {
-			e.Joined = append(e.Joined, Joined{m.user, m.since})
+	for ; n < len(x.joined); n++ {
+		m := x.joined[n]
+		if m.place == gone {
+			continue
 		}
+		if !room.takes(m) {
+			break
+		}
+		e.Joined = append(e.Joined, Joined{m.user, m.since})
 	}
 	x.joined = rest(x.joined, n)
-	for n = 0; n < len(x.due) && room.takes(x.due[n]); n++ {
-		if m := x.due[n]; m.place == due {
-			e.Left = append(e.Left, m.user)
-			r.drop(m)
+	for n = 0; n < len(x.due); n++ {
+		m := x.due[n]
+		if m.place != due {
+			continue
 		}
+		if !room.takes(m) {
+			break
+		}
+		e.Left = append(e.Left, m.user)
+		r.drop(m)
 	}
 	x.due = rest(x.due, n)
 	if len(e.Joined) == 0 && len(e.Left) == 0 && x.anonymous == x.announced && !x.skipped {
@@ -90,7 +122,7 @@ func (b *budget) takes(m *member) bool {
 		return false
 	}
 	b.names--
-	b.bytes -= len(m.user) + nameCost
+	b.bytes -= textLength(m.user) + nameCost
 	return true
 }
 

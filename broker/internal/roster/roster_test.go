@@ -147,7 +147,7 @@ func TestEventsAreBounded(t *testing.T) {
 	b.pass(grace - 1)
 	want(t, "the first two leave", b.pass(1), "r 4 [-a -b] 3+0")
 	b.Enter("r", "c", b.now) // due, and not announced
-	want(t, "the others", b.pass(2*tick), "r 5 [-d] 2+0; r 6 [-e] 1+0")
+	want(t, "the others", b.pass(2*tick), "r 5 [-d -e] 1+0")
 
 	b = newBook(1000, 1000)
 	b.o.Bytes = func() int { return nameCost + 1 }
@@ -384,5 +384,38 @@ func TestStormOfJoins(t *testing.T) {
 	}
 	if events > people/1000+5 || names != people {
 		t.Errorf("%d events have %d names", events, names)
+	}
+}
+
+// Users who came and went before an event could name them take no room in one.
+func TestVisitorsDoNotDelayOthers(t *testing.T) {
+	b := newBook(0, 10)
+	b.Watch("r")
+	for i := range 1000 {
+		user := fmt.Sprint("visitor", i)
+		b.Enter("r", user, b.now)
+		b.Leave("r", user, b.now)
+	}
+	b.Enter("r", "ann", b.now)
+	want(t, "the next tick", b.pass(tick), "r 2 [+ann] 1+0")
+	if n := len(b.rooms["r"].joined); n != 0 {
+		t.Errorf("%d users wait to be announced", n)
+	}
+}
+
+// Nobody watches an unwatched room, so its users need not wait for an event to
+// leave it.
+func TestUnwatchedRoomEmptiesAtOnce(t *testing.T) {
+	b := newBook(1000, 10)
+	for i := range 100 {
+		b.Enter("r", fmt.Sprint(i), b.now)
+	}
+	b.pass(20 * tick)
+	for i := range 100 {
+		b.Leave("r", fmt.Sprint(i), b.now)
+	}
+	b.pass(grace + tick)
+	if st := b.Stats(); st != (Stats{}) {
+		t.Errorf("%+v is left", st)
 	}
 }
