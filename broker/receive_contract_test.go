@@ -112,13 +112,15 @@ func TestReceiveIsCalledAsItsContractAllows(t *testing.T) {
 					t.Errorf("after heart-beat %d the session came to rest %d times", i, n)
 				}
 			}
+			woken := w.woken.Load()
 			end(ours)
 			for deadline := time.Now().Add(testkit.Patience); b.Sockets() > 0; time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatal("the session does not end")
 				}
 			}
-			if w.over.Load() == nil && name != "DISCONNECT" {
+			// On a busy machine, LingerTimeout may end it before an error does.
+			if w.over.Load() == nil && w.woken.Load() == woken && name != "DISCONNECT" {
 				t.Error("Receive has not returned")
 			}
 		})
