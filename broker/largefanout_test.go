@@ -13,7 +13,7 @@ import (
 // Large batches arrive complete and in order over sockets, and the publisher
 // gets its receipts.
 func TestLargeFanOut(t *testing.T) {
-	const subscribers, rounds, messages = 24, 10, 15
+	const subscribers, rounds, messages = 24, 3, 15
 	srv := brokertest.Start(t, broker.Options{})
 	var peers []*peer
 	for range subscribers {
