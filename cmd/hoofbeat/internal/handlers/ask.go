@@ -52,8 +52,8 @@ var (
 )
 
 // ask posts a question and parses the answer.
-func (h *handler) ask(ctx context.Context, id string, body []byte) (*answer, *failure) {
-	release, ok := h.turn(ctx)
+func (h *handler) ask(ctx context.Context, owner, id string, body []byte) (*answer, *failure) {
+	release, ok := h.turn(ctx, owner)
 	if !ok {
 		return nil, &failure{errBusy, "in_flight, or handlers_in_flight", unavailable(), wait}
 	}

@@ -137,3 +137,39 @@ func TestViaAnswersWaitForRoom(t *testing.T) {
 		}
 	})
 }
+
+// One user cannot keep the requests of others from a server that is slow, with
+// however many sessions, also after they have ended.
+func TestOneUserLeavesRoomForOthers(t *testing.T) {
+	for name, o := range map[string]Options{"in_flight": {}, "handlers_in_flight": {InFlight: 10}, "handlers_bytes": {Bytes: 400_000}} {
+		within(t, o, []Handler{{Destination: "/app/a", InFlight: 10}}, func(t *testing.T, b *broker.Broker, set *Set, s *backend) {
+			s.answerWith(func(q question) (int, string, string) {
+				if q.User == "mallory" {
+					time.Sleep(1900 * time.Millisecond)
+				}
+				return 204, "", ""
+			})
+			for range 100 {
+				c := brokertest.Connect(t, b, "login", "mallory")
+				send(c, "/app/a", "", "1")
+				send(c, "/app/a", "", "2")
+				synctest.Wait()
+				c.Close()
+			}
+			begun := time.Now()
+			ann := brokertest.Connect(t, b, "login", "ann")
+			send(ann, "/app/a", "", "1")
+			want(t, ann, "RECEIPT 1")
+			if d := time.Since(begun); d > time.Second {
+				t.Errorf("%s: it took %v", name, d)
+			}
+			time.Sleep(5 * time.Minute)
+			synctest.Wait()
+			for _, l := range []*shares{set.shares, set.roomShares, set.handlers[0].shares} {
+				if len(l.owners) != 0 {
+					t.Errorf("%s: shares of %v are kept", name, l.owners)
+				}
+			}
+		})
+	}
+}

@@ -90,6 +90,8 @@ type Set struct {
 	slots chan struct{} // one for each request on its way
 	room  *room
 
+	shares, roomShares *shares // of slots and of room
+
 	handlers []*handler
 
 	ctx     context.Context // of the requests
@@ -110,7 +112,8 @@ type handler struct {
 	client  *signed.Client
 	breaker circuit.Breaker
 	slots   chan struct{}
-	path    string // of Destination, behind the prefix
+	shares  *shares // of slots
+	path    string  // of Destination, behind the prefix
 	handled atomic.Int64
 	failed  atomic.Int64
 }
@@ -124,7 +127,8 @@ func New(o Options) (*Set, error) {
 	_, _ = rand.Read(run[:]) // never fails
 	s := &Set{
 		b: o.Broker, names: o.Names, app: o.Names.Prefixes().App[0], log: o.Logger, run: hex.EncodeToString(run[:]) + "-",
-		slots: make(chan struct{}, o.InFlight), room: newRoom(o.Bytes), lanes: make(map[string]*lane),
+		slots: make(chan struct{}, o.InFlight), room: newRoom(o.Bytes),
+		shares: newShares(int64(o.InFlight)), roomShares: newShares(o.Bytes), lanes: make(map[string]*lane),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	for i := range o.Handlers {
@@ -144,7 +148,7 @@ func New(o Options) (*Set, error) {
 
 // add checks a handler. It returns the name of the field that is wrong.
 func (s *Set) add(i int, o Handler, transport http.RoundTripper) (field string, err error) {
-	h := &handler{Handler: o, set: s, key: "handlers[" + strconv.Itoa(i) + "]", slots: make(chan struct{}, o.InFlight)}
+	h := &handler{Handler: o, set: s, key: "handlers[" + strconv.Itoa(i) + "]", slots: make(chan struct{}, o.InFlight), shares: newShares(int64(o.InFlight))}
 	d, err := s.names.Parse(o.Destination)
 	if err != nil {
 		return "destination", err

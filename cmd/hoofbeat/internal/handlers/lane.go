@@ -24,12 +24,13 @@ type lane struct{ waiting []*job }
 
 // job is a request that is not answered yet.
 type job struct {
-	h    *handler
-	r    *broker.Request
-	id   string
-	body []byte
-	size int64
-	done func(error)
+	h     *handler
+	r     *broker.Request
+	owner string
+	id    string
+	body  []byte
+	size  int64
+	done  func(error)
 }
 
 // ServeSTOMP hands the request to the lane of its session, or stores it in the
@@ -42,11 +43,15 @@ func (h *handler) ServeSTOMP(ctx context.Context, r *broker.Request) error {
 	if h.Via != "" && !r.Subscribe {
 		return h.store(ctx, r, id, body)
 	}
-	size, ok := h.set.room.take(ctx, h.set.sizeOf(r.Session, body))
-	if !ok { // the session has ended
+	owner, size := ownerOf(r), h.set.sizeOf(r.Session, body)
+	if !h.set.roomShares.take(ctx, owner, size) { // the session has ended
 		return unavailable()
 	}
-	h.set.put(&job{h, r, id, body, size, r.Later()})
+	if _, ok := h.set.room.take(ctx, size); !ok {
+		h.set.roomShares.give(owner, size)
+		return unavailable()
+	}
+	h.set.put(&job{h, r, owner, id, body, size, r.Later()})
 	return nil
 }
 
@@ -99,7 +104,9 @@ func (s *Set) next(session string) *job {
 }
 
 func (j *job) end(err error) {
-	j.h.set.room.give(j.size)
+	room := j.h.set.room
+	room.give(min(j.size, room.size))
+	j.h.set.roomShares.give(j.owner, j.size)
 	j.done(err)
 }
 
@@ -109,7 +116,7 @@ func (j *job) handle() error {
 	if e := j.r.Expires; !e.IsZero() && !time.Now().Before(e) {
 		return nil // as a message that has expired when it arrives
 	}
-	a, f := h.ask(h.set.ctx, j.id, j.body)
+	a, f := h.ask(h.set.ctx, j.owner, j.id, j.body)
 	if f == nil {
 		f = h.carryOut(h.set.ctx, a, func(ctx context.Context, m *broker.Message) error {
 			_, err := j.r.Reply(ctx, m)
@@ -128,24 +135,33 @@ func (j *job) handle() error {
 }
 
 // turn waits until a request may be sent. It returns false if that takes too
-// long.
-func (h *handler) turn(ctx context.Context) (release func(), ok bool) {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+// long. A request without an owner, of a queue, counts against no share.
+func (h *handler) turn(ctx context.Context, owner string) (release func(), ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var taken []func()
+	release = func() {
+		for _, give := range taken {
+			give()
+		}
+	}
+	if owner != "" {
+		for _, one := range []*shares{h.shares, h.set.shares} {
+			if !one.take(ctx, owner, 1) {
+				release()
+				return nil, false
+			}
+			taken = append(taken, func() { one.give(owner, 1) })
+		}
+	}
 	for _, slots := range []chan struct{}{h.slots, h.set.slots} {
 		select {
 		case slots <- struct{}{}:
-			continue
-		case <-timer.C:
+			taken = append(taken, func() { <-slots })
 		case <-ctx.Done():
+			release()
+			return nil, false
 		}
-		if slots == h.set.slots {
-			<-h.slots
-		}
-		return nil, false
 	}
-	return func() {
-		<-h.set.slots
-		<-h.slots
-	}, true
+	return release, true
 }

@@ -45,7 +45,7 @@ func (h *handler) deliver(ctx context.Context, m *broker.Message) error {
 		return h.bury(ctx, m, &failure{errors.New("a message in the queue is not a request"), "via", nil, never})
 	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		a, f := h.ask(ctx, q.ID, m.Body)
+		a, f := h.ask(ctx, "", q.ID, m.Body)
 		switch {
 		case f == nil && a.refuse != "":
 			return h.bury(ctx, m, &failure{errors.New("the server refuses it"), "url", nil, never})
