@@ -53,17 +53,21 @@ func segmentsOf(path string) []string {
 // ant returns the pattern without names, for topics.Compile.
 func (p *pattern) ant() string { return "/" + strings.Join(p.segments, "/") }
 
-// variables returns the values in a path that matches.
-func (p *pattern) variables(path string) map[string]string {
+// variables returns the values in a path that matches. ok is false if a variable
+// has none: as in Spring, /a/* matches /a/.
+func (p *pattern) variables(path string) (_ map[string]string, ok bool) {
 	if len(p.names) == 0 {
-		return nil
+		return nil, true
 	}
 	values := make(map[string]string, len(p.names))
 	segments := segmentsOf(path)
 	for i, name := range p.names {
+		if i >= len(segments) {
+			return nil, false
+		}
 		values[name] = segments[i]
 	}
-	return values
+	return values, true
 }
 
 // overlap reports whether some path matches both lists of segments.

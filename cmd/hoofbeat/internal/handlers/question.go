@@ -26,8 +26,12 @@ type question struct {
 
 // question returns the question about a request, as JSON, and its id.
 func (h *handler) question(r *broker.Request) (id string, body []byte, err error) {
+	variables, ok := h.pattern.variables(r.Destination)
+	if !ok {
+		return "", nil, &broker.Error{Reason: broker.ReasonDenied, Message: "nothing handles messages for this destination"}
+	}
 	q := question{
-		ID: h.set.nextID(), Event: "send", Destination: h.set.app + r.Destination, Variables: h.pattern.variables(r.Destination),
+		ID: h.set.nextID(), Event: "send", Destination: h.set.app + r.Destination, Variables: variables,
 		User: r.Principal.Name, Roles: r.Principal.Roles, Session: r.Session, Headers: make(map[string]string, len(r.Headers)),
 	}
 	if r.Remote.IsValid() {
