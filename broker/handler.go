@@ -255,6 +255,9 @@ func (s *session) serve(r *Request, d topics.Destination, bt *batch) (later *com
 		h = HandlerFunc(s.b.presence.answer)
 	}
 	if h == nil {
+		if room, ok := s.b.presence.asks(d); ok && r.Subscribe {
+			return nil, failure(ReasonDenied, "no presence is kept for %s (presence)", quoted(room))
+		}
 		return nil, failure(ReasonDenied, "nothing handles messages for this destination")
 	}
 	r.s, r.bt, r.Principal, r.Session = s, bt, s.principal.Load(), s.id

@@ -149,6 +149,16 @@ func (p *presence) room(role presenceRole, d topics.Destination) string {
 	return ""
 }
 
+// asks returns the topic whose list a destination of a handler asks for, whether
+// it is a room or not.
+func (p *presence) asks(d topics.Destination) (room string, ok bool) {
+	if p == nil || d.Kind != topics.App {
+		return "", false
+	}
+	room = p.room(listing, d)
+	return room, strings.HasPrefix(room, "/")
+}
+
 // cost returns the memory for a subscription of this role.
 func (role presenceRole) cost(d topics.Destination) int {
 	switch role {

@@ -309,6 +309,8 @@ func TestPatternsDoNotShowPresence(t *testing.T) {
 		for destination, text := range map[string]string{
 			"/topic/presence":              `no presence is kept for "" (presence)`,
 			"/topic/presence/queue/a":      `no presence is kept for "/queue/a" (presence)`,
+			"/app/presence/queue/a":        `no presence is kept for "/queue/a" (presence)`,
+			"/app/presence":                "nothing handles messages for this destination",
 			"/topic/presence//topic/a":     `write "/topic/presence//topic/a" without empty segments`,
 			"/topic/presence" + room + "/": `write "/topic/presence/topic/room/7/" without empty segments`,
 		} {

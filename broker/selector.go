@@ -164,7 +164,7 @@ func (s *session) selective(sub *subscriber, f *frames.Frame, bt *batch) *Error 
 	}
 	switch kind := sub.dest.Kind; {
 	case s.b.o.Selector == nil:
-		return failure(ReasonDenied, "selector header: this broker has no selectors")
+		return failure(ReasonDenied, "selector header: this broker has no selectors (selectors)")
 	case kind == topics.App:
 		return failure(ReasonDenied, "selector header: an application destination answers once and has no selector")
 	case kind == topics.Reply:

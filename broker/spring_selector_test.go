@@ -104,7 +104,7 @@ func TestDefaultSubscriptionRegistry_SelectorRefused_Differs(t *testing.T) {
 		code                        int
 		message                     string
 	}{
-		{"no selectors", "/topic/a", "headers.foo == 'bar'", none, 4403, "selector header: this broker has no selectors"},
+		{"no selectors", "/topic/a", "headers.foo == 'bar'", none, 4403, "selector header: this broker has no selectors (selectors)"},
 		{"JMS", "/topic/a", "foo = 'bar'", nil, 1002, "selector header: character 5: to compare, write =="},
 		{"unparsable", "/user/queue/a", "headers.foo == ", nil, 1002, "selector header: character"},
 		{"a function", "/topic/a", "len(headers.foo) == 1", nil, 1002, "selector header: character 1: only headers"},

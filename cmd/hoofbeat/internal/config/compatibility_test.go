@@ -84,10 +84,10 @@ func TestWriteEffective(t *testing.T) {
 selectors: true
 compatibility: spring
 queues.mode: broadcast
-auth.jwt: 1 of them
+auth.jwt: 1 entry
 auth.tickets.signed: true
 auth.tickets.secret: a secret
-rules: 1 of them
+rules: 1 entry
 `
 	if b.String() != want {
 		t.Errorf("it writes\n%swant\n%s", b.String(), want)

@@ -17,7 +17,7 @@ func WriteEffective(w io.Writer, c *Config) error {
 		case ok && r.length() == 0, !ok && text == k.Default:
 			continue
 		case ok:
-			text = fmt.Sprintf("%d of them", r.length())
+			text = entries(r.length())
 		case k.Type() == "secret":
 			text = "a secret"
 		case text == "":
@@ -26,7 +26,14 @@ func WriteEffective(w io.Writer, c *Config) error {
 		fmt.Fprintf(b, "%s: %s\n", k.Path, text)
 	}
 	if n := len(c.Rules); n > 0 {
-		fmt.Fprintf(b, "rules: %d of them\n", n)
+		fmt.Fprintf(b, "rules: %s\n", entries(n))
 	}
 	return b.Flush()
+}
+
+func entries(n int) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return fmt.Sprintf("%d entries", n)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -114,6 +115,10 @@ func (l *loader) section(prefix string, node ast.Node) {
 func (l *loader) set(k Key, node ast.Node) {
 	l.given(k.Path, node)
 	var text string
+	if k.Type() == "list" && hasKeys(node) {
+		l.bad(node, k.Path, "want a list of texts without keys: "+k.Want())
+		return
+	}
 	if seq, ok := node.(*ast.SequenceNode); ok && k.Type() == "list" {
 		items := l.texts(k.Path, seq)
 		for _, item := range items {
@@ -135,6 +140,14 @@ func (l *loader) set(k Key, node ast.Node) {
 	if k.Type() == "secret" && text != "" {
 		l.secrets = append(l.secrets, k.Path)
 	}
+}
+
+// hasKeys reports whether a node or one of its items is a mapping.
+func hasKeys(node ast.Node) bool {
+	if seq, ok := node.(*ast.SequenceNode); ok {
+		return slices.ContainsFunc(seq.Values, hasKeys)
+	}
+	return node.Type() == ast.MappingType || node.Type() == ast.MappingValueType
 }
 
 // text reads a scalar as it is written: `off`, 64KiB and 010 mean what they say.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,7 +72,11 @@ func (l *loader) records(k Key, r *records, node ast.Node) {
 func (l *loader) record(path string, keys []Key, node ast.Node) {
 	m, ok := node.(*ast.MappingNode)
 	if !ok {
-		l.bad(node, path, "want keys and values")
+		text := "want keys and values"
+		if i := slices.IndexFunc(keys, func(k Key) bool { return k.must }); i >= 0 {
+			text += fmt.Sprintf(" such as {%s: …}", keys[i].Path)
+		}
+		l.bad(node, path, text)
 		return
 	}
 	known := make([]string, len(keys))

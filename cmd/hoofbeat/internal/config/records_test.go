@@ -78,7 +78,7 @@ func TestListErrors(t *testing.T) {
 		"auth: {jwt: [{issuer: ftp://a}]}": "auth.jwt[0].issuer: is not accepted: want a URL",
 		"auth: {oauth: [{auth_style: x}]}": `auth.oauth[0].auth_style: "x" is not accepted: want basic, post or none`,
 		"nodes: [{id: a, url: http://b}]":  `nodes[0].url: "http://b" is not accepted: want a URL such as wss://`,
-		"auth:\n  jwt:\n  - {issuer: https://a, audience: b}\n  - {issuer: https://a, audience: b, algorithms: {}}": "hoofbeat.yaml:4: auth.jwt[1].algorithms: want one value",
+		"auth:\n  jwt:\n  - {issuer: https://a, audience: b}\n  - {issuer: https://a, audience: b, algorithms: {}}": "hoofbeat.yaml:4: auth.jwt[1].algorithms: want a list of texts without keys: RS256, RS384",
 		"nodes: [" + strings.Repeat("{id: a, url: 'ws://b'},", 101) + "]":                                           "nodes: has more than 100 items",
 		"auth: {tickets: {secret: hunter2}}":                                                                        "auth.tickets.secret: has no effect without auth.tickets.signed",
 		"auth: {tickets: {signed: true}}":                                                                           "auth.tickets.signed: wants auth.tickets.secret",
