@@ -190,7 +190,7 @@ func (b *Broker) DeleteDurable(user, name string) error {
 	l.mu.Lock()
 	d := l.all[durableKey{user, name}]
 	l.mu.Unlock()
-	if d == nil || !l.remove(d) {
+	if d == nil || !l.remove(d, evenUsed) {
 		return ErrNoDurable
 	}
 	return nil
@@ -200,7 +200,7 @@ func (b *Broker) DeleteDurable(user, name string) error {
 // does, and returns their number.
 func (b *Broker) DeleteDurables(user string) (deleted int) {
 	for _, d := range b.durables.list() {
-		if d.user == user && b.durables.remove(d) {
+		if d.user == user && b.durables.remove(d, evenUsed) {
 			deleted++
 		}
 	}
@@ -263,11 +263,12 @@ func (l *durables) logDiscarded() {
 	}
 }
 
-// remove deletes a subscription, and ends the session's one that uses it. It
-// reports false if the subscription is gone already.
-func (l *durables) remove(d *durable) bool {
+// remove deletes a subscription if the caller still wants that under the lock,
+// and ends the session's one that uses it. It reports false if the subscription
+// is gone already or is to stay.
+func (l *durables) remove(d *durable, still func(*durable) bool) bool {
 	l.mu.Lock()
-	if l.all[d.durableKey] != d {
+	if l.all[d.durableKey] != d || !still(d) {
 		l.mu.Unlock()
 		return false
 	}
@@ -303,14 +304,20 @@ func (l *durables) remove(d *durable) bool {
 func (l *durables) sweep(now time.Time) {
 	for _, d := range l.list() {
 		d.list.Expire()
-		l.mu.Lock()
-		unused := d.holder == nil && d.unused > 0 && now.Sub(d.since) >= d.unused
-		l.mu.Unlock()
-		if unused && l.remove(d) { // a client that came back meanwhile gets a notice
+		if l.remove(d, func(d *durable) bool { return d.unusedAt(now) }) {
 			l.b.o.Logger.Log(context.Background(), slog.LevelInfo, "a durable subscription was deleted because its client was away too long",
 				"user", d.user, "name", d.name, "destination", d.dest.Name, "unused", d.unused)
 		}
 	}
+}
+
+// evenUsed is for [durables.remove].
+func evenUsed(*durable) bool { return true }
+
+// unusedAt reports whether the client has been away for too long. The caller
+// holds the lock.
+func (d *durable) unusedAt(now time.Time) bool {
+	return d.holder == nil && d.unused > 0 && now.Sub(d.since) >= d.unused
 }
 
 // introduce remembers the `client-id` of a CONNECT, which is part of the name of

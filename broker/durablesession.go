@@ -265,20 +265,17 @@ func (s *session) forgetDurable(f *frames.Frame, sub *subscriber) (*subscriber, 
 			}
 		}
 	}
-	if sub == nil && !l.free(d) {
-		return nil, failure(ReasonDenied, "the durable subscription %s is in use by another session of yours", quoted(d.name))
-	}
-	if l.remove(d) {
+	used := false
+	if l.remove(d, func(d *durable) bool {
+		used = d.holder != nil && d.holder.s != s
+		return !used
+	}) {
 		s.b.o.Logger.Info("a durable subscription was deleted by its client", "session", s.id, "user", d.user, "name", d.name, "destination", d.dest.Name)
 	}
+	if used {
+		return nil, failure(ReasonDenied, "the durable subscription %s is in use by another session of yours", quoted(d.name))
+	}
 	return sub, nil
-}
-
-// free reports whether no session uses d.
-func (l *durables) free(d *durable) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return d.holder == nil
 }
 
 // mayRead refuses the dead letters of the durable subscriptions of others.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/frames"
 )
@@ -154,3 +155,6 @@ func (b *Broker) Selectors() int {
 // Asked looks at the headers of a SEND, and reports whether they ask for more
 // than a delivery.
 func Asked(list []Header) bool { return asked(list) != 0 }
+
+// SweepDurables removes what is too old at that time.
+func (b *Broker) SweepDurables(now time.Time) { b.durables.sweep(now) }
