@@ -307,7 +307,7 @@ func (f *follower) follow(ctx context.Context, over bool) error {
 		timer := time.AfterFunc(time.Duration(f.rnd.IntN(int(longest))), c.cut)
 		defer timer.Stop()
 	}
-	marks, messages := 0, 0
+	marks, messages, said := 0, 0, ""
 	if over {
 		for _, topic := range f.r.topics {
 			if check.Match(f.destination, "", topic) {
@@ -325,7 +325,7 @@ func (f *follower) follow(ctx context.Context, over bool) error {
 			if m.Get("receipt-id") == "mark" {
 				continue
 			}
-			said := m.Get("recovered")
+			said = m.Get("recovered")
 			f.sub.Receipted(said)
 			if said == "true" {
 				f.r.claimed[0].Add(1)
@@ -343,11 +343,15 @@ func (f *follower) follow(ctx context.Context, over bool) error {
 				}
 			}
 		case "MESSAGE":
-			if messages++; messages > 1 && m.Get("recovered") == "false" { // some are missing before it, and it says so
+			// Some may be missing before it, and it says so. Of the first MESSAGE
+			// that includes what was sent since a RECEIPT that said so too.
+			if messages++; m.Get("recovered") == "false" && (messages > 1 || said == "false") {
 				f.sub.Unsubscribe()
 				f.sub = c.session.Subscribe("0", f.destination, check.Auto, f.sub)
 				f.sub.Receipted("false")
-				f.r.gaps.Add(1)
+				if messages > 1 {
+					f.r.gaps.Add(1)
+				}
 			}
 			c.session.Message(check.Message{
 				Subscription: m.Get("subscription"), Destination: m.Get("destination"), MessageID: m.Get("message-id"),

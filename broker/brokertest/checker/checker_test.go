@@ -396,6 +396,15 @@ func TestRecovered(t *testing.T) {
 	})
 }
 
+// A reader that has not noticed yet that its connection is cut may subscribe.
+func TestSubscriptionOfAnEndedSession(t *testing.T) {
+	s := newStory(t, Options{})
+	s.ann.Cut()
+	s.sub(s.ann, "/topic/a", Auto)
+	s.send("/topic/a")
+	s.want("")
+}
+
 func TestOutstanding(t *testing.T) {
 	s := newStory(t, Options{})
 	a, q := s.sub(s.ann, "/topic/a", Auto), s.sub(s.ben, "/queue/a", Individual)

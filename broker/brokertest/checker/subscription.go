@@ -47,11 +47,15 @@ type delivery struct {
 }
 
 // Subscribe records a SUBSCRIBE before it is written. continues is an earlier
-// subscription, of this or another session, that it resumes, or nil.
+// subscription, of this or another session, that it resumes, or nil. If the
+// session has ended meanwhile, nothing is expected of the subscription.
 func (s *Session) Subscribe(id, destination string, m Mode, continues *Subscription) *Subscription {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	u := &Subscription{c: s.c, s: s, id: id, dest: s.c.number(destination), mode: m, before: continues, asked: s.c.tick()}
+	if s.end != 0 {
+		u.end = u.asked
+	}
 	s.subs[id] = u
 	s.all = append(s.all, u)
 	s.c.subs = append(s.c.subs, u)
