@@ -1,11 +1,9 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -305,7 +303,7 @@ func (l *durables) sweep(now time.Time) {
 	for _, d := range l.list() {
 		d.list.Expire()
 		if l.remove(d, func(d *durable) bool { return d.unusedAt(now) }) {
-			l.b.o.Logger.Log(context.Background(), slog.LevelInfo, "a durable subscription was deleted because its client was away too long",
+			l.b.o.Logger.Info("a durable subscription was deleted because its client was away too long",
 				"user", d.user, "name", d.name, "destination", d.dest.Name, "unused", d.unused)
 		}
 	}

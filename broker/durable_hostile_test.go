@@ -8,6 +8,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // Another user cannot read dead letters under any spelling, also with other
@@ -52,7 +53,7 @@ func TestDurableComesBackWhenItIsRemoved(t *testing.T) {
 	}()
 	defer func() {
 		close(stop)
-		<-stopped
+		testkit.Receive(t, stopped)
 	}()
 	for range 3000 {
 		c.Subscribe(t, "s", "/topic/orders/eu", "durable", "inbox")

@@ -74,13 +74,14 @@ func entryOf(list []topicSet, d topics.Destination) int {
 		return -1
 	}
 	if strings.HasSuffix(d.Path, "/") { // /topic/a/* matches /topic/a/ too
-		for i := range list {
-			if list[i].pattern.Match(d.Path) {
-				return i
-			}
+		if i := firstMatch(list, d.Path); i >= 0 {
+			return i
 		}
 	}
-	name := topics.Collapse(d.Path)
+	return firstMatch(list, topics.Collapse(d.Path))
+}
+
+func firstMatch(list []topicSet, name string) int {
 	for i := range list {
 		if list[i].pattern.Match(name) {
 			return i
