@@ -42,7 +42,5 @@ func (a *api) cancelDelayed(w http.ResponseWriter, r *http.Request) *problem {
 		return problemf(http.StatusNotFound, "no delayed message has this id: it was delivered, is being delivered, or never existed")
 	}
 	a.log.Info("delayed message cancelled", "id", brief(id))
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return noContent(w)
 }

@@ -46,6 +46,13 @@ func writeJSON(w http.ResponseWriter, status int, v any) *problem {
 	return nil
 }
 
+// noContent answers that something was done, without a body.
+func noContent(w http.ResponseWriter) *problem {
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 func writeAs(w http.ResponseWriter, mediaType string, status int, v any) {
 	setHeaders(w, mediaType)
 	w.WriteHeader(status)

@@ -131,9 +131,7 @@ func (a *api) disconnect(w http.ResponseWriter, r *http.Request) *problem {
 	if a.b.Disconnect(r.PathValue("id"), reason) != nil { // can only be ErrNoSession
 		return noSession()
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return noContent(w)
 }
 
 func noSession() *problem {

@@ -57,6 +57,14 @@ func (a *api) subscriptions(w http.ResponseWriter, r *http.Request) *problem {
 	return answerPage(w, q, all)
 }
 
+// onlyUser returns the {user} of a path that takes no parameters.
+func onlyUser(r *http.Request) (string, *problem) {
+	if _, p := query(r); p != nil {
+		return "", p
+	}
+	return pathUser(r)
+}
+
 // deletedSubscriptions is the answer to the deletion of all of a user.
 type deletedSubscriptions struct {
 	Deleted int `json:"deleted"`
@@ -64,11 +72,8 @@ type deletedSubscriptions struct {
 
 // deleteSubscriptions deletes the durable subscriptions of a user.
 func (a *api) deleteSubscriptions(w http.ResponseWriter, r *http.Request) *problem {
-	user, p := pathUser(r)
+	user, p := onlyUser(r)
 	if p != nil {
-		return p
-	}
-	if _, p := query(r); p != nil {
 		return p
 	}
 	return writeJSON(w, http.StatusOK, deletedSubscriptions{a.b.DeleteDurables(user)})
@@ -76,17 +81,12 @@ func (a *api) deleteSubscriptions(w http.ResponseWriter, r *http.Request) *probl
 
 // deleteSubscription deletes one durable subscription.
 func (a *api) deleteSubscription(w http.ResponseWriter, r *http.Request) *problem {
-	user, p := pathUser(r)
+	user, p := onlyUser(r)
 	if p != nil {
-		return p
-	}
-	if _, p := query(r); p != nil {
 		return p
 	}
 	if a.b.DeleteDurable(user, r.PathValue("name")) != nil { // can only be ErrNoDurable
 		return problemf(http.StatusNotFound, "the user has no durable subscription with this name")
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return noContent(w)
 }
