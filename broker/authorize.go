@@ -233,11 +233,7 @@ func (s *session) reconsider(bt *batch) error {
 		if fail == nil {
 			continue
 		}
-		i := slices.Index(s.subs, sub)
-		s.subs = slices.Delete(s.subs, i, i+1)
-		s.drop(sub, bt)
-		s.notify(sessionNotices, sessionEvent{Event: "subscription-ended", Subscription: sub.ID, Destination: sub.dest.Name}, bt)
-		s.tellUnsubscribed(bt, EndedByRules, sub)
+		s.withdraw(sub, EndedByRules, bt)
 	}
 	return nil
 }

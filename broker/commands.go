@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -404,9 +403,7 @@ func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 		return fail
 	}
 	if sub != nil {
-		i := slices.Index(s.subs, sub)
-		s.subs = slices.Delete(s.subs, i, i+1)
-		s.drop(sub, bt)
+		s.detach(sub, bt)
 	}
 	s.receipt(f, bt)
 	if sub != nil {

@@ -185,10 +185,7 @@ func (b *Broker) DurableSubscriptions() iter.Seq[DurableSubscription] {
 // ErrNoDurable. Safe for concurrent use.
 func (b *Broker) DeleteDurable(user, name string) error {
 	l := b.durables
-	l.mu.Lock()
-	d := l.all[durableKey{user, name}]
-	l.mu.Unlock()
-	if d == nil || !l.remove(d, evenUsed) {
+	if d := l.get(durableKey{user, name}); d == nil || !l.remove(d, evenUsed) {
 		return ErrNoDurable
 	}
 	return nil
@@ -203,6 +200,13 @@ func (b *Broker) DeleteDurables(user string) (deleted int) {
 		}
 	}
 	return deleted
+}
+
+// get returns the subscription with that key, nil for none.
+func (l *durables) get(key durableKey) *durable {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[key]
 }
 
 func (l *durables) list() []*durable {

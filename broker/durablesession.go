@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -223,15 +222,19 @@ func (l *durables) create(s *session, sub *subscriber, key durableKey, entry int
 
 // durableEnded ends the subscription of the session to d, which was deleted.
 func (s *session) durableEnded(d *durable, bt *batch) {
-	i := slices.IndexFunc(s.subs, func(sub *subscriber) bool { return sub.attached() == d })
-	if i < 0 {
-		return
+	if sub := s.using(d); sub != nil {
+		s.withdraw(sub, EndedByDeletion, bt)
 	}
-	sub := s.subs[i]
-	s.subs = slices.Delete(s.subs, i, i+1)
-	s.drop(sub, bt)
-	s.notify(sessionNotices, sessionEvent{Event: "subscription-ended", Subscription: sub.ID, Destination: sub.dest.Name}, bt)
-	s.tellUnsubscribed(bt, EndedByDeletion, sub)
+}
+
+// using returns the session's subscription that uses d, nil for none.
+func (s *session) using(d *durable) *subscriber {
+	for _, sub := range s.subs {
+		if sub.attached() == d {
+			return sub
+		}
+	}
+	return nil
 }
 
 // forgetDurable deletes the durable subscription that an UNSUBSCRIBE names, if
@@ -249,9 +252,7 @@ func (s *session) forgetDurable(f *frames.Frame, sub *subscriber) (*subscriber, 
 			return sub, nil // of a queue
 		}
 	} else {
-		l.mu.Lock()
-		d = l.all[durableKey{s.userName(), ask.name}]
-		l.mu.Unlock()
+		d = l.get(durableKey{s.userName(), ask.name})
 	}
 	switch {
 	case sub != nil && sub.attached() != d:
@@ -259,11 +260,7 @@ func (s *session) forgetDurable(f *frames.Frame, sub *subscriber) (*subscriber, 
 	case d == nil:
 		return sub, nil // deleted before: a client that lost the answer asks again
 	case sub == nil:
-		for _, other := range s.subs {
-			if other.attached() == d {
-				sub = other
-			}
-		}
+		sub = s.using(d)
 	}
 	used := false
 	if l.remove(d, func(d *durable) bool {

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -218,9 +217,8 @@ func (s *session) routeReplies(sub *subscriber) {
 	}
 	sub.dest.Path = old.dest.Path
 	s.b.replies.set(sub)
-	s.subs = slices.DeleteFunc(s.subs, func(other *subscriber) bool { return other == old })
 	bt := s.work()
-	s.drop(old, bt)
+	s.detach(old, bt)
 	s.tellUnsubscribed(bt, EndedByClient, old)
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
@@ -165,6 +166,20 @@ func (s *session) drop(sub *subscriber, bt *batch) {
 	if len(pending) > 0 {
 		s.resumeStarved(bt) // now there is room for other messages
 	}
+}
+
+// detach takes sub out of the session's list and drops it.
+func (s *session) detach(sub *subscriber, bt *batch) {
+	i := slices.Index(s.subs, sub)
+	s.subs = slices.Delete(s.subs, i, i+1)
+	s.drop(sub, bt)
+}
+
+// withdraw ends a subscription that the client did not end, and tells it so.
+func (s *session) withdraw(sub *subscriber, why SubscriptionEnd, bt *batch) {
+	s.detach(sub, bt)
+	s.notify(sessionNotices, sessionEvent{Event: "subscription-ended", Subscription: sub.ID, Destination: sub.dest.Name}, bt)
+	s.tellUnsubscribed(bt, why, sub)
 }
 
 // settled notifies the publisher of m, if m.Settled is set. This is user code,
