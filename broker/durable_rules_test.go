@@ -86,6 +86,7 @@ func TestDurableRefusals(t *testing.T) {
 		{"ann", 1002, "durable:true needs auto-delete:false", []string{"destination", "/topic/orders/eu", "durable", "true"}},
 		{"ann", 1002, "needs a client-id of at most 256 bytes in CONNECT", []string{"destination", "/topic/orders/eu", "durable-subscription-name", "inbox", "noclient", "1"}},
 		{"ann", 1002, "longer than 256 bytes", []string{"destination", "/topic/orders/eu", "durable", long}},
+		{strings.Repeat("ü", 60), 1002, "escaped, it and the name of the user are in the name of the queue for its dead letters, which has at most 1024 bytes", []string{"destination", "/topic/orders/eu", "durable", strings.Repeat("%", 256)}},
 		{"ann", 1002, "has no offset", []string{"destination", "/topic/orders/eu", "durable", "a", "offset", "first"}},
 		{"ann", 1002, `"inbox" is to "/topic/orders/eu" with the selector "headers.k == 'v'", which cannot change`, []string{"destination", "/topic/orders/eu", "durable", "inbox"}},
 		{"ann", 1002, "which cannot change", []string{"destination", "/topic/orders/eu", "durable", "inbox", "selector", "headers.k == 'w'"}},

@@ -107,8 +107,10 @@ func (s *session) durability(f *frames.Frame, sub *subscriber) (name string, ent
 		return "", 0, failure(ReasonProtocolError, "%s:true needs auto-delete:false: without it the subscription would end with its session", ask.header)
 	case ask.name == "":
 		return "", 0, failure(ReasonProtocolError, "%s:true needs an id", ask.header)
-	case len(ask.name) > maxDurableName || !s.b.hasDeadLetters(durableKey{s.userName(), ask.name}):
+	case len(ask.name) > maxDurableName:
 		return "", 0, failure(ReasonProtocolError, "the name of a durable subscription is longer than %d bytes", maxDurableName)
+	case !s.b.hasDeadLetters(durableKey{s.userName(), ask.name}):
+		return "", 0, failure(ReasonProtocolError, "the name of a durable subscription is too long: escaped, it and the name of the user are in the name of the queue for its dead letters, which has at most %d bytes", topics.MaxLength)
 	case topics.Collapse(sub.dest.Name) != sub.dest.Name:
 		return "", 0, failure(ReasonProtocolError, "a durable subscription to %s: a destination with an empty segment or a slash at its end", quoted(sub.dest.Name))
 	}
