@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -65,5 +66,44 @@ func TestVariablesOfAnyPath(t *testing.T) {
 	}
 	if matched < 100 {
 		t.Errorf("only %d matched", matched)
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	for path, wrong := range map[string]error{
+		"/a/{b}c": errBraces, "/{a-b}": errBraces, "/{}": errBraces, "/**/{a}": errDeep, "/{a}/**": nil, "/a/{b}/{c_1}": nil,
+	} {
+		if _, err := parsePattern(path); err != wrong {
+			t.Errorf("%s: %v, want %v", path, err, wrong)
+		}
+	}
+	if _, err := parsePattern("/{a}/{a}"); err == nil || err.Error() != "{a} is there twice" {
+		t.Errorf("twice: %v", err)
+	}
+	p, err := parsePattern("/a/{b}/*/{c}/**")
+	if err != nil || p.ant() != "/a/*/*/*/**" || fmt.Sprint(p.variables("/a//1/2/3/4")) != "map[b:1 c:3] true" {
+		t.Errorf("%v, %s", err, p.ant())
+	}
+	for _, tc := range []struct {
+		a, b string
+		want bool
+	}{
+		{"/a", "/a", true},
+		{"/a", "/b", false},
+		{"/a/*", "/a/b", true},
+		{"/a/*", "/a", false},
+		{"/a/**", "/a", true},
+		{"/**/b", "/a/**", true},
+		{"/**/b", "/a/*/c", false},
+		{"/a/*x", "/a/y*", true},
+		{"/a/*x", "/a/*y", false},
+		{"/a/?", "/a/é", true},
+		{"/a/??", "/a/b", false},
+		{"/**", "/", true},
+	} {
+		a, b := segmentsOf(tc.a), segmentsOf(tc.b)
+		if overlap(a, b) != tc.want || overlap(b, a) != tc.want {
+			t.Errorf("%s and %s: want %v", tc.a, tc.b, tc.want)
+		}
 	}
 }
