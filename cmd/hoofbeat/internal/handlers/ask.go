@@ -146,16 +146,17 @@ func (h *handler) report(f *failure, attrs ...any) {
 // others fail. full is called about a message for which there is no room, and
 // says whether to try again.
 func (h *handler) carryOut(ctx context.Context, a *answer, reply func(context.Context, *broker.Message) error, full func(*failure, *broker.Message) bool) *failure {
-	for i := 0; i < len(a.send); i++ {
-		err := h.set.b.Publish(ctx, a.send[i])
-		if err == nil || errors.Is(err, broker.ErrDuplicate) || errors.Is(err, broker.ErrNoSession) {
-			continue
+	for i, m := range a.send {
+		for {
+			err := h.set.b.Publish(ctx, m)
+			if err == nil || errors.Is(err, broker.ErrDuplicate) || errors.Is(err, broker.ErrNoSession) {
+				break
+			}
+			f := &failure{fmt.Errorf("send[%d] of the answer: %w", i, err), "url", unhandled(), never}
+			if !errors.Is(err, broker.ErrQueueFull) && !errors.Is(err, broker.ErrLimit) || !full(f, m) {
+				return f
+			}
 		}
-		f := &failure{fmt.Errorf("send[%d] of the answer: %w", i, err), "url", unhandled(), never}
-		if !errors.Is(err, broker.ErrQueueFull) && !errors.Is(err, broker.ErrLimit) || !full(f, a.send[i]) {
-			return f
-		}
-		i--
 	}
 	if a.reply == nil {
 		return nil

@@ -182,8 +182,11 @@ func (s *Set) add(i int, o Handler, transport http.RoundTripper) (field string, 
 	if errors.Is(err, signed.ErrInsecure) {
 		err = fmt.Errorf("%w: everybody on the way could read what clients send. %s.allow_http: true accepts it all the same", err, h.key)
 	}
+	if err != nil {
+		return "url", err
+	}
 	s.handlers = append(s.handlers, h)
-	return "url", err
+	return "", nil
 }
 
 // register adds a handler to the broker.
@@ -214,9 +217,7 @@ func (s *Set) Close() {
 	s.cancel()
 	s.running.Wait()
 	for _, h := range s.handlers {
-		if h.client != nil {
-			h.client.CloseIdleConnections()
-		}
+		h.client.CloseIdleConnections()
 	}
 }
 

@@ -47,7 +47,7 @@ func (h *handler) ServeSTOMP(ctx context.Context, r *broker.Request) error {
 	if !h.set.roomShares.take(ctx, owner, size) { // the session has ended
 		return unavailable()
 	}
-	if _, ok := h.set.room.take(ctx, size); !ok {
+	if !h.set.room.take(ctx, size) {
 		h.set.roomShares.give(owner, size)
 		return unavailable()
 	}
@@ -104,8 +104,7 @@ func (s *Set) next(session string) *job {
 }
 
 func (j *job) end(err error) {
-	room := j.h.set.room
-	room.give(min(j.size, room.size))
+	j.h.set.room.give(j.size)
 	j.h.set.roomShares.give(j.owner, j.size)
 	j.done(err)
 }
@@ -124,7 +123,7 @@ func (j *job) handle() error {
 		}, func(*failure, *broker.Message) bool { return false })
 	}
 	if f != nil {
-		h.report(f, "event", map[bool]string{false: "send", true: "subscribe"}[j.r.Subscribe], "user", j.r.Principal.Name, "session", j.r.Session)
+		h.report(f, "event", eventOf(j.r), "user", j.r.Principal.Name, "session", j.r.Session)
 		return f.public
 	}
 	h.handled.Add(1)

@@ -71,27 +71,23 @@ func (p *pattern) variables(path string) (_ map[string]string, ok bool) {
 }
 
 // overlap reports whether some path matches both lists of segments.
-func overlap(a, b []string) bool {
-	switch {
-	case len(a) > 0 && a[0] == "**":
-		return overlap(a[1:], b) || len(b) > 0 && overlap(a, b[1:])
-	case len(b) > 0 && b[0] == "**":
-		return overlap(b, a)
-	case len(a) == 0 || len(b) == 0:
-		return len(a) == len(b)
-	}
-	return meet([]rune(a[0]), []rune(b[0])) && overlap(a[1:], b[1:])
+func overlap(a, b []string) bool { return meet(a, b, "**", segmentsMeet) }
+
+// segmentsMeet reports whether some text matches both segments.
+func segmentsMeet(a, b string) bool {
+	return meet([]rune(a), []rune(b), '*', func(a, b rune) bool { return a == b || a == '?' || b == '?' })
 }
 
-// meet reports whether some text matches both segments.
-func meet(a, b []rune) bool {
+// meet reports whether some sequence matches both patterns: wild stands for any
+// number of elements, and one reports whether an element can match two others.
+func meet[E comparable](a, b []E, wild E, one func(a, b E) bool) bool {
 	switch {
-	case len(a) > 0 && a[0] == '*':
-		return meet(a[1:], b) || len(b) > 0 && meet(a, b[1:])
-	case len(b) > 0 && b[0] == '*':
-		return meet(b, a)
+	case len(a) > 0 && a[0] == wild:
+		return meet(a[1:], b, wild, one) || len(b) > 0 && meet(a, b[1:], wild, one)
+	case len(b) > 0 && b[0] == wild:
+		return meet(b, a, wild, one)
 	case len(a) == 0 || len(b) == 0:
 		return len(a) == len(b)
 	}
-	return (a[0] == b[0] || a[0] == '?' || b[0] == '?') && meet(a[1:], b[1:])
+	return one(a[0], b[0]) && meet(a[1:], b[1:], wild, one)
 }

@@ -31,7 +31,7 @@ func (h *handler) question(r *broker.Request) (id string, body []byte, err error
 		return "", nil, &broker.Error{Reason: broker.ReasonDenied, Message: "nothing handles messages for this destination"}
 	}
 	q := question{
-		ID: h.set.nextID(), Event: "send", Destination: h.set.app + r.Destination, Variables: variables,
+		ID: h.set.nextID(), Event: eventOf(r), Destination: h.set.app + r.Destination, Variables: variables,
 		User: r.Principal.Name, Roles: r.Principal.Roles, Session: r.Session, Headers: make(map[string]string, len(r.Headers)),
 	}
 	if r.Remote.IsValid() {
@@ -44,7 +44,6 @@ func (h *handler) question(r *broker.Request) (id string, body []byte, err error
 	}
 	switch {
 	case r.Subscribe:
-		q.Event = "subscribe"
 	case utf8.Valid(r.Body):
 		text := string(r.Body)
 		q.Body = &text
@@ -53,6 +52,14 @@ func (h *handler) question(r *broker.Request) (id string, body []byte, err error
 	}
 	body, err = json.Marshal(&q)
 	return q.ID, body, err
+}
+
+// eventOf returns the name of what the client does.
+func eventOf(r *broker.Request) string {
+	if r.Subscribe {
+		return "subscribe"
+	}
+	return "send"
 }
 
 // decode is how JSON has bytes.

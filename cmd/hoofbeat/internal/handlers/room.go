@@ -21,25 +21,25 @@ type place struct {
 
 func newRoom(size int64) *room { return &room{free: size, size: size} }
 
-// take takes n bytes, at most all there are, and returns how many. It returns
-// false if ctx ends first.
-func (r *room) take(ctx context.Context, n int64) (int64, bool) {
+// take takes n bytes, or all there are if n is more. It returns false if ctx ends
+// first.
+func (r *room) take(ctx context.Context, n int64) bool {
 	n = min(n, r.size)
 	r.mu.Lock()
 	if len(r.waiting) == 0 && n <= r.free {
 		r.free -= n
 		r.mu.Unlock()
-		return n, true
+		return true
 	}
 	p := &place{n, make(chan struct{})}
 	r.waiting = append(r.waiting, p)
 	r.mu.Unlock()
 	select {
 	case <-p.taken:
-		return n, true
+		return true
 	case <-ctx.Done():
 		r.leave(p)
-		return 0, false
+		return false
 	}
 }
 
@@ -58,10 +58,11 @@ func (r *room) leave(p *place) {
 	r.admit()
 }
 
+// give gives back what take took for the same n.
 func (r *room) give(n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.free += n
+	r.free += min(n, r.size)
 	r.admit()
 }
 

@@ -38,7 +38,7 @@ func (s *shares) take(ctx context.Context, owner string, n int64) bool {
 	}
 	one.users++
 	s.mu.Unlock()
-	_, ok := one.take(ctx, n)
+	ok := one.take(ctx, n)
 	if !ok {
 		s.leave(owner, one)
 	}
@@ -50,7 +50,7 @@ func (s *shares) give(owner string, n int64) {
 	s.mu.Lock()
 	one := s.owners[owner]
 	s.mu.Unlock()
-	one.give(min(n, s.size))
+	one.give(n)
 	s.leave(owner, one)
 }
 
