@@ -3,7 +3,6 @@ package broker
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 )
 
 // completion represents the end of an accepted but unfinished operation, such
@@ -65,26 +64,20 @@ func allOf(list []*completion) *completion {
 		return list[0]
 	}
 	all := new(completion)
-	var left atomic.Int32
-	var failed atomic.Pointer[error]
-	left.Store(int32(len(list)))
+	var mu sync.Mutex
+	var failed error
+	left := len(list)
 	for _, one := range list {
 		one.whenEnded(func(err error) {
-			if err != nil {
-				for {
-					first := failed.Load()
-					if first != nil && (isDenial(err) || !isDenial(*first)) || failed.CompareAndSwap(first, &err) {
-						break
-					}
-				}
+			mu.Lock()
+			if err != nil && (failed == nil || isDenial(failed) && !isDenial(err)) {
+				failed = err
 			}
-			if left.Add(-1) > 0 {
-				return
-			}
-			if err := failed.Load(); err != nil {
-				all.end(*err)
-			} else {
-				all.end(nil)
+			left--
+			over, err := left == 0, failed
+			mu.Unlock()
+			if over {
+				all.end(err)
 			}
 		})
 	}

@@ -5,7 +5,7 @@ import "context"
 // Encode is Push with a look at the frames: one for each subscription, in no
 // order, as they are shared.
 func (b *Broker) Encode(m *Message) (encoded [][]byte) {
-	d, err := b.publishable(context.Background(), m, m.Destination)
+	d, err := b.publishable(context.Background(), m)
 	if err != nil {
 		panic(err)
 	}

@@ -12,7 +12,7 @@ import (
 // nothing but the push is measured. The lists stay where they are, as in an
 // outbox that is being written. The sessions must be idle.
 func (b *Broker) Push(m *Message) {
-	d, err := b.publishable(context.Background(), m, m.Destination)
+	d, err := b.publishable(context.Background(), m)
 	if err != nil {
 		panic(err)
 	}
@@ -54,7 +54,7 @@ func (b *Broker) EncodedForUser(user string, m *Message) int {
 // touched used for something else, and returns what the subscribers have in
 // common as it was and as it is then.
 func (b *Broker) TailAfterReuse(m *Message) (before, after string) {
-	d, err := b.publishable(context.Background(), m, m.Destination)
+	d, err := b.publishable(context.Background(), m)
 	if err != nil {
 		panic(err)
 	}

@@ -21,9 +21,9 @@ import (
 //
 // It runs on the session's own goroutine: the frames of one client are handled
 // one after another, in order, and a slow handler slows only its own client. A
-// handler that waits for something calls [Request.Later]. An
-// error ends the session; the ERROR frame carries the text of an [*Error], and
-// a constant text for any other error. ctx ends with the session.
+// handler that waits for something calls [Request.Later]. An error ends the
+// session; the ERROR frame carries the text of an [*Error], and a constant text
+// for any other error. ctx ends with the session.
 type Handler interface {
 	ServeSTOMP(ctx context.Context, r *Request) error
 }
@@ -82,7 +82,8 @@ func (r *Request) Header(name string) string {
 // report progress and continue working. The answer to a SUBSCRIBE is sent when
 // the handler returns, because the RECEIPT of that SUBSCRIBE comes first. Reply
 // never waits for the client. Call it before the handler returns, or before the
-// done of [Request.Later] is called; several goroutines of a handler may call it at once.
+// done of [Request.Later] is called; several goroutines of a handler may call it
+// at once.
 func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 	if r.sub != nil {
 		return r.replyToSubscribe(m)

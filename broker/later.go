@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/hoofbeat/hoofbeat/frames"
-	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // Later lets the handler return before the request is handled. The session goes
@@ -57,9 +56,15 @@ func (r *Request) outcome(err error) error {
 	} else if _, ok := f.Lookup(frames.HeaderTransaction); ok {
 		return fail // the answer is that of the COMMIT
 	}
+	return s.softlyLater(fail, &f)
+}
+
+// softlyLater is softly on any goroutine. It returns the outcome of the request:
+// errTold if the client was told.
+func (s *session) softlyLater(fail *Error, f *frames.Frame) error {
 	bt := s.b.newBatch()
 	defer bt.flushLater()
-	if s.softly(fail, &f, bt) {
+	if s.softly(fail, f, bt) {
 		return errTold
 	}
 	return fail
@@ -79,11 +84,7 @@ func (s *session) softened(later *completion, f *frames.Frame) *completion {
 	later.whenEnded(func(err error) {
 		var fail *Error
 		if errors.As(err, &fail) {
-			bt := s.b.newBatch()
-			if s.softly(fail, &kept, bt) {
-				err = errTold
-			}
-			bt.flushLater()
+			err = s.softlyLater(fail, &kept)
 		}
 		soft.end(err)
 	})
@@ -134,12 +135,9 @@ func (s *session) answerLater(sub *subscriber, f *frames.Frame, later *completio
 // together with Later.
 func (r *Request) Forward(ctx context.Context, m *Message) error {
 	b := r.s.b
-	d, err := b.publishable(ctx, m, m.Destination)
+	d, err := b.publishable(ctx, m)
 	if err != nil {
 		return err
-	}
-	if d.Kind == topics.App || d.Kind == topics.UserPrivate {
-		return fmt.Errorf("%w: %s is neither a topic, a queue nor a user's", ErrDestination, d.Name)
 	}
 	asks := asked(m.Headers)
 	if asks&asksOnce != 0 {

@@ -29,12 +29,9 @@ import (
 // it and [Broker.CancelDelayed] removes it. ErrLimit says that too many messages
 // are delayed.
 func (b *Broker) Publish(ctx context.Context, m *Message) error {
-	d, err := b.publishable(ctx, m, m.Destination)
+	d, err := b.publishable(ctx, m)
 	if err != nil {
 		return err
-	}
-	if d.Kind == topics.App || d.Kind == topics.UserPrivate {
-		return fmt.Errorf("%w: %s is neither a topic, a queue nor a user's", ErrDestination, d.Name)
 	}
 	asks := asked(m.Headers)
 	if asks&asksOnce != 0 {
@@ -174,11 +171,13 @@ func (a asks) deliveryOnly() error {
 	return fmt.Errorf("%w: a message with %s must be published to /user/{name}/… with Publish", ErrHeader, name)
 }
 
-func (b *Broker) publishable(ctx context.Context, m *Message, name string) (destination, error) {
+// publishable returns the destination of a message that the program may publish
+// there: a topic, a queue or a user's.
+func (b *Broker) publishable(ctx context.Context, m *Message) (destination, error) {
 	if err := b.takes(ctx, m); err != nil {
 		return destination{}, err
 	}
-	parsed, err := b.o.names.Parse(name)
+	parsed, err := b.o.names.Parse(m.Destination)
 	if err != nil {
 		return destination{}, fmt.Errorf("%w: %w", ErrDestination, err)
 	}
@@ -187,7 +186,10 @@ func (b *Broker) publishable(ctx context.Context, m *Message, name string) (dest
 		return d, fmt.Errorf("%w: a message cannot be sent to a pattern", ErrDestination)
 	}
 	if d.Kind == topics.Topic && b.presence.owns(d.Path) {
-		return d, fmt.Errorf("%w: only the broker sends to %q, the events of presence", ErrDestination, name)
+		return d, fmt.Errorf("%w: only the broker sends to %q, the events of presence", ErrDestination, m.Destination)
+	}
+	if handled(d.Kind) {
+		return d, fmt.Errorf("%w: %s is neither a topic, a queue nor a user's", ErrDestination, d.Name)
 	}
 	return d, nil
 }

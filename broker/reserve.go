@@ -2,19 +2,44 @@ package broker
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// reserved are the private paths, such as "/topic/session", to which only the
-// broker or the program may send.
-type reserved struct {
-	mu     sync.RWMutex
-	paths  map[string]struct{}
-	queues map[string]struct{}
+// reserved are the destinations to which only the broker or the program may
+// send: private paths, such as "/topic/session", and queues.
+type reserved struct{ paths, queues reservedNames }
+
+// reservedNames are collapsed names, see [topics.Collapse]. Each SEND looks them
+// up, so that nobody locks for it.
+type reservedNames struct {
+	adding sync.Mutex
+	all    atomic.Pointer[map[string]struct{}] // replaced, not changed
+}
+
+func (r *reservedNames) add(name string) {
+	r.adding.Lock()
+	defer r.adding.Unlock()
+	all := make(map[string]struct{})
+	if now := r.all.Load(); now != nil {
+		maps.Copy(all, *now)
+	}
+	all[topics.Collapse(name)] = struct{}{}
+	r.all.Store(&all)
+}
+
+func (r *reservedNames) has(name string) bool {
+	all := r.all.Load()
+	if all == nil {
+		return false
+	}
+	_, found := (*all)[topics.Collapse(name)]
+	return found
 }
 
 // Reserve reserves private destinations for the program: only
@@ -38,12 +63,7 @@ func (b *Broker) Reserve(destinations ...string) error {
 		if d.Pattern || d.Kind != topics.UserPrivate || b.handlers(name) || whole {
 			return fmt.Errorf("%w: %q is not a private topic or queue without wildcards", ErrDestination, name)
 		}
-		b.reserved.mu.Lock()
-		if b.reserved.paths == nil {
-			b.reserved.paths = make(map[string]struct{})
-		}
-		b.reserved.paths[topics.Collapse(name)] = struct{}{}
-		b.reserved.mu.Unlock()
+		b.reserved.paths.add(name)
 	}
 	return nil
 }
@@ -60,14 +80,9 @@ func (b *Broker) ReserveQueue(queue string) error {
 	if d.Pattern || !b.workQueue(d) {
 		return fmt.Errorf("%w: %q does not name one work queue", ErrDestination, queue)
 	}
-	b.reserved.mu.Lock()
-	defer b.reserved.mu.Unlock()
-	if b.reserved.queues == nil {
-		b.reserved.queues = make(map[string]struct{})
-	}
-	b.reserved.queues[topics.Collapse(d.Path)] = struct{}{}
+	b.reserved.queues.add(d.Path)
 	if dead, ok := b.o.names.DeadLetters(d.Path); ok {
-		b.reserved.queues[topics.Collapse(dead)] = struct{}{}
+		b.reserved.queues.add(dead)
 	}
 	return nil
 }
@@ -75,20 +90,14 @@ func (b *Broker) ReserveQueue(queue string) error {
 // has reports whether a client must not SEND to d. All spellings with empty
 // segments count as the same destination.
 func (r *reserved) has(d topics.Destination) bool {
-	if d.Kind != topics.UserNamed && d.Kind != topics.Queue {
+	switch d.Kind {
+	case topics.UserNamed:
+		return r.paths.has(d.Path)
+	case topics.Queue:
+		return r.queues.has(d.Path)
+	default:
 		return false
 	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	names := r.paths
-	if d.Kind == topics.Queue {
-		names = r.queues
-	}
-	if len(names) == 0 {
-		return false
-	}
-	_, found := names[topics.Collapse(d.Path)]
-	return found
 }
 
 // forgery denies a SEND that would look like a message from the broker.

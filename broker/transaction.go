@@ -358,8 +358,10 @@ func (s *session) carryOut(c *commitment, f *frames.Frame, bt *batch) (later *co
 		if fail != nil {
 			return nil, fail
 		}
-		_, _, err := s.b.accept(x.to, p, s, bt)
-		if c.unroutable = c.unroutable || errors.Is(err, errNobody); err != nil && !errors.Is(err, errNobody) {
+		switch _, _, err := s.b.accept(x.to, p, s, bt); {
+		case errors.Is(err, errNobody):
+			c.unroutable = true
+		case err != nil:
 			return nil, refusedByQueue(err)
 		}
 		x.accepted()
