@@ -290,10 +290,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		return fail
 	}
 	s.attend(sub)
-	s.subs = append(s.subs, sub)
-	s.footprint += sub.footprint()
-	s.subscribed.Add(1)
-	s.b.stats.subscriptions.Add(1)
+	s.keep(sub)
 	if s.out.open(sub, s.receiptFrame(f, sub.answer(at).header()), bt) {
 		sub.start(bt)
 	}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,16 +91,14 @@ func (r *Request) Reply(ctx context.Context, m *Message) (Delivery, error) {
 	}
 	c := *m
 	b := r.s.b
+	if to := cmp.Or(c.Destination, r.Header(headerReplyTo)); b.replies.of(to, r.Session) {
+		return r.replyToTemporary(ctx, &c, to)
+	}
 	if c.Destination == "" {
-		if to := r.Header(headerReplyTo); b.replies.of(to, r.Session) {
-			return r.replyToTemporary(ctx, &c, to)
-		}
 		c.Destination = "/queue" + r.Destination
 		if path, ok := r.replyTo(); ok {
 			c.Destination = path
 		}
-	} else if to := c.Destination; b.replies.of(to, r.Session) {
-		return r.replyToTemporary(ctx, &c, to)
 	}
 	path, err := b.privatePath(ctx, &c)
 	if err != nil {

@@ -109,20 +109,26 @@ func (b *Broker) distribute(d destination, p *publication, bt *batch) (out Deliv
 // reached.
 func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (Delivery, error) {
 	path, err := b.privatePath(ctx, m)
-	asks := asked(m.Headers)
-	if err == nil {
-		err = asks.deliveryOnly()
-	}
 	if err != nil {
 		return Delivery{}, err
 	}
-	bt, p, err := b.beginTimed(m, b.userPrefix()+path, asks)
+	return b.publishTo(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}, m, b.userPrefix()+path)
+}
+
+// publishTo delivers m to the subscriptions of d, which no queue stores. They
+// see name as its destination.
+func (b *Broker) publishTo(d topics.Destination, m *Message, name string) (Delivery, error) {
+	asks := asked(m.Headers)
+	if err := asks.deliveryOnly(); err != nil {
+		return Delivery{}, err
+	}
+	bt, p, err := b.beginTimed(m, name, asks)
 	if err != nil {
 		return Delivery{}, err
 	}
 	defer bt.flushLater()
 	p.Redelivered = m.Redelivered
-	out, _, err := b.accept(b.destination(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}), p, nil, bt)
+	out, _, err := b.accept(b.destination(d), p, nil, bt)
 	return out, err
 }
 

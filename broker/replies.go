@@ -167,10 +167,7 @@ func (s *session) imply(name string, bt *batch) (*subscriber, *Error) {
 	s.ordinal++
 	sub.ordinal = s.ordinal
 	s.routeReplies(sub)
-	s.subs = append(s.subs, sub)
-	s.footprint += sub.footprint()
-	s.subscribed.Add(1)
-	s.b.stats.subscriptions.Add(1)
+	s.keep(sub)
 	s.tell(bt, func(o *Observer) {
 		if o.Subscribed != nil {
 			o.Subscribed(s.info(), name, sub.ID)
@@ -225,25 +222,10 @@ func (s *session) routeReplies(sub *subscriber) {
 // publishAnswer publishes m to a destination for answers of a session that is
 // connected.
 func (b *Broker) publishAnswer(ctx context.Context, m *Message) (Delivery, error) {
-	asks := asked(m.Headers)
-	err := b.takes(ctx, m)
-	if err == nil {
-		err = asks.deliveryOnly()
-	}
-	if err != nil {
+	if err := b.takes(ctx, m); err != nil {
 		return Delivery{}, err
 	}
-	bt, p, err := b.beginTimed(m, m.Destination, asks)
-	if err != nil {
-		return Delivery{}, err
-	}
-	defer bt.flushLater()
-	p.Redelivered = m.Redelivered
-	b.stats.published.Add(1)
-	if b.tooLate(p.expires) {
-		return Delivery{}, nil
-	}
-	return b.answer(m.Destination, p, bt)
+	return b.publishTo(topics.Destination{Kind: topics.Reply, Name: m.Destination, Path: m.Destination}, m, m.Destination)
 }
 
 // replyToTemporary sends the answer of a handler to a destination that is the

@@ -136,6 +136,14 @@ func (s *session) unroute(sub *subscriber) {
 	}
 }
 
+// keep adds sub to the subscriptions of the session and counts it.
+func (s *session) keep(sub *subscriber) {
+	s.subs = append(s.subs, sub)
+	s.footprint += sub.footprint()
+	s.subscribed.Add(1)
+	s.b.stats.subscriptions.Add(1)
+}
+
 // drop removes sub from the index or from its queue. Its unacknowledged
 // messages return to the queue.
 func (s *session) drop(sub *subscriber, bt *batch) {
