@@ -58,8 +58,8 @@ the process of a server on this machine (Linux). The result then has the CPU sec
 million messages, the memory of the process and its descendants, and the share of the CPU
 that other processes used. If generator and server share the cores, compare the CPU time.`
 
-const benchExit = `Exit codes: 0 done and PASS, 1 FAIL or no connection, 2 wrong command line, 3 refused by
-the server, 130 interrupted.`
+const benchExit = `Exit codes: 0 done and PASS; 1 FAIL or no connection; 2 the command line is wrong; 3 the
+server refused the credential, the origin or the destination; 130 interrupted.`
 
 const benchJSONHelp = `--json prints one object. The name of a time ends with its unit; sizes are in bytes:
   scenario, verdict (PASS, FAIL), interrupted, failures, notes, url, connections,

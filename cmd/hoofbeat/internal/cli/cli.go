@@ -29,8 +29,9 @@ const (
 	exitInterrupted = 130 // Ctrl-C before it was done, as shells have it
 )
 
-const exitHelp = `Exit codes: 0 done, 1 failure, 2 wrong command line, 3 refused by the server,
-130 interrupted before it was done.`
+const exitHelp = `Exit codes: 0 done; 1 it failed, for example without a connection, a receipt or an answer;
+2 the command line is wrong, or the configuration; 3 the server refused the credential, the
+origin or the destination; 130 interrupted before it was done.`
 
 // Program is one run of hoofbeat.
 type Program struct {

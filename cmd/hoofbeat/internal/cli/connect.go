@@ -134,6 +134,15 @@ func explain(conn *client.Conn, err error) error {
 	}
 }
 
+// leave ends the connection: at once after an error, else with DISCONNECT.
+func leave(ctx context.Context, conn *client.Conn, err error) error {
+	if err != nil {
+		conn.Abort()
+		return err
+	}
+	return await(context.WithoutCancel(ctx), conn, conn.Disconnect)
+}
+
 // headers reads name:value arguments; reserved names have a flag of their own or
 // belong to the protocol.
 func headers(args []string, reserved ...string) ([][2]string, error) {
@@ -151,23 +160,4 @@ func headers(args []string, reserved ...string) ([][2]string, error) {
 		all = append(all, [2]string{name, value})
 	}
 	return all, nil
-}
-
-// confirmation is how the wait for the receipt of one subscription has ended.
-type confirmation struct {
-	destination string
-	err         error
-}
-
-// confirm says on stderr whether a subscription is confirmed. When the
-// connection has ended, the end says why. When the command ends before, it says
-// nothing of what is not confirmed yet.
-func (c *connection) confirm(s confirmation) {
-	destination := oneLine(s.destination)
-	switch {
-	case s.err == nil:
-		fmt.Fprintf(c.program.Err, "subscribed to %s\n", destination)
-	case errors.Is(s.err, context.DeadlineExceeded):
-		fmt.Fprintf(c.program.Err, "no receipt for the subscription to %s within %v: the server may send none, or deny softly (auth.soft_denial)\n", destination, c.timeout)
-	}
 }

@@ -36,7 +36,6 @@ type service struct {
 	count       int
 
 	fixed bool // --body was given, perhaps as ""
-	ready bool // the subscription is confirmed, or will not be
 }
 
 func (p *Program) reply() *cobra.Command {
@@ -94,6 +93,8 @@ func (s *service) run(ctx context.Context, destination string) error {
 		return usagef("say how to answer with one of --exec, --body and --echo")
 	case s.count < 0:
 		return usagef("--count %d is negative", s.count)
+	case strings.HasPrefix(destination, "/temp-queue/"):
+		return usagef("only this connection could send to %s: want a destination that others can send to, such as /queue/requests", oneLine(destination))
 	case s.execTimeout <= 0:
 		return usagef("--exec-timeout %v is not positive", s.execTimeout)
 	}
@@ -101,46 +102,28 @@ func (s *service) run(ctx context.Context, destination string) error {
 	if err != nil {
 		return err
 	}
-	messages, stop := make(chan *stomp.Message), make(chan struct{})
-	confirmed := make(chan confirmation, 1)
-	waiting, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	err = await(ctx, conn, func() error {
-		// One message at a time, so that the others go to those who are free.
-		sub, receipt, err := conn.SubscribeWithReceipt(destination, stomp.AckClientIndividual, stomp.SubscribeOpt.Header("prefetch-count", "1"))
-		if err == nil {
-			go forward(sub, messages, stop)
-			go func() { confirmed <- confirmation{destination, receipt.Wait(waiting)} }()
-		}
-		return err
-	})
+	in := s.newFeed(ctx, 1, 0)
+	// One message at a time, so that the others go to those who are free.
+	err = in.subscribe(ctx, conn, destination, stomp.AckClientIndividual, stomp.SubscribeOpt.Header("prefetch-count", "1"))
 	if err == nil {
-		if err = s.serve(ctx, conn, messages, confirmed); err == nil && !s.ready {
-			cancel()
-			s.confirm(<-confirmed)
-		}
+		err = s.serve(ctx, conn, in)
 	}
-	close(stop)
-	if err != nil {
-		conn.Abort()
-		return err
-	}
-	return await(context.WithoutCancel(ctx), conn, conn.Disconnect)
+	in.end(err)
+	return leave(ctx, conn, err)
 }
 
 // serve answers until there were enough, the user has enough, or the connection
 // ends.
-func (s *service) serve(ctx context.Context, conn *client.Conn, messages <-chan *stomp.Message, confirmed <-chan confirmation) error {
+func (s *service) serve(ctx context.Context, conn *client.Conn, in *feed) error {
 	for answered := 0; s.count == 0 || answered < s.count; {
 		select {
 		case <-ctx.Done():
 			return s.interrupted(answered)
-		case c := <-confirmed:
-			s.ready = true
-			s.confirm(c)
+		case c := <-in.confirmed:
+			in.confirm(c)
 		case <-conn.Done():
 			return lost(conn)
-		case m := <-messages:
+		case m := <-in.messages:
 			if m.Err != nil {
 				return explain(conn, m.Err)
 			}

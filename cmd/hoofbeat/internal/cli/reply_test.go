@@ -85,14 +85,15 @@ func TestRequestEnds(t *testing.T) {
 	}
 	contains(t, "request", c.wait(t, exitFailure).err.String(), "code 1012: draining")
 	for want, args := range map[string][]string{
-		"DESTINATION is missing":            {"request"},
-		"--count 0 is not positive":         {"request", "/queue/a", "-n", "0"},
-		"leave --verbose out":               {"request", "/queue/a", "-v", "--json"},
-		"--header reply-to is not yours":    {"request", "/queue/a", "x", "-H", "reply-to:/queue/b"},
-		"one of --exec, --body and --echo":  {"reply", "/queue/a"},
-		"--exec, --body and --echo":         {"reply", "/queue/a", "--echo", "--body", ""},
-		"--count -1 is negative":            {"reply", "/queue/a", "--echo", "-n", "-1"},
-		"--exec-timeout 0s is not positive": {"reply", "/queue/a", "--exec", "cat", "--exec-timeout", "0s"},
+		"DESTINATION is missing":                           {"request"},
+		"--count 0 is not positive":                        {"request", "/queue/a", "-n", "0"},
+		"leave --verbose out":                              {"request", "/queue/a", "-v", "--json"},
+		"--header reply-to is not yours":                   {"request", "/queue/a", "x", "-H", "reply-to:/queue/b"},
+		"one of --exec, --body and --echo":                 {"reply", "/queue/a"},
+		"--exec, --body and --echo":                        {"reply", "/queue/a", "--echo", "--body", ""},
+		"--count -1 is negative":                           {"reply", "/queue/a", "--echo", "-n", "-1"},
+		"only this connection could send to /temp-queue/x": {"reply", "/temp-queue/x", "--echo"},
+		"--exec-timeout 0s is not positive":                {"reply", "/queue/a", "--exec", "cat", "--exec-timeout", "0s"},
 	} {
 		contains(t, strings.Join(args, " "), run(t, exitUsage, "", args...).err.String(), want)
 	}

@@ -100,11 +100,7 @@ func (q *inquiry) run(ctx context.Context, destination string, in io.Reader) err
 		err = q.receive(ctx, conn, answers)
 	}
 	close(stop)
-	if err != nil {
-		conn.Abort()
-		return err
-	}
-	return await(context.WithoutCancel(ctx), conn, conn.Disconnect)
+	return leave(ctx, conn, err)
 }
 
 // receive prints the answers.

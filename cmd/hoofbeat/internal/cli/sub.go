@@ -98,53 +98,22 @@ func (s *reception) run(ctx context.Context, destinations []string) error {
 	if err != nil {
 		return err
 	}
-	// After stop nobody prints, but go-stomp's subscriptions must still be read.
-	messages, stop := make(chan *stomp.Message, 64), make(chan struct{})
-	confirmed := make(chan confirmation, len(destinations)) // there is room for all
-	waiting, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	in := s.newFeed(ctx, len(destinations), 64)
 	for _, destination := range destinations {
-		err = await(ctx, conn, func() error {
-			sub, receipt, err := conn.SubscribeWithReceipt(destination, mode, options...)
-			if err == nil {
-				go forward(sub, messages, stop)
-				go func() { confirmed <- confirmation{destination, receipt.Wait(waiting)} }()
-			}
-			return err
-		})
-		if err != nil {
+		if err = in.subscribe(ctx, conn, destination, mode, options...); err != nil {
 			break
 		}
 	}
 	if err == nil {
-		var known int
-		if known, err = s.receive(ctx, conn, messages, confirmed, mode); err == nil {
-			cancel()
-			for range len(destinations) - known {
-				s.confirm(<-confirmed)
-			}
-		}
+		err = s.receive(ctx, conn, in, mode)
 	}
-	close(stop)
-	if err != nil {
-		conn.Abort()
-		return err
-	}
-	return await(context.WithoutCancel(ctx), conn, conn.Disconnect)
-}
-
-func forward(sub *stomp.Subscription, to chan<- *stomp.Message, stop <-chan struct{}) {
-	for m := range sub.C {
-		select {
-		case to <- m:
-		case <-stop:
-		}
-	}
+	in.end(err)
+	return leave(ctx, conn, err)
 }
 
 // receive prints messages until there were enough, the user has enough, or the
-// connection ends. It returns how many confirmations it has seen.
-func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-chan *stomp.Message, confirmed <-chan confirmation, mode stomp.AckMode) (known int, err error) {
+// connection ends.
+func (s *reception) receive(ctx context.Context, conn *client.Conn, in *feed, mode stomp.AckMode) (err error) {
 	out := bufio.NewWriter(s.program.Out)
 	defer func() {
 		if flushed := out.Flush(); err == nil {
@@ -157,34 +126,33 @@ func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-c
 		select {
 		case <-ctx.Done():
 			if s.count > 0 {
-				return known, fmt.Errorf("%w after %d of %d messages", errInterrupted, received, s.count)
+				return fmt.Errorf("%w after %d of %d messages", errInterrupted, received, s.count)
 			}
-			return known, nil
-		case c := <-confirmed:
-			known++
-			s.confirm(c)
+			return nil
+		case c := <-in.confirmed:
+			in.confirm(c)
 		case <-done:
 			// What has arrived is still on its way through go-stomp.
 			done, late = nil, time.After(grace)
 		case <-late:
-			return known, lost(conn)
-		case m := <-messages:
+			return lost(conn)
+		case m := <-in.messages:
 			if m.Err != nil {
-				return known, explain(conn, m.Err)
+				return explain(conn, m.Err)
 			}
 			received++
 			if err := s.print(out, m); err != nil {
-				return known, err
+				return err
 			}
 			// One write for a burst, but nothing is acknowledged before it is out.
-			if mode != stomp.AckAuto || len(messages) == 0 {
+			if mode != stomp.AckAuto || len(in.messages) == 0 {
 				if err := out.Flush(); err != nil {
-					return known, err
+					return err
 				}
 			}
 			if mode != stomp.AckAuto {
 				if err := await(ctx, conn, func() error { return conn.Ack(m) }); err != nil {
-					return known, err
+					return err
 				}
 			}
 			if late != nil {
@@ -192,5 +160,5 @@ func (s *reception) receive(ctx context.Context, conn *client.Conn, messages <-c
 			}
 		}
 	}
-	return known, nil
+	return nil
 }
