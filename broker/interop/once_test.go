@@ -1,8 +1,6 @@
 package interop_test
 
 import (
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker"
@@ -19,16 +17,4 @@ func TestStompJSSendsOnce(t *testing.T) {
 }
 
 // The documentation shows the outbox that the test runs.
-func TestDocumentedOutbox(t *testing.T) {
-	page, err := os.ReadFile("../../docs/headers.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	outbox, err := os.ReadFile("clients/outbox.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(page), "```js\n"+string(outbox)+"```\n") {
-		t.Error("docs/headers.md does not contain clients/outbox.mjs as it is")
-	}
-}
+func TestDocumentedOutbox(t *testing.T) { documented(t, "headers.md", "outbox.mjs") }

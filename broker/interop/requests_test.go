@@ -1,8 +1,6 @@
 package interop_test
 
 import (
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker"
@@ -19,16 +17,4 @@ func TestStompJSRequests(t *testing.T) {
 }
 
 // The documentation shows the code that the test runs.
-func TestDocumentedRequester(t *testing.T) {
-	page, err := os.ReadFile("../../docs/request-reply.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, err := os.ReadFile("clients/requester.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(page), "```js\n"+string(code)+"```\n") {
-		t.Error("docs/request-reply.md does not contain clients/requester.mjs as it is")
-	}
-}
+func TestDocumentedRequester(t *testing.T) { documented(t, "request-reply.md", "requester.mjs") }

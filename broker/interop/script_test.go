@@ -3,6 +3,7 @@ package interop_test
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,22 @@ func node(t *testing.T) runner {
 	return func(name string, input any) {
 		t.Helper()
 		script.Run(t, scriptDeadline, path, "clients/"+name, script.Argument(t, input))
+	}
+}
+
+// documented expects that a page of docs shows a module of clients as it is.
+func documented(t *testing.T, page, module string) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile("clients/" + module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "```js\n"+string(code)+"```\n") {
+		t.Errorf("docs/%s does not contain clients/%s as it is", page, module)
 	}
 }
 

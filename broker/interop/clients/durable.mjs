@@ -1,10 +1,9 @@
 // The page of docs/durable.md, as it is written there, with @stomp/stompjs 7.
 
-import { readFileSync } from 'node:fs';
-import { assert, Mailbox, run, target, test } from './harness.mjs';
+import { assert, documented, Mailbox, run, target, test } from './harness.mjs';
 import { open, Session } from './stompjs7.mjs';
 
-const code = readFileSync('../../docs/durable.md', 'utf8').match(/```js\n([\s\S]*?)```/)[1];
+const code = documented('durable.md');
 
 test('a page gets what came while it was away', async () => {
   const sender = await open(target.url);

@@ -2,6 +2,7 @@
 // things that happen later.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { Pages, patience } from '../../internal/script/pages.mjs';
 
 export { assert };
@@ -105,4 +106,9 @@ export class Mailbox {
 let counter = 0;
 export function unique(prefix) {
   return `${prefix}-${process.pid}-${counter++}`;
+}
+
+// documented returns the first JavaScript of a page of docs.
+export function documented(page) {
+  return readFileSync(`../../docs/${page}`, 'utf8').match(/```js\n([\s\S]*?)```/)[1];
 }

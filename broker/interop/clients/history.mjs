@@ -1,10 +1,9 @@
 // The page of docs/history.md, as it is written there, with @stomp/stompjs 7.
 
-import { readFileSync } from 'node:fs';
-import { assert, Mailbox, run, target, test } from './harness.mjs';
+import { assert, documented, Mailbox, run, target, test } from './harness.mjs';
 import { open, Session } from './stompjs7.mjs';
 
-const code = readFileSync('../../docs/history.md', 'utf8').match(/```js\n([\s\S]*?)```/)[1];
+const code = documented('history.md');
 
 test('a page comes back with its offset', async () => {
   const sender = await open(target.url);

@@ -1,10 +1,9 @@
 // The page of docs/presence.md, as it is written there, with @stomp/stompjs 7.
 
-import { readFileSync } from 'node:fs';
-import { assert, Mailbox, run, target, test } from './harness.mjs';
+import { assert, documented, Mailbox, run, target, test } from './harness.mjs';
 import { open, Session } from './stompjs7.mjs';
 
-const code = readFileSync('../../docs/presence.md', 'utf8').match(/```js\n([\s\S]*?)```/)[1];
+const code = documented('presence.md');
 const room = '/topic/room/7';
 
 test('a page knows who is in the room', async () => {
