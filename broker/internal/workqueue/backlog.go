@@ -109,9 +109,7 @@ func (q *queue[M, C]) canMakeRoom(e *entry[M]) bool {
 func (l *Backlog[M, C]) Consume(r Receiver[M, C], prefetch int, auto bool) *Consumer[M, C] {
 	q := l.queue
 	q.mu.Lock()
-	q.consumers++
-	q.lastID++
-	k := &Consumer[M, C]{queue: q, id: q.lastID, receiver: r, prefetch: prefetch, auto: auto}
+	k := q.newConsumer(r, prefetch, auto)
 	q.own.holder = k
 	q.unlock()
 	return k
@@ -138,7 +136,7 @@ func (l *Backlog[M, C]) Sweep() {
 	for q.waiting.len() > 0 && q.discard() {
 	}
 	if q.nextExpiry != 0 && q.store.past(q.nextExpiry) {
-		l.collectExpired()
+		q.collectExpired()
 	}
 	q.unlock()
 }
@@ -178,22 +176,9 @@ const ageStep = 100 * time.Millisecond
 // tick returns the time since the store was made.
 func (s *Store[M, C]) tick() uint32 { return uint32(time.Since(s.made) / ageStep) }
 
-// discard drops the front message of a backlog if it is too old or has expired,
-// and reports whether it did.
-func (q *queue[M, C]) discard() bool {
-	e := q.waiting.front()
-	switch {
-	case e.expires != 0 && q.store.past(e.expires):
-		lost := e.lost
-		q.forgo(e)
-		q.waiting.pop()
-		q.pass(lost)
-	case q.own.Age > 0 && time.Duration(q.store.tick()-e.since)*ageStep >= q.own.Age:
-		q.dropFront()
-	default:
-		return false
-	}
-	return true
+// tooOld reports whether a message has reached the age of the Terms.
+func (q *queue[M, C]) tooOld(e *entry[M]) bool {
+	return q.own != nil && q.own.Age > 0 && time.Duration(q.store.tick()-e.since)*ageStep >= q.own.Age
 }
 
 // holds counts bytes that the consumer of a backlog holds, or no longer holds.
@@ -228,42 +213,13 @@ func (q *queue[M, C]) dropFront() {
 // pass has the message that comes next report a loss. It is the front one, for
 // messages that the consumer holds came before the loss, also if they return.
 func (q *queue[M, C]) pass(lost uint32) {
-	if q.waiting.len() > 0 {
+	switch {
+	case lost == 0: // always, except in a backlog
+	case q.waiting.len() > 0:
 		q.waiting.front().lost += lost
-	} else {
+	default:
 		q.own.lost += lost
 	}
-}
-
-// forgo settles a message that has expired, which is no loss. What its delivery
-// would have reported is left to the caller.
-func (q *queue[M, C]) forgo(e *entry[M]) {
-	q.own.Expired()
-	q.settle(e)
-}
-
-// collectExpired is the part of Sweep for messages that have expired.
-func (l *Backlog[M, C]) collectExpired() {
-	q := l.queue
-	now := q.store.expiry.Now()
-	q.nextExpiry = 0
-	lost := uint32(0)
-	dead := func(e *entry[M]) bool {
-		if e.expires != 0 && now >= e.expires {
-			lost += e.lost
-			q.forgo(e)
-			return true
-		}
-		e.lost += lost
-		lost = 0
-		q.noteExpiry(e)
-		return false
-	}
-	q.waiting.fresh.remove(dead)
-	q.own.lost += lost
-	lost = 0
-	q.waiting.returned.remove(dead)
-	q.pass(lost)
 }
 
 // Lost returns the number of messages that a [Backlog] dropped between this

@@ -271,6 +271,33 @@ func TestBacklogExpiry(t *testing.T) {
 	}
 }
 
+// What an expired message would have reported, the one after it reports, also
+// among messages that returned in another order.
+func TestBacklogExpiryPassesALossOn(t *testing.T) {
+	now := int64(0)
+	s := New[int, *calls](Limits{}, nil)
+	s.SetExpiry(Expiry[int]{Now: func() int64 { return now }})
+	l := s.NewBacklog(Terms{Messages: 4, Expired: func() {}})
+	r := &desk{room: 2}
+	k := attach(l, r, 0, false)
+	fill(l, 1, 2, 3)
+	l.Put(&calls{}, Put[int]{Message: 4, Size: 1, Expires: 1})
+	fill(l, 5) // 3 goes
+	r.room = 1
+	k.Resume(&calls{})
+	wantMessages(t, "the consumer", r, 1, 2, 4)
+	wantLost(t, r, 0, 0, 1)
+	for _, i := range []int{0, 2, 1} {
+		r.got[i].Nack(&calls{})
+	}
+	now = 1
+	l.Sweep()
+	r.got, r.room = nil, plenty
+	k.Resume(&calls{})
+	wantMessages(t, "the consumer", r, 1, 2, 5)
+	wantLost(t, r, 0, 0, 1)
+}
+
 func TestBacklogDeadLetters(t *testing.T) {
 	s := New[int, *calls](Limits{Attempts: 2}, deadLetters)
 	l := s.NewBacklog(Terms{Name: "/queue/a", Messages: 2})

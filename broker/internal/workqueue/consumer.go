@@ -33,6 +33,13 @@ type Consumer[M, C any] struct {
 	parked      bool
 }
 
+// newConsumer adds a consumer to the queue.
+func (q *queue[M, C]) newConsumer(r Receiver[M, C], prefetch int, auto bool) *Consumer[M, C] {
+	q.consumers++
+	q.lastID++
+	return &Consumer[M, C]{queue: q, id: q.lastID, receiver: r, prefetch: prefetch, auto: auto}
+}
+
 // Start activates the consumer and offers it waiting messages at once. Only the
 // first call has an effect.
 func (k *Consumer[M, C]) Start(c C) {

@@ -40,9 +40,7 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 		q.holds(-all)
 		q.messages -= n
 		q.bytes -= bytes // not from the total: the dead letters count there now
-		if lost > 0 {
-			q.pass(lost)
-		}
+		q.pass(lost)
 		if q.abandoned(es) && q.abandoned(stuck) { // removed meanwhile
 			es, stuck = nil, nil
 		}

@@ -40,6 +40,13 @@ func (w *waiting[M]) front() *entry[M] {
 	return w.fresh.front()
 }
 
+// remove removes the entries for which dead returns true. It calls dead once for
+// each entry, the oldest first.
+func (w *waiting[M]) remove(dead func(*entry[M]) bool) {
+	w.returned.remove(dead)
+	w.fresh.remove(dead)
+}
+
 // pop removes the front message.
 func (w *waiting[M]) pop() {
 	if len(w.returned) > 0 {

@@ -40,16 +40,48 @@ func (s *Store[M, C]) Sweep(c C) {
 func (q *queue[M, C]) collectExpired() {
 	now := q.store.expiry.Now()
 	q.nextExpiry = 0
-	dead := func(e *entry[M]) bool {
+	var lost uint32 // that they would have reported: the message after them does
+	q.waiting.remove(func(e *entry[M]) bool {
 		if e.expires != 0 && now >= e.expires {
-			q.expired = append(q.expired, *e)
+			lost += e.lost
+			q.lapse(e)
 			return true
 		}
+		e.lost, lost = e.lost+lost, 0
 		q.noteExpiry(e)
 		return false
+	})
+	if q.own != nil {
+		q.own.lost += lost
 	}
-	q.waiting.fresh.remove(dead)
-	q.waiting.returned.remove(dead)
+}
+
+// discard takes the front message out of the waiting ones if it has expired or
+// is too old for its backlog, and reports whether it did.
+func (q *queue[M, C]) discard() bool {
+	switch e := q.waiting.front(); {
+	case q.store.past(e.expires):
+		lost := e.lost
+		q.lapse(e)
+		q.waiting.pop()
+		q.pass(lost)
+	case q.tooOld(e):
+		q.dropFront()
+	default:
+		return false
+	}
+	return true
+}
+
+// lapse handles a message that has expired: finish removes it. In a backlog it
+// ends at once, and is no loss.
+func (q *queue[M, C]) lapse(e *entry[M]) {
+	if q.own == nil {
+		q.expired = append(q.expired, *e)
+		return
+	}
+	q.own.Expired()
+	q.settle(e)
 }
 
 // noteExpiry records when a waiting message expires. nextExpiry may be too

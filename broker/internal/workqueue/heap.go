@@ -1,5 +1,10 @@
 package workqueue
 
+import (
+	"cmp"
+	"slices"
+)
+
 // heap holds returned entries, the oldest first. Consumers return messages in
 // any order, so the old order must be restored; since returns are rare, log n
 // time is good enough. (container/heap would box every entry.)
@@ -21,8 +26,9 @@ func (h *heap[M]) push(e entry[M]) {
 }
 
 // remove removes the entries for which dead returns true. It calls dead once for
-// each entry.
+// each entry, the oldest first.
 func (h *heap[M]) remove(dead func(*entry[M]) bool) {
+	slices.SortFunc(*h, func(a, b entry[M]) int { return cmp.Compare(a.seq, b.seq) }) // it is a heap still
 	var kept heap[M]
 	for i := range *h {
 		if e := &(*h)[i]; !dead(e) {

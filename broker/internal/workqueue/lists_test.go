@@ -42,13 +42,13 @@ func TestWaitingKeepsOrder(t *testing.T) {
 			},
 			"remove": func(t *rapid.T) {
 				n := rapid.Uint64Range(1, 5).Draw(t, "every")
-				calls := 0
-				dead := func(e *entry[int]) bool { calls++; return e.seq%n == 0 }
-				before := w.len()
-				w.fresh.remove(dead)
-				w.returned.remove(dead)
-				if calls != before {
-					t.Fatalf("%d entries were looked at, want %d", calls, before)
+				var seen []uint64
+				w.remove(func(e *entry[int]) bool {
+					seen = append(seen, e.seq)
+					return e.seq%n == 0
+				})
+				if !slices.Equal(seen, model) {
+					t.Fatalf("the entries %d were looked at, want %d", seen, model)
 				}
 				model = slices.DeleteFunc(model, func(seq uint64) bool { return seq%n == 0 })
 			},
@@ -73,9 +73,7 @@ func TestDrainedListsShrink(t *testing.T) {
 		}
 	})
 	testDrainedListsShrink(t, func(w *waiting[int]) {
-		all := func(*entry[int]) bool { return true }
-		w.fresh.remove(all)
-		w.returned.remove(all)
+		w.remove(func(*entry[int]) bool { return true })
 	})
 }
 

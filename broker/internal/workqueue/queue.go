@@ -75,19 +75,13 @@ func (q *queue[M, C]) pushBack(e entry[M]) {
 }
 
 // dispatch delivers messages until none waits or no consumer can take one. Each
-// iteration delivers a message, parks a consumer, or finds a message that has
-// expired. The caller releases the lock with finish.
+// iteration delivers a message, parks a consumer, or discards a message. The caller releases the lock with finish.
 func (q *queue[M, C]) dispatch(c C) {
 	for q.ready != nil && q.waiting.len() > 0 {
-		if q.own != nil && q.discard() {
+		if q.discard() {
 			continue
 		}
 		e := q.waiting.front()
-		if e.expires != 0 && q.store.past(e.expires) {
-			q.expired = append(q.expired, *e)
-			q.waiting.pop()
-			continue
-		}
 		k := q.ready
 		if k.id == e.refusedBy {
 			k = k.next // k itself if it is the only one

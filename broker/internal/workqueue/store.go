@@ -93,9 +93,7 @@ func (s *Store[M, C]) ConsumeFor(o *Owner, queue string, r Receiver[M, C], prefe
 	if err != nil {
 		return nil, err
 	}
-	q.consumers++
-	q.lastID++
-	k := &Consumer[M, C]{queue: q, id: q.lastID, receiver: r, prefetch: prefetch, auto: auto}
+	k := q.newConsumer(r, prefetch, auto)
 	q.unlock()
 	return k, nil
 }
