@@ -230,10 +230,9 @@ func (s *session) reconsider(bt *batch) error {
 			is.sub = sub
 			sub.filter.Store(is)
 		}
-		if fail == nil {
-			continue
+		if fail != nil {
+			s.withdraw(sub, EndedByRules, bt)
 		}
-		s.withdraw(sub, EndedByRules, bt)
 	}
 	return nil
 }

@@ -315,7 +315,7 @@ func (s *session) newSubscriber(f *frames.Frame) (*subscriber, *Error) {
 	if !ok && s.version != frames.V10 {
 		return nil, failure(ReasonProtocolError, "SUBSCRIBE without an id header")
 	}
-	if _, twice := s.find(id); twice != nil && ok && !twice.implies(d.Destination) {
+	if twice := s.find(id); twice != nil && ok && !twice.implies(d.Destination) {
 		return nil, failure(ReasonProtocolError, "subscription id %s is already in use", strconv.QuoteToASCII(id))
 	}
 	if fail := unavailable(f); fail != nil {
@@ -388,12 +388,12 @@ func unavailable(f *frames.Frame) *Error {
 // such ids (C-3).
 func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 	id, ok := f.Lookup(frames.HeaderID)
-	_, sub := s.find(id)
+	sub := s.find(id)
 	if !ok {
 		if s.version != frames.V10 {
 			return failure(ReasonProtocolError, "UNSUBSCRIBE without an id header")
 		}
-		_, sub = s.findDestination(f.Get(frames.HeaderDestination))
+		sub = s.findDestination(f.Get(frames.HeaderDestination))
 	}
 	sub, fail := s.forgetDurable(f, sub)
 	if fail != nil {
@@ -411,11 +411,11 @@ func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 
 // findDestination finds a subscription without an id by its destination. 1.0
 // clients may subscribe without an id.
-func (s *session) findDestination(name string) (int, *subscriber) {
-	for i, sub := range s.subs {
+func (s *session) findDestination(name string) *subscriber {
+	for _, sub := range s.subs {
 		if sub.dest.Name == name && sub.ID == "" {
-			return i, sub
+			return sub
 		}
 	}
-	return -1, nil
+	return nil
 }

@@ -153,7 +153,7 @@ func (s *session) imply(name string, bt *batch) (*subscriber, *Error) {
 	if err != nil {
 		return nil, failure(ReasonProtocolError, "%s header: %v", headerReplyTo, err)
 	}
-	if _, twice := s.find(name); twice != nil {
+	if s.find(name) != nil {
 		return nil, failure(ReasonProtocolError, "%s header: %s is already the id of another subscription", headerReplyTo, strconv.QuoteToASCII(name))
 	}
 	if fail := s.roomFor(name, d, "", noPresence); fail != nil {

@@ -89,14 +89,14 @@ func (sub *subscriber) start(bt *batch) {
 	}
 }
 
-// find returns the subscription with that id.
-func (s *session) find(id string) (int, *subscriber) {
-	for i, sub := range s.subs {
+// find returns the subscription with that id, or nil.
+func (s *session) find(id string) *subscriber {
+	for _, sub := range s.subs {
 		if sub.ID == id {
-			return i, sub
+			return sub
 		}
 	}
-	return -1, nil
+	return nil
 }
 
 // route adds sub to the router. It counts slow patterns, which are compared one
