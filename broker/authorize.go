@@ -99,7 +99,7 @@ func (s *session) mayObservePresence(sub *subscriber, bt *batch) *Error {
 	d, presence := sub.dest, s.b.presence
 	name, prefix := s.b.o.names.Canonical(d), presence.events
 	if sub.present == listing {
-		prefix = s.b.appName(presence.lists)
+		prefix = s.b.appName(presencePath)
 	}
 	if fail := s.authorizeExplicitly(d, name, prefix, bt); fail != nil {
 		return fail

@@ -96,7 +96,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 		}
 	}
 	l := &Subscription{b: b, fn: fn, buffer: o.Buffer, done: make(chan struct{})}
-	l.sub = &subscriber{local: l, dest: d, queue: work}
+	l.sub = &subscriber{local: l, dest: d, queue: work, present: b.presence.role(d)}
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	if work {
 		if err := b.queueName(d.Path); err != nil {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,7 +51,6 @@ type presence struct {
 	patterns []*topics.Pattern
 	node     string // as in the ids of sessions
 	events   string // before the room in the destination of its events
-	lists    string // the same for the list, behind an application prefix
 	rooms    *roster.Rooms
 
 	armed atomic.Bool // the timer runs, or its function does
@@ -59,7 +59,8 @@ type presence struct {
 	over  bool
 }
 
-// presencePath is in both destinations before the room.
+// presencePath is in both destinations before the room: behind a prefix of topics
+// for the events, and behind any prefix of applications for the list.
 const presencePath = "/presence"
 
 // newPresence returns nil without Options.Presence.
@@ -68,7 +69,7 @@ func newPresence(b *Broker) (*presence, error) {
 	if len(o.Presence) == 0 {
 		return nil, nil
 	}
-	p := &presence{b: b, node: b.nodeID[:nodeTagSize], events: eventsPrefix(o.names.Prefixes().Topic), lists: presencePath}
+	p := &presence{b: b, node: b.nodeID[:nodeTagSize], events: eventsPrefix(o.names.Prefixes().Topic)}
 	if d, err := o.names.Parse(p.events + "/x"); err != nil || d.Kind != topics.Topic {
 		return nil, badOption("Presence", "the events of presence are below %s, which is not a topic: give Options.Destinations.Topic a first prefix other than /", p.events)
 	}
@@ -134,15 +135,13 @@ func (p *presence) role(d topics.Destination) presenceRole {
 	return noPresence
 }
 
-// room returns the room that a subscription is about.
+// room returns the room that a subscription watches or lists.
 func (p *presence) room(role presenceRole, d topics.Destination) string {
 	switch role {
-	case inRoom:
-		return d.Path
 	case watching:
 		return strings.TrimPrefix(topics.Collapse(d.Path), p.events)
 	case listing:
-		if room, ok := strings.CutPrefix(topics.Collapse(d.Path), p.lists); ok {
+		if room, ok := strings.CutPrefix(topics.Collapse(d.Path), presencePath); ok {
 			return room
 		}
 	}
@@ -175,35 +174,23 @@ func (p *presence) now() int64 { return int64(time.Since(p.b.started)) }
 
 // attend adds a subscription of a session to its room.
 func (s *session) attend(sub *subscriber) {
-	if sub.present == noPresence {
-		return
-	}
 	p := s.b.presence
-	room := p.room(sub.present, sub.dest)
-	switch sub.present {
-	case inRoom:
-		if !s.attends(sub) && p.rooms.Enter(room, s.userName(), p.now()) {
-			p.arm()
-		}
-	case watching:
-		p.rooms.Watch(room)
+	switch {
+	case sub.present != inRoom:
+		p.watch(sub)
+	case !s.attends(sub) && p.rooms.Enter(sub.dest.Path, s.userName(), p.now()):
+		p.arm()
 	}
 }
 
 // depart undoes attend.
 func (s *session) depart(sub *subscriber) {
-	if sub.present == noPresence {
-		return
-	}
 	p := s.b.presence
-	room := p.room(sub.present, sub.dest)
-	switch sub.present {
-	case inRoom:
-		if !s.attends(sub) && p.rooms.Leave(room, s.userName(), p.now()) {
-			p.arm()
-		}
-	case watching:
-		p.rooms.Unwatch(room)
+	switch {
+	case sub.present != inRoom:
+		p.unwatch(sub)
+	case !s.attends(sub) && p.rooms.Leave(sub.dest.Path, s.userName(), p.now()):
+		p.arm()
 	}
 }
 
@@ -216,6 +203,20 @@ func (s *session) attends(sub *subscriber) bool {
 		}
 	}
 	return false
+}
+
+// watch keeps the number of a room for a subscription to its events.
+func (p *presence) watch(sub *subscriber) {
+	if sub.present == watching {
+		p.rooms.Watch(p.room(watching, sub.dest))
+	}
+}
+
+// unwatch undoes watch.
+func (p *presence) unwatch(sub *subscriber) {
+	if sub.present == watching {
+		p.rooms.Unwatch(p.room(watching, sub.dest))
+	}
 }
 
 // arm has the next tick look at the rooms.
@@ -323,13 +324,13 @@ func (p *presence) since(at int64) time.Time {
 // compactJSON encodes v without escapes that only HTML needs: a name is then as
 // long as package roster counts it.
 func compactJSON(v any) ([]byte, error) {
-	var text strings.Builder
+	var text bytes.Buffer
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return nil, fmt.Errorf("presence: %w", err)
 	}
-	return []byte(strings.TrimSuffix(text.String(), "\n")), nil
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
 // unwatchable returns why the program cannot subscribe to d, if d is for events.
@@ -342,20 +343,4 @@ func (p *presence) unwatchable(d topics.Destination) error {
 		return errors.New("no presence is kept for this topic (Options.Presence)")
 	}
 	return nil
-}
-
-// watch keeps the number of a room for a subscription of the program to its
-// events.
-func (p *presence) watch(sub *subscriber) {
-	if p.role(sub.dest) == watching {
-		sub.present = watching
-		p.rooms.Watch(p.room(watching, sub.dest))
-	}
-}
-
-// unwatch undoes watch.
-func (p *presence) unwatch(sub *subscriber) {
-	if sub.present == watching {
-		p.rooms.Unwatch(p.room(watching, sub.dest))
-	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // After a storm of clients that come and go, a watcher has missed nothing, and
@@ -18,9 +19,7 @@ func TestPresenceStorm(t *testing.T) {
 	w.Subscribe(t, "w", "/topic/presence"+room)
 	var wg sync.WaitGroup
 	for i := range 8 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for n := range 60 {
 				var login []string
 				if i > 1 {
@@ -37,9 +36,9 @@ func TestPresenceStorm(t *testing.T) {
 				}
 				c.Close()
 			}
-		}()
+		})
 	}
-	wg.Wait()
+	testkit.Wait(t, &wg)
 	present := map[string]bool{}
 	number := uint64(0)
 	for {
