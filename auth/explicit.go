@@ -26,24 +26,10 @@ var _ ExplicitAuthorizer = (*Rules)(nil)
 // begins with prefix, as text and by whole segments, and no rule before it
 // denies the action. It passes over other rules that allow the action.
 func (r *Rules) AuthorizeExplicit(_ context.Context, p *Principal, act Action, destination, prefix string) error {
-	if p == nil || !pattern.WellFormed(destination) || pattern.IsPattern(destination) {
+	if pattern.IsPattern(destination) {
 		return ErrDenied
 	}
-	var own ownName
-	if act == Subscribe && len(r.rules) > 0 {
-		own = r.space.ownTwin(p, destination)
-	}
-	for i := range r.rules {
-		rule := &r.rules[i]
-		switch {
-		case !rule.matches(p, destination, own) || !rule.concerns(p, act):
-		case !rule.allow:
-			return ErrDenied
-		case rule.below(prefix):
-			return nil
-		}
-	}
-	return ErrDenied
+	return r.decide(p, act, destination, prefix)
 }
 
 // below reports whether the text of the rule's destination begins with a prefix.

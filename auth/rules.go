@@ -84,6 +84,13 @@ func (r *Rules) Authorize(ctx context.Context, p *Principal, act Action, destina
 		}
 		return err
 	}
+	return r.decide(p, act, destination, "")
+}
+
+// decide returns nil if the first matching rule allows the action. If prefix is
+// not empty, a rule that allows it and was not written for destinations below
+// prefix is passed over.
+func (r *Rules) decide(p *Principal, act Action, destination, prefix string) error {
 	if p == nil || !pattern.WellFormed(destination) {
 		return ErrDenied
 	}
@@ -93,11 +100,12 @@ func (r *Rules) Authorize(ctx context.Context, p *Principal, act Action, destina
 	}
 	for i := range r.rules {
 		rule := &r.rules[i]
-		if rule.matches(p, destination, own) && rule.concerns(p, act) {
-			if rule.allow {
-				return nil
-			}
+		switch {
+		case !rule.matches(p, destination, own) || !rule.concerns(p, act):
+		case !rule.allow:
 			return ErrDenied
+		case prefix == "" || rule.below(prefix):
+			return nil
 		}
 	}
 	return ErrDenied

@@ -27,40 +27,45 @@ func (w *Webhook) Authorize(ctx context.Context, p *auth.Principal, act auth.Act
 		}
 		return err
 	}
-	v, err := w.verdict(ctx, p, act, destination)
-	switch {
-	case err != nil:
-		return err
-	case v.decision == allow:
-		return nil
-	case v.decision == deny:
-		return auth.ErrDenied
-	case w.fallback == nil:
-		return errPassed
-	default:
+	passed, err := w.decide(ctx, p, act, destination)
+	if passed {
 		return w.fallback.Authorize(ctx, p, act, destination)
 	}
+	return err
 }
 
 // AuthorizeExplicit is [Webhook.Authorize]: the backend sees which destination it
 // allows. What it passes on needs an explicit permission of the Fallback, if that
-// can tell.
+// can tell. As with [auth.Rules], a destination with a wildcard is denied.
 func (w *Webhook) AuthorizeExplicit(ctx context.Context, p *auth.Principal, act auth.Action, destination, prefix string) error {
-	v, err := w.verdict(ctx, p, act, destination)
-	switch {
-	case err != nil:
-		return err
-	case v.decision == allow:
-		return nil
-	case v.decision == deny:
+	if isPattern(destination) {
 		return auth.ErrDenied
-	case w.fallback == nil:
-		return errPassed
+	}
+	passed, err := w.decide(ctx, p, act, destination)
+	if !passed {
+		return err
 	}
 	if f, ok := w.fallback.(auth.ExplicitAuthorizer); ok {
 		return f.AuthorizeExplicit(ctx, p, act, destination, prefix)
 	}
 	return w.fallback.Authorize(ctx, p, act, destination)
+}
+
+// decide returns the decision of the backend as [Webhook.Authorize] does, or
+// that it has passed the question on to the Fallback, which exists.
+func (w *Webhook) decide(ctx context.Context, p *auth.Principal, act auth.Action, destination string) (passed bool, err error) {
+	v, err := w.verdict(ctx, p, act, destination)
+	switch {
+	case err != nil:
+		return false, err
+	case v.decision == allow:
+		return false, nil
+	case v.decision == deny:
+		return false, auth.ErrDenied
+	case w.fallback == nil:
+		return false, errPassed
+	}
+	return true, nil
 }
 
 // AuthorizePattern asks the backend which of the pattern's destinations p may

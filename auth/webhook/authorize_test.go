@@ -300,4 +300,8 @@ func TestExplicitPermission(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+	c := Options{URL: answering(t, 200, `{"allow":true,"coverage":"some"}`).URL}
+	if err := newHook(t, c).AuthorizeExplicit(t.Context(), alice, auth.Subscribe, prefix+"/**", prefix); !errors.Is(err, auth.ErrDenied) {
+		t.Errorf("a pattern of which the backend allows some: %v", err)
+	}
 }
