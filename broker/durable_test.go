@@ -219,6 +219,21 @@ func TestDurableDelete(t *testing.T) {
 	wantDurables(t, b, "ann:inbox")
 }
 
+// A client deletes its subscription at the moment when the program does so: both
+// have what they want.
+func TestDurableDeletedTwice(t *testing.T) {
+	b := brokertest.New(t, withDurable(broker.Durable{}))
+	c := attach(t, b, "ann")
+	if err := b.DeleteDurable("ann", "inbox"); err != nil {
+		t.Fatal(err)
+	}
+	c.Send("UNSUBSCRIBE", "", "id", "s", "durable", "inbox", "receipt", "r") // over this transport a session is woken by its client
+	c.ExpectReceipt(t, "r")
+	c.Subscribe(t, "s", "/topic/orders/eu", "durable", "inbox")
+	c.Sync(t)
+	wantDurables(t, b, "ann:inbox")
+}
+
 // With a history too, a durable subscription gets its own list, and the message
 // is in memory once.
 func TestDurableWithHistory(t *testing.T) {

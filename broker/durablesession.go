@@ -247,17 +247,22 @@ func (s *session) forgetDurable(f *frames.Frame, sub *subscriber) (*subscriber, 
 	if fail != nil || ask.header == "" || s.userName() == "" {
 		return sub, fail
 	}
-	l := s.b.durables
+	l, key := s.b.durables, durableKey{s.userName(), ask.name}
+	var uses *durable // by sub; it may be deleted already
+	if sub != nil {
+		uses = sub.attached()
+	}
 	var d *durable
-	if ask.rabbit && sub != nil {
-		if d = sub.attached(); d == nil {
-			return sub, nil // of a queue
-		}
-	} else {
-		d = l.get(durableKey{s.userName(), ask.name})
+	switch {
+	case !ask.rabbit || sub == nil:
+		d = l.get(key)
+	case uses == nil:
+		return sub, nil // of a queue
+	default:
+		d = uses
 	}
 	switch {
-	case sub != nil && sub.attached() != d:
+	case sub != nil && uses != d && (uses == nil || uses.durableKey != key):
 		return nil, failure(ReasonProtocolError, "the subscription %s is not the durable subscription %s", quoted(sub.ID), quoted(ask.name))
 	case d == nil:
 		return sub, nil // deleted before: a client that lost the answer asks again
