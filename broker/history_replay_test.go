@@ -126,17 +126,24 @@ func TestReplaysStayWithinTheirBudget(t *testing.T) {
 
 // A topic without a history costs the same, whether others have one or not.
 func TestTopicsWithoutHistoryAllocateTheSame(t *testing.T) {
-	measure := func(o broker.Options) float64 {
+	measuring := func(o broker.Options) func() float64 {
 		b := brokertest.New(t, o)
 		subscribers(t, b, 20)
 		m := &broker.Message{Destination: "/topic/news", Body: make([]byte, 200)}
 		b.Push(m)
-		return testing.AllocsPerRun(200, func() { b.Push(m) })
+		return func() float64 { return testing.AllocsPerRun(200, func() { b.Push(m) }) }
 	}
-	without, with := measure(broker.Options{}), measure(withHistory(10, "/topic/a", "/topic/b/**"))
-	if with > without+0.5 {
-		t.Errorf("%v allocations with a history elsewhere, %v without", with, without)
+	without, with := measuring(broker.Options{}), measuring(withHistory(10, "/topic/a", "/topic/b/**"))
+	// Under the race detector a sync.Pool forgets some of what it is given, so an
+	// average that is near a whole number is rounded down to this one or the one
+	// below.
+	var plain, beside float64
+	for range 10 {
+		if plain, beside = without(), with(); beside <= plain {
+			return
+		}
 	}
+	t.Errorf("%v allocations with a history elsewhere, %v without", beside, plain)
 }
 
 // What is kept costs about what is counted.
