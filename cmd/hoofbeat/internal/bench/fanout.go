@@ -39,8 +39,11 @@ func (f *Fanout) prepare(c *Config) (int, error) {
 	if c.Destination == "" {
 		c.Destination = "/topic/bench"
 	}
-	return f.Subscribers + f.Publishers, positive("window", &f.Window, min(1024, max(16, 32768/(f.Subscribers-f.Stalled))))
+	return f.Subscribers + f.Publishers, positive("window", &f.Window, fanoutWindow(f.Subscribers-f.Stalled))
 }
+
+// fanoutWindow is the default number of messages in flight.
+func fanoutWindow(subscribers int) int { return min(1024, max(16, 32768/subscribers)) }
 
 func (f *Fanout) measure(ctx context.Context, r *run) error {
 	t := newTraffic(r, f.Rate)

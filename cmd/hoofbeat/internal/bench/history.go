@@ -39,7 +39,7 @@ func (h *History) prepare(c *Config) (int, error) {
 	if h.Kept == "" {
 		h.Kept = keptPrefix
 	}
-	return 2 * (h.Subscribers + 1), positive("window", &h.Window, min(1024, max(16, 32768/h.Subscribers)))
+	return 2 * (h.Subscribers + 1), positive("window", &h.Window, fanoutWindow(h.Subscribers))
 }
 
 func (h *History) measure(ctx context.Context, r *run) error {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -56,29 +57,21 @@ type Comeback struct {
 }
 
 func (p *Replay) prepare(c *Config) (int, error) {
-	connections, kinds := 0, 0
-	for _, part := range []struct {
-		first, second *int
-		names         [2]string
-		presets       [2]int
-		connections   func() int
-	}{
-		{&p.Messages, &p.Rounds, [2]string{"messages", "rounds"}, [2]int{100_000, 3}, func() int { return 2 + p.Rounds }},
-		{&p.Clients, &p.Behind, [2]string{"clients", "behind"}, [2]int{1000, 1000}, func() int { return 2 + p.Clients }},
-	} {
-		if *part.first < 0 {
-			continue
-		}
-		for i, n := range []*int{part.first, part.second} {
-			if err := positive(part.names[i], n, part.presets[i]); err != nil {
-				return 0, err
-			}
-		}
-		kinds++
-		connections += part.connections()
-	}
-	if kinds == 0 {
+	if p.Messages < 0 && p.Clients < 0 {
 		return 0, fmt.Errorf("%w: neither messages nor clients: want one of them", ErrOptions)
+	}
+	connections := 0
+	if p.Messages >= 0 {
+		if err := cmp.Or(positive("messages", &p.Messages, 100_000), positive("rounds", &p.Rounds, 3)); err != nil {
+			return 0, err
+		}
+		connections += 2 + p.Rounds
+	}
+	if p.Clients >= 0 {
+		if err := cmp.Or(positive("clients", &p.Clients, 1000), positive("behind", &p.Behind, 1000)); err != nil {
+			return 0, err
+		}
+		connections += 2 + p.Clients
 	}
 	if c.Destination == "" {
 		c.Destination = keptPrefix
