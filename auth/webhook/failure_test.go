@@ -21,34 +21,6 @@ const secretText = "wonderland-7Qd"
 // hands out, unlike one that a listener has given back.
 const down = "http://127.0.0.1:1"
 
-// raw answers each connection with a text that need not be HTTP.
-func raw(t *testing.T, text string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			buffer := make([]byte, 4096)
-			_, _ = c.Read(buffer)
-			_, _ = io.WriteString(c, text)
-			_ = c.Close()
-		}
-	}()
-	t.Cleanup(func() {
-		_ = l.Close()
-		testkit.Receive(t, ended)
-	})
-	return "http://" + l.Addr().String()
-}
-
 func TestFailures(t *testing.T) {
 	slow := func(release <-chan struct{}) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -103,10 +75,10 @@ func TestFailures(t *testing.T) {
 		"nothing":         {answering(t, 200, ``).URL, 0, "not a JSON object"},
 		"a page":          {answering(t, 200, `<html>`+secretText).URL, 0, "not a JSON object"},
 		"huge":            {answering(t, 200, `{"allow":true,"claims":{"x":"`+strings.Repeat("x", maxAnswer)+`"}}`).URL, 0, "64 KiB"},
-		"not HTTP":        {raw(t, secretText+"\r\n\r\n"), 0, "not HTTP"},
-		"neither TLS":     {strings.Replace(raw(t, secretText), "http:", "https:", 1), 0, "tls"},
-		"hung up":         {raw(t, ""), 0, "closed the connection"},
-		"a broken header": {raw(t, "HTTP/1.1 200 OK\r\n"+secretText+"\r\n\r\n"), 0, "not HTTP"},
+		"not HTTP":        {testkit.Raw(t, secretText+"\r\n\r\n"), 0, "not HTTP"},
+		"neither TLS":     {strings.Replace(testkit.Raw(t, secretText), "http:", "https:", 1), 0, "tls"},
+		"hung up":         {testkit.Raw(t, ""), 0, "closed the connection"},
+		"a broken header": {testkit.Raw(t, "HTTP/1.1 200 OK\r\n"+secretText+"\r\n\r\n"), 0, "not HTTP"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.timeout == 0 {

@@ -239,6 +239,14 @@ func newBackend(t *testing.T) *backend {
 	return b
 }
 
+// signedByUs reports whether a request to a back end has the right signature.
+func signedByUs(r *http.Request, body []byte) bool {
+	at, signature, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Hoofbeat-Signature"), "t="), ",v1=")
+	mac := hmac.New(sha256.New, []byte(webhookSecret))
+	fmt.Fprintf(mac, "%s.%s", at, body)
+	return signature == hex.EncodeToString(mac.Sum(nil))
+}
+
 func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	var q map[string]any
@@ -246,11 +254,8 @@ func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no question", http.StatusBadRequest)
 		return
 	}
-	at, signature, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Hoofbeat-Signature"), "t="), ",v1=")
-	mac := hmac.New(sha256.New, []byte(webhookSecret))
-	fmt.Fprintf(mac, "%s.%s", at, body)
 	b.mu.Lock()
-	if signature != hex.EncodeToString(mac.Sum(nil)) {
+	if !signedByUs(r, body) {
 		b.unsigned++
 	}
 	b.questions = append(b.questions, q)

@@ -3,9 +3,6 @@
 package main
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -61,10 +58,7 @@ func (l *listener) hear(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no event", http.StatusBadRequest)
 		return
 	}
-	at, signature, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Hoofbeat-Signature"), "t="), ",v1=")
-	mac := hmac.New(sha256.New, []byte(webhookSecret))
-	fmt.Fprintf(mac, "%s.%s", at, body)
-	if signature != hex.EncodeToString(mac.Sum(nil)) {
+	if !signedByUs(r, body) {
 		l.unsigned++
 	}
 	l.events = append(l.events, e)

@@ -3,10 +3,7 @@
 package main
 
 import (
-	"bufio"
 	"net/http"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -22,23 +19,7 @@ func TestEventsRecipes(t *testing.T) {
 	for _, r := range []struct{ language, name, program string }{{"js", "events.mjs", "node"}, {"python", "events.py", "python3"}} {
 		t.Run(r.language, func(t *testing.T) {
 			path := needs(t, r.program, "install "+r.program)
-			backend := exec.CommandContext(t.Context(), path, write(t, r.name, block(t, "events.md", r.language, 1)))
-			backend.Env = append(os.Environ(), "EVENTS_SECRET="+webhookSecret, "PORT=0")
-			out, err := backend.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := backend.Start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = backend.Wait() }) // its context has ended by then
-			lines := make(chan string, 10)
-			go func() {
-				defer close(lines)
-				for in := bufio.NewScanner(out); in.Scan(); {
-					lines <- strings.TrimSpace(in.Text())
-				}
-			}()
+			lines := startBackend(t, []string{"EVENTS_SECRET=" + webhookSecret, "PORT=0"}, path, write(t, r.name, block(t, "events.md", r.language, 1)))
 			port, ok := strings.CutPrefix(testkit.Receive(t, lines), "port ")
 			if !ok {
 				t.Fatal("it does not listen")

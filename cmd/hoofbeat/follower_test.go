@@ -4,9 +4,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -79,10 +76,7 @@ func (f *follower) hear(w http.ResponseWriter, r *http.Request) {
 	if err != nil || r.Method != "POST" || r.Header.Get("Content-Type") != "application/json" || json.Unmarshal(body, &list) != nil || len(list) == 0 {
 		f.faults = append(f.faults, "no events: "+string(body))
 	}
-	at, signature, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Hoofbeat-Signature"), "t="), ",v1=")
-	mac := hmac.New(sha256.New, []byte(webhookSecret))
-	fmt.Fprintf(mac, "%s.%s", at, body)
-	if signature != hex.EncodeToString(mac.Sum(nil)) {
+	if !signedByUs(r, body) {
 		f.faults = append(f.faults, "a wrong signature")
 	}
 	status := f.answer(f.requests)

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -27,15 +26,7 @@ import (
 // at another address than 127.0.0.1.
 func handlerRecipe(t *testing.T, language, ip string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/handlers.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile("(?sm)^```" + language + "\n(.*?)^```$").FindSubmatch(text)
-	if m == nil {
-		t.Fatalf("docs/handlers.md has no recipe in %s", language)
-	}
-	return strings.ReplaceAll(string(m[1]), "127.0.0.1", ip)
+	return strings.ReplaceAll(block(t, "handlers.md", language, 1), "127.0.0.1", ip)
 }
 
 // springJars are what the recipe for Spring needs, from Debian.
@@ -111,7 +102,7 @@ func startServer(t *testing.T, ip string, args ...string) {
 		close(ended)
 	}()
 	t.Cleanup(func() {
-		<-ended
+		testkit.Receive(t, ended)
 		if t.Failed() {
 			t.Logf("%s said\n%s", args[0], said.String())
 		}

@@ -3,9 +3,6 @@
 package main
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,10 +68,7 @@ func (o *orderServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil || json.Unmarshal(body, &q) != nil || r.Header.Get("Hoofbeat-Delivery") != q.ID {
 		o.problems = append(o.problems, fmt.Sprintf("%v in %q", err, body))
 	}
-	at, signature, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Hoofbeat-Signature"), "t="), ",v1=")
-	mac := hmac.New(sha256.New, []byte(webhookSecret))
-	fmt.Fprintf(mac, "%s.%s", at, body)
-	if signature != hex.EncodeToString(mac.Sum(nil)) {
+	if !signedByUs(r, body) {
 		o.problems = append(o.problems, "a wrong signature")
 	}
 	o.asked = append(o.asked, q)
@@ -367,13 +361,8 @@ func TestHandlersDrain(t *testing.T) {
 	s.Signal(t, syscall.SIGTERM)
 	s.Logged(t, "draining", 1)
 	close(o.hang)
-	select {
-	case err := <-sent:
-		if err != nil {
-			t.Errorf("the SEND gets %v", err)
-		}
-	case <-time.After(time.Minute):
-		t.Fatal("the SEND gets no RECEIPT")
+	if err := testkit.Receive(t, sent); err != nil {
+		t.Errorf("the SEND gets %v", err)
 	}
 	closed(t, conn, 1012)
 	s.Exit(t, 0)

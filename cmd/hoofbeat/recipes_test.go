@@ -24,6 +24,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
@@ -322,27 +323,42 @@ func recipes(t *testing.T, blocks map[string][]string) []recipe {
 	}
 }
 
+// startBackend runs a program until the end of the test, and returns the lines
+// that it prints.
+func startBackend(t *testing.T, env []string, args ...string) <-chan string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for in := bufio.NewScanner(out); in.Scan(); {
+			select {
+			case lines <- strings.TrimSpace(in.Text()):
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = cmd.Wait() }) // its context has ended by then
+	return lines
+}
+
 // The webhook's recipe again, with the backend for Node that the page names.
 func TestRecipeWithNodeBackend(t *testing.T) {
 	const heading = "Your backend decides: Spring, Node, PHP"
 	node := needs(t, "node", "apt-get install nodejs npm")
-	backend := exec.CommandContext(t.Context(), node, "../../auth/webhook/testdata/backend.mjs")
-	backend.Env = append(os.Environ(), "WEBHOOK_SECRET="+webhookSecret)
-	out, err := backend.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := backend.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = backend.Wait() }) // its context has ended by then
-	port, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := testkit.Receive(t, startBackend(t, []string{"WEBHOOK_SECRET=" + webhookSecret}, node, "../../auth/webhook/testdata/backend.mjs"))
 	recipe{
 		heading: heading,
-		replace: []string{"https://app.example.com", "http://127.0.0.1:" + strings.TrimSpace(port)},
+		replace: []string{"https://app.example.com", "http://127.0.0.1:" + port},
 		files:   map[string]string{"webhook.secret": webhookSecret},
 		visit: func(t *testing.T, s *server) visit {
 			return visit{

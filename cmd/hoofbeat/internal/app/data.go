@@ -9,7 +9,6 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/fetch"
-	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // dataPath is the path of the answers fetched for the requesting user.
@@ -19,9 +18,9 @@ const dataPath = config.DataPath + "{name}"
 // Clients cannot send to its destinations.
 func (a *App) makeFetcher() error {
 	c := a.o.Config
-	names, err := topics.NewNames(c.Prefixes())
+	names, err := destinationNames(c)
 	if err != nil {
-		return config.OptionError("destinations", err)
+		return err
 	}
 	var sources []fetch.Source
 	for i, p := range c.Auth.OAuth {

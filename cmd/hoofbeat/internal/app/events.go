@@ -8,7 +8,6 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/admin"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/events"
-	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // makeEvents sends the events of sessions to the application, if configured.
@@ -38,9 +37,9 @@ func (a *App) makeEvents() error {
 
 // selectEvents returns which events of sessions are sent.
 func selectEvents(c *config.Config) (events.Selection, error) {
-	names, err := topics.NewNames(c.Prefixes())
+	names, err := destinationNames(c)
 	if err != nil {
-		return events.Selection{}, config.OptionError("destinations", err)
+		return events.Selection{}, err
 	}
 	destinations, err := events.NewDestinations(names, c.Events.Destinations)
 	if err != nil {
@@ -54,13 +53,18 @@ func (a *App) eventsStates() []admin.EventsState {
 	list := make([]admin.EventsState, len(a.events))
 	for i, s := range a.events {
 		st := s.State()
-		list[i] = admin.EventsState{Key: st.Key, URL: st.URL, Waiting: st.Waiting, Bytes: st.Bytes, Delivered: st.Delivered, Dropped: st.Dropped}
-		if !st.Failing.IsZero() {
-			failing := st.Failing.UTC()
-			list[i].Failing = &failing
-		}
+		list[i] = admin.EventsState{Key: st.Key, URL: st.URL, Waiting: st.Waiting, Bytes: st.Bytes, Delivered: st.Delivered, Dropped: st.Dropped, Failing: since(st.Failing)}
 	}
 	return list
+}
+
+// since returns a time for the admin API, nil if it is zero.
+func since(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 // closeEvents sends the remaining events, within eventsFarewell or until

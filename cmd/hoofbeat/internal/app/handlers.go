@@ -8,7 +8,6 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/admin"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/handlers"
-	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // makeHandlers registers the servers that handle what clients send, if
@@ -18,9 +17,9 @@ func (a *App) makeHandlers() error {
 	if len(c.Handlers) == 0 {
 		return nil
 	}
-	names, err := topics.NewNames(c.Prefixes())
+	names, err := destinationNames(c)
 	if err != nil {
-		return config.OptionError("destinations", err)
+		return err
 	}
 	o := handlers.Options{Broker: a.broker, Names: names, InFlight: c.HandlersInFlight, Bytes: int64(c.HandlersBytes), Logger: a.o.Logger}
 	if c.HandlersBytes == config.Off {
@@ -60,11 +59,7 @@ func (a *App) handlerStates() func() []admin.HandlerState {
 		states := a.handlers.States()
 		list := make([]admin.HandlerState, len(states))
 		for i, s := range states {
-			list[i] = admin.HandlerState{Destination: s.Destination, URL: s.URL, InFlight: s.InFlight, Handled: s.Handled, Failed: s.Failed}
-			if !s.Broken.IsZero() {
-				broken := s.Broken.UTC()
-				list[i].Broken = &broken
-			}
+			list[i] = admin.HandlerState{Destination: s.Destination, URL: s.URL, InFlight: s.InFlight, Handled: s.Handled, Failed: s.Failed, Broken: since(s.Broken)}
 		}
 		return list
 	}

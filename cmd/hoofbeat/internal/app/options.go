@@ -8,6 +8,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/selector"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // sessionLevel returns the level of the records about sessions.
@@ -135,4 +136,11 @@ func brokerOptions(c *config.Config) broker.Options {
 			Transient: c.Queues.Transient,
 		},
 	}
+}
+
+// destinationNames returns the names of destinations with the configured
+// prefixes.
+func destinationNames(c *config.Config) (*topics.Names, error) {
+	names, err := topics.NewNames(c.Prefixes())
+	return names, config.OptionError("destinations", err)
 }
