@@ -86,7 +86,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlerStates: o.Handlers, eventsStates: o.Events, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
+	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlers: o.Handlers, events: o.Events, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -103,15 +103,15 @@ type api struct {
 
 	revocations *auth.Revocations // nil: no revocations
 
-	accessToken   func(ctx context.Context, user, provider string) (AccessToken, error)
-	handlerStates func() []HandlerState // nil: none
-	eventsStates  func() []EventsState  // nil: none
-	guard         *guard
-	log           *slog.Logger
-	origins       http.CrossOriginProtection // the zero value allows no foreign origin
-	loopback      bool                       // see Options.LoopbackOnly
-	health        http.Handler
-	routed        http.Handler
+	accessToken func(ctx context.Context, user, provider string) (AccessToken, error)
+	handlers    func() []HandlerState // nil: none
+	events      func() []EventsState  // nil: none
+	guard       *guard
+	log         *slog.Logger
+	origins     http.CrossOriginProtection // the zero value allows no foreign origin
+	loopback    bool                       // see Options.LoopbackOnly
+	health      http.Handler
+	routed      http.Handler
 }
 
 // ServeHTTP checks access before it routes, so that unauthenticated callers
@@ -154,8 +154,8 @@ func (a *api) routes() []route {
 		{"PUT", "/api/v1/operations/{operationId}", a.open},
 		{"POST", "/api/v1/operations/{operationId}/result", a.notify},
 		{"GET", "/api/v1/stats", a.stats},
-		{"GET", "/api/v1/handlers", a.handlers},
-		{"GET", "/api/v1/events", a.events},
+		{"GET", "/api/v1/handlers", states(a.handlers)},
+		{"GET", "/api/v1/events", states(a.events)},
 		{"GET", "/api/v1/sessions", a.sessions},
 		{"GET", "/api/v1/sessions/{id}", a.session},
 		{"DELETE", "/api/v1/sessions/{id}", a.disconnect},

@@ -1,9 +1,6 @@
 package admin
 
-import (
-	"net/http"
-	"time"
-)
+import "time"
 
 // EventsState is the state of a back end that gets events.
 type EventsState struct {
@@ -15,17 +12,4 @@ type EventsState struct {
 	Bytes     int        `json:"bytes"`     // of their memory
 	Delivered int64      `json:"delivered"` // events that were accepted
 	Dropped   int64      `json:"dropped"`   // events that the back end misses
-}
-
-// events lists the states of the back ends that get events.
-func (a *api) events(w http.ResponseWriter, r *http.Request) *problem {
-	q, p := query(r, "offset", "limit")
-	if p != nil {
-		return p
-	}
-	var all []EventsState
-	if a.eventsStates != nil {
-		all = a.eventsStates()
-	}
-	return answerPage(w, q, all)
 }

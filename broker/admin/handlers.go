@@ -1,9 +1,6 @@
 package admin
 
-import (
-	"net/http"
-	"time"
-)
+import "time"
 
 // HandlerState is the state of a server outside the program that handles what
 // clients send to some destinations.
@@ -15,17 +12,4 @@ type HandlerState struct {
 	InFlight int        `json:"in_flight"` // requests on their way
 	Handled  int64      `json:"handled"`   // requests that were answered
 	Failed   int64      `json:"failed"`    // requests that were not, or with an error
-}
-
-// handlers lists the states of handlers.
-func (a *api) handlers(w http.ResponseWriter, r *http.Request) *problem {
-	q, p := query(r, "offset", "limit")
-	if p != nil {
-		return p
-	}
-	var all []HandlerState
-	if a.handlerStates != nil {
-		all = a.handlerStates()
-	}
-	return answerPage(w, q, all)
 }

@@ -50,6 +50,21 @@ func pageOf[T any](q url.Values, all []T) (page[T], *problem) {
 	return page[T]{len(all), offset, limit, items}, nil
 }
 
+// states answers with a list that a function returns; nil returns nothing.
+func states[T any](list func() []T) func(http.ResponseWriter, *http.Request) *problem {
+	return func(w http.ResponseWriter, r *http.Request) *problem {
+		q, p := query(r, "offset", "limit")
+		if p != nil {
+			return p
+		}
+		var all []T
+		if list != nil {
+			all = list()
+		}
+		return answerPage(w, q, all)
+	}
+}
+
 // query returns the parameters of a request. Each must be in allowed and occur
 // only once.
 func query(r *http.Request, allowed ...string) (url.Values, *problem) {
