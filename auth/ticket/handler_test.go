@@ -2,7 +2,6 @@ package ticket
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,14 +44,6 @@ func bearers(_ context.Context, token string) (*auth.Principal, error) {
 		return &auth.Principal{Name: "alice", Expires: time.Now()}, nil
 	}
 	return &auth.Principal{Name: token, CredentialID: "token-" + token}, nil
-}
-
-// mayWait replaces the owner check of operations: op belongs to alice.
-func mayWait(_ context.Context, p *auth.Principal, operation string) (bool, error) {
-	if operation == "down" {
-		return false, errors.New("dial tcp 10.0.0.1:443: refused")
-	}
-	return p.Name == "alice" && operation == "op", nil
 }
 
 func sessions(r *http.Request) (*auth.Principal, bool) {
@@ -229,89 +220,6 @@ func TestT2A23TicketRequestsRefused(t *testing.T) {
 	}
 }
 
-func TestTicketRequestsOverTLS(t *testing.T) {
-	h := mustHandler(t, mustTickets(t, newState(), Options{}), HandlerOptions{Session: sessions})
-	for origin, want := range map[string]int{ours: 200, "http://" + host: 403} {
-		r := httptest.NewRequest("POST", "/ws_ticket", nil)
-		r.Host, r.TLS = host, new(tls.ConnectionState)
-		r.Header.Set("Cookie", "session=alice")
-		r.Header.Set("Origin", origin)
-		w := httptest.NewRecorder()
-		if h.ServeHTTP(w, r); w.Code != want {
-			t.Errorf("%s: %d", origin, w.Code)
-		}
-	}
-}
-
-func TestT13OperationByHTTP(t *testing.T) {
-	tickets := mustTickets(t, newState(), Options{})
-	h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers, MayWait: mayWait})
-	ticket, _ := reply(t, ask(h, "POST", "/t", `{"operation":"op"}`, "Authorization: Bearer alice", "Content-Type: application/json"))
-	p, err := tickets.Consume(t.Context(), ticket, "")
-	if err != nil || !p.HasScope("operation:op") {
-		t.Errorf("got %v, %v", p, err)
-	}
-}
-
-// Without MayWait, only a principal that is already bound to an operation gets
-// a ticket for it.
-func TestOperationByHTTPWithoutMayWait(t *testing.T) {
-	bound := func(context.Context, string) (*auth.Principal, error) {
-		return &auth.Principal{Name: "alice", Scopes: []string{"operation:op"}}, nil
-	}
-	tickets := mustTickets(t, newState(), Options{})
-	for _, c := range []struct {
-		bearer    func(context.Context, string) (*auth.Principal, error)
-		operation string
-		want      int
-	}{{bearers, "op", 403}, {bound, "op", 200}, {bound, "other", 400}} {
-		h := mustHandler(t, tickets, HandlerOptions{Bearer: c.bearer})
-		w := ask(h, "POST", "/t", `{"operation":"`+c.operation+`"}`, "Authorization: Bearer alice", "Content-Type: application/json")
-		if w.Code != c.want {
-			t.Errorf("%s: HTTP %d, want %d", c.operation, w.Code, c.want)
-		}
-	}
-}
-
-// Guessing the names of operations has the same rate limit as requesting
-// tickets, and MayWait, which may query other services, is called no more
-// often.
-func TestGuessingOperationsIsLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		asked := 0
-		h := mustHandler(t, mustTickets(t, newState(), Options{Burst: 2, Rate: 1}), HandlerOptions{
-			Bearer:  bearers,
-			MayWait: func(context.Context, *auth.Principal, string) (bool, error) { asked++; return false, nil },
-		})
-		for i, want := range []int{403, 403, 429, 429} {
-			if w := ask(h, "POST", "/t", `{"operation":"x"}`, "Authorization: Bearer bob", "Content-Type: application/json"); w.Code != want {
-				t.Errorf("request %d: HTTP %d, want %d", i, w.Code, want)
-			}
-		}
-		if asked != 2 {
-			t.Errorf("MayWait was asked %d times, want 2", asked)
-		}
-	})
-}
-
-func TestT5PlusBindOrigin(t *testing.T) {
-	tickets := mustTickets(t, newState(), Options{})
-	h := mustHandler(t, tickets, HandlerOptions{Bearer: bearers, BindOrigin: true, Origins: []string{app}})
-	for _, c := range []struct{ asked, used, want string }{
-		{app, app, "alice"}, {app, ours, "bound to another origin"}, {app, "", "bound to another origin"},
-		{ours, ours, "alice"}, {"", ours, "alice"}, {"", "", "alice"},
-	} {
-		headers := []string{"Authorization: Bearer alice"}
-		if c.asked != "" {
-			headers = append(headers, "Origin: "+c.asked)
-		}
-		ticket, _ := reply(t, ask(h, "POST", "/t", "", headers...))
-		if got := consumed(t, tickets, ticket, c.used); got != c.want {
-			t.Errorf("%q used by %q: %s", c.asked, c.used, got)
-		}
-	}
-}
-
 func TestT6PlusTooManyRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := mustHandler(t, mustTickets(t, newState(), Options{Burst: 2, Rate: 0.4}), HandlerOptions{Bearer: bearers})
@@ -354,34 +262,6 @@ func TestS11RevokedWhileTheTokenIsChecked(t *testing.T) {
 	}
 }
 
-func TestPreflight(t *testing.T) {
-	tickets := mustTickets(t, newState(), Options{})
-	for _, c := range []struct {
-		o           HandlerOptions
-		origin      string
-		status      int
-		allowed     string
-		credentials string
-	}{
-		{HandlerOptions{Bearer: bearers, Origins: []string{app}}, app, 204, app, ""},
-		{HandlerOptions{Session: sessions, Origins: []string{app}}, app, 204, app, "true"},
-		{HandlerOptions{Bearer: bearers, Origins: []string{"*"}}, evil, 204, evil, ""},
-		{HandlerOptions{Bearer: bearers, Origins: []string{"http://localhost:*"}}, "http://localhost:5173", 204, "http://localhost:5173", ""},
-		{HandlerOptions{Bearer: bearers, Origins: []string{"null"}}, "null", 204, "null", ""},
-		{HandlerOptions{Bearer: bearers, Origins: []string{"capacitor://localhost"}}, "capacitor://localhost", 204, "capacitor://localhost", ""},
-		{HandlerOptions{Bearer: bearers, Origins: []string{app}}, evil, 403, "", ""},
-		{HandlerOptions{Bearer: bearers}, app, 403, "", ""},
-	} {
-		w := ask(mustHandler(t, tickets, c.o), "OPTIONS", "/t", "", "Origin: "+c.origin,
-			"Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,content-type")
-		get := w.Header().Get
-		if w.Code != c.status || get("Access-Control-Allow-Origin") != c.allowed || get("Access-Control-Allow-Credentials") != c.credentials ||
-			c.status == 204 && (get("Access-Control-Allow-Headers") != "Authorization, Content-Type" || get("Access-Control-Allow-Methods") != "GET, POST") {
-			t.Errorf("%s: %d %v", c.origin, w.Code, w.Header())
-		}
-	}
-}
-
 func TestTicketRequestThatCannotBeSigned(t *testing.T) {
 	tickets := mustTickets(t, newState(), Options{Signed: true, Secrets: []Secret{key('a')}})
 	h := mustHandler(t, tickets, HandlerOptions{Bearer: func(context.Context, string) (*auth.Principal, error) {
@@ -407,20 +287,6 @@ func TestHandlerWithoutAWayIn(t *testing.T) {
 	}
 }
 
-func TestHandlerNamesTheBadOrigin(t *testing.T) {
-	tickets := mustTickets(t, newState(), Options{})
-	for _, origin := range []string{"", "app.example.com", app + "/", "https://*", "https://*.", "https://a.*.com", "https://*a.com"} {
-		if _, err := tickets.Handler(HandlerOptions{Origins: []string{app, origin}}); err == nil || !strings.Contains(err.Error(), "Origins") {
-			t.Errorf("%q: %v", origin, err)
-		}
-	}
-	for _, anybody := range []string{"*", "null", "file://"} {
-		if _, err := tickets.Handler(HandlerOptions{Origins: []string{app, anybody}, Session: sessions}); err == nil || !strings.Contains(err.Error(), anybody) {
-			t.Errorf("%s: any page may use its visitors' cookies: %v", anybody, err)
-		}
-	}
-}
-
 func TestWriteRefusal(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -442,31 +308,6 @@ func TestWriteRefusal(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%v: %s", c.err, got)
 		}
-	}
-}
-
-// The answer names a rejected origin, and OnForeignOrigin is called.
-func TestHandlerSaysWhoseOriginIsForeign(t *testing.T) {
-	told := ""
-	h := mustHandler(t, mustTickets(t, newState(), Options{}), HandlerOptions{
-		Bearer: bearers, Origins: []string{"null"}, BindOrigin: true,
-		OnForeignOrigin: func(r *http.Request) { told = r.Header.Get("Origin") },
-	})
-	w := ask(h, "POST", "/t", "", "Authorization: Bearer alice", "Origin: "+evil)
-	want := `{"error":"origin not allowed","origin":"` + evil + `","key":"websocket.origins"}`
-	if got := strings.TrimSpace(w.Body.String()); w.Code != 403 || got != want || told != evil {
-		t.Errorf("HTTP %d %s, told of %q", w.Code, got, told)
-	}
-	w = ask(h, "POST", "/t", "", "Authorization: Bearer alice", "Origin: null")
-	if w.Code != 403 || !strings.Contains(w.Body.String(), "auth.tickets.bind_origin") {
-		t.Errorf("a ticket bound to null: HTTP %d %s", w.Code, w.Body)
-	}
-	long := "https://" + strings.Repeat("x", 300) + "\xff"
-	if got := auth.ForeignOrigin(&http.Request{Header: http.Header{"Origin": {long}}}).Origin; got != long[:200]+"…" {
-		t.Errorf("shown as %q", got)
-	}
-	if got := auth.ForeignOrigin(&http.Request{Header: http.Header{"Origin": {"a\x01b\xffc\u202e"}}}).Origin; got != "a\ufffdb\ufffdc\ufffd" {
-		t.Errorf("shown as %q", got)
 	}
 }
 
