@@ -24,14 +24,14 @@ func TestPeopleHoldWhatIsDocumented(t *testing.T) {
 		for i := range people {
 			rooms.Enter("/topic/room/7", fmt.Sprint("user-", i), now)
 		}
-		settle(rooms, &now)
+		settle(t, rooms, &now)
 	})
 	testkit.WantHeap(t, people*10, func() {
 		for i := range people {
 			rooms.Leave("/topic/room/7", fmt.Sprint("user-", i), now)
 		}
 	})
-	settle(rooms, &now)
+	settle(t, rooms, &now)
 	if held := testkit.Heap() - before; held > 64<<10 || rooms.Stats() != (roster.Stats{}) {
 		t.Errorf("%d bytes are left, %+v", held, rooms.Stats())
 	}
@@ -46,7 +46,7 @@ func TestRoomsHoldWhatTheyCount(t *testing.T) {
 		for i := range count {
 			rooms.Enter(fmt.Sprint("/topic/room/", i), "ann", now)
 		}
-		settle(rooms, &now)
+		settle(t, rooms, &now)
 	})
 	runtime.KeepAlive(rooms)
 	watched := newRooms()
@@ -58,9 +58,11 @@ func TestRoomsHoldWhatTheyCount(t *testing.T) {
 	runtime.KeepAlive(watched)
 }
 
-func settle(rooms *roster.Rooms, now *int64) {
-	for rooms.Pending() {
-		*now += int64(200 * time.Millisecond)
-		rooms.Tick(*now)
+func settle(t *testing.T, rooms *roster.Rooms, now *int64) {
+	t.Helper()
+	for end := *now + int64(time.Hour); rooms.Pending(); rooms.Tick(*now) {
+		if *now += int64(200 * time.Millisecond); *now > end {
+			t.Fatal("something is pending for ever")
+		}
 	}
 }

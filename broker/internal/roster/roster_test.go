@@ -28,7 +28,25 @@ func newBook(leaving, changes int) *book {
 	})}
 }
 
-// tick lets time pass and returns what was announced meanwhile.
+// tick lets a tick pass.
+func (b *book) tick(f func(Event)) {
+	b.now += tick
+	for _, e := range b.Tick(b.now) {
+		f(e)
+	}
+}
+
+// settle lets time pass until all is announced, at most an hour.
+func (b *book) settle(t *testing.T, f func(Event)) {
+	t.Helper()
+	for end := b.now + int64(time.Hour); b.Pending(); b.tick(f) {
+		if b.now > end {
+			t.Fatal("something is pending for ever")
+		}
+	}
+}
+
+// pass lets time pass and returns what was announced meanwhile.
 func (b *book) pass(d int64) string {
 	b.got = nil
 	for end := b.now + d; b.now < end; {
@@ -340,12 +358,7 @@ func TestWatchersAgainstModel(t *testing.T) {
 		}
 		b.Enter("r", "last", b.now) // so that a gap is seen
 		sessions["last"] = 1
-		for b.Pending() {
-			b.now += tick
-			for _, e := range b.Tick(b.now) {
-				w.apply(b.Rooms, e)
-			}
-		}
+		b.settle(t, func(e Event) { w.apply(b.Rooms, e) })
 		wanted := make(map[string]bool)
 		for user, n := range sessions {
 			if n > 0 && user != "" {
@@ -367,21 +380,14 @@ func TestStormOfJoins(t *testing.T) {
 	b.Watch("r")
 	const people = 10_000
 	events, names := 0, 0
+	count := func(e Event) { events, names = events+1, names+len(e.Joined) }
 	for i := range people {
 		b.Enter("r", fmt.Sprint("user-", i), b.now)
 		if i%(people/5) == 0 {
-			b.now += tick
-			for _, e := range b.Tick(b.now) {
-				events, names = events+1, names+len(e.Joined)
-			}
+			b.tick(count)
 		}
 	}
-	for b.Pending() {
-		b.now += tick
-		for _, e := range b.Tick(b.now) {
-			events, names = events+1, names+len(e.Joined)
-		}
-	}
+	b.settle(t, count)
 	if events > people/1000+5 || names != people {
 		t.Errorf("%d events have %d names", events, names)
 	}
