@@ -13,7 +13,7 @@ import (
 type batch struct {
 	b       *Broker
 	touched []*outbox
-	full    []*outbox        // have more than their limit, see [outbox.takes]
+	full    []*outbox        // have more than their limit, see [outbox.fits]
 	load    load             // the fan-outs of this batch
 	crowded bool             // an outbox fills faster than its writer goroutine empties it
 	behind  bool             // an outbox fills faster than a flusher empties it
@@ -65,7 +65,7 @@ func (bt *batch) flush() {
 func (bt *batch) makeRoom() {
 	for i, o := range bt.full {
 		o.mu.Lock()
-		o.makeRoom(0, bt)
+		o.makeRoom(0, false, bt)
 		o.mu.Unlock()
 		bt.full[i] = nil
 	}
@@ -99,8 +99,20 @@ const flushShareBytes = 1 << 20
 // two processors this gives 1.2 to 1.4 times the deliveries per second, with
 // less CPU time per delivery.
 func (bt *batch) flushAll(work []*outbox, bytes int) {
+	parts := max(len(work)/flushShare, bytes/flushShareBytes)
+	if parts > 1 {
+		parts = min(runtime.GOMAXPROCS(0), parts, len(work))
+	}
+	if parts > 1 {
+		bt.flushParts(work, parts)
+	} else {
+		bt.flushEach(work)
+	}
+}
+
+// flushParts is apart from flushAll, because others is an allocation.
+func (bt *batch) flushParts(work []*outbox, parts int) {
 	var others sync.WaitGroup
-	parts := min(runtime.GOMAXPROCS(0), max(len(work)/flushShare, bytes/flushShareBytes), len(work))
 	for ; parts > 1; parts-- {
 		part := work[:len(work)/parts]
 		work = work[len(part):]

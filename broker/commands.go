@@ -199,12 +199,12 @@ func (s *session) sendTo(d destination, f *frames.Frame, asks asks, bt *batch) (
 		return nil, fail
 	}
 	switch _, later, err := s.b.accept(d, p, s, bt); {
+	case err == nil:
+		return later, nil
 	case errors.Is(err, errNobody):
 		return unroutable(), nil
-	case err != nil:
-		return nil, refusedByQueue(err)
 	default:
-		return later, nil
+		return nil, refusedByQueue(err)
 	}
 }
 

@@ -107,7 +107,7 @@ func (sub *subscriber) enqueueOwn(p *publication, work delivery, bt *batch) bool
 		o.mu.Unlock()
 		return false
 	}
-	if sub.dead || work == nil && !o.takes(len(p.Body)+256, p, bt) || sub.dead {
+	if sub.dead || work == nil && !o.fits(len(p.Body)+256, p.hurry, bt) || sub.dead {
 		o.mu.Unlock()
 		return false
 	}

@@ -8,7 +8,7 @@ type drain struct {
 	segs *segments
 	next int     // first segment of segs not gathered yet
 	buf  *buffer // pooled
-	wide bool    // buf is to be, or is, a wide one
+	most int     // bytes to write at once: maxBatch, or wideBatch if buf is a wide one
 	out  []byte  // gathered bytes, or one large or single segment without a copy
 }
 
@@ -18,25 +18,18 @@ func (d *drain) chunk() []byte {
 	if len(d.out) == 0 {
 		d.gather()
 	}
-	return d.out[:min(len(d.out), d.most())]
+	return d.out[:min(len(d.out), d.most)]
 }
 
 // widen makes d gather into a wide buffer if bytes do not fit into another one.
 func (d *drain) widen(bytes int) {
-	if d.buf == nil {
-		d.wide = bytes > maxBatch
+	if d.buf == nil && bytes > maxBatch {
+		d.most = wideBatch
 	}
-}
-
-func (d *drain) most() int {
-	if d.wide {
-		return wideBatch
-	}
-	return maxBatch
 }
 
 func (d *drain) pool() *sync.Pool {
-	if d.wide {
+	if d.most == wideBatch {
 		return &widePool
 	}
 	return &bufferPool
@@ -57,10 +50,10 @@ func (d *drain) gather() {
 	if d.buf == nil {
 		d.buf = d.pool().Get().(*buffer)
 	}
-	b, most := d.buf.b[:0], d.most()
+	b := d.buf.b[:0]
 	for ; d.next < len(list); d.next++ {
 		seg := list[d.next]
-		if len(b)+len(seg) > most || len(seg) >= direct {
+		if len(b)+len(seg) > d.most || len(seg) >= direct {
 			break
 		}
 		b = append(b, seg...)
@@ -106,7 +99,7 @@ func (d *drain) releaseBuffer() {
 // narrow returns the wide buffer, so that a client that does not read holds
 // none. What is left of the gathered bytes is taken from their segments again.
 func (d *drain) narrow() {
-	if !d.wide {
+	if d.most == maxBatch {
 		return
 	}
 	if d.next > 0 { // otherwise out is a control frame
@@ -122,13 +115,16 @@ func (d *drain) narrow() {
 		}
 	}
 	d.releaseBuffer()
-	d.wide = false
+	d.most = maxBatch
 }
 
 // take moves the pending segments into d. It reports false if there are none;
 // the caller then calls written. The caller holds the lock.
 func (o *outbox) take(d *drain) bool {
 	o.cut = false // the segments taken now are the final frames
+	if d.buf == nil {
+		d.most = maxBatch
+	}
 	if o.control != nil {
 		d.out, o.control = o.control, nil
 		o.bytes += len(d.out)

@@ -161,7 +161,7 @@ func (o *outbox) push(seg []byte, bt *batch) {
 
 // pushLocked is push for a caller that holds the lock; it releases it.
 func (o *outbox) pushLocked(seg []byte, bt *batch) {
-	if !o.fits(len(seg), bt) {
+	if !o.fits(len(seg), false, bt) {
 		o.mu.Unlock()
 		return
 	}
@@ -179,14 +179,20 @@ func (o *outbox) pushLocked(seg []byte, bt *batch) {
 // processor, and waits a moment for a flush whose thread has lost its
 // processor: in these cases the broker is slow, not the client. The caller
 // holds the lock before and after the call; fits may release it meanwhile.
-func (o *outbox) fits(n int, bt *batch) bool {
+//
+// hurry means that the caller holds the lock of a history, for which others
+// wait, and must not make room under it: the outbox takes more than its limit,
+// and the caller makes room when it has released that lock, see
+// [batch.makeRoom]. Several publishers may do so at once; at twice the limit the
+// session ends.
+func (o *outbox) fits(n int, hurry bool, bt *batch) bool {
 	if o.bytes == 0 && !o.closed { // the usual case: the client keeps up
 		return true
 	}
-	return o.makeRoom(n, bt)
+	return o.makeRoom(n, hurry, bt)
 }
 
-func (o *outbox) makeRoom(n int, bt *batch) bool {
+func (o *outbox) makeRoom(n int, hurry bool, bt *batch) bool {
 	limit := o.s.b.policy.Load().limits.Outbox
 	for turn := 0; ; turn++ {
 		if o.closed {
@@ -196,7 +202,11 @@ func (o *outbox) makeRoom(n int, bt *batch) bool {
 		if o.bytes == 0 || n <= limit-o.bytes {
 			return true
 		}
-		if turn == turns {
+		if hurry && o.bytes/2 <= limit {
+			bt.full = append(bt.full, o)
+			return true
+		}
+		if hurry || turn == turns {
 			break
 		}
 		writing, blocked := o.writing, o.blocked
@@ -234,35 +244,13 @@ func (o *outbox) tooSlow(limit int, bt *batch) {
 	o.mu.Lock()
 }
 
-// takes is fits for n bytes of a publication. A publisher that holds the lock
-// of a history, for which others wait, does not make room under it: the outbox
-// takes more than its limit, and the publisher makes room when it has released
-// the lock. Several publishers may do so at once; at twice the limit the
-// session ends.
-func (o *outbox) takes(n int, p *publication, bt *batch) bool {
-	if o.bytes == 0 || !p.hurry || o.closed {
-		return o.fits(n, bt)
-	}
-	limit := o.s.b.policy.Load().limits.Outbox
-	switch {
-	case n <= limit-o.bytes:
-		o.fills(limit, bt)
-		return true
-	case o.bytes/2 > limit:
-		o.tooSlow(limit, bt)
-		return false
-	}
-	bt.full = append(bt.full, o)
-	return true
-}
-
 // pushShared adds seg, the MESSAGE of p for sub. While the SUBSCRIBE is still
 // being answered, it is held behind the gate. After sub has ended it is dropped:
 // a publisher with an older snapshot of the index must not push after the
 // RECEIPT of the UNSUBSCRIBE.
 func (o *outbox) pushShared(p *publication, sub *subscriber, seg []byte, bt *batch) bool {
 	o.mu.Lock()
-	if sub.dead || !o.takes(len(seg), p, bt) || sub.dead {
+	if sub.dead || !o.fits(len(seg), p.hurry, bt) || sub.dead {
 		o.mu.Unlock()
 		return false
 	}
@@ -299,7 +287,7 @@ func (o *outbox) open(sub *subscriber, receipt []byte, bt *batch) bool {
 		o.mu.Unlock()
 		return false
 	}
-	if o.closed || receipt != nil && !o.fits(len(receipt), bt) {
+	if o.closed || receipt != nil && !o.fits(len(receipt), false, bt) {
 		o.mu.Unlock()
 		return true
 	}

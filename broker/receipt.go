@@ -199,7 +199,7 @@ func (o *outbox) advance(bt *batch) {
 			return
 		}
 		if a.receipt != nil {
-			if !o.fits(len(a.receipt), bt) {
+			if !o.fits(len(a.receipt), false, bt) {
 				break
 			}
 			o.append(a.receipt)
