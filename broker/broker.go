@@ -145,9 +145,9 @@ func New(o Options) (*Broker, error) {
 	b.sweeper = newSweeper(&b.o)
 	b.spawn(b.runSweeper)
 	if len(b.archives) > 0 {
-		b.spawn(b.expireHistory)
+		b.every(time.Second, b.expireHistory)
 	}
-	b.spawn(b.sweepQueues)
+	b.every(expirySweep, b.sweepQueues)
 	if o.Revocations != nil {
 		b.unwatch = o.Revocations.Watch(b.endRevoked)
 	}
@@ -175,6 +175,22 @@ func (b *Broker) spawn(f func()) bool {
 		f()
 	}()
 	return true
+}
+
+// every runs f at an interval until the broker ends.
+func (b *Broker) every(interval time.Duration, f func()) {
+	b.spawn(func() {
+		t := time.NewTicker(interval)
+		defer t.Stop()
+		for {
+			select {
+			case <-b.ctx.Done():
+				return
+			case <-t.C:
+				f()
+			}
+		}
+	})
 }
 
 func (b *Broker) accepting() error {

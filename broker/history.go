@@ -318,16 +318,7 @@ func (r memoryReader) Next(_ context.Context, list []kept, count, bytes int) (_ 
 
 // expireHistory drops old messages of topics to which nobody publishes any more.
 func (b *Broker) expireHistory() {
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for {
-		select {
-		case <-b.ctx.Done():
-			return
-		case <-t.C:
-		}
-		for _, a := range b.archives {
-			a.store.Expire()
-		}
+	for _, a := range b.archives {
+		a.store.Expire()
 	}
 }

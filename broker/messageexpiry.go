@@ -28,21 +28,13 @@ const (
 // expirySweep is how often the queues are searched for expired messages.
 const expirySweep = 5 * time.Second
 
-// sweepQueues removes expired messages from the queues until the broker ends.
+// sweepQueues removes expired messages from the queues, and durable
+// subscriptions that are no longer used.
 func (b *Broker) sweepQueues() {
-	t := time.NewTicker(expirySweep)
-	defer t.Stop()
-	for {
-		select {
-		case <-b.ctx.Done():
-			return
-		case <-t.C:
-		}
-		bt := b.newBatch()
-		b.queues.Expire(bt)
-		bt.flushLater()
-		b.durables.sweep(time.Now())
-	}
+	bt := b.newBatch()
+	b.queues.Expire(bt)
+	bt.flushLater()
+	b.durables.sweep(time.Now())
 }
 
 // tooLate reports whether a publication has expired, and counts it. In a queue
