@@ -8,7 +8,6 @@ import (
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
-	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 // Another user cannot read dead letters under any spelling, also with other
@@ -39,22 +38,7 @@ func TestDurableDeadLettersBehindOtherPrefixes(t *testing.T) {
 func TestDurableComesBackWhenItIsRemoved(t *testing.T) {
 	b := brokertest.New(t, withDurable(broker.Durable{Unused: time.Nanosecond}))
 	c := brokertest.Connect(t, b, "login", "ann")
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				b.SweepDurables(time.Now().Add(time.Hour))
-			}
-		}
-	}()
-	defer func() {
-		close(stop)
-		testkit.Receive(t, stopped)
-	}()
+	meanwhile(t, func() { b.SweepDurables(time.Now().Add(time.Hour)) })
 	for range 3000 {
 		c.Subscribe(t, "s", "/topic/orders/eu", "durable", "inbox")
 		if d := theDurable(t, b); d.Session != c.Session {

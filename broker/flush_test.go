@@ -54,9 +54,7 @@ func TestWideBatches(t *testing.T) {
 					}
 					defer b.Close()
 					w := &filling{Wire: wire.NewMessage(nowhere{}), room: room, release: make(chan struct{})}
-					s := &session{b: b, wire: w, ctx: b.ctx, cancel: func() {}}
-					s.out.s, s.out.wire = s, w
-					s.phase.Store(uint32(phaseOpen))
+					s := openSession(b, w)
 					bt := b.newBatch()
 					var want bytes.Buffer
 					if control {

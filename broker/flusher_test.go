@@ -55,10 +55,7 @@ func (w *gated) TryWrite(p []byte) (int, error) {
 // gatedSession returns an open session of b.
 func gatedSession(b *Broker, gate chan struct{}) (*session, *gated) {
 	w := &gated{Wire: wire.NewMessage(nowhere{}), gate: gate}
-	s := &session{b: b, wire: w, ctx: b.ctx, cancel: func() {}}
-	s.out.s, s.out.wire = s, w
-	s.phase.Store(uint32(phaseOpen))
-	return s, w
+	return openSession(b, w), w
 }
 
 // A publisher reads on while a flusher writes its large batch, but only until

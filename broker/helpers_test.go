@@ -6,11 +6,13 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/frames"
 )
 
@@ -20,6 +22,30 @@ func publish(t testing.TB, b *broker.Broker, destination, body string) {
 	if err := b.Publish(context.Background(), &broker.Message{Destination: destination, Body: []byte(body)}); err != nil {
 		t.Fatalf("publish to %s: %v", destination, err)
 	}
+}
+
+// meanwhile runs f again and again on another goroutine until stop is called, or
+// the test is over.
+func meanwhile(t *testing.T, f func()) (stop func()) {
+	t.Helper()
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-over:
+				return
+			default:
+				f()
+			}
+		}
+	}()
+	stop = sync.OnceFunc(func() {
+		close(over)
+		testkit.Receive(t, ended)
+	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // send sends body from a client that is not itself subscribed, and returns when

@@ -16,24 +16,14 @@ import (
 // returned finds its context over.
 func TestLocalRace(t *testing.T) {
 	b := brokertest.New(t, broker.Options{})
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			for _, d := range []string{"/topic/a", "/queue/a"} {
-				// The queue fills up at times, which is no matter here.
-				if err := b.Publish(context.Background(), &broker.Message{Destination: d}); err != nil && !errors.Is(err, broker.ErrQueueFull) {
-					t.Error(err)
-					return
-				}
+	stop := meanwhile(t, func() {
+		for _, d := range []string{"/topic/a", "/queue/a"} {
+			// The queue fills up at times, which is no matter here.
+			if err := b.Publish(context.Background(), &broker.Message{Destination: d}); err != nil && !errors.Is(err, broker.ErrQueueFull) {
+				t.Error(err)
 			}
 		}
-	}()
+	})
 	for round := range 300 {
 		var cancelled, done atomic.Bool
 		ctx, cancel := context.WithCancel(context.Background())
@@ -56,8 +46,7 @@ func TestLocalRace(t *testing.T) {
 		done.Store(true)
 		cancel()
 	}
-	close(stop)
-	testkit.Receive(t, stopped)
+	stop()
 }
 
 // A context may end at any moment of the call that takes it.

@@ -69,9 +69,8 @@ func TestSilenceIsAskedAboutHoweverLate(t *testing.T) {
 	const hear = 10 * time.Second
 	for _, answers := range []bool{true, false} {
 		w := &pingWire{Message: wire.NewMessage(nowhere{})}
-		s := &session{b: b, wire: w, hearEvery: int64(hear), ctx: b.ctx, cancel: func() {}}
-		s.out.s, s.out.wire = s, w
-		s.phase.Store(uint32(phaseOpen))
+		s := openSession(b, w)
+		s.hearEvery = int64(hear)
 		bt := b.newBatch()
 		late := int64(10 * hear)
 		at := s.checkSilence(late, bt)
@@ -101,6 +100,14 @@ func (nowhere) Receive() ([]byte, error) { return nil, io.EOF }
 func (nowhere) Send([][]byte) error      { return nil }
 func (nowhere) Close(int, string) error  { return nil }
 
+// openSession returns an open session of b with a wire of its own.
+func openSession(b *Broker, w wire.Wire) *session {
+	s := &session{b: b, wire: w, ctx: b.ctx, cancel: func() {}}
+	s.out.s, s.out.wire = s, w
+	s.phase.Store(uint32(phaseOpen))
+	return s
+}
+
 // What clients sent while the broker was stopped has not been read when it goes
 // on, so the time in which it was stopped is not theirs.
 func TestPatienceBeginsAgainAfterAGap(t *testing.T) {
@@ -122,9 +129,8 @@ func TestPatienceBeginsAgainAfterAGap(t *testing.T) {
 		t.Fatalf("the gap of 19 minutes ended at %v", time.Duration(at))
 	}
 
-	s := &session{b: b, wire: &pingWire{Message: wire.NewMessage(nowhere{})}, hearEvery: int64(10 * time.Second), ctx: b.ctx, cancel: func() {}}
-	s.out.s, s.out.wire = s, s.wire
-	s.phase.Store(uint32(phaseOpen))
+	s := openSession(b, &pingWire{Message: wire.NewMessage(nowhere{})})
+	s.hearEvery = int64(10 * time.Second)
 	bt := b.newBatch()
 	defer bt.release()
 	b.sweeper.Advance(late) // after a gap too

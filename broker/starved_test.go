@@ -22,9 +22,7 @@ func TestStarvedWriterIsNoSlowConsumer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	s := &session{b: b, wire: wire.NewMessage(nowhere{}), ctx: b.ctx, cancel: func() {}}
-	s.out.s, s.out.wire = s, s.wire
-	s.phase.Store(uint32(phaseOpen))
+	s := openSession(b, wire.NewMessage(nowhere{}))
 	frame := make([]byte, 1<<10)
 	for range 1000 { // fifteen times what fits, in batches that fit
 		bt := b.newBatch()
@@ -80,9 +78,7 @@ func TestPreemptedFlushIsNoSlowConsumer(t *testing.T) {
 		}
 		defer b.Close()
 		w := &preempted{Wire: wire.NewMessage(nowhere{}), entered: make(chan struct{}), resumed: make(chan struct{})}
-		s := &session{b: b, wire: w, ctx: b.ctx, cancel: func() {}}
-		s.out.s, s.out.wire = s, w
-		s.phase.Store(uint32(phaseOpen))
+		s := openSession(b, w)
 		frame := make([]byte, 16<<10)
 		flushed := make(chan struct{})
 		go func() {
