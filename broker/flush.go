@@ -6,9 +6,9 @@ import "sync"
 // gathered from the list that the socket has not accepted yet.
 type drain struct {
 	segs *segments
-	next int     // first segment of segs not gathered yet
+	next int32   // first segment of segs not gathered yet
+	most int32   // bytes to write at once: maxBatch, or wideBatch if buf is a wide one
 	buf  *buffer // pooled
-	most int     // bytes to write at once: maxBatch, or wideBatch if buf is a wide one
 	out  []byte  // gathered bytes, or one large or single segment without a copy
 }
 
@@ -18,7 +18,7 @@ func (d *drain) chunk() []byte {
 	if len(d.out) == 0 {
 		d.gather()
 	}
-	return d.out[:min(len(d.out), d.most)]
+	return d.out[:min(len(d.out), int(d.most))]
 }
 
 // widen makes d gather into a wide buffer if bytes do not fit into another one.
@@ -40,7 +40,7 @@ func (d *drain) gather() {
 		return
 	}
 	list := d.segs.list
-	if left := len(list) - d.next; left == 0 {
+	if left := len(list) - int(d.next); left == 0 {
 		return
 	} else if left == 1 || len(list[d.next]) >= direct {
 		d.out = list[d.next]
@@ -51,9 +51,9 @@ func (d *drain) gather() {
 		d.buf = d.pool().Get().(*buffer)
 	}
 	b := d.buf.b[:0]
-	for ; d.next < len(list); d.next++ {
+	for ; int(d.next) < len(list); d.next++ {
 		seg := list[d.next]
-		if len(b)+len(seg) > d.most || len(seg) >= direct {
+		if len(b)+len(seg) > int(d.most) || len(seg) >= direct {
 			break
 		}
 		b = append(b, seg...)
@@ -76,7 +76,7 @@ func (d *drain) Frames() [][]byte {
 		return nil
 	}
 	list := d.segs.list[d.next:]
-	d.next = len(d.segs.list)
+	d.next = int32(len(d.segs.list))
 	return list
 }
 
