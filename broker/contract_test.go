@@ -160,19 +160,41 @@ func TestContract(t *testing.T) {
 		if rest := bytes.Trim(contractTests.ReplaceAll(row[3], nil), "; "); len(held) == 0 || len(rest) > 0 {
 			t.Errorf("%s: the tests of %s are not written as file: `Test`, `Test`; file: `Test`", contractFile, id)
 		}
-		for _, h := range held {
-			for _, name := range testName.FindAllString(string(h[2]), -1) {
-				if !u.tests[string(h[1])][name] {
-					t.Errorf("%s: %s is held by %s in %s, which does not exist", contractFile, id, name, h[1])
-				}
-			}
-		}
+		u.wantTests(t, contractFile+": "+id, held)
 	}
 	for _, id := range slices.Sorted(maps.Keys(u.used)) {
 		if !defined[id] {
 			t.Errorf("%s uses %s, which %s does not define", u.used[id], id, contractFile)
 		}
 	}
+}
+
+// wantTests reports the tests that do not exist; held are matches of
+// contractTests.
+func (u *idUses) wantTests(t *testing.T, what string, held [][][]byte) {
+	t.Helper()
+	for _, h := range held {
+		for _, name := range testName.FindAllString(string(h[2]), -1) {
+			if !u.tests[string(h[1])][name] {
+				t.Errorf("%s is held by %s in %s, which does not exist", what, name, h[1])
+			}
+		}
+	}
+}
+
+// TestGuaranteesHaveTests: the tests that docs/guarantees.md names exist.
+func TestGuaranteesHaveTests(t *testing.T) {
+	const file = "docs/guarantees.md"
+	root := os.DirFS("..")
+	text, err := fs.ReadFile(root, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := contractTests.FindAllSubmatch(text, -1)
+	if len(held) < 50 {
+		t.Errorf("%s names tests at %d places only", file, len(held))
+	}
+	idsInRepository(t, root).wantTests(t, file+": a promise", held)
 }
 
 func TestContractReadsIDs(t *testing.T) {
