@@ -60,8 +60,12 @@ func (h *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // longer than [Options.DisconnectDelay] for a client.
 func (h *Endpoint) Shutdown(ctx context.Context) error {
 	for _, s := range h.sessions.all() {
+		told := s.whenTold()
+		if told == nil {
+			continue
+		}
 		select {
-		case <-s.told:
+		case <-told:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -33,25 +33,39 @@ type session struct {
 	left        time.Time     // when the last receiver left
 	heard       time.Time     // when the last request came
 	closed      []byte        // the close frame, once known
-	told        chan struct{} // closed when the client has got the close frame, or will not
+	told        bool          // the client has got the close frame, or will not
+	waited      chan struct{} // closed when told; nil if Shutdown has not waited for it
 	expiry      *time.Timer
 }
 
 func newSession(o owner, k *kind, origin string, delay time.Duration) *session {
 	return &session{
 		inbox: newInbox(), owner: o, kind: k, origin: origin, delay: delay,
-		sender: make(chan struct{}, 1), written: make(chan struct{}, 1), told: make(chan struct{}),
+		sender: make(chan struct{}, 1), written: make(chan struct{}, 1),
 	}
 }
 
 // tell records that nobody needs to wait for the client any longer. The caller
 // has the lock.
 func (s *session) tell() {
-	select {
-	case <-s.told:
-	default:
-		close(s.told)
+	if !s.told && s.waited != nil {
+		close(s.waited)
 	}
+	s.told = true
+}
+
+// whenTold returns a channel that is closed when nobody needs to wait for the
+// client any longer, or nil if that is so already.
+func (s *session) whenTold() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.told {
+		return nil
+	}
+	if s.waited == nil {
+		s.waited = make(chan struct{})
+	}
+	return s.waited
 }
 
 // forgotten is called when the session is removed.
