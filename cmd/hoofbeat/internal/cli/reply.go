@@ -201,14 +201,19 @@ const maxAnswer = 64 << 20
 
 var errLongOutput = fmt.Errorf("more than %d bytes of output", maxAnswer)
 
-// boundedOutput is the output of a command.
-type boundedOutput struct{ bytes.Buffer }
+// boundedOutput is the output of a command. The buffer is not embedded, because
+// io.Copy would call its ReadFrom instead of Write.
+type boundedOutput struct {
+	b       bytes.Buffer
+	tooLong bool
+}
 
 func (o *boundedOutput) Write(p []byte) (int, error) {
-	if o.Len()+len(p) > maxAnswer {
+	if o.b.Len()+len(p) > maxAnswer {
+		o.tooLong = true
 		return 0, errLongOutput
 	}
-	return o.Buffer.Write(p)
+	return o.b.Write(p)
 }
 
 // runCommand runs --exec with a body as its input and returns its output.
@@ -221,8 +226,11 @@ func (s *service) runCommand(ctx context.Context, body []byte) ([]byte, error) {
 	cmd.Env = slices.DeleteFunc(slices.Clone(s.program.Env), func(entry string) bool { return strings.HasPrefix(entry, config.EnvPasscode+"=") })
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(body), out, s.program.Err
 	err := cmd.Run()
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case out.tooLong: // and the command was ended by a broken pipe
+		err = errLongOutput
+	case err != nil && ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
-	return out.Bytes(), err
+	return out.b.Bytes(), err
 }

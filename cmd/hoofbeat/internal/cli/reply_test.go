@@ -2,8 +2,11 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
@@ -160,6 +163,20 @@ func TestReplyEndsItsCommand(t *testing.T) {
 	next := s.Connect(t) // the message was not acknowledged
 	next.Subscribe(t, "1", "/queue/other")
 	wantRedelivered(t, next)
+}
+
+// The output of a command is bounded, and a longer one is no answer. One of just
+// the length is.
+func TestReplyBoundsItsCommand(t *testing.T) {
+	s := &service{exec: `head -c "$(cat)" /dev/zero`, execTimeout: time.Minute, connection: connection{program: &Program{Env: []string{"PATH=/usr/bin:/bin"}, Err: t.Output()}}}
+	if out, err := s.runCommand(t.Context(), fmt.Append(nil, maxAnswer)); err != nil || len(out) != maxAnswer {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
+	for _, size := range []int{maxAnswer + 1, 2 * maxAnswer} {
+		if out, err := s.runCommand(t.Context(), fmt.Append(nil, size)); !errors.Is(err, errLongOutput) {
+			t.Errorf("%d bytes of output: %d bytes, %v", size, len(out), err)
+		}
+	}
 }
 
 func wantRedelivered(t *testing.T, c *brokertest.Client) {
