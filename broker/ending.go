@@ -280,8 +280,21 @@ func (s *session) fail(f *Error, receipt string, bt *batch) {
 }
 
 // retire ends the session after its client has received the receipts it waits
-// for. The session reads nothing more. Any goroutine may call it.
+// for. The session reads nothing more. While user code runs for a frame of the
+// client, the session ends after that frame. Any goroutine may call retire.
 func (s *session) retire(f *Error) {
+	if !s.busy.Load() {
+		s.retireNow(f)
+		return
+	}
+	late := time.AfterFunc(drainReceipts, func() { s.endNow(f) })
+	s.do(func(*batch) {
+		late.Stop()
+		s.retireNow(f)
+	})
+}
+
+func (s *session) retireNow(f *Error) {
 	if !s.out.endLast(f, "", drainReceipts) {
 		s.endNow(f)
 	}

@@ -1,9 +1,12 @@
 package broker_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
@@ -27,6 +30,62 @@ func TestSecondOutcomeIsIgnored(t *testing.T) {
 		p.done(denied)
 		c.Expect(t, "MESSAGE")
 		wantQuiet(t, c)
+	})
+}
+
+// A drain answers a request whose handler has called Later and not returned.
+func TestDrainWhileAHandlerReturns(t *testing.T) {
+	for _, command := range []string{"SEND", "SUBSCRIBE"} {
+		synctest.Test(t, func(t *testing.T) {
+			b := brokertest.New(t, broker.Options{})
+			let := make(chan struct{})
+			var done func(error)
+			handle(t, b, "/app/a", func(_ context.Context, r *broker.Request) error {
+				done = r.Later()
+				<-let
+				return nil
+			})
+			c := brokertest.Connect(t, b)
+			c.Send(command, "", "id", "s", "destination", "/app/a", "receipt", "1")
+			synctest.Wait()
+			drained := make(chan error)
+			go func() { drained <- b.Drain(t.Context()) }()
+			synctest.Wait()
+			close(let)
+			synctest.Wait()
+			done(nil)
+			c.ExpectReceipt(t, "1")
+			wantEnd(t, c, 1012)
+			if err := <-drained; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A handler that fails or panics after Later ends the session at once.
+func TestHandlerFailsAfterLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brokertest.New(t, broker.Options{})
+		handle(t, b, "/app/*", func(_ context.Context, r *broker.Request) error {
+			r.Later()
+			if r.Destination == "/panic" {
+				panic("a fault")
+			}
+			return &broker.Error{Reason: broker.ReasonDenied, Message: "no"}
+		})
+		begun := time.Now()
+		for destination, want := range map[string]struct {
+			code int
+			text string
+		}{"/app/error": {4403, "no"}, "/app/panic": {1011, "internal error"}} {
+			c := brokertest.Connect(t, b)
+			c.Send("SEND", "", "destination", destination, "receipt", "1")
+			wantError(t, c, want.code, want.text)
+		}
+		if d := time.Since(begun); d > time.Second {
+			t.Errorf("it took %v", d)
+		}
 	})
 }
 
