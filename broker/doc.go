@@ -45,7 +45,7 @@
 //     flush.
 //   - What topics keep, and who is there: topicset, history, offset, replay,
 //     replaybudget, durable, durablesession, presence, presencelist.
-//   - Work queues: queue, queuememory, queuequota.
+//   - Work queues: queue, queuememory, queuequota, queuestore.
 //
 // # Locks
 //

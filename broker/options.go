@@ -134,6 +134,9 @@ type Options struct {
 
 	Limits Limits
 	Queues Queues
+	// QueueStore keeps the messages of work queues outside the memory of the
+	// broker. It is not used yet: New refuses it.
+	QueueStore QueueStore
 
 	// History are the topics whose latest messages are kept in memory. Default
 	// none.
@@ -443,6 +446,9 @@ func (o *Options) validate() error {
 	}
 	if o.Queues.Expired > ExpiredDeadLetter {
 		return badOption("Queues.Expired", "%d is neither ExpiredDrop nor ExpiredDeadLetter", o.Queues.Expired)
+	}
+	if o.QueueStore != nil {
+		return badOption("QueueStore", "a store of queues is not supported yet")
 	}
 	if o.Limits.NUL > NULPass {
 		return badOption("Limits.NUL", "%d is neither NULReplace, NULRefuse nor NULPass", o.Limits.NUL)

@@ -146,7 +146,22 @@ func refusedByQueue(err error) *Error {
 	if errors.As(err, &full) {
 		return failure(ReasonLimit, "%s (%s)", full.Error(), queueLimitKeys[full.Limit])
 	}
+	var stored *QueueFullError
+	if errors.As(err, &stored) {
+		return failure(ReasonLimit, "%s (%s)", stored.Error(), stored.Key)
+	}
 	return refusedByStore(err)
+}
+
+// limitedBy returns what the limit with a configuration key limits, worded to
+// follow a number.
+func limitedBy(key string) string {
+	for what, k := range queueLimitKeys {
+		if k == key {
+			return what
+		}
+	}
+	return "(" + key + ")"
 }
 
 // queueLimitKeys are the configuration keys of the queue limits.
