@@ -9,6 +9,10 @@
 //	defer engine.Close()
 //	conn, err := engine.Connect()
 //
+// The engine does not survive a full disk or a write error. So its users ask
+// [Server.Room] before they store a message, and learn from [Server.Watch] when
+// it cannot write and when it was restarted.
+//
 // It is the only package that imports nats-server: a program that does not
 // import it does not link the server.
 package embedded
@@ -19,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -40,7 +45,8 @@ const (
 
 // Options configure a [Server]. Dir is required.
 type Options struct {
-	// Dir is the directory of the store. It is created if it does not exist.
+	// Dir is the directory of the store. It is created if only its last
+	// element does not exist. One process can use it at a time.
 	Dir string
 	// SyncInterval is how often written data is forced to the disk. Zero, the
 	// default, means before each answer: what was acknowledged survives a power
@@ -52,6 +58,9 @@ type Options struct {
 	// Disk limits the sum of the limits of all streams in the directory, and
 	// what they hold. Default 10 GiB.
 	Disk int64
+	// Reserve is how many bytes of the disk stay free: with less, [Server.Room]
+	// is a [*FullError]. Default: 256 MiB or 2 % of the disk, whichever is more.
+	Reserve int64
 	// Payload is the largest message of a user, in bytes. The engine accepts
 	// 64 KiB more, for headers. Default 1 MiB.
 	Payload int
@@ -62,22 +71,41 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Server is a running engine. All methods are safe for concurrent use.
+// Server is an engine that runs, or that is restarted once the disk takes data
+// again. All methods are safe for concurrent use.
 type Server struct {
 	o   Options
 	log *logger
+	dir *directory
+
+	life    context.Context // until Close
+	end     context.CancelFunc
+	working sync.WaitGroup
+	dying   *server.Server // the last engine, until it has stopped; of supervise
+
+	state  atomic.Pointer[State]
+	doubts atomic.Int32
+	room   room
 
 	mu     sync.Mutex
-	engine *server.Server
+	engine *server.Server // nil while it is restarted
+	run    int            // engines started
+	change chan struct{}  // closed by the next change of state
 	closed bool
+
+	node     string
+	runs     uint64
+	files    sync.Mutex // guards manifest and its file
+	manifest *manifest
 }
 
 // Start starts the engine, and returns when it has recovered what is in the
 // directory, which takes time where much is. If ctx ends before, the engine is
-// stopped and the error is that of ctx.
+// stopped and the error is that of ctx. An error about an option is an
+// [*OptionError], and says what to do.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Dir == "" {
-		return nil, errors.New("embedded: Options.Dir is required")
+		return nil, dirError("is required")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -85,11 +113,19 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	o.Memory = orDefault(o.Memory, defaultMemory)
 	o.Disk = orDefault(o.Disk, defaultDisk)
 	o.Payload = orDefault(o.Payload, defaultPayload)
-	s := &Server{o: o, log: &logger{to: o.Logger}}
-	var err error
-	if s.engine, err = s.run(ctx); err != nil {
+	dir, err := openDirectory(o.Dir)
+	if err != nil {
 		return nil, err
 	}
+	s := &Server{o: o, log: &logger{to: o.Logger}, dir: dir, change: make(chan struct{})}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.room.reserve.Store(o.Reserve)
+	s.state.Store(&State{Err: &unavailableError{"it is starting"}})
+	if err := s.open(ctx); err != nil {
+		s.end()
+		return nil, errors.Join(err, dir.close())
+	}
+	s.working.Go(s.supervise)
 	return s, nil
 }
 
@@ -100,19 +136,58 @@ func orDefault[T int | int64](v, otherwise T) T {
 	return v
 }
 
+// open reads the manifest, or makes it, and starts the first engine.
+func (s *Server) open(ctx context.Context) error {
+	m, err := s.dir.readManifest()
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		m = newManifest(s.o.Key)
+	}
+	if err := m.checkKey(s.o.Key); err != nil {
+		return err
+	}
+	m.Runs++
+	if err := s.dir.writeManifest(m); err != nil {
+		return dirError("%w", err)
+	}
+	s.manifest, s.node, s.runs = m, m.Node, m.Runs
+	engine, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.engine, s.run = engine, 1
+	s.setState(nil)
+	s.mu.Unlock()
+	return s.remember(engine)
+}
+
+// Node returns the id of the node that the directory belongs to: twelve
+// lower-case letters and digits, which never change. Message-ids can begin with
+// it.
+func (s *Server) Node() string { return s.node }
+
+// Runs returns how often an engine was started with this directory by a
+// [Start], this one included. Together with Node it tells the ids of one run
+// from those of others.
+func (s *Server) Runs() uint64 { return s.runs }
+
 // Connect returns a new connection to the engine. Use one connection for data
 // and another for control, so that an acknowledgement never waits behind
 // messages. The caller closes it.
 //
-// Publishing on a connection that has lost the engine fails at once, instead of
-// waiting for the engine.
+// A connection outlives a restart of the engine. Until it is connected again,
+// publishing on it fails at once.
 func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	conn, err := nats.Connect("", append([]nats.Option{
 		nats.InProcessServer(s),
 		nats.Name("hoofbeat"),
 		nats.MaxReconnects(-1),
-		nats.ReconnectWait(20 * time.Millisecond),
-		nats.ReconnectJitter(0, 0),
+		nats.CustomReconnectDelay(func(attempts int) time.Duration {
+			return min(time.Duration(attempts)*20*time.Millisecond, 250*time.Millisecond)
+		}),
 		nats.ReconnectBufSize(-1),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			s.log.connection(sub, err)
@@ -124,21 +199,23 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	return conn, nil
 }
 
-// Health reports why the engine cannot store or deliver, or nil.
-func (s *Server) Health() error {
-	s.mu.Lock()
-	engine := s.engine
-	s.mu.Unlock()
-	return healthOf(engine)
-}
-
 // Close stops the engine and waits until its files are closed, for at most ten
 // seconds. It closes no connection of [Server.Connect]; close them before. It
 // may be called again.
 func (s *Server) Close() error {
 	s.mu.Lock()
-	engine := s.engine
+	engine, again := s.engine, s.closed
+	s.setState(errClosed)
 	s.closed = true
 	s.mu.Unlock()
-	return stop(engine, stopTimeout)
+	s.end()
+	s.working.Wait()
+	if again {
+		return nil
+	}
+	var err error
+	if engine != nil {
+		err = s.remember(engine)
+	}
+	return errors.Join(err, stop(engine, stopTimeout), stop(s.dying, stopTimeout), s.dir.close())
 }
