@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
@@ -26,7 +27,7 @@ func (a *Access) makeLogin(c *config.Config) error {
 	o := oauth.Options{
 		SessionTTL: s.TTL, SessionIdle: s.Idle, MaxSessionsPerUser: s.PerUser, Cookie: s.Cookie,
 		AfterLogin: s.AfterLogin, AfterLogout: s.AfterLogout, SharedNames: c.Auth.SharedNames,
-		OnLogout:      func(credential, _ string) { a.revoke(credential) },
+		OnLogout:      func(credential, _ string) error { return a.revoke(credential, s.TTL) },
 		OnReconsent:   a.reconsent,
 		Logger:        a.log,
 		ClientAddress: a.ClientAddress,
@@ -126,9 +127,8 @@ func (a *Access) reconsent(user, provider string) {
 	}
 }
 
-// revoke ends the sockets of a login session.
-func (a *Access) revoke(credential string) {
-	if err := a.Revocations.Revoke(context.Background(), auth.Revocation{Credential: credential}); err != nil {
-		a.log.Error("a session that has ended could not be revoked", "error", err)
-	}
+// revoke ends the sockets of a login session, which would have lived for ttl at
+// most.
+func (a *Access) revoke(credential string, ttl time.Duration) error {
+	return a.Revocations.Revoke(context.Background(), auth.Revocation{Credential: credential, Until: time.Now().Add(cmp.Or(ttl, oauth.DefaultSessionTTL))})
 }
