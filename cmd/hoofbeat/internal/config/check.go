@@ -77,6 +77,7 @@ func (c *Config) check() []error {
 		issuers[j.Issuer] = i
 	}
 	c.checkFetch(bad)
+	c.checkStore(bad)
 	if origins, err := httpsec.NewList(c.WebSocket.Origins); err != nil {
 		bad("websocket.origins", "%s", err)
 	} else if anybody := origins.Anybody(); len(c.Auth.OAuth) > 0 && anybody != "" {
