@@ -128,6 +128,9 @@ type StoredQueue struct {
 	Name     string
 	Messages int   // including those that readers hold
 	Bytes    int64 // their sizes
+	// Share is the QueuePut.Share of the message that made the queue; "" is also
+	// for one that is not known.
+	Share string
 }
 
 // QueueFullError is the error of a [QueueStore] that refuses messages because a
