@@ -90,9 +90,9 @@ func TestWithoutAStoreNothingOfItRuns(t *testing.T) {
 // supervisor to try again.
 func TestStoreOfTheBinary(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
-	s := serveWith(t, process.Options{Restartable: true, Args: []string{"--store-dir", dir, "--store-disk", "1GiB", "--store-reserve", "4MiB"}})
+	s := serveWith(t, process.Options{Restartable: true, Args: []string{"--store-dir", dir, "--store-disk", "4GiB", "--store-reserve", "4MiB"}})
 	st := s.storeStats(t)
-	if st == nil || st.Status != "ok" || st.Limit != 1<<30 || st.Reserve != 4<<20 || st.DiskFree <= 0 {
+	if st == nil || st.Status != "ok" || st.Limit != 4<<30 || st.Reserve != 4<<20 || st.DiskFree <= 0 {
 		t.Errorf("%+v", st)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
@@ -106,7 +106,14 @@ func TestStoreOfTheBinary(t *testing.T) {
 		t.Errorf("the second process says %q", text)
 	}
 	// What is checked is not opened: the broker that uses it may be running.
-	run(t, 0, nil, "config", "check", "--store-dir", dir)
+	check := run(t, 0, nil, "config", "check", "--store-dir", dir, "--store-disk", "2GiB")
+	if text := check.Stdout(); !strings.Contains(text, "store.disk: of 2GiB, 256MiB for waits, tickets and logins\nstore.disk: of 2GiB, 1360MiB for queues.total_bytes\n") {
+		t.Errorf("config check says %q", text)
+	}
+	check = run(t, 2, nil, "config", "check", "--store-dir", dir, "--store-disk", "1GiB")
+	if text := check.Stderr(); !strings.Contains(text, "store.disk: 1GiB is less than what must fit into it: 128MiB for waits, tickets and logins and 1360MiB for queues.total_bytes") {
+		t.Errorf("a disk that is too small: %q", text)
+	}
 	s.Kill(t)
 	again := &server{Server: s.Restart(t)}
 	again.admin = again.Admin
@@ -167,4 +174,39 @@ func TestReloadChangesTheReserveOfTheStore(t *testing.T) {
 		st := s.storeStats(t)
 		return st.Reserve == 900<<40 && st.Limit == 10<<30 && strings.HasPrefix(st.Status, "store-full: the disk of the store has ") && strings.HasSuffix(st.Status, " left: store.reserve is 900 TiB")
 	})
+}
+
+// The commands for a store that no broker uses.
+func TestStoreCommands(t *testing.T) {
+	const key, other = "this is the key of the directory", "this is another key, not its own"
+	dir := filepath.Join(t.TempDir(), "store")
+	s := serve(t, []string{"HOOFBEAT_STORE_KEY=" + key}, "--store-dir", dir)
+	busy := run(t, 1, []string{"HOOFBEAT_STORE_KEY=" + key}, "store", "check", "--store-dir", dir)
+	if text := busy.Stderr(); !strings.Contains(text, "is used by another process") {
+		t.Errorf("while a broker runs: %q", text)
+	}
+	s.Signal(t, syscall.SIGTERM)
+	s.Exit(t, 0)
+	for _, c := range []struct {
+		code int
+		env  []string
+		args []string
+		want string
+	}{
+		{0, []string{"HOOFBEAT_STORE_KEY=" + key}, []string{"check", "--store-dir", dir}, dir + ": format 1, node "},
+		{2, nil, []string{"check", "--store-dir", dir}, "store.key: the directory is encrypted, but no key is given"},
+		{2, nil, []string{"check"}, "hoofbeat: store.dir: is not set"},
+		{1, nil, []string{"check", "--store-dir", "/nonexistent"}, "hoofbeat: command line: store.dir: /nonexistent is not a directory"},
+		{2, []string{"HOOFBEAT_STORE_KEY=" + other}, []string{"rekey", "--store-dir", dir}, "store.old_key: is not set"},
+		{2, []string{"HOOFBEAT_STORE_KEY=" + other, "HOOFBEAT_STORE_OLD_KEY=" + strings.ToUpper(other)}, []string{"rekey", "--store-dir", dir}, "neither this one nor the old one"},
+		{0, []string{"HOOFBEAT_STORE_KEY=" + other, "HOOFBEAT_STORE_OLD_KEY=" + key}, []string{"rekey", "--store-dir", dir}, dir + " is encrypted with store.key now: remove store.old_key"},
+		{0, []string{"HOOFBEAT_STORE_KEY=" + other, "HOOFBEAT_STORE_OLD_KEY=" + key}, []string{"rekey", "--store-dir", dir}, "already"},
+		{2, []string{"HOOFBEAT_STORE_KEY=" + key}, []string{"check", "--store-dir", dir}, "encrypted with another key"},
+		{0, []string{"HOOFBEAT_STORE_KEY=" + other}, []string{"check", "--store-dir", dir}, ", encrypted\n"},
+	} {
+		p := run(t, c.code, c.env, append([]string{"store"}, c.args...)...)
+		if text := p.Stdout() + p.Stderr(); !strings.Contains(text, c.want) || strings.Contains(text, key) || strings.Contains(text, other) {
+			t.Errorf("store %v with %q: %q, want %q", c.args, c.env, text, c.want)
+		}
+	}
 }

@@ -64,8 +64,11 @@ type Options struct {
 	// Payload is the largest message of a user, in bytes. The engine accepts
 	// 64 KiB more, for headers. Default 1 MiB.
 	Payload int
-	// Key encrypts the directory. Empty means no encryption.
+	// Key encrypts the directory. Empty means no encryption. It is chosen when
+	// the directory is made; see OldKey.
 	Key string
+	// OldKey is the key of the directory, if Key is to replace it, see [Rekey].
+	OldKey string
 	// Logger receives the records of the engine: its notices at the level
 	// Debug. Nil means no logging.
 	Logger *slog.Logger
@@ -77,6 +80,8 @@ type Server struct {
 	o   Options
 	log *logger
 	dir *directory
+	// checking does not count as a run.
+	checking bool
 
 	life    context.Context // until Close
 	end     context.CancelFunc
@@ -104,6 +109,18 @@ type Server struct {
 // stopped and the error is that of ctx. An error about an option is an
 // [*OptionError], and says what to do.
 func Start(ctx context.Context, o Options) (*Server, error) {
+	s, err := newServer(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// newServer locks the directory.
+func newServer(o Options) (*Server, error) {
 	if o.Dir == "" {
 		return nil, dirError("is required")
 	}
@@ -121,12 +138,17 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.room.reserve.Store(o.Reserve)
 	s.state.Store(&State{Err: &unavailableError{"it is starting"}})
+	return s, nil
+}
+
+// begin starts the engine, and gives the directory back if it cannot.
+func (s *Server) begin(ctx context.Context) error {
 	if err := s.open(ctx); err != nil {
 		s.end()
-		return nil, errors.Join(err, dir.close())
+		return errors.Join(err, s.dir.close())
 	}
 	s.working.Go(s.supervise)
-	return s, nil
+	return nil
 }
 
 func orDefault[T int | int64](v, otherwise T) T {
@@ -145,12 +167,17 @@ func (s *Server) open(ctx context.Context) error {
 	if m == nil {
 		m = newManifest(s.o.Key)
 	}
+	if err := s.rekey(ctx, m); err != nil {
+		return err
+	}
 	if err := m.checkKey(s.o.Key); err != nil {
 		return err
 	}
-	m.Runs++
-	if err := s.dir.writeManifest(m); err != nil {
-		return dirError("%w", err)
+	if !s.checking {
+		m.Runs++
+		if err := s.dir.writeManifest(m); err != nil {
+			return dirError("%w", err)
+		}
 	}
 	s.manifest, s.node, s.runs = m, m.Node, m.Runs
 	engine, err := s.start(ctx)

@@ -38,6 +38,9 @@ type manifest struct {
 	// Key tells whether a key is that of the directory, without revealing it.
 	// "" if the directory is not encrypted.
 	Key string `json:"key"`
+	// Rekeying is what Key becomes when the key files below rekeyDir are in
+	// place.
+	Rekeying string `json:"rekeying,omitempty"`
 	// Streams are the names of all streams.
 	Streams []string `json:"streams"`
 }
@@ -111,11 +114,11 @@ func (m *manifest) checkKey(key string) error {
 	case m.isKey(key):
 		return nil
 	case m.Key == "":
-		return keyError("the directory is not encrypted, but a key is given: remove the key, or encrypt the directory with `hoofbeat store rekey`")
+		return keyError("the directory is not encrypted, but a key is given: remove the key, or begin with an empty directory, which is then encrypted")
 	case key == "":
 		return keyError("the directory is encrypted, but no key is given")
 	}
-	return keyError("the directory is encrypted with another key: give that one. `hoofbeat store rekey` changes the key of a directory")
+	return keyError("the directory is encrypted with another key: give that one, or give it as the old key to change it")
 }
 
 // streamsOnDisk returns the names of the streams that have files.

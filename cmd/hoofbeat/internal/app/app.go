@@ -86,12 +86,8 @@ type App struct {
 // position of the key, or it is a [*StoreError]. After New, call Run.
 func New(o Options) (*App, error) {
 	a, err := build(o, (*App).openStore)
-	var closed *StoreError
-	switch {
-	case errors.As(err, &closed):
-		return nil, &StoreError{o.Config.Locate(err)}
-	case err != nil:
-		return nil, o.Config.Locate(err)
+	if err != nil {
+		return nil, located(o.Config, err)
 	}
 	return a, nil
 }

@@ -57,10 +57,49 @@ func storeOptions(c *config.Config) (embedded.Options, error) {
 	if err != nil {
 		return embedded.Options{}, err
 	}
+	old, err := c.OldStoreKey()
+	if err != nil {
+		return embedded.Options{}, err
+	}
 	return embedded.Options{
-		Dir: c.Store.Dir, SyncInterval: c.Store.Sync.Every, Memory: int64(c.Store.Memory), Disk: int64(c.Store.Disk),
+		Dir: c.Store.Dir, OldKey: old, SyncInterval: c.Store.Sync.Every, Memory: int64(c.Store.Memory), Disk: int64(c.Store.Disk),
 		Reserve: int64(c.Store.Reserve), Payload: storePayload(c), Key: key,
 	}, nil
+}
+
+// CheckStore reads everything in the store of a configuration. An error is about
+// the configuration or a [*StoreError].
+func CheckStore(ctx context.Context, c *config.Config) (*embedded.Report, error) {
+	o, err := offline(c)
+	if err != nil {
+		return nil, err
+	}
+	r, err := embedded.Check(ctx, o)
+	return r, located(c, storeError(err))
+}
+
+// RekeyStore encrypts the store of a configuration with store.key instead of
+// store.old_key, and reports whether there was anything to do. An error is as of
+// [CheckStore].
+func RekeyStore(ctx context.Context, c *config.Config) (changed bool, err error) {
+	o, err := offline(c)
+	if err != nil {
+		return false, err
+	}
+	if o.OldKey == "" {
+		return false, &config.KeyError{Key: "store.old_key", Text: "is not set: it is the key that opens the directory now, and store.key the one to come"}
+	}
+	changed, err = embedded.Rekey(ctx, o)
+	return changed, located(c, storeError(err))
+}
+
+// offline returns the options for a store that must be configured.
+func offline(c *config.Config) (embedded.Options, error) {
+	if c.Store.Dir == "" {
+		return embedded.Options{}, &config.KeyError{Key: "store.dir", Text: "is not set"}
+	}
+	o, err := storeOptions(c)
+	return o, c.Locate(err)
 }
 
 // maxPayload is the largest message that the engine takes.
@@ -123,8 +162,20 @@ type StoreError struct{ Err error }
 func (e *StoreError) Error() string { return e.Err.Error() }
 func (e *StoreError) Unwrap() error { return e.Err }
 
-// storeError turns an error of the engine into one about a key.
+// located is [config.Config.Locate], and leaves a [*StoreError] one.
+func located(c *config.Config, err error) error {
+	var closed *StoreError
+	if errors.As(err, &closed) {
+		return &StoreError{c.Locate(err)}
+	}
+	return c.Locate(err)
+}
+
+// storeError turns an error of the engine into one about a key. nil stays nil.
 func storeError(err error) error {
+	if err == nil {
+		return nil
+	}
 	var option *embedded.OptionError
 	if !errors.As(err, &option) {
 		return &StoreError{&config.KeyError{Key: "store.dir", Text: err.Error()}}

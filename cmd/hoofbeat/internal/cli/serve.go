@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -52,11 +51,8 @@ line.`,
 		level.Set(c.Log.Level)
 		log := p.logger(c.Log.Format, level)
 		a, err := app.New(app.Options{Config: c, Reload: load, Logger: log, Level: level, Getenv: p.getenv, Version: version()})
-		if closed := (*app.StoreError)(nil); errors.As(err, &closed) {
-			return err // the next start can succeed
-		}
 		if err != nil {
-			return configError{err}
+			return storeFailure(err)
 		}
 		defer p.listen(a, log)()
 		return a.Run(cmd.Context())

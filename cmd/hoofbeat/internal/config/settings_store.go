@@ -26,11 +26,13 @@ type Store struct {
 	// refused. Messages are still delivered and acknowledged. auto is 256 MiB
 	// or 2 % of the disk, whichever is more. A full disk would stop the store.
 	Reserve Reserve `key:"store.reserve,live" is:"reserve" default:"auto"`
-	// Key that encrypts the directory: 32 characters or more. It cannot be
-	// changed here alone: see old_key.
+	// Key that encrypts the directory: 32 characters or more. Give it from the
+	// first start on: what is not encrypted stays so. To change it, see
+	// store.old_key.
 	Key Secret `key:"store.key"`
-	// The key before store.key, while that changes: `hoofbeat store rekey`
-	// encrypts the directory with store.key. Remove old_key afterwards.
+	// The key before store.key, while that changes: the next start, or
+	// `hoofbeat store rekey`, encrypts the directory with store.key. Remove
+	// store.old_key afterwards.
 	OldKey Secret `key:"store.old_key"`
 }
 
@@ -114,29 +116,41 @@ func (c *Config) checkStore(bad func(key, format string, args ...any)) {
 	if c.Store.Dir == "" {
 		return
 	}
-	var sum Bytes
-	var parts []string
+	sum, parts := Bytes(0), []string{}
 	for _, n := range c.StoreNeeds() {
 		if n.Bytes == Off {
-			bad(n.Key, "is off, but everything that is kept must fit into store.disk: set a limit")
+			bad(n.Of, "is off, but everything that is kept must fit into store.disk: set a limit")
 			return
 		}
 		sum += n.Bytes
-		parts = append(parts, fmt.Sprintf("%s of %s", n.Bytes, n.Key))
+		parts = append(parts, n.String())
 	}
 	if sum > c.Store.Disk {
-		bad("store.disk", "%s is less than what must fit into it: %s", c.Store.Disk, strings.Join(parts, " + "))
+		bad("store.disk", "%s is less than what must fit into it: %s", c.Store.Disk, strings.Join(parts, " and "))
 	}
 }
 
-// StoreNeed is a limit on something that is kept in store.dir.
+// StoreNeed is what store.disk must have room for.
 type StoreNeed struct {
-	Key   string // what sets it
+	Of    string // the key that limits it, or what it is
 	Bytes Bytes  // or Off
 }
 
+func (n StoreNeed) String() string { return fmt.Sprintf("%s for %s", n.Bytes, n.Of) }
+
 // StoreNeeds returns what must fit into store.disk: the sizes of all streams.
-func (c *Config) StoreNeeds() []StoreNeed { return nil }
+func (c *Config) StoreNeeds() []StoreNeed {
+	// See the sizes of package cluster's state, and of package store's queues.
+	needs := []StoreNeed{{"waits, tickets and logins", c.Store.Disk / 8}}
+	if c.Queues.Mode == "work" {
+		queues := StoreNeed{"queues.total_bytes", Off}
+		if total := c.Queues.TotalBytes; total != Off {
+			queues.Bytes = total + total/4 + 80<<20
+		}
+		needs = append(needs, queues)
+	}
+	return needs
+}
 
 // StoreKey returns the key of store.dir, "" for none.
 func (c *Config) StoreKey() (string, error) { return storeKey("store.key", c.Store.Key) }
