@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/cipher"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -48,11 +49,22 @@ const (
 
 func (d digest) name() string { return base64.RawURLEncoding.EncodeToString(d[:]) }
 
-// NewRecordTokens returns a [TokenStore] that keeps the tokens in Records. They
-// have no limit of their own.
-func NewRecordTokens(r Records) TokenStore { return recordTokens{r} }
+// NewRecordTokens returns a [TokenStore] that keeps the tokens in Records,
+// encrypted with AES-256-GCM. The key is 32 random bytes; keep it somewhere
+// else. It is nil if the Records, or the disk, are encrypted. The error is
+// [ErrStoreKey]. The tokens have no limit of their own.
+func NewRecordTokens(r Records, key []byte) (TokenStore, error) {
+	if key == nil {
+		return recordTokens{records: r}, nil
+	}
+	aead, err := newAEAD(key)
+	return recordTokens{r, aead}, err
+}
 
-type recordTokens struct{ records Records }
+type recordTokens struct {
+	records Records
+	aead    cipher.AEAD // nil: none
+}
 
 // tokenName is the name of an entry's record. No user's name contains a NUL.
 func (k Key) tokenName() string { return k.Provider + "\x00" + k.User }
@@ -73,11 +85,54 @@ func (s recordTokens) load(ctx context.Context, k Key) (t *Token, revision uint6
 	if err != nil || revision == 0 {
 		return nil, 0, err
 	}
-	var e fileEntry
-	if json.Unmarshal(value, &e) != nil || e.Token == nil || e.Key != k {
-		return nil, 0, errRecord
+	e, err := s.decode(value)
+	if err == nil && e.Key != k {
+		err = errRecord
 	}
-	return e.Token, revision, nil
+	return e.Token, revision, err
+}
+
+// decode reads a record. It names its user, so that no record is taken for that
+// of another one.
+func (s recordTokens) decode(value []byte) (e fileEntry, err error) {
+	if s.aead != nil {
+		if value, err = s.aead.Open(nil, nil, value, []byte(kindToken)); err != nil {
+			return fileEntry{}, ErrStoreKey
+		}
+	}
+	if json.Unmarshal(value, &e) != nil || e.Token == nil {
+		return fileEntry{}, errRecord
+	}
+	return e, nil
+}
+
+// Keys returns the keys of all entries.
+func (s recordTokens) Keys(ctx context.Context) (keys []Key, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var damaged error
+	complete := false
+	err = s.records.Watch(ctx, kindToken, func(_ string, value []byte, _ uint64) {
+		if value == nil || complete {
+			return
+		}
+		e, err := s.decode(value)
+		if err != nil {
+			damaged = err
+			return
+		}
+		keys = append(keys, e.Key)
+	}, func() {
+		complete = true
+		cancel()
+	})
+	switch {
+	case damaged != nil:
+		return nil, damaged
+	case !complete:
+		return nil, err
+	}
+	return keys, nil
 }
 
 // Update replaces the entry of k. If somebody else does so meanwhile, change
@@ -110,6 +165,9 @@ func (s recordTokens) replace(ctx context.Context, k Key, t *Token, revision uin
 	value, err := json.Marshal(fileEntry{k, t})
 	if err != nil {
 		return false, err
+	}
+	if s.aead != nil {
+		value = s.aead.Seal(nil, nil, value, []byte(kindToken))
 	}
 	if revision == 0 {
 		revision, err = s.records.Create(ctx, kindToken, k.tokenName(), value, time.Time{})

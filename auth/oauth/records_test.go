@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -149,13 +150,47 @@ var errRecords = errors.New("no response from stream")
 func process(t testing.TB, s *standin, m *memoryRecords, change func(*Options)) *Client {
 	t.Helper()
 	c := newClient(t, s, func(o *Options) {
-		o.Records, o.Store = m, NewRecordTokens(m)
+		o.Records, o.Store = m, recordTokensOf(t, m)
 		if change != nil {
 			change(o)
 		}
 	})
 	t.Cleanup(c.Close)
 	return c
+}
+
+// recordTokensOf are the tokens in m, encrypted.
+func recordTokensOf(t testing.TB, m *memoryRecords) TokenStore {
+	t.Helper()
+	s, err := NewRecordTokens(m, bytes.Repeat([]byte{1}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Tokens are not readable in the records, and not with another key.
+func TestTokensInRecordsAreEncrypted(t *testing.T) {
+	m := newMemoryRecords()
+	k := Key{"alice", "p"}
+	if err := recordTokensOf(t, m).Update(t.Context(), k, func(*Token) *Token { return &Token{Access: "planted"} }); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range m.records {
+		if bytes.Contains(r.value, []byte("planted")) {
+			t.Errorf("the record is %q", r.value)
+		}
+	}
+	other, err := NewRecordTokens(m, bytes.Repeat([]byte{2}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := other.Load(t.Context(), k); err != ErrStoreKey || got != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := NewRecordTokens(m, []byte("short")); err != ErrStoreKey {
+		t.Error(err)
+	}
 }
 
 // at moves a browser to another process.
@@ -450,7 +485,7 @@ func TestBackchannelLogoutIsKept(t *testing.T) {
 // The tokens of a file move into the records once.
 func TestMoveTokens(t *testing.T) {
 	m := newMemoryRecords()
-	to := NewRecordTokens(m)
+	to := recordTokensOf(t, m)
 	file, err := OpenFileStore(filepath.Join(t.TempDir(), "tokens"), make([]byte, 32))
 	if err != nil {
 		t.Fatal(err)
@@ -473,6 +508,10 @@ func TestMoveTokens(t *testing.T) {
 		if got, err := to.Load(t.Context(), Key{user, "main"}); err != nil || got.Access != want {
 			t.Errorf("%s: %v, %v", user, got, err)
 		}
+	}
+	keys, err := to.(TokenLister).Keys(t.Context())
+	if err != nil || len(keys) != 2 || keys[0] == keys[1] {
+		t.Errorf("%v, %v", keys, err)
 	}
 	if err := to.Update(t.Context(), Key{"bob", "main"}, func(*Token) *Token { return nil }); err != nil {
 		t.Error(err)

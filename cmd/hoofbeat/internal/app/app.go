@@ -117,7 +117,7 @@ func build(o Options, open func(*App, context.Context) error) (_ *App, err error
 	if err := open(a, a.patience); err != nil {
 		return nil, err
 	}
-	if a.access, err = access.New(o.Config, o.Logger); err != nil {
+	if a.access, err = access.New(o.Config, o.Logger, a.kept()); err != nil {
 		return nil, err
 	}
 	a.away = &turnedAway{log: o.Logger}

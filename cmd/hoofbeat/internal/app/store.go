@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/hoofbeat/hoofbeat/broker/admin"
+	"github.com/hoofbeat/hoofbeat/broker/cluster"
 	"github.com/hoofbeat/hoofbeat/broker/cluster/embedded"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
@@ -19,6 +20,8 @@ type store struct {
 	// data carries messages, control everything else, so that an
 	// acknowledgement never waits behind messages.
 	data, control *nats.Conn
+	// state is what is kept besides messages.
+	state *cluster.State
 }
 
 // openStore opens store.dir, if it is set, and waits until the engine has read
@@ -41,15 +44,19 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	a.store = s
 	for _, conn := range []**nats.Conn{&s.data, &s.control} {
-		if *conn, err = s.engine.Connect(); err != nil {
+		if *conn, err = s.engine.Connect(nats.Timeout(connectTime)); err != nil {
 			return storeError(err)
 		}
 	}
 	u := s.engine.Usage()
 	a.o.Logger.Info("the store is open", "dir", c.Store.Dir, "streams", u.Streams, "messages", u.Messages,
 		"stored", u.Stored, "free", u.Free, "reserve", u.Reserve, "encrypted", o.Key != "", "took", time.Since(began).Round(time.Millisecond).String())
-	return nil
+	return a.openState(ctx, o)
 }
+
+// connectTime limits a connection to the engine. It takes no time, unless the
+// machine has none.
+const connectTime = time.Minute
 
 // storeOptions returns the options of the engine for store.dir.
 func storeOptions(c *config.Config) (embedded.Options, error) {
@@ -120,6 +127,9 @@ func (a *App) closeStore() {
 	s := a.store
 	if s == nil {
 		return
+	}
+	if s.state != nil {
+		s.state.Close()
 	}
 	for _, conn := range []*nats.Conn{s.data, s.control} {
 		if conn != nil {

@@ -111,7 +111,8 @@ func (c *Config) check() []error {
 		bad("webflow.events.secret", "has no effect without webflow.events.url")
 	}
 	c.WebFlow.checkResults(c.places["webflow.interim"] != "", bad)
-	if s := c.Auth.Sessions; (s.TokenStore != "") != s.TokenStoreKey.Set() {
+	// With store.dir the key alone encrypts the tokens there.
+	if s := c.Auth.Sessions; s.TokenStore != "" && !s.TokenStoreKey.Set() || s.TokenStore == "" && s.TokenStoreKey.Set() && c.Store.Dir == "" {
 		bad("auth.sessions.token_store", "want both the file and its key, or neither")
 	}
 	order := func(small string, smaller Bytes, large string, larger Bytes) {
