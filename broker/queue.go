@@ -15,11 +15,11 @@ import (
 
 // queues stores the messages of work queues. [memoryQueues] completes every
 // call at once. [storedQueues] may return a [completion] for an operation that
-// it has accepted but not finished; nil means that the operation is done. Puts of one session to one queue keep their order, and each
-// completion must end within bounded time. All methods are safe for concurrent
-// use. No method but Purge blocks, and no caller holds the lock of an outbox.
-// [memoryQueues] calls subscriber.offerWork only with the batch that it was
-// given.
+// it has accepted but not finished; nil means that the operation is done. Puts
+// of one session to one queue keep their order, and each completion must end
+// within bounded time. All methods are safe for concurrent use. No method but
+// Purge blocks, and no caller holds the lock of an outbox. [memoryQueues] calls
+// subscriber.offerWork only with the batch that it was given.
 type queues interface {
 	// Put stores a message, or delivers it to a consumer.
 	Put(bt *batch, p queuePut) (*completion, error)
