@@ -48,7 +48,8 @@ func (s *Operations) Create(ctx context.Context, r *webflow.Record) error {
 	if err != nil {
 		return err
 	}
-	if err := s.name(ctx, r); err != nil {
+	name, err := s.name(ctx, r)
+	if err != nil {
 		return err
 	}
 	revision, err := s.b.put(ctx, operationKey(r.WebSocketID), value, nil, 0, kept(r))
@@ -56,6 +57,12 @@ func (s *Operations) Create(ctx context.Context, r *webflow.Record) error {
 		return webflow.ErrExists
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.confirm(ctx, r, name); err != nil {
+		if errors.Is(err, webflow.ErrExists) {
+			_ = s.purge(ctx, r.WebSocketID, revision) // what stays is not confirmed to anybody, and expires
+		}
 		return err
 	}
 	r.Revision = revision
@@ -72,14 +79,15 @@ func (s *Operations) Update(ctx context.Context, r *webflow.Record) error {
 	if r.Revision == 0 { // to the engine it would mean that there is none
 		return s.lost(ctx, key)
 	}
+	var old *webflow.Record
+	var name uint64
 	if r.Named {
 		// Otherwise it would take the name from a record that it does not replace.
-		old, err := s.at(ctx, key, r.Revision)
-		if err != nil {
+		if old, err = s.at(ctx, key, r.Revision); err != nil {
 			return err
 		}
 		if !old.Named || old.ID != r.ID || old.Expires != r.Expires {
-			if err := s.name(ctx, r); err != nil {
+			if name, err = s.name(ctx, r); err != nil {
 				return err
 			}
 		}
@@ -91,8 +99,21 @@ func (s *Operations) Update(ctx context.Context, r *webflow.Record) error {
 	if err != nil {
 		return err
 	}
+	if err := s.confirm(ctx, r, name); err != nil {
+		if errors.Is(err, webflow.ErrExists) {
+			s.restore(ctx, old, revision)
+		}
+		return err
+	}
 	r.Revision = revision
 	return nil
+}
+
+// restore undoes an update of a record that did not get its name.
+func (s *Operations) restore(ctx context.Context, old *webflow.Record, revision uint64) {
+	if value, err := encodeRecord(old); err == nil { // it was read from there
+		_, _ = s.b.publish(ctx, operationKey(old.WebSocketID), value, nil, revision, kept(old)) // the update is not confirmed to anybody
+	}
 }
 
 // Delete implements [webflow.Store]. The name of the record stays until it
@@ -106,8 +127,7 @@ func (s *Operations) Delete(ctx context.Context, r *webflow.Record) error {
 	if err != nil {
 		return err
 	}
-	id := base64.RawURLEncoding.EncodeToString([]byte(old.WebSocketID))
-	err = s.b.purge(ctx, key, nats.Header{headerWebSocketID: {id}}, r.Revision, time.Now().Add(deletedMemory))
+	err = s.purge(ctx, old.WebSocketID, r.Revision)
 	if errors.Is(err, errChanged) {
 		return s.lost(ctx, key)
 	}
@@ -115,6 +135,12 @@ func (s *Operations) Delete(ctx context.Context, r *webflow.Record) error {
 		s.unname(ctx, old)
 	}
 	return err
+}
+
+// purge removes a record that has this revision.
+func (s *Operations) purge(ctx context.Context, webSocketID string, revision uint64) error {
+	id := base64.RawURLEncoding.EncodeToString([]byte(webSocketID))
+	return s.b.purge(ctx, operationKey(webSocketID), nats.Header{headerWebSocketID: {id}}, revision, time.Now().Add(deletedMemory))
 }
 
 // at returns the record of a key, if it has this revision.
@@ -177,36 +203,53 @@ func (s *Operations) named(ctx context.Context, name entry, id string) (*webflow
 	return r, err
 }
 
-// name makes the ID of a record lead to it, if it is Named. The error is
-// webflow.ErrExists if the ID leads to another record.
-func (s *Operations) name(ctx context.Context, r *webflow.Record) error {
+// name makes the ID of a record lead to it, if it is Named, and returns the
+// revision of the name. The error is webflow.ErrExists if the ID leads to another
+// record. Until the record is there, another one can take the name over, as from
+// a step that was interrupted: see confirm.
+func (s *Operations) name(ctx context.Context, r *webflow.Record) (revision uint64, _ error) {
 	if r.ID == "" {
-		return nil
+		return 0, nil
 	}
 	e, err := s.b.get(ctx, nameKey(r.ID))
 	var last uint64
 	switch {
 	case errors.Is(err, errNone):
 	case err != nil:
-		return err
+		return 0, err
 	default:
 		last = e.revision
 		if !e.purged && string(e.value) != r.WebSocketID {
 			if _, err := s.named(ctx, e, r.ID); err == nil {
-				return webflow.ErrExists
+				return 0, webflow.ErrExists
 			} else if !errors.Is(err, webflow.ErrUnknown) {
-				return err
+				return 0, err
 			}
 		}
 	}
 	if !r.Named {
+		return 0, nil
+	}
+	return s.writeName(ctx, r, last)
+}
+
+// confirm writes the name once more, now that the record is there. If another
+// record took it over in between, the error is webflow.ErrExists. If another one
+// is about to, because it did not see this record, it fails.
+func (s *Operations) confirm(ctx context.Context, r *webflow.Record, name uint64) error {
+	if name == 0 {
 		return nil
 	}
-	_, err = s.b.publish(ctx, nameKey(r.ID), []byte(r.WebSocketID), nil, last, kept(r).Add(webflow.MaxTTL))
-	if errors.Is(err, errChanged) {
-		return webflow.ErrExists // of somebody who names it at this moment
-	}
+	_, err := s.writeName(ctx, r, name)
 	return err
+}
+
+func (s *Operations) writeName(ctx context.Context, r *webflow.Record, last uint64) (revision uint64, _ error) {
+	revision, err := s.b.publish(ctx, nameKey(r.ID), []byte(r.WebSocketID), nil, last, kept(r).Add(webflow.MaxTTL))
+	if errors.Is(err, errChanged) {
+		return 0, webflow.ErrExists // of somebody who names it at this moment
+	}
+	return revision, err
 }
 
 // unname removes the name of a record that was deleted. Nothing depends on it.
