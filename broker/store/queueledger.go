@@ -434,11 +434,7 @@ func (l *ledger) all() []broker.StoredQueue {
 	list := make([]broker.StoredQueue, 0, l.counted)
 	for _, q := range l.queues {
 		if q.live > 0 {
-			one := broker.StoredQueue{Name: q.name, Messages: q.live, Bytes: q.bytes}
-			if q.owner != nil {
-				one.Share = q.owner.name
-			}
-			list = append(list, one)
+			list = append(list, broker.StoredQueue{Name: q.name, Messages: q.live, Bytes: q.bytes})
 		}
 	}
 	return list

@@ -61,7 +61,8 @@ func fullTotal(limit int64, replacement bool) error {
 	return e
 }
 
-// fullStream is the error if the engine has no room in its files.
+// fullStream is the error if the engine has no room in its files, which is more
+// than the limit of bytes in all queues.
 func fullStream(limit int64) error {
-	return &broker.QueueFullError{Key: "store.disk", Limit: limit, Text: "queue limit reached: the files of the queues are full"}
+	return &broker.QueueFullError{Key: keyTotalBytes, Limit: limit, Text: "queue limit reached: the files of the store are full"}
 }

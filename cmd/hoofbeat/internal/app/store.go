@@ -10,7 +10,6 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/admin"
 	"github.com/hoofbeat/hoofbeat/broker/cluster"
 	"github.com/hoofbeat/hoofbeat/broker/cluster/embedded"
-	queuestore "github.com/hoofbeat/hoofbeat/broker/store"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
@@ -23,8 +22,6 @@ type store struct {
 	data, control *nats.Conn
 	// state is what is kept besides messages.
 	state *cluster.State
-	// queues is nil if queues.mode is broadcast.
-	queues *queuestore.Queues
 }
 
 // openStore opens store.dir, if it is set, and waits until the engine has read
@@ -50,9 +47,6 @@ func (a *App) openStore(ctx context.Context) error {
 		if *conn, err = s.engine.Connect(nats.Timeout(connectTime)); err != nil {
 			return storeError(err)
 		}
-	}
-	if err := a.openQueues(ctx); err != nil {
-		return storeError(err)
 	}
 	u := s.engine.Usage()
 	a.o.Logger.Info("the store is open", "dir", c.Store.Dir, "streams", u.Streams, "messages", u.Messages,
@@ -137,7 +131,6 @@ func (a *App) closeStore() {
 	if s.state != nil {
 		s.state.Close()
 	}
-	a.closeQueues()
 	for _, conn := range []*nats.Conn{s.data, s.control} {
 		if conn != nil {
 			conn.Close()
@@ -153,10 +146,7 @@ func (a *App) storeReady() error {
 	if a.store == nil {
 		return nil
 	}
-	if err := a.store.engine.State().Err; err != nil {
-		return err
-	}
-	return a.queuesReady()
+	return a.store.engine.State().Err
 }
 
 // storeStats are those of the admin API, nil without a store.
