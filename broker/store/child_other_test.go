@@ -1,5 +1,0 @@
-//go:build !unix
-
-package store_test
-
-func child() bool { return false }
