@@ -244,12 +244,22 @@ func (s *Operations) confirm(ctx context.Context, r *webflow.Record, name uint64
 	return err
 }
 
+// writeName makes the name lead to the record, if the entry has the given
+// revision. That it has another one proves nothing: it may be of a write for the
+// same record that was carried out late or twice.
 func (s *Operations) writeName(ctx context.Context, r *webflow.Record, last uint64) (revision uint64, _ error) {
 	revision, err := s.b.publish(ctx, nameKey(r.ID), []byte(r.WebSocketID), nil, last, kept(r).Add(webflow.MaxTTL))
-	if errors.Is(err, errChanged) {
+	if !errors.Is(err, errChanged) {
+		return revision, err
+	}
+	e, err := s.b.get(ctx, nameKey(r.ID))
+	switch {
+	case err == nil && !e.purged && string(e.value) == r.WebSocketID:
+		return e.revision, nil
+	case err == nil || errors.Is(err, errNone):
 		return 0, webflow.ErrExists // of somebody who names it at this moment
 	}
-	return revision, err
+	return 0, err
 }
 
 // unname removes the name of a record that was deleted. Nothing depends on it.
