@@ -110,7 +110,13 @@ func New(o Options) (*Broker, error) {
 	}
 	b.policy.Store(newPolicy(&b.o))
 	b.budget.b = b
-	b.queues = b.newQueues()
+	dead := deadLetters(o.names, deadAttempts)
+	if o.Queues.Mode == QueueBroadcast { // nobody could read them
+		dead = nil
+	}
+	queues := newMemoryQueues(queueLimits(o.Queues), dead)
+	queues.store().SetExpiry(b.expiry())
+	b.queues = queues
 	if b.histories, b.archives, err = newArchives(&b.o, func() int64 { return int64(time.Since(b.started)) }); err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 				return fail
 			}
 		}
-		s.receiptLater(f, s.certain(f), bt)
+		s.receipt(f, bt)
 		return &Error{Reason: ReasonDisconnect, Message: "DISCONNECT"}
 	case frames.CommandConnect, frames.CommandStomp:
 		return failure(ReasonProtocolError, "already connected")
@@ -399,12 +399,10 @@ func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 	if fail != nil {
 		return fail
 	}
-	var later *completion
 	if sub != nil {
-		later = s.certain(f, sub.consumer)
 		s.detach(sub, bt)
 	}
-	s.receiptLater(f, later, bt)
+	s.receipt(f, bt)
 	if sub != nil {
 		s.tellUnsubscribed(bt, EndedByClient, sub)
 	}

@@ -26,10 +26,6 @@ type Options struct {
 	Providers []Provider
 	// Store keeps the tokens. Nil means a new [MemoryStore].
 	Store TokenStore
-	// Records keep unfinished logins and sessions, so that they survive the
-	// process, and for several processes that share them. Nil means in memory.
-	// For tokens set Store to [NewRecordTokens].
-	Records Records
 
 	// SessionTTL is the maximum lifetime of a session after the login: 12 hours
 	// if zero.
@@ -77,10 +73,8 @@ type Options struct {
 	// OnLogout is called with the CredentialID of each session that ends early,
 	// so that its sockets can be closed: revoke that credential in an
 	// [auth.Revocations]. The revocation is not needed for longer than SessionTTL.
-	// OnLogout runs in the request that ended the session and should not block
-	// for long. If it returns an error, the session has ended all the same, but
-	// the logout is not confirmed to whoever asked for it.
-	OnLogout func(credentialID, user string) error
+	// OnLogout runs in the request that ended the session and should not block.
+	OnLogout func(credentialID, user string)
 	// OnReconsent is called once when a user's token at a provider can no
 	// longer be refreshed. Use it to ask the user to sign in again. It should
 	// not block.
@@ -95,9 +89,6 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// DefaultSessionTTL is the default of [Options.SessionTTL].
-const DefaultSessionTTL = 12 * time.Hour
-
 const (
 	loginTTL       = 10 * time.Minute // from the start of a login to its callback
 	maxReturnBytes = 1 << 10          // bytes of a return_to
@@ -109,7 +100,7 @@ var cookieName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 // names the invalid field.
 func (o Options) withDefaults() (Options, error) {
 	o.Providers = slices.Clone(o.Providers)
-	o.SessionTTL = cmp.Or(o.SessionTTL, DefaultSessionTTL)
+	o.SessionTTL = cmp.Or(o.SessionTTL, 12*time.Hour)
 	o.SessionIdle = cmp.Or(o.SessionIdle, 2*time.Hour)
 	if o.SessionIdle < 0 {
 		o.SessionIdle = o.SessionTTL
@@ -134,7 +125,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.ClientAddress = peerAddress
 	}
 	if o.OnLogout == nil {
-		o.OnLogout = func(string, string) error { return nil }
+		o.OnLogout = func(string, string) {}
 	}
 	if o.OnReconsent == nil {
 		o.OnReconsent = func(string, string) {}

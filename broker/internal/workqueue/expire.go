@@ -103,12 +103,7 @@ func (q *queue[M, C]) finish(c C) {
 	q.expired = nil
 	q.mu.Unlock()
 	for i := range list {
-		moved := false
-		if o := q.store.outside; o == nil || o.Expired == nil {
-			moved = q.expire(c, &list[i])
-		} else if q.held(list[i].message) {
-			o.Expired(c, list[i].message, q.name, int(list[i].attempts))
-		}
+		moved := q.expire(c, &list[i])
 		q.mu.Lock()
 		if moved { // the dead letter counts in its place
 			q.messages--

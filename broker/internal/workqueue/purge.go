@@ -4,7 +4,10 @@ package workqueue
 // were. It leaves unsettled messages with their consumers. found is false if
 // there is no such queue.
 func (s *Store[M, C]) Purge(name string) (removed int, found bool) {
-	q := s.find(name)
+	sh := s.shard(name)
+	sh.mu.RLock()
+	q := sh.queues[name]
+	sh.mu.RUnlock()
 	if q == nil {
 		return 0, false
 	}

@@ -60,7 +60,6 @@ type App struct {
 	flow     *webflow.Flow    // nil when webflow is not enabled
 	events   []*events.Sender // of events.url and webflow.events.url
 
-	store    *store        // nil without store.dir
 	handlers *handlers.Set // nil without handlers
 
 	fetcher  *fetch.Fetcher // nil without auth.oauth[].fetch
@@ -81,19 +80,18 @@ type App struct {
 	abandon   context.CancelFunc
 }
 
-// New opens the store and creates the broker but opens no listeners. The error
-// is about the configuration, a rule, a user or a certificate, and names the
-// position of the key, or it is a [*StoreError]. After New, call Run.
+// New creates the broker but opens no listeners. The error is about the
+// configuration, a rule, a user or a certificate, and names the position of the
+// key.
 func New(o Options) (*App, error) {
-	a, err := build(o, (*App).openStore)
+	a, err := build(o)
 	if err != nil {
-		return nil, located(o.Config, err)
+		return nil, o.Config.Locate(err)
 	}
 	return a, nil
 }
 
-// build creates an App, which gets its store from open.
-func build(o Options, open func(*App, context.Context) error) (_ *App, err error) {
+func build(o Options) (*App, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -109,15 +107,8 @@ func build(o Options, open func(*App, context.Context) error) (_ *App, err error
 	a := &App{o: o, live: o.Config}
 	a.patience, a.abandon = context.WithCancel(context.Background())
 	a.serving, a.end = context.WithCancel(context.Background())
-	defer func() {
-		if err != nil {
-			a.closeStore()
-		}
-	}()
-	if err := open(a, a.patience); err != nil {
-		return nil, err
-	}
-	if a.access, err = access.New(o.Config, o.Logger, a.kept()); err != nil {
+	var err error
+	if a.access, err = access.New(o.Config, o.Logger); err != nil {
 		return nil, err
 	}
 	a.away = &turnedAway{log: o.Logger}
@@ -161,7 +152,6 @@ func build(o Options, open func(*App, context.Context) error) (_ *App, err error
 // once if a listener cannot be opened or fails. Call Run only once.
 func (a *App) Run(ctx context.Context) error {
 	defer a.abandon()
-	defer a.closeStore()
 	defer a.access.Close()
 	defer a.close()
 	log := a.o.Logger
@@ -211,10 +201,9 @@ func Check(c *config.Config) error {
 	if err := errors.Join(c.CheckFiles(), access.CheckRules(c), flowErr, eventsErr); err != nil {
 		return c.Locate(err)
 	}
-	// The store may be in use by the broker that this configuration is for.
-	a, err := build(Options{Config: c}, func(*App, context.Context) error { return nil })
+	a, err := New(Options{Config: c})
 	if err != nil {
-		return c.Locate(err)
+		return err
 	}
 	a.close()
 	a.access.Close()
