@@ -49,6 +49,16 @@ type Recheck struct {
 	Check func(ctx context.Context, maxAge time.Duration) error
 }
 
+// Unchecked returns when a session ends whose credential cannot be checked
+// again, for example because a ticket that carries no code was minted with it:
+// Grace after the last answer, or an hour if there is no Grace.
+func (r *Recheck) Unchecked() time.Time {
+	if r.Grace <= 0 {
+		return r.Asked.Add(RevocationMemory)
+	}
+	return r.Asked.Add(r.Grace)
+}
+
 // Withdrawn reports whether an error from Check means that the credential is no
 // longer good, rather than that the answer is unknown.
 func Withdrawn(err error) bool {

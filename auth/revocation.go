@@ -44,6 +44,9 @@ type Event struct {
 	// Epoch is the revision of that epoch, counted by Source.
 	Epoch  uint64
 	Source string
+	// Decided is when the epoch began, by the clock of the process that has
+	// decided it. The zero time means that it has just begun.
+	Decided time.Time
 	// Local reports whether this process has decided it. Events that Apply
 	// learned from others are not local.
 	Local bool
@@ -53,6 +56,13 @@ type Event struct {
 var (
 	ErrRevocation     = errors.New("auth: a revocation names exactly one of user, session and credential")
 	ErrRevocationTime = errors.New("auth: a revocation's time is more than 30 s in the future")
+	// ErrNotKept means that a revocation or an epoch may not have been stored.
+	// It has taken effect in this process: the credential is rejected, the
+	// sessions have ended. But another process may know nothing of it, and
+	// neither may the next one. Repeat it. Until then the user gets no tickets
+	// here, and those that the user has are rejected. It wraps the [Keeper]'s
+	// error.
+	ErrNotKept = errors.New("auth: it is not known whether the revocation was stored")
 )
 
 // MaxRevocations is the maximum number of revoked credentials that are kept, at
@@ -75,6 +85,15 @@ const RevocationMemory = time.Hour
 
 // forever is later than the end of every credential.
 var forever = time.Unix(1<<40, 0)
+
+// began returns when the epoch of an event began, by our clock: not before it
+// did, although the clock of the process that has decided it may be behind.
+func (e *Event) began(now time.Time) time.Time {
+	if at := e.Decided.Add(MaxClockSkew); !e.Decided.IsZero() && at.Before(now) {
+		return at
+	}
+	return now
+}
 
 // subjects returns how many of User, Session and Credential are set.
 func (r *Revocation) subjects() (n int) {

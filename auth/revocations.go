@@ -12,10 +12,11 @@ import (
 
 // Revocations holds what was withdrawn: revoked users and credentials, and the
 // credential epochs of users. The broker, its admin API and every issuer of
-// tickets in a process share one. It is in memory; a new process knows nothing
-// about the revocations of its predecessor. Programs with several processes
-// pass what [Revocations.Watch] reports in one of them to [Revocations.Apply]
-// of the others.
+// tickets in a process share one. That of [NewRevocations] is in memory; a new
+// process knows nothing about the revocations of its predecessor. Programs with
+// several processes pass what [Revocations.Watch] reports in one of them to
+// [Revocations.Apply] of the others. That of [NewKeptRevocations] survives its
+// process.
 //
 // Its size is bounded: it keeps [MaxRevocations] credentials, and one small
 // record for each user that was ever revoked or had a new epoch. New entries
@@ -23,6 +24,7 @@ import (
 // concurrent use. Create it with [NewRevocations]; the zero value is not ready.
 type Revocations struct {
 	source string
+	keeper Keeper // nil: in memory only
 
 	mu          sync.RWMutex
 	revision    uint64 // of the most recent epoch
@@ -40,6 +42,7 @@ type userRecord struct {
 	moment    Moment // at which the epoch began here
 	began     int64  // when the epoch began here, in nanoseconds since 1970
 	revoked   time.Time
+	doubt     bool // a newer epoch may have begun, or not: the Keeper did not say
 }
 
 // Moment is a point in the order of the epochs of one Revocations. Get it from
@@ -79,6 +82,16 @@ func (v *Revocations) Epoch(user string) uint64 {
 	return v.users[user].epoch
 }
 
+// Outdated reports whether a ticket that carries this epoch of a user is
+// invalid: the user has a later one, or may have one that could not be kept.
+// See [ErrNotKept].
+func (v *Revocations) Outdated(user string, epoch uint64) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	u := v.users[user]
+	return u.doubt || epoch < u.epoch
+}
+
 // EpochBegan returns when this Revocations learned of the user's current epoch,
 // or the zero time before the first. Compare it only with times that others
 // have signed; otherwise use the epoch.
@@ -95,21 +108,23 @@ func (v *Revocations) EpochBegan(user string) time.Time {
 // passcode or another credential changes. When it returns nil, all of the
 // user's unused tickets are invalid, including those being minted with the old
 // credential. Open sessions stay open; to end them too, call
-// [Revocations.Revoke]. The error is ctx's; nothing has changed then.
+// [Revocations.Revoke]. The error is ctx's, and nothing has changed then, or
+// [ErrNotKept].
 func (v *Revocations) BumpEpoch(ctx context.Context, user string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if user != "" { // anonymous principals have no credential to change
-		v.announce(Event{User: user, Local: true})
+	if user == "" { // anonymous principals have no credential to change
+		return nil
 	}
-	return nil
+	return v.announce(ctx, Event{User: user, Local: true})
 }
 
 // Revoke takes effect at once: when it returns nil, the subject's credentials
-// and unused tickets are rejected, and all watchers have been called. Revoking
-// again calls the watchers again. The error is [ErrRevocation],
-// [ErrRevocationTime] or ctx's; nothing has changed then.
+// and unused tickets are rejected, all watchers have been called and, if the
+// revocations are kept, it is stored. Revoking again calls the watchers again.
+// The error is [ErrRevocation], [ErrRevocationTime] or ctx's, and nothing has
+// changed then, or [ErrNotKept].
 func (v *Revocations) Revoke(ctx context.Context, r Revocation) error {
 	now := time.Now()
 	if r.At.IsZero() {
@@ -124,18 +139,21 @@ func (v *Revocations) Revoke(ctx context.Context, r Revocation) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	v.announce(Event{Revocation: r, User: r.User, Local: true})
-	return nil
+	return v.announce(ctx, Event{Revocation: r, User: r.User, Local: true})
 }
 
 // announce makes a decision of this process known.
-func (v *Revocations) announce(e Event) {
+func (v *Revocations) announce(ctx context.Context, e Event) error {
+	if v.keeper != nil {
+		return v.keep(ctx, e)
+	}
 	v.mu.Lock()
 	if e.User != "" {
 		e.Source, e.Epoch = v.source, v.revision+1
 	}
 	v.learn(e, time.Now())
 	v.tell(e)
+	return nil
 }
 
 // Apply makes known here what another process has decided and its watchers have
@@ -191,7 +209,7 @@ func (v *Revocations) learnUser(e Event, now time.Time) (news bool) {
 	if e.Epoch > u.epoch {
 		v.revision = max(v.revision, e.Epoch)
 		v.moment++
-		u.epoch, u.moment, u.began = e.Epoch, v.moment, now.UnixNano()
+		u.epoch, u.moment, u.began, u.doubt = e.Epoch, v.moment, e.began(now).UnixNano(), false
 		news = true
 	}
 	if e.Revocation.User != "" {
@@ -236,8 +254,8 @@ func (v *Revocations) revoked(p *Principal, now time.Time) bool {
 }
 
 // Withdrawn reports whether a credential that was found good after since is no
-// longer good: it has expired, it was revoked, or its user has a new epoch. A
-// nil principal is never withdrawn.
+// longer good: it has expired, it was revoked, or its user has a new epoch or
+// may have one that could not be kept. A nil principal is never withdrawn.
 func (v *Revocations) Withdrawn(p *Principal, since Moment) bool {
 	if p == nil {
 		return false
@@ -245,7 +263,8 @@ func (v *Revocations) Withdrawn(p *Principal, since Moment) bool {
 	now := time.Now()
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return p.Expired(now) || v.revoked(p, now) || v.users[p.Name].moment > since
+	u := v.users[p.Name]
+	return p.Expired(now) || v.revoked(p, now) || u.moment > since || u.doubt
 }
 
 // Watch registers fn for every later event: revocations with At filled in, and

@@ -196,3 +196,29 @@ func (s *session) finishSettled(settled []unacknowledged, how settlement, bt *ba
 	s.resumeStarved(bt)
 	return later
 }
+
+// certain returns the completion of the acknowledgements that the client sent
+// before f, for consumers of stored queues: of a session that ends, for all. It
+// is nil if f asks for no receipt, or if nothing is uncertain.
+func (s *session) certain(f *frames.Frame, list ...consumer) *completion {
+	if s.b.o.QueueStore == nil {
+		return nil
+	}
+	if _, asked := f.Lookup(frames.HeaderReceipt); !asked {
+		return nil
+	}
+	if list == nil {
+		s.out.mu.Lock()
+		list = s.consumers
+		s.out.mu.Unlock()
+	}
+	var open []*completion
+	for _, k := range list {
+		if k, ok := k.(*storedConsumer); ok {
+			if later := k.certain(); later != nil {
+				open = append(open, later)
+			}
+		}
+	}
+	return allOf(open)
+}

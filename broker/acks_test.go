@@ -45,7 +45,7 @@ func TestAckModes(t *testing.T) {
 		{"1.1", "client-individual", []string{"1", "3"}}, {"1.2", "client-individual", []string{"1", "3"}},
 	} {
 		t.Run(tc.version+" "+tc.mode, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			jobs := publishJobs(t, b, "/queue/jobs", 3)
 			c := brokertest.Connect(t, b, "accept-version", tc.version)
 			var mode []string
@@ -74,7 +74,7 @@ func TestAckModes(t *testing.T) {
 }
 
 func TestAckHeadersAreDistinct(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	seen := map[string]bool{}
 	for _, id := range []string{"1", "2"} {
@@ -93,7 +93,7 @@ func TestAckHeadersAreDistinct(t *testing.T) {
 func TestClientAckIsCumulativePerSubscription(t *testing.T) { // trap 28
 	for _, version := range []string{"1.1", "1.2"} {
 		t.Run(version, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			a := publishJobs(t, b, "/queue/a", 2)
 			other := publishJobs(t, b, "/queue/b", 2)
 			c := brokertest.Connect(t, b, "accept-version", version)
@@ -116,7 +116,7 @@ func TestClientAckIsCumulativePerSubscription(t *testing.T) { // trap 28
 func TestNackIsRedelivered(t *testing.T) {
 	for _, version := range []string{"1.1", "1.2"} {
 		t.Run(version, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			publishJobs(t, b, "/queue/jobs", 2)
 			c := brokertest.Connect(t, b, "accept-version", version)
 			c.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual")
@@ -140,7 +140,7 @@ func TestNackIsRedelivered(t *testing.T) {
 func TestCumulativeNackKeepsTheOrder(t *testing.T) { // trap 30
 	for _, version := range []string{"1.1", "1.2"} {
 		t.Run(version, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			jobs := publishJobs(t, b, "/queue/jobs", 4)
 			c := brokertest.Connect(t, b, "accept-version", version)
 			c.Subscribe(t, "s", "/queue/jobs", "ack", "client")
@@ -154,7 +154,7 @@ func TestCumulativeNackKeepsTheOrder(t *testing.T) { // trap 30
 }
 
 func TestLateAckIsIgnored(t *testing.T) { // trap 31
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	publishJobs(t, b, "/queue/jobs", 2)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual")
@@ -193,7 +193,7 @@ func TestAckByMessageID(t *testing.T) {
 		{"client", "NACK", []string{"1", "2"}, 3},
 	} {
 		t.Run(tc.mode+" "+tc.command, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			publishJobs(t, b, "/queue/jobs", 3)
 			c := brokertest.Connect(t, b)
 			c.Subscribe(t, "other", "/queue/other", "ack", tc.mode)
@@ -211,7 +211,7 @@ func TestAckByMessageID(t *testing.T) {
 }
 
 func TestAckByMessageIDInTransaction(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	publishJobs(t, b, "/queue/jobs", 3)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual")
@@ -235,7 +235,7 @@ func TestAckByMessageIDInTransaction(t *testing.T) {
 // A message to a user goes to several subscriptions under one message-id: each
 // answer is that of one of them, the named or the oldest.
 func TestAckByMessageIDOfSeveralSubscriptions(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	for _, id := range []string{"1", "2", "3"} {
 		c.Subscribe(t, id, "/user/queue/a", "ack", "client-individual")
@@ -270,7 +270,7 @@ func TestAckByMessageIDOfSeveralSubscriptions(t *testing.T) {
 // Where a program chooses message-ids that look like `ack` headers, the header of
 // a delivery that waits comes first.
 func TestAckHeaderComesBeforeMessageID(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual")
 	for _, id := range []string{"1-2", "mine", "00000001-1"} {
@@ -293,7 +293,7 @@ func TestAckHeaderComesBeforeMessageID(t *testing.T) {
 }
 
 func TestAckOfAnotherSessionSettlesNothing(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	publishJobs(t, b, "/queue/jobs", 1)
 	c, thief := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual")
@@ -311,7 +311,7 @@ func TestAckOfAnotherSessionSettlesNothing(t *testing.T) {
 
 func TestAckInAutoModeIsIgnored(t *testing.T) {
 	for _, version := range []string{"1.0", "1.1", "1.2"} {
-		b := brokertest.New(t, broker.Options{})
+		b := newBroker(t, broker.Options{})
 		c := brokertest.Connect(t, b, "accept-version", version)
 		c.Subscribe(t, "s", "/topic/a")
 		publish(t, b, "/topic/a", "x")
@@ -334,7 +334,7 @@ func TestAckRefused(t *testing.T) {
 		{"1.2", "NACK", "id", []string{"message-id", "1", "subscription", "s"}},
 	} {
 		t.Run(tc.version+" "+tc.command+" without "+tc.message, func(t *testing.T) {
-			c := brokertest.Connect(t, brokertest.New(t, broker.Options{}), "accept-version", tc.version)
+			c := brokertest.Connect(t, newBroker(t, broker.Options{}), "accept-version", tc.version)
 			c.Send(tc.command, "", tc.headers...)
 			wantError(t, c, 1002, tc.message)
 		})
@@ -347,7 +347,7 @@ func TestUnacknowledgedLimit(t *testing.T) {
 	setUp := func(t *testing.T) (*broker.Broker, *brokertest.Client, []*frames.Frame) {
 		o := broker.Options{}
 		o.Limits.Unacknowledged = 2
-		b := brokertest.New(t, o)
+		b := newBroker(t, o)
 		publishJobs(t, b, "/queue/a", 2)
 		c := brokertest.Connect(t, b)
 		c.Subscribe(t, "b", "/queue/b", "ack", "client-individual")
@@ -380,7 +380,7 @@ func TestUnacknowledgedLimit(t *testing.T) {
 func TestUnacknowledgedLimitDoesNotBindAuto(t *testing.T) {
 	o := broker.Options{}
 	o.Limits.Unacknowledged = 1
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "client", "/queue/a", "ack", "client")
 	c.Subscribe(t, "auto", "/queue/b")

@@ -110,13 +110,7 @@ func New(o Options) (*Broker, error) {
 	}
 	b.policy.Store(newPolicy(&b.o))
 	b.budget.b = b
-	dead := deadLetters(o.names, deadAttempts)
-	if o.Queues.Mode == QueueBroadcast { // nobody could read them
-		dead = nil
-	}
-	queues := newMemoryQueues(queueLimits(o.Queues), dead)
-	queues.store().SetExpiry(b.expiry())
-	b.queues = queues
+	b.queues = b.newQueues()
 	if b.histories, b.archives, err = newArchives(&b.o, func() int64 { return int64(time.Since(b.started)) }); err != nil {
 		return nil, err
 	}

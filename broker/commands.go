@@ -61,7 +61,7 @@ func (s *session) command(f *frames.Frame, bt *batch) *Error {
 				return fail
 			}
 		}
-		s.receipt(f, bt)
+		s.receiptLater(f, s.certain(f), bt)
 		return &Error{Reason: ReasonDisconnect, Message: "DISCONNECT"}
 	case frames.CommandConnect, frames.CommandStomp:
 		return failure(ReasonProtocolError, "already connected")
@@ -399,10 +399,12 @@ func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 	if fail != nil {
 		return fail
 	}
+	var later *completion
 	if sub != nil {
+		later = s.certain(f, sub.consumer)
 		s.detach(sub, bt)
 	}
-	s.receipt(f, bt)
+	s.receiptLater(f, later, bt)
 	if sub != nil {
 		s.tellUnsubscribed(bt, EndedByClient, sub)
 	}

@@ -24,7 +24,7 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 		"an ack of more": {"ACK", "", "id", "1-2"}, // of its subscription, which was given one message
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{Queues: broker.Queues{Messages: 1}})
+			b := newBroker(t, broker.Options{Queues: broker.Queues{Messages: 1}})
 			handled := false
 			handle(t, b, "/log", func(context.Context, *broker.Request) error { handled = true; return nil })
 			publish(t, b, "/queue/full", "1")
@@ -67,7 +67,7 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 // transaction as outside.
 func TestCommitOfAnAckByMessageID(t *testing.T) {
 	for _, inTransaction := range []bool{false, true} {
-		b := brokertest.New(t, broker.Options{})
+		b := newBroker(t, broker.Options{})
 		if err := b.Publish(t.Context(), &broker.Message{ID: "7-1", Destination: "/queue/a"}); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestCommitOfAnAckByMessageID(t *testing.T) {
 // What a COMMIT stores comes first; handlers come last, and their failure undoes
 // nothing.
 func TestOrderOfACommit(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	handle(t, b, "/no", func(context.Context, *broker.Request) error { return errStore })
 	other, c := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	other.Subscribe(t, "q", "/queue/a")

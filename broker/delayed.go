@@ -260,7 +260,10 @@ func (l *delays) put(it *delayedItem, queue string, m *Message, expires int64, b
 	if it.Owner.shares {
 		one := b.quotas.use(it.Owner.quotaKey)
 		defer b.quotas.leave(one)
-		put.owner = &one.queueOwner
+		put.owner, put.share = &one.queueOwner, it.Owner.share()
+	}
+	if b.o.QueueStore != nil {
+		put.once = onceKey("", queue, headerDelay+" "+it.ID) // it may be put again
 	}
 	later, err := b.queues.Put(bt, put)
 	if err != nil || later == nil {
@@ -268,6 +271,9 @@ func (l *delays) put(it *delayedItem, queue string, m *Message, expires int64, b
 		return
 	}
 	later.whenEnded(func(err error) {
+		if errors.Is(err, ErrDuplicate) {
+			err = nil // the outcome of an earlier put was unknown
+		}
 		bt := b.newBatch()
 		then(err, bt)
 		bt.flushLater()

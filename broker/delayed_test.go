@@ -57,7 +57,7 @@ func TestDelay(t *testing.T) {
 
 // Who may not send now may not send later.
 func TestDelayNeedsPermission(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Authorizer: rules(t, deny("/topic/a", auth.Send), allow("/**", auth.Send))})
+	b := newBroker(t, broker.Options{Authorizer: rules(t, deny("/topic/a", auth.Send), allow("/**", auth.Send))})
 	handle(t, b, "/log", func(context.Context, *broker.Request) error { t.Error("the handler ran"); return nil })
 	for destination, want := range map[string]struct {
 		code int
@@ -437,7 +437,7 @@ func TestDelayedMessagesAreDiscarded(t *testing.T) {
 // A delayed message holds no more memory than it counts.
 func TestDelayedMessageHoldsWhatItCounts(t *testing.T) {
 	for _, body := range []int{0, 300} {
-		b := brokertest.New(t, broker.Options{})
+		b := newBroker(t, broker.Options{})
 		s := brokertest.Connect(t, b, "login", "ann")
 		before := testkit.Heap()
 		const n = 5000

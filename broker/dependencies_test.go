@@ -50,6 +50,11 @@ func TestDependencyRules(t *testing.T) {
 		return path == module+"/"+dir || strings.HasPrefix(path, module+"/"+dir+"/")
 	}
 
+	// What nats-server and its client bring with them.
+	engine := []string{
+		"github.com/nats-io/", "github.com/klauspost/compress/", "github.com/minio/highwayhash", "github.com/google/go-tpm/",
+		"github.com/antithesishq/antithesis-sdk-go/", "golang.org/x/crypto/", "golang.org/x/sys/", "golang.org/x/time/",
+	}
 	// Everything outside the standard library that a package may depend on, directly or not.
 	allowed := map[string][]string{
 		"frames": {}, "topics": {}, "auth": {}, "auth/httpsec": {},
@@ -59,8 +64,10 @@ func TestDependencyRules(t *testing.T) {
 		"broker": {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid"},
 
 		"broker/internal/hook": {}, "broker/internal/clock": {}, "broker/internal/limit": {}, "broker/internal/admission": {},
-		"broker/internal/encode": {"github.com/gobwas/ws", "github.com/gobwas/httphead"},
-		"broker/internal/wire":   {"github.com/gobwas/ws", "github.com/gobwas/httphead"},
+		"broker/cluster/embedded": engine,
+		"broker/cluster":          append([]string{"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid", "golang.org/x/crypto/"}, engine...),
+		"broker/internal/encode":  {"github.com/gobwas/ws", "github.com/gobwas/httphead"},
+		"broker/internal/wire":    {"github.com/gobwas/ws", "github.com/gobwas/httphead"},
 	}
 	for dir, prefixes := range allowed {
 		p, ok := deps[module+"/"+dir]
@@ -100,6 +107,10 @@ func TestDependencyRules(t *testing.T) {
 		"broker/interop/relay": {},
 		"broker/selector":      {"broker"},
 
+		"broker/cluster/embedded":     {},
+		"broker/cluster":              {"auth", "auth/ticket", "broker/webflow"},
+		"broker/brokertest/storetest": {"broker/brokertest", "broker/brokertest/testkit", "broker/webflow"},
+
 		"broker/internal/clock":     {},
 		"broker/internal/hook":      {},
 		"broker/internal/roster":    {},
@@ -122,6 +133,11 @@ func TestDependencyRules(t *testing.T) {
 			continue
 		}
 		dir := strings.TrimPrefix(path, module+"/")
+		for _, imp := range p.Imports {
+			if strings.HasPrefix(imp, "github.com/nats-io/nats-server/") && dir != "broker/cluster/embedded" {
+				t.Errorf("%s imports %s: only broker/cluster/embedded may, so that others do not link the server", dir, imp)
+			}
+		}
 		rule, ruled := within[dir]
 		if !ruled && inside(path, "broker/internal") {
 			rule, ruled = []string{"broker/internal"}, true

@@ -45,7 +45,8 @@
 //     flush.
 //   - What topics keep, and who is there: topicset, history, offset, replay,
 //     replaybudget, durable, durablesession, presence, presencelist.
-//   - Work queues: queue, queuememory, queuequota.
+//   - Work queues: queue, queuememory, queuequota, queuestore,
+//     queuestored, queuedead, queuereader, queuedelivery.
 //
 // # Locks
 //
@@ -60,6 +61,8 @@
 //	topics: users, index     inside package topics
 //	completion.mu            alone, and not held while the callback runs
 //	archive.mu               held while a message with a history is offered to its subscribers
+//	storedQueues.mu          held while a queue of a store is opened or closed
+//	storedQueue.pumping      held while the store is asked for messages
 //	workqueue: one queue     held while Offer runs
 //	judge.mu, Subscription.mu
 //	outbox.mu                also guards its receipts, and its subscriptions' gates and unacknowledged

@@ -15,7 +15,7 @@ import (
 // are let in.
 func TestDrainDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, broker.Options{DrainDelay: 10 * time.Second})
+		b := newBroker(t, broker.Options{DrainDelay: 10 * time.Second})
 		c := brokertest.Connect(t, b, "heart-beat", "0,0")
 		drained, since := make(chan error, 1), time.Now()
 		go func() { drained <- b.Drain(t.Context()) }()
@@ -39,7 +39,7 @@ func TestDrainDelay(t *testing.T) {
 
 func TestDrainDelayEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, broker.Options{DrainDelay: time.Hour})
+		b := newBroker(t, broker.Options{DrainDelay: time.Hour})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		since := time.Now()
@@ -60,7 +60,7 @@ func TestDrainSpread(t *testing.T) {
 		{-1, time.Minute, 0, time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{DrainSpread: tc.spread})
+			b := newBroker(t, broker.Options{DrainSpread: tc.spread})
 			for range 200 {
 				brokertest.Connect(t, b, "heart-beat", "0,0")
 			}
@@ -80,7 +80,7 @@ func TestDrainSpread(t *testing.T) {
 // Queues are in memory, and their end is not silent.
 func TestCloseNamesTheQueuesThatItDiscards(t *testing.T) {
 	j := newJournal()
-	b := brokertest.New(t, broker.Options{Logger: j.logger()})
+	b := newBroker(t, broker.Options{Logger: j.logger()})
 	publish(t, b, "/queue/jobs", "one")
 	publish(t, b, "/queue/jobs", "two")
 	if err := b.Close(); err != nil {

@@ -32,6 +32,10 @@ func TestDurableDeadLetters(t *testing.T) {
 	const dead = "/queue/DLQ.durable-subscription/a%20n/inbox"
 	refusedSubscribe(t, brokertest.Connect(t, b, "login", "bob"), 4403, "not allowed to subscribe to the dead letters of another user", "destination", dead)
 	refusedSubscribe(t, brokertest.Connect(t, b), 4403, "not allowed to subscribe to the dead letters of another user", "destination", dead)
+	for _, other := range []*brokertest.Client{brokertest.Connect(t, b, "login", "bob"), brokertest.Connect(t, b)} {
+		other.Send("SEND", "forged", "destination", dead)
+		wantError(t, other, 4403, "not allowed to send a message to")
+	}
 	c.Subscribe(t, "d", dead)
 	m := expectMessage(t, c, "bad")
 	wantHeaders(t, m, "original-destination", "/topic/orders/eu", "delivery-attempts", "2", "dead-letter-reason", "attempts")

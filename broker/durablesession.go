@@ -283,13 +283,28 @@ func (s *session) forgetDurable(f *frames.Frame, sub *subscriber) (*subscriber, 
 }
 
 // mayRead refuses the dead letters of the durable subscriptions of others.
-// Backends may read all that the rules allow them.
 func (s *session) mayRead(source string) *Error {
-	if s.b.durables.ofAnother(source, s.userName()) && !s.principal.Load().HasRole(auth.RoleBackend) {
+	if s.foreign(source) {
 		s.b.stats.denied.Add(1)
 		return failure(ReasonDenied, "not allowed to subscribe to the dead letters of another user")
 	}
 	return nil
+}
+
+// foreignDeadLetters reports whether d is the queue of the dead letters of a
+// durable subscription of another user.
+func (s *session) foreignDeadLetters(d topics.Destination) bool {
+	if d.Kind != topics.Queue {
+		return false
+	}
+	source, dead := s.b.o.names.DeadLettersOf(d.Path)
+	return dead && s.foreign(source)
+}
+
+// foreign reports whether the queue that dead letters come from is a durable
+// subscription of another user. To backends none is foreign: the rules decide.
+func (s *session) foreign(source string) bool {
+	return s.b.durables.ofAnother(source, s.userName()) && !s.principal.Load().HasRole(auth.RoleBackend)
 }
 
 // dropped is the claim of a MESSAGE before which messages were dropped.

@@ -22,7 +22,7 @@ func reply(body string) broker.HandlerFunc {
 }
 
 func TestHandlerRequest(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	got := make(chan string, 1)
 	handle(t, b, "/app/orders/*", func(_ context.Context, r *broker.Request) error {
 		got <- fmt.Sprint(r.Destination, r.Subscribe, r.Principal.Name, r.Session, r.Header("k"), r.Header("destination"), string(r.Body))
@@ -41,7 +41,7 @@ func TestHandlerRequest(t *testing.T) {
 }
 
 func TestHandlerPrincipalIsNeverNil(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	handle(t, b, "/who", func(ctx context.Context, r *broker.Request) error {
 		_, err := r.Reply(ctx, &broker.Message{Body: []byte("name:" + r.Principal.Name)})
 		return err
@@ -62,7 +62,7 @@ func TestReplyDestination(t *testing.T) {
 		{"reply-to that is public", "", "/topic/answers", "/user/queue/registration"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			handle(t, b, "/registration", func(ctx context.Context, r *broker.Request) error {
 				d, err := r.Reply(ctx, &broker.Message{Destination: tc.explicit, Headers: []frames.Header{{Name: "k", Value: "v"}, {Name: "ack", Value: "forged"}}, Body: r.Body})
 				if d.Subscriptions != 1 {
@@ -92,7 +92,7 @@ func TestReplyDestination(t *testing.T) {
 
 // W-1 and W-2: both ways to register, and W-14: the SUBSCRIBE right before counts.
 func TestSendToUserDestinationReachesTheHandler(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	handle(t, b, "/registration", func(ctx context.Context, r *broker.Request) error {
 		_, err := r.Reply(ctx, &broker.Message{Destination: "/topic/registration", Body: []byte(r.Destination)})
 		return err
@@ -108,7 +108,7 @@ func TestSendToUserDestinationReachesTheHandler(t *testing.T) {
 }
 
 func TestHandlersRunInOrder(t *testing.T) { // W-14
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	handle(t, b, "/echo", func(ctx context.Context, r *broker.Request) error {
 		_, err := r.Reply(ctx, &broker.Message{Body: r.Body})
 		return err
@@ -126,7 +126,7 @@ func TestHandlersRunInOrder(t *testing.T) { // W-14
 func TestSubscribeToHandlerIsAnsweredOnce(t *testing.T) {
 	for _, ack := range []string{"auto", "client"} {
 		t.Run(ack, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			handle(t, b, "/app/state", reply("hello"))
 			c := brokertest.Connect(t, b)
 			c.Subscribe(t, "s:1", "/app/state", "ack", ack) // the receipt comes first
@@ -142,7 +142,7 @@ func TestSubscribeToHandlerIsAnsweredOnce(t *testing.T) {
 }
 
 func TestHandlerMayPublish(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	handle(t, b, "/shout", func(ctx context.Context, r *broker.Request) error {
 		if err := b.Publish(ctx, &broker.Message{Destination: "/topic/a", Body: []byte(strings.ToUpper(string(r.Body)))}); err != nil {
 			return err
@@ -159,7 +159,7 @@ func TestHandlerMayPublish(t *testing.T) {
 }
 
 func TestHandlerPatterns(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	for _, pattern := range []string{"/orders/*", "/orders/**", "/app/orders/new", "/**/last"} {
 		handle(t, b, pattern, reply(pattern))
 	}
@@ -178,7 +178,7 @@ func TestHandlerPatterns(t *testing.T) {
 }
 
 func TestHandleRefuses(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	handle(t, b, "/a", reply("a"))
 	handle(t, b, "/b/*", reply("b"))
 	for pattern, h := range map[string]broker.Handler{
@@ -202,7 +202,7 @@ func TestUnknownHandler(t *testing.T) {
 		frame("SEND", "", "destination", "/user/topic/unknown"),
 		frame("SUBSCRIBE", "", "id", "1", "destination", "/app/unknown"),
 	} {
-		c := brokertest.Connect(t, brokertest.New(t, broker.Options{}))
+		c := brokertest.Connect(t, newBroker(t, broker.Options{}))
 		c.Write(encode(f))
 		wantError(t, c, 4403, "nothing handles messages for this destination")
 	}
@@ -220,7 +220,7 @@ func TestHandlerErrors(t *testing.T) {
 	} {
 		for _, command := range []string{"SEND", "SUBSCRIBE"} {
 			t.Run(tc.name+" "+command, func(t *testing.T) {
-				b := brokertest.New(t, broker.Options{})
+				b := newBroker(t, broker.Options{})
 				handle(t, b, "/fails", func(context.Context, *broker.Request) error { return tc.err })
 				c := brokertest.Connect(t, b)
 				c.Send(command, "", "id", "1", "destination", "/app/fails")
@@ -235,7 +235,7 @@ func TestHandlerErrors(t *testing.T) {
 func TestHandlerPanicEndsOneSession(t *testing.T) {
 	for _, command := range []string{"SEND", "SUBSCRIBE"} {
 		t.Run(command, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			handle(t, b, "/panics", func(context.Context, *broker.Request) error { panic("hunter2") })
 			handle(t, b, "/works", reply("works"))
 			ended := make(chan *broker.Error, 1)
@@ -263,7 +263,7 @@ func TestHandlerPanicEndsOneSession(t *testing.T) {
 // A slow handler slows its own client and nobody else, and what the client was
 // owed before has been written.
 func TestSlowHandler(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	entered, leave := make(chan struct{}), make(chan struct{})
 	handle(t, b, "/slow", func(ctx context.Context, r *broker.Request) error {
 		close(entered)
@@ -292,7 +292,7 @@ func TestSlowHandler(t *testing.T) {
 }
 
 func TestHandlerContextEndsWithTheSession(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	entered, left := make(chan struct{}), make(chan error, 1)
 	handle(t, b, "/waits", func(ctx context.Context, _ *broker.Request) error {
 		close(entered)
@@ -313,7 +313,7 @@ func TestHandlerContextEndsWithTheSession(t *testing.T) {
 }
 
 func TestReplyTwiceToSend(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	ids := make(map[string]bool)
 	handle(t, b, "/twice", func(ctx context.Context, r *broker.Request) error {
 		for range 2 {

@@ -22,6 +22,7 @@ func publish(t testing.TB, b *broker.Broker, destination, body string) {
 	if err := b.Publish(context.Background(), &broker.Message{Destination: destination, Body: []byte(body)}); err != nil {
 		t.Fatalf("publish to %s: %v", destination, err)
 	}
+	handedOver(b)
 }
 
 // meanwhile runs f again and again on another goroutine until stop is called, or

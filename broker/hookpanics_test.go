@@ -41,7 +41,7 @@ func TestEveryHookPanicIsLoggedWithItsStack(t *testing.T) {
 	connect := func(o broker.Options) func(t *testing.T, log *slog.Logger) {
 		return func(t *testing.T, log *slog.Logger) {
 			o.Logger = log
-			c := brokertest.Dial(brokertest.New(t, o))
+			c := brokertest.Dial(newBroker(t, o))
 			defer c.Close()
 			c.Send("CONNECT", "", "accept-version", "1.2")
 			c.Send("SUBSCRIBE", "", "id", "1", "destination", "/topic/a", "selector", "a = 1")
@@ -57,7 +57,7 @@ func TestEveryHookPanicIsLoggedWithItsStack(t *testing.T) {
 		}
 	}
 	with := func(f func(t *testing.T, b *broker.Broker)) func(t *testing.T, log *slog.Logger) {
-		return func(t *testing.T, log *slog.Logger) { f(t, brokertest.New(t, broker.Options{Logger: log})) }
+		return func(t *testing.T, log *slog.Logger) { f(t, newBroker(t, broker.Options{Logger: log})) }
 	}
 	settled := func(how string) func(*testing.T, *slog.Logger) {
 		return with(func(t *testing.T, b *broker.Broker) {
@@ -115,7 +115,7 @@ func TestEveryHookPanicIsLoggedWithItsStack(t *testing.T) {
 			return nil, nil
 		}}),
 		"match of a Selector": func(t *testing.T, log *slog.Logger) {
-			b := brokertest.New(t, broker.Options{Logger: log, Selector: func(string) (func(*broker.Message) bool, error) {
+			b := newBroker(t, broker.Options{Logger: log, Selector: func(string) (func(*broker.Message) bool, error) {
 				return func(*broker.Message) bool { thisHookPanics(); return true }, nil
 			}})
 			c := brokertest.Connect(t, b)

@@ -35,7 +35,7 @@ func collect(t testing.TB, b *broker.Broker, destination string) <-chan *broker.
 }
 
 func TestLocalTopic(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	literal, pattern := collect(t, b, "/topic/a"), collect(t, b, "/topic/**")
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/topic/a")
@@ -56,7 +56,7 @@ func TestLocalTopic(t *testing.T) {
 
 func TestLocalIsOneAtATimeAndInOrder(t *testing.T) {
 	const messages = 500
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	var running atomic.Int32
 	got := make(chan string, messages)
 	subscribe(t, b, "/topic/a", broker.SubscribeOptions{}, func(_ context.Context, m *broker.Message) error {
@@ -78,7 +78,7 @@ func TestLocalIsOneAtATimeAndInOrder(t *testing.T) {
 }
 
 func TestLocalKeepsNothingOfTheCaller(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	got := collect(t, b, "/topic/a")
 	body := []byte("body")
 	if err := b.Publish(t.Context(), &broker.Message{Destination: "/topic/a", Body: body, Headers: []frames.Header{{Name: "receipt", Value: "x"}}}); err != nil {
@@ -93,7 +93,7 @@ func TestLocalKeepsNothingOfTheCaller(t *testing.T) {
 func TestLocalQueue(t *testing.T) {
 	o := broker.Options{}
 	o.Queues.Attempts = 3
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	publish(t, b, "/queue/jobs", "stored")
 	attempts := make(chan bool, 10)
 	subscribe(t, b, "/queue/jobs", broker.SubscribeOptions{}, func(_ context.Context, m *broker.Message) error {
@@ -126,7 +126,7 @@ func TestLocalQueue(t *testing.T) {
 }
 
 func TestLocalAndClientsCompete(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs")
 	got := collect(t, b, "/queue/jobs")
@@ -153,7 +153,7 @@ func blocked(t *testing.T, b *broker.Broker, destination string, buffer int) (s 
 }
 
 func TestLocalSlowConsumerIsEnded(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	s, entered, leave := blocked(t, b, "/topic/a", 2)
 	other := brokertest.Connect(t, b)
 	other.Subscribe(t, "s", "/topic/a")
@@ -186,7 +186,7 @@ func TestLocalSlowConsumerIsEnded(t *testing.T) {
 }
 
 func TestLocalQueueWaitsForASlowFunction(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	s, entered, leave := blocked(t, b, "/queue/a", 2)
 	const messages = 20
 	for i := range messages {
@@ -204,7 +204,7 @@ func TestLocalQueueWaitsForASlowFunction(t *testing.T) {
 }
 
 func TestLocalCancel(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	cancelled := make(chan struct{})
 	entered := make(chan string, 10)
 	s := subscribe(t, b, "/topic/a", broker.SubscribeOptions{}, func(ctx context.Context, m *broker.Message) error {
@@ -233,7 +233,7 @@ func TestLocalCancel(t *testing.T) {
 }
 
 func TestLocalCancelReturnsMessages(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	s, entered, leave := blocked(t, b, "/queue/a", 10)
 	for _, body := range []string{"1", "2", "3"} {
 		publish(t, b, "/queue/a", body)
@@ -251,7 +251,7 @@ func TestLocalCancelReturnsMessages(t *testing.T) {
 }
 
 func TestLocalEndsFromItsOwnFunction(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	var s *broker.Subscription
 	ready := make(chan struct{})
 	s = subscribe(t, b, "/topic/a", broker.SubscribeOptions{}, func(context.Context, *broker.Message) error {
@@ -265,7 +265,7 @@ func TestLocalEndsFromItsOwnFunction(t *testing.T) {
 }
 
 func TestLocalEndsWithItsContext(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s, err := b.Subscribe(ctx, "/queue/a", broker.SubscribeOptions{}, func(context.Context, *broker.Message) error { return nil })
 	if err != nil {
@@ -284,7 +284,7 @@ func TestLocalEndsWithItsContext(t *testing.T) {
 }
 
 func TestLocalEndsWithTheBroker(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	s, entered, leave := blocked(t, b, "/topic/a", 10)
 	publish(t, b, "/topic/a", "x")
 	testkit.Receive(t, entered)
@@ -299,7 +299,7 @@ func TestLocalEndsWithTheBroker(t *testing.T) {
 }
 
 func TestLocalRefused(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	fn := func(context.Context, *broker.Message) error { return nil }
 	for _, destination := range []string{"", "a", "/topic", "/queue/*", "/app/a", "/user/queue/a", "/user/alice/queue/a"} {
 		if _, err := b.Subscribe(t.Context(), destination, broker.SubscribeOptions{}, fn); err == nil {

@@ -15,7 +15,7 @@ import (
 // nothing is called after Done, and a call that begins after Cancel has
 // returned finds its context over.
 func TestLocalRace(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	stop := meanwhile(t, func() {
 		for _, d := range []string{"/topic/a", "/queue/a"} {
 			// The queue fills up at times, which is no matter here.
@@ -51,7 +51,7 @@ func TestLocalRace(t *testing.T) {
 
 // A context may end at any moment of the call that takes it.
 func TestLocalContextEndsDuringSubscribe(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	for range 500 {
 		ctx, cancel := context.WithCancel(context.Background())
 		go cancel()
@@ -70,7 +70,7 @@ func TestLocalContextEndsDuringSubscribe(t *testing.T) {
 // refused or ends.
 func TestLocalSubscribeDuringClose(t *testing.T) {
 	for round := range 200 {
-		b := brokertest.New(t, broker.Options{})
+		b := newBroker(t, broker.Options{})
 		closed := make(chan error, 1)
 		go func() { closed <- b.Close() }()
 		s, err := b.Subscribe(context.Background(), []string{"/queue/a", "/topic/a"}[round%2], broker.SubscribeOptions{}, func(context.Context, *broker.Message) error { return nil })

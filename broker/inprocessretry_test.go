@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
-	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
 // An in-process consumer that fails is called again after 50 ms, doubling to
@@ -19,7 +18,7 @@ import (
 func TestFailingConsumerIsRetriedWithPauses(t *testing.T) {
 	for _, messages := range []int{1, 500} {
 		synctest.Test(t, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			for i := range messages {
 				publish(t, b, "/queue/DLQ.a", fmt.Sprint(i))
 			}
@@ -57,7 +56,7 @@ func TestFailingConsumerIsRetriedWithPauses(t *testing.T) {
 // One bad message does not hold up the others, and is a dead letter in the end.
 func TestBadMessageHoldsNothingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, broker.Options{Queues: broker.Queues{Attempts: 3}})
+		b := newBroker(t, broker.Options{Queues: broker.Queues{Attempts: 3}})
 		start, good, bad := time.Now(), 0, 0
 		_, err := b.Subscribe(t.Context(), "/queue/a", broker.SubscribeOptions{}, func(_ context.Context, m *broker.Message) error {
 			if string(m.Body) == "bad" {

@@ -24,7 +24,7 @@ type postponed struct {
 func later(t *testing.T, o broker.Options, f func(t *testing.T, b *broker.Broker, next func() postponed)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, o)
+		b := newBroker(t, o)
 		waiting := make(chan postponed, 100)
 		handle(t, b, "/app/later/*", func(_ context.Context, r *broker.Request) error {
 			waiting <- postponed{r, r.Later()}
@@ -273,7 +273,7 @@ func TestSessionEndsBeforeItsRequest(t *testing.T) {
 
 // What a handler forwards to a queue counts against the client's share.
 func TestForward(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Queues: broker.Queues{BytesPerUser: 2000}})
+	b := newBroker(t, broker.Options{Queues: broker.Queues{BytesPerUser: 2000}})
 	handle(t, b, "/app/jobs", func(ctx context.Context, r *broker.Request) error {
 		return r.Forward(ctx, &broker.Message{Destination: "/queue/jobs", Body: r.Body, Headers: []broker.Header{{Name: "by", Value: r.Principal.Name}}})
 	})
@@ -296,7 +296,7 @@ func TestForward(t *testing.T) {
 
 // Clients cannot send to a queue that is reserved, nor to its dead letters.
 func TestReserveQueue(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Queues: broker.Queues{Transient: []string{"/queue/t*"}}})
+	b := newBroker(t, broker.Options{Queues: broker.Queues{Transient: []string{"/queue/t*"}}})
 	if err := b.ReserveQueue("/queue/jobs"); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 // What hand-made clients send and RabbitMQ and ActiveMQ take.
 func TestHandMadeFrames(t *testing.T) {
 	t.Parallel()
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Dial(b)
 	t.Cleanup(c.Close)
 	c.Write([]byte("\x00CONNECT\r\nlogin: ann \r\n\r\n\r\n\n\x00\x00\n"))
@@ -30,7 +30,7 @@ func TestHandMadeFrames(t *testing.T) {
 // ack:client-individual and NACK are of 1.1, and work in 1.0.
 func TestClientIndividualIn10(t *testing.T) {
 	t.Parallel()
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	jobs := publishJobs(t, b, "/queue/jobs", 3)
 	c := brokertest.Connect(t, b, "accept-version", "1.0")
 	c.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual")
@@ -48,7 +48,7 @@ func TestClientIndividualIn10(t *testing.T) {
 // prefetch-count 0 has no bound of its own; on a topic the header means nothing.
 func TestPrefetchCountZero(t *testing.T) {
 	t.Parallel()
-	b := brokertest.New(t, broker.Options{Queues: broker.Queues{Prefetch: 2}})
+	b := newBroker(t, broker.Options{Queues: broker.Queues{Prefetch: 2}})
 	jobs := publishJobs(t, b, "/queue/jobs", 5)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs", "ack", "client", "prefetch-count", "0")
@@ -62,7 +62,7 @@ func TestPrefetchCountZero(t *testing.T) {
 // The ERROR for a frame that cannot be read names its receipt, too.
 func TestUnreadableFramesNameTheirReceipt(t *testing.T) {
 	t.Parallel()
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	for name, tc := range map[string]struct{ octets, message, receipt string }{
 		"body":           {"SUBSCRIBE\nid:1\nreceipt:a\\cb\n\nx\x00", "only SEND, MESSAGE and ERROR may have a body", "a:b"},
 		"too large":      {"SEND\nreceipt:7\ncontent-length:100000\n\n", "frame larger than", "7"},

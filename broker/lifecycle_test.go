@@ -26,7 +26,7 @@ import (
 // Drain: what waits is written first, then everybody is told to reconnect, and
 // nobody else is let in.
 func TestDrain(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	srv := serve(t, b)
 	var peers []*peer
 	for i := range 10 {
@@ -91,7 +91,7 @@ func TestDrain(t *testing.T) {
 // Many go one after another, over the time that there is.
 func TestDrainIsStaggered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, broker.Options{})
+		b := newBroker(t, broker.Options{})
 		const n = 400
 		ends := make(chan time.Time, n)
 		b.Observe(broker.Observer{Disconnected: func(broker.SessionInfo, *broker.Error) { ends <- time.Now() }})
@@ -123,7 +123,7 @@ func TestDrainIsStaggered(t *testing.T) {
 // Who does not go in time is left to Close.
 func TestDrainDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, broker.Options{})
+		b := newBroker(t, broker.Options{})
 		leave := make(chan struct{})
 		handle(t, b, "/stubborn", func(context.Context, *broker.Request) error { <-leave; return nil })
 		c := brokertest.Connect(t, b)
@@ -269,7 +269,7 @@ func serve(t *testing.T, b *broker.Broker) *brokertest.Server {
 
 // After Close everything says so.
 func TestAfterClose(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestAfterClose(t *testing.T) {
 // A subscription made while Close waits for somebody's goodbye does not outlive it.
 func TestSubscribeDuringClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, broker.Options{HeartBeat: heartBeat(-1, -1)})
+		b := newBroker(t, broker.Options{HeartBeat: heartBeat(-1, -1)})
 		p := pipe(t, b, false).connect(t) // does not read its goodbye
 		p.subscribe(t, "1", "/topic/a")
 		publish(t, b, "/topic/a", "never read")
@@ -361,7 +361,7 @@ func TestServeReturns(t *testing.T) {
 		"ended by program": {func(b *broker.Broker, c *brokertest.Client) { _ = b.Disconnect(c.Session, "") }, reason(broker.ReasonKicked), 1008},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			c := brokertest.Connect(t, b)
 			tc.end(b, c)
 			if err := c.Ended(t); !tc.ok(err) {
@@ -376,7 +376,7 @@ func TestServeReturns(t *testing.T) {
 		})
 	}
 	t.Run("context", func(t *testing.T) {
-		b := brokertest.New(t, broker.Options{})
+		b := newBroker(t, broker.Options{})
 		for _, early := range []bool{true, false} {
 			l := newLink(netip.AddrPort{})
 			ctx, cancel := context.WithCancel(t.Context())
@@ -394,7 +394,7 @@ func TestServeReturns(t *testing.T) {
 }
 
 func TestDisconnectByTheProgram(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c, other := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	if err := b.Disconnect(c.Session, "you are wanted elsewhere"); err != nil {
 		t.Fatal(err)
@@ -409,7 +409,7 @@ func TestDisconnectByTheProgram(t *testing.T) {
 // ServeTCP goes on after its listener's temporary troubles, and says when it
 // was closed by somebody else.
 func TestServeTCP(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	l := &troubled{conns: make(chan net.Conn), closed: make(chan struct{})}
 	served := make(chan error, 1)
 	go func() { served <- b.ServeTCP(l) }()

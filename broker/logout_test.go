@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -183,4 +184,38 @@ func TestConnectCannotChangeTheUserOfTheHandshake(t *testing.T) {
 			t.Errorf("as %q: %d failures are counted, want 1", connectAs, n)
 		}
 	}
+}
+
+// deafKeeper is an [auth.Keeper] whose store does not answer.
+type deafKeeper struct{}
+
+func (deafKeeper) Keep(context.Context, auth.Event) (uint64, error) {
+	return 0, errors.New("no response from stream")
+}
+
+// A logout that may not have been stored gets no RECEIPT, and the client is told
+// so. The credential is rejected here all the same.
+func TestLogoutThatIsNotStored(t *testing.T) {
+	store := auth.NewKeptRevocations("test", deafKeeper{})
+	b := brokertest.New(t, broker.Options{Authenticator: annsCredentials, Revocations: store})
+	c := brokertest.Connect(t, b, "login", "ann", "passcode", "p")
+	c.Send("SEND", `{"ticket":"t"}`, "destination", "/app/session/refresh", "receipt", "r")
+	c.ExpectReceipt(t, "r")
+	c.Send("DISCONNECT", "", "logout", "true", "receipt", "bye")
+	for {
+		f, err := c.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Command == "RECEIPT" {
+			t.Fatalf("it is confirmed: %v", f)
+		}
+		if f.Command == "ERROR" {
+			if got := f.Get("message"); got != "the logout could not be stored: connect and log out again" {
+				t.Errorf("the client is told %q", got)
+			}
+			break
+		}
+	}
+	wantRevoked(t, store, "ticket")
 }

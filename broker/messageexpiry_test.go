@@ -23,7 +23,7 @@ func timeless(t *testing.T, o broker.Options, f func(t *testing.T, b *broker.Bro
 	t.Helper()
 	o.HeartBeat = frames.HeartBeat{Send: -1, Receive: -1}
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, o)
+		b := newBroker(t, o)
 		f(t, b)
 		if err := b.Close(); err != nil {
 			t.Error(err)
@@ -86,7 +86,7 @@ func TestExpiredOnATopic(t *testing.T) {
 // A wrong value is an ERROR that names the header and its form, alone and in a
 // transaction.
 func TestWrongTimes(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	const expires = "expires must be a time in milliseconds since 1970, or 0 for never, not "
 	const lifetime = " must be a whole number of milliseconds from 1 to 9007199254740991, not "
 	const delay = " must be a whole number of milliseconds from 0 to 9007199254740991, not "

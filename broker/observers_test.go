@@ -47,7 +47,7 @@ func (d *diary) observer() broker.Observer {
 }
 
 func TestObserver(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	handle(t, b, "/a", reply("a"))
 	var d diary
 	cancel := b.Observe(d.observer())
@@ -96,7 +96,7 @@ func TestObserverReasons(t *testing.T) {
 		},
 	} {
 		t.Run(reason.String(), func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			c := brokertest.Connect(t, b, "login", "alice")
 			ended := make(chan *broker.Error, 2)
 			b.Observe(broker.Observer{Disconnected: func(s broker.SessionInfo, e *broker.Error) {
@@ -122,7 +122,7 @@ func TestObserverReasons(t *testing.T) {
 }
 
 func TestSeveralObserversAndOneThatPanics(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	var first, last diary
 	b.Observe(first.observer())
 	b.Observe(broker.Observer{
@@ -148,7 +148,7 @@ func TestSeveralObserversAndOneThatPanics(t *testing.T) {
 }
 
 func TestObserverMayUseTheBroker(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	b.Observe(broker.Observer{
 		Connected: func(s broker.SessionInfo) {
 			if users := b.Stats().Users; users != 1 {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,6 +20,17 @@ import (
 
 // headerDedup names the id of a message.
 const headerDedup = "message-dedup-id"
+
+// saysDuplicate is the header of the RECEIPT for a message that was accepted
+// before.
+const saysDuplicate = "duplicate:true\n"
+
+// onceKey returns the id of a message for a [QueueStore], which also knows those
+// that this broker has forgotten, or never knew.
+func onceKey(user, queue, id string) string {
+	k := dedup.KeyOf(user, queue, id)
+	return base64.RawURLEncoding.EncodeToString(k[:])
+}
 
 // errNotAccepted is the outcome of a SEND that ended without an error of its
 // own, such as by a panic of a handler.
@@ -55,7 +67,16 @@ func (s *session) sendOnce(f *frames.Frame, asks asks, bt *batch) *Error {
 		if later.says != "" {
 			answer.replace(s.receiptFrame(f, later.says))
 		}
+		var again []byte
+		if s.b.o.QueueStore != nil {
+			again = s.receiptFrame(f, saysDuplicate)
+		}
 		later.whenEnded(func(err error) {
+			if errors.Is(err, ErrDuplicate) { // accepted by a broker before this one
+				s.b.stats.duplicates.Add(1)
+				answer.replace(again)
+				err = nil
+			}
 			first.End(err)
 			answer.conclude(err)
 		})
@@ -70,7 +91,7 @@ func (s *session) sendOnce(f *frames.Frame, asks asks, bt *batch) *Error {
 // accepted.
 func (s *session) duplicate(f *frames.Frame, earlier *dedup.Attempt, bt *batch) {
 	s.b.stats.duplicates.Add(1)
-	receipt := s.receiptFrame(f, "duplicate:true\n")
+	receipt := s.receiptFrame(f, saysDuplicate)
 	if earlier.Accepted() {
 		if receipt != nil {
 			s.out.respond(receipt, bt)
@@ -189,7 +210,12 @@ func (b *Broker) publishOnce(ctx context.Context, m *Message, d destination, ask
 	pending = true
 	done := new(completion)
 	later.whenEnded(func(err error) {
-		first.End(err)
+		if errors.Is(err, ErrDuplicate) {
+			b.stats.duplicates.Add(1)
+			first.End(nil)
+		} else {
+			first.End(err)
+		}
 		done.end(err)
 	})
 	return b.stored(ctx, done, bt)

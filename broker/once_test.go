@@ -29,7 +29,7 @@ func sendOnce(t *testing.T, c *brokertest.Client, destination, body, id string) 
 // its destination is of and whatever its spelling. Every RECEIPT but the first
 // says duplicate:true.
 func TestMessageIsAcceptedOnce(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Authorizer: rules(t, allow("/**", auth.Send, auth.Subscribe))})
+	b := newBroker(t, broker.Options{Authorizer: rules(t, allow("/**", auth.Send, auth.Subscribe))})
 	handled := 0
 	handle(t, b, "/log", func(context.Context, *broker.Request) error { handled++; return nil })
 	reader := brokertest.Connect(t, b, "login", "bob")
@@ -61,7 +61,7 @@ func TestMessageIsAcceptedOnce(t *testing.T) {
 // changed its mind.
 func TestSendOnceIsAuthorizedOnce(t *testing.T) {
 	asked := 0
-	b := brokertest.New(t, broker.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ *auth.Principal, act auth.Action, _ string) error {
+	b := newBroker(t, broker.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ *auth.Principal, act auth.Action, _ string) error {
 		if asked++; act != auth.Send || asked > 2 {
 			return auth.ErrDenied
 		}
@@ -79,7 +79,7 @@ func TestSendOnceIsAuthorizedOnce(t *testing.T) {
 
 // The id of another user, or for another destination, is another message's.
 func TestScopeOfAMessageID(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Authorizer: rules(t, allow("/**", auth.Send))})
+	b := newBroker(t, broker.Options{Authorizer: rules(t, allow("/**", auth.Send))})
 	for _, user := range []string{"ann", "bob"} {
 		c := brokertest.Connect(t, b, "login", user)
 		for _, destination := range []string{"/topic/a", "/topic/b", "/queue/a", "/user/ann/queue/a"} {
@@ -91,7 +91,7 @@ func TestScopeOfAMessageID(t *testing.T) {
 // The broker remembers an id for two minutes, and not much longer.
 func TestMessageIDIsRememberedForTwoMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, broker.Options{HeartBeat: frames.HeartBeat{Send: -1, Receive: -1}})
+		b := newBroker(t, broker.Options{HeartBeat: frames.HeartBeat{Send: -1, Receive: -1}})
 		c := brokertest.Connect(t, b, "login", "ann")
 		wantHeaders(t, sendOnce(t, c, "/topic/a", "", "x"), "duplicate", "-")
 		time.Sleep(2 * time.Minute)
@@ -106,7 +106,7 @@ func TestMessageIDIsRememberedForTwoMinutes(t *testing.T) {
 // A message that was refused was not accepted: its id is free. A message that
 // the sender may not send is denied, duplicate or not.
 func TestRefusedMessageCanBeSentAgain(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Queues: broker.Queues{Messages: 1}})
+	b := newBroker(t, broker.Options{Queues: broker.Queues{Messages: 1}})
 	wrong := true
 	handle(t, b, "/log", func(context.Context, *broker.Request) error {
 		if wrong {
@@ -139,7 +139,7 @@ func TestRefusedMessageCanBeSentAgain(t *testing.T) {
 
 // An id needs a user, and must not be empty.
 func TestWrongMessageIDs(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	for _, begin := range []bool{false, true} {
 		for _, x := range []struct{ login, id, text string }{
 			{"", "x", "message-dedup-id needs a user: this session is anonymous"},
@@ -164,7 +164,7 @@ func TestWrongMessageIDs(t *testing.T) {
 // The ids of one user leave room for those of the others. A reload changes the
 // limits.
 func TestMessageIDsAreShared(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Limits: broker.Limits{DedupIDs: 3, DedupIDsPerUser: 1}})
+	b := newBroker(t, broker.Options{Limits: broker.Limits{DedupIDs: 3, DedupIDsPerUser: 1}})
 	full := func(user, text string) {
 		t.Helper()
 		c := brokertest.Connect(t, b, "login", user)
@@ -200,7 +200,7 @@ func header(name, value string) []broker.Header { return []broker.Header{{Name: 
 // outcome, and receipts keep their order.
 func TestDuplicateWaitsForTheFirst(t *testing.T) {
 	for _, outcome := range []error{nil, &broker.Error{Reason: broker.ReasonLimit, Message: "the store is full"}} {
-		b := brokertest.New(t, broker.Options{})
+		b := newBroker(t, broker.Options{})
 		q := b.UseLateQueues()
 		one := brokertest.Connect(t, b, "login", "ann")
 		two := brokertest.Connect(t, b, "login", "ann")
@@ -244,7 +244,7 @@ func TestDuplicateWaitsForTheFirst(t *testing.T) {
 // A transaction with a duplicate is refused and does nothing; the ERROR names
 // the message.
 func TestDuplicateInATransaction(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	once := func(id string) []string {
 		return []string{"SEND", id, "destination", "/queue/a", "message-dedup-id", id}
 	}
@@ -282,7 +282,7 @@ func TestDuplicateInATransaction(t *testing.T) {
 // carried out, and not before.
 func TestCommitSettlesItsMessageIDs(t *testing.T) {
 	for _, outcome := range []error{nil, errors.New("no store")} {
-		b := brokertest.New(t, broker.Options{})
+		b := newBroker(t, broker.Options{})
 		q := b.UseLateQueues()
 		c := brokertest.Connect(t, b, "login", "ann")
 		begin(c, []string{"SEND", "", "destination", "/queue/a", "message-dedup-id", "x"},
@@ -311,7 +311,7 @@ func TestCommitSettlesItsMessageIDs(t *testing.T) {
 
 // What a program publishes with an id is published once.
 func TestProgramPublishesOnce(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b, "login", "ann")
 	c.Subscribe(t, "s", "/topic/a")
 	m := &broker.Message{Destination: "/topic/a", Headers: header("message-dedup-id", "x"), Body: []byte("1")}
@@ -332,7 +332,7 @@ func TestProgramPublishesOnce(t *testing.T) {
 
 // At the end of the broker nobody waits for an outcome that never comes.
 func TestPublishedBeforeEndsWithTheBroker(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	q := b.UseLateQueues()
 	m := &broker.Message{Destination: "/queue/a", Headers: header("message-dedup-id", "x")}
 	results := make(chan error, 2)

@@ -134,6 +134,14 @@ type Options struct {
 
 	Limits Limits
 	Queues Queues
+	// QueueStore keeps the messages of work queues outside the memory of the
+	// broker, so that they survive it: the RECEIPT of a SEND, or the end of
+	// Publish, says that the store has the message. Of Queues, the limits of
+	// what is stored are then the store's; Prefetch, Attempts, Queues and
+	// QueuesPerUser apply to what has consumers here. Durable subscriptions and
+	// delayed messages stay in memory. The broker does not close the store. Nil
+	// keeps the messages in memory. It has no effect in QueueBroadcast mode.
+	QueueStore QueueStore
 
 	// History are the topics whose latest messages are kept in memory. Default
 	// none.

@@ -24,7 +24,7 @@ func TestPolicyRulesHoldForConnectedSessions(t *testing.T) {
 	after := rules(t, allow("/topic/a", auth.Subscribe, auth.Send), allow("/user/**", auth.Subscribe))
 	for _, kind := range []string{"websocket", "tcp"} {
 		t.Run(kind, func(t *testing.T) {
-			srv := brokertest.Start(t, broker.Options{Authorizer: before})
+			srv := startBroker(t, broker.Options{Authorizer: before})
 			c := rawDial(t, srv, kind == "websocket").connect(t, "heart-beat", "0,0")
 			for id, destination := range map[string]string{"a": "/topic/a", "b": "/topic/b", "n": "/user/topic/session"} {
 				c.subscribe(t, id, destination)
@@ -51,7 +51,7 @@ func TestPolicyRulesHoldForConnectedSessions(t *testing.T) {
 }
 
 func TestPolicyLimitsHoldForConnectedSessions(t *testing.T) {
-	srv := brokertest.Start(t, broker.Options{})
+	srv := startBroker(t, broker.Options{})
 	idle := rawWebSocket(t, srv).connect(t, "heart-beat", "0,0")
 	busy := srv.Connect(t)
 	busy.Subscribe(t, "1", "/topic/a")
@@ -65,7 +65,7 @@ func TestPolicyLimitsHoldForConnectedSessions(t *testing.T) {
 }
 
 func TestPolicyOriginsHoldForNewConnections(t *testing.T) {
-	srv := brokertest.Start(t, broker.Options{Origins: []string{"https://old.example.com"}})
+	srv := startBroker(t, broker.Options{Origins: []string{"https://old.example.com"}})
 	page := func(origin string) int {
 		res, _ := handshake(t, srv, "/ws", "Origin", origin)
 		return res.StatusCode
@@ -83,7 +83,7 @@ func TestPolicyOriginsHoldForNewConnections(t *testing.T) {
 
 // A policy that is wrong changes nothing.
 func TestPolicyIsChecked(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	for want, p := range map[string]broker.Policy{
 		"Options.Origins":       {Origins: []string{"not an origin"}},
 		"Options.Limits.Outbox": {Limits: broker.Limits{Outbox: 1, Frame: 1 << 20}},
@@ -101,7 +101,7 @@ func TestPolicyIsChecked(t *testing.T) {
 func TestPolicyRulesNarrowAPattern(t *testing.T) {
 	before := rules(t, allow("/topic/**", auth.Subscribe, auth.Send), allow("/queue/**", auth.Subscribe), allow("/user/**", auth.Subscribe))
 	after := rules(t, deny("/topic/secret", auth.Subscribe), allow("/topic/**", auth.Subscribe, auth.Send), allow("/user/**", auth.Subscribe))
-	srv := brokertest.Start(t, broker.Options{Authorizer: before})
+	srv := startBroker(t, broker.Options{Authorizer: before})
 	c := rawWebSocket(t, srv).connect(t, "heart-beat", "0,0")
 	c.subscribe(t, "n", "/user/topic/session")
 	c.subscribe(t, "p", "/topic/**")
@@ -133,7 +133,7 @@ func TestPolicyRulesNarrowAPattern(t *testing.T) {
 func TestPolicyRulesForgetAnswers(t *testing.T) {
 	before := rules(t, deny("/topic/other", auth.Subscribe), allow("/topic/**", auth.Subscribe), allow("/queue/**", auth.Subscribe), allow("/user/**", auth.Subscribe))
 	after := rules(t, deny("/topic/secret", auth.Subscribe), allow("/topic/**", auth.Subscribe), allow("/user/**", auth.Subscribe))
-	srv := brokertest.Start(t, broker.Options{Authorizer: before})
+	srv := startBroker(t, broker.Options{Authorizer: before})
 	c := rawWebSocket(t, srv).connect(t, "heart-beat", "0,0")
 	c.subscribe(t, "n", "/user/topic/session")
 	c.subscribe(t, "q", "/queue/a")

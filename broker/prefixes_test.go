@@ -17,7 +17,7 @@ import (
 func TestPrivateDestinationsOfAnyName(t *testing.T) {
 	for _, login := range []string{"", "ann"} {
 		t.Run(login, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{Authorizer: auth.Guarded()})
+			b := newBroker(t, broker.Options{Authorizer: auth.Guarded()})
 			c := brokertest.Connect(t, b, "login", login)
 			c.Subscribe(t, "1", "/user/events")
 			c.Subscribe(t, "2", "/user/feed/news")
@@ -41,7 +41,7 @@ func TestSendToAUsersDestinationOfAnyName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := brokertest.New(t, broker.Options{Authorizer: authorizer})
+	b := newBroker(t, broker.Options{Authorizer: authorizer})
 	ann, bob := brokertest.Connect(t, b, "login", "ann"), brokertest.Connect(t, b, "login", "bob")
 	bob.Subscribe(t, "1", "/user/messages/new")
 	ann.Subscribe(t, "1", "/user/bob/messages/new") // her own, and nobody sends there
@@ -61,7 +61,7 @@ func TestConfiguredPrefixes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := brokertest.New(t, broker.Options{Destinations: p, Authorizer: authorizer, Queues: broker.Queues{Attempts: 1}})
+	b := newBroker(t, broker.Options{Destinations: p, Authorizer: authorizer, Queues: broker.Queues{Attempts: 1}})
 	for _, path := range []string{"/echo", "/ws/again", "/app/secret"} {
 		handle(t, b, path, func(ctx context.Context, r *broker.Request) error {
 			_, err := r.Reply(ctx, &broker.Message{Body: r.Body})
@@ -113,7 +113,7 @@ func TestConfiguredPrefixes(t *testing.T) {
 
 // A program purges a queue by the name that the broker is configured for.
 func TestPurgeOfAConfiguredPrefix(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Destinations: topics.Prefixes{Topic: []string{"/topic"}, Queue: []string{"/jobs"}, App: []string{"/app"}, User: "/user"}})
+	b := newBroker(t, broker.Options{Destinations: topics.Prefixes{Topic: []string{"/topic"}, Queue: []string{"/jobs"}, App: []string{"/app"}, User: "/user"}})
 	publish(t, b, "/jobs/a", "1")
 	publish(t, b, "/jobs/a", "2")
 	if n, err := b.Purge("/jobs/a"); n != 2 || err != nil {
@@ -132,7 +132,7 @@ func TestTopicsWithoutAPrefix(t *testing.T) {
 		send  bool
 	}{"open": {auth.Prefixes(p).Open(), true}, "guarded": {auth.Prefixes(p).Guarded(), false}} {
 		t.Run(name, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{Destinations: p, Authorizer: tc.rules, Queues: broker.Queues{Mode: broker.QueueBroadcast}})
+			b := newBroker(t, broker.Options{Destinations: p, Authorizer: tc.rules, Queues: broker.Queues{Mode: broker.QueueBroadcast}})
 			c := brokertest.Connect(t, b, "login", "ann")
 			c.Subscribe(t, "1", "/chat/rooms/1")
 			c.Subscribe(t, "2", "/**")
@@ -161,7 +161,7 @@ func TestTopicsWithoutAPrefix(t *testing.T) {
 
 // A ? in the destination of a message is a character.
 func TestQuestionMarkInASend(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Authorizer: auth.Open()})
+	b := newBroker(t, broker.Options{Authorizer: auth.Open()})
 	c, sender := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	c.Subscribe(t, "1", "/topic/**")
 	send(t, sender, "/topic/items?category=5", "x")

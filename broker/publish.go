@@ -55,10 +55,7 @@ func (b *Broker) stored(ctx context.Context, later *completion, bt *batch) error
 	bt.flush()
 	select {
 	case err := <-later.wait():
-		if err != nil {
-			return queueFull(err)
-		}
-		return nil
+		return refusedLater(err)
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-b.ctx.Done():
@@ -82,8 +79,24 @@ func (b *Broker) accept(d destination, p *publication, from *session, bt *batch)
 	if err != nil {
 		return out, nil, err
 	}
+	if later != nil && b.o.QueueStore != nil {
+		return out, b.countStored(later), nil
+	}
 	b.stats.published.Add(1)
 	return out, later, nil
+}
+
+// countStored counts a message as published when it is stored. It returns the
+// completion to wait for in place of later.
+func (b *Broker) countStored(later *completion) *completion {
+	stored := new(completion)
+	later.whenEnded(func(err error) {
+		if err == nil {
+			b.stats.published.Add(1)
+		}
+		stored.end(err)
+	})
+	return stored
 }
 
 // distribute delivers a publication that no queue stores, unless it has expired.

@@ -13,7 +13,7 @@ import (
 )
 
 func TestPublishMessage(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/topic/a")
 	body := []byte("body")
@@ -36,7 +36,7 @@ func TestPublishMessage(t *testing.T) {
 }
 
 func TestPublishToQueueKeepsACopy(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	body := []byte("body")
 	m := &broker.Message{Destination: "/queue/a", Headers: []frames.Header{{Name: "k", Value: "v"}}, Body: body}
 	if err := b.Publish(t.Context(), m); err != nil {
@@ -50,7 +50,7 @@ func TestPublishToQueueKeepsACopy(t *testing.T) {
 }
 
 func TestPublishRefuses(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	for _, destination := range []string{"", "a", "/topic", "/topic/*", "/queue/?", "/app/a", "/user/queue/a", "/user/alice", "/topic/a\nb"} {
 		if err := b.Publish(t.Context(), &broker.Message{Destination: destination}); err == nil {
 			t.Errorf("Publish to %q: no error", destination)
@@ -109,7 +109,7 @@ func (s *settlements) want(t *testing.T, want ...string) {
 
 func TestSettled(t *testing.T) {
 	var s settlements
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b, "login", "alice")
 	notify := func(body string) {
 		t.Helper()
@@ -146,7 +146,7 @@ func TestSettled(t *testing.T) {
 
 func TestSettledOncePerSubscription(t *testing.T) {
 	var s settlements
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	one, two := brokertest.Connect(t, b, "login", "alice"), brokertest.Connect(t, b, "login", "alice", "accept-version", "1.1")
 	one.Subscribe(t, "client", "/user/queue/x", "ack", "client")
 	one.Subscribe(t, "auto", "/user/queue/x")
@@ -165,7 +165,7 @@ func TestSettledOncePerSubscription(t *testing.T) {
 
 func TestSettledNobody(t *testing.T) {
 	var s settlements
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b, "login", "alice")
 	m := &broker.Message{Destination: "/queue/x", Settled: s.settled("x")}
 	if d, err := b.PublishToUser(t.Context(), "alice", m); d != (broker.Delivery{}) || err != nil {
@@ -181,7 +181,7 @@ func TestSettledNobody(t *testing.T) {
 
 // A callback that panics harms nobody.
 func TestSettledPanics(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/user/queue/x", "ack", "client")
 	if _, err := b.PublishToSession(t.Context(), c.Session, &broker.Message{Destination: "/queue/x", Settled: func(string, broker.Outcome) { panic("x") }}); err != nil {
@@ -194,7 +194,7 @@ func TestSettledPanics(t *testing.T) {
 // The reply of a handler can be followed up as well.
 func TestSettledReply(t *testing.T) {
 	var s settlements
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	handle(t, b, "/job", func(ctx context.Context, r *broker.Request) error {
 		d, err := r.Reply(ctx, &broker.Message{Body: []byte("x"), Settled: s.settled("x")})
 		if d != (broker.Delivery{Subscriptions: 1, Unacknowledged: 1}) {
@@ -237,7 +237,7 @@ func TestPublishOrderPerGoroutine(t *testing.T) {
 	const publishers, messages = 4, 300
 	o := broker.Options{}
 	o.Limits.Outbox = -1
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/topic/**")
 	var wg sync.WaitGroup

@@ -14,12 +14,12 @@ import (
 )
 
 // queues stores the messages of work queues. [memoryQueues] completes every
-// call at once. Another implementation may return a [completion] for an
-// operation that it has accepted but not finished; nil means that the operation
-// is done. Puts of one session to one queue keep their order, and each
-// completion must end within bounded time. All methods are safe for concurrent
-// use. No method blocks, no method calls subscription.offerWork with any batch
-// but the one that it was given, and no caller holds the lock of an outbox.
+// call at once. [storedQueues] may return a [completion] for an operation that
+// it has accepted but not finished; nil means that the operation is done. Puts
+// of one session to one queue keep their order, and each completion must end
+// within bounded time. All methods are safe for concurrent use. No method but
+// Purge blocks, and no caller holds the lock of an outbox. [memoryQueues] calls
+// subscriber.offerWork only with the batch that it was given.
 type queues interface {
 	// Put stores a message, or delivers it to a consumer.
 	Put(bt *batch, p queuePut) (*completion, error)
@@ -29,15 +29,28 @@ type queues interface {
 	// Start. prefetch is the maximum number of unsettled messages, 0 for no
 	// limit. With auto, messages are settled on delivery.
 	Consume(queue string, sub *subscriber, o *queueOwner, prefetch int, auto bool) (consumer, error)
-	// Purge removes the waiting messages of a queue. found is false if the
-	// queue does not exist.
-	Purge(queue string) (removed int, found bool)
+	// Purge removes the waiting messages of a queue. The error is ErrNoQueue if
+	// the queue does not exist, or that of a store.
+	Purge(queue string) (removed int, err error)
 	// Expire removes the messages that have expired.
 	Expire(bt *batch)
 	// Backlog makes the list of a durable subscription.
 	Backlog(t backlogTerms) backlog
 	// All iterates over the queues, in no order.
 	All() iter.Seq[queueInfo]
+}
+
+func (b *Broker) newQueues() queues {
+	dead := deadLetters(b.o.names, deadAttempts)
+	switch {
+	case b.o.Queues.Mode == QueueBroadcast:
+		dead = nil // nobody could read them
+	case b.o.QueueStore != nil:
+		return newStoredQueues(b)
+	}
+	q := newMemoryQueues(queueLimits(b.o.Queues), dead)
+	q.store().SetExpiry(b.expiry())
+	return q
 }
 
 // A consumer is one subscription to a queue. Close may be called at any time;
@@ -107,6 +120,8 @@ type queuePut struct {
 	size    int         // bytes that count against the limits
 	expires int64       // see times
 	owner   *queueOwner // the share that it counts against, nil for none
+
+	share, once string // the same for a QueueStore, see QueuePut
 }
 
 // queueInfo describes the contents of a queue at one moment.
@@ -297,7 +312,28 @@ func (b *Broker) queuePut(queue string, p *publication, from *session) (queuePut
 	if from != nil {
 		put.owner = from.owner()
 	}
+	if b.o.QueueStore != nil {
+		put.identify(p, from)
+	}
 	return put, nil
+}
+
+// identify adds what a QueueStore needs to know of the sender, nil for the
+// program.
+func (put *queuePut) identify(p *publication, from *session) {
+	user := ""
+	if from != nil {
+		user = from.userName()
+		if put.owner != nil {
+			put.share = from.ownerKey().share()
+		}
+	}
+	for i := range p.Headers {
+		if h := &p.Headers[i]; h.Name == headerDedup {
+			put.once = onceKey(user, put.queue, h.Value)
+			break
+		}
+	}
 }
 
 func queueFull(err error) error { return fmt.Errorf("%w: %w", ErrQueueFull, err) }
@@ -364,8 +400,9 @@ var ErrNoQueue = errors.New("broker: no such queue")
 // and returns their number. They are not delivered and do not become dead
 // letters. Messages that consumers hold unacknowledged are not affected. The
 // error is ErrNoQueue if the queue has neither messages nor consumers, and
-// ErrDestination if the name is not that of a work queue. Safe for concurrent
-// use.
+// ErrDestination if the name is not that of a work queue. With an
+// [Options.QueueStore], Purge waits for it, and the error may be the store's.
+// Safe for concurrent use.
 func (b *Broker) Purge(queue string) (removed int, err error) {
 	d, err := b.o.names.Parse(queue)
 	if err != nil {
@@ -374,9 +411,5 @@ func (b *Broker) Purge(queue string) (removed int, err error) {
 	if d.Pattern || !b.workQueue(d) {
 		return 0, fmt.Errorf("%w: %q does not name one work queue", ErrDestination, queue)
 	}
-	removed, found := b.queues.Purge(d.Path)
-	if !found {
-		return 0, ErrNoQueue
-	}
-	return removed, nil
+	return b.queues.Purge(d.Path)
 }

@@ -72,7 +72,13 @@ func (l memoryBacklog) Consume(sub *subscriber, prefetch int, auto bool) consume
 	return l.list.Consume((*memoryReceiver)(sub), prefetch, auto)
 }
 
-func (q *memoryQueues) Purge(queue string) (removed int, found bool) { return q.store().Purge(queue) }
+func (q *memoryQueues) Purge(queue string) (removed int, err error) {
+	removed, found := q.store().Purge(queue)
+	if !found {
+		return 0, ErrNoQueue
+	}
+	return removed, nil
+}
 
 func (q *memoryQueues) Expire(bt *batch) { q.store().Sweep(bt) }
 
@@ -146,7 +152,32 @@ func refusedByQueue(err error) *Error {
 	if errors.As(err, &full) {
 		return failure(ReasonLimit, "%s (%s)", full.Error(), queueLimitKeys[full.Limit])
 	}
+	var stored *QueueFullError
+	if errors.As(err, &stored) {
+		return failure(ReasonLimit, "%s (%s)", stored.Error(), stored.Key)
+	}
 	return refusedByStore(err)
+}
+
+// refusedLater returns the error for the program about a message that was not
+// stored after all.
+func refusedLater(err error) error {
+	var full *workqueue.FullError
+	if errors.As(err, &full) || isFull(err) {
+		return queueFull(err)
+	}
+	return err
+}
+
+// limitedBy returns what the limit with a configuration key limits, worded to
+// follow a number.
+func limitedBy(key string) string {
+	for what, k := range queueLimitKeys {
+		if k == key {
+			return what
+		}
+	}
+	return "(" + key + ")"
 }
 
 // queueLimitKeys are the configuration keys of the queue limits.

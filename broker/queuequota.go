@@ -25,6 +25,14 @@ type quotaKey struct {
 	network netip.Addr
 }
 
+// share returns the name of the share for a QueueStore.
+func (k quotaKey) share() string {
+	if k.user != "" {
+		return "user " + k.user
+	}
+	return "network " + k.network.String()
+}
+
 type quota struct {
 	queueOwner
 	sessions int // number of sessions that use it; guarded by quotas.mu

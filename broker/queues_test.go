@@ -14,7 +14,7 @@ import (
 )
 
 func TestQueueHandsEachMessageToOneConsumer(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	sender := brokertest.Connect(t, b)
 	var consumers []*brokertest.Client
 	for range 3 {
@@ -33,7 +33,7 @@ func TestQueueHandsEachMessageToOneConsumer(t *testing.T) {
 }
 
 func TestQueueKeepsMessagesWhileNobodyConsumes(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	sender := brokertest.Connect(t, b)
 	for _, body := range []string{"1", "2", "3"} {
 		send(t, sender, "/queue/jobs", body, "content-type", "text/plain", "k", body)
@@ -53,7 +53,7 @@ func TestQueueKeepsMessagesWhileNobodyConsumes(t *testing.T) {
 
 // Names of queues are literal: what looks like a pattern elsewhere never leaks.
 func TestQueuesAreSeparate(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "1", "/queue/a")
 	c.Subscribe(t, "2", "/queue/a/b")
@@ -69,7 +69,7 @@ func TestPrefetch(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			o := broker.Options{}
 			o.Queues.Prefetch = 3
-			b := brokertest.New(t, o)
+			b := newBroker(t, o)
 			publishJobs(t, b, "/queue/jobs", 5)
 			c := brokertest.Connect(t, b)
 			c.Subscribe(t, "few", "/queue/jobs", "ack", mode, "prefetch-count", "2")
@@ -91,7 +91,7 @@ func TestPrefetch(t *testing.T) {
 }
 
 func TestPrefetchDoesNotBindAuto(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	jobs := publishJobs(t, b, "/queue/jobs", 5)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs", "prefetch-count", "2")
@@ -99,7 +99,7 @@ func TestPrefetchDoesNotBindAuto(t *testing.T) {
 }
 
 func TestSessionLossReturnsMessagesInOrder(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	publishJobs(t, b, "/queue/jobs", 5)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual", "prefetch-count", "4")
@@ -121,7 +121,7 @@ func TestSessionLossReturnsMessagesInOrder(t *testing.T) {
 }
 
 func TestUnsubscribeReturnsMessagesToOthers(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c, other := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs", "ack", "client")
 	jobs := publishJobs(t, b, "/queue/jobs", 3)
@@ -134,7 +134,7 @@ func TestUnsubscribeReturnsMessagesToOthers(t *testing.T) {
 }
 
 func TestNackGoesToAnotherConsumer(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c, other := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual")
 	publish(t, b, "/queue/jobs", "1")
@@ -148,7 +148,7 @@ func TestNackGoesToAnotherConsumer(t *testing.T) {
 func TestDeadLetters(t *testing.T) {
 	o := broker.Options{}
 	o.Queues.Attempts = 3
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	sender, c := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs/eu", "ack", "client-individual")
 	// A client cannot lie about where a dead letter came from (trap 14).
@@ -185,7 +185,7 @@ func TestDeadLetters(t *testing.T) {
 func TestDeadLetterAfterLostSessions(t *testing.T) {
 	o := broker.Options{}
 	o.Queues.Attempts = 2
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	publish(t, b, "/queue/jobs", "crashes its consumer")
 	for range 2 {
 		c := brokertest.Connect(t, b)
@@ -208,7 +208,7 @@ func TestFullQueueRefuses(t *testing.T) {
 		{"bytes of all", "at most 900 bytes in all queues", broker.Queues{TotalBytes: 900}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{Queues: tc.queues})
+			b := newBroker(t, broker.Options{Queues: tc.queues})
 			body := strings.Repeat("x", 150)
 			sender := brokertest.Connect(t, b)
 			send(t, sender, "/queue/jobs", "1"+body)
@@ -230,7 +230,7 @@ func TestFullQueueRefuses(t *testing.T) {
 }
 
 func TestTooManyQueues(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Queues: broker.Queues{Queues: 1}})
+	b := newBroker(t, broker.Options{Queues: broker.Queues{Queues: 1}})
 	publish(t, b, "/queue/a", "x")
 	c := brokertest.Connect(t, b)
 	c.Send("SUBSCRIBE", "", "id", "1", "destination", "/queue/b", "receipt", "r")
@@ -243,7 +243,7 @@ func TestTooManyQueues(t *testing.T) {
 }
 
 func TestQueueModeBroadcast(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Queues: broker.Queues{Mode: broker.QueueBroadcast}})
+	b := newBroker(t, broker.Options{Queues: broker.Queues{Mode: broker.QueueBroadcast}})
 	sender, c, d := brokertest.Connect(t, b), brokertest.Connect(t, b), brokertest.Connect(t, b)
 	send(t, sender, "/queue/a", "nobody keeps it")
 	c.Subscribe(t, "s", "/queue/a", "ack", "client")
@@ -261,7 +261,7 @@ func TestSlowAutoConsumerGetsEverything(t *testing.T) {
 	const messages, size = 2000, 1000
 	o := broker.Options{}
 	o.Limits.Outbox, o.Limits.Frame = 64<<10, 32<<10
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	c := connectSlow(t, b)
 	c.send(frame("SUBSCRIBE", "", "id", "s", "destination", "/queue/jobs", "receipt", "1"))
 	if f := c.next(t); f.Command != "RECEIPT" {
@@ -286,7 +286,7 @@ func TestSlowAutoConsumerGetsEverything(t *testing.T) {
 // not handed over, and hands nothing over twice.
 func TestQueueConsumersComeAndGo(t *testing.T) {
 	const messages, workers = 3000, 3
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	var mu sync.Mutex
 	seen := make(map[string]int)
 	var publisher sync.WaitGroup

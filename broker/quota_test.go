@@ -41,7 +41,7 @@ func fill(t *testing.T, b *broker.Broker, most int, headers ...string) (taken in
 // One user, or one address, cannot take the queues of everybody; the program and
 // its backends are not bound.
 func TestQueuesAreShared(t *testing.T) {
-	b := brokertest.New(t, broker.Options{
+	b := newBroker(t, broker.Options{
 		Authenticator: auth.AuthenticatorFunc(func(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
 			p := &auth.Principal{Name: a.Login}
 			if a.Login == "backend" {
@@ -82,7 +82,7 @@ func TestQueuesAreShared(t *testing.T) {
 }
 
 func TestQueueBytesAreShared(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Authenticator: auth.TrustLogin, Queues: broker.Queues{BytesPerUser: 10_000}})
+	b := newBroker(t, broker.Options{Authenticator: auth.TrustLogin, Queues: broker.Queues{BytesPerUser: 10_000}})
 	ann, bob := brokertest.Connect(t, b, "login", "ann"), brokertest.Connect(t, b, "login", "bob")
 	body := strings.Repeat("x", 4000)
 	send(t, ann, "/queue/a", body)
@@ -100,7 +100,7 @@ func TestQueueBytesAreShared(t *testing.T) {
 
 // Anonymous sessions share by address, an IPv6 address being its network.
 func TestQueueShareOfAnAddress(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Queues: broker.Queues{QueuesPerUser: 1}})
+	b := newBroker(t, broker.Options{Queues: broker.Queues{QueuesPerUser: 1}})
 	for i, tc := range []struct {
 		address string
 		refused bool
@@ -130,7 +130,7 @@ func TestQueueShareOfAnAddress(t *testing.T) {
 
 // A queue has a name that leaves room for that of its dead letters.
 func TestLongestQueueName(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Queues: broker.Queues{Attempts: 1}})
+	b := newBroker(t, broker.Options{Queues: broker.Queues{Attempts: 1}})
 	const text = "the name of a queue is longer than 1020 bytes"
 	long, longer := "/queue/"+strings.Repeat("q", 1013), "/queue/"+strings.Repeat("q", 1014)
 	c := brokertest.Connect(t, b)
@@ -158,7 +158,7 @@ func TestLongestQueueName(t *testing.T) {
 // Five crashes of a consumer with a prefetch of 100 make a dead letter of the one
 // message that each of them had to answer first.
 func TestCrashesSpareWhatWasNotLookedAt(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	publishJobs(t, b, "/queue/jobs", 100)
 	for range 5 {
 		c := brokertest.Connect(t, b)

@@ -86,6 +86,8 @@ func refusedByStore(err error) *Error {
 	switch {
 	case errors.As(err, &public):
 		return public
+	case errors.Is(err, ErrNotHeld):
+		return failure(ReasonInternalError, "%s", strings.TrimPrefix(err.Error(), "broker: "))
 	case errors.Is(err, ErrDestination):
 		return failure(ReasonProtocolError, "%s", strings.TrimPrefix(err.Error(), ErrDestination.Error()+": "))
 	}

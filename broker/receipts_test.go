@@ -12,7 +12,7 @@ import (
 )
 
 func TestReceiptsInOrder(t *testing.T) { // trap 34
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	handle(t, b, "/echo", func(context.Context, *broker.Request) error { return nil })
 	c := brokertest.Connect(t, b)
 	list := []frames.Frame{
@@ -60,7 +60,7 @@ func TestReceiptsInOrder(t *testing.T) { // trap 34
 }
 
 func TestReceiptOnlyWhenAsked(t *testing.T) {
-	c := brokertest.Connect(t, brokertest.New(t, broker.Options{}), "receipt", "never") // not allowed on CONNECT
+	c := brokertest.Connect(t, newBroker(t, broker.Options{}), "receipt", "never") // not allowed on CONNECT
 	c.Send("SUBSCRIBE", "", "id", "s", "destination", "/topic/a")
 	c.Send("UNSUBSCRIBE", "", "id", "s")
 	c.Send("SEND", "x", "destination", "/topic/a")
@@ -74,7 +74,7 @@ func TestReceiptOnlyWhenAsked(t *testing.T) {
 func TestReceiptIDIsEscapedAsNegotiated(t *testing.T) {
 	for version, id := range map[string]string{"1.0": `a:b\c`, "1.1": "a:b\\c\nd", "1.2": "a:b\\c\nd\re"} {
 		t.Run(version, func(t *testing.T) {
-			c := brokertest.Connect(t, brokertest.New(t, broker.Options{}), "accept-version", version)
+			c := brokertest.Connect(t, newBroker(t, broker.Options{}), "accept-version", version)
 			c.Send("SEND", "", "destination", "/topic/a", "receipt", id)
 			c.ExpectReceipt(t, id)
 		})
@@ -85,7 +85,7 @@ func TestFailureCarriesReceiptID(t *testing.T) { // trap 35
 	setUp := func(t *testing.T) *broker.Broker {
 		o := broker.Options{}
 		o.Queues.Messages = 1
-		b := brokertest.New(t, o)
+		b := newBroker(t, o)
 		handle(t, b, "/public", func(context.Context, *broker.Request) error {
 			return &broker.Error{Reason: broker.ReasonDenied, Message: "not on Sundays"}
 		})
@@ -128,7 +128,7 @@ func TestFailureCarriesReceiptID(t *testing.T) { // trap 35
 }
 
 func TestErrorWithoutReceiptHasNoReceiptID(t *testing.T) {
-	c := brokertest.Connect(t, brokertest.New(t, broker.Options{}))
+	c := brokertest.Connect(t, newBroker(t, broker.Options{}))
 	c.Send("SEND", "")
 	wantHeaders(t, wantError(t, c, 1002, "destination"), "receipt-id", "-")
 }

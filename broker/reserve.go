@@ -102,7 +102,7 @@ func (r *reserved) has(d topics.Destination) bool {
 
 // forgery denies a SEND that would look like a message from the broker.
 func (s *session) forgery(d topics.Destination) *Error {
-	if !s.b.reserved.has(d) && !(d.Kind == topics.Topic && s.b.presence.owns(d.Path)) {
+	if !s.b.reserved.has(d) && !(d.Kind == topics.Topic && s.b.presence.owns(d.Path)) && !s.foreignDeadLetters(d) {
 		return nil
 	}
 	return s.denied(auth.ErrDenied, auth.Send, d.Name)

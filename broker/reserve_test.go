@@ -20,7 +20,7 @@ func TestNobodySendsInTheBrokersName(t *testing.T) {
 	} {
 		for _, how := range []string{"SEND", "transaction"} {
 			t.Run(how+" "+destination, func(t *testing.T) {
-				b := brokertest.New(t, broker.Options{Authorizer: rules(t, everything())})
+				b := newBroker(t, broker.Options{Authorizer: rules(t, everything())})
 				if err := b.Reserve("/topic/prices"); err != nil {
 					t.Fatal(err)
 				}
@@ -52,7 +52,7 @@ func TestNobodySendsInTheBrokersName(t *testing.T) {
 // Others' private destinations are for the rules, and so are handlers that a SEND
 // to one's own private destination reaches.
 func TestWhatIsNotReservedIsForTheRules(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Authorizer: rules(t, everything())})
+	b := newBroker(t, broker.Options{Authorizer: rules(t, everything())})
 	handled := make(chan string, 2)
 	handle(t, b, "/session", func(_ context.Context, r *broker.Request) error { handled <- string(r.Body); return nil })
 	ann := brokertest.Connect(t, b, "login", "ann")
@@ -69,7 +69,7 @@ func TestWhatIsNotReservedIsForTheRules(t *testing.T) {
 }
 
 func TestReserveRefusesWhatIsNoPrivateDestination(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	for _, name := range []string{"", "/topic", "/topic/*", "/app/x", "/user/topic/x", "/user/ann/topic/x", "topic/x"} {
 		if err := b.Reserve(name); !errors.Is(err, broker.ErrDestination) {
 			t.Errorf("%q: %v", name, err)

@@ -122,7 +122,8 @@ func (x *credentialIndex) sessions(credential string) []*session {
 // plain DISCONNECT revokes nothing, because the page may reconnect. A passcode,
 // a ticket that was issued for a passcode, and an anonymous credential shared
 // by many clients were not issued for this session. Revoking them would lock
-// out their owners, so in these cases only the session ends.
+// out their owners, so in these cases only the session ends. A logout that may
+// not have been stored gets an ERROR and no RECEIPT.
 func (s *session) logOut() *Error {
 	p := s.principal.Load()
 	if s.passcode || p.Anonymous() || p.Passcode {
@@ -135,7 +136,7 @@ func (s *session) logOut() *Error {
 	// The session may end meanwhile; this must not cancel the revocation.
 	if err := s.b.o.Revocations.Revoke(context.Background(), auth.Revocation{Credential: p.CredentialID, Until: p.Expires}); err != nil {
 		s.b.o.Logger.Error("logout failed", "session", s.id, "error", err)
-		return &Error{Reason: ReasonInternalError, Message: "internal error"}
+		return &Error{Reason: ReasonInternalError, Message: "the logout could not be stored: connect and log out again"}
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func TestEmptySegmentsAreDeliveredAsBySpring(t *testing.T) {
 		"/topic/xy/": {"/topic/**", "/topic/*/"},
 	} {
 		t.Run(destination, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{Authorizer: auth.Open()})
+			b := newBroker(t, broker.Options{Authorizer: auth.Open()})
 			c, sender := brokertest.Connect(t, b), brokertest.Connect(t, b)
 			for _, name := range subscriptions {
 				c.Subscribe(t, name, name)
@@ -58,7 +58,7 @@ func TestEmptySegmentsAreNoDenial(t *testing.T) {
 	for name, authorizer := range map[string]auth.Authorizer{"open": auth.Open(), "rules": allowed} {
 		for _, destination := range []string{"/topic/x/", "/topic//x", "/queue/x/", "/queue//x//"} {
 			t.Run(name+" "+destination, func(t *testing.T) {
-				c := brokertest.Connect(t, brokertest.New(t, broker.Options{Authorizer: authorizer}))
+				c := brokertest.Connect(t, newBroker(t, broker.Options{Authorizer: authorizer}))
 				c.Subscribe(t, "1", destination)
 				c.Send("SEND", "hello", "destination", destination)
 				wantHeaders(t, expectMessage(t, c, "hello"), "destination", destination)
@@ -75,12 +75,12 @@ func TestDestinationLimitsAreNamed(t *testing.T) {
 		"/topic/" + strings.Repeat("a", 1018): "longer than 1024 bytes",
 	} {
 		for _, command := range []string{"SEND", "SUBSCRIBE"} {
-			c := brokertest.Connect(t, brokertest.New(t, broker.Options{}))
+			c := brokertest.Connect(t, newBroker(t, broker.Options{}))
 			c.Send(command, "", "id", "1", "destination", destination)
 			wantError(t, c, 1002, want)
 		}
 	}
-	c := brokertest.Connect(t, brokertest.New(t, broker.Options{}))
+	c := brokertest.Connect(t, newBroker(t, broker.Options{}))
 	for i, destination := range []string{"/topic" + strings.Repeat("/a", 31), "/topic/" + strings.Repeat("a", 1017)} {
 		c.Subscribe(t, fmt.Sprint(i), destination)
 	}

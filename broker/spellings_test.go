@@ -70,7 +70,7 @@ func TestDenyHoldsForEveryName(t *testing.T) {
 		{"/topic/secret", "SEND", "/topic/secrets/", true},
 	} {
 		t.Run(tc.rule+" "+tc.command+" "+tc.destination, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{Authorizer: rules(t, deny(tc.rule, auth.Subscribe, auth.Send), everything())})
+			b := newBroker(t, broker.Options{Authorizer: rules(t, deny(tc.rule, auth.Subscribe, auth.Send), everything())})
 			for _, path := range []string{"/admin", "/adm", "//admin", "//admin/"} {
 				handle(t, b, path, func(context.Context, *broker.Request) error { return nil })
 			}
@@ -91,7 +91,7 @@ func TestOwnDestinationIsOneThingToTheRules(t *testing.T) {
 		allow("/user/{user}/queue/mine", auth.Subscribe), deny("/user/queue/mine", auth.Subscribe),
 		allow("/user/queue/**", auth.Subscribe), deny("/**", auth.Subscribe))
 	for _, destination := range []string{"/user/queue/mine", "/user/ann/queue/mine", "/user/queue/x", "/user/ann/queue/x"} {
-		c := brokertest.Connect(t, brokertest.New(t, broker.Options{Authorizer: authorizer}), "login", "ann")
+		c := brokertest.Connect(t, newBroker(t, broker.Options{Authorizer: authorizer}), "login", "ann")
 		c.Subscribe(t, "1", destination)
 	}
 }
@@ -99,7 +99,7 @@ func TestOwnDestinationIsOneThingToTheRules(t *testing.T) {
 // A credential that is renewed may lose the right to what a pattern matches only
 // with a slash at its end.
 func TestPatternMatchesTheNameWithASlash(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Authorizer: rules(t, deny("/topic/a", auth.Subscribe), everything())})
+	b := newBroker(t, broker.Options{Authorizer: rules(t, deny("/topic/a", auth.Subscribe), everything())})
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "1", "/topic/a/*")
 	c.Subscribe(t, "2", "/topic/b/*")
@@ -122,7 +122,7 @@ func TestPatternMatchesTheNameWithASlash(t *testing.T) {
 // behind a name.
 func TestAuthorizerIsAskedCanonicalNames(t *testing.T) {
 	var asked []string
-	b := brokertest.New(t, broker.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ *auth.Principal, act auth.Action, destination string) error {
+	b := newBroker(t, broker.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ *auth.Principal, act auth.Action, destination string) error {
 		asked = append(asked, fmt.Sprint(act, " ", destination)) // on the session's goroutine
 		return nil
 	})})
@@ -204,7 +204,7 @@ func FuzzDenyHoldsForEverySpelling(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b := brokertest.New(t, broker.Options{Authorizer: authorizer})
+		b := newBroker(t, broker.Options{Authorizer: authorizer})
 		handle(t, b, "/**", func(context.Context, *broker.Request) error { return nil })
 		c := brokertest.Connect(t, b, "login", "acme/boss")
 		c.Send(command, "", "id", "1", "destination", destination, "receipt", "r")

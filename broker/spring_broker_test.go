@@ -9,7 +9,7 @@ import (
 )
 
 func TestSimpleBrokerMessageHandler_Broadcast(t *testing.T) {
-	b := brokertest.New(t, broadcast())
+	b := newBroker(t, broadcast())
 	for _, destination := range []string{"/topic/a", "/queue/a"} {
 		one, two := brokertest.Connect(t, b), brokertest.Connect(t, b)
 		one.Subscribe(t, "s", destination)
@@ -22,7 +22,7 @@ func TestSimpleBrokerMessageHandler_Broadcast(t *testing.T) {
 
 // Spring's /queue is a second /topic; here it is so only in QueueBroadcast mode.
 func TestSimpleBrokerMessageHandler_QueuesAreWorkQueues_Differs(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	publish(t, b, "/queue/a", "kept while nobody consumes")
 	one, two := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	one.Subscribe(t, "s", "/queue/a")
@@ -34,7 +34,7 @@ func TestSimpleBrokerMessageHandler_QueuesAreWorkQueues_Differs(t *testing.T) {
 }
 
 func TestSimpleBrokerMessageHandler_DisconnectedIsForgotten(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b, "login", "alice")
 	c.Subscribe(t, "s", "/topic/a")
 	c.Close()
@@ -45,7 +45,7 @@ func TestSimpleBrokerMessageHandler_DisconnectedIsForgotten(t *testing.T) {
 
 // Spring gives a RECEIPT for DISCONNECT only.
 func TestSimpleBrokerMessageHandler_Receipts_Differs(t *testing.T) {
-	c := brokertest.Connect(t, brokertest.New(t, broker.Options{}))
+	c := brokertest.Connect(t, newBroker(t, broker.Options{}))
 	for i, f := range [][]string{
 		{"SUBSCRIBE", "id", "s", "destination", "/topic/a"},
 		{"SEND", "destination", "/topic/b"},
@@ -68,7 +68,7 @@ func TestSimpleBrokerMessageHandler_Receipts_Differs(t *testing.T) {
 // Spring handles the frames of one client in parallel unless it is told not to,
 // so that a SUBSCRIBE may come after the SEND behind it.
 func TestSimpleBrokerMessageHandler_OrderKept_Differs(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c, other := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	other.Subscribe(t, "s", "/topic/a")
 	c.Write(encode(frame("SUBSCRIBE", "", "id", "s", "destination", "/topic/a"), frame("SEND", "0", "destination", "/topic/a")))
@@ -83,7 +83,7 @@ func TestSimpleBrokerMessageHandler_OrderKept_Differs(t *testing.T) {
 
 // Spring ignores `transaction`, so that an ABORT takes nothing back.
 func TestSimpleBrokerMessageHandler_Transactions_Differs(t *testing.T) {
-	c := brokertest.Connect(t, brokertest.New(t, broker.Options{}))
+	c := brokertest.Connect(t, newBroker(t, broker.Options{}))
 	c.Subscribe(t, "s", "/topic/a")
 	c.Send("BEGIN", "", "transaction", "t")
 	c.Send("SEND", "taken back", "destination", "/topic/a", "transaction", "t")
@@ -93,7 +93,7 @@ func TestSimpleBrokerMessageHandler_Transactions_Differs(t *testing.T) {
 
 // Spring ignores ACK and NACK, and a MESSAGE has no `ack` header.
 func TestSimpleBrokerMessageHandler_Acknowledgements_Differs(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/a", "ack", "client-individual")
 	publish(t, b, "/queue/a", "x")
@@ -121,7 +121,7 @@ func TestSimpleBrokerMessageHandler_NothingIsDroppedSilently_Differs(t *testing.
 		"an ack mode that STOMP does not have": {[]string{"SUBSCRIBE", "id", "new", "destination", "/topic/a", "ack", "dups-ok"}, 1002, "ack must be"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := brokertest.Connect(t, brokertest.New(t, broker.Options{}))
+			c := brokertest.Connect(t, newBroker(t, broker.Options{}))
 			c.Subscribe(t, "taken", "/topic/a")
 			c.Send(tc.frame[0], "", append(tc.frame[1:], "receipt", "r")...)
 			wantHeaders(t, wantError(t, c, tc.code, tc.message), "receipt-id", "r")
@@ -130,13 +130,13 @@ func TestSimpleBrokerMessageHandler_NothingIsDroppedSilently_Differs(t *testing.
 }
 
 func TestDefaultSubscriptionRegistry_UnknownUnsubscribe(t *testing.T) {
-	c := brokertest.Connect(t, brokertest.New(t, broker.Options{}))
+	c := brokertest.Connect(t, newBroker(t, broker.Options{}))
 	c.Send("UNSUBSCRIBE", "", "id", "unknown")
 	wantMessages(t, c) // and it lives
 }
 
 func TestDefaultSubscriptionRegistry_OverlappingSubscriptions(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "literal", "/topic/a")
 	c.Subscribe(t, "pattern", "/topic/*")
@@ -173,7 +173,7 @@ func TestDefaultSubscriptionRegistry_AntPatterns(t *testing.T) {
 		{"/queue/**", "/queue/a/b", true},
 	} {
 		t.Run(tc.pattern+" "+tc.destination, func(t *testing.T) {
-			b := brokertest.New(t, broadcast())
+			b := newBroker(t, broadcast())
 			c := brokertest.Connect(t, b)
 			c.Subscribe(t, "s", tc.pattern)
 			publish(t, b, tc.destination, "x")
@@ -189,7 +189,7 @@ func TestDefaultSubscriptionRegistry_AntPatterns(t *testing.T) {
 // Spring's {name} and {name:regex} match a segment; here they are literal, and *
 // is what matches a segment.
 func TestDefaultSubscriptionRegistry_TemplateVariables_Differs(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/topic/{name}")
 	publish(t, b, "/topic/a", "to a segment")

@@ -13,7 +13,7 @@ import (
 )
 
 func TestStats(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	first := b.Stats()
 	if _, err := uuid.Parse(first.Node); err != nil || first.Started.IsZero() || first.Ended == nil || len(first.Ended) != 0 {
 		t.Errorf("at the start: %+v", first)
@@ -61,7 +61,7 @@ func TestStats(t *testing.T) {
 func TestStatsCountMessages(t *testing.T) {
 	o := broker.Options{}
 	o.Queues.Messages = 1
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	c := brokertest.Connect(t, b, "login", "alice")
 	c.Subscribe(t, "1", "/topic/a")
 	c.Subscribe(t, "2", "/topic/*")
@@ -97,7 +97,7 @@ func TestStatsCountMessages(t *testing.T) {
 }
 
 func TestSessions(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b, "login", "alice", "accept-version", "1.1")
 	anonymous := brokertest.Connect(t, b)
 	stranger := brokertest.Dial(b)
@@ -140,7 +140,7 @@ func TestSessions(t *testing.T) {
 }
 
 func TestSessionsTellWhatIsPending(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := connectSlow(t, b)
 	c.send(frame("SUBSCRIBE", "", "id", "s", "destination", "/topic/a", "receipt", "1"))
 	c.next(t)
@@ -160,7 +160,7 @@ func TestSessionsTellWhatIsPending(t *testing.T) {
 }
 
 func TestUsers(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	one := brokertest.Connect(t, b, "login", "alice")
 	brokertest.Connect(t, b, "login", "alice")
 	brokertest.Connect(t, b, "login", "b/ob")
@@ -175,7 +175,7 @@ func TestUsers(t *testing.T) {
 }
 
 func TestDestinations(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c, d := brokertest.Connect(t, b, "login", "alice"), brokertest.Connect(t, b)
 	c.Subscribe(t, "1", "/topic/a")
 	d.Subscribe(t, "1", "/topic/a")

@@ -43,7 +43,7 @@ func TestObserverHearsThatRulesEndSubscriptions(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := brokertest.Start(t, broker.Options{Authenticator: auth.AuthenticatorFunc(byRole), Authorizer: before})
+			srv := startBroker(t, broker.Options{Authenticator: auth.AuthenticatorFunc(byRole), Authorizer: before})
 			b := srv.Broker
 			c := srv.Connect(t, "Authorization", "Bearer staff")
 			c.Subscribe(t, "1", "/topic/staff/a")
@@ -70,7 +70,7 @@ func TestObserverHearsThatRulesEndSubscriptions(t *testing.T) {
 
 // Observers hear once where a session comes from, and once what it did.
 func TestObserverHearsOriginAndTraffic(t *testing.T) {
-	srv := brokertest.Start(t, broker.Options{Origins: []string{"https://app.example.com"}})
+	srv := startBroker(t, broker.Options{Origins: []string{"https://app.example.com"}})
 	first, last := make(chan broker.SessionInfo, 1), make(chan broker.SessionInfo, 1)
 	srv.Broker.Observe(broker.Observer{
 		Connected:    func(s broker.SessionInfo) { first <- s },
@@ -164,7 +164,7 @@ func (l *lives) observer() broker.Observer {
 // Whatever clients, rules and operators do, the events of each session are in
 // order and complete.
 func TestObserverHearsWholeLives(t *testing.T) {
-	srv := brokertest.Start(t, broker.Options{Authorizer: rules(t, allow("/**", auth.Subscribe, auth.Send))})
+	srv := startBroker(t, broker.Options{Authorizer: rules(t, allow("/**", auth.Subscribe, auth.Send))})
 	l := &lives{open: make(map[string]map[string]bool), over: make(map[string]bool)}
 	srv.Broker.Observe(l.observer())
 	destinations := []string{"/topic/a", "/topic/*", "/queue/b", "/user/queue/c"}

@@ -41,7 +41,7 @@ func TestSubscribeRefused(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			o := broker.Options{}
 			o.Limits.Subscriptions = 2
-			b := brokertest.New(t, o)
+			b := newBroker(t, o)
 			c := brokertest.Connect(t, b, "accept-version", tc.version)
 			c.Subscribe(t, "taken", "/topic/a")
 			if tc.code == 4429 {
@@ -57,7 +57,7 @@ func TestSubscribeRefused(t *testing.T) {
 }
 
 func TestSubscriptionIDMayBeUsedAgain(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c, d := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	d.Subscribe(t, "s", "/topic/b") // ids belong to their session
 	c.Subscribe(t, "s", "/topic/a")
@@ -70,7 +70,7 @@ func TestSubscriptionIDMayBeUsedAgain(t *testing.T) {
 }
 
 func TestSubscriptionIDTravelsAsItIs(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	const id = "a:b\nc\\d \u00e4"
 	c.Subscribe(t, id, "/topic/a")
@@ -83,7 +83,7 @@ func TestSubscriptionIDTravelsAsItIs(t *testing.T) {
 }
 
 func TestStomp10WithoutSubscriptionID(t *testing.T) { // traps 27 and 40
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b, "accept-version", "1.0")
 	for _, d := range []string{"/topic/a", "/topic/a", "/topic/b"} {
 		c.Send("SUBSCRIBE", "", "destination", d)
@@ -108,7 +108,7 @@ func TestStomp10WithoutSubscriptionID(t *testing.T) { // traps 27 and 40
 }
 
 func TestStomp10WithSubscriptionID(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b, "accept-version", "1.0")
 	c.Subscribe(t, "s", "/topic/a")
 	publish(t, b, "/topic/a", "a")
@@ -120,7 +120,7 @@ func TestStomp10WithSubscriptionID(t *testing.T) {
 }
 
 func TestUnknownUnsubscribeIsIgnored(t *testing.T) { // C-3
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b, "accept-version", "1.1,1.0")
 	c.Subscribe(t, "sub-1", "/user/topic/authorization")
 	c.Send("UNSUBSCRIBE", "", "id", "/user/topic/authorization", "receipt", "1")
@@ -133,7 +133,7 @@ func TestUnknownUnsubscribeIsIgnored(t *testing.T) { // C-3
 
 func TestUnsubscribeWithoutID(t *testing.T) {
 	for _, version := range []string{"1.1", "1.2"} {
-		c := brokertest.Connect(t, brokertest.New(t, broker.Options{}), "accept-version", version)
+		c := brokertest.Connect(t, newBroker(t, broker.Options{}), "accept-version", version)
 		c.Subscribe(t, "s", "/topic/a")
 		c.Send("UNSUBSCRIBE", "", "destination", "/topic/a")
 		wantError(t, c, 1002, "id header")
@@ -141,7 +141,7 @@ func TestUnsubscribeWithoutID(t *testing.T) {
 }
 
 func TestUnsubscribeEndsOneOfTwo(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "1", "/topic/a")
 	c.Subscribe(t, "2", "/topic/a")
@@ -153,7 +153,7 @@ func TestUnsubscribeEndsOneOfTwo(t *testing.T) {
 
 // W-14: frames of one session are handled in the order received.
 func TestSubscribeThenSendReachesItself(t *testing.T) {
-	c := brokertest.Connect(t, brokertest.New(t, broker.Options{}))
+	c := brokertest.Connect(t, newBroker(t, broker.Options{}))
 	for i := range 100 {
 		id := fmt.Sprint(i)
 		c.Write(encode(
@@ -173,7 +173,7 @@ func TestSubscribeUnsubscribeRace(t *testing.T) {
 	const rounds = 500
 	o := broker.Options{}
 	o.Limits.Outbox = -1
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	var published atomic.Int64 // the last message that Publish has returned for
 	p := newPace(3)
 	var publisher sync.WaitGroup
@@ -244,7 +244,7 @@ func raceOnce(t *testing.T, c *brokertest.Client, id, destination, ack string, p
 // the client chose the empty string as its id.
 func TestEmptySubscriptionID(t *testing.T) {
 	for _, version := range []string{"1.1", "1.2"} {
-		b := brokertest.New(t, broker.Options{})
+		b := newBroker(t, broker.Options{})
 		c := brokertest.Connect(t, b, "accept-version", version)
 		c.Subscribe(t, "", "/topic/a")
 		publish(t, b, "/topic/a", "x")
@@ -259,7 +259,7 @@ func TestEmptySubscriptionID(t *testing.T) {
 // A SUBSCRIBE that asks for what no destination gives is refused, and accepted
 // if it says that it does not want it.
 func TestUnavailableHeaders(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	for name, why := range map[string]string{
 		"browser": "the messages would be consumed", "no-local": "sends itself", "activemq.noLocal": "sends itself",
 		"activemq.exclusive": "share its messages", "x-single-active-consumer": "share its messages",
@@ -278,7 +278,7 @@ func TestUnavailableHeaders(t *testing.T) {
 
 // ActiveMQ's name for the prefetch of a subscription is known.
 func TestPrefetchOfActiveMQ(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c := brokertest.Connect(t, b)
 	for _, body := range []string{"1", "2", "3"} {
 		send(t, c, "/queue/a", body)

@@ -13,7 +13,7 @@ import (
 )
 
 func TestTransactionCommit(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	var handled []string
 	handle(t, b, "/log", func(_ context.Context, r *broker.Request) error {
 		handled = append(handled, string(r.Body)) // on the session's goroutine, which Sync waits for
@@ -42,7 +42,7 @@ func TestTransactionCommit(t *testing.T) {
 }
 
 func TestTransactionAbort(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c, other := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	other.Subscribe(t, "s", "/topic/a")
 	c.Send("BEGIN", "", "transaction", "t")
@@ -59,7 +59,7 @@ func TestTransactionAbort(t *testing.T) {
 }
 
 func TestTransactionsAreIndependent(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	c, d, other := brokertest.Connect(t, b), brokertest.Connect(t, b), brokertest.Connect(t, b)
 	other.Subscribe(t, "s", "/topic/a")
 	for _, session := range []*brokertest.Client{c, d} { // names belong to their session
@@ -84,7 +84,7 @@ func TestTransactionAbortedAtSessionEnd(t *testing.T) { // trap 36
 		"disconnect": func(c *brokertest.Client) { c.Send("DISCONNECT", "") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			c, other := brokertest.Connect(t, b), brokertest.Connect(t, b)
 			other.Subscribe(t, "s", "/topic/a")
 			c.Send("BEGIN", "", "transaction", "t")
@@ -99,7 +99,7 @@ func TestTransactionAbortedAtSessionEnd(t *testing.T) { // trap 36
 func TestAckInTransaction(t *testing.T) {
 	for _, version := range []string{"1.0", "1.1", "1.2"} {
 		t.Run(version, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{})
+			b := newBroker(t, broker.Options{})
 			publishJobs(t, b, "/queue/jobs", 1)
 			c := brokertest.Connect(t, b, "accept-version", version)
 			c.Subscribe(t, "s", "/queue/jobs", "ack", "client")
@@ -125,7 +125,7 @@ func TestAckInTransaction(t *testing.T) {
 }
 
 func TestNackInTransaction(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	publishJobs(t, b, "/queue/jobs", 1)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/jobs", "ack", "client")
@@ -167,7 +167,7 @@ func TestTransactionRefused(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			b := brokertest.New(t, o)
+			b := newBroker(t, o)
 			c, other := brokertest.Connect(t, b), brokertest.Connect(t, b)
 			other.Subscribe(t, "s", "/topic/a")
 			last := &tc.list[len(tc.list)-1]
@@ -182,7 +182,7 @@ func TestTransactionRefused(t *testing.T) {
 func TestTransactionLimitsAreGivenBack(t *testing.T) {
 	o := broker.Options{}
 	o.Limits.Transactions, o.Limits.TransactionFrames, o.Limits.TransactionBytes = 1, 1, 1000
-	c := brokertest.Connect(t, brokertest.New(t, o))
+	c := brokertest.Connect(t, newBroker(t, o))
 	for i := range 10 {
 		c.Send("BEGIN", "", "transaction", "t")
 		c.Send("SEND", strings.Repeat("x", 500), "destination", "/topic/a", "transaction", "t")
@@ -194,7 +194,7 @@ func TestTransactionLimitsAreGivenBack(t *testing.T) {
 // What a transaction does is authorized as everything else, and done as a whole
 // or not at all (STOMP 1.2, "BEGIN").
 func TestCommitIsAuthorized(t *testing.T) {
-	b := brokertest.New(t, broker.Options{Authorizer: rules(t, deny("/topic/secret", auth.Send), allow("/topic/**", auth.Send, auth.Subscribe))})
+	b := newBroker(t, broker.Options{Authorizer: rules(t, deny("/topic/secret", auth.Send), allow("/topic/**", auth.Send, auth.Subscribe))})
 	c, other := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	other.Subscribe(t, "s", "/topic/**")
 	c.Send("BEGIN", "", "transaction", "t")

@@ -26,7 +26,7 @@ func transient(patterns ...string) broker.Options {
 // over the one connection that its other users depend on.
 func TestTransientQueuesOfDeadSessions(t *testing.T) {
 	const sessions = 2000
-	b := brokertest.New(t, transient())
+	b := newBroker(t, transient())
 	system, alive := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	alive.Subscribe(t, "sub-0", "/queue/replies-useralive")
 	for i := range sessions {
@@ -53,7 +53,7 @@ func TestTransientQueuesOfDeadSessions(t *testing.T) {
 
 // What is sent goes to everybody who is there, in order, and to nobody later.
 func TestTransientQueueIsATopic(t *testing.T) {
-	b := brokertest.New(t, transient())
+	b := newBroker(t, transient())
 	sender, one, two := brokertest.Connect(t, b), brokertest.Connect(t, b), brokertest.Connect(t, b)
 	send(t, sender, "/queue/a-userx", "to nobody")
 	one.Subscribe(t, "s", "/queue/a-userx")
@@ -84,7 +84,7 @@ func TestTransientQueueIsATopic(t *testing.T) {
 }
 
 func TestTransientQueuesLeaveOthersAlone(t *testing.T) {
-	b := brokertest.New(t, transient("/queue/*-user*", "/queue/exactly"))
+	b := newBroker(t, transient("/queue/*-user*", "/queue/exactly"))
 	sender := brokertest.Connect(t, b)
 	for _, name := range []string{"/queue/exactly", "/queue/a-user1"} {
 		send(t, sender, name, "to nobody")
@@ -111,7 +111,7 @@ func TestTransientQueuesLeaveOthersAlone(t *testing.T) {
 
 // Receipts say for a transient queue what they say for a topic.
 func TestTransientQueueReceipts(t *testing.T) {
-	b := brokertest.New(t, transient())
+	b := newBroker(t, transient())
 	c := brokertest.Connect(t, b)
 	c.Send("SUBSCRIBE", "", "id", "s", "destination", "/queue/a-user1", "receipt", "1")
 	c.ExpectReceipt(t, "1")
@@ -132,7 +132,7 @@ func TestTransientQueueReceipts(t *testing.T) {
 }
 
 func TestTransientQueueInProcess(t *testing.T) {
-	b := brokertest.New(t, transient())
+	b := newBroker(t, transient())
 	publish(t, b, "/queue/a-user1", "to nobody")
 	got := collect(t, b, "/queue/a-user1")
 	calls := make(chan *broker.Message, 10)
@@ -166,7 +166,7 @@ func TestTransientQueueSelector(t *testing.T) {
 	o.Selector = func(expression string) (func(*broker.Message) bool, error) {
 		return func(m *broker.Message) bool { return m.Header("region") == expression }, nil
 	}
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/a-user1", "selector", "eu")
 	sender := brokertest.Connect(t, b)
@@ -180,7 +180,7 @@ func TestTransientQueueSelector(t *testing.T) {
 // Nobody can tell whether a pattern leaves kept queues alone, but for one that
 // is written like one of ours, and that would reveal the queues of all sessions.
 func TestTransientQueuePatternIsRefused(t *testing.T) {
-	b := brokertest.New(t, transient())
+	b := newBroker(t, transient())
 	for _, pattern := range []string{"/queue/*-user*", "/queue/*-user1", "/queue/**"} {
 		c := brokertest.Connect(t, b)
 		c.Send("SUBSCRIBE", "", "id", "s", "destination", pattern)
@@ -191,7 +191,7 @@ func TestTransientQueuePatternIsRefused(t *testing.T) {
 	}
 	o := transient()
 	o.Queues.Mode = broker.QueueBroadcast // where any queue is a topic
-	b = brokertest.New(t, o)
+	b = newBroker(t, o)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "s", "/queue/*-user*")
 	publish(t, b, "/queue/a-user1", "x")
@@ -203,7 +203,7 @@ func TestTransientQueuePatternIsRefused(t *testing.T) {
 func TestTransientQueuesAreNotOfDeadLetters(t *testing.T) {
 	o := transient("/queue/*.user*", "/queue/D*")
 	o.Queues.Attempts = 1
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	c := brokertest.Connect(t, b)
 	publish(t, b, "/queue/Dxy", "to nobody")
 	publish(t, b, "/queue/user1", "poison")

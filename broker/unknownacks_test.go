@@ -38,7 +38,7 @@ func TestAckOfWhatWasNeverGiven(t *testing.T) {
 			for _, inTransaction := range []bool{false, true} {
 				t.Run(fmt.Sprint(command, id, inTransaction), func(t *testing.T) {
 					var log records
-					b := brokertest.New(t, broker.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+					b := newBroker(t, broker.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 					publishJobs(t, b, "/queue/jobs", 1)
 					c := brokertest.Connect(t, b)
 					c.Subscribe(t, "a", "/queue/jobs", "ack", "client") // 1
@@ -71,7 +71,7 @@ func TestAckOfWhatWasNeverGiven(t *testing.T) {
 // What is late is harmless, and neither counted nor logged.
 func TestLateAcksAreHarmless(t *testing.T) {
 	var log records
-	b := brokertest.New(t, broker.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	b := newBroker(t, broker.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	publishJobs(t, b, "/queue/jobs", 3)
 	c := brokertest.Connect(t, b)
 	c.Subscribe(t, "t", "/topic/a", "ack", "client-individual")
@@ -113,7 +113,7 @@ func TestLateAcksAreHarmless(t *testing.T) {
 func TestForeignAcks(t *testing.T) {
 	for _, version := range []string{"1.0", "1.1", "1.2"} {
 		var log records
-		b := brokertest.New(t, broker.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		b := newBroker(t, broker.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		c := brokertest.Connect(t, b, "accept-version", version)
 		c.Subscribe(t, "s", "/queue/jobs", "ack", "client")
 		for _, id := range []string{"", "x", "01-1", "1-01", "1-", "-1", strings.Repeat("y", 3000)} {

@@ -2,7 +2,9 @@ package oauth
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 )
@@ -33,14 +35,20 @@ func (c *Client) NameSpaces() []auth.NameSpace {
 //
 // A browser sends the cookie whichever site made the request. A handler that
 // changes anything must also check the origin.
-func (c *Client) Session(r *http.Request) (*auth.Principal, bool) { return c.principal(r.Header) }
+func (c *Client) Session(r *http.Request) (*auth.Principal, bool) {
+	p, ok, err := c.principal(r.Context(), r.Header)
+	if err != nil {
+		c.warn(r, "the session could not be read", err)
+	}
+	return p, ok
+}
 
-func (c *Client) principal(h http.Header) (*auth.Principal, bool) {
+func (c *Client) principal(ctx context.Context, h http.Header) (p *auth.Principal, ok bool, err error) {
 	cookie, _ := readCookie(h, c.cookies.session.Name)
 	if cookie == "" {
-		return nil, false
+		return nil, false, nil
 	}
-	return c.sessions.use(digestOf(cookie))
+	return c.lookup(ctx, digestOf(cookie))
 }
 
 // Authenticate accepts a browser at the handshake by its session cookie. The
@@ -53,7 +61,7 @@ func (c *Client) principal(h http.Header) (*auth.Principal, bool) {
 // Authenticate returns [auth.ErrNotMine] without the cookie, at every other
 // stage, and if the client sent a ticket or a bearer token: these are explicit
 // and take precedence.
-func (c *Client) Authenticate(_ context.Context, a *auth.Attempt) (*auth.Principal, error) {
+func (c *Client) Authenticate(ctx context.Context, a *auth.Attempt) (*auth.Principal, error) {
 	if a.Stage != auth.StageHandshake || a.Handshake == nil || a.Ticket != "" || a.Bearer != "" {
 		return nil, auth.ErrNotMine
 	}
@@ -63,11 +71,20 @@ func (c *Client) Authenticate(_ context.Context, a *auth.Attempt) (*auth.Princip
 	if !fromKnownOrigin(a.Handshake.Header) {
 		return nil, &auth.Refusal{Status: http.StatusForbidden, Reason: "a session cookie needs an Origin header"}
 	}
-	p, ok := c.principal(a.Handshake.Header)
+	p, ok, err := c.principal(ctx, a.Handshake.Header)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoSessions, err)
+	}
 	if !ok {
 		return nil, &auth.Refusal{Reason: "the session has ended"}
 	}
 	return p, nil
+}
+
+// errNoSessions is the error of a session that could not be read: the client
+// should try again.
+var errNoSessions error = &auth.Refusal{
+	Status: http.StatusServiceUnavailable, RetryAfter: 2 * time.Second, Reason: "sessions are not available at the moment",
 }
 
 // fromKnownOrigin reports whether the page that made a request is known: the

@@ -52,6 +52,7 @@ func (c *Client) BackchannelLogout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := c.endAt(r.Context(), p, t); err != nil {
+		c.logoutIDs.forget(p.Name, t.TokenID) // the provider may repeat it
 		c.warn(r, "back-channel logout failed", err)
 		refuseLogout(w, http.StatusInternalServerError)
 		return
@@ -150,9 +151,9 @@ func unverifiedIssuer(raw string) string {
 // tokens of users without another session there.
 func (c *Client) endAt(ctx context.Context, p *provider, t *oidc.LogoutToken) error {
 	ended := c.sessions.endAt(p.Name, t.SessionID, t.Subject, t.IssuedAt)
-	c.ended(ended...)
 	var users []string
-	var errs []error
+	mark := markOf(p.Name, t.SessionID, t.Subject)
+	errs := []error{c.markLogout(ctx, mark.provider, mark.sid, mark.subject, t.IssuedAt), c.finish(ctx, ended...)}
 	for _, s := range ended {
 		if slices.Contains(users, s.user) || c.sessions.has(s.user, p.Name) {
 			continue
@@ -176,6 +177,13 @@ type replays struct {
 
 func newReplays() *replays {
 	return &replays{seen: newAging[[2]string, struct{}](replayMemory, maxReplays)}
+}
+
+// forget makes a provider's token id new again.
+func (r *replays) forget(provider, id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen.remove([2]string{provider, id})
 }
 
 // first reports whether this is the first use of a provider's token id.

@@ -56,8 +56,8 @@ func (c *Client) Callback(w http.ResponseWriter, r *http.Request) {
 	// The cookie is always new, so an attacker gains nothing by planting an old
 	// one in this browser.
 	if old, _ := readCookie(r.Header, c.cookies.session.Name); old != "" {
-		if s := c.sessions.end(digestOf(old)); s != nil {
-			c.ended(s)
+		if _, err := c.end(r.Context(), digestOf(old)); err != nil {
+			c.warn(r, "the end of the previous session could not be stored", err)
 		}
 	}
 	setCookie(w, c.cookies.session, cookie)
@@ -76,8 +76,8 @@ func (c *Client) signIn(r *http.Request) (l *login, cookie string, f *failure) {
 	if browser == "" || len(q["state"]) != secretLength {
 		return nil, "", &failure{status: http.StatusBadRequest, text: textStale}
 	}
-	if l, ok = c.pending.find(q["state"], browser); !ok {
-		return nil, "", &failure{status: http.StatusBadRequest, text: textStale}
+	if l, _, f = c.findLogin(r.Context(), q["state"], browser); f != nil {
+		return nil, "", f
 	}
 	p, network := l.provider, httpsec.Network(c.o.ClientAddress(r))
 	patience, cancel := context.WithTimeout(r.Context(), callbackPatience)
@@ -99,9 +99,8 @@ var errNoTurn = errors.New("the limit of 64 callbacks at a time, or 48 from this
 
 // returned closes the login of a callback and returns the authorization code.
 func (c *Client) returned(r *http.Request, q map[string]string, browser string) (l *login, code string, f *failure) {
-	l, ok := c.pending.take(q["state"], browser)
-	if !ok {
-		return nil, "", &failure{status: http.StatusBadRequest, text: textStale}
+	if l, f = c.takeLogin(r.Context(), q["state"], browser); f != nil {
+		return nil, "", f
 	}
 	if err := l.answeredBy(r.URL.Path, q); err != nil {
 		return nil, "", &failure{http.StatusBadRequest, textIdentity, l.provider.failed("authorization", err)}
@@ -185,9 +184,14 @@ func (c *Client) admit(ctx context.Context, l *login, got *reply, asked time.Tim
 		id: digestOf(cookie), credential: newCredentialID(), user: id.user, provider: p.Name, subject: id.subject,
 		sid: id.sid, roles: id.roles, scopes: token.Scopes, claims: id.claims,
 	}
-	pushedOut, err := c.sessions.add(s, id.issued)
-	c.ended(pushedOut...)
+	pushedOut, err := c.startSession(ctx, s, id.issued)
+	if failed := c.ended(pushedOut...); failed != nil {
+		c.o.Logger.Error("the sockets of a session that a newer one replaced could not be closed", "user", s.user, "error", failed)
+	}
 	if err != nil {
+		if _, unkept := errors.AsType[*notKept](err); unkept {
+			return "", token, &failure{http.StatusServiceUnavailable, textInternal, err}
+		}
 		if errors.Is(err, errLoggedOut) {
 			return "", token, &failure{http.StatusBadRequest, textStale, p.failed("identity", err)}
 		}
@@ -199,7 +203,7 @@ func (c *Client) admit(ctx context.Context, l *login, got *reply, asked time.Tim
 	err = c.update(ctx, Key{id.user, p.Name}, func(old *Token) *Token { return token.inheriting(old) })
 	if err != nil {
 		c.sessions.end(s.id)
-		return "", token, &failure{http.StatusInternalServerError, textInternal, err}
+		return "", token, &failure{http.StatusInternalServerError, textInternal, errors.Join(err, c.discard(ctx, s))}
 	}
 	// A logout happened meanwhile and found no token to delete.
 	if _, live := c.sessions.use(s.id); !live {

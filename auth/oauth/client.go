@@ -1,7 +1,10 @@
 package oauth
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
@@ -9,7 +12,7 @@ import (
 // Client signs users in at OAuth 2.0 and OpenID Connect providers, keeps their
 // sessions and tokens, and provides the tokens to background work. It is safe
 // for concurrent use. It runs goroutines only during a refresh or a request for
-// keys.
+// keys, and with [Options.Records] until Close.
 type Client struct {
 	o           Options
 	providers   map[string]*provider
@@ -18,13 +21,15 @@ type Client struct {
 	pending     *pending
 	sessions    *sessions
 	logoutIDs   *replays
+	keeping     *keeping
 	flights     flights
 	crossOrigin *http.CrossOriginProtection
 	quiet       loglimit.Limiter // for lines that any client can cause
 }
 
 // New returns a Client. It validates and copies o and sends nothing: providers
-// are discovered when first needed. The error names the invalid field.
+// are discovered when first needed. It reads [Options.Records], for 30 s at
+// most. The error names the invalid field.
 func New(o Options) (*Client, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -41,6 +46,7 @@ func New(o Options) (*Client, error) {
 		pending:     newPending(o.MaxPending),
 		sessions:    newSessions(&o),
 		logoutIDs:   newReplays(),
+		keeping:     newKeeping(),
 		flights:     flights{underway: make(map[Key]*flight)},
 		crossOrigin: http.NewCrossOriginProtection(),
 	}
@@ -53,13 +59,27 @@ func New(o Options) (*Client, error) {
 	if err := c.crossOrigin.AddTrustedOrigin(origin(site)); err != nil {
 		return nil, ofProvider(0, &fieldError{"RedirectURL", err})
 	}
+	if o.Records != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), recordsTime)
+		defer cancel()
+		if err := c.follow(ctx); err != nil {
+			c.keeping.stop()
+			return nil, err
+		}
+	}
 	return c, nil
 }
+
+// recordsTime limits how long New reads Options.Records.
+const recordsTime = 30 * time.Second
 
 // Close waits for running refreshes, which take a few seconds at most, so that
 // no rotated token is lost. Afterwards [Client.Token] starts no refresh. Close
 // may be called more than once.
-func (c *Client) Close() { c.flights.close() }
+func (c *Client) Close() {
+	c.flights.close()
+	c.keeping.stop()
+}
 
 // Handler serves [Client.Login], [Client.Callback], [Client.Logout] and
 // [Client.BackchannelLogout] at
@@ -81,8 +101,10 @@ func (c *Client) Handler() http.Handler {
 }
 
 // ended calls OnLogout for sessions that have ended. The caller holds no lock.
-func (c *Client) ended(list ...*session) {
+func (c *Client) ended(list ...*session) error {
+	var errs []error
 	for _, s := range list {
-		c.o.OnLogout(s.credential, s.user)
+		errs = append(errs, c.o.OnLogout(s.credential, s.user))
 	}
+	return errors.Join(errs...)
 }

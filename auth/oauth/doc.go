@@ -9,7 +9,7 @@
 //			ClientID: "app", ClientSecret: secret, Scopes: []string{"openid", "offline_access"},
 //			RedirectURL: "https://app.example.com/oauth/callback",
 //		}},
-//		OnLogout: func(credentialID, user string) { /* close the sockets of this credential */ },
+//		OnLogout: func(credentialID, user string) error { /* close the sockets of this credential */ return nil },
 //	})
 //	mux.Handle("/oauth/", client.Handler())
 //	principal, ok := client.Session(r)                    // in your handler: the signed-in user

@@ -30,7 +30,7 @@ func Example() {
 			RedirectURL: app.URL + "/oauth/callback",
 		}},
 		AfterLogin: "/hello",
-		OnLogout:   func(_, user string) { fmt.Println("close the sockets of", user) },
+		OnLogout:   func(_, user string) error { fmt.Println("close the sockets of", user); return nil },
 	})
 	if err != nil {
 		fmt.Println(err)

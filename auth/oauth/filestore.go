@@ -18,9 +18,9 @@ import (
 
 // Errors of [OpenFileStore] that the operator must resolve.
 var (
-	// ErrStoreKey reports that the key is not 32 bytes long or is not the
-	// file's key, or that the file is damaged.
-	ErrStoreKey = errors.New("oauth: the token file cannot be decrypted with this key")
+	// ErrStoreKey reports that the key is not 32 bytes long or is not the key
+	// of the file or of the record, or that this is damaged.
+	ErrStoreKey = errors.New("oauth: the stored tokens cannot be decrypted with this key")
 	// ErrStoreMode reports that other accounts than the file's owner can read
 	// or write the file.
 	ErrStoreMode = errors.New("oauth: the token file is accessible to others than its owner; its mode has to be 0600")
@@ -49,6 +49,15 @@ var _ TokenStore = (*FileStore)(nil)
 // exist. The key is 32 random bytes; keep it somewhere else. The error is
 // [ErrStoreKey], [ErrStoreMode] or the file system's.
 func OpenFileStore(path string, key []byte) (*FileStore, error) {
+	aead, err := newAEAD(key)
+	if err != nil {
+		return nil, err
+	}
+	s := &FileStore{path: path, aead: aead, tokens: newTokens()}
+	return s, s.read()
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
 	if len(key) != 32 {
 		return nil, ErrStoreKey
 	}
@@ -60,8 +69,7 @@ func OpenFileStore(path string, key []byte) (*FileStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("oauth: token file: %w", err)
 	}
-	s := &FileStore{path: path, aead: aead, tokens: newTokens()}
-	return s, s.read()
+	return aead, nil
 }
 
 // fileEntry is one entry in the file.

@@ -26,7 +26,10 @@ func (c *Client) Login(w http.ResponseWriter, r *http.Request) {
 	}
 	l.browser = digestOf(browser)
 	state := newSecret()
-	c.pending.add(state, l, c.o.ClientAddress(r))
+	if err := c.beginLogin(r.Context(), state, l, c.o.ClientAddress(r)); err != nil {
+		c.fail(w, r, "login", &failure{http.StatusServiceUnavailable, textInternal, err})
+		return
+	}
 
 	setCookie(w, c.cookies.browser, browser)
 	secureHeaders(w.Header())

@@ -40,34 +40,44 @@ func (c *Client) Logout(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), revocationTime)
 	defer cancel()
 	if cookie, _ := readCookie(r.Header, c.cookies.session.Name); cookie != "" {
-		if err := c.logout(ctx, digestOf(cookie), r.PostForm.Get("all") == "true"); err != nil {
+		unsaved, err := c.logout(ctx, digestOf(cookie), r.PostForm.Get("all") == "true")
+		if err != nil {
 			c.warn(r, "revocation failed", err)
+		}
+		if unsaved != nil { // the cookie stays, so that the user can try again
+			c.fail(w, r, "logout", &failure{http.StatusServiceUnavailable, textLogout, unsaved})
+			return
 		}
 	}
 	setCookie(w, c.cookies.session, "")
 	redirect(w, returnTo)
 }
 
-func (c *Client) logout(ctx context.Context, id digest, all bool) error {
-	s := c.sessions.end(id)
-	if s == nil {
-		return nil
+// logout ends a session. The first error means that it may come back, the
+// second is about the tokens.
+func (c *Client) logout(ctx context.Context, id digest, all bool) (unsaved, err error) {
+	s, unsaved := c.end(ctx, id)
+	switch {
+	case s == nil:
+		return unsaved, nil
+	case all:
+		return errors.Join(unsaved, c.finish(ctx, c.sessions.endUser(s.user, "")...)), c.forgetAll(ctx, s.user)
+	case c.sessions.has(s.user, s.provider):
+		return unsaved, nil
 	}
-	c.ended(s)
-	if all {
-		return c.LogoutUser(ctx, s.user)
-	}
-	if c.sessions.has(s.user, s.provider) {
-		return nil
-	}
-	return c.forget(ctx, Key{s.user, s.provider})
+	return unsaved, c.forget(ctx, Key{s.user, s.provider})
 }
 
 // LogoutUser ends all sessions of a user, and revokes and deletes the user's
-// tokens at all providers. The sessions end even if there is an error, which
-// concerns the tokens.
+// tokens at all providers. The sessions end even if there is an error. It
+// concerns the tokens, or says that with [Options.Records] a session may come
+// back with the next process.
 func (c *Client) LogoutUser(ctx context.Context, user string) error {
-	c.ended(c.sessions.endUser(user, "")...)
+	return errors.Join(c.finish(ctx, c.sessions.endUser(user, "")...), c.forgetAll(ctx, user))
+}
+
+// forgetAll is forget for all providers.
+func (c *Client) forgetAll(ctx context.Context, user string) error {
 	var errs []error
 	for name := range c.providers {
 		errs = append(errs, c.forget(ctx, Key{user, name}))
@@ -77,13 +87,12 @@ func (c *Client) LogoutUser(ctx context.Context, user string) error {
 
 // Disconnect ends all sessions of a user that began at a provider, and revokes
 // and deletes the user's tokens there. The sessions end even if there is an
-// error, which concerns the tokens.
+// error, as with [Client.LogoutUser].
 func (c *Client) Disconnect(ctx context.Context, user, provider string) error {
 	if c.providers[provider] == nil {
 		return ErrUnknownProvider
 	}
-	c.ended(c.sessions.endUser(user, provider)...)
-	return c.forget(ctx, Key{user, provider})
+	return errors.Join(c.finish(ctx, c.sessions.endUser(user, provider)...), c.forget(ctx, Key{user, provider}))
 }
 
 // forget deletes the token of k and then revokes it at the provider.

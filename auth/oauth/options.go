@@ -26,6 +26,10 @@ type Options struct {
 	Providers []Provider
 	// Store keeps the tokens. Nil means a new [MemoryStore].
 	Store TokenStore
+	// Records keep unfinished logins and sessions, so that they survive the
+	// process, and for several processes that share them. Nil means in memory.
+	// For tokens set Store to [NewRecordTokens].
+	Records Records
 
 	// SessionTTL is the maximum lifetime of a session after the login: 12 hours
 	// if zero.
@@ -73,8 +77,10 @@ type Options struct {
 	// OnLogout is called with the CredentialID of each session that ends early,
 	// so that its sockets can be closed: revoke that credential in an
 	// [auth.Revocations]. The revocation is not needed for longer than SessionTTL.
-	// OnLogout runs in the request that ended the session and should not block.
-	OnLogout func(credentialID, user string)
+	// OnLogout runs in the request that ended the session and should not block
+	// for long. If it returns an error, the session has ended all the same, but
+	// the logout is not confirmed to whoever asked for it.
+	OnLogout func(credentialID, user string) error
 	// OnReconsent is called once when a user's token at a provider can no
 	// longer be refreshed. Use it to ask the user to sign in again. It should
 	// not block.
@@ -89,6 +95,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// DefaultSessionTTL is the default of [Options.SessionTTL].
+const DefaultSessionTTL = 12 * time.Hour
+
 const (
 	loginTTL       = 10 * time.Minute // from the start of a login to its callback
 	maxReturnBytes = 1 << 10          // bytes of a return_to
@@ -100,7 +109,7 @@ var cookieName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 // names the invalid field.
 func (o Options) withDefaults() (Options, error) {
 	o.Providers = slices.Clone(o.Providers)
-	o.SessionTTL = cmp.Or(o.SessionTTL, 12*time.Hour)
+	o.SessionTTL = cmp.Or(o.SessionTTL, DefaultSessionTTL)
 	o.SessionIdle = cmp.Or(o.SessionIdle, 2*time.Hour)
 	if o.SessionIdle < 0 {
 		o.SessionIdle = o.SessionTTL
@@ -125,7 +134,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.ClientAddress = peerAddress
 	}
 	if o.OnLogout == nil {
-		o.OnLogout = func(string, string) {}
+		o.OnLogout = func(string, string) error { return nil }
 	}
 	if o.OnReconsent == nil {
 		o.OnReconsent = func(string, string) {}

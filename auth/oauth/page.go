@@ -28,6 +28,7 @@ const (
 	textBusy        = "Too many people are signing in right now. Please reload this page in a few seconds."
 	textFull        = "Too many people are signed in. Please try again later."
 	textInternal    = "Your sign-in could not be stored. Please try again later."
+	textLogout      = "You are signed out here, but that could not be stored. Please sign out again."
 	textCrossOrigin = "This request came from another site."
 )
 

@@ -34,10 +34,18 @@ func newPending(limit int) *pending {
 	return &pending{logins: newShared(loginTTL, limit)}
 }
 
-func (p *pending) add(state string, l *login, from netip.Addr) {
+// add adds a login and returns the states of those that made room for it.
+func (p *pending) add(state string, l *login, from netip.Addr) (removed []digest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.logins.put(digestOf(state), l, httpsec.Network(from), time.Now())
+	return p.logins.put(digestOf(state), l, httpsec.Network(from), time.Now())
+}
+
+// forget removes a login that was closed in Options.Records.
+func (p *pending) forget(state string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.logins.remove(digestOf(state))
 }
 
 // find returns the login with that state if this browser started it.
@@ -87,8 +95,9 @@ func newShared(ttl time.Duration, limit int) *shared {
 	return &shared{ttl: ttl, max: limit, entries: make(map[digest]*shareOf), networks: make(map[netip.Addr]*list.List)}
 }
 
-// put adds a login under a new key.
-func (s *shared) put(key digest, l *login, network netip.Addr, now time.Time) {
+// put adds a login under a new key and returns the keys of those that it
+// replaced.
+func (s *shared) put(key digest, l *login, network netip.Addr, now time.Time) (replaced []digest) {
 	for front := s.order.Front(); front != nil; front = s.order.Front() {
 		oldest := front.Value.(*shareOf)
 		if now.Sub(oldest.born) < s.ttl {
@@ -97,7 +106,9 @@ func (s *shared) put(key digest, l *login, network netip.Addr, now time.Time) {
 		s.remove(oldest.key)
 	}
 	for len(s.entries) >= s.max {
-		s.remove(s.largest().Front().Value.(*shareOf).key)
+		oldest := s.largest().Front().Value.(*shareOf).key
+		s.remove(oldest)
+		replaced = append(replaced, oldest)
 	}
 	e := &shareOf{key: key, login: l, network: network, born: now}
 	e.inAll = s.order.PushBack(e)
@@ -106,6 +117,7 @@ func (s *shared) put(key digest, l *login, network netip.Addr, now time.Time) {
 	}
 	e.inNetwork = s.networks[network].PushBack(e)
 	s.entries[key] = e
+	return replaced
 }
 
 // largest returns the logins of the network that has the most; among equals,

@@ -24,10 +24,11 @@ type logouts struct {
 	list []string
 }
 
-func (l *logouts) record(credential, user string) {
+func (l *logouts) record(credential, user string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.list = append(l.list, user+" "+credential)
+	return nil
 }
 
 func (l *logouts) take() []string {
@@ -421,10 +422,8 @@ func TestA14RevocationClosesSocketsAndLetsTheNextLoginIn(t *testing.T) {
 	var closed []auth.Revocation
 	defer store.Watch(func(e auth.Event) { closed = append(closed, e.Revocation) })()
 	_, b := signedIn(t, s, func(o *Options) {
-		o.OnLogout = func(credentialID, _ string) {
-			if err := store.Revoke(t.Context(), auth.Revocation{Credential: credentialID, Until: time.Now().Add(12 * time.Hour)}); err != nil {
-				t.Error(err)
-			}
+		o.OnLogout = func(credentialID, _ string) error {
+			return store.Revoke(t.Context(), auth.Revocation{Credential: credentialID, Until: time.Now().Add(12 * time.Hour)})
 		}
 	})
 	old := b.principal()

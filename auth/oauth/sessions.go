@@ -27,6 +27,12 @@ type session struct {
 	expires    time.Time
 	seen       time.Time
 	bytes      int64 // of memory
+
+	// With Options.Records: the latest revision that this process knows, the
+	// latest use that is written, and whether one is being written.
+	revision uint64
+	written  time.Time
+	writing  bool
 }
 
 const (
@@ -77,8 +83,12 @@ type sessions struct {
 	byID    map[digest]*session
 	byUser  map[string][]*session // oldest first
 	logouts *aging[logoutMark, time.Time]
-	swept   time.Time
-	bytes   int64
+	// buried are sessions that have ended here. What others write about them
+	// later does not bring them back.
+	buried *aging[digest, struct{}]
+	kept   bool // there are Options.Records
+	swept  time.Time
+	bytes  int64
 }
 
 func newSessions(o *Options) *sessions {
@@ -89,6 +99,8 @@ func newSessions(o *Options) *sessions {
 		byID:      make(map[digest]*session),
 		byUser:    make(map[string][]*session),
 		logouts:   newAging[logoutMark, time.Time](logoutMemory, recentLogouts),
+		buried:    newAging[digest, struct{}](o.SessionTTL, 4*recentLogouts),
+		kept:      o.Records != nil,
 	}
 }
 
@@ -97,7 +109,7 @@ func newSessions(o *Options) *sessions {
 // provider rejects it.
 func (t *sessions) add(s *session, idIssued time.Time) (ended []*session, err error) {
 	now := time.Now()
-	s.issued, s.seen, s.expires = now, now, now.Add(t.ttl)
+	s.issued, s.seen, s.written, s.expires = now, now, now, now.Add(t.ttl)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.loggedOut(s, idIssued, now) {
@@ -214,13 +226,9 @@ func (t *sessions) endUser(user, provider string) []*session {
 // whose ID token had no sid also ends by its subject. endAt remembers the
 // logout for unfinished logins.
 func (t *sessions) endAt(provider, sid, subject string, at time.Time) []*session {
-	mark := logoutMark{provider: provider, sid: sid}
-	if sid == "" {
-		mark.subject = subject
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.logouts.put(mark, at, time.Now())
+	t.logouts.put(markOf(provider, sid, subject), at, time.Now())
 	var ended []*session
 	for _, s := range t.byID {
 		bySID := sid != "" && s.sid == sid
@@ -233,6 +241,15 @@ func (t *sessions) endAt(provider, sid, subject string, at time.Time) []*session
 		t.remove(s)
 	}
 	return ended
+}
+
+// markOf returns the mark of a logout: by the session at the provider if that is
+// known.
+func markOf(provider, sid, subject string) logoutMark {
+	if sid != "" {
+		subject = ""
+	}
+	return logoutMark{provider, sid, subject}
 }
 
 // has reports whether the user has a live session that began at the provider.
@@ -255,6 +272,9 @@ func (t *sessions) sweep(now time.Time) {
 func (t *sessions) remove(s *session) {
 	if t.byID[s.id] == s {
 		t.bytes -= s.bytes
+	}
+	if t.kept {
+		t.buried.put(s.id, struct{}{}, time.Now())
 	}
 	delete(t.byID, s.id)
 	rest := slices.DeleteFunc(t.byUser[s.user], func(other *session) bool { return other == s })

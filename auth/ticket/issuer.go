@@ -170,6 +170,9 @@ func (t *Issuer) put(ctx context.Context, r Record, since auth.Moment) error {
 		if full, ok := errors.AsType[*FullError](err); ok {
 			return tooMany(full.RetryAfter, "too many unused tickets")
 		}
+		if errors.Is(err, ErrContent) {
+			return err
+		}
 		return &StoreError{err}
 	}
 	if !t.revocations.Withdrawn(r.Principal, since) {
@@ -253,7 +256,7 @@ func (t *Issuer) consume(ctx context.Context, value string, origin *string) (*au
 		return nil, &StoreError{errOtherRecord}
 	}
 	cause := t.verdict(r.Principal, r.Expires, r.Origin, origin)
-	if r.Source != t.revocations.Source() || r.Epoch < t.revocations.Epoch(r.Principal.Name) {
+	if r.Source != t.revocations.Source() || t.revocations.Outdated(r.Principal.Name, r.Epoch) {
 		cause = Revoked
 	}
 	if cause != 0 {

@@ -68,7 +68,7 @@ func (t *Issuer) mintSigned(p *auth.Principal, origin string, expires time.Time,
 		Passcode: p.Passcode, Source: t.revocations.Source(), Epoch: epoch,
 	}
 	if p.Recheck != nil { // a signed ticket cannot carry it
-		if end := unchecked(p.Recheck).UTC(); m.Until.IsZero() || end.Before(m.Until) {
+		if end := p.Recheck.Unchecked().UTC(); m.Until.IsZero() || end.Before(m.Until) {
 			m.Until = end
 		}
 	}
@@ -86,15 +86,6 @@ func (t *Issuer) mintSigned(p *auth.Principal, origin string, expires time.Time,
 		return Ticket{}, ErrContent
 	}
 	return Ticket{Value: text, Expires: expires}, nil
-}
-
-// unchecked returns when a session ends that cannot be rechecked.
-func unchecked(r *auth.Recheck) time.Time {
-	grace := r.Grace
-	if grace <= 0 {
-		grace = MaxTTL
-	}
-	return r.Asked.Add(grace)
 }
 
 func signer(key []byte) func(text string) string {
@@ -144,7 +135,7 @@ func (t *Issuer) consumeSigned(ctx context.Context, value string, origin *string
 // only a time, by a clock that may be ahead of ours by MaxAhead.
 func (t *Issuer) outdated(m *signedTicket) bool {
 	if m.Source == t.revocations.Source() {
-		return m.Epoch < t.revocations.Epoch(m.User)
+		return t.revocations.Outdated(m.User, m.Epoch)
 	}
 	began := t.revocations.EpochBegan(m.User)
 	return !began.IsZero() && !m.created().After(began.Add(MaxAhead))

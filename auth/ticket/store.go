@@ -67,7 +67,7 @@ type Limits struct {
 // and must be safe for concurrent use.
 type Store interface {
 	// Put adds an unused ticket. The error is a [*FullError] if a limit is
-	// reached.
+	// reached, and [ErrContent] for a principal that the Store cannot keep.
 	Put(ctx context.Context, r Record, l Limits) error
 	// Take removes an unused ticket and returns it. Of all calls with the same
 	// key, in all processes, at most one returns the ticket. The others get

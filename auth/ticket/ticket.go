@@ -83,8 +83,8 @@ var (
 	// ErrOrigin reports a text that is not a web origin.
 	ErrOrigin = errors.New("ticket: an origin is a scheme, a host and perhaps a port, such as https://app.example.com")
 	// ErrContent reports a signed ticket that would exceed
-	// MaxBytes, or a principal that JSON cannot express.
-	ErrContent = errors.New("ticket: the principal does not fit into the JSON of a signed ticket of 4096 bytes")
+	// MaxBytes, or a principal that JSON, or the Store, cannot express.
+	ErrContent = errors.New("ticket: the principal does not fit into the JSON of a signed ticket of 4096 bytes, or into the store of tickets")
 	// ErrNoSecret reports that anonymous tickets are unavailable because no
 	// secret is configured.
 	ErrNoSecret = errors.New("ticket: anonymous tickets need a secret in Options.Secrets, and there is none")

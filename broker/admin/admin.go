@@ -50,6 +50,12 @@ type Options struct {
 	// Events returns the states of the back ends that get events. Nil: there are
 	// none.
 	Events func() []EventsState
+	// Ready says why the program is not ready although its broker is, for
+	// /readyz. Nil: only the broker counts.
+	Ready func() error
+	// Store returns the state of the store on disk, for the statistics, or nil
+	// if there is none. Nil: there is none.
+	Store func() *StoreStats
 	// Profile serves the profiles of the Go runtime below /debug/pprof, which
 	// also require the token. Fetch one with curl and open the file with `go
 	// tool pprof`.
@@ -86,7 +92,11 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlers: o.Handlers, events: o.Events, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b), guard: newGuard(o.Token, o.Logger), log: o.Logger}
+	var also []func() error
+	if o.Ready != nil {
+		also = append(also, o.Ready)
+	}
+	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlers: o.Handlers, events: o.Events, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b, also...), store: o.Store, guard: newGuard(o.Token, o.Logger), log: o.Logger}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -106,6 +116,7 @@ type api struct {
 	accessToken func(ctx context.Context, user, provider string) (AccessToken, error)
 	handlers    func() []HandlerState // nil: none
 	events      func() []EventsState  // nil: none
+	store       func() *StoreStats    // nil: none
 	guard       *guard
 	log         *slog.Logger
 	origins     http.CrossOriginProtection // the zero value allows no foreign origin

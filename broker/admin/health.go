@@ -18,29 +18,43 @@ type health struct {
 // listeners other than the admin API's, which includes it. /livez answers 200
 // while the program runs. /readyz answers 200 while the broker accepts new
 // sessions, and 503 once it is draining or closed. The answer is the text "ok"
-// or "not ready", or with ?verbose the JSON {"status","reasons"}.
-func Health(b *broker.Broker) http.Handler {
+// or "not ready", or with ?verbose the JSON {"status","reasons"}. Each of also can
+// say why the program is not ready all the same; the text of its error is the
+// reason.
+func Health(b *broker.Broker, also ...func() error) http.Handler {
 	return newMux([]route{
 		{"GET", "/livez", func(w http.ResponseWriter, r *http.Request) *problem {
 			return answerHealth(w, r, nil)
 		}},
 		{"GET", "/readyz", func(w http.ResponseWriter, r *http.Request) *problem {
-			return answerHealth(w, r, b.Ready(r.Context()))
+			var reasons []string
+			if err := b.Ready(r.Context()); err != nil {
+				reasons = append(reasons, whyNotReady(err))
+			}
+			for _, ready := range also {
+				if err := ready(); err != nil {
+					reasons = append(reasons, err.Error())
+				}
+			}
+			return answerHealth(w, r, reasons)
 		}},
 	})
 }
 
-func answerHealth(w http.ResponseWriter, r *http.Request, unready error) *problem {
+func whyNotReady(err error) string {
+	switch {
+	case errors.Is(err, broker.ErrDraining):
+		return "the broker is draining"
+	case errors.Is(err, broker.ErrClosed):
+		return "the broker is closed"
+	}
+	return "the broker takes no new sessions"
+}
+
+func answerHealth(w http.ResponseWriter, r *http.Request, reasons []string) *problem {
 	status, h := http.StatusOK, health{Status: "ok", Reasons: []string{}}
-	if unready != nil {
-		reason := "the broker takes no new sessions"
-		switch {
-		case errors.Is(unready, broker.ErrDraining):
-			reason = "the broker is draining"
-		case errors.Is(unready, broker.ErrClosed):
-			reason = "the broker is closed"
-		}
-		status, h = http.StatusServiceUnavailable, health{"not ready", []string{reason}}
+	if len(reasons) > 0 {
+		status, h = http.StatusServiceUnavailable, health{"not ready", reasons}
 	}
 	if r.URL.Query().Has("verbose") {
 		return writeJSON(w, status, h)

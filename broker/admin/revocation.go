@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 )
@@ -41,6 +42,12 @@ func (a *api) revoke(w http.ResponseWriter, r *http.Request) *problem {
 	switch err := a.revocations.Revoke(r.Context(), rev); {
 	case errors.Is(err, auth.ErrRevocation):
 		return problemf(http.StatusBadRequest, "%v", errOneSubject)
+	case errors.Is(err, auth.ErrNotKept):
+		a.log.Error("a revocation could not be stored", "error", err)
+		p := problemf(http.StatusServiceUnavailable,
+			"the revocation is in force on this node until it restarts, but it is not known whether it was stored: repeat the request")
+		p.retryAfter = time.Second
+		return p
 	case err != nil:
 		return problemf(http.StatusServiceUnavailable, "the request was given up before anything was revoked")
 	}

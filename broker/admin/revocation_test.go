@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/ticket"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
@@ -185,5 +188,33 @@ func TestRevokeRefuses(t *testing.T) {
 	c.Sync(t)
 	if o.Revocations.Epoch("ann") != 0 {
 		t.Error("a refused request revoked something")
+	}
+}
+
+// deaf is an [auth.Keeper] whose store does not answer.
+type deaf struct{ err error }
+
+func (d *deaf) Keep(context.Context, auth.Event) (uint64, error) { return 1, d.err }
+
+// A revocation that may not be stored is not confirmed, although it is in force
+// here.
+func TestRevocationThatIsNotStored(t *testing.T) {
+	store := &deaf{errors.New("no response from stream")}
+	revocations := auth.NewKeptRevocations("test", store)
+	b := brokertest.New(t, broker.Options{Revocations: revocations})
+	h := newHandler(t, b, Options{Revocations: revocations})
+	post := func() answer {
+		return serve(h, request(t, "POST", "http://localhost/api/v1/revocations", `{"credential":"c"}`))
+	}
+	a := post()
+	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") != "1" || !strings.Contains(string(a.body), "repeat the request") || strings.Contains(string(a.body), "stream") {
+		t.Errorf("%d %v %s", a.status, a.header, a.body)
+	}
+	if !revocations.Revoked(&auth.Principal{CredentialID: "c"}) {
+		t.Error("it is not in force")
+	}
+	store.err = nil
+	if a := post(); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }

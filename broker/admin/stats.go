@@ -49,9 +49,33 @@ type stats struct {
 	UnknownAcks  int64            `json:"unknown_acks"`
 }
 
+// StoreStats is the state of the store on disk. Sizes are in bytes.
+type StoreStats struct {
+	// Status is "ok", or why no message is stored.
+	Status   string `json:"status"`
+	Restarts int    `json:"restarts"` // of the engine, after write errors
+	Streams  int    `json:"streams"`
+	Messages uint64 `json:"messages"`
+	Stored   int64  `json:"stored"`
+	Limit    int64  `json:"limit"`     // of Stored
+	Free     int64  `json:"disk_free"` // -1 if unknown
+	Size     int64  `json:"disk_size"` // -1 if unknown
+	Reserve  int64  `json:"reserve"`   // with less free, nothing is stored
+}
+
+// fullStats are the statistics of the broker and, if there is one, of its store.
+type fullStats struct {
+	stats
+	Store *StoreStats `json:"store,omitempty"`
+}
+
 func (a *api) stats(w http.ResponseWriter, r *http.Request) *problem {
 	if _, p := query(r); p != nil {
 		return p
 	}
-	return writeJSON(w, http.StatusOK, stats(a.b.Stats()))
+	full := fullStats{stats: stats(a.b.Stats())}
+	if a.store != nil {
+		full.Store = a.store()
+	}
+	return writeJSON(w, http.StatusOK, full)
 }

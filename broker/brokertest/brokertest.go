@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,13 +82,24 @@ func New(t testing.TB, o broker.Options) *broker.Broker {
 	if err != nil {
 		t.Fatalf("broker.New: %v", err)
 	}
+	if q, ok := o.QueueStore.(quieter); ok {
+		quieters.Store(b, q)
+	}
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
+		quieters.Delete(b)
 	})
 	return b
 }
+
+// quieter is a broker.QueueStore that can wait until it has handed over what was
+// asked for.
+type quieter interface{ Quiet() }
+
+// quieters are those of the brokers that New made.
+var quieters sync.Map // *broker.Broker to quieter
 
 // Connect connects a client in memory and waits for CONNECTED. See [Connect].
 func (s *Server) Connect(t testing.TB, headers ...string) *Client {

@@ -25,6 +25,7 @@ type Client struct {
 	version frames.Version
 	dec     frames.Decoder
 	ended   chan error
+	store   quieter // nil without one
 }
 
 // Dial opens a connection without sending anything.
@@ -32,6 +33,9 @@ func Dial(b *broker.Broker) *Client {
 	c := &Client{
 		t:     &transport{in: make(chan []byte, 1024), out: make(chan []byte, 1<<16), closed: make(chan struct{})},
 		ended: make(chan error, 1),
+	}
+	if q, ok := quieters.Load(b); ok {
+		c.store = q.(quieter)
 	}
 	c.dec.SetLimits(frames.Limits{Frame: -1, Headers: -1, HeaderBytes: -1})
 	go func() { c.ended <- b.Serve(context.Background(), c.t, broker.Admission{}) }()
@@ -97,7 +101,9 @@ func (c *Client) Subscribe(t testing.TB, id, destination string, headers ...stri
 }
 
 // Receive returns a copy of the next frame, or an error if there is none within
-// a minute.
+// a minute. If the broker was made by New with a QueueStore that has a method
+// Quiet(), it is called when a RECEIPT has come, so that what the store hands
+// over comes before what is sent later.
 func (c *Client) Receive() (*frames.Frame, error) {
 	timeout := time.NewTimer(time.Minute)
 	defer timeout.Stop()
@@ -107,7 +113,11 @@ func (c *Client) Receive() (*frames.Frame, error) {
 			return nil, fmt.Errorf("what the broker sent cannot be read: %w", err)
 		}
 		if ok {
-			return f.Clone(), nil
+			f = f.Clone()
+			if c.store != nil && f.Command == frames.CommandReceipt {
+				c.store.Quiet()
+			}
+			return f, nil
 		}
 		select {
 		case p := <-c.t.out:
@@ -159,8 +169,18 @@ func (c *Client) ExpectReceipt(t testing.TB, id string) {
 
 // Sync sends a frame that changes nothing and waits for its receipt: the broker
 // has then handled all earlier frames, and all their effects on this client
-// have arrived. It returns the other frames that arrived meanwhile.
+// have arrived, with what a QueueStore hands over, see Receive. It returns the
+// other frames that arrived meanwhile.
 func (c *Client) Sync(t testing.TB) []*frames.Frame {
+	t.Helper()
+	seen := c.sync(t)
+	if c.store != nil {
+		seen = append(seen, c.sync(t)...)
+	}
+	return seen
+}
+
+func (c *Client) sync(t testing.TB) []*frames.Frame {
 	t.Helper()
 	c.Send(frames.CommandUnsubscribe, "", "id", "no such subscription", "receipt", "sync")
 	var seen []*frames.Frame

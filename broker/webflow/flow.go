@@ -53,7 +53,7 @@ type Flow struct {
 
 	ctx        context.Context // ends with Close
 	cancel     context.CancelFunc
-	background sync.WaitGroup // watch, attend
+	background sync.WaitGroup // watch, attend, loseAll
 
 	mu            sync.Mutex // never held during calls to the broker, the Store or the program
 	closed        bool
@@ -147,6 +147,7 @@ func New(b *broker.Broker, o Options) (*Flow, error) {
 		_ = f.Close() // always nil
 		return nil, fmt.Errorf("webflow: %w", err)
 	}
+	f.loseEnded()
 	return f, nil
 }
 

@@ -64,6 +64,11 @@ type Options struct {
 	// connected to, and which the program calls. Their Options must be the
 	// same, but for the callbacks and the Logger. Nil: a new [Memory].
 	Store Store
+	// Ended reports whether a session has ended that a record in the Store says
+	// waits: its node died before it could write that. New asks it for each such
+	// record, and the session then counts as lost. A broker that is alone with
+	// its Store returns true, since no session outlives it. Nil: false.
+	Ended func(session string) bool
 
 	Registration Registration
 	Reply        Reply

@@ -37,11 +37,7 @@ func (d *demo) home(w http.ResponseWriter, r *http.Request) {
 }
 
 // signedOut closes the sockets of a session that has ended.
-func (d *demo) signedOut(credential, _ string) {
-	if err := d.hub.Revoke(credential); err != nil {
-		d.o.Logger.Error("revoking a credential", "error", err)
-	}
-}
+func (d *demo) signedOut(credential, _ string) error { return d.hub.Revoke(credential) }
 
 // reconsent tells a user that the application may no longer fetch readings.
 func (d *demo) reconsent(user, _ string) {

@@ -55,7 +55,12 @@ func newSite(t *testing.T, accessToken time.Duration, change func(*oauth.Provide
 	t.Cleanup(transport.CloseIdleConnections)
 	s.client, err = oauth.New(oauth.Options{
 		Providers: []oauth.Provider{p}, Store: store, Transport: transport, AfterLogin: "/me",
-		OnLogout:    func(_, user string) { s.mu.Lock(); defer s.mu.Unlock(); s.ended = append(s.ended, user) },
+		OnLogout: func(_, user string) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.ended = append(s.ended, user)
+			return nil
+		},
 		OnReconsent: func(user, _ string) { s.mu.Lock(); defer s.mu.Unlock(); s.lapsed = append(s.lapsed, user) },
 	})
 	if err != nil {

@@ -20,6 +20,7 @@ type Consumer[M, C any] struct {
 	queue    *queue[M, C]
 	id       uint32
 	prefetch int
+	counted  int // what it adds to queue.free; guarded by the queue's lock
 	auto     bool
 
 	// Guarded by the queue's lock.
@@ -103,6 +104,8 @@ func (k *Consumer[M, C]) join() {
 	if k.next != nil || !k.started || k.parked || k.receiver == nil || k.prefetch > 0 && k.held >= k.prefetch {
 		return
 	}
+	k.counted = k.credit()
+	k.queue.free += k.counted
 	if head := k.queue.ready; head == nil {
 		k.next, k.prev = k, k
 		k.queue.ready = k
@@ -118,6 +121,7 @@ func (k *Consumer[M, C]) leave() {
 		return
 	}
 	q := k.queue
+	q.free -= k.counted
 	switch {
 	case k.next == k:
 		q.ready = nil
@@ -161,6 +165,10 @@ func (k *Consumer[M, C]) drop(d *Delivery[M, C]) {
 	k.held--
 	k.queue.unsettled--
 	k.queue.holds(-d.entry.size)
+	if k.next != nil && k.prefetch > 0 {
+		k.counted++
+		k.queue.free++
+	}
 	k.join()
 }
 

@@ -13,6 +13,7 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 	if q.abandoned(es) {
 		es = nil
 	}
+	es = q.forgetOthers(es)
 	if q.anyExhausted(es) {
 		var all int64
 		for i := range es {
@@ -22,9 +23,12 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 		q.mu.Unlock()
 		var n, bytes int64
 		var lost uint32 // that the dead letters would have reported: the message after them does
+		var gone []entry[M]
 		home := es[:0]
 		for _, e := range es {
 			switch q.bury(c, e) {
+			case outside:
+				gone, lost = append(gone, e), lost+e.lost
 			case buried:
 				n, bytes, lost = n+1, bytes+e.size, lost+e.lost
 			case refused:
@@ -40,6 +44,9 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 		q.holds(-all)
 		q.messages -= n
 		q.bytes -= bytes // not from the total: the dead letters count there now
+		for i := range gone {
+			q.settle(&gone[i])
+		}
 		q.pass(lost)
 		if q.abandoned(es) && q.abandoned(stuck) { // removed meanwhile
 			es, stuck = nil, nil
@@ -63,11 +70,18 @@ const (
 	kept    fate = iota // returns to its old place
 	buried              // moved to a dead-letter queue
 	refused             // the dead-letter queue has no room
+	outside             // what keeps the messages moves it
 )
 
 func (q *queue[M, C]) bury(c C, e entry[M]) fate {
 	if !q.exhausted(e) {
 		return kept
+	}
+	if o := q.store.outside; o != nil && o.Bury != nil {
+		if !o.Bury(c, e.message, q.name, int(e.attempts), q.back(e)) {
+			return kept
+		}
+		return outside
 	}
 	name, m, size := q.store.dead(e.message, q.name, int(e.attempts))
 	if name == "" {
@@ -81,7 +95,7 @@ func (q *queue[M, C]) bury(c C, e entry[M]) fate {
 
 // exhausted reports whether a message has had its last attempt.
 func (q *queue[M, C]) exhausted(e entry[M]) bool {
-	return q.store.dead != nil && int64(e.attempts) >= q.store.bounds.attempts
+	return int64(e.attempts) >= q.store.bounds.attempts && (q.store.dead != nil || q.store.outside != nil && q.store.outside.Bury != nil)
 }
 
 func (q *queue[M, C]) anyExhausted(es []entry[M]) bool {

@@ -60,13 +60,20 @@ func (d *Delivery[M, C]) Ack(c C) bool {
 // AckThrough settles the delivery and all earlier ones to the same consumer:
 // the cumulative ACK of STOMP's ack:client. It returns how many it settled, 0
 // if the delivery itself was settled before.
-func (d *Delivery[M, C]) AckThrough(c C) int {
+func (d *Delivery[M, C]) AckThrough(c C) int { return d.AckEach(c, nil) }
+
+// AckEach is AckThrough that calls each, if it is not nil, for the messages that
+// it settles, the oldest delivery first, with the lock of the queue held.
+func (d *Delivery[M, C]) AckEach(c C, each func(M)) int {
 	k, q := d.consumer, d.consumer.queue
 	if !d.open() {
 		return 0
 	}
 	n := 0
 	for ; !d.settled; n++ {
+		if each != nil {
+			each(k.first.entry.message)
+		}
 		q.settle(&k.first.entry)
 		k.drop(k.first)
 	}

@@ -23,7 +23,7 @@ const untouched = math.MaxUint32
 
 // waiting is the list of messages that no consumer holds, in the order of their
 // seq. A returned message was delivered before all fresh ones, so the returned
-// ones always come first.
+// ones come first, unless [Store.Feed] has added some among the fresh ones.
 type waiting[M any] struct {
 	returned heap[M]
 	fresh    fifo[M]
@@ -34,7 +34,7 @@ func (w *waiting[M]) len() int { return len(w.returned) + w.fresh.n }
 // front returns the next message to deliver. The pointer is valid until the
 // list changes. The list must not be empty.
 func (w *waiting[M]) front() *entry[M] {
-	if len(w.returned) > 0 {
+	if len(w.returned) > 0 && w.returnedFirst() {
 		return &w.returned[0]
 	}
 	return w.fresh.front()
@@ -49,9 +49,15 @@ func (w *waiting[M]) remove(dead func(*entry[M]) bool) {
 
 // pop removes the front message.
 func (w *waiting[M]) pop() {
-	if len(w.returned) > 0 {
+	if len(w.returned) > 0 && w.returnedFirst() {
 		w.returned.pop()
 		return
 	}
 	w.fresh.pop()
+}
+
+// returnedFirst reports whether the first of the returned messages, of which
+// there must be one, comes before the fresh ones.
+func (w *waiting[M]) returnedFirst() bool {
+	return w.fresh.n == 0 || w.returned[0].seq <= w.fresh.front().seq
 }

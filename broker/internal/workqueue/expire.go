@@ -103,7 +103,12 @@ func (q *queue[M, C]) finish(c C) {
 	q.expired = nil
 	q.mu.Unlock()
 	for i := range list {
-		moved := q.expire(c, &list[i])
+		moved := false
+		if o := q.store.outside; o == nil || o.Expired == nil {
+			moved = q.expire(c, &list[i])
+		} else if q.held(list[i].message) {
+			o.Expired(c, list[i].message, q.name, int(list[i].attempts))
+		}
 		q.mu.Lock()
 		if moved { // the dead letter counts in its place
 			q.messages--

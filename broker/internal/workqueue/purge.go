@@ -4,10 +4,7 @@ package workqueue
 // were. It leaves unsettled messages with their consumers. found is false if
 // there is no such queue.
 func (s *Store[M, C]) Purge(name string) (removed int, found bool) {
-	sh := s.shard(name)
-	sh.mu.RLock()
-	q := sh.queues[name]
-	sh.mu.RUnlock()
+	q := s.find(name)
 	if q == nil {
 		return 0, false
 	}

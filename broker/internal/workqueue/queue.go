@@ -19,6 +19,7 @@ type queue[M, C any] struct {
 	messages   int64           // stored messages: waiting, unsettled, or on the way to a dead-letter queue
 	bytes      int64           // sizes of the stored messages
 	unsettled  int             // messages that consumers hold
+	free       int             // messages that the consumers in the ring can take
 	consumers  int             // consumers not closed, started or not
 	lastSeq    uint64
 	lastID     uint32
@@ -64,7 +65,9 @@ func (q *queue[M, C]) settle(e *entry[M]) {
 
 // pushBack adds e as the newest message.
 func (q *queue[M, C]) pushBack(e entry[M]) {
-	q.lastSeq++
+	if q.store.outside == nil || q.own != nil { // else the place of the latest: others are not ours to give
+		q.lastSeq++
+	}
 	e.seq = q.lastSeq
 	if q.own != nil {
 		e.lost += q.own.lost

@@ -19,11 +19,13 @@ type Store[M, C any] struct {
 	bounds bounds
 	dead   func(m M, queue string, attempts int) (deadQueue string, dm M, size int)
 	expiry Expiry[M]
-	seed   maphash.Seed
-	shards [shards]shard[M, C]
-	queues atomic.Int64 // number of queues in the shards
-	bytes  atomic.Int64 // sizes of all stored messages, also of those in a Backlog
-	made   time.Time
+	// outside is what keeps the messages, nil if the store itself does.
+	outside *Outside[M, C]
+	seed    maphash.Seed
+	shards  [shards]shard[M, C]
+	queues  atomic.Int64 // number of queues in the shards
+	bytes   atomic.Int64 // sizes of all stored messages, also of those in a Backlog
+	made    time.Time
 }
 
 type shard[M, C any] struct {

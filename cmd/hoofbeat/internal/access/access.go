@@ -1,7 +1,7 @@
 // Package access makes the credentials and the rules of a configuration: who
 // may connect, and what each client may do.
 //
-//	a, err := access.New(c, logger)
+//	a, err := access.New(c, logger, access.Kept{})
 //	if err != nil {
 //		return err // an error in the configuration
 //	}
@@ -50,15 +50,33 @@ type Access struct {
 	MayWait func(ctx context.Context, p *auth.Principal, operation string) (bool, error)
 
 	webhook *webhook.Webhook
+	kept    Kept
 	log     *slog.Logger
 	quiet   loglimit.Limiter // for lines that any client can cause
+}
+
+// Kept is where Access keeps what survives the process. What is nil is kept in
+// memory.
+type Kept struct {
+	Tickets     ticket.Store
+	Revocations *auth.Revocations
+	Logins      oauth.Records
+	// Secret says that Logins are encrypted, so that tokens may be kept there
+	// without a key of their own.
+	Secret bool
 }
 
 // New creates the parts that a checked configuration enables. It reads the
 // files with users, keys and secrets. The error is about a key, or joins
 // several. Call Close in the end.
-func New(c *config.Config, log *slog.Logger) (*Access, error) {
-	a := &Access{Revocations: auth.NewRevocations(), log: log}
+func New(c *config.Config, log *slog.Logger, kept Kept) (*Access, error) {
+	if kept.Tickets == nil {
+		kept.Tickets = ticket.NewMemory()
+	}
+	if kept.Revocations == nil {
+		kept.Revocations = auth.NewRevocations()
+	}
+	a := &Access{Revocations: kept.Revocations, kept: kept, log: log}
 	if err := checkNames(nameSpaces(c)...); err != nil {
 		return nil, err
 	}

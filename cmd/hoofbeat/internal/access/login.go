@@ -8,7 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/oauth"
@@ -26,7 +29,7 @@ func (a *Access) makeLogin(c *config.Config) error {
 	o := oauth.Options{
 		SessionTTL: s.TTL, SessionIdle: s.Idle, MaxSessionsPerUser: s.PerUser, Cookie: s.Cookie,
 		AfterLogin: s.AfterLogin, AfterLogout: s.AfterLogout, SharedNames: c.Auth.SharedNames,
-		OnLogout:      func(credential, _ string) { a.revoke(credential) },
+		OnLogout:      func(credential, _ string) error { return a.revoke(credential, s.TTL) },
 		OnReconsent:   a.reconsent,
 		Logger:        a.log,
 		ClientAddress: a.ClientAddress,
@@ -38,13 +41,11 @@ func (a *Access) makeLogin(c *config.Config) error {
 		}
 		o.Providers = append(o.Providers, provider)
 	}
-	if s.TokenStore != "" {
-		store, err := openTokenStore(s)
-		if err != nil {
-			return err
-		}
-		o.Store = store
+	var err error
+	if o.Store, err = a.tokenStore(s); err != nil {
+		return err
 	}
+	o.Records = a.kept.Logins
 	client, err := oauth.New(o)
 	if err != nil {
 		return config.OptionError("auth.oauth, auth.sessions", err)
@@ -75,20 +76,83 @@ func newProvider(i int, p config.OAuth) (oauth.Provider, error) {
 	}, nil
 }
 
-func openTokenStore(s *config.Sessions) (oauth.TokenStore, error) {
-	const key = "auth.sessions.token_store_key"
-	text, err := s.TokenStoreKey.Read(key)
+// tokenStoreKey is the key that encrypts tokens.
+const tokenStoreKey = "auth.sessions.token_store_key"
+
+// readTokenKey returns the key, or nil if there is none.
+func readTokenKey(s *config.Sessions) ([]byte, error) {
+	if !s.TokenStoreKey.Set() {
+		return nil, nil
+	}
+	text, err := s.TokenStoreKey.Read(tokenStoreKey)
 	if err != nil {
 		return nil, err
 	}
 	raw, ok := decodeKey(text)
 	if !ok {
-		return nil, &config.KeyError{Key: key, Text: "is not 32 bytes in base64 or hexadecimal"}
+		return nil, &config.KeyError{Key: tokenStoreKey, Text: "is not 32 bytes in base64 or hexadecimal"}
 	}
-	store, err := oauth.OpenFileStore(s.TokenStore, raw)
+	return raw, nil
+}
+
+// tokenStore returns where tokens are kept, nil for memory. They are never
+// written unencrypted. With a store on disk those of the file move there.
+func (a *Access) tokenStore(s *config.Sessions) (oauth.TokenStore, error) {
+	key, err := readTokenKey(s)
+	if err != nil {
+		return nil, err
+	}
+	var file *oauth.FileStore
+	if s.TokenStore != "" {
+		if file, err = openTokenFile(s, key); err != nil {
+			return nil, err
+		}
+	}
+	if a.kept.Logins == nil || key == nil && !a.kept.Secret {
+		if file == nil {
+			return nil, nil
+		}
+		return file, nil
+	}
+	store, err := oauth.NewRecordTokens(a.kept.Logins, key)
+	if err != nil {
+		return nil, &config.KeyError{Key: tokenStoreKey, Text: err.Error()}
+	}
+	return store, a.moveTokens(file, s.TokenStore, store)
+}
+
+// moveTime limits how long moving the tokens of a file takes.
+const moveTime = 5 * time.Minute
+
+// movedSuffix is added to the name of a file whose tokens are in the store.
+const movedSuffix = ".moved"
+
+// moveTokens moves the tokens of a file into the store, once.
+func (a *Access) moveTokens(file *oauth.FileStore, path string, to oauth.TokenStore) error {
+	if file == nil {
+		return nil
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil // moved before
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), moveTime)
+	defer cancel()
+	n, err := oauth.MoveTokens(ctx, file, to)
+	if err == nil {
+		err = os.Rename(path, path+movedSuffix)
+	}
+	if err != nil {
+		return &config.KeyError{Key: "auth.sessions.token_store", Text: "moving its tokens to the store: " + err.Error()}
+	}
+	a.log.Info("the tokens of auth.sessions.token_store are in the store now", "file", path, "renamed", path+movedSuffix, "moved", n)
+	return nil
+}
+
+func openTokenFile(s *config.Sessions, key []byte) (*oauth.FileStore, error) {
+	store, err := oauth.OpenFileStore(s.TokenStore, key)
 	switch {
 	case errors.Is(err, oauth.ErrStoreKey):
-		return nil, &config.KeyError{Key: key, Text: "does not decrypt the file of auth.sessions.token_store, " + s.TokenStore}
+		return nil, &config.KeyError{Key: tokenStoreKey, Text: "does not decrypt the file of auth.sessions.token_store, " + s.TokenStore}
 	case errors.Is(err, oauth.ErrStoreMode):
 		return nil, &config.KeyError{Key: "auth.sessions.token_store", Text: s.TokenStore + ": others than its owner can read or write it: chmod it to 0600"}
 	case err != nil:
@@ -126,9 +190,8 @@ func (a *Access) reconsent(user, provider string) {
 	}
 }
 
-// revoke ends the sockets of a login session.
-func (a *Access) revoke(credential string) {
-	if err := a.Revocations.Revoke(context.Background(), auth.Revocation{Credential: credential}); err != nil {
-		a.log.Error("a session that has ended could not be revoked", "error", err)
-	}
+// revoke ends the sockets of a login session, which would have lived for ttl at
+// most.
+func (a *Access) revoke(credential string, ttl time.Duration) error {
+	return a.Revocations.Revoke(context.Background(), auth.Revocation{Credential: credential, Until: time.Now().Add(cmp.Or(ttl, oauth.DefaultSessionTTL))})
 }

@@ -22,7 +22,7 @@ func (a *Access) makeTickets(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	a.Tickets, err = ticket.New(ticket.NewMemory(), a.Revocations, ticket.Options{
+	a.Tickets, err = ticket.New(a.kept.Tickets, a.Revocations, ticket.Options{
 		TTL: k.TTL, Signed: k.Signed, Secrets: secrets, PerSubject: k.PerSubject,
 		Rate: float64(k.Rate), Burst: k.Burst, MaxOutstanding: k.Outstanding,
 	})

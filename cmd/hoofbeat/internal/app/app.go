@@ -60,6 +60,7 @@ type App struct {
 	flow     *webflow.Flow    // nil when webflow is not enabled
 	events   []*events.Sender // of events.url and webflow.events.url
 
+	store    *store        // nil without store.dir
 	handlers *handlers.Set // nil without handlers
 
 	fetcher  *fetch.Fetcher // nil without auth.oauth[].fetch
@@ -80,18 +81,19 @@ type App struct {
 	abandon   context.CancelFunc
 }
 
-// New creates the broker but opens no listeners. The error is about the
-// configuration, a rule, a user or a certificate, and names the position of the
-// key.
+// New opens the store and creates the broker but opens no listeners. The error
+// is about the configuration, a rule, a user or a certificate, and names the
+// position of the key, or it is a [*StoreError]. After New, call Run.
 func New(o Options) (*App, error) {
-	a, err := build(o)
+	a, err := build(o, (*App).openStore)
 	if err != nil {
-		return nil, o.Config.Locate(err)
+		return nil, located(o.Config, err)
 	}
 	return a, nil
 }
 
-func build(o Options) (*App, error) {
+// build creates an App, which gets its store from open.
+func build(o Options, open func(*App, context.Context) error) (_ *App, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -107,8 +109,15 @@ func build(o Options) (*App, error) {
 	a := &App{o: o, live: o.Config}
 	a.patience, a.abandon = context.WithCancel(context.Background())
 	a.serving, a.end = context.WithCancel(context.Background())
-	var err error
-	if a.access, err = access.New(o.Config, o.Logger); err != nil {
+	defer func() {
+		if err != nil {
+			a.closeStore()
+		}
+	}()
+	if err := open(a, a.patience); err != nil {
+		return nil, err
+	}
+	if a.access, err = access.New(o.Config, o.Logger, a.kept()); err != nil {
 		return nil, err
 	}
 	a.away = &turnedAway{log: o.Logger}
@@ -152,6 +161,7 @@ func build(o Options) (*App, error) {
 // once if a listener cannot be opened or fails. Call Run only once.
 func (a *App) Run(ctx context.Context) error {
 	defer a.abandon()
+	defer a.closeStore()
 	defer a.access.Close()
 	defer a.close()
 	log := a.o.Logger
@@ -201,9 +211,10 @@ func Check(c *config.Config) error {
 	if err := errors.Join(c.CheckFiles(), access.CheckRules(c), flowErr, eventsErr); err != nil {
 		return c.Locate(err)
 	}
-	a, err := New(Options{Config: c})
+	// The store may be in use by the broker that this configuration is for.
+	a, err := build(Options{Config: c}, func(*App, context.Context) error { return nil })
 	if err != nil {
-		return err
+		return c.Locate(err)
 	}
 	a.close()
 	a.access.Close()

@@ -15,7 +15,7 @@ func (a *App) publicHandler() http.Handler {
 	mux := http.NewServeMux()
 	path := a.o.Config.WebSocket.Path
 	a.mountEndpoint(mux)
-	health := admin.Health(a.broker)
+	health := admin.Health(a.broker, a.storeReady)
 	mux.Handle("/livez", health)
 	mux.Handle("/readyz", health)
 	mux.Handle(a.o.Config.Auth.Tickets.Path, &a.tickets)

@@ -11,8 +11,8 @@ import (
 
 // Reload reads the configuration, the users and the certificates again, for
 // SIGHUP, and applies what can change at run time: rules, origins, hosts,
-// limits, those of history, trusted proxies, the log, users and certificates. It
-// disconnects no session, but ends subscriptions that the new rules deny. It
+// limits, those of history, store.reserve, trusted proxies, the log, users and
+// certificates. It disconnects no session, but ends subscriptions that the new rules deny. It
 // logs what it has done, and the changed keys that need a restart. Parts that
 // cannot be read do not change.
 func (a *App) Reload() {
@@ -86,6 +86,9 @@ func (a *App) adopt(c *config.Config) error {
 		a.access.Bearer.SetWrongTokens(fitted.Limits.AddressFailures)
 	}
 	a.crowd.limit(fitted.Limits.Connections, fitted.Limits.ConnectionsPerAddress, fitted.Auth.TrustedProxies.Networks)
+	if a.store != nil {
+		a.store.engine.SetReserve(int64(c.Store.Reserve))
+	}
 	a.tickets.set(tickets)
 	a.o.Level.Set(c.Log.Level)
 	a.sessions.Set(sessionLevel(c))

@@ -15,7 +15,7 @@ import (
 // effect and risks. Each is one line that names the key. `hoofbeat config
 // check` prints them, and [App.Run] logs them.
 func Warnings(c *config.Config) []string {
-	warnings := slices.Concat(c.Warnings(), c.Ineffective(), c.Unreachable(), forgeries(c), unseen(c))
+	warnings := slices.Concat(c.Warnings(), c.Ineffective(), c.Unreachable(), forgeries(c), unseen(c), unkept(c))
 	if c.Auth.Tickets.Signed && len(c.Nodes) > 0 {
 		warnings = append(warnings, "auth.tickets.signed: each of several nodes takes a signed ticket once, so with nodes a ticket lets in as many clients as there are nodes")
 	}

@@ -38,6 +38,7 @@ func (a *App) makeFlow() error {
 		return err
 	}
 	o.Logger, o.Abandoned = a.o.Logger, a.abandoned
+	a.keepOperations(&o)
 	if err := a.makeWebFlowEvents(&o); err != nil {
 		return err
 	}

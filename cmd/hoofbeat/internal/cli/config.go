@@ -51,8 +51,8 @@ the files of users, certificates and keys that they name. If there are errors,
 print each with its place and exit with 2, as serve does; errors in other files
 and in rules appear only when the keys are correct. Otherwise exit with 0:
 standard error gets warnings about risks and about keys and rules that have no
-effect, standard output the settings that differ from the defaults, including
-those that compatibility sets.`,
+effect, standard output what store.disk must have room for, and the settings
+that differ from the defaults, including those that compatibility sets.`,
 		Example: `  hoofbeat config check -c hoofbeat.yaml
   HOOFBEAT_LIMITS_FRAME=1MiB hoofbeat config check -c hoofbeat.yaml --listen :8080`,
 	}
@@ -72,6 +72,13 @@ those that compatibility sets.`,
 		}
 		if _, err = fmt.Fprintf(p.Out, "%s: good%s\n", cmp.Or(file, "configuration"), note); err != nil {
 			return err
+		}
+		if c.Store.Dir != "" {
+			for _, need := range c.StoreNeeds() {
+				if _, err = fmt.Fprintf(p.Out, "store.disk: of %s, %s\n", c.Store.Disk, need); err != nil {
+					return err
+				}
+			}
 		}
 		for _, text := range app.Warnings(c) {
 			if _, err = fmt.Fprintf(p.Err, "warning: %s\n", text); err != nil {

@@ -52,7 +52,7 @@ line.`,
 		log := p.logger(c.Log.Format, level)
 		a, err := app.New(app.Options{Config: c, Reload: load, Logger: log, Level: level, Getenv: p.getenv, Version: version()})
 		if err != nil {
-			return configError{err}
+			return storeFailure(err)
 		}
 		defer p.listen(a, log)()
 		return a.Run(cmd.Context())

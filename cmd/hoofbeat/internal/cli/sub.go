@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-stomp/stomp/v3"
@@ -39,7 +40,8 @@ continues.
 
 If the topic has a history, --offset says where to begin: first, last (the latest message),
 next, -N (N messages back), a time such as 2026-01-31T15:04:05Z, or the offset of a message
-that --verbose has printed, to get what came after it.
+that --verbose has printed, to get what came after it. If messages may be missing after
+that offset, sub reports it on stderr.
 
 sub runs until Ctrl-C, or until it has received --count messages. With --ack client or
 client-individual it acknowledges each message after printing it. A message that was not
@@ -111,6 +113,12 @@ func (s *reception) run(ctx context.Context, destinations []string) error {
 	return leave(ctx, conn, err)
 }
 
+// continues reports whether --offset is that of a message.
+func (s *reception) continues() bool {
+	_, notTime := time.Parse(time.RFC3339, s.offset)
+	return notTime != nil && strings.Contains(s.offset, ":")
+}
+
 // receive prints messages until there were enough, the user has enough, or the
 // connection ends.
 func (s *reception) receive(ctx context.Context, conn *client.Conn, in *feed, mode stomp.AckMode) (err error) {
@@ -141,6 +149,9 @@ func (s *reception) receive(ctx context.Context, conn *client.Conn, in *feed, mo
 				return explain(conn, m.Err)
 			}
 			received++
+			if s.continues() && m.Header.Get("recovered") == "false" {
+				fmt.Fprintf(s.program.Err, "messages of %s may be missing before this one (recovered:false)\n", oneLine(m.Destination))
+			}
 			if err := s.print(out, m); err != nil {
 				return err
 			}

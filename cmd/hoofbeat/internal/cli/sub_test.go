@@ -158,7 +158,12 @@ func TestSubFromAnOffset(t *testing.T) {
 	}
 	c := start(t, nil, nil, "sub", "-u", s.URL, "--offset", "-2", "--count", "2", "/topic/a")
 	c.wait(t, exitOK)
-	if c.out.String() != "2\n3\n" {
-		t.Errorf("printed %q", c.out.String())
+	if c.out.String() != "2\n3\n" || strings.Contains(c.err.String(), "missing") {
+		t.Errorf("printed %q, %q", c.out.String(), c.err.String())
+	}
+	c = start(t, nil, nil, "sub", "-u", s.URL, "--offset", "another1:1", "--count", "3", "/topic/a")
+	c.wait(t, exitOK)
+	if c.out.String() != "1\n2\n3\n" || strings.Count(c.err.String(), "messages of /topic/a may be missing before this one (recovered:false)\n") != 1 {
+		t.Errorf("printed %q, %q", c.out.String(), c.err.String())
 	}
 }

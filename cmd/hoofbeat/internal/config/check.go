@@ -77,6 +77,7 @@ func (c *Config) check() []error {
 		issuers[j.Issuer] = i
 	}
 	c.checkFetch(bad)
+	c.checkStore(bad)
 	if origins, err := httpsec.NewList(c.WebSocket.Origins); err != nil {
 		bad("websocket.origins", "%s", err)
 	} else if anybody := origins.Anybody(); len(c.Auth.OAuth) > 0 && anybody != "" {
@@ -110,7 +111,8 @@ func (c *Config) check() []error {
 		bad("webflow.events.secret", "has no effect without webflow.events.url")
 	}
 	c.WebFlow.checkResults(c.places["webflow.interim"] != "", bad)
-	if s := c.Auth.Sessions; (s.TokenStore != "") != s.TokenStoreKey.Set() {
+	// With store.dir the key alone encrypts the tokens there.
+	if s := c.Auth.Sessions; s.TokenStore != "" && !s.TokenStoreKey.Set() || s.TokenStore == "" && s.TokenStoreKey.Set() && c.Store.Dir == "" {
 		bad("auth.sessions.token_store", "want both the file and its key, or neither")
 	}
 	order := func(small string, smaller Bytes, large string, larger Bytes) {

@@ -20,6 +20,11 @@ func (c *Config) CheckFiles() error {
 			problems = append(problems, err)
 		}
 	}
+	if c.Store.Dir != "" {
+		_, err := c.StoreKey()
+		_, oldErr := c.OldStoreKey()
+		problems = append(problems, err, oldErr)
+	}
 	return errors.Join(problems...)
 }
 

@@ -37,7 +37,8 @@ var needs = map[string]need{
 	"rechecks": {func(c *Config) bool {
 		return len(c.Auth.Introspection)+len(c.Auth.UserInfo) > 0 || c.Auth.Webhook.URL != ""
 	}, "auth.introspection, auth.userinfo and auth.webhook.url are not set"},
-	"sockjs": {func(c *Config) bool { return c.SockJS }, "sockjs is false"},
+	"sockjs":    {func(c *Config) bool { return c.SockJS }, "sockjs is false"},
+	"store.dir": {func(c *Config) bool { return c.Store.Dir != "" }, "store.dir is not set"},
 	"subscription-events": {func(c *Config) bool { return c.Events.reportsSubscriptions() },
 		"events.types has neither subscribed nor unsubscribed"},
 	"webflow":            {func(c *Config) bool { return c.WebFlow.Enabled }, "webflow.enabled is false"},

@@ -117,6 +117,8 @@ type Config struct {
 	// The /queue/** destinations. Messages are in memory and are lost when the
 	// broker stops.
 	Queues Queues `key:"queues" needs:"queues.mode"`
+	// The store on disk. Without store.dir there is none.
+	Store Store `key:"store" needs:"store.dir"`
 	// Prefixes of destinations. Write rules with these prefixes; the broker's
 	// own destinations, such as /app/bootstrap and /user/topic/session, are
 	// below them.

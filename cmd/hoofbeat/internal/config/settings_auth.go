@@ -112,10 +112,13 @@ type Sessions struct {
 	AfterLogin string `key:"auth.sessions.after_login" is:"path" want:"a path such as /" default:"/"`
 	// Where a browser goes after a logout without return_to.
 	AfterLogout string `key:"auth.sessions.after_logout" is:"path" want:"a path such as /" default:"/"`
-	// File that stores the users' tokens, encrypted. Empty: in memory only.
+	// File that stores the users' tokens, encrypted. Empty: in memory only. With
+	// store.dir its tokens are moved there at the next start, and the file is
+	// renamed.
 	TokenStore string `key:"auth.sessions.token_store" is:"file"`
 	// Key of auth.sessions.token_store: 32 bytes in base64 or hexadecimal, as
-	// `openssl rand -base64 32` generates it.
+	// `openssl rand -base64 32` generates it. With store.dir it encrypts the
+	// tokens there; with neither it nor store.key they are in memory only.
 	TokenStoreKey Secret `key:"auth.sessions.token_store_key"`
 }
 

@@ -32,6 +32,7 @@ type again uint8
 const (
 	attempt again = iota // it counts as a delivery, and comes again
 	wait                 // the server has not got it: try again until it has
+	proxied              // as wait, but a proxy says so (502, 504): the server may have got it
 	never                // the server does not want it
 )
 
@@ -51,37 +52,61 @@ var (
 	errBusy = fmt.Errorf("no turn within %v: too many requests are on their way", patience)
 )
 
-// ask posts a question and parses the answer.
+func busy() *failure {
+	return &failure{errBusy, "in_flight, or handlers_in_flight", unavailable(), wait}
+}
+
+// ask posts a question for a client and parses the answer. The circuit must be
+// closed.
 func (h *handler) ask(ctx context.Context, owner, id string, body []byte) (*answer, *failure) {
-	release, ok := h.turn(ctx, owner)
-	if !ok {
-		return nil, &failure{errBusy, "in_flight, or handlers_in_flight", unavailable(), wait}
-	}
-	defer release()
-	a, f := h.post(ctx, id, body)
+	release, f := h.turn(ctx, owner)
 	if f != nil {
 		return nil, f
 	}
-	out, err := parseAnswer(a)
-	if err != nil {
-		return nil, &failure{err, "url", unhandled(), attempt}
-	}
-	return out, nil
-}
-
-// post sends a question, unless the circuit is open. The answer has status 2xx.
-func (h *handler) post(ctx context.Context, id string, body []byte) (*signed.Answer, *failure) {
+	defer release()
 	epoch, _, ok := h.breaker.Enter(time.Now())
 	if !ok {
 		return nil, &failure{errOpen, "url", unavailable(), wait}
 	}
-	a, err := h.client.Post(ctx, body, http.Header{deliveryHeader: {id}})
-	f := h.failureOf(a, err)
-	// Only a server that cannot be reached opens the circuit: otherwise a client
-	// could close it to all others with messages that the server does not like.
-	down := err != nil || f != nil && f.again == wait && a.Status > 500
-	h.switched(epoch, !down, f)
+	a, absent, f := h.post(ctx, id, body)
+	h.switched(epoch, !absent, f)
 	return a, f
+}
+
+// askForQueue is ask for a message of a queue. The circuit has no part in it: the
+// queue makes pauses, and its messages must not open the circuit to clients.
+func (h *handler) askForQueue(ctx context.Context, id string, body []byte) (*answer, *failure) {
+	release, f := h.turn(ctx, "")
+	if f != nil {
+		return nil, f
+	}
+	defer release()
+	a, absent, f := h.post(ctx, id, body)
+	if !absent {
+		h.away.Store(0)
+	} else {
+		h.away.CompareAndSwap(0, time.Now().UnixNano())
+	}
+	return a, f
+}
+
+// post sends a question. absent means that the server could not be reached.
+// Anything else closes the circuit: otherwise a client could open it to all
+// others with messages that the server does not like.
+func (h *handler) post(ctx context.Context, id string, body []byte) (out *answer, absent bool, f *failure) {
+	a, err := h.client.Post(ctx, body, http.Header{deliveryHeader: {id}})
+	f = h.failureOf(a, err)
+	if err != nil || f != nil && (f.again == wait || f.again == proxied) && a.Status > 500 {
+		return nil, true, f
+	}
+	h.answered.Add(1)
+	if f != nil {
+		return nil, false, f
+	}
+	if out, err = parseAnswer(a); err != nil {
+		return nil, false, &failure{err, "url", unhandled(), attempt}
+	}
+	return out, false, nil
 }
 
 // failureOf returns why a response is not an answer, or nil.
@@ -101,6 +126,9 @@ func (h *handler) failureOf(a *signed.Answer, err error) *failure {
 	switch a.Status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		f.public, f.again = unavailable(), wait
+		if a.Status == http.StatusBadGateway || a.Status == http.StatusGatewayTimeout {
+			f.again = proxied
+		}
 		return f
 	}
 	switch {

@@ -93,6 +93,7 @@ type Set struct {
 	shares, roomShares *shares // of slots and of room
 
 	handlers []*handler
+	patience time.Duration // patience, except in tests
 
 	ctx     context.Context // of the requests
 	cancel  context.CancelFunc
@@ -116,6 +117,9 @@ type handler struct {
 	path    string  // of Destination, behind the prefix
 	handled atomic.Int64
 	failed  atomic.Int64
+
+	answered atomic.Int64 // requests that the server itself answered, with whatever status
+	away     atomic.Int64 // since when it does not answer the messages of the queue, in nanoseconds since 1970; 0 if it does
 }
 
 // New registers the handlers. The error is a [*Problem].
@@ -126,7 +130,7 @@ func New(o Options) (*Set, error) {
 	var run [8]byte
 	_, _ = rand.Read(run[:]) // never fails
 	s := &Set{
-		b: o.Broker, names: o.Names, app: o.Names.Prefixes().App[0], log: o.Logger, run: hex.EncodeToString(run[:]) + "-",
+		b: o.Broker, names: o.Names, app: o.Names.Prefixes().App[0], log: o.Logger, run: hex.EncodeToString(run[:]) + "-", patience: patience,
 		slots: make(chan struct{}, o.InFlight), room: newRoom(o.Bytes),
 		shares: newShares(int64(o.InFlight)), roomShares: newShares(o.Bytes), lanes: make(map[string]*lane),
 	}
@@ -238,6 +242,8 @@ func (s *Set) States() []State {
 		list[i] = State{Destination: h.Destination, URL: h.client.Place(), InFlight: len(h.slots), Handled: h.handled.Load(), Failed: h.failed.Load()}
 		if since, broken := h.breaker.Since(); broken {
 			list[i].Broken = since
+		} else if away := h.away.Load(); away != 0 {
+			list[i].Broken = time.Unix(0, away)
 		}
 	}
 	return list

@@ -37,6 +37,7 @@ func TestRequestsHoldWhatTheyCount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		set.patience = time.Hour // however slow the machine is
 		t.Cleanup(set.Close)
 		clients := make([]*brokertest.Client, sessions)
 		for i := range clients {
@@ -58,13 +59,13 @@ func TestRequestsHoldWhatTheyCount(t *testing.T) {
 			}
 		}
 		brokertest.Eventually(t, "all requests wait", func() bool { return waiting() == sessions*each })
-		held := testkit.Heap() - before
-		set.room.mu.Lock()
-		counted := int64(room) - set.room.free
-		set.room.mu.Unlock()
-		t.Logf("%d requests of %d bytes hold %d bytes and count as %d", sessions*each, bytes, held, counted)
-		if held > counted {
-			t.Errorf("%d bytes are held, and %d are counted", held, counted)
-		}
+		brokertest.Eventually(t, "the requests hold no more than they count", func() bool { // sessions give back their read buffers later
+			held := testkit.Heap() - before
+			set.room.mu.Lock()
+			counted := int64(room) - set.room.free
+			set.room.mu.Unlock()
+			t.Logf("%d requests of %d bytes hold %d bytes and count as %d", sessions*each, bytes, held, counted)
+			return held <= counted
+		})
 	}
 }

@@ -135,8 +135,8 @@ func (j *job) handle() error {
 
 // turn waits until a request may be sent. It returns false if that takes too
 // long. A request without an owner, of a queue, counts against no share.
-func (h *handler) turn(ctx context.Context, owner string) (release func(), ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (h *handler) turn(ctx context.Context, owner string) (release func(), f *failure) {
+	ctx, cancel := context.WithTimeout(ctx, h.set.patience)
 	defer cancel()
 	var taken []func()
 	release = func() {
@@ -148,7 +148,7 @@ func (h *handler) turn(ctx context.Context, owner string) (release func(), ok bo
 		for _, one := range []*shares{h.shares, h.set.shares} {
 			if !one.take(ctx, owner, 1) {
 				release()
-				return nil, false
+				return nil, busy()
 			}
 			taken = append(taken, func() { one.give(owner, 1) })
 		}
@@ -159,8 +159,8 @@ func (h *handler) turn(ctx context.Context, owner string) (release func(), ok bo
 			taken = append(taken, func() { <-slots })
 		case <-ctx.Done():
 			release()
-			return nil, false
+			return nil, busy()
 		}
 	}
-	return release, true
+	return release, nil
 }

@@ -38,14 +38,23 @@ func (h *handler) store(ctx context.Context, r *broker.Request, id string, body 
 
 // deliver posts a message of the queue until the server accepts it. It waits
 // for a server that cannot be reached. An error returns the message to the
-// queue, which counts its deliveries.
+// queue, which counts its deliveries. If a proxy says again that the server is
+// down, although the server has answered other requests since the last time,
+// this message may be what it fails on.
 func (h *handler) deliver(ctx context.Context, m *broker.Message) error {
 	var q question
 	if err := json.Unmarshal(m.Body, &q); err != nil || q.ID == "" {
 		return h.bury(ctx, m, &failure{errors.New("a message in the queue is not a request"), "via", nil, never})
 	}
+	answered := int64(-1) // when a proxy last said so
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		a, f := h.ask(ctx, "", q.ID, m.Body)
+		a, f := h.askForQueue(ctx, q.ID, m.Body)
+		if f != nil && f.again == proxied {
+			before := answered
+			if answered = h.answered.Load(); before >= 0 && answered > before {
+				f.again = attempt
+			}
+		}
 		switch {
 		case f == nil && a.refuse != "":
 			return h.bury(ctx, m, &failure{errors.New("the server refuses it"), "url", nil, never})

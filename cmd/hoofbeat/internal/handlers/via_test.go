@@ -65,6 +65,48 @@ func TestViaAttempts(t *testing.T) {
 	}
 }
 
+// A proxy says 502 or 504 for an outage and for a message on which the server
+// fails. Only if the server answers others meanwhile, it is the message.
+func TestViaBehindAProxy(t *testing.T) {
+	for _, status := range []int{502, 504} {
+		within(t, Options{}, invoices, func(t *testing.T, b *broker.Broker, set *Set, s *backend) {
+			outage := true
+			s.answerWith(func(q question) (int, string, string) {
+				if outage || q.Body != nil && *q.Body == "bad" {
+					return status, "", ""
+				}
+				return 200, "text/plain", "state"
+			})
+			c := brokertest.Connect(t, b)
+			send(c, "/app/invoices/7", "bad", "1")
+			send(c, "/app/invoices/7", "good", "2")
+			want(t, c, "RECEIPT 1", "RECEIPT 2")
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if n := waiting(b, "/queue/invoices"); n != 2 {
+				t.Fatalf("after an outage of an hour %d wait", n)
+			}
+			s.mu.Lock()
+			outage = false
+			s.mu.Unlock()
+			for n := 3; waiting(b, "/queue/invoices") > 0 && n < 1000; n++ { // other requests
+				c := brokertest.Connect(t, b) // is ended if the circuit is open
+				c.Send("SUBSCRIBE", "", "id", "s", "destination", "/app/invoices/7")
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				c.Close()
+			}
+			if n, dead := waiting(b, "/queue/invoices"), waiting(b, "/queue/DLQ.invoices"); n != 0 || dead != 1 {
+				t.Errorf("%d wait, %d dead letters", n, dead)
+			}
+			bodies := s.bodies()
+			if bodies[len(bodies)-1] != "bad" || !slices.Contains(bodies, "good") {
+				t.Errorf("posted %q", bodies)
+			}
+		})
+	}
+}
+
 // What the server does not want is a dead letter at once; what follows is
 // posted.
 func TestViaRefused(t *testing.T) {

@@ -1,0 +1,248 @@
+// Package embedded runs the engine that keeps messages and state on disk: a
+// NATS server with JetStream inside this process. It opens no port, handles no
+// signals, and is reached only through [Server.Connect].
+//
+//	engine, err := embedded.Start(ctx, embedded.Options{Dir: "/var/lib/hoofbeat"})
+//	if err != nil {
+//		return err
+//	}
+//	defer engine.Close()
+//	conn, err := engine.Connect()
+//
+// The engine does not survive a full disk or a write error. So its users ask
+// [Server.Room] before they store a message, and learn from [Server.Watch] when
+// it cannot write and when it was restarted.
+//
+// It is the only package that imports nats-server: a program that does not
+// import it does not link the server.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	defaultMemory  = 256 << 20
+	defaultDisk    = 10 << 30
+	defaultPayload = 1 << 20
+	// headroom is what the engine and its users add to a message: the engine's
+	// headers, and our encoding of the message's own.
+	headroom = 64 << 10
+	// stopTimeout is how long Close waits for the engine. Whatever has been
+	// acknowledged is in the files, so a process that exits earlier loses
+	// nothing.
+	stopTimeout = 10 * time.Second
+)
+
+// Options configure a [Server]. Dir is required.
+type Options struct {
+	// Dir is the directory of the store. It is created if only its last
+	// element does not exist. One process can use it at a time.
+	Dir string
+	// SyncInterval is how often written data is forced to the disk. Zero, the
+	// default, means before each answer: what was acknowledged survives a power
+	// failure. With an interval a power failure loses up to that much; the death
+	// of the process alone loses nothing.
+	SyncInterval time.Duration
+	// Memory limits what streams in memory may hold. Default 256 MiB.
+	Memory int64
+	// Disk limits the sum of the limits of all streams in the directory, and
+	// what they hold. Default 10 GiB.
+	Disk int64
+	// Reserve is how many bytes of the disk stay free: with less, [Server.Room]
+	// is a [*FullError]. Default: 256 MiB or 2 % of the disk, whichever is more.
+	Reserve int64
+	// Payload is the largest message of a user, in bytes. The engine accepts
+	// 64 KiB more, for headers. Default 1 MiB.
+	Payload int
+	// Key encrypts the directory. Empty means no encryption. It is chosen when
+	// the directory is made; see OldKey.
+	Key string
+	// OldKey is the key of the directory, if Key is to replace it, see [Rekey].
+	OldKey string
+	// Logger receives the records of the engine: its notices at the level
+	// Debug. Nil means no logging.
+	Logger *slog.Logger
+}
+
+// Server is an engine that runs, or that is restarted once the disk takes data
+// again. All methods are safe for concurrent use.
+type Server struct {
+	o   Options
+	log *logger
+	dir *directory
+	// checking does not count as a run.
+	checking bool
+
+	life    context.Context // until Close
+	end     context.CancelFunc
+	working sync.WaitGroup
+	dying   *server.Server // the last engine, until it has stopped; of supervise
+
+	state  atomic.Pointer[State]
+	doubts atomic.Int32
+	room   room
+
+	mu     sync.Mutex
+	engine *server.Server // nil while it is restarted
+	run    int            // engines started
+	change chan struct{}  // closed by the next change of state
+	closed bool
+
+	node     string
+	runs     uint64
+	files    sync.Mutex // guards manifest and its file
+	manifest *manifest
+}
+
+// Start starts the engine, and returns when it has recovered what is in the
+// directory, which takes time where much is. If ctx ends before, the engine is
+// stopped and the error is that of ctx. An error about an option is an
+// [*OptionError], and says what to do.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	s, err := newServer(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// newServer locks the directory.
+func newServer(o Options) (*Server, error) {
+	if o.Dir == "" {
+		return nil, dirError("is required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Memory = orDefault(o.Memory, defaultMemory)
+	o.Disk = orDefault(o.Disk, defaultDisk)
+	o.Payload = orDefault(o.Payload, defaultPayload)
+	dir, err := openDirectory(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{o: o, log: &logger{to: o.Logger}, dir: dir, change: make(chan struct{})}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.room.reserve.Store(o.Reserve)
+	s.state.Store(&State{Err: &unavailableError{"it is starting"}})
+	return s, nil
+}
+
+// begin starts the engine, and gives the directory back if it cannot.
+func (s *Server) begin(ctx context.Context) error {
+	if err := s.open(ctx); err != nil {
+		s.end()
+		return errors.Join(err, s.dir.close())
+	}
+	s.working.Go(s.supervise)
+	return nil
+}
+
+func orDefault[T int | int64](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}
+
+// open reads the manifest, or makes it, and starts the first engine.
+func (s *Server) open(ctx context.Context) error {
+	m, err := s.dir.readManifest()
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		m = newManifest(s.o.Key)
+	}
+	if err := s.rekey(ctx, m); err != nil {
+		return err
+	}
+	if err := m.checkKey(s.o.Key); err != nil {
+		return err
+	}
+	if !s.checking {
+		m.Runs++
+		if err := s.dir.writeManifest(m); err != nil {
+			return dirError("%w", err)
+		}
+	}
+	s.manifest, s.node, s.runs = m, m.Node, m.Runs
+	engine, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.engine, s.run = engine, 1
+	s.setState(nil)
+	s.mu.Unlock()
+	return s.remember(engine)
+}
+
+// Node returns the id of the node that the directory belongs to: twelve
+// lower-case letters and digits, which never change. Message-ids can begin with
+// it.
+func (s *Server) Node() string { return s.node }
+
+// Runs returns how often an engine was started with this directory by a
+// [Start], this one included. Together with Node it tells the ids of one run
+// from those of others.
+func (s *Server) Runs() uint64 { return s.runs }
+
+// Connect returns a new connection to the engine. Use one connection for data
+// and another for control, so that an acknowledgement never waits behind
+// messages. The caller closes it.
+//
+// A connection outlives a restart of the engine. Until it is connected again,
+// publishing on it fails at once.
+func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
+	conn, err := nats.Connect("", append([]nats.Option{
+		nats.InProcessServer(s),
+		nats.Name("hoofbeat"),
+		nats.MaxReconnects(-1),
+		nats.CustomReconnectDelay(func(attempts int) time.Duration {
+			return min(time.Duration(attempts)*20*time.Millisecond, 250*time.Millisecond)
+		}),
+		nats.ReconnectBufSize(-1),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			s.log.connection(sub, err)
+		}),
+	}, options...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the engine in this process: %w", err)
+	}
+	return conn, nil
+}
+
+// Close stops the engine and waits until its files are closed, for at most ten
+// seconds. It closes no connection of [Server.Connect]; close them before. It
+// may be called again.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	engine, again := s.engine, s.closed
+	s.setState(errClosed)
+	s.closed = true
+	s.mu.Unlock()
+	s.end()
+	s.working.Wait()
+	if again {
+		return nil
+	}
+	var err error
+	if engine != nil {
+		err = s.remember(engine)
+	}
+	return errors.Join(err, stop(engine, stopTimeout), stop(s.dying, stopTimeout), s.dir.close())
+}

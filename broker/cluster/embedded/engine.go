@@ -1,0 +1,163 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+var errClosed = &unavailableError{"it is closed"}
+
+// start starts an engine and checks that it has recovered everything that the
+// directory is known to hold. The engine alone would go on without a stream
+// that it cannot read.
+func (s *Server) start(ctx context.Context) (*server.Server, error) {
+	if missing, err := s.missing(); err != nil {
+		return nil, dirError("%w", err)
+	} else if len(missing) > 0 {
+		return nil, dirError("%s has no files of what it held: %s. Restore the whole directory from a backup, or begin with an empty one", s.dir.path, strings.Join(missing, ", "))
+	}
+	engine, err := s.launch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(healthOf(engine)); err != nil {
+		return nil, errors.Join(dirError("%s is damaged: %w. Restore the whole directory from a backup. `hoofbeat store check` shows what can be read", s.dir.path, err), stop(engine, stopTimeout))
+	}
+	return engine, nil
+}
+
+// launch starts one nats-server and waits until it has recovered its streams.
+func (s *Server) launch(ctx context.Context) (*server.Server, error) {
+	engine, err := server.NewServer(s.options())
+	if err != nil {
+		return nil, fmt.Errorf("starting the store in %s: %w", s.dir.path, err)
+	}
+	log := &logger{to: s.log.to}
+	engine.SetLoggerV2(log, false, false, false)
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		engine.Start()
+	}()
+	select {
+	case <-started:
+	case <-ctx.Done():
+		<-started // it cannot be stopped before
+		return nil, errors.Join(context.Cause(ctx), stop(engine, stopTimeout))
+	}
+	// Start has no result. It reports its failure to the log only.
+	if text := log.failure(); text != "" {
+		return nil, errors.Join(dirError("starting the store in %s: %s", s.dir.path, text), stop(engine, stopTimeout))
+	}
+	return engine, nil
+}
+
+// options are those of a server that nobody but this process reaches. Limits
+// are always set: the server's own defaults depend on the memory and the disk
+// that are free when it starts.
+func (s *Server) options() *server.Options {
+	return &server.Options{
+		ServerName: "hoofbeat", DontListen: true, NoSigs: true, NoLog: true, DisableJetStreamBanner: true,
+		MaxPayload: int32(s.o.Payload + headroom), MaxPending: 256 << 20, MaxControlLine: 8 << 10, //nolint:gosec // both are small
+		JetStream: true, StoreDir: s.dir.path, JetStreamMaxMemory: s.o.Memory, JetStreamMaxStore: s.o.Disk,
+		SyncAlways: s.o.SyncInterval <= 0, SyncInterval: s.o.SyncInterval,
+		JetStreamKey:    s.o.Key,
+		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: -1},
+	}
+}
+
+// InProcessConn returns one end of a pipe to the engine. It makes Server a
+// provider of connections for nats.go; use [Server.Connect].
+func (s *Server) InProcessConn() (net.Conn, error) {
+	engine := s.current()
+	if engine == nil {
+		return nil, s.State().Err
+	}
+	return engine.InProcessConn()
+}
+
+// current returns the running engine, or nil.
+func (s *Server) current() *server.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	return s.engine
+}
+
+// healthOf asks an engine whether it can write to all its streams, and whether it
+// has a stream for all files. While a stream is created or deleted, the second
+// can fail for a moment.
+func healthOf(engine *server.Server) (writing, having error) {
+	if !engine.Running() {
+		return errClosed, nil
+	}
+	var failed, lost []error
+	for _, e := range engine.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		switch {
+		case strings.HasPrefix(e.Stream, "."): // is being deleted
+		case e.Type == server.HealthzErrorStream && !strings.Contains(e.Error, " write error: "):
+			lost = append(lost, errors.New(e.Error))
+		default:
+			failed = append(failed, errors.New(e.Error))
+		}
+	}
+	return errors.Join(failed...), errors.Join(lost...)
+}
+
+// usageOf fills in what the engine knows.
+func usageOf(engine *server.Server, u *Usage) {
+	if engine == nil {
+		return
+	}
+	info, err := engine.Jsz(nil)
+	if err != nil {
+		return // only for options that were not given
+	}
+	u.Stored, u.Memory, u.Reserved = int64(info.Store), int64(info.Memory), int64(info.ReservedStore) //nolint:gosec // below the limits
+	u.Streams, u.Messages = info.Streams, info.Messages
+}
+
+// streamsOf returns the names of the streams that an engine has.
+func streamsOf(engine *server.Server) (map[string]bool, error) {
+	info, err := engine.Jsz(&server.JSzOptions{Accounts: true, Streams: true})
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[string]bool)
+	for _, a := range info.AccountDetails {
+		for _, stream := range a.Streams {
+			names[stream.Name] = true
+		}
+	}
+	return names, nil
+}
+
+// stop ends a server and waits for its goroutines, but not for ever: the time
+// grows with the number of consumers.
+func stop(engine *server.Server, timeout time.Duration) error {
+	if engine == nil {
+		return nil
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		engine.Shutdown()
+		engine.WaitForShutdown()
+	}()
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-late.C:
+		return fmt.Errorf("the store did not stop within %v", timeout)
+	}
+}

@@ -1,0 +1,34 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrUnavailable is what the errors of an engine that cannot write have in
+// common. See [Server.Watch].
+var ErrUnavailable = errors.New("the store is not available")
+
+// unavailableError names the reason without what a client must not learn.
+type unavailableError struct{ reason string }
+
+func (e *unavailableError) Error() string   { return ErrUnavailable.Error() + ": " + e.reason }
+func (e *unavailableError) Is(t error) bool { return t == ErrUnavailable }
+
+// OptionError says what is wrong with an option, or with what it names, and
+// what to do. It never contains a key.
+type OptionError struct {
+	Field string // of Options: Dir or Key
+	Err   error
+}
+
+func (e *OptionError) Error() string { return "embedded: Options." + e.Field + ": " + e.Err.Error() }
+func (e *OptionError) Unwrap() error { return e.Err }
+
+func dirError(format string, v ...any) error {
+	return &OptionError{Field: "Dir", Err: fmt.Errorf(format, v...)}
+}
+
+func keyError(format string, v ...any) error {
+	return &OptionError{Field: "Key", Err: fmt.Errorf(format, v...)}
+}

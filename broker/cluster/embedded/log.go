@@ -1,0 +1,112 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// lineEvery is the minimum time between two lines of one kind. A full disk
+// makes the engine report an error for each message.
+const lineEvery = time.Second
+
+// logger writes what the engine reports to a slog.Logger. It allows one line
+// of a kind a second, where the kind is the format of the text.
+type logger struct {
+	to *slog.Logger
+
+	mu    sync.Mutex
+	fatal string // the first failure that ended Start
+	kinds map[string]*kind
+}
+
+type kind struct {
+	last       time.Time
+	suppressed int
+}
+
+// failure returns the text of the first Fatalf, or "".
+func (l *logger) failure() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fatal
+}
+
+// Noticef logs what an operator of NATS wants to see, which is detail here.
+func (l *logger) Noticef(format string, v ...any) { l.line(slog.LevelDebug, format, v) }
+
+// Warnf logs a warning.
+func (l *logger) Warnf(format string, v ...any) { l.line(slog.LevelWarn, format, v) }
+
+// Errorf logs an error.
+func (l *logger) Errorf(format string, v ...any) { l.line(slog.LevelError, format, v) }
+
+// Debugf is called only if the engine's own debugging is on.
+func (l *logger) Debugf(format string, v ...any) { l.line(slog.LevelDebug, format, v) }
+
+// Tracef is called only if the engine's own tracing is on.
+func (l *logger) Tracef(format string, v ...any) { l.line(slog.LevelDebug, format, v) }
+
+// Fatalf keeps the text: it says why the server did not start. It does not end
+// the process.
+func (l *logger) Fatalf(format string, v ...any) {
+	l.mu.Lock()
+	if l.fatal == "" {
+		l.fatal = fmt.Sprintf(format, v...)
+	}
+	l.mu.Unlock()
+	l.line(slog.LevelError, format, v)
+}
+
+// connection logs an asynchronous error of a connection, such as a
+// subscription that was too slow.
+func (l *logger) connection(sub *nats.Subscription, err error) {
+	subject := ""
+	if sub != nil {
+		subject = sub.Subject
+	}
+	l.line(slog.LevelWarn, "connection to the store: %v (subject %q)", []any{err, subject})
+}
+
+func (l *logger) line(level slog.Level, format string, v []any) {
+	if !l.to.Enabled(context.Background(), level) {
+		return
+	}
+	attributes := []slog.Attr{slog.String("part", "store")}
+	if level > slog.LevelDebug {
+		suppressed, ok := l.allow(format)
+		if !ok {
+			return
+		}
+		if suppressed > 0 {
+			attributes = append(attributes, slog.Int("suppressed", suppressed))
+		}
+	}
+	l.to.LogAttrs(context.Background(), level, fmt.Sprintf(format, v...), attributes...)
+}
+
+// allow reports whether a line of this format may be logged, and how many were
+// not since the last. The formats are constants, so the map is bounded.
+func (l *logger) allow(format string) (suppressed int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.kinds[format]
+	if k == nil {
+		k = new(kind)
+		if l.kinds == nil {
+			l.kinds = make(map[string]*kind)
+		}
+		l.kinds[format] = k
+	}
+	now := time.Now()
+	if !k.last.IsZero() && now.Sub(k.last) < lineEvery {
+		k.suppressed++
+		return 0, false
+	}
+	suppressed, k.suppressed, k.last = k.suppressed, 0, now
+	return suppressed, true
+}

@@ -1,0 +1,125 @@
+package embedded
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// roomFor is how long an answer about the free disk is reused.
+const roomFor = 100 * time.Millisecond
+
+// FullError says that the store accepts no further messages until some are
+// consumed or the disk has more room. It goes on to deliver and to accept
+// acknowledgements.
+type FullError struct {
+	// Key is the limit that was reached: "store.reserve" or "store.disk".
+	Key string
+	// Limit is its value, and Have what there is: free bytes of the disk for
+	// store.reserve, stored bytes for store.disk.
+	Limit, Have int64
+}
+
+func (e *FullError) Error() string {
+	if e.Key == "store.disk" {
+		return fmt.Sprintf("store-full: the store holds %s: store.disk is %s", size(e.Have), size(e.Limit))
+	}
+	return fmt.Sprintf("store-full: the disk of the store has %s left: store.reserve is %s", size(e.Have), size(e.Limit))
+}
+
+// room is what is known about the disk. The zero value knows nothing.
+type room struct {
+	next    atomic.Int64 // when to look again, in nanoseconds since the epoch
+	full    atomic.Pointer[FullError]
+	reserve atomic.Int64 // 0: auto
+	usage   atomic.Pointer[Usage]
+}
+
+// Usage is how much of the disk the store uses.
+type Usage struct {
+	Stored   int64 // bytes of all streams
+	Limit    int64 // Options.Disk
+	Reserved int64 // sum of the limits of all streams
+	Free     int64 // free bytes of the disk; -1 if unknown
+	Size     int64 // bytes of the disk; -1 if unknown
+	Reserve  int64 // free bytes below which nothing is stored
+	Memory   int64 // bytes of the streams in memory
+	Streams  int
+	Messages uint64
+}
+
+// Room returns nil if a message may be stored. Otherwise the error is a
+// [*FullError], whose text is for the client, or matches [ErrUnavailable]. Ask
+// before each message: the engine does not survive a full disk. The answer may
+// be 100 ms old; that is what the reserve is for.
+func (s *Server) Room() error {
+	if now, next := time.Now().UnixNano(), s.room.next.Load(); now >= next && s.room.next.CompareAndSwap(next, now+int64(roomFor)) {
+		s.measure()
+	}
+	if err := s.State().Err; err != nil {
+		return err
+	}
+	if full := s.room.full.Load(); full != nil {
+		return full
+	}
+	return nil
+}
+
+// Usage returns how much of the disk is used. It may be 100 ms old.
+func (s *Server) Usage() Usage {
+	_ = s.Room() // looks again if it is time; the result is in the usage
+	if u := s.room.usage.Load(); u != nil {
+		return *u
+	}
+	return Usage{Limit: s.o.Disk, Free: -1, Size: -1}
+}
+
+// SetReserve changes Options.Reserve of a running engine.
+func (s *Server) SetReserve(bytes int64) {
+	s.room.reserve.Store(bytes)
+	s.room.next.Store(0)
+}
+
+// measure looks at the disk and at the engine.
+func (s *Server) measure() {
+	u := Usage{Limit: s.o.Disk, Free: -1, Size: -1}
+	free, total, files, err := diskOf(s.dir.path)
+	if err == nil {
+		u.Free, u.Size = free, total
+	}
+	u.Reserve = reserveOf(s.room.reserve.Load(), total)
+	usageOf(s.current(), &u)
+	var full *FullError
+	switch {
+	case err == nil && free < u.Reserve:
+		full = &FullError{"store.reserve", u.Reserve, free}
+	case err == nil && files == 0: // no file can be created
+		full = &FullError{"store.reserve", u.Reserve, 0}
+	case u.Stored+int64(s.o.Payload+headroom) > u.Limit: // the engine would refuse the largest message
+		full = &FullError{"store.disk", u.Limit, u.Stored}
+	}
+	s.room.usage.Store(&u)
+	s.room.full.Store(full)
+}
+
+// reserveOf returns the free bytes below which nothing is stored, on a disk of
+// this size: by default 256 MiB or 2 %, whichever is more.
+func reserveOf(configured, total int64) int64 {
+	if configured > 0 {
+		return configured
+	}
+	return max(256<<20, total/50)
+}
+
+// size writes bytes for people, rounded down to one unit.
+func size(b int64) string {
+	for _, u := range []struct {
+		bits int
+		name string
+	}{{40, "TiB"}, {30, "GiB"}, {20, "MiB"}, {10, "KiB"}} {
+		if unit := int64(1) << u.bits; b >= 10*unit || b >= unit && b%unit == 0 {
+			return fmt.Sprintf("%d %s", b/unit, u.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", b)
+}

@@ -1,0 +1,58 @@
+package app
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hoofbeat/hoofbeat/broker/cluster"
+	"github.com/hoofbeat/hoofbeat/broker/cluster/embedded"
+	"github.com/hoofbeat/hoofbeat/broker/webflow"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/access"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
+)
+
+// stateShare is the part of store.disk that everything takes which is no
+// message.
+const stateShare = 8
+
+// openState opens what is kept besides messages: tickets, revocations, logins
+// and operations. It waits until all revocations are known.
+func (a *App) openState(ctx context.Context, o embedded.Options) error {
+	js, err := jetstream.New(a.store.control)
+	if err != nil {
+		return storeError(err)
+	}
+	a.store.state, err = cluster.OpenState(ctx, js, cluster.StateOptions{
+		Bytes: o.Disk / stateShare, Encrypted: o.Key != "", Room: a.store.engine.Room, Logger: a.o.Logger,
+	})
+	if err != nil {
+		return storeError(err)
+	}
+	return nil
+}
+
+// kept returns where access keeps what survives, if there is a store.
+func (a *App) kept() access.Kept {
+	if a.store == nil {
+		return access.Kept{}
+	}
+	s := a.store.state
+	return access.Kept{Tickets: s.Tickets(), Revocations: s.Revocations(), Logins: s.Records(), Secret: s.Secret()}
+}
+
+// keepOperations has Web Flow keep its operations, if there is a store. The
+// sessions of earlier processes have ended.
+func (a *App) keepOperations(o *webflow.Options) {
+	if a.store != nil {
+		o.Store, o.Ended = a.store.state.Operations(), func(string) bool { return true }
+	}
+}
+
+// unkept warns of tokens that a store could keep, if it had a key.
+func unkept(c *config.Config) []string {
+	if c.Store.Dir == "" || len(c.Auth.OAuth) == 0 || c.Store.Key.Set() || c.Auth.Sessions.TokenStoreKey.Set() {
+		return nil
+	}
+	return []string{"auth.oauth: the tokens of the providers are in memory only and end with this process, because nothing encrypts them on disk: set store.key or auth.sessions.token_store_key"}
+}
