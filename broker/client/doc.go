@@ -33,6 +33,10 @@
 //     subscriptions that are waiting at that moment, and its Disconnect may
 //     return nil after one.
 //   - [Conn.SubscribeWithReceipt] says when the server has made a subscription.
+//   - [Conn.UnsubscribeWithReceipt] says when the server has ended one. A
+//     subscription's own Unsubscribe begins to wait for the RECEIPT after it has
+//     sent the frame, and waits for thirty seconds and fails if the server was
+//     faster.
 //   - The context passed to [Dial] limits the whole handshake.
 //
 // # Remaining limitations of go-stomp

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/go-stomp/stomp/v3"
@@ -70,6 +71,48 @@ func (c *Conn) SubscribeWithReceipt(destination string, ack stomp.AckMode, opts 
 	return sub, r, nil
 }
 
+// UnsubscribeWithReceipt ends a subscription: it sends UNSUBSCRIBE with the
+// headers that opts add, such as `durable`, and returns a Receipt that says when
+// the server has ended the subscription. Read the subscription until go-stomp
+// closes its channel, which happens at about the same time. Use it instead of
+// the subscription's own Unsubscribe, which often misses the RECEIPT of a fast
+// server and then waits for its whole time limit. The error is
+// stomp.ErrCompletedSubscription for a subscription that has ended or is being
+// ended, and [ErrOptions] for an option that sets `receipt`, which belongs to
+// this method. Do not use it for a subscription with `reply-to`, of which the
+// server knows nothing.
+func (c *Conn) UnsubscribeWithReceipt(sub *stomp.Subscription, opts ...func(*frame.Frame) error) (*Receipt, error) {
+	// go-stomp gives UNSUBSCRIBE the id of the subscription as receipt, and ends
+	// the subscription when it reads the RECEIPT.
+	r := &Receipt{conn: c, id: escapeID.Replace(sub.Id()), arrived: make(chan struct{})}
+	if !sub.Active() || !c.session.expect(r) {
+		return nil, stomp.ErrCompletedSubscription
+	}
+	// Send is the method that takes any frame and waits for nothing. It keeps
+	// the order of what this client sends.
+	err := c.Send("", "", nil, func(f *frame.Frame) error {
+		f.Command = frame.UNSUBSCRIBE
+		f.Header = frame.NewHeader(frame.Id, sub.Id())
+		for _, opt := range opts {
+			if err := opt(f); err != nil {
+				return err
+			}
+		}
+		if _, ok := f.Header.Contains(frame.Receipt); ok {
+			return fmt.Errorf("%w: UNSUBSCRIBE with a receipt cannot have the header receipt", ErrOptions)
+		}
+		return nil
+	})
+	if err != nil {
+		c.session.received(r.id)
+		return nil, err
+	}
+	return r, nil
+}
+
+// escapeID encodes an id as go-stomp does.
+var escapeID = strings.NewReplacer("\\", `\\`, "\r", `\r`, "\n", `\n`, ":", `\c`)
+
 const (
 	// receiptAlias is the name of `receipt` on the way through go-stomp, which
 	// would take the RECEIPT of a SUBSCRIBE for the end of the subscription. A
@@ -101,14 +144,19 @@ func receiptID(head []byte) string {
 	return ""
 }
 
-// expect remembers a receipt until it is received.
-func (s *session) expect(r *Receipt) {
+// expect remembers a receipt until it is received. It returns false if one with
+// this id is expected already.
+func (s *session) expect(r *Receipt) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.receipts == nil {
 		s.receipts = make(map[string]chan struct{})
 	}
+	if s.receipts[r.id] != nil {
+		return false
+	}
 	s.receipts[r.id] = r.arrived
+	return true
 }
 
 // received notes a RECEIPT. Ids that nobody expects are go-stomp's.

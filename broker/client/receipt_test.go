@@ -194,3 +194,89 @@ func TestInboundReceipts(t *testing.T) {
 		}
 	}
 }
+
+// However fast the server is, the RECEIPT of an UNSUBSCRIBE is noticed, and
+// everything before it is read first.
+func TestUnsubscribeWithReceipt(t *testing.T) {
+	s := stomptest.New(t, func(c *stomptest.Conn, f stomptest.Frame) bool {
+		if f.Command == "UNSUBSCRIBE" {
+			for i := range 20 { // more than go-stomp holds
+				c.Send("MESSAGE", fmt.Sprint(i), "subscription:"+f.Header("id"), "message-id:m", "destination:/topic/a")
+			}
+		}
+		return false
+	})
+	for name, url := range map[string]string{"WebSocket": s.URL, "TCP": s.TCP} {
+		t.Run(name, func(t *testing.T) {
+			c := dial(t, url, Options{})
+			for n := range 200 {
+				id := fmt.Sprintf(`%s:%d\`, name, n)
+				sub, err := c.Subscribe("/topic/a", stomp.AckAuto, stomp.SubscribeOpt.Id(id))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := c.UnsubscribeWithReceipt(sub, func(f *frame.Frame) error {
+					f.Header.Add("durable", "true")
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range 20 {
+					if m := receive(t, sub); m.Err != nil || string(m.Body) != fmt.Sprint(i) {
+						t.Fatalf("message %d is %q, %v", i, m.Body, m.Err)
+					}
+				}
+				if err := waits(t, r); err != nil {
+					t.Fatal(err)
+				}
+				select {
+				case m, open := <-sub.C:
+					if open {
+						t.Fatalf("%q, %v after the RECEIPT", m.Body, m.Err)
+					}
+				case <-time.After(time.Minute):
+					t.Fatal("the channel is open a minute after the RECEIPT")
+				}
+				if _, err := c.UnsubscribeWithReceipt(sub); !errors.Is(err, stomp.ErrCompletedSubscription) {
+					t.Fatalf("once more: %v", err)
+				}
+			}
+			frames := s.Frames("UNSUBSCRIBE")
+			last := frames[len(frames)-1].Headers
+			id := fmt.Sprintf(`%s\c199\\`, name)
+			if want := []string{"id:" + id, "durable:true", "receipt:" + id}; !slices.Equal(last, want) {
+				t.Errorf("UNSUBSCRIBE has %q, want %q", last, want)
+			}
+		})
+	}
+}
+
+// UNSUBSCRIBE is refused here while one is under way, and with a receipt of the
+// caller's.
+func TestUnsubscribeWithReceiptRefusals(t *testing.T) {
+	s := stomptest.New(t, func(_ *stomptest.Conn, f stomptest.Frame) bool { return f.Command == "UNSUBSCRIBE" })
+	c := dial(t, s.URL, Options{})
+	sub, err := c.Subscribe("/topic/a", stomp.AckAuto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := func(f *frame.Frame) error {
+		f.Header.Add("receipt", "mine")
+		return nil
+	}
+	if _, err := c.UnsubscribeWithReceipt(sub, mine); !errors.Is(err, ErrOptions) {
+		t.Errorf("with a receipt: %v", err)
+	}
+	r, err := c.UnsubscribeWithReceipt(sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.UnsubscribeWithReceipt(sub); !errors.Is(err, stomp.ErrCompletedSubscription) {
+		t.Errorf("while one is under way: %v", err)
+	}
+	c.Abort()
+	if err := waits(t, r); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the connection is lost, and Wait returns %v", err)
+	}
+}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -43,7 +44,7 @@ func TestTheBackendHearsOfSessions(t *testing.T) {
 	first := subscribe("a", "/topic/room/7")
 	subscribe("b", "/topic/chat")
 	subscribe("c", "/topic/room/8")
-	if err := first.Unsubscribe(); err != nil {
+	if err := unsubscribe(t, conn, first); err != nil {
 		t.Fatal(err)
 	}
 	f.wait(t, 4, "unsubscribed")
@@ -89,6 +90,17 @@ func TestTheBackendHearsOfSessions(t *testing.T) {
 	if all := fmt.Sprint(f.texts); strings.Contains(all, "wonderland") || strings.Contains(s.Stderr(), webhookSecret) || strings.Contains(s.Stderr(), "hidden") {
 		t.Errorf("a secret is in the events or in the log: %s", all)
 	}
+}
+
+// unsubscribe waits until the broker has ended a subscription.
+func unsubscribe(t *testing.T, conn *client.Conn, sub *stomp.Subscription) error {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := conn.UnsubscribeWithReceipt(sub)
+	if err != nil {
+		return err
+	}
+	return r.Wait(ctx)
 }
 
 // history checks the events of all sessions and returns the number of each.
@@ -156,7 +168,7 @@ func TestTheBackendHearsWholeLives(t *testing.T) {
 				for n := range random.IntN(4) {
 					sub, err := conn.Subscribe(fmt.Sprint("/topic/", n), stomp.AckAuto, stomp.SubscribeOpt.Id(fmt.Sprint(n)))
 					if err == nil && random.IntN(2) == 0 {
-						err = sub.Unsubscribe()
+						err = unsubscribe(t, conn, sub)
 					}
 					if err != nil {
 						t.Error(err)
