@@ -1,6 +1,8 @@
 // Tests the demo in Chromium: one window signs in and a phone answers.
 //   node browser.mjs '{"approve":{"app":"http://127.0.0.1:8094","provider":"http://127.0.0.1:8095"}}' [directory for screenshots]
 // Each scenario has its own demo; all share the browser. Each prints a line of JSON: {"scenario":"approve","error":""}.
+// The scenarios in which the broker is killed share one demo and run one by one, with LANES=1. Its "control" is the URL of
+// a server that kills and starts the broker.
 import { chromium } from 'playwright-core';
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -10,6 +12,7 @@ import { launch, Pages, patience } from '../../broker/internal/script/pages.mjs'
 
 const [demos, pictures] = [JSON.parse(process.argv[2]), process.argv[3]];
 const here = new AsyncLocalStorage(); // the current scenario's app, provider, errors, pages and contexts
+const lanes = Number(process.env.LANES ?? 3); // scenarios at a time
 const desktop = { width: 1100, height: 760 };
 const small = { width: 390, height: 780 };
 
@@ -240,6 +243,85 @@ const scenarios = {
   },
 };
 
+// away makes a page that waits lose its broker, and keeps it offline until the returned function is called.
+async function away(page) {
+  let release;
+  const back = new Promise((done) => { release = done; });
+  await page.route('**/ws_ticket', async (route) => { await back; await route.continue(); });
+  await control('kill');
+  await state(page, 'reconnecting');
+  return release;
+}
+
+// control tells the test to do something with the broker, and waits until it is done.
+async function control(what) {
+  const reply = await fetch(`${here.getStore().control}/${what}`, { method: 'POST' });
+  assert.ok(reply.ok, `${what}: ${await reply.text()}`);
+}
+
+// The page waits, the broker is killed with kill -9 and started again with its store. Nobody announces the operation
+// again.
+const kills = {
+  // The broker has the result and is killed before the page comes back for it.
+  async 'killed-before'() {
+    const page = await signIn();
+    await state(page, 'registered');
+    const release = await away(page);
+    await control('start');
+    const device = await phone();
+    await press(device, 'Approve');
+    await device.getByText('Nothing to approve').waitFor();
+    await control('reported');
+    await control('kill');
+    await control('start');
+    assert.equal(await page.locator('main').getAttribute('data-state'), 'reconnecting');
+    release();
+    await passed(page, 'approved');
+    await arrived(page);
+  },
+
+  // The person answers while there is no broker.
+  async 'killed-during'() {
+    const page = await signIn('alice', { viewport: small });
+    await state(page, 'registered');
+    const device = await phone();
+    const before = await number(page);
+    await control('kill');
+    await state(page, 'reconnecting');
+    await state(device, 'reconnecting');
+    await picture(page, 'killed-390');
+    await press(device, 'Approve');
+    await device.getByText('✓ Approved: alice is signing in to Greenhouse').waitFor();
+    await picture(device, 'killed-phone-390');
+    assert.equal(await number(page), before);
+    await control('start');
+    await passed(page, 'approved');
+    await picture(page, 'killed-approved-390');
+    await arrived(page);
+  },
+
+  // The page comes back, waits again, and then the person answers.
+  async 'killed-after'() {
+    const page = await signIn();
+    await state(page, 'registered');
+    const device = await phone();
+    const sockets = [];
+    page.on('websocket', (socket) => sockets.push(socket.url()));
+    await control('kill');
+    await state(page, 'reconnecting');
+    await control('start');
+    await state(page, 'registered');
+    await state(device, 'connected');
+    assert.ok(sockets.length >= 1 && sockets.every((url) => url.includes('ticket=')));
+    await picture(page, 'killed-again-1100');
+    await press(device, 'Approve');
+    await passed(page, 'approved');
+    await arrived(page);
+    await picture(page, 'killed-home-1100');
+  },
+};
+Object.assign(scenarios, kills);
+
 async function run(scenario) {
   const state = { ...demos[scenario], errors: [], pages: new Pages(), contexts: [] };
   let error = '';
@@ -255,7 +337,7 @@ async function run(scenario) {
 
 try {
   const waiting = Object.keys(demos);
-  await Promise.all([0, 1, 2].map(async () => { // at a time
+  await Promise.all(Array.from({ length: lanes }, async () => {
     while (waiting.length) await run(waiting.shift());
   }));
 } finally {

@@ -23,6 +23,18 @@ type options struct {
 	PasswordCost  int           // bcrypt's cost
 	SessionTTL    time.Duration // lifetime of the application's session
 	Logger        *slog.Logger  // logs for all parts
+	// Broker is a broker in a process of its own. Nil: there is one in this
+	// process.
+	Broker *hub.RemoteOptions
+}
+
+// messenger is the broker: a [hub.Hub] or a [hub.Remote].
+type messenger interface {
+	idp.Broker
+	http.Handler
+	Users() []string
+	Revoke(credential string) error
+	Close() error
 }
 
 // demo consists of the broker, the authorization server and the application.
@@ -31,7 +43,7 @@ type demo struct {
 	App, Provider http.Handler
 
 	o        options
-	hub      *hub.Hub
+	hub      messenger
 	idp      *idp.Server
 	client   *oauth.Client
 	verifier *bearer.Verifier
@@ -46,7 +58,7 @@ const (
 
 // newDemo starts a demo. Call Close to end it.
 func newDemo(o options) (*demo, error) {
-	b, err := hub.New(o.Logger)
+	b, err := o.broker()
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +67,13 @@ func newDemo(o options) (*demo, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	return d, nil
+}
+
+func (o *options) broker() (messenger, error) {
+	if o.Broker == nil {
+		return hub.New(o.Logger)
+	}
+	return hub.NewRemote(*o.Broker)
 }
 
 // connect creates the parts that depend on each other, with new secrets.
@@ -69,7 +88,7 @@ func (d *demo) connect() (err error) {
 			{ID: sensorsID, Secret: sensorsSecret, Name: "Sensors", Introspects: true},
 		},
 		Passwords:    map[string]string{"alice": "hoofbeat", "bob": "hoofbeat"},
-		PasswordCost: o.PasswordCost, OperationTTL: o.Wait, Broker: d.hub, Logger: o.Logger,
+		PasswordCost: o.PasswordCost, OperationTTL: o.Wait, Broker: d.hub, Restarts: o.Broker == nil, Logger: o.Logger,
 	})
 	if err != nil {
 		return err
@@ -102,7 +121,9 @@ func (d *demo) mount() (err error) {
 	mux.Handle("/", d.idp)
 	mux.Handle("/ws", d.hub)
 	mux.HandleFunc("GET /readings", d.readings)
-	mux.HandleFunc("POST /device/restart", d.restart)
+	if h, ok := d.hub.(*hub.Hub); ok {
+		mux.HandleFunc("POST /device/restart", d.restart(h))
+	}
 	d.Provider, err = web.Site(d.o.Provider, d.o.Modules, mux, d.o.App)
 	return err
 }
@@ -117,17 +138,19 @@ func (d *demo) Close() {
 
 // restart closes the broker and starts another, to which the authorization
 // server announces its waiting operations.
-func (d *demo) restart(w http.ResponseWriter, r *http.Request) {
+func (d *demo) restart(h *hub.Hub) http.HandlerFunc {
 	var own http.CrossOriginProtection
-	if err := own.Check(r); err != nil {
-		http.Error(w, "this request came from another site", http.StatusForbidden)
-		return
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := own.Check(r); err != nil {
+			http.Error(w, "this request came from another site", http.StatusForbidden)
+			return
+		}
+		ctx := context.WithoutCancel(r.Context())
+		if err := h.Restart(func() error { return d.idp.Announce(ctx) }); err != nil {
+			d.o.Logger.Error("restarting the broker", "error", err)
+			http.Error(w, "the broker did not come back", http.StatusInternalServerError)
+			return
+		}
+		web.Redirect(w, "/device")
 	}
-	ctx := context.WithoutCancel(r.Context())
-	if err := d.hub.Restart(func() error { return d.idp.Announce(ctx) }); err != nil {
-		d.o.Logger.Error("restarting the broker", "error", err)
-		http.Error(w, "the broker did not come back", http.StatusInternalServerError)
-		return
-	}
-	web.Redirect(w, "/device")
 }

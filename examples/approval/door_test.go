@@ -187,7 +187,7 @@ func TestResource(t *testing.T) {
 func TestLoopbackOnly(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	for _, address := range []string{":8094", "0.0.0.0:8094", "192.0.2.1:8094", "[::]:8094"} {
-		if err := run(logger, address, "127.0.0.1:0", "../node_modules", time.Minute); err == nil || !strings.Contains(err.Error(), "loopback") {
+		if err := run(logger, address, "127.0.0.1:0", "../node_modules", time.Minute, nil); err == nil || !strings.Contains(err.Error(), "loopback") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

@@ -7,7 +7,8 @@
 //
 // Two sites run on loopback, as if on two machines: the application,
 // Greenhouse, and its authorization server, Hoofbeat ID. The pages of both use
-// one broker.
+// one broker. It is in this process, or with -broker and -admin in one of its
+// own that may be killed; README.md says how.
 package main
 
 import (
@@ -21,6 +22,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/examples/approval/internal/hub"
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/web"
 )
 
@@ -29,23 +31,35 @@ func main() {
 	provider := flag.String("provider", "127.0.0.1:8095", "address of the authorization server")
 	modules := flag.String("modules", "examples/node_modules", "node_modules directory with @stomp/stompjs")
 	wait := flag.Duration("wait", 2*time.Minute, "how long a page waits for the phone")
+	broker := flag.String("broker", "", "address of a broker to use, such as http://127.0.0.1:8080; empty: one in this process")
+	admin := flag.String("admin", "http://127.0.0.1:8081", "address of the admin API of -broker")
 	flag.Parse()
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	if err := run(logger, *app, *provider, *modules, *wait); err != nil {
+	var remote *hub.RemoteOptions
+	if *broker != "" {
+		remote = &hub.RemoteOptions{
+			Broker: *broker, Admin: *admin, Token: os.Getenv("HOOFBEAT_ADMIN_TOKEN"), Secret: os.Getenv("HOOFBEAT_AUTH_TICKETS_SECRET"), Logger: logger,
+		}
+	}
+	if err := run(logger, *app, *provider, *modules, *wait, remote); err != nil {
 		logger.Error(err.Error())
 		os.Exit(1)
 	}
 }
 
-func run(logger *slog.Logger, app, provider, modules string, wait time.Duration) error {
+func run(logger *slog.Logger, app, provider, modules string, wait time.Duration, remote *hub.RemoteOptions) error {
 	if !web.Loopback(app) || !web.Loopback(provider) {
 		return errors.New("anyone who can reach the demo controls its phone: listen on a loopback address, such as 127.0.0.1:8094")
 	}
 	if _, err := os.Stat(filepath.Join(modules, "@stomp", "stompjs")); err != nil {
 		return errors.New("@stomp/stompjs is missing: npm install --prefix examples")
 	}
+	if remote != nil && (remote.Token == "" || remote.Secret == "") {
+		return errors.New("-broker needs HOOFBEAT_ADMIN_TOKEN and HOOFBEAT_AUTH_TICKETS_SECRET, those of the broker")
+	}
 	d, err := newDemo(options{
 		App: "http://" + app, Provider: "http://" + provider, Modules: modules, Wait: wait, Every: 2 * time.Second, Logger: logger,
+		Broker: remote,
 	})
 	if err != nil {
 		return err
@@ -64,6 +78,7 @@ func run(logger *slog.Logger, app, provider, modules string, wait time.Duration)
 		defer s.Close()
 	}
 	go d.fetchReadings(ctx)
+	go d.idp.Run(ctx)
 	logger.Info("open the application", "url", "http://"+app)
 	logger.Info("open the phone in a second window", "url", "http://"+provider+"/device")
 	select {

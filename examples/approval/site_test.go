@@ -59,7 +59,13 @@ func start(t *testing.T, change func(*options)) *site {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { s.fetchReadings(ctx); close(done) }()
+	go func() {
+		defer close(done)
+		var jobs sync.WaitGroup
+		jobs.Go(func() { s.fetchReadings(ctx) })
+		jobs.Go(func() { s.idp.Run(ctx) })
+		jobs.Wait()
+	}()
 	t.Cleanup(func() {
 		cancel()
 		testkit.Receive(t, done)

@@ -1,6 +1,7 @@
-// Package hub runs the demo's broker with its tickets, revocations and
-// operations. Restart replaces them all, as a restart of the process would, to
-// show that waiting pages survive it.
+// Package hub is the demo's broker. A Hub runs it in this process, with its
+// tickets, revocations and operations; Restart replaces them all, as a restart
+// of a process without a store would. A Remote uses a broker in a process of
+// its own, which can be killed. Waiting pages survive both.
 package hub
 
 import (
@@ -16,8 +17,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
-// ErrDown is returned while the broker restarts.
-var ErrDown = errors.New("hub: the broker is restarting")
+// ErrDown is returned while the broker does not run.
+var ErrDown = errors.New("hub: the broker is down")
 
 // Roles and scopes for the rules.
 const (
@@ -253,9 +254,13 @@ func (h *Hub) Tickets(o ticket.HandlerOptions) http.Handler {
 		handler, err := l.tickets.Handler(o)
 		if err != nil {
 			h.logger.Error("ticket endpoint", "error", err)
-			auth.WriteRefusal(w, &auth.Refusal{Status: http.StatusInternalServerError, Reason: "misconfigured"})
+			auth.WriteRefusal(w, misconfigured())
 			return
 		}
 		handler.ServeHTTP(w, r)
 	})
+}
+
+func misconfigured() error {
+	return &auth.Refusal{Status: http.StatusInternalServerError, Reason: "misconfigured"}
 }

@@ -23,6 +23,7 @@ type devicePage struct {
 	Title    string
 	Requests []deviceRequest
 	Late     bool
+	Restarts bool // there is a button for it
 }
 
 type deviceRequest struct {
@@ -33,7 +34,7 @@ type deviceRequest struct {
 // showDevice shows the phone's page, with the requests that wait for an answer.
 func (s *Server) showDevice(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: phoneCookie, Value: s.phoneKey, Path: "/device", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteStrictMode})
-	page := devicePage{Title: "Phone", Late: r.URL.Query().Has("late")}
+	page := devicePage{Title: "Phone", Late: r.URL.Query().Has("late"), Restarts: s.o.Restarts}
 	for _, op := range s.waiting() {
 		if s.verdictOn(op) == undecided {
 			page.Requests = append(page.Requests, deviceRequest{op.page, op.login.user, op.request.client.Name, op.number, left(op)})

@@ -36,7 +36,8 @@ func (v verdict) result() string {
 	return canceled
 }
 
-// operation is one sign-in that waits for the phone. Server.mu guards verdict.
+// operation is one sign-in that waits for the phone. Server.mu guards what
+// changes.
 type operation struct {
 	id      string // secret: no page contains it
 	page    string // its webSocketId
@@ -44,7 +45,10 @@ type operation struct {
 	request *request
 	number  string
 	expires time.Time
-	verdict verdict
+
+	verdict   verdict
+	announced bool // the broker knows the operation
+	reported  bool // the broker has the verdict
 }
 
 var (
@@ -89,35 +93,76 @@ func (s *Server) operationFor(ctx context.Context, l *login, r *request) (*opera
 	}
 	s.operations[op.page] = op
 	s.mu.Unlock()
-	if err := s.announce(ctx, op); err != nil {
-		// The page retries until it gets a ticket, and a restart announces the
-		// operation.
+	if err := s.inform(ctx, op); err != nil { // Run tries again, and the page does
 		s.o.Logger.Warn("announcing an operation", "error", err)
 	}
 	s.wakePhone(ctx)
 	return op, nil
 }
 
-// announce opens an operation at the broker, where clients with a ticket for it
-// may wait. It keeps it a little longer than the page waits.
-func (s *Server) announce(ctx context.Context, op *operation) error {
-	return s.o.Broker.Open(ctx, webflow.Operation{ID: op.id, TTL: time.Until(op.expires) + lateness})
+// inform tells the broker what it does not know of an operation: that there is
+// one, for which clients with a ticket may wait, and its verdict. The broker
+// keeps an operation a little longer than the page waits.
+func (s *Server) inform(ctx context.Context, op *operation) error {
+	s.mu.Lock()
+	announced, v, reported := op.announced, op.verdict, op.reported
+	s.mu.Unlock()
+	if !announced {
+		if err := s.o.Broker.Open(ctx, webflow.Operation{ID: op.id, TTL: time.Until(op.expires) + lateness}); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		op.announced = true
+		s.mu.Unlock()
+	}
+	if v == undecided || reported {
+		return nil
+	}
+	err := s.o.Broker.Notify(ctx, op.id, v.result())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		op.reported = true
+	case errors.Is(err, webflow.ErrUnknown): // the broker has forgotten it
+		op.announced = false
+	}
+	return err
+}
+
+// Run informs the broker of what it did not take at first, because it was down,
+// until ctx ends. A broker with a store needs to be told everything once; one
+// without has forgotten it when it comes back.
+func (s *Server) Run(ctx context.Context) {
+	every := time.NewTicker(s.o.Retry)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		for _, op := range s.waiting() {
+			if err := s.inform(ctx, op); err != nil && ctx.Err() == nil {
+				s.o.Logger.Debug("informing the broker again", "error", err)
+			}
+		}
+	}
 }
 
 // lateness is how long the broker keeps an operation after its end, so that a
 // late result still reaches the page.
 const lateness = 30 * time.Second
 
-// Announce announces all operations to a new broker, and the verdicts that
-// pages have not fetched.
+// Announce announces all operations to a new broker that knows none, and the
+// verdicts that pages have not fetched.
 func (s *Server) Announce(ctx context.Context) error {
 	var errs []error
 	for _, op := range s.waiting() {
-		err := s.announce(ctx, op)
-		if v := s.verdictOn(op); err == nil && v != undecided {
-			err = s.o.Broker.Notify(ctx, op.id, v.result())
-		}
-		errs = append(errs, err)
+		s.mu.Lock()
+		op.announced, op.reported = false, false
+		s.mu.Unlock()
+		errs = append(errs, s.inform(ctx, op))
 	}
 	s.wakePhone(ctx)
 	return errors.Join(errs...)
@@ -144,7 +189,7 @@ func (s *Server) waiting() []*operation {
 }
 
 // decide stores the phone's answer, once, and then notifies the page. The
-// answer counts even if the page cannot be notified.
+// answer counts even if the page cannot be notified now.
 func (s *Server) decide(ctx context.Context, page string, v verdict) error {
 	s.mu.Lock()
 	op := s.operations[page]
@@ -161,8 +206,8 @@ func (s *Server) decide(ctx context.Context, page string, v verdict) error {
 	if err != nil {
 		return err
 	}
-	if err := s.o.Broker.Notify(ctx, op.id, v.result()); err != nil {
-		s.o.Logger.Warn("notifying a page", "error", err)
+	if err := s.inform(ctx, op); err != nil { // Run tries again
+		s.o.Logger.Warn("reporting a result", "error", err)
 	}
 	s.wakePhone(ctx)
 	return nil

@@ -25,7 +25,8 @@ import (
 	"github.com/hoofbeat/hoofbeat/examples/approval/internal/web"
 )
 
-// Broker is the part of the broker that the server needs: a *hub.Hub.
+// Broker is the part of the broker that the server needs: a *hub.Hub or a
+// *hub.Remote.
 type Broker interface {
 	// Open announces an operation. It may be called again for the same one.
 	Open(ctx context.Context, o webflow.Operation) error
@@ -55,6 +56,10 @@ type Options struct {
 	AccessTTL time.Duration
 	// Broker is the broker at which pages wait.
 	Broker Broker
+	// Restarts shows the button on the phone that restarts the broker.
+	Restarts bool
+	// Retry is how often Run informs a broker that was down: 500 ms if zero.
+	Retry time.Duration
 	// Logger logs errors, without secrets. Nil means no logging.
 	Logger *slog.Logger
 }
@@ -90,6 +95,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.AccessTTL == 0 {
 		o.AccessTTL = 2 * time.Minute
+	}
+	if o.Retry == 0 {
+		o.Retry = 500 * time.Millisecond
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -55,7 +55,7 @@ async function post(event) {
   say(url.endsWith('/approve') ? 'Approved' : 'Denied', about);
 }
 $('requests').addEventListener('submit', post);
-$('restart').addEventListener('submit', post);
+$('restart')?.addEventListener('submit', post);
 
 lookAgain();
 live({
