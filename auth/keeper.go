@@ -39,14 +39,14 @@ func (v *Revocations) keep(ctx context.Context, e Event) error {
 	}
 	v.mu.Lock()
 	if err != nil {
-		v.suspect(e, time.Now())
+		v.suspect(e, Now())
 		v.tell(e)
 		return fmt.Errorf("%w: %w", ErrNotKept, err)
 	}
 	if e.User != "" {
 		e.Source, e.Epoch = v.source, revision
 	}
-	v.learn(e, time.Now())
+	v.learn(e, Now())
 	v.tell(e)
 	return nil
 }

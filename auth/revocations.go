@@ -126,7 +126,7 @@ func (v *Revocations) BumpEpoch(ctx context.Context, user string) error {
 // The error is [ErrRevocation], [ErrRevocationTime] or ctx's, and nothing has
 // changed then, or [ErrNotKept].
 func (v *Revocations) Revoke(ctx context.Context, r Revocation) error {
-	now := time.Now()
+	now := Now()
 	if r.At.IsZero() {
 		r.At = now
 	}
@@ -151,7 +151,7 @@ func (v *Revocations) announce(ctx context.Context, e Event) error {
 	if e.User != "" {
 		e.Source, e.Epoch = v.source, v.revision+1
 	}
-	v.learn(e, time.Now())
+	v.learn(e, Now())
 	v.tell(e)
 	return nil
 }
@@ -174,7 +174,7 @@ func (v *Revocations) Apply(e Event) error {
 	case n == 1 && e.User != e.Revocation.User:
 		return ErrRevocation
 	}
-	now := time.Now()
+	now := Now()
 	if e.Revocation.At.IsZero() && e.Revocation.subjects() == 1 {
 		e.Revocation.At = now
 	}
@@ -243,7 +243,7 @@ func (v *Revocations) Revoked(p *Principal) bool {
 	}
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.revoked(p, time.Now())
+	return v.revoked(p, Now())
 }
 
 func (v *Revocations) revoked(p *Principal, now time.Time) bool {
@@ -260,7 +260,7 @@ func (v *Revocations) Withdrawn(p *Principal, since Moment) bool {
 	if p == nil {
 		return false
 	}
-	now := time.Now()
+	now := Now()
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	u := v.users[p.Name]

@@ -21,13 +21,13 @@ var contractKinds = []string{".go", ".md", ".mjs", ".py", ".java"}
 
 var (
 	// writtenID is an id in a comment, a string or a document.
-	writtenID   = regexp.MustCompile(`(?:^|[^\w+/-])([ACEHNSTW][-+]\d{1,2})\b`)
+	writtenID   = regexp.MustCompile(`(?:^|[^\w+/-])([ACEHNSTWX][-+]\d{1,2})\b`)
 	writtenTrap = regexp.MustCompile(`\b[Tt]raps? (\d{1,2})\b(?:(?:, | and )(\d{1,2})\b)?`)
 	// namedID is an id at the beginning of what follows Test in a name:
 	// N2, NPlus2, N2Plus or Trap28. Several may follow each other.
-	namedID = regexp.MustCompile(`^(?:([ACEHNSTW])(Plus)?(\d{1,2})(Plus)?(?:To)?|Trap(\d{1,2}))([A-Z].*)?$`)
+	namedID = regexp.MustCompile(`^(?:([ACEHNSTWX])(Plus)?(\d{1,2})(Plus)?(?:To)?|Trap(\d{1,2}))([A-Z].*)?$`)
 
-	contractRow   = regexp.MustCompile(`(?m)^\| ([ACEHNSTW][-+]\d+|trap \d+) \| (.+) \| (.*) \|$`)
+	contractRow   = regexp.MustCompile(`(?m)^\| ([ACEHNSTWX][-+]\d+|trap \d+) \| (.+) \| (.*) \|$`)
 	contractTests = regexp.MustCompile("([^ ]+_test\\.go): ((?:`\\w+`(?:, )?)+)")
 	testName      = regexp.MustCompile(`\w+`)
 )

@@ -89,7 +89,7 @@ func (t *Issuer) MintBackendFor(ctx context.Context, name string, g Grant) (Tick
 }
 
 func (t *Issuer) backend(ctx context.Context, id string, g Grant) (Ticket, error) {
-	g.Principal = &auth.Principal{Roles: []string{auth.RoleBackend}, Issued: time.Now(), CredentialID: "backend:" + id}
+	g.Principal = &auth.Principal{Roles: []string{auth.RoleBackend}, Issued: auth.Now(), CredentialID: "backend:" + id}
 	return t.mint(ctx, g, backendSubject+id, nil) // no user's name contains a NUL
 }
 
@@ -121,7 +121,7 @@ func (t *Issuer) mint(ctx context.Context, g Grant, subject string, permit func(
 	if err != nil {
 		return Ticket{}, err
 	}
-	now := time.Now()
+	now := auth.Now()
 	expires, ok := ticketExpiry(p, now, g.TTL)
 	if !ok {
 		return Ticket{}, errWithdrawn()
@@ -277,7 +277,7 @@ func rejected(err error, user string) error {
 
 // verdict reports why a ticket that was unused must be rejected, or 0.
 func (t *Issuer) verdict(p *auth.Principal, expires time.Time, bound string, origin *string) Cause {
-	now := time.Now()
+	now := auth.Now()
 	switch {
 	case !now.Before(expires) || p.Expired(now):
 		return Expired

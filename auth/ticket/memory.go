@@ -57,7 +57,7 @@ const (
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
 	return &Memory{
-		born: time.Now(), entries: make(map[Key]*entry), unused: make(map[string][]*entry), followed: make(map[*auth.Revocations]bool),
+		born: auth.Now(), entries: make(map[Key]*entry), unused: make(map[string][]*entry), followed: make(map[*auth.Revocations]bool),
 	}
 }
 
@@ -72,7 +72,7 @@ func (m *Memory) Put(ctx context.Context, r Record, l Limits) error {
 		return Used
 	}
 	e := &entry{Record: r, bytes: weigh(r.Principal)}
-	if wait := m.makeRoom(e, l, time.Now()); wait > 0 {
+	if wait := m.makeRoom(e, l, auth.Now()); wait > 0 {
 		return &FullError{RetryAfter: wait}
 	}
 	m.entries[e.Key] = e
@@ -99,7 +99,7 @@ func (m *Memory) Take(ctx context.Context, key Key) (Record, error) {
 		return Record{Subject: e.Subject}, e.cause
 	}
 	r := e.Record
-	if !time.Now().Before(r.Expires) {
+	if !auth.Now().Before(r.Expires) {
 		m.kill(e, Expired)
 		return Record{Subject: r.Subject}, Expired
 	}
@@ -114,7 +114,7 @@ func (m *Memory) Spend(ctx context.Context, u Use, l Limits) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
+	now := auth.Now()
 	switch {
 	case u.Created.Before(m.born):
 		return TooOld

@@ -63,7 +63,7 @@ func (t *Issuer) mintSigned(p *auth.Principal, origin string, expires time.Time,
 		return Ticket{}, ErrContent
 	}
 	m := signedTicket{
-		Nonce: make([]byte, 32), Created: time.Now().UnixNano(), Expires: expires.Unix(), Origin: origin,
+		Nonce: make([]byte, 32), Created: auth.Now().UnixNano(), Expires: expires.Unix(), Origin: origin,
 		User: p.Name, Roles: p.Roles, Scopes: p.Scopes, Claims: p.Claims, Issued: p.Issued.UTC(), Until: p.Expires.UTC(),
 		Passcode: p.Passcode, Source: t.revocations.Source(), Epoch: epoch,
 	}
@@ -119,7 +119,7 @@ func (t *Issuer) consumeSigned(ctx context.Context, value string, origin *string
 	p := m.principal()
 	cause = t.verdict(p, m.expires(), m.Origin, origin)
 	switch {
-	case time.Now().Before(m.created()): // the clock was set back meanwhile
+	case auth.Now().Before(m.created()): // the clock was set back meanwhile
 		cause = FromFuture
 	case t.outdated(m):
 		cause = Revoked
@@ -148,7 +148,7 @@ func (t *Issuer) outdated(m *signedTicket) bool {
 // could miss a ticket that was already used.
 func (t *Issuer) awaitCreation(ctx context.Context, m *signedTicket) error {
 	for {
-		ahead := time.Until(m.created())
+		ahead := m.created().Sub(auth.Now())
 		switch {
 		case ahead <= 0:
 			return nil

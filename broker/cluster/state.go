@@ -56,6 +56,11 @@ type StateOptions struct {
 	// an operation, a login. What is kept can still be used up, changed and
 	// removed, and everything can be revoked. Nil means that there is room.
 	Room func() error
+	// Watch calls report with nil while the engine can store, and with the
+	// reason when it cannot: first as it is now, then with each change, until
+	// stop is called. What waits for the engine then fails at once, instead of
+	// after some seconds. Nil means that nothing is known of the engine.
+	Watch func(report func(error)) (stop func())
 	// Logger reports what fails in the background. Nil means no logging.
 	Logger *slog.Logger
 }
@@ -66,7 +71,9 @@ type State struct {
 	tickets     *tickets
 	operations  *bucket
 	revocations *auth.Revocations
+	health      health
 	cancel      context.CancelFunc
+	unwatch     func()
 	background  sync.WaitGroup
 }
 
@@ -85,7 +92,10 @@ func OpenState(ctx context.Context, js jetstream.JetStream, o StateOptions) (*St
 	}
 	// What runs in the background outlives the call, but not the State.
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &State{o: o, cancel: cancel}
+	s := &State{o: o, cancel: cancel, unwatch: func() {}}
+	if o.Watch != nil {
+		s.unwatch = o.Watch(s.health.set)
+	}
 	if err := s.open(ctx, background, js, seal); err != nil {
 		s.Close()
 		return nil, err
@@ -96,7 +106,7 @@ func OpenState(ctx context.Context, js jetstream.JetStream, o StateOptions) (*St
 func (s *State) open(ctx, background context.Context, js jetstream.JetStream, seal *sealer) error {
 	bucketOf := func(name string, share int64) (*bucket, error) {
 		return openBucket(ctx, js, bucketOptions{
-			name: s.o.Prefix + "_" + name, replicas: s.o.Replicas, bytes: s.o.Bytes / share, seal: seal, room: s.o.Room,
+			name: s.o.Prefix + "_" + name, replicas: s.o.Replicas, bytes: s.o.Bytes / share, seal: seal, room: s.o.Room, health: &s.health,
 		})
 	}
 	of, err := bucketOf("AUTH", 4)
@@ -147,6 +157,7 @@ func (s *State) Secret() bool { return s.o.Encrypted || s.o.Key != nil }
 // Close stops following the streams and waits for what runs in the background.
 // It does not close the connection. Stores fail afterwards.
 func (s *State) Close() {
+	s.unwatch()
 	s.cancel()
 	s.background.Wait()
 }

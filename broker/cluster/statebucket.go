@@ -13,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 // Errors of a bucket. Every other error means that it is not known whether the
@@ -37,6 +39,7 @@ type bucket struct {
 	id      string // random, of this bucket: another one under the same name has another
 	seal    *sealer
 	room    func() error
+	health  *health
 }
 
 type bucketOptions struct {
@@ -45,6 +48,7 @@ type bucketOptions struct {
 	bytes    int64
 	seal     *sealer
 	room     func() error
+	health   *health
 }
 
 // entry is the latest value of a key, or what remains of a key that was purged.
@@ -61,7 +65,7 @@ type entry struct {
 const maxValue = 1 << 20
 
 func openBucket(ctx context.Context, js jetstream.JetStream, o bucketOptions) (*bucket, error) {
-	b := &bucket{js: js, name: o.name, subject: "$KV." + o.name + ".", seal: o.seal, room: o.room}
+	b := &bucket{js: js, name: o.name, subject: "$KV." + o.name + ".", seal: o.seal, room: o.room, health: o.health}
 	var err error
 	b.stream, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:     "KV_" + o.name,
@@ -184,10 +188,14 @@ func (b *bucket) send(ctx context.Context, m *nats.Msg, revision uint64, until t
 	options := []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(revision)}
 	if !until.IsZero() {
 		// The engine counts whole seconds, from one on.
-		ttl := max(time.Until(until), 0).Truncate(time.Second) + time.Second
+		ttl := max(until.Sub(auth.Now()), 0).Truncate(time.Second) + time.Second
 		options = append(options, jetstream.WithMsgTTL(ttl))
 	}
-	ack, err := b.js.PublishMsg(ctx, m, options...)
+	var ack *jetstream.PubAck
+	err := b.health.call(ctx, func(ctx context.Context) (err error) {
+		ack, err = b.js.PublishMsg(ctx, m, options...)
+		return err
+	})
 	if err != nil {
 		return 0, changed(err)
 	}
@@ -206,7 +214,11 @@ func changed(err error) error {
 // get returns the entry of a key. The error is errNone if there is none. An
 // entry that was purged is one, without a value.
 func (b *bucket) get(ctx context.Context, key string) (entry, error) {
-	m, err := b.stream.GetLastMsgForSubject(ctx, b.subject+key)
+	var m *jetstream.RawStreamMsg
+	err := b.health.call(ctx, func(ctx context.Context) (err error) {
+		m, err = b.stream.GetLastMsgForSubject(ctx, b.subject+key)
+		return err
+	})
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return entry{}, errNone

@@ -91,7 +91,7 @@ func (c *counted) add(t *countedTicket) {
 		old.round = c.round
 		return
 	}
-	if now := time.Now(); t.expires.After(now) {
+	if now := auth.Now(); t.expires.After(now) {
 		c.sweep(now)
 		c.insert(t)
 	}

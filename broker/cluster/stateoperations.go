@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
 )
 
@@ -140,7 +141,7 @@ func (s *Operations) Delete(ctx context.Context, r *webflow.Record) error {
 // purge removes a record that has this revision.
 func (s *Operations) purge(ctx context.Context, webSocketID string, revision uint64) error {
 	id := base64.RawURLEncoding.EncodeToString([]byte(webSocketID))
-	return s.b.purge(ctx, operationKey(webSocketID), nats.Header{headerWebSocketID: {id}}, revision, time.Now().Add(deletedMemory))
+	return s.b.purge(ctx, operationKey(webSocketID), nats.Header{headerWebSocketID: {id}}, revision, auth.Now().Add(deletedMemory))
 }
 
 // at returns the record of a key, if it has this revision.
@@ -266,7 +267,7 @@ func (s *Operations) writeName(ctx context.Context, r *webflow.Record, last uint
 func (s *Operations) unname(ctx context.Context, r *webflow.Record) {
 	e, err := s.b.get(ctx, nameKey(r.ID))
 	if err == nil && !e.purged && string(e.value) == r.WebSocketID {
-		_ = s.b.purge(ctx, nameKey(r.ID), nil, e.revision, time.Now().Add(deletedMemory))
+		_ = s.b.purge(ctx, nameKey(r.ID), nil, e.revision, auth.Now().Add(deletedMemory))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 // Records keeps logins, sessions and tokens for an oauth.Client: it implements
@@ -65,7 +67,7 @@ func (s *Records) Remove(ctx context.Context, kind, name string, revision uint64
 	if revision == 0 {
 		return false, nil
 	}
-	err = s.b.purge(ctx, recordKey(kind, name), nil, revision, time.Now().Add(removedMemory))
+	err = s.b.purge(ctx, recordKey(kind, name), nil, revision, auth.Now().Add(removedMemory))
 	if errors.Is(err, errChanged) {
 		return false, nil
 	}

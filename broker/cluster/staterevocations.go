@@ -113,7 +113,7 @@ func (k *keeper) store(ctx context.Context, key string, d *decision, id string) 
 		if err != nil {
 			return 0, err
 		}
-		revision, err := k.b.publish(ctx, key, value, nats.Header{headerDecision: {id}}, last, d.forgotten(time.Now()))
+		revision, err := k.b.publish(ctx, key, value, nats.Header{headerDecision: {id}}, last, d.forgotten(auth.Now()))
 		if !errors.Is(err, errChanged) {
 			return revision, err
 		}
@@ -126,7 +126,7 @@ func (k *keeper) store(ctx context.Context, key string, d *decision, id string) 
 // decide returns the entry that an event becomes.
 func decide(e auth.Event) (key string, d *decision) {
 	r := &e.Revocation
-	d = &decision{User: e.User, Credential: r.Credential, Session: r.Session, At: r.At.UTC(), Until: r.Until.UTC(), Decided: time.Now().UTC()}
+	d = &decision{User: e.User, Credential: r.Credential, Session: r.Session, At: r.At.UTC(), Until: r.Until.UTC(), Decided: auth.Now().UTC()}
 	switch {
 	case r.Credential != "":
 		return keyCredential + hashed(r.Credential), d

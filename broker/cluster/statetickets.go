@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/auth/ticket"
 )
 
@@ -72,7 +73,7 @@ func (s *Tickets) Put(ctx context.Context, r ticket.Record, l ticket.Limits) err
 		key: ticketKey(keyTicket, r.Key), subject: hashed(r.Subject), source: r.Source, epoch: r.Epoch,
 		bytes: int64(len(value)), expires: r.Expires, recheck: r.Principal.Recheck,
 	}
-	if wait := s.t.count.reserve(c, l, time.Now()); wait > 0 {
+	if wait := s.t.count.reserve(c, l, auth.Now()); wait > 0 {
 		return &ticket.FullError{RetryAfter: wait}
 	}
 	_, err = s.t.b.create(ctx, c.key, value, c.header(), r.Expires.Add(remembered))
@@ -119,7 +120,7 @@ func (s *Tickets) Take(ctx context.Context, k ticket.Key) (ticket.Record, error)
 
 // Spend implements [ticket.Store].
 func (s *Tickets) Spend(ctx context.Context, u ticket.Use, l ticket.Limits) error {
-	now := time.Now()
+	now := auth.Now()
 	switch {
 	case u.Created.Before(s.t.b.made):
 		return ticket.TooOld

@@ -218,7 +218,7 @@ func (f *Flow) Close() error {
 func (f *Flow) now() int64 { return int64(time.Since(f.start)) + 1 }
 
 // wall returns the time as records have it.
-func wall() int64 { return time.Now().UnixNano() }
+func wall() int64 { return auth.Now().UnixNano() }
 
 // Open announces an operation and returns its webSocketId. Opening it again
 // with the same owner is not an error: the operation then ends at the later of

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 // This file keeps the Flow's view of all operations up to date with the Store.
@@ -164,8 +166,8 @@ func (f *Flow) replace(op *operation, r *Record) {
 // setDeadlines translates the deadlines of the record to the clock of this
 // process, which is not set back or forth.
 func (f *Flow) setDeadlines(op *operation) {
-	now := time.Now()
-	translate := func(wall int64) int64 { return int64(now.Sub(f.start)) + 1 + wall - now.UnixNano() }
+	now, here := time.Now(), auth.Now()
+	translate := func(wall int64) int64 { return int64(now.Sub(f.start)) + 1 + wall - here.UnixNano() }
 	op.expires, op.grace = translate(op.rec.Expires), 0
 	if op.rec.Abandon != 0 {
 		op.grace = translate(op.rec.Abandon)

@@ -4,6 +4,7 @@ package process
 
 import (
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
@@ -61,6 +62,13 @@ func serve(t testing.TB, o Options, listen []string) *Server {
 // another program could have taken its ports.
 func (s *Server) Restart(t testing.TB) *Server {
 	t.Helper()
+	return s.RestartIn(t)
+}
+
+// RestartIn is Restart with variables added to the environment, which replace
+// those of the same names.
+func (s *Server) RestartIn(t testing.TB, env ...string) *Server {
+	t.Helper()
 	if !s.o.Restartable {
 		t.Fatal("the server was not started as Restartable")
 	}
@@ -75,5 +83,9 @@ func (s *Server) Restart(t testing.TB) *Server {
 			listen = append(listen, variable+"="+address)
 		}
 	}
-	return serve(t, s.o, listen)
+	o := s.o
+	o.Env = slices.Concat(o.Env, env)
+	next := serve(t, o, listen)
+	next.o = s.o
+	return next
 }

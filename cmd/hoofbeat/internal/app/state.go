@@ -24,12 +24,25 @@ func (a *App) openState(ctx context.Context, o embedded.Options) error {
 		return storeError(err)
 	}
 	a.store.state, err = cluster.OpenState(ctx, js, cluster.StateOptions{
-		Bytes: o.Disk / stateShare, Encrypted: o.Key != "", Room: a.store.engine.Room, Logger: a.o.Logger,
+		Bytes: o.Disk / stateShare, Encrypted: o.Key != "", Room: a.store.engine.Room, Watch: a.store.watch, Logger: a.o.Logger,
 	})
 	if err != nil {
 		return storeError(err)
 	}
 	return nil
+}
+
+// watch reports whether the engine can store. When it was restarted, what was
+// on its way is lost, and there may have been no time to say so.
+func (s *store) watch(report func(error)) (stop func()) {
+	run := 0
+	return s.engine.Watch(func(now embedded.State) {
+		if run != 0 && run != now.Run {
+			report(embedded.ErrUnavailable)
+		}
+		run = now.Run
+		report(now.Err)
+	})
 }
 
 // kept returns where access keeps what survives, if there is a store.
