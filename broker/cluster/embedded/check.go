@@ -1,3 +1,5 @@
+//go:build !nostore
+
 package embedded
 
 import (
@@ -9,31 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 )
-
-// Report is what a directory holds.
-type Report struct {
-	Format  int
-	Node    string
-	Runs    uint64
-	Key     bool // it is encrypted
-	Streams []StreamReport
-}
-
-// StreamReport is what a stream holds.
-type StreamReport struct {
-	Name      string
-	Messages  uint64
-	Bytes     uint64
-	Consumers int
-	First     uint64 // sequence of the first message
-	Last      uint64 // and of the last that was stored, whether it is still there or not
-	Damaged   uint64 // messages that cannot be read
-}
-
-// Damaged reports whether anything cannot be read.
-func (r *Report) Damaged() bool {
-	return slices.ContainsFunc(r.Streams, func(s StreamReport) bool { return s.Damaged > 0 })
-}
 
 // Check reads a directory that no engine uses, with all of its messages. Like
 // every start, it completes what an interrupted process has left. An error says

@@ -1,3 +1,5 @@
+//go:build !nostore
+
 // Package embedded runs the engine that keeps messages and state on disk: a
 // NATS server with JetStream inside this process. It opens no port, handles no
 // signals, and is reached only through [Server.Connect].
@@ -14,7 +16,8 @@
 // it cannot write and when it was restarted.
 //
 // It is the only package that imports nats-server: a program that does not
-// import it does not link the server.
+// import it does not link the server. Neither does one that is built with the
+// tag nostore: then Start returns [ErrLeftOut].
 package embedded
 
 import (
@@ -42,37 +45,6 @@ const (
 	// nothing.
 	stopTimeout = 10 * time.Second
 )
-
-// Options configure a [Server]. Dir is required.
-type Options struct {
-	// Dir is the directory of the store. It is created if only its last
-	// element does not exist. One process can use it at a time.
-	Dir string
-	// SyncInterval is how often written data is forced to the disk. Zero, the
-	// default, means before each answer: what was acknowledged survives a power
-	// failure. With an interval a power failure loses up to that much; the death
-	// of the process alone loses nothing.
-	SyncInterval time.Duration
-	// Memory limits what streams in memory may hold. Default 256 MiB.
-	Memory int64
-	// Disk limits the sum of the limits of all streams in the directory, and
-	// what they hold. Default 10 GiB.
-	Disk int64
-	// Reserve is how many bytes of the disk stay free: with less, [Server.Room]
-	// is a [*FullError]. Default: 256 MiB or 2 % of the disk, whichever is more.
-	Reserve int64
-	// Payload is the largest message of a user, in bytes. The engine accepts
-	// 64 KiB more, for headers. Default 1 MiB.
-	Payload int
-	// Key encrypts the directory. Empty means no encryption. It is chosen when
-	// the directory is made; see OldKey.
-	Key string
-	// OldKey is the key of the directory, if Key is to replace it, see [Rekey].
-	OldKey string
-	// Logger receives the records of the engine: its notices at the level
-	// Debug. Nil means no logging.
-	Logger *slog.Logger
-}
 
 // Server is an engine that runs, or that is restarted once the disk takes data
 // again. All methods are safe for concurrent use.

@@ -9,6 +9,10 @@ import (
 // common. See [Server.Watch].
 var ErrUnavailable = errors.New("the store is not available")
 
+// ErrLeftOut is the error of [Start], [Check] and [Rekey] in a program that was
+// built with the tag nostore, without the engine.
+var ErrLeftOut = errors.New("this program was built without a store (tag nostore)")
+
 // unavailableError names the reason without what a client must not learn.
 type unavailableError struct{ reason string }
 

@@ -1,7 +1,8 @@
+//go:build !nostore
+
 package embedded
 
 import (
-	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -9,43 +10,12 @@ import (
 // roomFor is how long an answer about the free disk is reused.
 const roomFor = 100 * time.Millisecond
 
-// FullError says that the store accepts no further messages until some are
-// consumed or the disk has more room. It goes on to deliver and to accept
-// acknowledgements.
-type FullError struct {
-	// Key is the limit that was reached: "store.reserve" or "store.disk".
-	Key string
-	// Limit is its value, and Have what there is: free bytes of the disk for
-	// store.reserve, stored bytes for store.disk.
-	Limit, Have int64
-}
-
-func (e *FullError) Error() string {
-	if e.Key == "store.disk" {
-		return fmt.Sprintf("store-full: the store holds %s: store.disk is %s", size(e.Have), size(e.Limit))
-	}
-	return fmt.Sprintf("store-full: the disk of the store has %s left: store.reserve is %s", size(e.Have), size(e.Limit))
-}
-
 // room is what is known about the disk. The zero value knows nothing.
 type room struct {
 	next    atomic.Int64 // when to look again, in nanoseconds since the epoch
 	full    atomic.Pointer[FullError]
 	reserve atomic.Int64 // 0: auto
 	usage   atomic.Pointer[Usage]
-}
-
-// Usage is how much of the disk the store uses.
-type Usage struct {
-	Stored   int64 // bytes of all streams
-	Limit    int64 // Options.Disk
-	Reserved int64 // sum of the limits of all streams
-	Free     int64 // free bytes of the disk; -1 if unknown
-	Size     int64 // bytes of the disk; -1 if unknown
-	Reserve  int64 // free bytes below which nothing is stored
-	Memory   int64 // bytes of the streams in memory
-	Streams  int
-	Messages uint64
 }
 
 // Room returns nil if a message may be stored. Otherwise the error is a
@@ -109,17 +79,4 @@ func reserveOf(configured, total int64) int64 {
 		return configured
 	}
 	return max(256<<20, total/50)
-}
-
-// size writes bytes for people, rounded down to one unit.
-func size(b int64) string {
-	for _, u := range []struct {
-		bits int
-		name string
-	}{{40, "TiB"}, {30, "GiB"}, {20, "MiB"}, {10, "KiB"}} {
-		if unit := int64(1) << u.bits; b >= 10*unit || b >= unit && b%unit == 0 {
-			return fmt.Sprintf("%d %s", b/unit, u.name)
-		}
-	}
-	return fmt.Sprintf("%d bytes", b)
 }

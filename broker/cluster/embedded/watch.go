@@ -1,3 +1,5 @@
+//go:build !nostore
+
 package embedded
 
 import (
@@ -18,19 +20,6 @@ const (
 	minRestartPause = 500 * time.Millisecond
 	maxRestartPause = 15 * time.Second
 )
-
-// State is what a user of the engine must know.
-type State struct {
-	// Err is nil while the engine works. Otherwise nothing is stored and no
-	// acknowledgement is kept: give no receipt, and stop pulling. It matches
-	// ErrUnavailable, and its text names no file.
-	Err error
-	// Run counts the engines that this Server has started. If it has changed,
-	// the engine was restarted: connections reconnect by themselves, but what
-	// was on its way is lost, and what was delivered and not acknowledged comes
-	// again.
-	Run int
-}
 
 // State returns the current state.
 func (s *Server) State() State { return *s.state.Load() }

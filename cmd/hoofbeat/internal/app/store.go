@@ -186,6 +186,9 @@ func storeError(err error) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, embedded.ErrLeftOut) { // trying again cannot help
+		return &config.KeyError{Key: "store.dir", Text: "cannot be used: " + err.Error()}
+	}
 	var option *embedded.OptionError
 	if !errors.As(err, &option) {
 		return &StoreError{&config.KeyError{Key: "store.dir", Text: err.Error()}}

@@ -1,0 +1,51 @@
+//go:build nostore
+
+package embedded
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Server cannot be started: see [ErrLeftOut].
+type Server struct{}
+
+// Start returns [ErrLeftOut], as Check and Rekey do.
+func Start(context.Context, Options) (*Server, error) { return nil, ErrLeftOut }
+
+// Check returns [ErrLeftOut].
+func Check(context.Context, Options) (*Report, error) { return nil, ErrLeftOut }
+
+// Rekey returns [ErrLeftOut].
+func Rekey(context.Context, Options) (bool, error) { return false, ErrLeftOut }
+
+// Node returns "".
+func (s *Server) Node() string { return "" }
+
+// Runs returns 0.
+func (s *Server) Runs() uint64 { return 0 }
+
+// Connect returns an error.
+func (s *Server) Connect(...nats.Option) (*nats.Conn, error) { return nil, ErrLeftOut }
+
+// State returns an error.
+func (s *Server) State() State { return State{Err: ErrLeftOut} }
+
+// Health returns an error.
+func (s *Server) Health() error { return ErrLeftOut }
+
+// Watch does nothing.
+func (s *Server) Watch(func(State)) (stop func()) { return func() {} }
+
+// Room returns an error.
+func (s *Server) Room() error { return ErrLeftOut }
+
+// Usage returns nothing.
+func (s *Server) Usage() Usage { return Usage{} }
+
+// SetReserve does nothing.
+func (s *Server) SetReserve(int64) {}
+
+// Close does nothing.
+func (s *Server) Close() error { return nil }
