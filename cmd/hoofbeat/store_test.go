@@ -52,6 +52,35 @@ func rss(t *testing.T, pid int) int {
 	return 0
 }
 
+// descriptors returns how many sockets of a process listen, and its open files.
+func descriptors(t *testing.T, pid int) (listening int, files []string) {
+	t.Helper()
+	proc := "/proc/" + strconv.Itoa(pid)
+	inodes := make(map[string]bool) // of sockets that listen
+	for _, name := range []string{"tcp", "tcp6"} {
+		for line := range strings.Lines(readFile(t, proc, "net", name)) {
+			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" {
+				inodes["socket:["+f[9]+"]"] = true
+			}
+		}
+	}
+	links, err := filepath.Glob(proc + "/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		switch to, err := os.Readlink(link); {
+		case err != nil: // a connection that has ended
+		case inodes[to]:
+			listening++
+		case strings.HasPrefix(to, "/sys/"), strings.HasPrefix(to, "/dev/"): // of the Go runtime and the test
+		case strings.HasPrefix(to, "/"):
+			files = append(files, to)
+		}
+	}
+	return listening, files
+}
+
 // stacks returns the stacks of all goroutines.
 func (s *server) stacks(t *testing.T) string {
 	t.Helper()
@@ -60,14 +89,26 @@ func (s *server) stacks(t *testing.T) string {
 	return text
 }
 
-// Without store.dir nothing of the store runs: no goroutine, no memory, nothing
-// in the statistics.
-func TestWithoutAStoreNothingOfItRuns(t *testing.T) {
+// X-23: without store.dir nothing of the store runs: no goroutine, no listener,
+// no file, nothing in the statistics.
+func TestX23WithoutAStoreNothingOfItRuns(t *testing.T) {
 	without := serve(t, nil)
 	with := serve(t, nil, "--store-dir", filepath.Join(t.TempDir(), "store"))
 	less, more := rss(t, without.Pid()), rss(t, with.Pid())
 	if without.storeStats(t) != nil {
 		t.Error("there is a store in the statistics")
+	}
+	for name, s := range map[string]*server{"without": without, "with": with} {
+		sockets, files := descriptors(t, s.Pid())
+		if sockets != len(s.Addresses) {
+			t.Errorf("%s a store %d sockets listen, want %v", name, sockets, s.Addresses)
+		}
+		if s == without && len(files) > 0 {
+			t.Errorf("without a store these are open: %v", files)
+		}
+		if s == with && len(files) == 0 {
+			t.Error("with a store no file is open, so nothing is proven")
+		}
 	}
 	if text := without.stacks(t); strings.Contains(text, "nats") || strings.Contains(text, "embedded") {
 		t.Errorf("goroutines of the store run:\n%s", text)
