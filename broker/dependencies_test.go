@@ -65,6 +65,7 @@ func TestDependencyRules(t *testing.T) {
 
 		"broker/internal/hook": {}, "broker/internal/clock": {}, "broker/internal/limit": {}, "broker/internal/admission": {},
 		"broker/cluster/embedded": engine,
+		"broker/store":            {"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid", "github.com/nats-io/nats.go", "github.com/nats-io/nkeys", "github.com/nats-io/nuid", "github.com/klauspost/compress/", "golang.org/x/crypto/", "golang.org/x/sys/"},
 		"broker/cluster":          append([]string{"github.com/gobwas/ws", "github.com/gobwas/httphead", "github.com/google/uuid", "golang.org/x/crypto/"}, engine...),
 		"broker/internal/encode":  {"github.com/gobwas/ws", "github.com/gobwas/httphead"},
 		"broker/internal/wire":    {"github.com/gobwas/ws", "github.com/gobwas/httphead"},
@@ -108,6 +109,7 @@ func TestDependencyRules(t *testing.T) {
 		"broker/selector":      {"broker"},
 
 		"broker/cluster/embedded":     {},
+		"broker/store":                {"broker"},
 		"broker/cluster":              {"auth", "auth/ticket", "broker/webflow"},
 		"broker/brokertest/storetest": {"broker/brokertest", "broker/brokertest/testkit", "broker/webflow"},
 

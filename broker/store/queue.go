@@ -1,0 +1,369 @@
+// Package store keeps the work queues of a broker on disk, in a stream of
+// JetStream, the persistence of NATS. It works with an engine in this process
+// (package broker/cluster/embedded) or elsewhere: it needs connections only.
+//
+//	queues, err := store.OpenQueues(ctx, store.Options{Data: data, Control: control})
+//
+// # Files
+//
+// In reading order: queue (the type, failures, Append), queuebegin (start and
+// recount), queuenames (streams, subjects), queuepayload (the format of a stored
+// message), queuelimits, queueledger, queueentries and queuedue (what is stored,
+// for limits, lists and expiry), queuelink and queueanswers (questions to the
+// engine), queuewriter (messages on their way, group commit), queueconsumers,
+// queuereader, queuepull and queuesettle (reading), queueattempts, queuereplace,
+// queuebrowse.
+//
+// # Locks
+//
+// In this order, and none is held while a function of the caller runs:
+// reader.mu, Queues.mu, consumers.mu, ledger.mu. Those of link, writer and
+// attempts are alone.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+const (
+	duplicates      = 2 * time.Minute  // how long the engine remembers QueuePut.Once
+	ackWait         = 15 * time.Second // until the messages of a dead node come again
+	progressEvery   = 5 * time.Second  // how often the engine hears that a message is held
+	inactive        = 24 * time.Hour   // until a consumer that nobody uses is cleaned up
+	attemptsBytes   = 64 << 20
+	attemptsMessage = 1 << 10
+	watchEvery      = 250 * time.Millisecond
+	retryEvery      = 250 * time.Millisecond
+	beginTimeout    = 5 * time.Minute // to count a large store
+	apiTimeout      = 10 * time.Second
+	closeTimeout    = 5 * time.Second
+)
+
+// Options configure [OpenQueues]. Data and Control are required.
+type Options struct {
+	// Data and Control are connections to the engine: one for messages, one for
+	// acknowledgements and everything else, so that these never wait behind
+	// messages. The caller closes them after [Queues.Close].
+	Data, Control *nats.Conn
+	// Prefix begins the names of streams, in upper case, and of subjects.
+	// Default "hb".
+	Prefix string
+	Limits Limits
+	// SyncAlways says that the engine syncs each message before it answers. Then
+	// the messages that come while others are on their way are stored together.
+	SyncAlways bool
+	// Health says why the engine cannot store or deliver; it is asked four times
+	// a second. Nil means that only lost connections and late answers count.
+	Health func() error
+	// Room says why nothing should be stored now, such as a disk that is almost
+	// full. It is asked for each message, so it must be quick. Nil means that
+	// there is room.
+	Room func() error
+	// Timeout is how long the engine may take to answer. Default 10 s.
+	Timeout time.Duration
+	// Logger receives what an operator must know. Nil means no logging.
+	Logger *slog.Logger
+
+	maxMessage int32
+}
+
+func (o *Options) maxBytes() int64 {
+	total := o.Limits.complete().TotalBytes
+	if total > 1<<60 {
+		return -1
+	}
+	return total + total/4 + 16<<20 // names, headers of records
+}
+
+// Queues keeps work queues in a stream. It implements [broker.QueueStore]. All
+// methods are safe for concurrent use.
+//
+// If the engine fails or does not answer, all calls that wait get an error, the
+// readers fail, and new calls are refused until the engine works again. Then the
+// messages are counted anew, which may take seconds in a large store.
+type Queues struct {
+	o         Options
+	log       *slog.Logger
+	names     names
+	ledger    *ledger
+	data      *link
+	control   *link
+	writer    *writer
+	consumers *consumers
+	attempts  attempts
+	start     atomic.Uint64 // sequences up to it were stored before this start
+
+	mu      sync.Mutex
+	err     error // why it does not work, nil if it does
+	closed  bool
+	readers map[string][]*reader
+	active  int
+
+	failed chan struct{}   // has a value after a failure
+	ctx    context.Context // ends with Close
+	stop   context.CancelFunc
+	tasks  sync.WaitGroup
+}
+
+// OpenQueues opens the queues, creates their streams if they do not exist, and
+// counts what they hold. It waits for that until ctx ends.
+func OpenQueues(ctx context.Context, o Options) (*Queues, error) {
+	if o.Data == nil || o.Control == nil {
+		return nil, errors.New("store: Options.Data and Options.Control are required")
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = apiTimeout
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.maxMessage = int32(min(o.Data.MaxPayload(), 1<<30)) //nolint:gosec // bounded
+	q := &Queues{
+		o: o, log: o.Logger, names: namesOf(o.Prefix), ledger: newLedger(o.Limits), err: errStarting,
+		readers: make(map[string][]*reader), failed: make(chan struct{}, 1),
+	}
+	q.ctx, q.stop = context.WithCancel(context.Background())
+	var err error
+	if q.data, err = newLink(o.Data); err != nil {
+		q.stop()
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if q.control, err = newLink(o.Control); err != nil {
+		q.data.close()
+		q.stop()
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	q.writer = newWriter(q, o.SyncAlways)
+	q.consumers = newConsumers(q)
+	if err := q.begin(ctx); err != nil {
+		q.data.close()
+		q.control.close()
+		q.stop()
+		return nil, fmt.Errorf("store: opening the queues: %w", err)
+	}
+	go q.writer.run()
+	q.tasks.Go(q.watch)
+	q.tasks.Go(q.progress)
+	q.tasks.Go(q.consumers.run)
+	return q, nil
+}
+
+var errClosed = errors.New("the store is closed")
+
+// Close ends the use of the streams. It waits up to five seconds for messages
+// that are on their way. All calls that still wait get an error.
+func (q *Queues) Close() error {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return nil
+	}
+	q.closed = true
+	q.mu.Unlock()
+	q.writer.settle(closeTimeout)
+	q.stop()
+	q.halt(errClosed)
+	q.writer.close()
+	q.tasks.Wait()
+	q.data.close()
+	q.control.close()
+	return nil
+}
+
+// Err returns why the queues do not work now, or nil.
+func (q *Queues) Err() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
+}
+
+// unavailable is the error of calls that could not be finished.
+type unavailable struct{ cause error }
+
+func (e *unavailable) Error() string {
+	return "the store of the queues does not work: " + e.cause.Error()
+}
+func (e *unavailable) Unwrap() error { return e.cause }
+
+func unknown(err error) error {
+	var u *unavailable
+	if errors.As(err, &u) {
+		return err
+	}
+	return &unavailable{err}
+}
+
+// fail stops the use of the engine until it works again.
+func (q *Queues) fail(err error) {
+	q.mu.Lock()
+	first := q.err == nil && !q.closed
+	q.mu.Unlock()
+	if !first {
+		return
+	}
+	q.log.Error("the store of the queues does not work; nothing is stored or delivered until it does", "error", err)
+	q.halt(&unavailable{err})
+	select {
+	case q.failed <- struct{}{}:
+	default:
+	}
+}
+
+// halt ends everything that waits for the engine, and all readers.
+func (q *Queues) halt(err error) {
+	q.mu.Lock()
+	q.err = err
+	var readers []*reader
+	for _, list := range q.readers {
+		readers = append(readers, list...)
+	}
+	clear(q.readers)
+	q.active = 0
+	q.mu.Unlock()
+	q.writer.shut(err)
+	q.data.shut(err)
+	q.control.shut(err)
+	for _, r := range readers {
+		r.fail(err)
+	}
+}
+
+// watch notices failures, and begins again after them.
+func (q *Queues) watch() {
+	lost := make([]chan nats.Status, 0, 2)
+	for _, conn := range []*nats.Conn{q.o.Data, q.o.Control} {
+		ch := conn.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
+		defer conn.RemoveStatusListener(ch)
+		lost = append(lost, ch)
+	}
+	ticks := time.NewTicker(watchEvery)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-q.ctx.Done():
+			return
+		case <-lost[0]:
+			q.fail(errConnection)
+		case <-lost[1]:
+			q.fail(errConnection)
+		case <-q.failed:
+			q.recover()
+		case <-ticks.C:
+			q.examine()
+		}
+	}
+}
+
+var (
+	errConnection = errors.New("the connection to the engine is lost")
+	errLate       = errors.New("the engine does not answer")
+)
+
+func (q *Queues) examine() {
+	if q.o.Health != nil {
+		if err := q.o.Health(); err != nil {
+			q.fail(err)
+			return
+		}
+	}
+	if q.data.overdue(q.o.Timeout) || q.control.overdue(q.o.Timeout) {
+		q.fail(errLate)
+	}
+}
+
+// recover begins again as soon as the engine works.
+func (q *Queues) recover() {
+	pause := time.NewTicker(retryEvery)
+	defer pause.Stop()
+	for {
+		select {
+		case <-q.ctx.Done():
+			return
+		case <-pause.C:
+		}
+		if !q.o.Data.IsConnected() || !q.o.Control.IsConnected() || q.o.Health != nil && q.o.Health() != nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(q.ctx, beginTimeout)
+		err := q.begin(ctx)
+		cancel()
+		if err == nil {
+			q.log.Info("the store of the queues works again")
+			return
+		}
+		q.log.Warn("the store of the queues does not work yet", "error", err)
+	}
+}
+
+// Append implements [broker.QueueStore]. At most 1,000 messages can be stored
+// together.
+func (q *Queues) Append(list []broker.QueuePut, done func(error)) {
+	done = orNothing(done)
+	if len(list) == 0 {
+		done(nil)
+		return
+	}
+	x, err := q.write(list, false)
+	if err != nil {
+		done(err)
+		return
+	}
+	for i := range list {
+		x.puts[i].subject = q.names.subject(x.room[i].queue)
+	}
+	x.done = done
+	q.writer.add(x)
+}
+
+func orNothing(done func(error)) func(error) {
+	if done == nil {
+		return func(error) {}
+	}
+	return done
+}
+
+// write encodes messages and reserves room for them.
+func (q *Queues) write(list []broker.QueuePut, replacement bool) (*write, error) {
+	if err := q.Err(); err != nil {
+		return nil, err
+	}
+	if len(list) > maxBatch {
+		return nil, fmt.Errorf("at most %d messages can be stored together, these are %d", maxBatch, len(list))
+	}
+	if q.o.Room != nil && !replacement {
+		if err := q.o.Room(); err != nil {
+			return nil, err
+		}
+	}
+	x := &write{puts: make([]put, len(list))}
+	for i := range list {
+		p := &list[i]
+		data := appendPayload(make([]byte, 0, payloadSize(p)), p)
+		if largest := int(q.o.maxMessage) - maxHeaders; len(data) > largest {
+			return nil, fmt.Errorf("a message of %d bytes is too large for the store: at most %d with its headers", len(data), largest)
+		}
+		x.puts[i] = put{data: data, once: p.Once, single: replacement}
+		x.bytes += len(data)
+	}
+	var err error
+	x.room, err = q.ledger.reserve(list, replacement)
+	return x, err
+}
+
+// maxHeaders is the room in a message for the headers of a publication.
+const maxHeaders = 1 << 10
+
+// Queues implements [broker.QueueStore].
+func (q *Queues) Queues() iter.Seq[broker.StoredQueue] { return slices.Values(q.ledger.all()) }

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// begin makes the streams what they should be, and counts what they hold.
+func (q *Queues) begin(ctx context.Context) error {
+	js, err := jetstream.New(q.o.Control)
+	if err != nil {
+		return err
+	}
+	messages := q.ledger.limits.Messages
+	last := uint64(0)
+	q.ledger.reset()
+	switch stream, err := js.Stream(ctx, q.names.stream); {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+	case err != nil:
+		return err
+	default:
+		state := stream.CachedInfo().State
+		last = state.LastSeq
+		if err := q.recount(ctx, state); err != nil {
+			return fmt.Errorf("counting the messages in %s: %w", q.names.stream, err)
+		}
+		// The engine deletes what is above a limit that is lowered.
+		messages = max(messages, q.ledger.largest())
+	}
+	stream, err := js.CreateOrUpdateStream(ctx, q.names.streamConfig(&q.o, messages))
+	if err != nil {
+		return fmt.Errorf("the stream %s: %w", q.names.stream, err)
+	}
+	records, err := js.CreateOrUpdateStream(ctx, q.names.attemptsConfig())
+	if err != nil {
+		return fmt.Errorf("the stream %s: %w", q.names.attempts, err)
+	}
+	if err := q.loadAttempts(ctx, records.CachedInfo().State); err != nil {
+		return fmt.Errorf("reading %s: %w", q.names.attempts, err)
+	}
+	if err := q.consumers.begin(ctx, stream); err != nil {
+		return fmt.Errorf("the consumers of %s: %w", q.names.stream, err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return errClosed
+	}
+	q.err = nil
+	q.start.Store(last)
+	q.data.open()
+	q.control.open()
+	q.writer.open()
+	return nil
+}
+
+// recount counts the messages of the stream.
+func (q *Queues) recount(ctx context.Context, state jetstream.StreamState) error {
+	found := uint64(0)
+	damaged := 0
+	err := q.scan(ctx, q.names.stream, state, func(subject string, sequence uint64, data []byte) {
+		found++
+		h, err := parsePayloadHead(data)
+		if err != nil {
+			damaged++
+			q.log.Error("a message of a queue cannot be read; it stays in the store and is not delivered", "sequence", sequence, "error", err)
+			return
+		}
+		q.ledger.load(h, sequence, q.names.isReplacement(subject))
+	})
+	if err != nil {
+		return err
+	}
+	if found < state.Msgs {
+		return fmt.Errorf("the stream should have %d messages, and %d were found", state.Msgs, found)
+	}
+	return nil
+}
+
+const (
+	scanMessages = 10_000
+	scanBytes    = 8 << 20
+	// scanSilence is how long the engine may say nothing while a stream is read.
+	scanSilence = 20 * time.Second
+)
+
+// scan calls each for the messages of a stream, in their order.
+func (q *Queues) scan(ctx context.Context, stream string, state jetstream.StreamState, each func(subject string, sequence uint64, data []byte)) error {
+	if state.Msgs == 0 {
+		return nil
+	}
+	conn := q.o.Data
+	inbox := conn.NewInbox()
+	sub, err := conn.SubscribeSync(inbox)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails only if the connection is closed
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return err
+	}
+	for next := max(state.FirstSeq, 1); next <= state.LastSeq; {
+		request := fmt.Sprintf(`{"seq":%d,"batch":%d,"max_bytes":%d}`, next, scanMessages, scanBytes)
+		if err := conn.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, []byte(request)); err != nil {
+			return err
+		}
+		last, err := scanBatch(ctx, sub, each)
+		if err != nil {
+			return err
+		}
+		if last == 0 {
+			return nil
+		}
+		next = last + 1
+	}
+	return nil
+}
+
+// scanBatch reads one batch, and returns its last sequence, or 0 if there is
+// nothing more.
+func scanBatch(ctx context.Context, sub *nats.Subscription, each func(string, uint64, []byte)) (last uint64, err error) {
+	for {
+		wait, cancel := context.WithTimeout(ctx, scanSilence)
+		m, err := sub.NextMsgWithContext(wait)
+		cancel()
+		if err != nil {
+			return 0, err
+		}
+		switch status := m.Header.Get("Status"); status {
+		case "":
+		case "204": // the end of the batch
+			return last, nil
+		case "404":
+			return last, nil
+		default:
+			return 0, fmt.Errorf("%w: %s %s", errAnswer, status, m.Header.Get("Description"))
+		}
+		sequence, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%w: a message without a sequence", errAnswer)
+		}
+		each(m.Header.Get("Nats-Subject"), sequence, m.Data)
+		last = sequence
+	}
+}

@@ -1,0 +1,350 @@
+package store
+
+import (
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+const (
+	// maxBatch is how many messages the engine accepts as one atomic batch.
+	maxBatch = 1000
+	// maxGroupBytes is how many bytes of different calls are gathered.
+	maxGroupBytes = 1 << 20
+	// minGroup is the number of gathered messages from which a batch is quicker
+	// than as many single messages: the engine writes a batch to files of its
+	// own first.
+	minGroup = 16
+	// maxFlying is how many messages may be on their way to an engine that does
+	// not sync each of them.
+	maxFlying      = 8192
+	maxFlyingBytes = 16 << 20
+	// ghostTimeout is how long a message waits until the engine has removed what
+	// was acknowledged before.
+	ghostTimeout = 2 * time.Second
+)
+
+// Headers of a publication.
+const (
+	headerID       = "Nats-Msg-Id"
+	headerLast     = "Nats-Expected-Last-Subject-Sequence"
+	headerBatch    = "Nats-Batch-Id"
+	headerBatchSeq = "Nats-Batch-Sequence"
+	headerCommit   = "Nats-Batch-Commit"
+)
+
+// write is what one call stores: all of it or nothing.
+type write struct {
+	puts  []put
+	room  []reservation
+	bytes int
+	done  func(error)
+}
+
+// put is one message on its way.
+type put struct {
+	subject string
+	data    []byte
+	once    string
+	single  bool // the only message of its subject
+}
+
+// writer sends messages to the engine in the order of the calls, from one
+// goroutine.
+//
+// If the engine syncs each message, it gathers: one message alone goes alone;
+// while messages are on their way, those that come wait and then go together.
+// Otherwise each goes at once.
+type writer struct {
+	q       *Queues
+	gathers bool
+
+	mu      sync.Mutex
+	changed sync.Cond
+	waiting []*write
+	flying  int // messages without an answer
+	bytes   int // their sizes
+	err     error
+	closed  bool
+	ended   chan struct{}
+}
+
+func newWriter(q *Queues, gathers bool) *writer {
+	w := &writer{q: q, gathers: gathers, err: errStarting, ended: make(chan struct{})}
+	w.changed.L = &w.mu
+	return w
+}
+
+// add takes a write. done is called now if the store does not work.
+func (w *writer) add(x *write) {
+	w.mu.Lock()
+	err := w.err
+	if err == nil {
+		w.waiting = append(w.waiting, x)
+		w.changed.Broadcast()
+	}
+	w.mu.Unlock()
+	if err != nil {
+		w.q.ledger.cancelAll(x.room)
+		x.done(err)
+	}
+}
+
+// shut ends all writes that were not sent, and refuses new ones.
+func (w *writer) shut(err error) {
+	w.mu.Lock()
+	list := w.waiting
+	w.waiting, w.err = nil, err
+	w.changed.Broadcast()
+	w.mu.Unlock()
+	for _, x := range list {
+		w.q.ledger.cancelAll(x.room)
+		x.done(err)
+	}
+}
+
+func (w *writer) open() {
+	w.mu.Lock()
+	w.err = nil
+	w.mu.Unlock()
+}
+
+// settle waits until nothing is on its way, at most that long.
+func (w *writer) settle(limit time.Duration) {
+	stop := time.AfterFunc(limit, func() {
+		w.mu.Lock()
+		w.changed.Broadcast()
+		w.mu.Unlock()
+	})
+	defer stop.Stop()
+	end := time.Now().Add(limit)
+	w.mu.Lock()
+	for (w.flying > 0 || len(w.waiting) > 0) && w.err == nil && time.Now().Before(end) {
+		w.changed.Wait()
+	}
+	w.mu.Unlock()
+}
+
+func (w *writer) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.changed.Broadcast()
+	w.mu.Unlock()
+	<-w.ended
+}
+
+func (w *writer) run() {
+	defer close(w.ended)
+	for {
+		list := w.take()
+		if list == nil {
+			return
+		}
+		for _, x := range list {
+			w.makeRoom(x)
+		}
+		w.send(list)
+	}
+}
+
+// take waits for work, and returns what goes together.
+func (w *writer) take() []*write {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for !w.closed && (len(w.waiting) == 0 || !w.ready()) {
+		w.changed.Wait()
+	}
+	if w.closed {
+		return nil
+	}
+	n, messages, bytes := 0, 0, 0
+	for _, x := range w.waiting {
+		messages += len(x.puts)
+		bytes += x.bytes
+		if n > 0 && (messages > maxBatch || bytes > maxGroupBytes) {
+			break
+		}
+		n++
+		w.flying += len(x.puts)
+		w.bytes += x.bytes
+	}
+	list := make([]*write, n)
+	copy(list, w.waiting)
+	clear(w.waiting[:n])
+	if w.waiting = w.waiting[n:]; len(w.waiting) == 0 {
+		w.waiting = nil
+	}
+	return list
+}
+
+// ready reports whether the next message may go. The caller holds the lock.
+func (w *writer) ready() bool {
+	if w.gathers {
+		return w.flying == 0
+	}
+	return w.flying < maxFlying && w.bytes < maxFlyingBytes
+}
+
+// landed says that a write has its answer.
+func (w *writer) landed(x *write) {
+	w.mu.Lock()
+	w.flying -= len(x.puts)
+	w.bytes -= x.bytes
+	w.changed.Broadcast()
+	w.mu.Unlock()
+}
+
+// makeRoom waits until the engine has removed what the ledger counts as removed,
+// if it could refuse the message otherwise.
+func (w *writer) makeRoom(x *write) {
+	var late <-chan time.Time
+	for _, r := range x.room {
+		for gone := w.q.ledger.haunted(r.queue); gone != nil; gone = w.q.ledger.haunted(r.queue) {
+			if late == nil {
+				late = time.After(ghostTimeout)
+			}
+			select {
+			case <-gone:
+			case <-late:
+				return
+			}
+		}
+	}
+}
+
+func (w *writer) send(list []*write) {
+	messages := 0
+	for _, x := range list {
+		messages += len(x.puts)
+	}
+	if !w.gathers || len(list) == 1 || messages < minGroup {
+		for _, x := range list {
+			w.sendOne(x)
+		}
+		return
+	}
+	var puts []put
+	for _, x := range list {
+		puts = append(puts, x.puts...)
+	}
+	w.batch(puts, func(last uint64, err error) {
+		var no *refusal
+		switch {
+		case err == nil:
+			first := last - uint64(messages) + 1 //nolint:gosec // at least one
+			for _, x := range list {
+				w.finish(x, first, nil)
+				first += uint64(len(x.puts))
+			}
+		case errors.As(err, &no):
+			// One of them is refused, and all with it. Nothing else is on its
+			// way, so the order stays.
+			for _, x := range list {
+				w.sendOne(x)
+			}
+		default:
+			for _, x := range list {
+				w.finish(x, 0, err)
+			}
+		}
+	})
+}
+
+// sendOne sends one write alone.
+func (w *writer) sendOne(x *write) {
+	if len(x.puts) > 1 {
+		w.batch(x.puts, func(last uint64, err error) {
+			w.finish(x, last-uint64(len(x.puts))+1, err)
+		})
+		return
+	}
+	w.q.data.ask(x.puts[0].message(), func(m *nats.Msg, err error) {
+		var sequence uint64
+		if err == nil {
+			sequence, err = putAnswer(m)
+		}
+		w.finish(x, sequence, err)
+	})
+}
+
+// message returns the publication of a put.
+func (p *put) message() *nats.Msg {
+	m := &nats.Msg{Subject: p.subject, Data: p.data}
+	if p.once != "" || p.single {
+		m.Header = p.header()
+	}
+	return m
+}
+
+func (p *put) header() nats.Header {
+	h := make(nats.Header, 4)
+	if p.once != "" {
+		h[headerID] = []string{p.once}
+	}
+	if p.single {
+		h[headerLast] = []string{"0"}
+	}
+	return h
+}
+
+// batch sends an atomic batch. done gets the sequence of its last message.
+func (w *writer) batch(puts []put, done func(last uint64, err error)) {
+	id := []string{nuid.Next()}
+	for i := range puts {
+		m := &nats.Msg{Subject: puts[i].subject, Data: puts[i].data, Header: puts[i].header()}
+		m.Header[headerBatch] = id
+		m.Header[headerBatchSeq] = []string{strconv.Itoa(i + 1)}
+		if i < len(puts)-1 {
+			if err := w.q.data.publish(m); err != nil {
+				done(0, err)
+				return
+			}
+			continue
+		}
+		m.Header[headerCommit] = []string{"1"}
+		w.q.data.ask(m, func(m *nats.Msg, err error) {
+			var last uint64
+			if err == nil {
+				last, err = putAnswer(m)
+			}
+			done(last, err)
+		})
+	}
+}
+
+// finish ends a write with the sequence of its first message.
+func (w *writer) finish(x *write, first uint64, err error) {
+	var no *refusal
+	switch {
+	case err == nil:
+		w.q.ledger.store(x.room, first)
+	case errors.Is(err, broker.ErrDuplicate), isRefusal(err, codeWrongLast):
+		w.q.ledger.cancelAll(x.room)
+	case errors.As(err, &no):
+		w.q.ledger.cancelAll(x.room)
+		err = w.q.refused(no)
+	default:
+		err = unknown(err)
+	}
+	w.landed(x)
+	x.done(err)
+}
+
+// refused returns the error for the client about a refusal by the engine.
+func (q *Queues) refused(no *refusal) error {
+	switch {
+	case no.ErrCode == codeDuplicate:
+		return broker.ErrDuplicate
+	case no.ErrCode == codeMaximum && no.Description == textMaximumPerSub:
+		return full(keyMessages, int64(q.ledger.limits.Messages))
+	case no.ErrCode == codeMaximum:
+		return fullStream(q.ledger.limits.TotalBytes)
+	}
+	return no
+}
