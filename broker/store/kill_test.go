@@ -159,7 +159,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}
 	}
 	r := open(t, dir)
-	check := func(queue string, stored, acking, acked map[string]bool) {
+	check := func(queue string, stored, acking, acked map[string]bool) map[string]bool {
 		t.Helper()
 		n := r.counts()[queue][0]
 		found := make(map[string]bool)
@@ -194,9 +194,14 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			t.Errorf("%d of %d are lost", lost, len(stored))
 		}
 		t.Logf("%s: %d stored, %d acknowledged, %d there", queue, len(stored), len(acked), n)
+		return found
 	}
-	check(queue, stored, acking, acked)
-	check("/queue/second", second, nil, nil)
+	first := check(queue, stored, acking, acked)
+	for body := range check("/queue/second", second, nil, nil) {
+		if !first[body] && !acking[body] {
+			t.Errorf("of two messages that were stored together, only the second is there: %s", body)
+		}
+	}
 }
 
 func later(a, b string) bool {

@@ -61,6 +61,10 @@ type Options struct {
 	// Default "hb".
 	Prefix string
 	Limits Limits
+	// MaxBytes limits the files of the queues. The default is enough for
+	// Limits.TotalBytes. The engine reserves it: all its streams together must
+	// not exceed its disk.
+	MaxBytes int64
 	// SyncAlways says that the engine syncs each message before it answers. Then
 	// the messages that come while others are on their way are stored together.
 	SyncAlways bool
@@ -81,10 +85,25 @@ type Options struct {
 
 func (o *Options) maxBytes() int64 {
 	total := o.Limits.complete().TotalBytes
-	if total > 1<<60 {
-		return -1
+	wanted := int64(-1)
+	if total < 1<<60 {
+		wanted = total + total/4 + 16<<20 // names, headers of records
 	}
-	return total + total/4 + 16<<20 // names, headers of records
+	switch {
+	case o.MaxBytes <= 0:
+		return wanted
+	case wanted < 0:
+		return o.MaxBytes
+	}
+	return min(wanted, o.MaxBytes)
+}
+
+// maxAttempts is the same for the bucket of the attempts.
+func (o *Options) maxAttempts() int64 {
+	if o.MaxBytes <= 0 {
+		return attemptsBytes
+	}
+	return min(attemptsBytes, max(o.MaxBytes/16, 64<<10))
 }
 
 // Queues keeps work queues in a stream. It implements [broker.QueueStore]. All

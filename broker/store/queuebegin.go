@@ -37,7 +37,7 @@ func (q *Queues) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the stream %s: %w", q.names.stream, err)
 	}
-	records, err := js.CreateOrUpdateStream(ctx, q.names.attemptsConfig())
+	records, err := js.CreateOrUpdateStream(ctx, q.names.attemptsConfig(&q.o))
 	if err != nil {
 		return fmt.Errorf("the stream %s: %w", q.names.attempts, err)
 	}

@@ -434,7 +434,11 @@ func (l *ledger) all() []broker.StoredQueue {
 	list := make([]broker.StoredQueue, 0, l.counted)
 	for _, q := range l.queues {
 		if q.live > 0 {
-			list = append(list, broker.StoredQueue{Name: q.name, Messages: q.live, Bytes: q.bytes})
+			one := broker.StoredQueue{Name: q.name, Messages: q.live, Bytes: q.bytes}
+			if q.owner != nil {
+				one.Share = q.owner.name
+			}
+			list = append(list, one)
 		}
 	}
 	return list

@@ -61,8 +61,7 @@ func fullTotal(limit int64, replacement bool) error {
 	return e
 }
 
-// fullStream is the error if the engine has no room in its files, which is more
-// than the limit of bytes in all queues.
+// fullStream is the error if the engine has no room in its files.
 func fullStream(limit int64) error {
-	return &broker.QueueFullError{Key: keyTotalBytes, Limit: limit, Text: "queue limit reached: the files of the store are full"}
+	return &broker.QueueFullError{Key: "store.disk", Limit: limit, Text: "queue limit reached: the files of the queues are full"}
 }

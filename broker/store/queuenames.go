@@ -95,7 +95,7 @@ func (n *names) streamConfig(o *Options, messages int) jetstream.StreamConfig {
 
 // attemptsConfig returns the bucket of the attempts: a record for each message
 // with a failed delivery.
-func (n *names) attemptsConfig() jetstream.StreamConfig {
+func (n *names) attemptsConfig(o *Options) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              n.attempts,
 		Description:       "failed deliveries of messages in work queues",
@@ -105,7 +105,7 @@ func (n *names) attemptsConfig() jetstream.StreamConfig {
 		Discard:           jetstream.DiscardNew,
 		MaxMsgsPerSubject: 1,
 		MaxMsgs:           -1,
-		MaxBytes:          attemptsBytes,
+		MaxBytes:          o.maxAttempts(),
 		MaxMsgSize:        attemptsMessage,
 		MaxConsumers:      16,
 		Duplicates:        duplicates,

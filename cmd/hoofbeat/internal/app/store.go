@@ -10,6 +10,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/admin"
 	"github.com/hoofbeat/hoofbeat/broker/cluster"
 	"github.com/hoofbeat/hoofbeat/broker/cluster/embedded"
+	queuestore "github.com/hoofbeat/hoofbeat/broker/store"
 	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
@@ -22,6 +23,8 @@ type store struct {
 	data, control *nats.Conn
 	// state is what is kept besides messages.
 	state *cluster.State
+	// queues is nil if queues.mode is broadcast.
+	queues *queuestore.Queues
 }
 
 // openStore opens store.dir, if it is set, and waits until the engine has read
@@ -47,6 +50,9 @@ func (a *App) openStore(ctx context.Context) error {
 		if *conn, err = s.engine.Connect(nats.Timeout(connectTime)); err != nil {
 			return storeError(err)
 		}
+	}
+	if err := a.openQueues(ctx); err != nil {
+		return storeError(err)
 	}
 	u := s.engine.Usage()
 	a.o.Logger.Info("the store is open", "dir", c.Store.Dir, "streams", u.Streams, "messages", u.Messages,
@@ -131,6 +137,7 @@ func (a *App) closeStore() {
 	if s.state != nil {
 		s.state.Close()
 	}
+	a.closeQueues()
 	for _, conn := range []*nats.Conn{s.data, s.control} {
 		if conn != nil {
 			conn.Close()
@@ -146,7 +153,10 @@ func (a *App) storeReady() error {
 	if a.store == nil {
 		return nil
 	}
-	return a.store.engine.State().Err
+	if err := a.store.engine.State().Err; err != nil {
+		return err
+	}
+	return a.queuesReady()
 }
 
 // storeStats are those of the admin API, nil without a store.
