@@ -55,8 +55,9 @@ func interval(e *embedded.Options, o *store.Options) {
 // the test, or before by close.
 func open(t testing.TB, dir string, settings ...setting) *rig {
 	t.Helper()
-	eo := embedded.Options{Dir: dir}
-	o := store.Options{SyncAlways: true, Timeout: patience, Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	eo := embedded.Options{Dir: dir, Logger: log}
+	o := store.Options{SyncAlways: true, Timeout: patience, Logger: log}
 	for _, set := range settings {
 		set(&eo, &o)
 	}

@@ -11,13 +11,13 @@
 // message), queuelimits, queueledger, queueentries and queuedue (what is stored,
 // for limits, lists and expiry), queuelink and queueanswers (questions to the
 // engine), queuewriter (messages on their way, group commit), queueconsumers,
-// queuereader, queuepull and queuesettle (reading), queueattempts, queuereplace,
-// queuebrowse.
+// queuesource, queuereader, queuepull and queuesettle (reading), queueattempts,
+// queuereplace, queuebrowse.
 //
 // # Locks
 //
 // In this order, and none is held while a function of the caller runs:
-// reader.mu, Queues.mu, consumers.mu, ledger.mu. Those of link, writer and
+// source.mu, Queues.mu, consumers.mu, ledger.mu. Those of link, writer and
 // attempts are alone.
 package store
 
@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -127,13 +128,14 @@ type Queues struct {
 	mu      sync.Mutex
 	err     error // why it does not work, nil if it does
 	closed  bool
-	readers map[string][]*reader
-	active  int
+	sources map[string]*source // queues that are read
 
 	failed chan struct{}   // has a value after a failure
 	ctx    context.Context // ends with Close
 	stop   context.CancelFunc
 	tasks  sync.WaitGroup
+
+	leaving sync.WaitGroup // sources without readers
 }
 
 // OpenQueues opens the queues, creates their streams if they do not exist, and
@@ -151,7 +153,7 @@ func OpenQueues(ctx context.Context, o Options) (*Queues, error) {
 	o.maxMessage = int32(min(o.Data.MaxPayload(), 1<<30)) //nolint:gosec // bounded
 	q := &Queues{
 		o: o, log: o.Logger, names: namesOf(o.Prefix), ledger: newLedger(o.Limits), err: errStarting,
-		readers: make(map[string][]*reader), failed: make(chan struct{}, 1),
+		sources: make(map[string]*source), failed: make(chan struct{}, 1),
 	}
 	q.ctx, q.stop = context.WithCancel(context.Background())
 	var err error
@@ -182,7 +184,8 @@ func OpenQueues(ctx context.Context, o Options) (*Queues, error) {
 var errClosed = errors.New("the store is closed")
 
 // Close ends the use of the streams. It waits up to five seconds for messages
-// that are on their way. All calls that still wait get an error.
+// that are on their way, and for the acknowledgements of readers that were closed
+// before. All calls that still wait get an error.
 func (q *Queues) Close() error {
 	q.mu.Lock()
 	if q.closed {
@@ -192,13 +195,38 @@ func (q *Queues) Close() error {
 	q.closed = true
 	q.mu.Unlock()
 	q.writer.settle(closeTimeout)
+	q.left(closeTimeout)
 	q.stop()
 	q.halt(errClosed)
 	q.writer.close()
 	q.tasks.Wait()
+	q.leaving.Wait()
 	q.data.close()
 	q.control.close()
 	return nil
+}
+
+// spawn runs a function that Close waits for, unless the queues are closed.
+func (q *Queues) spawn(f func()) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.leaving.Go(f)
+	return true
+}
+
+// left waits until all readers that were closed have left, at most that long.
+func (q *Queues) left(limit time.Duration) {
+	done := make(chan struct{})
+	go func() { q.leaving.Wait(); close(done) }()
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	}
 }
 
 // Err returns why the queues do not work now, or nil.
@@ -244,18 +272,14 @@ func (q *Queues) fail(err error) {
 func (q *Queues) halt(err error) {
 	q.mu.Lock()
 	q.err = err
-	var readers []*reader
-	for _, list := range q.readers {
-		readers = append(readers, list...)
-	}
-	clear(q.readers)
-	q.active = 0
+	sources := slices.Collect(maps.Values(q.sources))
+	clear(q.sources)
 	q.mu.Unlock()
 	q.writer.shut(err)
 	q.data.shut(err)
 	q.control.shut(err)
-	for _, r := range readers {
-		r.fail(err)
+	for _, s := range sources {
+		s.fail(err)
 	}
 }
 

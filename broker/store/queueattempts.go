@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strconv"
 	"strings"
@@ -107,7 +108,7 @@ func (q *Queues) unrecord(sequence uint64) {
 		if err == nil {
 			err = apiAnswer(m, nil)
 		}
-		if err != nil { // removed at the next start
+		if err != nil && !errors.Is(err, errClosed) { // removed at the next start
 			q.log.Warn("the attempts of a message that is gone could not be removed", "sequence", sequence, "error", err)
 		}
 	})

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -99,7 +98,7 @@ func together(ctx context.Context, n int, ask func(i int, done func(error))) err
 }
 
 // Purge implements [broker.QueueStore]. Meanwhile the readers of the queue get
-// nothing new; what they have not handed over returns and is removed too.
+// nothing new; what has come for them and no reader has is removed too.
 func (q *Queues) Purge(ctx context.Context, queue string) (removed int, err error) {
 	if err := q.Err(); err != nil {
 		return 0, unknown(err)
@@ -109,14 +108,12 @@ func (q *Queues) Purge(ctx context.Context, queue string) (removed int, err erro
 	}
 	pinned := q.ledger.pin(queue)
 	defer q.ledger.unpin(pinned)
-	readers := q.readersOf(queue)
-	for _, r := range readers {
-		r.pause()
-		defer r.resume()
-	}
+	s := q.sourceOf(queue)
 	held := make(map[uint64]bool)
-	for _, r := range readers {
-		if err := r.quiet(ctx, held); err != nil {
+	if s != nil {
+		s.pause()
+		defer s.resume()
+		if err := s.quiet(ctx, held); err != nil {
 			return 0, err
 		}
 	}
@@ -141,6 +138,9 @@ func (q *Queues) Purge(ctx context.Context, queue string) (removed int, err erro
 	for _, sequence := range waiting {
 		if q.ledger.remove(pinned, sequence) {
 			removed++
+		}
+		if s != nil {
+			s.forget(sequence)
 		}
 		q.unrecord(sequence)
 	}
@@ -176,27 +176,28 @@ func (q *Queues) purgeEach(ctx context.Context, sequences []uint64) error {
 	})
 }
 
-// pause stops requests, and takes those back that were made.
-func (r *reader) pause() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.paused++
-	r.cancel()
+// pause stops the readers until resume.
+func (s *source) pause() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused++
+	s.cancel()
 }
 
-func (r *reader) resume() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.paused--
-	r.request()
+func (s *source) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused--
+	s.request()
+	go s.offer()
 }
 
-// quiet waits until a paused reader gets nothing any more, gives back what it has
-// not handed over, and adds what its user holds.
-func (r *reader) quiet(ctx context.Context, held map[uint64]bool) error {
-	r.mu.Lock()
-	p := r.pull
-	r.mu.Unlock()
+// quiet waits until a paused source gets nothing any more, and adds what readers
+// hold.
+func (s *source) quiet(ctx context.Context, held map[uint64]bool) error {
+	s.mu.Lock()
+	p := s.pull
+	s.mu.Unlock()
 	if p != nil {
 		select {
 		case <-p.ended:
@@ -204,16 +205,19 @@ func (r *reader) quiet(ctx context.Context, held map[uint64]bool) error {
 			return context.Cause(ctx)
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.dead {
-		return errors.Join(errReaderEnded, r.failure)
-	}
-	r.giveBack(0)
-	for sequence := range r.held {
-		held[sequence] = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for sequence, h := range s.held {
+		if h.reader != nil {
+			held[sequence] = true
+		}
 	}
 	return nil
 }
 
-var errReaderEnded = errors.New("the queue is not read any more; try again")
+// forget forgets a message that was removed.
+func (s *source) forget(sequence uint64) {
+	s.mu.Lock()
+	s.drop(sequence)
+	s.mu.Unlock()
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 )
 
 const (
@@ -24,33 +25,32 @@ const (
 
 // consumers are the consumers of the stream: one for each queue that is read.
 //
-// A consumer is deleted only while none of its messages is unacknowledged,
-// because the engine forgets with it which messages it had delivered. Those that
-// an earlier run left behind are made anew before their first use: what they
-// hold would come only after [ackWait], and behind later messages. Their
-// messages are known as perhaps delivered by their sequence.
+// A consumer that has unacknowledged messages when its last user has left is made
+// anew before it is used again, see [source.leave]. So are those that an earlier
+// run left behind: what they hold would come only after [ackWait], and behind later
+// messages. Their messages are known as perhaps delivered by their sequence.
 type consumers struct {
 	q      *Queues
 	making chan struct{}
 
 	mu     sync.Mutex
 	stream jetstream.Stream
-	all    map[string]*consumer // by name
+	all    map[string]*consumer // by key
 }
 
 type consumer struct {
-	name string
+	key string // of its queue
 
 	turn   chan struct{} // held by who speaks with the engine about it
+	name   string        // of the engine, another one each time that it is made
 	exists bool
 	wide   bool
-	stale  bool // of an earlier run
-
-	returning atomic.Int32 // answers to come of messages that were given back
+	stale  atomic.Bool // must be made anew before it is used
 
 	// guarded by consumers.mu
-	users int
-	until time.Time // not deleted before
+	users   int
+	until   time.Time     // not deleted before
+	leaving chan struct{} // closed when its last user has left
 }
 
 func newConsumers(q *Queues) *consumers {
@@ -62,7 +62,13 @@ func (c *consumers) begin(ctx context.Context, stream jetstream.Stream) error {
 	all := make(map[string]*consumer)
 	list := stream.ConsumerNames(ctx)
 	for name := range list.Name() {
-		all[name] = &consumer{name: name, turn: make(chan struct{}, 1), exists: true, stale: true}
+		key := consumerKeyOf(name)
+		if all[key] != nil {
+			key = name // nobody uses it, and it is deleted
+		}
+		k := &consumer{key: key, turn: make(chan struct{}, 1), name: name, exists: true}
+		k.stale.Store(true)
+		all[key] = k
 	}
 	if err := list.Err(); err != nil {
 		return err
@@ -76,12 +82,23 @@ func (c *consumers) begin(ctx context.Context, stream jetstream.Stream) error {
 // use returns the consumer of a queue, and makes it if it does not exist. The
 // caller releases it.
 func (c *consumers) use(ctx context.Context, queue *ledgerQueue) (*consumer, error) {
-	name := consumerName(queue)
+	key := consumerKey(queue)
 	c.mu.Lock()
-	k := c.all[name]
+	k := c.all[key]
+	for k != nil && k.leaving != nil {
+		left := k.leaving
+		c.mu.Unlock()
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		c.mu.Lock()
+		k = c.all[key]
+	}
 	if k == nil {
-		k = &consumer{name: name, turn: make(chan struct{}, 1)}
-		c.all[name] = k
+		k = &consumer{key: key, turn: make(chan struct{}, 1)}
+		c.all[key] = k
 	}
 	k.users++
 	stream := c.stream
@@ -109,7 +126,7 @@ func (c *consumers) make(ctx context.Context, stream jetstream.Stream, k *consum
 		return err
 	}
 	defer k.unlock()
-	if k.exists && !k.stale {
+	if k.exists && !k.stale.Load() {
 		return nil
 	}
 	select {
@@ -118,12 +135,16 @@ func (c *consumers) make(ctx context.Context, stream jetstream.Stream, k *consum
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if k.stale {
+	if k.stale.Load() {
 		if err := stream.DeleteConsumer(ctx, k.name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return fmt.Errorf("deleting the consumer of an earlier run: %w", err)
+			return fmt.Errorf("deleting a consumer to make it anew: %w", err)
 		}
-		k.exists, k.stale = false, false
+		k.exists = false
+		k.stale.Store(false)
 	}
+	// The engine may still be writing files of one of the same name that it has
+	// deleted.
+	k.name = k.key + "_" + nuid.Next()
 	return c.create(ctx, stream, k, queue)
 }
 
@@ -154,7 +175,7 @@ func (c *consumers) create(ctx context.Context, stream jetstream.Stream, k *cons
 // The ledger knows already that there are some.
 func (c *consumers) widen(ctx context.Context, queue *ledgerQueue) error {
 	c.mu.Lock()
-	k, stream := c.all[consumerName(queue)], c.stream
+	k, stream := c.all[consumerKey(queue)], c.stream
 	c.mu.Unlock()
 	if k == nil {
 		return nil
@@ -163,7 +184,7 @@ func (c *consumers) widen(ctx context.Context, queue *ledgerQueue) error {
 		return err
 	}
 	defer k.unlock()
-	if !k.exists || k.stale || k.wide {
+	if !k.exists || k.stale.Load() || k.wide {
 		return nil
 	}
 	return c.create(ctx, stream, k, queue)
@@ -172,7 +193,7 @@ func (c *consumers) widen(ctx context.Context, queue *ledgerQueue) error {
 // narrow reports whether the consumer must be widened.
 func (c *consumers) narrow(queue *ledgerQueue) bool {
 	c.mu.Lock()
-	k := c.all[consumerName(queue)]
+	k := c.all[consumerKey(queue)]
 	c.mu.Unlock()
 	if k == nil {
 		return false
@@ -180,7 +201,7 @@ func (c *consumers) narrow(queue *ledgerQueue) bool {
 	select {
 	case k.turn <- struct{}{}:
 		defer k.unlock()
-		return k.exists && !k.stale && !k.wide
+		return k.exists && !k.stale.Load() && !k.wide
 	default:
 		return true // somebody is making it
 	}
@@ -193,11 +214,30 @@ func (c *consumers) release(k *consumer) {
 	c.mu.Unlock()
 }
 
+// leave is release in two steps. Until left is called, nobody else gets the
+// consumer.
+func (c *consumers) leave(k *consumer) (left func(stale bool)) {
+	ch := make(chan struct{})
+	c.mu.Lock()
+	k.leaving = ch
+	c.mu.Unlock()
+	return func(stale bool) {
+		if stale {
+			k.stale.Store(true)
+		}
+		c.mu.Lock()
+		k.leaving = nil
+		c.mu.Unlock()
+		c.release(k)
+		close(ch)
+	}
+}
+
 // lost says that the engine does not have the consumer any more.
 func (c *consumers) lost(k *consumer) {
 	c.mu.Lock()
-	if c.all[k.name] == k {
-		delete(c.all, k.name)
+	if c.all[k.key] == k {
+		delete(c.all, k.key)
 	}
 	c.mu.Unlock()
 }
@@ -234,7 +274,7 @@ func (c *consumers) sweep() {
 			return
 		}
 		if err := c.remove(stream, k); err != nil {
-			c.q.log.Debug("a consumer that nobody uses could not be deleted", "consumer", k.name, "error", err)
+			c.q.log.Debug("a consumer that nobody uses could not be deleted", "consumer", k.key, "error", err)
 		}
 	}
 }
@@ -251,7 +291,7 @@ func (c *consumers) remove(stream jetstream.Stream, k *consumer) error {
 	if c.used(k) {
 		return nil
 	}
-	if k.exists && !k.stale {
+	if k.exists && !k.stale.Load() {
 		info, err := stream.Consumer(ctx, k.name)
 		if err == nil && info.CachedInfo().NumAckPending > 0 {
 			c.mu.Lock()
@@ -270,8 +310,8 @@ func (c *consumers) remove(stream jetstream.Stream, k *consumer) error {
 		k.exists = false
 	}
 	c.mu.Lock()
-	if k.users == 0 && c.all[k.name] == k {
-		delete(c.all, k.name)
+	if k.users == 0 && c.all[k.key] == k {
+		delete(c.all, k.key)
 	}
 	c.mu.Unlock()
 	return nil
@@ -280,5 +320,5 @@ func (c *consumers) remove(stream jetstream.Stream, k *consumer) error {
 func (c *consumers) used(k *consumer) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return k.users > 0 || c.all[k.name] != k
+	return k.users > 0 || c.all[k.key] != k
 }

@@ -63,7 +63,16 @@ func (n *names) filters(q *ledgerQueue, wide bool) []string {
 	return []string{n.subject(q), n.subject(q) + ".>"}
 }
 
-func consumerName(q *ledgerQueue) string { return "q_" + q.hash }
+// consumerKey returns what the names of all consumers of a queue begin with:
+// q_<hash>_<id>.
+func consumerKey(q *ledgerQueue) string { return "q_" + q.hash }
+
+func consumerKeyOf(name string) string {
+	if at := strings.LastIndexByte(name, '_'); at > 1 {
+		return name[:at]
+	}
+	return name
+}
 
 // record returns the subject of the attempts of a message.
 func (n *names) record(sequence uint64) string {

@@ -76,13 +76,12 @@ func (q *Queues) Expired(now time.Time, each func(queue string, m broker.StoredM
 
 // isHeld reports whether a reader holds a message.
 func (q *Queues) isHeld(queue string, sequence uint64) bool {
-	for _, r := range q.readersOf(queue) {
-		r.mu.Lock()
-		h := r.held[sequence]
-		r.mu.Unlock()
-		if h != nil {
-			return true
-		}
+	s := q.sourceOf(queue)
+	if s == nil {
+		return false
 	}
-	return false
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.held[sequence]
+	return h != nil && h.reader != nil
 }

@@ -251,3 +251,62 @@ func TestTooManyQueuesWithConsumers(t *testing.T) {
 	wantFull(t, err, "queues.queues", 2)
 	b.reader.Close()
 }
+
+// Readers come and go while the engine is delivering to them. Whatever was on its
+// way, the next one gets all that is left, in order, and what was seen says so.
+func TestQueuesThatAreClosedKeepTheirOrder(t *testing.T) {
+	for name, set := range modes {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, t.TempDir(), set)
+			const n = 300
+			r.putMany(t, queue, n)
+			seen := make(map[string]bool)
+			acked := 0
+			for round := range 12 {
+				k := r.take(t, queue, 20+round*20)
+				list := k.next(1 + round*7)
+				for i, m := range list {
+					body := string(m.Message.Body)
+					equal(t, "the message", body, strconv.Itoa(acked+i))
+					if seen[body] && !m.Redelivered {
+						t.Errorf("round %d: %s is not redelivered", round, body)
+					}
+					seen[body] = true
+				}
+				k.reader.Ack(sequences(list[:round%4]), nil) // nobody waits for it
+				acked += len(list[:round%4])
+				if round%3 == 0 && len(list) > round%4 {
+					k.reader.Attempted(list[round%4].Sequence, round)
+					k.reader.Return(sequences(list[round%4:]))
+				}
+				k.reader.Close()
+			}
+			equal(t, "what is left", bodies(r.take(t, queue, n).next(n-acked)), numbers(acked, n))
+			equal(t, "messages", r.counts()[queue][0], n-acked)
+		})
+	}
+}
+
+// What one of two readers gives back, or has not taken when it goes, is offered
+// to the other at once, before what was sent later.
+func TestWhatOneReaderGivesBackTheOtherGets(t *testing.T) {
+	r := open(t, t.TempDir())
+	r.putMany(t, queue, 10)
+	a := r.take(t, queue, 10)
+	first := a.next(10)
+	b := r.take(t, queue, 4)
+	b.idle()
+	a.reader.Return(sequences(first[4:8]))
+	list := b.next(4)
+	equal(t, "what was given back", bodies(list), numbers(4, 8))
+	for _, m := range list {
+		if !m.Redelivered {
+			t.Errorf("%s is not redelivered", m.Message.Body)
+		}
+	}
+	r.put(t, message(queue, "later"))
+	a.reader.Close()
+	b.reader.Want(100, 1<<20)
+	equal(t, "what the other held", bodies(b.next(7)), append(append(numbers(0, 4), numbers(8, 10)...), "later"))
+	b.idle()
+}

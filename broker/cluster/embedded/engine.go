@@ -95,23 +95,40 @@ func (s *Server) current() *server.Server {
 }
 
 // healthOf asks an engine whether it can write to all its streams, and whether it
-// has a stream for all files. While a stream is created or deleted, the second
-// can fail for a moment.
+// has a stream for all files. While a stream is created or deleted, or the process
+// waits for a processor, the second can fail for a moment.
 func healthOf(engine *server.Server) (writing, having error) {
 	if !engine.Running() {
 		return errClosed, nil
 	}
 	var failed, lost []error
-	for _, e := range engine.Healthz(&server.HealthzOptions{Details: true}).Errors {
+	for _, e := range healthErrors(func() []server.HealthzError {
+		return engine.Healthz(&server.HealthzOptions{Details: true}).Errors
+	}) {
 		switch {
 		case strings.HasPrefix(e.Stream, "."): // is being deleted
-		case e.Type == server.HealthzErrorStream && !strings.Contains(e.Error, " write error: "):
+		case e.Type == server.HealthzErrorConn,
+			e.Type == server.HealthzErrorStream && !strings.Contains(e.Error, " write error: "):
 			lost = append(lost, errors.New(e.Error))
 		default:
 			failed = append(failed, errors.New(e.Error))
 		}
 	}
 	return errors.Join(failed...), errors.Join(lost...)
+}
+
+// healthErrors asks the engine about its health. The engine first looks whether it
+// has started, and gives itself a millisecond for that: a process that does not
+// get a processor for so long hears that it has not, and nothing else. So it is
+// asked again.
+func healthErrors(ask func() []server.HealthzError) (list []server.HealthzError) {
+	for range 100 {
+		list = ask()
+		if len(list) != 1 || list[0].Type != server.HealthzErrorConn {
+			break
+		}
+	}
+	return list
 }
 
 // usageOf fills in what the engine knows.

@@ -114,8 +114,8 @@ type Config struct {
 	HeartBeat HeartBeat `key:"heartbeat"`
 	// Limits for one session, for one user or address, and in total.
 	Limits Limits `key:"limits"`
-	// The /queue/** destinations. Messages are in memory and are lost when the
-	// broker stops.
+	// The /queue/** destinations. Without store.dir messages are in memory and
+	// are lost when the broker stops.
 	Queues Queues `key:"queues" needs:"queues.mode"`
 	// The store on disk. Without store.dir there is none.
 	Store Store `key:"store" needs:"store.dir"`
