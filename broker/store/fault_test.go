@@ -57,8 +57,9 @@ func TestQueuesOverAFaultyEngine(t *testing.T) {
 		}
 	}
 	for body := range f.acked {
-		if jobs[body] || dead[body] {
-			t.Errorf("%s was acknowledged and is there", body)
+		// It was perhaps replaced before, and came again because that was uncertain.
+		if jobs[body] || dead[body] && !f.doubtful[body] {
+			t.Errorf("%s was acknowledged: is it there: %t, is its dead letter there: %t", body, jobs[body], dead[body])
 		}
 	}
 	t.Logf("%d stored, %d acknowledged, %d replaced, %d uncertain, %d left; failures: %d", len(f.stored), len(f.acked), len(f.moved), len(f.doubtful), len(jobs), w.n[isLost].Load())

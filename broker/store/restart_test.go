@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"slices"
@@ -178,8 +179,20 @@ func TestALoweredLimitDeletesNothing(t *testing.T) {
 	equal(t, "messages", r.counts()[queue][0], 6)
 }
 
+func few(t *testing.T, checks *flag.Flag) {
+	t.Helper()
+	before := checks.Value.String()
+	if err := checks.Value.Set("15"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = checks.Value.Set(before) }) // it was set to that
+}
+
 // After any operations, in any order, a restart counts what was counted.
 func TestTheLedgerEqualsARecount(t *testing.T) {
+	if checks := flag.Lookup("rapid.checks"); !large && checks.Value.String() == checks.DefValue {
+		few(t, checks) // each starts two engines
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := tempDir(t)
 		if err != nil {
@@ -371,4 +384,41 @@ func TestConsumersOfAnEarlierRun(t *testing.T) {
 			t.Fatalf("%d consumers", info.State.Consumers)
 		}
 	}
+}
+
+// A queue belongs to the user whose message is its oldest, and the limits of a
+// user count the same after a restart.
+func TestLimitsOfAUserSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	l := limited(store.Limits{QueuesPerUser: 2, BytesPerUser: 1000})
+	put := func(queue, share string, size int) broker.QueuePut {
+		p := message(queue, share)
+		p.Share, p.Size = share, size
+		return p
+	}
+	owners := func(r *rig) string {
+		all := make(map[string]string)
+		for q := range r.Queues.Queues() {
+			all[q.Name] = q.Share
+		}
+		return fmt.Sprint(all)
+	}
+	r := open(t, dir, l)
+	r.put(t, put("/queue/a", "ann", 100))
+	r.put(t, put("/queue/a", "ben", 300))
+	r.put(t, put("/queue/b", "ann", 500))
+	r.put(t, put("/queue/c", "", 1))
+	for range 2 {
+		equal(t, "owners", owners(r), "map[/queue/a:ann /queue/b:ann /queue/c:]")
+		wantFull(t, r.tryPut(t, put("/queue/d", "ann", 1)), "queues.queues_per_user", 2)
+		wantFull(t, r.tryPut(t, put("/queue/a", "ann", 401)), "queues.bytes_per_user", 1000)
+		wantFull(t, r.tryPut(t, put("/queue/c", "ben", 701)), "queues.bytes_per_user", 1000)
+		r.close()
+		r = open(t, dir, l)
+	}
+	k := r.take(t, "/queue/a", 1)
+	k.ack(k.next(1)...) // now it is ben's
+	equal(t, "owners", owners(r), "map[/queue/a:ben /queue/b:ann /queue/c:]")
+	r.put(t, put("/queue/d", "ann", 500))
+	wantFull(t, r.tryPut(t, put("/queue/e", "ann", 0)), "queues.queues_per_user", 2)
 }
