@@ -201,7 +201,7 @@ func (s *session) finishSettled(settled []unacknowledged, how settlement, bt *ba
 // before f, for consumers of stored queues: of a session that ends, for all. It
 // is nil if f asks for no receipt, or if nothing is uncertain.
 func (s *session) certain(f *frames.Frame, list ...consumer) *completion {
-	if s.b.o.QueueStore == nil {
+	if s.b.o.QueueStore == nil && s.b.o.DurableStore == nil {
 		return nil
 	}
 	if _, asked := f.Lookup(frames.HeaderReceipt); !asked {
@@ -214,7 +214,7 @@ func (s *session) certain(f *frames.Frame, list ...consumer) *completion {
 	}
 	var open []*completion
 	for _, k := range list {
-		if k, ok := k.(*storedConsumer); ok {
+		if k, ok := k.(interface{ certain() *completion }); ok {
 			if later := k.certain(); later != nil {
 				open = append(open, later)
 			}

@@ -136,6 +136,10 @@ func New(o Options) (*Broker, error) {
 			return nil, err
 		}
 	}
+	if err := b.durables.begin(); err != nil {
+		b.cancel()
+		return nil, err
+	}
 	b.sweeper = newSweeper(&b.o)
 	b.spawn(b.runSweeper)
 	if len(b.archives) > 0 {

@@ -155,7 +155,7 @@ func (s *session) sendable(f *frames.Frame, bt *batch) (destination, *Error) {
 		if s.target == nil {
 			s.target = new(target)
 		}
-		*s.target = target{destination{d.Clone(), d.queue, d.archive}, s.principal.Load(), now}
+		*s.target = target{destination{d.Clone(), d.queue, d.archive, d.kept}, s.principal.Load(), now}
 	}
 	return d, fail
 }
@@ -276,9 +276,10 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		return s.handleSubscribe(sub, f, bt)
 	}
 	sub.gated = true
+	var later *completion // until the store has the subscription
 	switch {
 	case sub.durable:
-		fail = s.attach(sub, name, entry, f, bt)
+		later, fail = s.attach(sub, name, entry, f, bt)
 	case sub.queue:
 		fail = s.consume(sub, f)
 	default:
@@ -291,7 +292,9 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 	}
 	s.attend(sub)
 	s.keep(sub)
-	if s.out.open(sub, s.receiptFrame(f, sub.answer(at).header()), bt) {
+	if later != nil {
+		s.answerLater(sub, f, later)
+	} else if s.out.open(sub, s.receiptFrame(f, sub.answer(at).header()), bt) {
 		sub.start(bt)
 	}
 	if d.Kind != topics.Topic && d.Path == sessionNotices { // repeat the notices that the client missed
@@ -395,13 +398,12 @@ func (s *session) unsubscribe(f *frames.Frame, bt *batch) *Error {
 		}
 		sub = s.findDestination(f.Get(frames.HeaderDestination))
 	}
-	sub, fail := s.forgetDurable(f, sub)
+	sub, later, fail := s.forgetDurable(f, sub)
 	if fail != nil {
 		return fail
 	}
-	var later *completion
 	if sub != nil {
-		later = s.certain(f, sub.consumer)
+		later = allOf(nonNil(later, s.certain(f, sub.consumer)))
 		s.detach(sub, bt)
 	}
 	s.receiptLater(f, later, bt)

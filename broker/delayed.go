@@ -237,9 +237,15 @@ func (l *delays) deliver(it *delayedItem, bt *batch) {
 	}
 	d := b.destination(parsed)
 	if !d.queue {
-		l.Remove(it)
 		bt.pub.set(x.m, x.m.Destination)
 		bt.pub.msg, bt.pub.expires = x.m, x.expires
+		if d.kept {
+			if later := b.durables.accept(d, &bt.pub); later != nil {
+				later.whenEnded(func(err error) { l.keptOrLater(it, err) })
+				return
+			}
+		}
+		l.Remove(it)
 		_, _ = b.distribute(d, &bt.pub, bt) // an answer whose requester has gone is dropped
 		return
 	}
@@ -250,6 +256,18 @@ func (l *delays) deliver(it *delayedItem, bt *batch) {
 			l.refused(it, d.Path, err, bt)
 		}
 	})
+}
+
+// keptOrLater removes a message that was stored for durable subscriptions, or
+// tries again after a pause.
+func (l *delays) keptOrLater(it *delayedItem, err error) {
+	if err == nil {
+		l.Remove(it)
+		return
+	}
+	l.b.warn("a delayed message waits because it cannot be stored for the durable subscriptions", source{what: it.Value.m.Destination},
+		"destination", it.Value.m.Destination, "id", it.ID, "error", err)
+	l.again(it, min(time.Second<<min(it.Value.refused.Add(1)-1, 6), delayPause))
 }
 
 // put puts a message into a queue and calls then with the outcome, at once or

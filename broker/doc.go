@@ -44,7 +44,9 @@
 //     publication, content, distinct, copies, outbox, batch, flusher,
 //     flush.
 //   - What topics keep, and who is there: topicset, history, offset, replay,
-//     replaybudget, durable, durablesession, presence, presencelist.
+//     replaybudget, durable, durablesession, durablestore, durableload,
+//     durablesend, durablelist, durableposition, durablesaver, presence,
+//     presencelist.
 //   - Work queues: queue, queuememory, queuequota, queuestore,
 //     queuestored, queuedead, queuereader, queuedelivery.
 //
@@ -66,6 +68,7 @@
 //	workqueue: one queue     held while Offer runs
 //	judge.mu, Subscription.mu
 //	outbox.mu                also guards its receipts, and its subscriptions' gates and unacknowledged
+//	durableSaver.mu, lanes   alone; the first is also taken under any of the others
 //	replay.mu, ring.Set      alone
 //	presence.mu, roster      alone
 //	replayBudget.mu          alone

@@ -10,13 +10,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
 // Durable names topics to which clients may subscribe durably: what is published
-// while a client is away waits for it, in memory. A client acknowledges it as
-// messages of a queue. See docs/durable.md for the headers.
+// while a client is away waits for it. A client acknowledges it as messages of a
+// queue. See docs/durable.md for the headers. With [Options.DurableStore] the
+// subscriptions and what waits for them outlive the broker.
 //
 // A durable subscription belongs to a user and has a name. [Limits] has the
 // limits on their number, Durable and DurablePerUser. Their messages count in
@@ -52,6 +52,13 @@ type durables struct {
 	sets    []topicSet // of Options.Durable
 	entries []Durable  // with their defaults
 
+	// Only with Options.DurableStore.
+	store DurableStore
+	saver *durableSaver
+	lists *keptLists
+	index *topics.Router[*subscriber] // of the feeders
+	lanes lanes
+
 	// mu is held while a subscription is made, which adds it to the index.
 	mu      sync.Mutex
 	all     map[durableKey]*durable
@@ -71,7 +78,9 @@ type durable struct {
 	dest    topics.Destination
 	feeder  *subscriber
 	list    backlog
-	share   *quota // of the user, nil for a backend
+	kept    *keptList // the list, if there is a store
+	broken  string    // why its selector cannot be used, "" if it can
+	share   *quota    // of the user, nil for a backend
 	created time.Time
 	unused  time.Duration
 
@@ -86,14 +95,72 @@ func newDurables(b *Broker) (*durables, error) {
 	for i := range l.entries {
 		e := &l.entries[i]
 		destinations = append(destinations, e.Destination)
-		set(&e.Messages, 10_000, 0)
-		set(&e.Bytes, 16<<20, 0)
-		set(&e.Age, 7*24*time.Hour, 0)
-		set(&e.Unused, 30*24*time.Hour, 0)
+		e.complete()
 	}
 	var err error
-	l.sets, err = newTopicSets(&b.o, "Durable", "durable subscriptions", destinations)
-	return l, err
+	if l.sets, err = newTopicSets(&b.o, "Durable", "durable subscriptions", destinations); err != nil || b.o.DurableStore == nil {
+		return l, err
+	}
+	l.store, l.index = b.o.DurableStore, topics.NewRouter[*subscriber]()
+	l.lists, l.saver = b.newKeptLists(), newDurableSaver(l.store)
+	return l, nil
+}
+
+// complete sets the defaults.
+func (e *Durable) complete() {
+	set(&e.Messages, 10_000, 0)
+	set(&e.Bytes, 16<<20, 0)
+	set(&e.Age, 7*24*time.Hour, 0)
+	set(&e.Unused, 30*24*time.Hour, 0)
+}
+
+// begin loads what is stored.
+func (l *durables) begin() error {
+	if l.store == nil {
+		return nil
+	}
+	if err := l.load(); err != nil {
+		return fmt.Errorf("broker: loading the durable subscriptions: %w", err)
+	}
+	go l.saver.run()
+	return nil
+}
+
+// closeTime is how long Close waits until the positions are saved.
+const durableCloseTime = 5 * time.Second
+
+// close saves what has changed, or logs what is lost.
+func (l *durables) close() {
+	if l.store == nil {
+		l.logDiscarded()
+		return
+	}
+	l.saver.close(durableCloseTime)
+}
+
+// feeds returns the index that the feeders are in.
+func (l *durables) feeds() *topics.Router[*subscriber] {
+	if l.index != nil {
+		return l.index
+	}
+	return l.b.router
+}
+
+// makeList makes the list of a subscription that belongs to an entry. def is that
+// of a store.
+func (d *durable) makeList(e *Durable, def StoredDurable) {
+	b := d.b
+	terms := backlogTerms{name: d.source(b.o.names), messages: e.Messages, bytes: e.Bytes, age: e.Age, expired: func() { b.stats.expired.Add(1) }}
+	if def.Shared {
+		d.share = b.quotas.use(quotaKey{user: d.user})
+		terms.owner = &d.share.queueOwner
+	}
+	if b.durables.store == nil {
+		d.list = b.queues.Backlog(terms)
+		return
+	}
+	d.kept = b.newKeptList(def, terms)
+	d.list = d.kept
 }
 
 // A feed is the feeder's end of a durable subscription. It is a consumer only to
@@ -107,20 +174,10 @@ func (feed) Close(*batch)  {}
 // keep puts a publication into the list. The caller may hold the lock of an
 // archive.
 func (d feed) keep(p *publication, bt *batch) {
-	if d.dest.Pattern && strings.HasSuffix(p.Destination, "/") && strings.HasSuffix(d.dest.Path, "/*") {
-		return // /topic/a/* matches /topic/a/ too, to which other rules apply
-	}
-	if l := d.feeder.selector; l != nil && !l.selects(p, d.b) {
+	if !d.wants(p) {
 		return
 	}
-	m := p.message()
-	forged := func(h Header) bool { return encode.Trimmed(h.Name) == headerDropped }
-	if m.Settled != nil || slices.ContainsFunc(m.Headers, forged) {
-		c := *m
-		c.Settled = nil // belongs to the live subscribers
-		c.Headers = slices.DeleteFunc(slices.Clone(m.Headers), forged)
-		m = &c
-	}
+	m := unforged(p.message())
 	d.list.Put(bt, queuePut{message: m, size: messageSize(m), expires: p.expires})
 }
 
@@ -182,21 +239,47 @@ func (b *Broker) DurableSubscriptions() iter.Seq[DurableSubscription] {
 
 // DeleteDurable deletes a durable subscription and its messages. If a session
 // uses it, its subscription ends, as if it were denied now. The error is
-// ErrNoDurable. Safe for concurrent use.
+// ErrNoDurable or, after it is deleted here, that of an [Options.DurableStore]:
+// the subscription may then be there again after a restart, until the store
+// works. Safe for concurrent use.
 func (b *Broker) DeleteDurable(user, name string) error {
 	l := b.durables
-	if d := l.get(durableKey{user, name}); d == nil || !l.remove(d, evenUsed) {
+	d := l.get(durableKey{user, name})
+	if d == nil {
 		return ErrNoDurable
 	}
-	return nil
+	deleted, later := l.remove(d, evenUsed)
+	if !deleted {
+		return ErrNoDurable
+	}
+	return b.deleted(later)
+}
+
+// deleted waits until the store has deleted a subscription.
+func (b *Broker) deleted(later *completion) error {
+	if later == nil {
+		return nil
+	}
+	return <-later.wait()
 }
 
 // DeleteDurables deletes all durable subscriptions of a user, as DeleteDurable
-// does, and returns their number.
+// does, and returns their number. With an [Options.DurableStore] it waits for
+// that; an error of the store is logged.
 func (b *Broker) DeleteDurables(user string) (deleted int) {
+	var open []*completion
 	for _, d := range b.durables.list() {
-		if d.user == user && b.durables.remove(d, evenUsed) {
+		if d.user != user {
+			continue
+		}
+		if gone, later := b.durables.remove(d, evenUsed); gone {
 			deleted++
+			open = append(open, later)
+		}
+	}
+	for _, later := range open {
+		if err := b.deleted(later); err != nil {
+			b.warn("a durable subscription is not deleted from the store yet", source{what: user}, "user", user, "error", err)
 		}
 	}
 	return deleted
@@ -267,12 +350,13 @@ func (l *durables) logDiscarded() {
 
 // remove deletes a subscription if the caller still wants that under the lock,
 // and ends the session's one that uses it. It reports false if the subscription
-// is gone already or is to stay.
-func (l *durables) remove(d *durable, still func(*durable) bool) bool {
+// is gone already or is to stay. later is the end of that in the store, nil
+// without one.
+func (l *durables) remove(d *durable, still func(*durable) bool) (removed bool, later *completion) {
 	l.mu.Lock()
 	if l.all[d.durableKey] != d || !still(d) {
 		l.mu.Unlock()
-		return false
+		return false, nil
 	}
 	delete(l.all, d.durableKey)
 	if l.users[d.user]--; l.users[d.user] == 0 {
@@ -283,13 +367,18 @@ func (l *durables) remove(d *durable, still func(*durable) bool) bool {
 	l.mu.Unlock()
 
 	b, owner := l.b, quotaKey{user: d.user}
-	b.router.Unsubscribe("", d.dest, d.feeder)
+	l.feeds().Unsubscribe("", d.dest, d.feeder)
+	if d.kept != nil { // first, so that its messages are not settled one by one
+		later = l.saver.forget(d.kept)
+	}
 	if d.dest.Slow() {
 		b.slow.give(owner, d.dest.Path)
 	}
 	if sel := d.feeder.selector; sel != nil {
 		b.selectors.owned.give(owner, sel.expression)
-		b.selectors.release(sel)
+		if d.broken == "" {
+			b.selectors.release(sel)
+		}
 	}
 	d.list.Remove()
 	if d.share != nil {
@@ -298,7 +387,7 @@ func (l *durables) remove(d *durable, still func(*durable) bool) bool {
 	if holder != nil {
 		holder.s.do(func(bt *batch) { holder.s.durableEnded(d, bt) })
 	}
-	return true
+	return true, later
 }
 
 // sweep drops messages that are too old, and removes the subscriptions whose
@@ -306,7 +395,7 @@ func (l *durables) remove(d *durable, still func(*durable) bool) bool {
 func (l *durables) sweep(now time.Time) {
 	for _, d := range l.list() {
 		d.list.Expire()
-		if l.remove(d, func(d *durable) bool { return d.unusedAt(now) }) {
+		if removed, _ := l.remove(d, func(d *durable) bool { return d.unusedAt(now) }); removed {
 			l.b.o.Logger.Info("a durable subscription was deleted because its client was away too long",
 				"user", d.user, "name", d.name, "destination", d.dest.Name, "unused", d.unused)
 		}

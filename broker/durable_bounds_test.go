@@ -15,7 +15,7 @@ import (
 func TestDurableDropsItsOldest(t *testing.T) {
 	for name, d := range map[string]broker.Durable{"messages": {Messages: 3}, "bytes": {Bytes: 1000}} {
 		t.Run(name, func(t *testing.T) {
-			b := brokertest.New(t, withDurable(d))
+			b := newBroker(t, withDurable(d))
 			attach(t, b, "ann").Close()
 			for i := range 10 { // each counts as 250 to 333 bytes
 				publish(t, b, "/topic/orders/eu", fmt.Sprint(i))
@@ -47,7 +47,7 @@ func TestDurableDropsItsOldest(t *testing.T) {
 
 // A sender cannot forge the header.
 func TestDurableDroppedIsTheBrokers(t *testing.T) {
-	b := brokertest.New(t, withDurable(broker.Durable{}))
+	b := newBroker(t, withDurable(broker.Durable{}))
 	c := attach(t, b, "ann")
 	live := brokertest.Connect(t, b)
 	live.Subscribe(t, "l", "/topic/orders/eu")
@@ -58,7 +58,7 @@ func TestDurableDroppedIsTheBrokers(t *testing.T) {
 
 func TestDurableAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, withDurable(broker.Durable{Age: time.Hour, Unused: 3 * time.Hour}))
+		b := newBroker(t, withDurable(broker.Durable{Age: time.Hour, Unused: 3 * time.Hour}))
 		attach(t, b, "ann").Close()
 		publish(t, b, "/topic/orders/eu", "1")
 		time.Sleep(50 * time.Minute)
@@ -81,7 +81,7 @@ func TestDurableAge(t *testing.T) {
 
 func TestDurableExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, withDurable(broker.Durable{}))
+		b := newBroker(t, withDurable(broker.Durable{}))
 		attach(t, b, "ann").Close()
 		sender := brokertest.Connect(t, b)
 		send(t, sender, "/topic/orders/eu", "1", "ttl", "1000")
@@ -99,7 +99,7 @@ func TestDurableExpiry(t *testing.T) {
 func TestDurableCountsWhatSlowsRouting(t *testing.T) {
 	o := withDurable(broker.Durable{})
 	o.Limits.SlowPatternsPerUser, o.Limits.SelectorsPerUser = 1, 1
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	subscribe := func(name, destination, expression string) *brokertest.Client {
 		c := brokertest.Connect(t, b, "login", "ann")
 		c.Send("SUBSCRIBE", "", "id", "s", "destination", destination, "durable", name, "selector", expression, "receipt", "r")
@@ -117,7 +117,7 @@ func TestDurableCountsWhatSlowsRouting(t *testing.T) {
 func TestDurableLimits(t *testing.T) {
 	o := withDurable(broker.Durable{})
 	o.Limits.Durable, o.Limits.DurablePerUser = 3, 2
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	subscribe := func(user, name string) *brokertest.Client {
 		c := brokertest.Connect(t, b, "login", user)
 		c.Send("SUBSCRIBE", "", "id", "s", "destination", "/topic/orders/eu", "durable", name, "receipt", "r")
@@ -143,7 +143,7 @@ func TestDurableLimits(t *testing.T) {
 func TestDurableCountsInTheShares(t *testing.T) {
 	o := withDurable(broker.Durable{})
 	o.Queues.BytesPerUser = 2000
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	attach(t, b, "ann").Close()
 	attach(t, b, "bob").Close()
 	ann := brokertest.Connect(t, b, "login", "ann")
@@ -159,7 +159,7 @@ func TestDurableCountsInTheShares(t *testing.T) {
 // A client that comes and goes while others publish misses nothing without a
 // sign: each message follows the one before, or says how many were dropped.
 func TestDurableUnderPublishers(t *testing.T) {
-	b := brokertest.New(t, withDurable(broker.Durable{Messages: 20}))
+	b := newBroker(t, withDurable(broker.Durable{Messages: 20}))
 	attach(t, b, "ann").Close()
 	const messages = 2000
 	published := make(chan error, 1)

@@ -17,7 +17,7 @@ func TestDurableDeadLettersBehindOtherPrefixes(t *testing.T) {
 	o.Destinations.Queue = []string{"/q", "/queue"}
 	o.Authorizer = auth.Prefixes(o.Destinations).Open()
 	o.Queues.Attempts = 1
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	c := attach(t, b, "ann", "ack", "client")
 	publish(t, b, "/topic/orders/eu", "1")
 	c.Send("NACK", "", "id", c.Expect(t, "MESSAGE").Get("ack"))
@@ -36,7 +36,7 @@ func TestDurableDeadLettersBehindOtherPrefixes(t *testing.T) {
 // A client that comes back while the unused subscriptions are removed has a
 // subscription: the old one or a new one.
 func TestDurableComesBackWhenItIsRemoved(t *testing.T) {
-	b := brokertest.New(t, withDurable(broker.Durable{Unused: time.Nanosecond}))
+	b := newBroker(t, withDurable(broker.Durable{Unused: time.Nanosecond}))
 	c := brokertest.Connect(t, b, "login", "ann")
 	meanwhile(t, func() { b.SweepDurables(time.Now().Add(time.Hour)) })
 	for range 3000 {

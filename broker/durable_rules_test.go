@@ -22,7 +22,7 @@ func refusedSubscribe(t testing.TB, c *brokertest.Client, code int, text string,
 func TestDurableDeadLetters(t *testing.T) {
 	o := withDurable(broker.Durable{})
 	o.Queues.Attempts = 2
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	c := attach(t, b, "a n", "ack", "client-individual")
 	publish(t, b, "/topic/orders/eu", "bad")
 	for range 2 {
@@ -44,7 +44,7 @@ func TestDurableDeadLetters(t *testing.T) {
 // The name alone gives nothing: another user's subscription of this name is
 // another one, and the one of a session is refused to others.
 func TestDurableBelongsToItsUser(t *testing.T) {
-	b := brokertest.New(t, withDurable(broker.Durable{}))
+	b := newBroker(t, withDurable(broker.Durable{}))
 	attach(t, b, "ann").Close()
 	publish(t, b, "/topic/orders/eu", "1")
 	bob := attach(t, b, "bob")
@@ -67,7 +67,7 @@ func TestDurableBelongsToItsUser(t *testing.T) {
 }
 
 func TestDurableRefusals(t *testing.T) {
-	b := brokertest.New(t, func() broker.Options {
+	b := newBroker(t, func() broker.Options {
 		o := withDurable(broker.Durable{})
 		o.Durable = append(o.Durable, broker.Durable{Destination: "/topic/news/*"})
 		return o
@@ -118,7 +118,7 @@ func TestDurableRefusals(t *testing.T) {
 
 // Without Options.Durable all forms are refused.
 func TestDurableIsOffByDefault(t *testing.T) {
-	b := brokertest.New(t, broker.Options{})
+	b := newBroker(t, broker.Options{})
 	for name, form := range forms {
 		c := brokertest.Connect(t, b, append([]string{"login", "ann"}, form.connect...)...)
 		c.Send("SUBSCRIBE", "", append([]string{"id", "1", "destination", "/topic/orders/eu"}, form.subscribe...)...)
@@ -136,7 +136,7 @@ func TestDurableRules(t *testing.T) {
 	without := append([]auth.Rule{deny("/topic/orders/secret", auth.Subscribe)}, open...)
 	o := withDurable(broker.Durable{})
 	o.Authorizer = rules(t, open...)
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	c := brokertest.Connect(t, b, "login", "ann")
 	c.Subscribe(t, "s", "/topic/orders/**", "durable", "all", "ack", "client")
 	c.Subscribe(t, "t", "/topic/orders/eu", "durable", "eu")
@@ -162,7 +162,7 @@ func TestDurableOutlivesRevocation(t *testing.T) {
 	o := withDurable(broker.Durable{})
 	revocations := auth.NewRevocations()
 	o.Revocations = revocations
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	c := attach(t, b, "ann")
 	if err := revocations.Revoke(context.Background(), auth.Revocation{User: "ann"}); err != nil {
 		t.Fatal(err)

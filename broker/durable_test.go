@@ -70,7 +70,7 @@ var forms = map[string]form{
 // gets what came while it was away, once, keeps it over a DISCONNECT and a lost
 // connection, and deletes it.
 func TestDurableForms(t *testing.T) {
-	srv := brokertest.Start(t, withDurable(broker.Durable{}))
+	srv := startBroker(t, withDurable(broker.Durable{}))
 	b := srv.Broker
 	for name, form := range forms {
 		for _, ws := range []bool{true, false} {
@@ -139,7 +139,7 @@ func TestDurableForms(t *testing.T) {
 
 // A client whose connection is cut while it holds messages gets them again.
 func TestDurableUnacknowledged(t *testing.T) {
-	srv := brokertest.Start(t, withDurable(broker.Durable{}))
+	srv := startBroker(t, withDurable(broker.Durable{}))
 	b := srv.Broker
 	p := rawTCP(t, srv).connect(t, "login", "ann", "heart-beat", "0,0")
 	p.subscribe(t, "1", "/topic/orders/**", "durable", "inbox", "ack", "client-individual", "prefetch-count", "3")
@@ -183,7 +183,7 @@ func TestDurableUnacknowledged(t *testing.T) {
 }
 
 func TestDurableSelectorAndPattern(t *testing.T) {
-	b := brokertest.New(t, withDurable(broker.Durable{}))
+	b := newBroker(t, withDurable(broker.Durable{}))
 	c := brokertest.Connect(t, b, "login", "ann")
 	c.Subscribe(t, "s", "/topic/orders/*", "durable", "inbox", "selector", "headers.k == 'v'")
 	c.Close()
@@ -198,7 +198,7 @@ func TestDurableSelectorAndPattern(t *testing.T) {
 }
 
 func TestDurableDelete(t *testing.T) {
-	b := brokertest.New(t, withDurable(broker.Durable{}))
+	b := newBroker(t, withDurable(broker.Durable{}))
 	if err := b.DeleteDurable("ann", "inbox"); !errors.Is(err, broker.ErrNoDurable) {
 		t.Errorf("deleting none: %v", err)
 	}
@@ -222,7 +222,7 @@ func TestDurableDelete(t *testing.T) {
 // A client deletes its subscription at the moment when the program does so: both
 // have what they want.
 func TestDurableDeletedTwice(t *testing.T) {
-	b := brokertest.New(t, withDurable(broker.Durable{}))
+	b := newBroker(t, withDurable(broker.Durable{}))
 	c := attach(t, b, "ann")
 	if err := b.DeleteDurable("ann", "inbox"); err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestDurableDeletedTwice(t *testing.T) {
 func TestDurableWithHistory(t *testing.T) {
 	o := withDurable(broker.Durable{})
 	o.History = []broker.History{{Destination: "/topic/orders/**"}}
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	attach(t, b, "ann").Close()
 	publish(t, b, "/topic/orders/eu", "1")
 	c := attach(t, b, "ann")

@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,7 +45,19 @@ func (a *attachment) Close(bt *batch) {
 	defer l.mu.Unlock()
 	if a.d.holder == a {
 		a.d.holder, a.d.since = nil, time.Now()
+		if a.d.kept != nil {
+			a.d.kept.use(false, a.d.since)
+		}
 	}
+}
+
+// certain returns the completion of the acknowledgements until now, nil if they
+// are certain.
+func (a *attachment) certain() *completion {
+	if k, ok := a.consumer.(*keptConsumer); ok {
+		return k.certain()
+	}
+	return nil
 }
 
 // attached returns the durable subscription that sub uses, nil for none.
@@ -126,20 +141,21 @@ func (b *Broker) hasDeadLetters(k durableKey) bool {
 }
 
 // attach makes sub the consumer of a durable subscription, which it creates if
-// necessary. The rules allow the destination.
-func (s *session) attach(sub *subscriber, name string, entry int, f *frames.Frame, bt *batch) *Error {
+// necessary. The rules allow the destination. If later is not nil, the store has
+// the subscription only then.
+func (s *session) attach(sub *subscriber, name string, entry int, f *frames.Frame, bt *batch) (later *completion, _ *Error) {
 	prefetch, fail := s.prefetch(f, sub.mode)
 	if fail != nil {
-		return fail
+		return nil, fail
 	}
 	l, key, expression := s.b.durables, durableKey{s.userName(), name}, f.Get(headerSelector)
 	a, fail := l.claim(s, sub, key, expression)
 	if a == nil && fail == nil {
 		if fail := s.selective(sub, f, bt); fail != nil {
-			return fail
+			return nil, fail
 		}
 		var reached *limit.Exceeded
-		if a, reached, fail = l.create(s, sub, key, entry); reached != nil {
+		if a, later, reached, fail = l.create(s, sub, key, entry); reached != nil {
 			fail = s.b.refuse(reached, s.peer, key.user)
 		}
 		if sub.selector != nil { // not taken
@@ -148,12 +164,19 @@ func (s *session) attach(sub *subscriber, name string, entry int, f *frames.Fram
 		}
 	}
 	if fail != nil {
-		return fail
+		return nil, fail
 	}
 	a.consumer = a.d.list.Consume(sub, prefetch, sub.mode == ackAuto)
 	sub.consumer = a
 	s.addConsumer(a)
-	return nil
+	if a.d.kept != nil {
+		later = allOf(nonNil(later, a.d.kept.use(true, time.Now())))
+	}
+	return later, nil
+}
+
+func nonNil(list ...*completion) []*completion {
+	return slices.DeleteFunc(list, func(c *completion) bool { return c == nil })
 }
 
 // claim gives an existing subscription to sub. It returns nil if there is none.
@@ -171,6 +194,8 @@ func (d *durable) claim(s *session, sub *subscriber, expression string) (*attach
 	switch {
 	case d.dest.Path != sub.dest.Path || d.selector() != expression:
 		return nil, failure(ReasonProtocolError, "the durable subscription %s is to %s, which cannot change; delete it with UNSUBSCRIBE first", quoted(d.name), d.describe())
+	case d.broken != "":
+		return nil, failure(ReasonDenied, "the selector of the durable subscription %s cannot be used now: %s", quoted(d.name), d.broken)
 	case d.holder != nil:
 		return nil, failure(ReasonDenied, "the durable subscription %s is in use by another subscription of yours; try again when that has ended", quoted(d.name))
 	}
@@ -179,8 +204,9 @@ func (d *durable) claim(s *session, sub *subscriber, expression string) (*attach
 }
 
 // create makes a subscription for sub and takes its selector, unless another
-// session was faster, or returns the limit that was reached.
-func (l *durables) create(s *session, sub *subscriber, key durableKey, entry int) (*attachment, *limit.Exceeded, *Error) {
+// session was faster, or returns the limit that was reached. If later is not nil,
+// the store has the subscription only then.
+func (l *durables) create(s *session, sub *subscriber, key durableKey, entry int) (_ *attachment, later *completion, _ *limit.Exceeded, _ *Error) {
 	b := l.b
 	limits := b.policy.Load().limits
 	l.mu.Lock()
@@ -191,17 +217,17 @@ func (l *durables) create(s *session, sub *subscriber, key durableKey, entry int
 			expression = sub.selector.expression
 		}
 		a, fail := d.claim(s, sub, expression)
-		return a, nil, fail
+		return a, nil, nil, fail
 	}
 	switch {
 	case l.users[key.user] >= limits.DurablePerUser:
-		return nil, &limit.Exceeded{Limit: limit.DurablePerUser, Value: limits.DurablePerUser}, nil
+		return nil, nil, &limit.Exceeded{Limit: limit.DurablePerUser, Value: limits.DurablePerUser}, nil
 	case len(l.all) >= limits.Durable:
-		return nil, &limit.Exceeded{Limit: limit.Durable, Value: limits.Durable}, nil
+		return nil, nil, &limit.Exceeded{Limit: limit.Durable, Value: limits.Durable}, nil
 	}
 	if sub.dest.Slow() {
 		if e := s.takeSlow(sub.dest.Path); e != nil {
-			return nil, e, nil
+			return nil, nil, e, nil
 		}
 	}
 	key.user, key.name = strings.Clone(key.user), strings.Clone(key.name)
@@ -209,17 +235,38 @@ func (l *durables) create(s *session, sub *subscriber, key durableKey, entry int
 	d := &durable{durableKey: key, b: b, dest: sub.dest, created: time.Now(), unused: e.Unused}
 	d.feeder = &subscriber{dest: d.dest, consumer: feed{d}, selector: sub.selector}
 	sub.selector = nil
-	terms := backlogTerms{name: key.source(b.o.names), messages: e.Messages, bytes: e.Bytes, age: e.Age, expired: func() { b.stats.expired.Add(1) }}
-	if s.owner() != nil {
-		d.share = b.quotas.use(quotaKey{user: key.user})
-		terms.owner = &d.share.queueOwner
+	def := StoredDurable{
+		ID: newDurableID(), User: key.user, Name: key.name, Destination: d.dest.Name, Selector: d.selector(),
+		Created: d.created, Shared: s.owner() != nil,
 	}
-	d.list = b.queues.Backlog(terms)
+	d.makeList(e, def)
 	d.holder = &attachment{s: s, d: d}
 	l.all[key] = d
 	l.users[key.user]++
-	b.router.Subscribe("", d.dest, d.feeder)
-	return d.holder, nil, nil
+	if l.store != nil {
+		later = l.storeNew(d, def)
+	}
+	l.feeds().Subscribe("", d.dest, d.feeder)
+	return d.holder, later, nil, nil
+}
+
+// newDurableID returns an ID that no other subscription has.
+func newDurableID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
+
+// storeNew stores a new subscription. If that fails, there is none.
+func (l *durables) storeNew(d *durable, def StoredDurable) *completion {
+	later := new(completion)
+	l.store.Create(def, func(err error) {
+		if err != nil {
+			l.b.spawn(func() { l.remove(d, evenUsed) }) // the caller of Create has the lock
+		}
+		later.end(err)
+	})
+	return later
 }
 
 // durableEnded ends the subscription of the session to d, which was deleted.
@@ -242,10 +289,10 @@ func (s *session) using(d *durable) *subscriber {
 // forgetDurable deletes the durable subscription that an UNSUBSCRIBE names, if
 // it names one. sub is the subscription with the id of the frame, or nil. It
 // returns the session's subscription that is to be dropped.
-func (s *session) forgetDurable(f *frames.Frame, sub *subscriber) (*subscriber, *Error) {
+func (s *session) forgetDurable(f *frames.Frame, sub *subscriber) (_ *subscriber, later *completion, _ *Error) {
 	ask, fail := s.durableAsked(f)
 	if fail != nil || ask.header == "" || s.userName() == "" {
-		return sub, fail
+		return sub, nil, fail
 	}
 	l, key := s.b.durables, durableKey{s.userName(), ask.name}
 	var uses *durable // by sub; it may be deleted already
@@ -257,29 +304,30 @@ func (s *session) forgetDurable(f *frames.Frame, sub *subscriber) (*subscriber, 
 	case !ask.rabbit || sub == nil:
 		d = l.get(key)
 	case uses == nil:
-		return sub, nil // of a queue
+		return sub, nil, nil // of a queue
 	default:
 		d = uses
 	}
 	switch {
 	case sub != nil && uses != d && (uses == nil || uses.durableKey != key):
-		return nil, failure(ReasonProtocolError, "the subscription %s is not the durable subscription %s", quoted(sub.ID), quoted(ask.name))
+		return nil, nil, failure(ReasonProtocolError, "the subscription %s is not the durable subscription %s", quoted(sub.ID), quoted(ask.name))
 	case d == nil:
-		return sub, nil // deleted before: a client that lost the answer asks again
+		return sub, nil, nil // deleted before: a client that lost the answer asks again
 	case sub == nil:
 		sub = s.using(d)
 	}
 	used := false
-	if l.remove(d, func(d *durable) bool {
+	removed, later := l.remove(d, func(d *durable) bool {
 		used = d.holder != nil && d.holder.s != s
 		return !used
-	}) {
+	})
+	if removed {
 		s.b.o.Logger.Info("a durable subscription was deleted by its client", "session", s.id, "user", d.user, "name", d.name, "destination", d.dest.Name)
 	}
 	if used {
-		return nil, failure(ReasonDenied, "the durable subscription %s is in use by another session of yours", quoted(d.name))
+		return nil, nil, failure(ReasonDenied, "the durable subscription %s is in use by another session of yours", quoted(d.name))
 	}
-	return sub, nil
+	return sub, later, nil
 }
 
 // mayRead refuses the dead letters of the durable subscriptions of others.

@@ -138,10 +138,18 @@ type Options struct {
 	// broker, so that they survive it: the RECEIPT of a SEND, or the end of
 	// Publish, says that the store has the message. Of Queues, the limits of
 	// what is stored are then the store's; Prefetch, Attempts, Queues and
-	// QueuesPerUser apply to what has consumers here. Durable subscriptions and
-	// delayed messages stay in memory. The broker does not close the store. Nil
+	// QueuesPerUser apply to what has consumers here. Delayed messages stay in
+	// memory. The broker does not close the store. Nil
 	// keeps the messages in memory. It has no effect in QueueBroadcast mode.
 	QueueStore QueueStore
+	// DurableStore keeps durable subscriptions, and what waits for them, outside
+	// the memory of the broker, so that they survive it. The RECEIPT of a SUBSCRIBE
+	// then says that the store has the subscription; that of a SEND which durable
+	// subscriptions want, or the end of Publish, that it has the message, which is
+	// delivered only then; that of an ACK that the message does not come again.
+	// New waits until what is stored is loaded. The broker does not close the
+	// store. Nil keeps durable subscriptions in memory.
+	DurableStore DurableStore
 
 	// History are the topics whose latest messages are kept in memory. Default
 	// none.

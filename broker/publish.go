@@ -74,12 +74,17 @@ func (b *Broker) accept(d destination, p *publication, from *session, bt *batch)
 	case d.queue:
 		later, err = b.store(d.Path, p, from, bt)
 	default:
-		out, err = b.distribute(d, p, bt)
+		if d.kept {
+			later = b.durables.accept(d, p)
+		}
+		if later == nil {
+			out, err = b.distribute(d, p, bt)
+		}
 	}
 	if err != nil {
 		return out, nil, err
 	}
-	if later != nil && b.o.QueueStore != nil {
+	if later != nil && (b.o.QueueStore != nil || d.kept) {
 		return out, b.countStored(later), nil
 	}
 	b.stats.published.Add(1)

@@ -149,17 +149,18 @@ func (b *Broker) queueName(name string) error {
 	return nil
 }
 
-// destination is a parsed destination, whether it is a work queue, and what
-// keeps the history of messages sent to it, nil for none. That is asked once
+// destination is a parsed destination, whether it is a work queue, what keeps the
+// history of messages sent to it, nil for none, and whether a store keeps them. That is asked once
 // for each SEND or SUBSCRIBE.
 type destination struct {
 	topics.Destination
 	queue   bool
 	archive *archive
+	kept    bool // messages to it are stored for durable subscriptions
 }
 
 func (b *Broker) destination(d topics.Destination) destination {
-	return destination{d, b.workQueue(d), b.archive(d)}
+	return destination{d, b.workQueue(d), b.archive(d), b.durables.keeps(d)}
 }
 
 // workQueue reports whether d is a queue that stores its messages and

@@ -178,7 +178,7 @@ func (b *Broker) Close() error {
 		b.logDiscarded()
 	}
 	b.delays.logDiscarded()
-	b.durables.logDiscarded()
+	b.durables.close()
 	return nil
 }
 

@@ -48,7 +48,7 @@ func keep(t testing.TB, o broker.Options) broker.Options {
 	if o.QueueStore == nil && strings.HasPrefix(t.Name(), overStore+"/") {
 		o.QueueStore = brokertest.NewQueueStore(o.Queues)
 	}
-	return o
+	return keepDurables(t, o)
 }
 
 // queueTest is a test that holds whatever keeps the messages of queues.

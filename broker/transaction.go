@@ -358,11 +358,15 @@ func (s *session) carryOut(c *commitment, f *frames.Frame, bt *batch) (later *co
 		if fail != nil {
 			return nil, fail
 		}
-		switch _, _, err := s.b.accept(x.to, p, s, bt); {
+		_, later, err := s.b.accept(x.to, p, s, bt)
+		switch {
 		case errors.Is(err, errNobody):
 			c.unroutable = true
 		case err != nil:
 			return nil, refusedByQueue(err)
+		case later != nil: // durable subscriptions want it
+			open = append(open, c.acceptedLater(s, x.once, later))
+			continue
 		}
 		x.accepted()
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -85,8 +86,11 @@ func (a *api) deleteSubscription(w http.ResponseWriter, r *http.Request) *proble
 	if p != nil {
 		return p
 	}
-	if a.b.DeleteDurable(user, r.PathValue("name")) != nil { // can only be ErrNoDurable
+	switch err := a.b.DeleteDurable(user, r.PathValue("name")); {
+	case errors.Is(err, broker.ErrNoDurable):
 		return problemf(http.StatusNotFound, "the user has no durable subscription with this name")
+	case err != nil:
+		return problemf(http.StatusServiceUnavailable, "the subscription is deleted here, but not in the store yet")
 	}
 	return noContent(w)
 }

@@ -16,6 +16,28 @@ import (
 // [Receiver.Offer].
 type Backlog[M, C any] struct{ queue *queue[M, C] }
 
+// Keeper is told what becomes of the messages of a [Backlog], so that it can keep
+// them elsewhere too. The functions are called with the lock of the queue held
+// and must not block.
+type Keeper[M any] struct {
+	// Gone is told that a message has left the backlog for good. told is the
+	// number that [Delivery.Lost] returned, if the consumer acknowledged the
+	// message. dropped means that a bound was reached. It is not called for a
+	// message that [Outside.Bury] has taken.
+	Gone func(m M, told int, dropped bool)
+	// Attempted is told the new number of failed deliveries of a message that
+	// returns.
+	Attempted func(m M, attempts int)
+}
+
+// Restored is a message for [Backlog.Restore].
+type Restored[M any] struct {
+	Put[M]
+	Age         time.Duration // since it was first put
+	Attempts    int           // failed deliveries
+	Redelivered bool          // a consumer may have seen it before
+}
+
 // Terms are the bounds of a [Backlog].
 type Terms struct {
 	// Name is what the function given to [New] gets as the queue.
@@ -45,6 +67,7 @@ type backlog[M, C any] struct {
 	dropped int64           // since the beginning
 	held    int64           // bytes of the messages that the consumer holds or returns
 	removed bool
+	keeper  Keeper[M]
 }
 
 // NewBacklog returns an empty backlog.
@@ -68,14 +91,55 @@ func (l *Backlog[M, C]) Put(c C, p Put[M]) {
 	q.mu.Lock()
 	switch {
 	case q.own.removed:
+		q.left(&e, 0, false)
 	case q.makeRoom(&e):
 		q.pushBack(e)
 		q.dispatch(c)
 	default:
 		q.own.dropped++
 		q.own.lost++
+		q.left(&e, 0, true)
 	}
 	q.unlock()
+}
+
+// Keep has a keeper told what becomes of the messages. Call it before the
+// backlog is used.
+func (l *Backlog[M, C]) Keep(k Keeper[M]) { l.queue.own.keeper = k }
+
+// Restore fills a backlog that was just made with what another one had: its
+// messages, the oldest first, the number of messages that it dropped, and how
+// many of these the consumer does not know of. The bounds apply.
+func (l *Backlog[M, C]) Restore(list []Restored[M], dropped int64, untold int) {
+	q := l.queue
+	now := q.store.tick()
+	q.mu.Lock()
+	q.own.dropped, q.own.lost = dropped, uint32(max(untold, 0)) //nolint:gosec // a number of messages
+	for i := range list {
+		r := &list[i]
+		e := r.entry()
+		e.owner = q.own.Owner
+		e.since = now - uint32(min(max(r.Age, 0), maxAge)/ageStep)   //nolint:gosec // bounded
+		e.attempts = int32(min(max(r.Attempts, 0), math.MaxInt32-1)) //nolint:gosec // bounded
+		if r.Redelivered {
+			e.refusedBy = untouched
+		}
+		if q.makeRoom(&e) {
+			q.pushBack(e)
+			continue
+		}
+		q.own.dropped++
+		q.own.lost++
+		q.left(&e, 0, true)
+	}
+	q.unlock()
+}
+
+// left tells the keeper of a backlog that a message has left it for good.
+func (q *queue[M, C]) left(e *entry[M], told uint32, dropped bool) {
+	if q.own != nil && q.own.keeper.Gone != nil {
+		q.own.keeper.Gone(e.message, int(told), dropped)
+	}
 }
 
 // makeRoom counts e, after it has dropped as many of the oldest waiting messages
@@ -122,7 +186,9 @@ func (l *Backlog[M, C]) Remove() {
 	q.mu.Lock()
 	q.own.removed = true
 	for q.waiting.len() > 0 {
-		q.settle(q.waiting.front())
+		e := q.waiting.front()
+		q.settle(e)
+		q.left(e, 0, false)
 		q.waiting.pop()
 	}
 	q.unlock()
@@ -173,8 +239,11 @@ func (l *Backlog[M, C]) Stats() BacklogStats {
 // ageStep is the unit of entry.since: 32 bits of it are 13 years.
 const ageStep = 100 * time.Millisecond
 
-// tick returns the time since the store was made.
-func (s *Store[M, C]) tick() uint32 { return uint32(time.Since(s.made) / ageStep) }
+// maxAge is the greatest age that a message can have when it is restored.
+const maxAge = 5 * 365 * 24 * time.Hour
+
+// tick returns the present. It begins with maxAge when the store is made.
+func (s *Store[M, C]) tick() uint32 { return uint32((time.Since(s.made) + maxAge) / ageStep) }
 
 // tooOld reports whether a message has reached the age of the Terms.
 func (q *queue[M, C]) tooOld(e *entry[M]) bool {
@@ -196,6 +265,7 @@ func (q *queue[M, C]) abandoned(es []entry[M]) bool {
 	}
 	for i := range es {
 		q.settle(&es[i])
+		q.left(&es[i], 0, false)
 	}
 	return true
 }
@@ -206,6 +276,7 @@ func (q *queue[M, C]) dropFront() {
 	lost := 1 + e.lost
 	q.own.dropped++
 	q.settle(e)
+	q.left(e, 0, true)
 	q.waiting.pop()
 	q.pass(lost)
 }

@@ -23,7 +23,7 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 		q.mu.Unlock()
 		var n, bytes int64
 		var lost uint32 // that the dead letters would have reported: the message after them does
-		var gone []entry[M]
+		var gone, dead []entry[M]
 		home := es[:0]
 		for _, e := range es {
 			switch q.bury(c, e) {
@@ -31,6 +31,7 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 				gone, lost = append(gone, e), lost+e.lost
 			case buried:
 				n, bytes, lost = n+1, bytes+e.size, lost+e.lost
+				dead = append(dead, e)
 			case refused:
 				lost, e.lost = lost+e.lost, 0 // it goes to another place
 				stuck = append(stuck, e)
@@ -46,6 +47,9 @@ func (q *queue[M, C]) takeBack(c C, es []entry[M]) {
 		q.bytes -= bytes // not from the total: the dead letters count there now
 		for i := range gone {
 			q.settle(&gone[i])
+		}
+		for i := range dead {
+			q.left(&dead[i], 0, false)
 		}
 		q.pass(lost)
 		if q.abandoned(es) && q.abandoned(stuck) { // removed meanwhile

@@ -52,6 +52,7 @@ func (d *Delivery[M, C]) Ack(c C) bool {
 	}
 	k.drop(d)
 	q.settle(&d.entry)
+	q.left(&d.entry, d.entry.lost, false)
 	q.dispatch(c)
 	q.finish(c)
 	return true
@@ -75,6 +76,7 @@ func (d *Delivery[M, C]) AckEach(c C, each func(M)) int {
 			each(k.first.entry.message)
 		}
 		q.settle(&k.first.entry)
+		q.left(&k.first.entry, k.first.entry.lost, false)
 		k.drop(k.first)
 	}
 	q.dispatch(c)

@@ -82,6 +82,7 @@ func (q *queue[M, C]) lapse(e *entry[M]) {
 	}
 	q.own.Expired()
 	q.settle(e)
+	q.left(e, 0, false)
 }
 
 // noteExpiry records when a waiting message expires. nextExpiry may be too
@@ -116,6 +117,7 @@ func (q *queue[M, C]) finish(c C) {
 		} else {
 			q.settle(&list[i])
 		}
+		q.left(&list[i], 0, false)
 		q.unlock()
 	}
 }

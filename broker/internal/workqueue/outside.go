@@ -153,6 +153,13 @@ func (k *Consumer[M, C]) credit() int {
 // whose attempts it reports.
 func (q *queue[M, C]) forgetOthers(es []entry[M]) []entry[M] {
 	o := q.store.outside
+	if q.own != nil && q.own.keeper.Attempted != nil {
+		for i := range es {
+			if e := &es[i]; e.refusedBy != untouched {
+				q.own.keeper.Attempted(e.message, int(e.attempts))
+			}
+		}
+	}
 	if o == nil {
 		return es
 	}
@@ -181,6 +188,7 @@ func (q *queue[M, C]) back(e entry[M]) func(C) {
 			q.mu.Lock()
 			if q.own.removed || !q.makeRoom(&e) {
 				q.own.dropped++
+				q.left(&e, 0, true)
 				q.unlock()
 				return
 			}

@@ -106,6 +106,7 @@ func (q *queue[M, C]) offer(c C, k *Consumer[M, C], e entry[M]) {
 	q.waiting.pop()
 	if k.auto {
 		q.settle(&e)
+		q.left(&e, e.lost, false)
 	} else {
 		k.hold(d)
 	}
