@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 )
 
 // What the store may hand over in advance, for one queue.
@@ -13,6 +15,10 @@ const (
 	mostWanted      = 1000
 	mostWantedBytes = 8 << 20
 )
+
+// returnAfter is how long messages wait here while no consumer here can take any,
+// until they are given back for others.
+const returnAfter = time.Second
 
 // Pauses before a queue is opened again that the store could not read: the first,
 // which doubles, and the longest.
@@ -42,6 +48,9 @@ type storedQueue struct {
 	pumping    sync.Mutex  // held while the store is asked for messages
 	asked      int         // messages that it may still hand over
 	askedBytes int64
+	stuck      time.Time // since when something waits and nobody here takes any
+	backlog    int       // how many wait
+	timed      bool      // giveBack will be called
 }
 
 // storedReader is one opening of a queue. What it handed over can be settled
@@ -180,14 +189,7 @@ func (s *storedQueues) stopIdle(q *storedQueue) {
 	if r == nil || r.closed.Swap(true) {
 		return
 	}
-	var waiting []uint64
-	for _, m := range s.window.TakeWaiting(q.name) {
-		waiting = append(waiting, m.sequence)
-	}
-	if len(waiting) > 0 {
-		slices.Sort(waiting)
-		r.reader.Return(waiting)
-	}
+	r.giveBackWaiting()
 	r.reader.Close()
 }
 
@@ -218,6 +220,7 @@ func (q *storedQueue) ask() {
 		return
 	}
 	room := q.s.window.Room(q.name)
+	q.notice(room)
 	messages := min(max(room.Free-room.Waiting, 0), mostWanted)
 	bytes := max(mostWantedBytes-room.Bytes, 0)
 	if bytes == 0 {
@@ -231,6 +234,66 @@ func (q *storedQueue) ask() {
 	}
 	q.asked, q.askedBytes = messages, bytes
 	r.reader.Want(messages, bytes)
+}
+
+// notice sees to it that what waits is given back when no consumer here has taken
+// any for a while. The caller holds pumping.
+func (q *storedQueue) notice(room workqueue.Room) {
+	switch {
+	case room.Waiting == 0 || room.Free > 0:
+		q.stuck = time.Time{}
+	case q.stuck.IsZero() || room.Waiting < q.backlog:
+		q.stuck = time.Now()
+		q.giveBackIn(returnAfter)
+	}
+	q.backlog = room.Waiting
+}
+
+func (q *storedQueue) giveBackIn(d time.Duration) {
+	if !q.timed {
+		q.timed = true
+		time.AfterFunc(d, func() { q.s.b.spawn(q.giveBack) })
+	}
+}
+
+// giveBack returns what waits to the store, where other brokers can take it, if
+// no consumer here has taken any for returnAfter.
+func (q *storedQueue) giveBack() {
+	q.pumping.Lock()
+	q.timed = false
+	q.notice(q.s.window.Room(q.name))
+	if q.stuck.IsZero() {
+		q.pumping.Unlock()
+		return
+	}
+	r := q.reader.Load()
+	switch left := returnAfter - time.Since(q.stuck); {
+	case left > 0:
+		q.giveBackIn(left)
+	case r != nil:
+		q.stuck = time.Time{}
+		if q.asked > 0 {
+			q.asked, q.askedBytes = 0, 0
+			r.reader.Want(0, 0)
+		}
+		r.giveBackWaiting()
+	}
+	q.pumping.Unlock()
+	q.pump() // somebody may be able to take it by now
+}
+
+// giveBackWaiting returns what waits in the window.
+func (r *storedReader) giveBackWaiting() {
+	var waiting []uint64
+	for _, m := range r.q.s.window.TakeWaiting(r.q.name) {
+		if m.from == r {
+			waiting = append(waiting, m.sequence)
+		}
+	}
+	if len(waiting) > 0 {
+		slices.Sort(waiting)
+		r.reader.Return(waiting)
+	}
 }
 
 // ack tells the store that messages are acknowledged. With confirm it returns

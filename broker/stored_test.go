@@ -398,6 +398,35 @@ func TestStoredCredit(t *testing.T) {
 	})
 }
 
+// What no consumer of a broker could take for a second goes back to the store,
+// where another broker takes it, in order.
+func TestStoredMessagesAreGivenBack(t *testing.T) {
+	stored(t, broker.Options{}, func(t *testing.T, _ *brokertest.QueueStore, start func() *broker.Broker) {
+		b, other := start(), start()
+		publishJobs(t, b, "/queue/jobs", 6)
+		busy, gone := brokertest.Connect(t, b), brokertest.Connect(t, b)
+		busy.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual", "prefetch-count", "1")
+		held := wantMessages(t, busy, "1")
+		gone.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual", "prefetch-count", "3")
+		wantMessages(t, gone, "2", "3", "4")
+		gone.Close()
+		synctest.Wait()
+		d := brokertest.Connect(t, other)
+		d.Subscribe(t, "s", "/queue/jobs", "ack", "client-individual", "prefetch-count", "3")
+		wantMessages(t, d, "5", "6")
+		time.Sleep(900 * time.Millisecond)
+		wantMessages(t, d) // the first broker still waits for its own consumer
+		answer(busy, "1.2", "ACK", held[0])
+		held = wantMessages(t, busy, "2")
+		time.Sleep(900 * time.Millisecond)
+		wantMessages(t, d) // that one could take one meanwhile
+		time.Sleep(200 * time.Millisecond)
+		wantHeaders(t, wantMessages(t, d, "3")[0], "redelivered", "true")
+		answer(busy, "1.2", "ACK", held[0])
+		wantMessages(t, busy, "4") // it is in the store, and the first that can take it gets it
+	})
+}
+
 // A message stays unsettled until its dead letter is stored, and goes on being
 // delivered if there is no room for it.
 func TestStoredDeadLetterWaits(t *testing.T) {

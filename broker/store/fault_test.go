@@ -25,9 +25,12 @@ func TestQueuesOverAFaultyEngine(t *testing.T) {
 	for range 2 {
 		reading.Go(f.read)
 	}
+	// An answer that was lost while the store began again must not keep it waiting.
+	late := time.AfterFunc(patience, func() { t.Error("the store was not used for too long") })
 	sending.Wait()
 	close(f.stop)
 	reading.Wait()
+	late.Stop()
 	w.calm.Store(true)
 	r.works(t)
 	w.check(t)

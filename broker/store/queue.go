@@ -6,11 +6,11 @@
 //
 // # Files
 //
-// In reading order: queue (the type, failures, Append), queuebegin (start and
-// recount), queuenames (streams, subjects), queuepayload (the format of a stored
-// message), queuelimits, queueledger, queueentries and queuedue (what is stored,
-// for limits, lists and expiry), queuelink and queueanswers (questions to the
-// engine), queuewriter (messages on their way, group commit), queueconsumers,
+// In reading order: queue (the type, Append), queuewatch (failures), queuebegin
+// (start and recount), queuenames (streams, subjects), queuepayload (the format of
+// a stored message), queuelimits, queueledger, queueentries and queuedue (what is
+// stored, for limits, lists and expiry), queuelink and queueanswers (questions to
+// the engine), queuewriter (messages on their way, group commit), queueconsumers,
 // queuesource, queuereader, queuepull and queuesettle (reading), queueattempts,
 // queuereplace, queuebrowse.
 //
@@ -168,7 +168,7 @@ func OpenQueues(ctx context.Context, o Options) (*Queues, error) {
 	}
 	q.writer = newWriter(q, o.SyncAlways)
 	q.consumers = newConsumers(q)
-	if err := q.begin(ctx); err != nil {
+	if err := q.beginConnected(ctx); err != nil {
 		q.data.close()
 		q.control.close()
 		q.stop()
@@ -280,73 +280,6 @@ func (q *Queues) halt(err error) {
 	q.control.shut(err)
 	for _, s := range sources {
 		s.fail(err)
-	}
-}
-
-// watch notices failures, and begins again after them.
-func (q *Queues) watch() {
-	lost := make([]chan nats.Status, 0, 2)
-	for _, conn := range []*nats.Conn{q.o.Data, q.o.Control} {
-		ch := conn.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
-		defer conn.RemoveStatusListener(ch)
-		lost = append(lost, ch)
-	}
-	ticks := time.NewTicker(watchEvery)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-q.ctx.Done():
-			return
-		case <-lost[0]:
-			q.fail(errConnection)
-		case <-lost[1]:
-			q.fail(errConnection)
-		case <-q.failed:
-			q.recover()
-		case <-ticks.C:
-			q.examine()
-		}
-	}
-}
-
-var (
-	errConnection = errors.New("the connection to the engine is lost")
-	errLate       = errors.New("the engine does not answer")
-)
-
-func (q *Queues) examine() {
-	if q.o.Health != nil {
-		if err := q.o.Health(); err != nil {
-			q.fail(err)
-			return
-		}
-	}
-	if q.data.overdue(q.o.Timeout) || q.control.overdue(q.o.Timeout) {
-		q.fail(errLate)
-	}
-}
-
-// recover begins again as soon as the engine works.
-func (q *Queues) recover() {
-	pause := time.NewTicker(retryEvery)
-	defer pause.Stop()
-	for {
-		select {
-		case <-q.ctx.Done():
-			return
-		case <-pause.C:
-		}
-		if !q.o.Data.IsConnected() || !q.o.Control.IsConnected() || q.o.Health != nil && q.o.Health() != nil {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(q.ctx, beginTimeout)
-		err := q.begin(ctx)
-		cancel()
-		if err == nil {
-			q.log.Info("the store of the queues works again")
-			return
-		}
-		q.log.Warn("the store of the queues does not work yet", "error", err)
 	}
 }
 
