@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -56,6 +57,9 @@ type Options struct {
 	// Store returns the state of the store on disk, for the statistics, or nil
 	// if there is none. Nil: there is none.
 	Store func() *StoreStats
+	// Export writes everything in the store on disk as it is now, and returns
+	// when that is complete. Nil: POST /api/v1/store/export answers 404.
+	Export func(ctx context.Context, w io.Writer) error
 	// Profile serves the profiles of the Go runtime below /debug/pprof, which
 	// also require the token. Fetch one with curl and open the file with `go
 	// tool pprof`.
@@ -96,7 +100,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Ready != nil {
 		also = append(also, o.Ready)
 	}
-	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlers: o.Handlers, events: o.Events, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b, also...), store: o.Store, guard: newGuard(o.Token, o.Logger), log: o.Logger}
+	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlers: o.Handlers, events: o.Events, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b, also...), store: o.Store, export: o.Export, guard: newGuard(o.Token, o.Logger), log: o.Logger}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -114,9 +118,10 @@ type api struct {
 	revocations *auth.Revocations // nil: no revocations
 
 	accessToken func(ctx context.Context, user, provider string) (AccessToken, error)
-	handlers    func() []HandlerState // nil: none
-	events      func() []EventsState  // nil: none
-	store       func() *StoreStats    // nil: none
+	handlers    func() []HandlerState                  // nil: none
+	events      func() []EventsState                   // nil: none
+	store       func() *StoreStats                     // nil: none
+	export      func(context.Context, io.Writer) error // nil: no store
 	guard       *guard
 	log         *slog.Logger
 	origins     http.CrossOriginProtection // the zero value allows no foreign origin
@@ -165,6 +170,7 @@ func (a *api) routes() []route {
 		{"PUT", "/api/v1/operations/{operationId}", a.open},
 		{"POST", "/api/v1/operations/{operationId}/result", a.notify},
 		{"GET", "/api/v1/stats", a.stats},
+		{"POST", "/api/v1/store/export", a.exportStore},
 		{"GET", "/api/v1/handlers", states(a.handlers)},
 		{"GET", "/api/v1/events", states(a.events)},
 		{"GET", "/api/v1/sessions", a.sessions},

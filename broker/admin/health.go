@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 )
@@ -40,6 +41,34 @@ func Health(b *broker.Broker, also ...func() error) http.Handler {
 		}},
 	})
 }
+
+// Starting returns a handler for the time before there is a [broker.Broker], for
+// example while a store is recovered. /livez answers 200, /readyz answers 503
+// with the text of reason's error, as that of [Health] does, and everything else
+// answers 503 with the header Retry-After.
+func Starting(reason func() error) http.Handler {
+	routes := []route{
+		{"GET", "/livez", func(w http.ResponseWriter, r *http.Request) *problem {
+			return answerHealth(w, r, nil)
+		}},
+		{"GET", "/readyz", func(w http.ResponseWriter, r *http.Request) *problem {
+			return answerHealth(w, r, []string{reason().Error()})
+		}},
+	}
+	known := newMux(routes)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
+			known.ServeHTTP(w, r)
+			return
+		}
+		p := problemf(http.StatusServiceUnavailable, "%v", reason())
+		p.retryAfter = startingRetry
+		p.write(w)
+	})
+}
+
+// startingRetry is the Retry-After of a program that starts.
+const startingRetry = 5 * time.Second
 
 func whyNotReady(err error) string {
 	switch {

@@ -94,6 +94,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 				"/api/v1/operations/{operationId}/result":   {"200", "404", "409", "503"},
 				"/api/v1/sessions/{id}":                     {"404"},
 				"/api/v1/presence":                          {"200", "404"},
+				"/api/v1/store/export":                      {"200", "404", "503"},
 			}[path]...)
 			for _, status := range want {
 				if o.Responses[status] == nil {
@@ -119,7 +120,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 func TestOpenAPIDescribesTheTypes(t *testing.T) {
 	_, schemas := readOpenAPI(t)
 	types := map[string]any{
-		"Published": published{}, "Purged": purged{}, "Delivered": delivered{}, "Stats": fullStats{}, "StoreStats": StoreStats{}, "Health": health{}, "Problem": problem{},
+		"Published": published{}, "Purged": purged{}, "Delivered": delivered{}, "Stats": fullStats{}, "StoreStats": StoreStats{}, "StreamStats": StreamStats{}, "Health": health{}, "Problem": problem{},
 		"AccessToken": grantedToken{}, "Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Waiting": waiting{}, "Notified": notified{},
 		"Session": session{}, "User": user{}, "Destination": destination{},
 		"Subscription": subscription{}, "SubscriptionPage": page[subscription]{}, "DeletedSubscriptions": deletedSubscriptions{},

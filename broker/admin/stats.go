@@ -61,6 +61,16 @@ type StoreStats struct {
 	Free     int64  `json:"disk_free"` // -1 if unknown
 	Size     int64  `json:"disk_size"` // -1 if unknown
 	Reserve  int64  `json:"reserve"`   // with less free, nothing is stored
+	// ByStream is what each kind of thing that is kept takes.
+	ByStream []StreamStats `json:"by_stream"`
+}
+
+// StreamStats is what is kept of one kind, in bytes.
+type StreamStats struct {
+	Name     string `json:"name"`
+	Messages uint64 `json:"messages"`
+	Bytes    uint64 `json:"bytes"`
+	Limit    int64  `json:"limit"` // of Bytes; -1 without one
 }
 
 // fullStats are the statistics of the broker and, if there is one, of its store.

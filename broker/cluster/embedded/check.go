@@ -16,22 +16,8 @@ import (
 // every start, it completes what an interrupted process has left. An error says
 // why the directory does not open.
 func Check(ctx context.Context, o Options) (_ *Report, err error) {
-	if !isDirectory(o.Dir) {
-		return nil, dirError("%s is not a directory", o.Dir)
-	}
-	s, err := newServer(o)
+	s, m, err := openExisting(ctx, o)
 	if err != nil {
-		return nil, err
-	}
-	s.checking = true
-	m, err := s.dir.readManifest()
-	if err == nil && m == nil {
-		err = dirError("%s is empty", s.dir.path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.dir.close())
-	}
-	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
@@ -56,8 +42,32 @@ func Check(ctx context.Context, o Options) (_ *Report, err error) {
 		}
 		r.Streams = append(r.Streams, one)
 	}
-	slices.SortFunc(r.Streams, func(a, b StreamReport) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(r.Streams, byName)
 	return r, ctx.Err()
+}
+
+// openExisting starts an engine for a directory that has a store. It does not
+// count as a run.
+func openExisting(ctx context.Context, o Options) (*Server, *manifest, error) {
+	if !isDirectory(o.Dir) {
+		return nil, nil, dirError("%s is not a directory", o.Dir)
+	}
+	s, err := newServer(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.checking = true
+	m, err := s.dir.readManifest()
+	if err == nil && m == nil {
+		err = dirError("%s is empty", s.dir.path)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, s.dir.close())
+	}
+	if err := s.begin(ctx); err != nil {
+		return nil, nil, err
+	}
+	return s, m, nil
 }
 
 // checkStream reads all messages of a stream.
@@ -85,3 +95,5 @@ func checkStream(ctx context.Context, stream jetstream.Stream) (StreamReport, er
 	}
 	return r, nil
 }
+
+func byName(a, b StreamReport) int { return strings.Compare(a.Name, b.Name) }

@@ -25,6 +25,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,6 +76,9 @@ type Server struct {
 	runs     uint64
 	files    sync.Mutex // guards manifest and its file
 	manifest *manifest
+
+	gate      gate
+	exporting atomic.Bool
 }
 
 // Start starts the engine, and returns when it has recovered what is in the
@@ -132,6 +137,9 @@ func orDefault[T int | int64](v, otherwise T) T {
 
 // open reads the manifest, or makes it, and starts the first engine.
 func (s *Server) open(ctx context.Context) error {
+	if err := os.RemoveAll(filepath.Join(s.dir.path, momentName)); err != nil { // of a process that was killed
+		return dirError("%w", err)
+	}
 	m, err := s.dir.readManifest()
 	if err != nil {
 		return err

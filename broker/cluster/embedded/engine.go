@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -40,7 +42,7 @@ func (s *Server) launch(ctx context.Context) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the store in %s: %w", s.dir.path, err)
 	}
-	log := &logger{to: s.log.to}
+	log := &logger{to: s.log.to, recovered: s.counting()}
 	engine.SetLoggerV2(log, false, false, false)
 	started := make(chan struct{})
 	go func() {
@@ -58,6 +60,17 @@ func (s *Server) launch(ctx context.Context) (*server.Server, error) {
 		return nil, errors.Join(dirError("starting the store in %s: %s", s.dir.path, text), stop(engine, stopTimeout))
 	}
 	return engine, nil
+}
+
+// counting returns what counts the recovered streams.
+func (s *Server) counting() func() {
+	if s.o.Recovering == nil || s.run > 0 || s.manifest == nil {
+		return nil
+	}
+	var done atomic.Int64
+	of := len(s.manifest.Streams)
+	s.o.Recovering(0, of)
+	return func() { s.o.Recovering(int(done.Add(1)), of) }
 }
 
 // options are those of a server that nobody but this process reaches. Limits
@@ -81,7 +94,11 @@ func (s *Server) InProcessConn() (net.Conn, error) {
 	if engine == nil {
 		return nil, s.State().Err
 	}
-	return engine.InProcessConn()
+	conn, err := engine.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	return &gated{conn, &s.gate}, nil
 }
 
 // current returns the running engine, or nil.
@@ -142,6 +159,29 @@ func usageOf(engine *server.Server, u *Usage) {
 	}
 	u.Stored, u.Memory, u.Reserved = int64(info.Store), int64(info.Memory), int64(info.ReservedStore) //nolint:gosec // below the limits
 	u.Streams, u.Messages = info.Streams, info.Messages
+}
+
+// streamUsage returns what each stream takes.
+func streamUsage(engine *server.Server) []StreamUsage {
+	all := []StreamUsage{}
+	if engine == nil {
+		return all
+	}
+	info, err := engine.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Config: true})
+	if err != nil {
+		return all // only for options that are wrong
+	}
+	for _, a := range info.AccountDetails {
+		for _, stream := range a.Streams {
+			u := StreamUsage{Name: stream.Name, Messages: stream.State.Msgs, Bytes: stream.State.Bytes, Limit: -1}
+			if stream.Config != nil && stream.Config.MaxBytes > 0 {
+				u.Limit = stream.Config.MaxBytes
+			}
+			all = append(all, u)
+		}
+	}
+	slices.SortFunc(all, func(a, b StreamUsage) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 // streamsOf returns the names of the streams that an engine has.

@@ -13,6 +13,14 @@ var ErrUnavailable = errors.New("the store is not available")
 // built with the tag nostore, without the engine.
 var ErrLeftOut = errors.New("this program was built without a store (tag nostore)")
 
+// ErrExporting says that the store is being exported already.
+var ErrExporting = errors.New("the store is being exported already")
+
+// ExportError says why an export cannot be used.
+type ExportError struct{ Text string }
+
+func (e *ExportError) Error() string { return e.Text }
+
 // unavailableError names the reason without what a client must not learn.
 type unavailableError struct{ reason string }
 
@@ -22,7 +30,7 @@ func (e *unavailableError) Is(t error) bool { return t == ErrUnavailable }
 // OptionError says what is wrong with an option, or with what it names, and
 // what to do. It never contains a key.
 type OptionError struct {
-	Field string // of Options: Dir or Key
+	Field string // of Options: Dir, Disk or Key
 	Err   error
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +21,8 @@ const lineEvery = time.Second
 // of a kind a second, where the kind is the format of the text.
 type logger struct {
 	to *slog.Logger
+	// recovered is called for each stream that was, if it is set.
+	recovered func()
 
 	mu    sync.Mutex
 	fatal string // the first failure that ended Start
@@ -39,7 +42,16 @@ func (l *logger) failure() string {
 }
 
 // Noticef logs what an operator of NATS wants to see, which is detail here.
-func (l *logger) Noticef(format string, v ...any) { l.line(slog.LevelDebug, format, v) }
+func (l *logger) Noticef(format string, v ...any) {
+	if l.recovered != nil && strings.HasPrefix(format, recoveredFormat) {
+		l.recovered()
+	}
+	l.line(slog.LevelDebug, format, v)
+}
+
+// recoveredFormat begins what the engine says of each stream that it has
+// recovered.
+const recoveredFormat = "  Restored %s messages for stream "
 
 // Warnf logs a warning.
 func (l *logger) Warnf(format string, v ...any) { l.line(slog.LevelWarn, format, v) }

@@ -76,6 +76,9 @@ func (d *directory) readManifest() (*manifest, error) {
 	path := filepath.Join(d.path, manifestName)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if d.importing() {
+			return nil, dirError("an import into %s has not been completed: run `hoofbeat store import` again, or remove the directory", d.path)
+		}
 		if d.engineFiles() {
 			return nil, dirError("%s has data, but no %s: it was not written by hoofbeat, or the file was removed. Restore the whole directory from a backup, or use an empty one", d.path, manifestName)
 		}

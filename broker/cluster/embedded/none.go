@@ -4,6 +4,7 @@ package embedded
 
 import (
 	"context"
+	"io"
 
 	"github.com/nats-io/nats.go"
 )
@@ -19,6 +20,27 @@ func Check(context.Context, Options) (*Report, error) { return nil, ErrLeftOut }
 
 // Rekey returns [ErrLeftOut].
 func Rekey(context.Context, Options) (bool, error) { return false, ErrLeftOut }
+
+// Export returns [ErrLeftOut].
+func Export(context.Context, Options, io.Writer, func(Progress)) (*Report, error) {
+	return nil, ErrLeftOut
+}
+
+// Import returns [ErrLeftOut].
+func Import(context.Context, Options, io.Reader, func(Progress)) (*Report, error) {
+	return nil, ErrLeftOut
+}
+
+// CopyExport returns [ErrLeftOut].
+func CopyExport(io.Writer, io.Reader, func(Progress)) (*Report, error) { return nil, ErrLeftOut }
+
+// Export returns an error.
+func (s *Server) Export(context.Context, io.Writer, func(Progress)) (*Report, error) {
+	return nil, ErrLeftOut
+}
+
+// Streams returns nothing.
+func (s *Server) Streams() []StreamUsage { return nil }
 
 // Node returns "".
 func (s *Server) Node() string { return "" }

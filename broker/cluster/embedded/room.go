@@ -44,6 +44,10 @@ func (s *Server) Usage() Usage {
 	return Usage{Limit: s.o.Disk, Free: -1, Size: -1}
 }
 
+// Streams returns how much each stream takes, in the order of their names.
+// Unlike [Server.Usage] it asks the engine each time.
+func (s *Server) Streams() []StreamUsage { return streamUsage(s.current()) }
+
 // SetReserve changes Options.Reserve of a running engine.
 func (s *Server) SetReserve(bytes int64) {
 	s.room.reserve.Store(bytes)

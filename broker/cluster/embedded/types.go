@@ -33,6 +33,10 @@ type Options struct {
 	Key string
 	// OldKey is the key of the directory, if Key is to replace it, see [Rekey].
 	OldKey string
+	// Recovering is called by Start whenever a stream of the directory has been
+	// recovered, with how many have been, of how many. It is called on any
+	// goroutine, but not after Start has returned. May be nil.
+	Recovering func(done, of int)
 	// Logger receives the records of the engine: its notices at the level
 	// Debug. Nil means no logging.
 	Logger *slog.Logger
@@ -62,6 +66,22 @@ type Usage struct {
 	Memory   int64 // bytes of the streams in memory
 	Streams  int
 	Messages uint64
+}
+
+// StreamUsage is how much a stream takes.
+type StreamUsage struct {
+	Name     string
+	Messages uint64
+	Bytes    uint64
+	Limit    int64 // of Bytes; -1 without one
+}
+
+// Progress is how far [Export] or [Import] is.
+type Progress struct {
+	Stream string // that is read or made now
+	Done   int    // streams before it
+	Of     int    // streams in all
+	Bytes  int64  // of the export, so far
 }
 
 // FullError says that the store accepts no further messages until some are

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"time"
 )
 
@@ -144,6 +145,9 @@ func (s *Server) restart() error {
 		return err // two engines would destroy each other's files
 	}
 	s.dying = nil
+	if err := forget(filepath.Join(s.dir.path, engineDir)); err != nil {
+		return err
+	}
 	engine, err := s.start(s.life)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 
@@ -60,8 +61,10 @@ type App struct {
 	flow     *webflow.Flow    // nil when webflow is not enabled
 	events   []*events.Sender // of events.url and webflow.events.url
 
-	store    *store        // nil without store.dir
-	handlers *handlers.Set // nil without handlers
+	store *store // nil without store.dir
+	// adminListener is open already if there is a store, until open takes it.
+	adminListener net.Listener
+	handlers      *handlers.Set // nil without handlers
 
 	fetcher  *fetch.Fetcher // nil without auth.oauth[].fetch
 	fetching sync.WaitGroup
@@ -107,10 +110,12 @@ func build(o Options, open func(*App, context.Context) error) (_ *App, err error
 		o.Reload = func() (*config.Config, error) { return o.Config, nil }
 	}
 	a := &App{o: o, live: o.Config}
+	a.away = &turnedAway{log: o.Logger}
 	a.patience, a.abandon = context.WithCancel(context.Background())
 	a.serving, a.end = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
+			a.closeAdminListener()
 			a.closeStore()
 		}
 	}()
@@ -120,7 +125,6 @@ func build(o Options, open func(*App, context.Context) error) (_ *App, err error
 	if a.access, err = access.New(o.Config, o.Logger, a.kept()); err != nil {
 		return nil, err
 	}
-	a.away = &turnedAway{log: o.Logger}
 	a.access.OnRefused = a.ticketRefused
 	tickets, err := a.access.TicketHandler(o.Config)
 	if err != nil {

@@ -34,6 +34,7 @@ func (a *App) open() (listeners []*listener, err error) {
 			for _, d := range listeners {
 				_ = d.l.Close() // the error to return is that of the failed listener
 			}
+			a.closeAdminListener()
 		}
 	}()
 	c := a.o.Config
@@ -44,9 +45,9 @@ func (a *App) open() (listeners []*listener, err error) {
 		if p.address == "" {
 			continue
 		}
-		l, err := listen(p.address)
+		l, err := a.listener(p.key, p.address)
 		if err != nil {
-			return listeners, listenError(p.key, p.address, err)
+			return listeners, err
 		}
 		d, err := p.open(l)
 		if err != nil {
@@ -57,6 +58,28 @@ func (a *App) open() (listeners []*listener, err error) {
 		listeners = append(listeners, d)
 	}
 	return listeners, nil
+}
+
+// listener opens a listener, or returns the one that has been open since the
+// store was opened.
+func (a *App) listener(key, address string) (net.Listener, error) {
+	if l := a.adminListener; key == "admin" && l != nil {
+		a.adminListener = nil
+		return l, nil
+	}
+	l, err := listen(address)
+	if err != nil {
+		return nil, listenError(key, address, err)
+	}
+	return l, nil
+}
+
+// closeAdminListener closes the admin listener if nobody uses it yet.
+func (a *App) closeAdminListener() {
+	if a.adminListener != nil {
+		_ = a.adminListener.Close() // the error to return is another one
+		a.adminListener = nil
+	}
 }
 
 // listenError returns an error that names the key to change.

@@ -28,7 +28,8 @@ type store struct {
 }
 
 // openStore opens store.dir, if it is set, and waits until the engine has read
-// what is there. Without store.dir nothing is started.
+// what is there. Meanwhile the admin listener says so. Without store.dir nothing
+// is started.
 func (a *App) openStore(ctx context.Context) error {
 	c := a.o.Config
 	if c.Store.Dir == "" {
@@ -39,7 +40,17 @@ func (a *App) openStore(ctx context.Context) error {
 		return err
 	}
 	o.Logger = a.o.Logger
-	a.o.Logger.Info("opening the store", "dir", c.Store.Dir)
+	r, err := a.recovering()
+	if err != nil {
+		return &StoreError{err} // the configuration can be right: the process before may not have ended
+	}
+	defer func() { a.adminListener = a.recovered(r) }()
+	o.Recovering = r.progress
+	where := []any{"dir", c.Store.Dir}
+	if r.listener != nil {
+		where = append(where, "admin", r.listener.Addr().String())
+	}
+	a.o.Logger.Info("opening the store", where...)
 	began := time.Now()
 	s := new(store)
 	if s.engine, err = embedded.Start(ctx, o); err != nil {
@@ -168,6 +179,10 @@ func (a *App) storeStats() *admin.StoreStats {
 	st := &admin.StoreStats{
 		Status: "ok", Restarts: state.Run - 1, Streams: u.Streams, Messages: u.Messages,
 		Stored: u.Stored, Limit: u.Limit, Free: u.Free, Size: u.Size, Reserve: u.Reserve,
+		ByStream: []admin.StreamStats{},
+	}
+	for _, s := range a.store.engine.Streams() {
+		st.ByStream = append(st.ByStream, admin.StreamStats(s))
 	}
 	if err := a.store.engine.Room(); err != nil {
 		st.Status = err.Error()
@@ -204,8 +219,11 @@ func storeError(err error) error {
 		return &StoreError{&config.KeyError{Key: "store.dir", Text: err.Error()}}
 	}
 	text := option.Err.Error()
-	if option.Field == "Key" {
+	switch option.Field {
+	case "Key":
 		return &config.KeyError{Key: "store.key", Text: text}
+	case "Disk":
+		return &config.KeyError{Key: "store.disk", Text: text}
 	}
 	return &StoreError{&config.KeyError{Key: "store.dir", Text: text}}
 }

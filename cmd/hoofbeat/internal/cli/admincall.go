@@ -60,41 +60,11 @@ func (a *adminCall) call(ctx context.Context, method, path string, q url.Values,
 	if a.timeout <= 0 {
 		return usagef("--timeout %v is not positive", a.timeout)
 	}
-	token, err := a.token()
-	if err != nil {
-		return err
-	}
-	base, err := url.Parse(cmp.Or(a.url, a.program.getenv(config.EnvAdminURL), defaultAdmin))
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return usagef("--admin: want a URL such as %s", defaultAdmin)
-	}
-	var data io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		data = bytes.NewReader(text)
-	}
-	at := base.JoinPath(path)
-	at.RawQuery = q.Encode()
 	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("no answer within %v", a.timeout))
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, at.String(), data)
+	res, err := a.do(ctx, method, path, q, body)
 	if err != nil {
 		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	c := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true}, // no proxy: the token is for nobody else
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	res, err := c.Do(r)
-	if err != nil {
-		return fmt.Errorf("the admin API at %s cannot be reached: %w", base.Host, cause(ctx, err))
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
@@ -108,6 +78,62 @@ func (a *adminCall) call(ctx context.Context, method, path string, q url.Values,
 		return nil
 	}
 	return json.Unmarshal(answer, to)
+}
+
+// open sends a request and returns the body of a long answer.
+func (a *adminCall) open(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	res, err := a.do(ctx, method, path, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode/100 == 2 {
+		return res.Body, nil
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	return nil, problemOf(res.StatusCode, answer)
+}
+
+// do sends a request to an escaped path. A nil body sends none.
+func (a *adminCall) do(ctx context.Context, method, path string, q url.Values, body any) (*http.Response, error) {
+	token, err := a.token()
+	if err != nil {
+		return nil, err
+	}
+	base, err := url.Parse(cmp.Or(a.url, a.program.getenv(config.EnvAdminURL), defaultAdmin))
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, usagef("the URL of the admin API: want one such as %s", defaultAdmin)
+	}
+	var data io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		data = bytes.NewReader(text)
+	}
+	at := base.JoinPath(path)
+	at.RawQuery = q.Encode()
+	r, err := http.NewRequestWithContext(ctx, method, at.String(), data)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	c := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true}, // no proxy: the token is for nobody else
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := c.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("the admin API at %s cannot be reached: %w", base.Host, cause(ctx, err))
+	}
+	return res, nil
 }
 
 // cause prefers why the context ended to the error of what it interrupted, and

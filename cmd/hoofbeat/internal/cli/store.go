@@ -15,17 +15,19 @@ import (
 func (p *Program) store() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store",
-		Short: "Check the store on disk, change its key",
+		Short: "Check, export or import the store on disk, change its key",
 		Long: `Commands for the directory of the store (store.dir) while no broker uses it. They read
-the configuration as serve does.
+the configuration as serve does. Only export can also ask a running broker.
 
 ` + exitHelp,
 		Example: `  hoofbeat store check -c hoofbeat.yaml
   hoofbeat store check --store-dir /var/lib/hoofbeat
-  hoofbeat store rekey -c hoofbeat.yaml`,
+  hoofbeat store rekey -c hoofbeat.yaml
+  hoofbeat store export -c hoofbeat.yaml backup.age
+  hoofbeat store import --store-dir /var/lib/hoofbeat/new backup.age`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.storeCheck(), p.storeRekey())
+	cmd.AddCommand(p.storeCheck(), p.storeRekey(), p.storeExport(), p.storeImport())
 	return cmd
 }
 

@@ -19,6 +19,8 @@ const (
 	EnvLogin    = "HOOFBEAT_LOGIN"
 	EnvPasscode = "HOOFBEAT_PASSCODE"
 	EnvAdminURL = "HOOFBEAT_ADMIN_URL"
+	// EnvExportPassphrase encrypts and decrypts an export of the store.
+	EnvExportPassphrase = "HOOFBEAT_EXPORT_PASSPHRASE"
 )
 
 // Sources are where a configuration comes from, weakest first.
@@ -160,7 +162,7 @@ func applyItem(keys []Key, name, text string) (path string, err error) {
 // of a name space with a service called hoofbeat.
 func foreign(name string) bool {
 	switch name {
-	case EnvURL, EnvLogin, EnvPasscode, EnvAdminURL, "HOOFBEAT_PORT", "HOOFBEAT_SERVICE_HOST", "HOOFBEAT_SERVICE_PORT":
+	case EnvURL, EnvLogin, EnvPasscode, EnvAdminURL, EnvExportPassphrase, "HOOFBEAT_PORT", "HOOFBEAT_SERVICE_HOST", "HOOFBEAT_SERVICE_PORT":
 		return true
 	}
 	return strings.HasPrefix(name, "HOOFBEAT_PORT_") || strings.HasPrefix(name, "HOOFBEAT_SERVICE_PORT_")
