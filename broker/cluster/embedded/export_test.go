@@ -154,10 +154,18 @@ func same(t *testing.T, got, want map[string]any) {
 	}
 }
 
+// patiently is for what reads or writes much.
+func patiently(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func exported(t *testing.T, o embedded.Options) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if _, err := embedded.Export(within(t), o, &b, nil); err != nil {
+	if _, err := embedded.Export(patiently(t), o, &b, nil); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -165,7 +173,7 @@ func exported(t *testing.T, o embedded.Options) []byte {
 
 func imported(t *testing.T, o embedded.Options, data []byte) *embedded.Report {
 	t.Helper()
-	r, err := embedded.Import(within(t), o, bytes.NewReader(data), nil)
+	r, err := embedded.Import(patiently(t), o, bytes.NewReader(data), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +305,7 @@ func TestWhatIsNoCompleteExport(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := embedded.Options{Dir: filepath.Join(t.TempDir(), "new")}
-			_, err := embedded.Import(within(t), o, bytes.NewReader(x.data), nil)
+			_, err := embedded.Import(patiently(t), o, bytes.NewReader(x.data), nil)
 			if err == nil || !strings.Contains(err.Error(), x.want) {
 				t.Errorf("%v, want %q", err, x.want)
 			}
@@ -317,7 +325,7 @@ func TestAnImportIsInterrupted(t *testing.T) {
 	o := embedded.Options{Dir: filepath.Join(t.TempDir(), "new")}
 	gone := errors.New("gone")
 	for at := 1; at < len(data); at += len(data)/7 + 1 {
-		_, err := embedded.Import(within(t), o, io.MultiReader(bytes.NewReader(data[:at]), failing{gone}), nil)
+		_, err := embedded.Import(patiently(t), o, io.MultiReader(bytes.NewReader(data[:at]), failing{gone}), nil)
 		if !errors.Is(err, gone) {
 			t.Fatalf("after %d bytes: %v", at, err)
 		}
@@ -346,7 +354,7 @@ func TestAnImportNeedsAnEmptyDirectory(t *testing.T) {
 	before := contents(t, used)
 	refuse := func(o embedded.Options, want string) {
 		t.Helper()
-		_, err := embedded.Import(within(t), o, bytes.NewReader(data), nil)
+		_, err := embedded.Import(patiently(t), o, bytes.NewReader(data), nil)
 		var option *embedded.OptionError
 		if !errors.As(err, &option) || option.Field != "Dir" || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
@@ -407,7 +415,7 @@ func TestAnImportThatDoesNotFit(t *testing.T) {
 	if _, err := js.CreateStream(within(t), jetstream.StreamConfig{Name: "LARGE", Subjects: []string{"large"}, MaxBytes: 100 << 20}); err != nil {
 		t.Fatal(err)
 	}
-	for range 40 {
+	for range 30 {
 		if _, err := js.Publish(within(t), "large", make([]byte, 1<<20)); err != nil {
 			t.Fatal(err)
 		}
@@ -418,14 +426,14 @@ func TestAnImportThatDoesNotFit(t *testing.T) {
 	}
 	data := exported(t, from)
 	o := embedded.Options{Dir: filepath.Join(t.TempDir(), "new"), Disk: 64 << 20}
-	_, err = embedded.Import(within(t), o, bytes.NewReader(data), nil)
+	_, err = embedded.Import(patiently(t), o, bytes.NewReader(data), nil)
 	var option *embedded.OptionError
 	if !errors.As(err, &option) || option.Field != "Disk" || !strings.Contains(err.Error(), "is 64 MiB, less than the streams of the export may take") {
 		t.Errorf("%v", err)
 	}
 	o = embedded.Options{Dir: filepath.Join(smallDisk(t), "new")}
-	_, err = embedded.Import(within(t), o, bytes.NewReader(data), nil)
-	if !errors.As(err, &option) || option.Field != "Dir" || !strings.Contains(err.Error(), "and the import needs 44 MiB: use a larger one") {
+	_, err = embedded.Import(patiently(t), o, bytes.NewReader(data), nil)
+	if !errors.As(err, &option) || option.Field != "Dir" || !strings.Contains(err.Error(), "and the import needs 33 MiB: use a larger one") {
 		t.Errorf("%v", err)
 	}
 	if entries, err := os.ReadDir(o.Dir); err != nil || len(entries) != 1 {
@@ -440,7 +448,7 @@ func TestTheDiskIsFullDuringAnImport(t *testing.T) {
 	o := embedded.Options{Dir: filepath.Join(disk, "new")}
 	other := filepath.Join(disk, "other")
 	half := len(data) / 2
-	_, err := embedded.Import(within(t), o, io.MultiReader(bytes.NewReader(data[:half]), &first{func() { fill(t, other, 1<<30) }}, bytes.NewReader(data[half:])), nil)
+	_, err := embedded.Import(patiently(t), o, io.MultiReader(bytes.NewReader(data[:half]), &first{func() { fill(t, other, 1<<30) }}, bytes.NewReader(data[half:])), nil)
 	var option *embedded.OptionError
 	if !errors.As(err, &option) || option.Field != "Dir" || !strings.Contains(err.Error(), "was full before the import was complete: use a larger one") {
 		t.Fatalf("%v", err)

@@ -78,7 +78,7 @@ func TestAnExportIsOfOneMoment(t *testing.T) {
 	for range 3 {
 		before, out := confirmed.Load(), taken.Load()
 		var b bytes.Buffer
-		if _, err := s.Export(within(t), &b, nil); err != nil {
+		if _, err := s.Export(patiently(t), &b, nil); err != nil {
 			t.Fatal(err)
 		}
 		after := confirmed.Load()
@@ -134,7 +134,7 @@ func TestAnExportThatTakesLong(t *testing.T) {
 			}
 		}
 	}}
-	if _, err := s.Export(within(t), changed, nil); err != nil {
+	if _, err := s.Export(patiently(t), changed, nil); err != nil {
 		t.Fatal(err)
 	}
 	to := embedded.Options{Dir: filepath.Join(t.TempDir(), "new")}
