@@ -129,7 +129,7 @@ func TestExportOfTheStore(t *testing.T) {
 		err    error
 		status int
 	}{"complete": {"everything", nil, 200}, "not begun": {"", errors.New("the store is being exported already"), 503}, "broken off": {"half of", errors.New("gone"), 0}} {
-		s := start(t, broker.Options{}, Options{Export: func(_ context.Context, w io.Writer) error {
+		h := newHandler(t, brokertest.New(t, broker.Options{}), Options{Export: func(_ context.Context, w io.Writer) error {
 			if x.write != "" {
 				_, _ = io.WriteString(w, x.write)
 			}
@@ -141,7 +141,7 @@ func TestExportOfTheStore(t *testing.T) {
 					t.Errorf("%s: panic %v", name, p)
 				}
 			}()
-			a := s.do(t, "POST", "/api/v1/store/export", "")
+			a := serve(h, request(t, "POST", "http://localhost/api/v1/store/export", ""))
 			if a.status != x.status || x.err == nil && string(a.body) != x.write || x.err != nil && !strings.Contains(string(a.body), x.err.Error()) {
 				t.Errorf("%s: %d %s", name, a.status, a.body)
 			}
