@@ -87,6 +87,9 @@ func TestAStoreMovesToAnotherDirectory(t *testing.T) {
 	unused, used := adminTicket(t, s, `{"user":"ann"}`), adminTicket(t, s, `{"user":"bob"}`)
 	connectAs(t, "bob", s.url+"?ticket="+used, client.Options{})
 	announce(t, s, "login-1", `{}`)
+	if status := s.call(t, "POST", "/api/v1/messages", `{"destination":"/queue/orders","body":"kept"}`, nil); status != http.StatusAccepted {
+		t.Fatalf("a message: HTTP %d", status)
+	}
 	busy := run(t, 1, []string{key, passphraseLine}, "store", "export", "--store-dir", from, file)
 	if text := busy.Stderr(); !strings.Contains(text, "is used by another process") {
 		t.Errorf("while a broker runs: %q", text)
@@ -94,7 +97,7 @@ func TestAStoreMovesToAnotherDirectory(t *testing.T) {
 	s.Signal(t, syscall.SIGTERM)
 	s.Exit(t, 0)
 	p := run(t, 0, []string{key, passphraseLine}, "store", "export", "--store-dir", from, file)
-	if text := p.Stdout(); !strings.HasPrefix(text, file+": 3 streams, ") || !strings.HasSuffix(text, " bytes, encrypted\n") {
+	if text := p.Stdout(); !strings.HasPrefix(text, file+": 5 streams, ") || !strings.HasSuffix(text, " bytes, encrypted\n") {
 		t.Errorf("export says %q", text)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -104,7 +107,7 @@ func TestAStoreMovesToAnotherDirectory(t *testing.T) {
 		t.Errorf("%v, %v: want the store and the export", entries, err)
 	}
 	p = run(t, 0, []string{other, passphraseLine}, "store", "import", "--store-dir", to, file)
-	if text := p.Stdout(); !strings.HasPrefix(text, to+": 3 streams, ") || !strings.HasSuffix(text, ", encrypted with store.key\n") {
+	if text := p.Stdout(); !strings.HasPrefix(text, to+": 5 streams, ") || !strings.HasSuffix(text, ", encrypted with store.key\n") {
 		t.Errorf("import says %q", text)
 	}
 	s = serve(t, append(env, other), "--store-dir", to)
@@ -116,6 +119,12 @@ func TestAStoreMovesToAnotherDirectory(t *testing.T) {
 	}
 	if status := s.call(t, "GET", "/api/v1/operations/login-1", "", nil); status != http.StatusOK {
 		t.Errorf("the operation: HTTP %d", status)
+	}
+	var st struct {
+		Messages int `json:"queue_messages"`
+	}
+	if s.call(t, "GET", "/api/v1/stats", "", &st); st.Messages != 1 {
+		t.Errorf("the queues have %d messages", st.Messages)
 	}
 }
 
@@ -141,7 +150,7 @@ func TestARunningBrokerIsExported(t *testing.T) {
 		{1, []string{passphraseLine, token}, "http://127.0.0.1:1", "cannot be reached"},
 		{2, []string{passphraseLine, token}, "127.0.0.1:1", "the URL of the admin API: want one such as"},
 		{2, []string{token}, s.admin, "the passphrase is missing"},
-		{0, []string{passphraseLine, token}, s.admin, file + ": 3 streams, "},
+		{0, []string{passphraseLine, token}, s.admin, file + ": 5 streams, "},
 	} {
 		p := run(t, c.code, c.env, "store", "export", "--from", c.from, file)
 		if text := p.Stdout() + p.Stderr(); !strings.Contains(text, c.want) {
@@ -207,8 +216,8 @@ func TestWhatExportAndImportRefuse(t *testing.T) {
 		{1, passphraseLine, []string{"import", "--store-dir", to, filepath.Join(base, "missing")}, "no such file"},
 		{1, passphraseLine, []string{"import", "--store-dir", from, file}, from + " has a store already: import into an empty directory. Nothing was changed"},
 		{1, "", []string{"import", "--store-dir", to, "--passphrase-file", open, file}, "open.txt"},
-		{0, "", []string{"import", "--store-dir", to, "--passphrase-file", secret, file}, to + ": 3 streams"},
-		{0, "", []string{"import", "--store-dir", to + "2", "--plain", plain}, to + "2: 3 streams"},
+		{0, "", []string{"import", "--store-dir", to, "--passphrase-file", secret, file}, to + ": 5 streams"},
+		{0, "", []string{"import", "--store-dir", to + "2", "--plain", plain}, to + "2: 5 streams"},
 	} {
 		var env []string
 		if c.env != "" {
