@@ -264,16 +264,27 @@ func TestAnImportedDirectoryGoesOn(t *testing.T) {
 
 func TestAnEmptyStoreIsExported(t *testing.T) {
 	from := embedded.Options{Dir: filepath.Join(t.TempDir(), "empty")}
-	s, err := embedded.Start(within(t), from)
-	if err != nil {
-		t.Fatal(err)
+	for _, streams := range []int{0, 1} {
+		s, err := embedded.Start(within(t), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, js := connect(t, s)
+		for range streams {
+			if _, err := js.CreateStream(within(t), jetstream.StreamConfig{Name: "NONE", Subjects: []string{"none"}, MaxBytes: 1 << 20}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		conn.Close()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		to := embedded.Options{Dir: filepath.Join(t.TempDir(), "new")}
+		if r := imported(t, to, exported(t, from)); len(r.Streams) != streams {
+			t.Errorf("%+v: want %d streams", r, streams)
+		}
+		start(t, to)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	to := embedded.Options{Dir: filepath.Join(t.TempDir(), "new")}
-	imported(t, to, exported(t, from))
-	start(t, to)
 }
 
 // An import that cannot be completed leaves an empty directory, into which the

@@ -153,6 +153,9 @@ func (r *restored) check(name string, from exportStream) error {
 	if r.Config.AllowMsgSchedules && now.Last >= was.Last {
 		return nil // what is due has been moved within the stream already
 	}
+	if now.Messages == 0 && was.Messages == 0 {
+		now.First = was.First // an empty stream begins with 0 until it has had a message, or with 1
+	}
 	expires := r.Config.MaxAge > 0 || r.Config.AllowMsgTTL
 	if now.Last != was.Last || now.Messages > was.Messages || !expires && (now.Messages != was.Messages || now.First != was.First) {
 		return badExport("%s has %d messages with the numbers %d to %d after the import, but had %d, %d to %d: the export is damaged. Use another copy",
