@@ -57,7 +57,7 @@ func TestX16EverythingSurvivesKills(t *testing.T) {
 	writing.Go(func() { r.revoke(pressure) })
 
 	var restarts []time.Duration
-	for began := time.Now(); time.Since(began) < lasts; {
+	for began := time.Now(); time.Since(began) < lasts || !r.happened() && time.Since(began) < lasts+2*time.Minute; {
 		time.Sleep(300*time.Millisecond + rand.N(min(lasts/4, 5*time.Second)))
 		s.Kill(t)
 		since := time.Now()
@@ -66,6 +66,9 @@ func TestX16EverythingSurvivesKills(t *testing.T) {
 	}
 	stop()
 	testkit.Wait(t, &writing)
+	if !r.happened() {
+		t.Error("something has not happened at all")
+	}
 	brokertest.Eventually(t, "everything that was sent is consumed", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -81,9 +84,6 @@ func TestX16EverythingSurvivesKills(t *testing.T) {
 		restarts[len(restarts)/2].Round(time.Millisecond), restarts[len(restarts)-1].Round(time.Millisecond))
 	t.Logf("%d messages confirmed, %d delivered, %d of them again, %d because they were sent again, %d settled; %d waits; %d tickets, %d of them used after a kill or later; %d revocations",
 		len(r.sent), len(r.got), r.again, r.twice, len(r.settled), r.waits, r.minted, r.used, r.revocations)
-	if len(r.sent) == 0 || r.waits == 0 || r.used == 0 || r.revocations == 0 {
-		t.Error("something has not happened at all")
-	}
 	for _, v := range r.violations {
 		t.Error(v)
 	}
@@ -111,6 +111,13 @@ func (r *killRun) violated(format string, args ...any) {
 	if len(r.violations) < 20 {
 		r.violations = append(r.violations, fmt.Sprintf(format, args...))
 	}
+}
+
+// happened reports whether everything has been tried, however slow the machine.
+func (r *killRun) happened() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.settled) > 0 && r.waits > 0 && r.used > 0 && r.revocations > 0
 }
 
 // unread returns what was confirmed and not delivered. The caller has the lock.
