@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -395,6 +396,37 @@ func TestStoredCredit(t *testing.T) {
 		if n := other.Stats().QueueMessages; n != 4 {
 			t.Errorf("%d messages are left", n)
 		}
+	})
+}
+
+// What a user has in the store counts for the next broker too: for a SEND and for
+// a SUBSCRIBE.
+func TestStoredLimitsOfAUser(t *testing.T) {
+	o := broker.Options{Authenticator: auth.TrustLogin, Queues: broker.Queues{QueuesPerUser: 2, BytesPerUser: 10_000}}
+	stored(t, o, func(t *testing.T, _ *brokertest.QueueStore, start func() *broker.Broker) {
+		const queues = "at most 2 queues of one user or address (queues.queues_per_user)"
+		b := start()
+		ann := brokertest.Connect(t, b, "login", "ann")
+		send(t, ann, "/queue/a", strings.Repeat("x", 4000))
+		send(t, ann, "/queue/b", strings.Repeat("x", 4000))
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b = start()
+		ann = brokertest.Connect(t, b, "login", "ann")
+		ann.Send("SEND", "x", "destination", "/queue/c")
+		wantError(t, ann, 4429, queues)
+		ann = brokertest.Connect(t, b, "login", "ann")
+		ann.Send("SUBSCRIBE", "", "id", "1", "destination", "/queue/c")
+		wantError(t, ann, 4429, queues)
+		ann = brokertest.Connect(t, b, "login", "ann")
+		ann.Send("SEND", strings.Repeat("x", 4000), "destination", "/queue/a")
+		wantError(t, ann, 4429, "at most 10000 bytes in queues from one user or address (queues.bytes_per_user)")
+		send(t, brokertest.Connect(t, b, "login", "bob"), "/queue/c", "x")
+		ann = brokertest.Connect(t, b, "login", "ann")
+		ann.Subscribe(t, "a", "/queue/a")
+		wantMessages(t, ann, strings.Repeat("x", 4000))
+		send(t, ann, "/queue/b", strings.Repeat("x", 4000))
 	})
 }
 
