@@ -122,6 +122,10 @@ func New(o Options) (*Broker, error) {
 	}
 	b.delays = newDelays(b)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
+	if err := b.openHistories(); err != nil {
+		b.cancel()
+		return nil, err
+	}
 	b.gate = admission.New(admission.Config{
 		Authenticator: o.Authenticator, Revoked: b.revoked, Names: o.names, Users: b.router, Panicked: b.hookPanicked,
 		ConnectDeadline: o.ConnectDeadline, FailureWait: o.FailureWait, FailureDecay: o.FailureDecay,
@@ -155,9 +159,6 @@ func New(o Options) (*Broker, error) {
 // now returns the broker's clock in nanoseconds since New: monotonic, cheap,
 // and as coarse as the sweeper's tick.
 func (b *Broker) now() int64 { return b.sweeper.Now() }
-
-// uptime is the same clock.
-func (b *Broker) uptime() time.Duration { return time.Duration(b.now()) }
 
 func (b *Broker) nextID() uint64 { return b.ids.Add(1) }
 

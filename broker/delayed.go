@@ -237,16 +237,7 @@ func (l *delays) deliver(it *delayedItem, bt *batch) {
 	}
 	d := b.destination(parsed)
 	if !d.queue {
-		bt.pub.set(x.m, x.m.Destination)
-		bt.pub.msg, bt.pub.expires = x.m, x.expires
-		if d.kept {
-			if later := b.durables.accept(d, &bt.pub); later != nil {
-				later.whenEnded(func(err error) { l.keptOrLater(it, err) })
-				return
-			}
-		}
-		l.Remove(it)
-		_, _ = b.distribute(d, &bt.pub, bt) // an answer whose requester has gone is dropped
+		l.distribute(it, d, bt)
 		return
 	}
 	l.put(it, d.Path, x.m, x.expires, bt, func(err error, bt *batch) {
@@ -258,14 +249,33 @@ func (l *delays) deliver(it *delayedItem, bt *batch) {
 	})
 }
 
-// keptOrLater removes a message that was stored for durable subscriptions, or
-// tries again after a pause.
+// distribute delivers a message that no queue stores. One that could not be
+// stored is tried again, so it may be there twice.
+func (l *delays) distribute(it *delayedItem, d destination, bt *batch) {
+	p, x := &bt.pub, it.Value
+	p.set(x.m, x.m.Destination)
+	p.msg, p.expires = x.m, x.expires
+	var later *completion
+	if d.kept {
+		later = l.b.durables.accept(d, p)
+	}
+	if later == nil {
+		_, later, _ = l.b.distribute(d, p, bt) // an answer whose requester has gone is dropped
+	}
+	if later == nil {
+		l.Remove(it)
+		return
+	}
+	later.whenEnded(func(err error) { l.keptOrLater(it, err) })
+}
+
+// keptOrLater removes a message that was stored, or tries again after a pause.
 func (l *delays) keptOrLater(it *delayedItem, err error) {
 	if err == nil {
 		l.Remove(it)
 		return
 	}
-	l.b.warn("a delayed message waits because it cannot be stored for the durable subscriptions", source{what: it.Value.m.Destination},
+	l.b.warn("a delayed message waits because it cannot be stored", source{what: it.Value.m.Destination},
 		"destination", it.Value.m.Destination, "id", it.ID, "error", err)
 	l.again(it, min(time.Second<<min(it.Value.refused.Add(1)-1, 6), delayPause))
 }

@@ -43,13 +43,12 @@
 //     delayed, deliver, replies, subscriber, footprint, filter, selector,
 //     publication, content, distinct, copies, outbox, batch, flusher,
 //     flush.
-//   - What topics keep, and who is there: topicset, history, offset, replay,
-//     replaybudget, durable, durablesession, durablestore, durableload,
-//     durablesend, durablelist, durableposition, durablesaver, presence,
-//     presencelist.
+//   - What topics keep, and who is there: topicset, history, historystore,
+//     historystored, offset, replay, replaybudget, durable, durablesession,
+//     durablestore, durableload, durablesend, durablelist, durableposition,
+//     durablesaver, presence, presencelist.
 //   - Work queues: queue, queuememory, queuequota, queuestore,
-//     queuestored, queuedead, queuereader, queuedelivery,
-//     queuebrowse, queuemove, queuestoredbrowse, queuestoredmove.
+//     queuestored, queuedead, queuereader, queuedelivery.
 //
 // # Locks
 //
@@ -71,6 +70,7 @@
 //	outbox.mu                also guards its receipts, and its subscriptions' gates and unacknowledged
 //	durableSaver.mu, lanes   alone; the first is also taken under any of the others
 //	replay.mu, ring.Set      alone
+//	storedHistory.mu         alone
 //	presence.mu, roster      alone
 //	replayBudget.mu          alone
 //	delays.mu, Schedule      the second is also taken alone

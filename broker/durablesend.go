@@ -159,10 +159,15 @@ func (l *durables) leave(x *laneMessage) {
 		for _, d := range x.wanted {
 			d.kept.put(bt, m, x.sequence, x.expires)
 		}
-		if _, err = b.distribute(x.d, p, bt); errors.Is(err, errNobody) {
+		var later *completion
+		if _, later, err = b.distribute(x.d, p, bt); errors.Is(err, errNobody) {
 			err = nil // of answers only
 		}
 		bt.flushLater()
+		if later != nil { // a history stores it too
+			later.whenEnded(x.later.end)
+			return
+		}
 	}
 	x.later.end(err)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/topics"
 )
 
-// History keeps the latest messages of topics in memory, so that a client that
+// History keeps the latest messages of topics, so that a client that
 // was away gets what it missed, and a new one gets the last value. A SUBSCRIBE
 // with an `offset` header says where to begin, see docs/history.md. Only topics
 // can have a history.
@@ -32,21 +32,20 @@ type History struct {
 	// Age is how long a message is kept. Default: until another limit is
 	// reached.
 	Age time.Duration
-	// Bytes bounds the memory of all messages of the entry. At the limit its
+	// Bytes bounds the memory of all messages of the entry, or what they take in
+	// Options.HistoryStore and in the index of it. At the limit its
 	// oldest messages are dropped. Default 64 MiB. The sum of all entries must
 	// be within Options.HistoryBytes.
 	Bytes int64
 }
 
-// history stores the messages of one entry of Options.History. [memoryHistory]
-// is the one in memory. All methods are safe for concurrent use.
+// history is what the messages of one entry of Options.History are read from.
+// [memoryHistory] is the one in memory, [storedHistory] the one over a
+// [HistoryStore]. All methods are safe for concurrent use.
 type history interface {
 	// Epoch names the sequence of numbers. Numbers of another epoch mean
 	// nothing.
 	Epoch() string
-	// Append keeps a message and returns its number, greater than all before.
-	// It does not block.
-	Append(destination string, m *Message) uint64
 	// Last returns the number of the latest message, 0 if there was none.
 	Last(ctx context.Context) (uint64, error)
 	// Reader begins to read. recovered is true only if the store can prove that
@@ -107,7 +106,9 @@ type archive struct {
 	// Nothing that waits happens under it.
 	mu        sync.Mutex
 	store     history
-	delivered uint64 // number of the latest message that was offered to the subscribers
+	memory    *memoryHistory // nil over a store
+	stored    *storedHistory // nil in memory
+	delivered uint64         // number of the latest message that was offered to the subscribers
 }
 
 // newArchives makes the archives of valid options, and the topics that belong
@@ -126,7 +127,11 @@ func newArchives(o *Options, now func() int64) ([]topicSet, []*archive, error) {
 		return nil, nil, err
 	}
 	for i, h := range o.History {
-		a := &archive{topicSet: sets[i], store: newMemoryHistory(h, now)}
+		a := &archive{topicSet: sets[i]}
+		if o.HistoryStore == nil {
+			a.memory = newMemoryHistory(h, now)
+			a.store = a.memory
+		}
 		a.describe(h)
 		list = append(list, a)
 	}
@@ -211,21 +216,32 @@ func (b *Broker) archiveFor(d topics.Destination) *archive {
 }
 
 // deliver numbers and keeps a publication and delivers it to the subscribers
-// that are connected to this broker.
-func (a *archive) deliver(b *Broker, d topics.Destination, p *publication, bt *batch) {
+// that are connected to this broker. Over a store it returns what to wait for:
+// the publication is delivered when it is stored.
+func (a *archive) deliver(b *Broker, d topics.Destination, p *publication, bt *batch) *completion {
+	if a.stored != nil {
+		return a.stored.append(a.put(d, p))
+	}
 	a.offer(b, d, p, bt)
 	p.hurry = false
 	bt.makeRoom()
+	return nil
 }
 
 // offer does it under the lock.
 func (a *archive) offer(b *Broker, d topics.Destination, p *publication, bt *batch) {
 	m := p.keep()
-	delivered := int64(0)
 	p.hurry = true
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p.Offset = encode.Offset{Epoch: a.store.Epoch(), Number: a.store.Append(d.Path, m)}
+	p.Offset = encode.Offset{Epoch: a.memory.epoch, Number: a.memory.Append(d.Path, m)}
+	a.fanOut(b, d, p, bt)
+}
+
+// fanOut offers a publication with its number to the subscribers. The caller
+// holds the lock.
+func (a *archive) fanOut(b *Broker, d topics.Destination, p *publication, bt *batch) {
+	delivered := int64(0)
 	subs := b.router.Match(d) // only now: a later subscription finds the message in the store
 	p.Single = len(subs) == 1
 	for _, sub := range subs {
@@ -293,6 +309,7 @@ func (h *History) limits() ring.Limits {
 // (96) and the rounding of three allocations.
 const keptOverhead = 160
 
+// Append keeps a message and returns its number, greater than all before.
 func (h *memoryHistory) Append(destination string, m *Message) uint64 {
 	size := keptOverhead + len(m.Destination) + len(m.ID) + len(m.Body) + headersSize(m.Headers)
 	return h.set.Append(destination, m, size, h.now())

@@ -26,7 +26,7 @@ func TestMemoryOfAHistoryIsBounded(t *testing.T) {
 		"a forged offset":           {"offset", func(int) string { return "/topic/a/1" }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{History: []broker.History{{Destination: "/topic/a/**", Messages: -1, Bytes: 1 << 20}}})
+			b := newBroker(t, broker.Options{History: []broker.History{{Destination: "/topic/a/**", Messages: -1, Bytes: 1 << 20}}})
 			c := brokertest.Connect(t, b)
 			junk := strings.Repeat("x", 7<<10)
 			before := testkit.Heap()
@@ -53,7 +53,7 @@ func TestMemoryOfReplaysIsBounded(t *testing.T) {
 		o := broker.Options{History: []broker.History{{Destination: "/topic/large", Messages: 3}}}
 		o.Limits.ReplayBytes = budget
 		o.WriteDeadline = time.Hour
-		b := brokertest.New(t, o)
+		b := newBroker(t, o)
 		for range 3 {
 			publish(t, b, "/topic/large", strings.Repeat("x", size))
 		}

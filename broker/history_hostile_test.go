@@ -20,7 +20,7 @@ import (
 // recovered:true hides no message that the subscription would have got live:
 // /topic/chat/* matches /topic/chat/, too.
 func TestHistoryOfATrailingSlash(t *testing.T) {
-	b := brokertest.New(t, withHistory(5, "/topic/chat/*"))
+	b := newBroker(t, withHistory(5, "/topic/chat/*"))
 	publish(t, b, "/topic/chat/a", "1")
 	epoch := epochOf(t, b, "/topic/chat/a")
 	live := brokertest.Connect(t, b)
@@ -50,7 +50,7 @@ func (a *failsOnce) Authorize(_ context.Context, _ *auth.Principal, _ auth.Actio
 func TestAuthorizerFailsDuringAReplay(t *testing.T) {
 	o := withHistory(5, "/topic/chat/**")
 	o.Authorizer = &failsOnce{destination: "/topic/chat/b"}
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	publish(t, b, "/topic/chat/a", "0")
 	epoch := epochOf(t, b, "/topic/chat/a")
 	publish(t, b, "/topic/chat/a", "1")
@@ -69,7 +69,7 @@ func TestAuthorizerFailsDuringAReplay(t *testing.T) {
 // The first MESSAGE says recovered:false also if the subscription is live only:
 // a page that asks for no RECEIPT learns it from there.
 func TestFirstMessageOfASubscriptionWithoutHistory(t *testing.T) {
-	b := brokertest.New(t, withHistory(5, "/topic/a/*", "/topic/b/*"))
+	b := newBroker(t, withHistory(5, "/topic/a/*", "/topic/b/*"))
 	publish(t, b, "/topic/a/x", "1")
 	epoch := epochOf(t, b, "/topic/a/x")
 	for destination, to := range map[string]string{"/topic/**": "/topic/a/x", "/topic/none": "/topic/none"} {
@@ -84,7 +84,7 @@ func TestFirstMessageOfASubscriptionWithoutHistory(t *testing.T) {
 
 // No client forges what the broker says about a history.
 func TestForgedHistory(t *testing.T) {
-	b := brokertest.New(t, withHistory(5, "/topic/a/*"))
+	b := newBroker(t, withHistory(5, "/topic/a/*"))
 	c := brokertest.Connect(t, b)
 	for destination, subscription := range map[string]string{
 		"/topic/a/x": "/topic/a/x", "/topic/a/": "/topic/a/*", "/topic/none": "/topic/none", "/queue/q": "/queue/q",
@@ -117,7 +117,7 @@ func TestManyPatternsWithASlowAuthorizer(t *testing.T) {
 	const kept, subscriptions = 200, 12
 	o := withHistory(10, "/topic/x/**")
 	o.Authorizer = slowBelow("/topic/x/")
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	body := strings.Repeat("x", 4000)
 	for i := range kept {
 		publish(t, b, fmt.Sprint("/topic/x/", i), body)
@@ -147,7 +147,7 @@ func TestReplaysOfASessionTakeTurns(t *testing.T) {
 			return false
 		}, nil
 	}
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	const kept, subscriptions = 600, 8
 	for range kept {
 		publish(t, b, "/topic/a/x", "1")
@@ -176,7 +176,7 @@ func TestLoggerThatPublishesToAHistory(t *testing.T) {
 	o.Selector = func(string) (func(*broker.Message) bool, error) {
 		return func(*broker.Message) bool { panic("no") }, nil
 	}
-	b = brokertest.New(t, o)
+	b = newBroker(t, o)
 	block := make(chan struct{})
 	sub, err := b.Subscribe(t.Context(), "/topic/log", broker.SubscribeOptions{Buffer: 1}, func(ctx context.Context, _ *broker.Message) error {
 		select {

@@ -15,7 +15,7 @@ import (
 // within them, and what recovers says so.
 func TestHistoryLimitsChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, withHistory(5, "/topic/a", "/topic/b/**"))
+		b := newBroker(t, withHistory(5, "/topic/a", "/topic/b/**"))
 		set := func(h broker.History) {
 			t.Helper()
 			setPolicy(t, b, broker.Policy{Authorizer: auth.Open(), History: []broker.History{{Destination: "/topic/a"}, h}})
@@ -67,7 +67,7 @@ func TestHistoryLimitsChange(t *testing.T) {
 
 // The destinations of a history cannot change, and nothing changes with them.
 func TestHistoryDestinationsStay(t *testing.T) {
-	b := brokertest.New(t, withHistory(2, "/topic/a", "/topic/b"))
+	b := newBroker(t, withHistory(2, "/topic/a", "/topic/b"))
 	for want, p := range map[string]broker.Policy{
 		"Options.History: 1 entries, but the broker runs with 2":                                  {History: withHistory(1, "/topic/a").History},
 		"Options.History[0].Destination: \"/topic/b\", but the broker runs with \"/topic/a\"":     {History: withHistory(1, "/topic/b", "/topic/a").History},

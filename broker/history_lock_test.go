@@ -13,7 +13,7 @@ import (
 // stays slow is ended all the same.
 func TestPublishersDoNotWaitUnderTheLockOfAHistory(t *testing.T) {
 	for range 50 { // the time in which the publisher waits may pass unseen
-		b := brokertest.New(t, withHistory(10, "/topic/h/**"))
+		b := newBroker(t, withHistory(10, "/topic/h/**"))
 		c := brokertest.Connect(t, b)
 		c.Subscribe(t, "1", "/topic/h/a")
 		id := ""

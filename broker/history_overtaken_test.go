@@ -15,7 +15,7 @@ func TestH10OvertakenAfterRecovered(t *testing.T) {
 	o.Limits.Frame, o.Limits.Outbox = 8<<10, 32<<10
 	for _, destination := range []string{"/topic/prices/a", "/topic/prices/*"} {
 		t.Run(destination, func(t *testing.T) {
-			b := brokertest.New(t, o)
+			b := newBroker(t, o)
 			body := strings.Repeat("x", 1000)
 			for range 500 {
 				publish(t, b, "/topic/prices/a", body)
@@ -52,7 +52,7 @@ func TestH10OvertakenAfterRecovered(t *testing.T) {
 func TestH10HoleIsSaid(t *testing.T) {
 	o := withHistory(500, "/topic/prices/**")
 	o.Limits.Frame, o.Limits.Outbox = 8<<10, 32<<10
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	body := strings.Repeat("x", 1000)
 	for range 500 {
 		publish(t, b, "/topic/prices/a", body)

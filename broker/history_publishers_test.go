@@ -11,7 +11,7 @@ import (
 
 // Whatever publishes: transactions, the program, the admin API.
 func TestH9EveryPublisherIsKept(t *testing.T) {
-	b := brokertest.New(t, withHistory(10, "/topic/prices/**"))
+	b := newBroker(t, withHistory(10, "/topic/prices/**"))
 	c := brokertest.Connect(t, b)
 	c.Send("BEGIN", "", "transaction", "t")
 	c.Send("SEND", "1", "transaction", "t", "destination", "/topic/prices/a")
@@ -38,7 +38,7 @@ func TestH9EveryPublisherIsKept(t *testing.T) {
 
 // A program's own subscription sees the offsets as headers.
 func TestH9ProgramSeesOffsets(t *testing.T) {
-	b := brokertest.New(t, withHistory(10, "/topic/prices/**"))
+	b := newBroker(t, withHistory(10, "/topic/prices/**"))
 	got := make(chan *broker.Message, 10)
 	if _, err := b.Subscribe(t.Context(), "/topic/prices/*", broker.SubscribeOptions{}, func(_ context.Context, m *broker.Message) error {
 		got <- m

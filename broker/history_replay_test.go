@@ -18,7 +18,7 @@ import (
 func TestH11NoGapUnderPublishers(t *testing.T) {
 	o := broker.Options{History: []broker.History{{Destination: "/topic/prices/**", Messages: -1, Bytes: 64 << 20}}}
 	o.Limits.Outbox = 64 << 20
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	const publishers, each, joiners = 3, 1500, 8
 	var publishing, joining sync.WaitGroup
 	for i := range publishers {
@@ -86,7 +86,7 @@ func TestReplaysStayWithinTheirBudget(t *testing.T) {
 	const clients, least = 200, 4 << 10
 	o := broker.Options{History: []broker.History{{Destination: "/topic/prices/**", Messages: 5000, Bytes: 8 << 20}}}
 	o.WriteDeadline = 10 * time.Minute // nobody reads for a while
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	body := strings.Repeat("x", 1000)
 	for range 400 {
 		publish(t, b, "/topic/prices/a", body)
@@ -127,7 +127,7 @@ func TestReplaysStayWithinTheirBudget(t *testing.T) {
 // A topic without a history costs the same, whether others have one or not.
 func TestTopicsWithoutHistoryAllocateTheSame(t *testing.T) {
 	measuring := func(o broker.Options) func() float64 {
-		b := brokertest.New(t, o)
+		b := newBroker(t, o)
 		subscribers(t, b, 20)
 		m := &broker.Message{Destination: "/topic/news", Body: make([]byte, 200)}
 		b.Push(m)
@@ -158,7 +158,7 @@ func TestHistoryHoldsWhatItCounts(t *testing.T) {
 		{"rooms", 200, 100, 150, 300},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := brokertest.New(t, broker.Options{HistoryBytes: -1, History: []broker.History{{Destination: "/topic/prices/**", Messages: c.messages, Bytes: -1}}})
+			b := newBroker(t, broker.Options{HistoryBytes: -1, History: []broker.History{{Destination: "/topic/prices/**", Messages: c.messages, Bytes: -1}}})
 			body := []byte(strings.Repeat("x", c.body))
 			before := testkit.Heap()
 			for range c.published {

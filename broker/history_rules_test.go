@@ -14,7 +14,7 @@ import (
 func TestH7RulesGovernHistory(t *testing.T) {
 	o := withHistory(5, "/topic/prices/**")
 	o.Authorizer = rules(t, deny("/topic/prices/secret", auth.Subscribe), allow("/**", auth.Subscribe, auth.Send))
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	for _, d := range []string{"a", "secret", "b"} {
 		publish(t, b, "/topic/prices/"+d, d)
 	}
@@ -36,7 +36,7 @@ func TestH7RulesGovernHistory(t *testing.T) {
 func TestH7NewRulesHideHistory(t *testing.T) {
 	o := withHistory(5, "/topic/prices/**")
 	o.Authorizer = rules(t, allow("/**", auth.Subscribe, auth.Send))
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	publish(t, b, "/topic/prices/a", "a")
 	publish(t, b, "/topic/prices/secret", "secret")
 	if err := b.SetPolicy(broker.Policy{Authorizer: rules(t, deny("/topic/prices/secret", auth.Subscribe), allow("/**", auth.Subscribe, auth.Send))}); err != nil {
@@ -55,7 +55,7 @@ func TestH7SlowAuthorizer(t *testing.T) {
 	a := newBlockingAuthorizer()
 	o := withHistory(1000, "/topic/slow/**")
 	o.Authorizer = a
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	var want []string
 	for i := range 300 {
 		body := fmt.Sprint(i)
@@ -83,7 +83,7 @@ func TestH7SlowAuthorizer(t *testing.T) {
 func TestH8SelectorsGovernHistory(t *testing.T) {
 	o := withHistory(5, "/topic/prices/**")
 	o.Selector = selector.Compile
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	put := func(body, region string) {
 		m := &broker.Message{Destination: "/topic/prices/a", Body: []byte(body), Headers: []broker.Header{{Name: "region", Value: region}}}
 		if err := b.Publish(t.Context(), m); err != nil {

@@ -44,7 +44,7 @@ func epochOf(t testing.TB, b *broker.Broker, destination string) string {
 
 func TestH1HistoryBeginsWhereTheClientSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, withHistory(5, "/topic/prices/**"))
+		b := newBroker(t, withHistory(5, "/topic/prices/**"))
 		begun := time.Now()
 		for i := range 8 { // 4 to 8 are kept
 			publish(t, b, "/topic/prices/a", fmt.Sprint(i+1))
@@ -99,7 +99,7 @@ func TestH1HistoryBeginsWhereTheClientSays(t *testing.T) {
 // The first MESSAGE may be a live one.
 func TestH2FirstMessageSaysWhetherItRecovered(t *testing.T) {
 	for _, mode := range []string{"auto", "client", "client-individual"} {
-		b := brokertest.New(t, withHistory(5, "/topic/prices/**"))
+		b := newBroker(t, withHistory(5, "/topic/prices/**"))
 		publish(t, b, "/topic/prices/a", "1")
 		epoch := epochOf(t, b, "/topic/prices/a")
 		other := brokertest.Connect(t, b)
@@ -119,7 +119,7 @@ func TestH2FirstMessageSaysWhetherItRecovered(t *testing.T) {
 
 func TestH3RecoveredOnlyWhenProven(t *testing.T) {
 	o := withHistory(3, "/topic/prices/eu/special", "/topic/prices/**", "/topic/news/*")
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	for i := range 10 { // numbers 1 to 20 of the second entry; what is kept: a 15 17 19, b 16 18 20
 		publish(t, b, "/topic/prices/eu/a", fmt.Sprint("a", i))
 		publish(t, b, "/topic/prices/us/b", fmt.Sprint("b", i))
@@ -168,7 +168,7 @@ func TestH3RecoveredOnlyWhenProven(t *testing.T) {
 }
 
 func TestH4BadOffsetIsRefused(t *testing.T) {
-	b := brokertest.New(t, withHistory(3, "/topic/prices/**"))
+	b := newBroker(t, withHistory(3, "/topic/prices/**"))
 	for _, c := range []struct{ header, value, forms string }{
 		{"offset", "", "first, last, next, -<n>, <epoch>:<n> and a time"},
 		{"offset", "newest", "first, last, next"}, {"offset", "5", "<epoch>:<n>"}, {"offset", "-x", "-<n>"},
@@ -193,7 +193,7 @@ func TestH4BadOffsetIsRefused(t *testing.T) {
 
 func TestH5HistoryOfEveryVersionAndFraming(t *testing.T) {
 	o := withHistory(5, "/topic/prices/**")
-	b := brokertest.New(t, o)
+	b := newBroker(t, o)
 	publish(t, b, "/topic/prices/a", "1")
 	epoch := epochOf(t, b, "/topic/prices/a")
 	for _, version := range []string{"1.0", "1.1", "1.2"} {
@@ -206,7 +206,7 @@ func TestH5HistoryOfEveryVersionAndFraming(t *testing.T) {
 // What a client sends under the names of these headers does not pass for the
 // broker's.
 func TestH6OffsetsCannotBeForged(t *testing.T) {
-	b := brokertest.New(t, withHistory(5, "/topic/prices/**"))
+	b := newBroker(t, withHistory(5, "/topic/prices/**"))
 	live, sender := brokertest.Connect(t, b), brokertest.Connect(t, b)
 	live.Subscribe(t, "1", "/topic/prices/a")
 	send(t, sender, "/topic/prices/a", "1", "offset", "forged:1", "x-stream-offset", "99", "recovered", "true", " offset", "forged:2", "price", "5")
@@ -254,7 +254,7 @@ func TestHistoryOptions(t *testing.T) {
 		}
 	}
 	o := broker.Options{HistoryBytes: -1, History: []broker.History{{Destination: "/topic/a", Bytes: -1, Messages: -1}, {Destination: "/topic/**"}}}
-	brokertest.New(t, o)
+	newBroker(t, o)
 	if o.History[1].Messages != 0 {
 		t.Error("New changed its argument")
 	}
@@ -263,7 +263,7 @@ func TestHistoryOptions(t *testing.T) {
 // Old messages go although nobody publishes any more.
 func TestHistoryExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, broker.Options{History: []broker.History{{Destination: "/topic/**", Age: 10 * time.Second}}})
+		b := newBroker(t, broker.Options{History: []broker.History{{Destination: "/topic/**", Age: 10 * time.Second}}})
 		publish(t, b, "/topic/a", "1")
 		time.Sleep(5 * time.Second)
 		if st := b.Stats(); st.HistoryMessages != 1 || st.HistoryBytes <= 0 {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
-	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 )
 
 // got is a message that a program's subscription received.
@@ -68,7 +67,7 @@ func TestProgramGetsHistory(t *testing.T) {
 	} {
 		t.Run(c.destination+" "+c.offset, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := brokertest.New(t, withHistory(3, "/topic/a/**", "/topic/b"))
+				b := newBroker(t, withHistory(3, "/topic/a/**", "/topic/b"))
 				for i, destination := range []string{"/topic/a/1", "/topic/a/0", "/topic/a/1", "/topic/a/0", "/topic/a/1"} {
 					publish(t, b, destination, fmt.Sprint(i+1)) // with this number
 				}
@@ -97,7 +96,7 @@ func TestProgramGetsHistory(t *testing.T) {
 // Other destinations have no history: the subscription is live, and says so.
 func TestProgramAsksForNoHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, withHistory(3, "/topic/a"))
+		b := newBroker(t, withHistory(3, "/topic/a"))
 		l, list := follow(t, b, "/topic/b", broker.SubscribeOptions{Offset: "first"}, nil)
 		for i := range 3 {
 			publish(t, b, "/topic/b", fmt.Sprint(i))
@@ -119,7 +118,7 @@ func TestProgramIsSlowerThanItsHistory(t *testing.T) {
 	for _, buffer := range []int{1, 2, 7, 1000} {
 		t.Run(fmt.Sprint(buffer), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := brokertest.New(t, withHistory(500, "/topic/a"))
+				b := newBroker(t, withHistory(500, "/topic/a"))
 				n := 0
 				send := func(count int) {
 					for range count {
@@ -155,7 +154,7 @@ func TestProgramIsSlowerThanItsHistory(t *testing.T) {
 func TestProgramIsOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, recovers := range []bool{true, false} {
-			b := brokertest.New(t, withHistory(5, "/topic/a"))
+			b := newBroker(t, withHistory(5, "/topic/a"))
 			publish(t, b, "/topic/a", "x")
 			offset := epochOf(t, b, "/topic/a") + ":1"
 			if !recovers {

@@ -151,12 +151,18 @@ type Options struct {
 	// store. Nil keeps durable subscriptions in memory.
 	DurableStore DurableStore
 
-	// History are the topics whose latest messages are kept in memory. Default
-	// none.
+	// History are the topics whose latest messages are kept, in memory or in the
+	// HistoryStore. Default none.
 	History []History
 	// HistoryBytes bounds the sum of the Bytes of all entries of History.
 	// Default 256 MiB.
 	HistoryBytes int64
+	// HistoryStore keeps the messages of History outside the memory of the
+	// broker, so that they and their offsets survive it: the RECEIPT of a SEND to
+	// such a topic, or the end of Publish, says that the store has the message,
+	// and subscribers get it after that. The broker does not close the store. Nil
+	// keeps the messages in memory.
+	HistoryStore HistoryStore
 
 	// Presence are Ant patterns of topics for which the broker tells who is
 	// subscribed, such as "/topic/room/**", see docs/presence.md: to clients

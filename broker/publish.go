@@ -78,13 +78,13 @@ func (b *Broker) accept(d destination, p *publication, from *session, bt *batch)
 			later = b.durables.accept(d, p)
 		}
 		if later == nil {
-			out, err = b.distribute(d, p, bt)
+			out, later, err = b.distribute(d, p, bt)
 		}
 	}
 	if err != nil {
 		return out, nil, err
 	}
-	if later != nil && (b.o.QueueStore != nil || d.kept) {
+	if later != nil && (b.o.QueueStore != nil || d.kept || d.archive != nil) {
 		return out, b.countStored(later), nil
 	}
 	b.stats.published.Add(1)
@@ -105,18 +105,19 @@ func (b *Broker) countStored(later *completion) *completion {
 }
 
 // distribute delivers a publication that no queue stores, unless it has expired.
-// The error is errNobody.
-func (b *Broker) distribute(d destination, p *publication, bt *batch) (out Delivery, err error) {
+// If later is not nil, it is stored and delivered after distribute returns. The
+// error is errNobody.
+func (b *Broker) distribute(d destination, p *publication, bt *batch) (out Delivery, later *completion, err error) {
 	switch {
 	case b.tooLate(p.expires):
 	case d.Kind == topics.Reply:
 		out, err = b.answer(d.Path, p, bt)
 	case d.archive != nil:
-		d.archive.deliver(b, d.Destination, p, bt)
+		later = d.archive.deliver(b, d.Destination, p, bt)
 	default:
 		out = b.deliver(d.Destination, p, bt)
 	}
-	return out, err
+	return out, later, err
 }
 
 // PublishToUser sends m to every session of a user that subscribed to

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -18,8 +17,8 @@ import (
 // call at once. [storedQueues] may return a [completion] for an operation that
 // it has accepted but not finished; nil means that the operation is done. Puts
 // of one session to one queue keep their order, and each completion must end
-// within bounded time. All methods are safe for concurrent use. No method blocks
-// but Purge, Browse, Remove and Move, and no caller holds the lock of an outbox. [memoryQueues] calls
+// within bounded time. All methods are safe for concurrent use. No method but
+// Purge blocks, and no caller holds the lock of an outbox. [memoryQueues] calls
 // subscriber.offerWork only with the batch that it was given.
 type queues interface {
 	// Put stores a message, or delivers it to a consumer.
@@ -33,14 +32,6 @@ type queues interface {
 	// Purge removes the waiting messages of a queue. The error is ErrNoQueue if
 	// the queue does not exist, or that of a store.
 	Purge(queue string) (removed int, err error)
-	// Browse returns messages as Broker.Browse does.
-	Browse(ctx context.Context, queue string, after uint64, limit int) ([]QueuedMessage, error)
-	// Remove removes the messages that p picks and that no consumer holds. The
-	// error is as that of Purge.
-	Remove(ctx context.Context, queue string, p *picker) (QueueRemoved, error)
-	// Move moves the messages that mv chooses and that no consumer holds. The
-	// error is as that of Purge, or the refusal by the target, as that of Put.
-	Move(ctx context.Context, bt *batch, mv *queueMove) (moved int, err error)
 	// Expire removes the messages that have expired.
 	Expire(bt *batch)
 	// Backlog makes the list of a durable subscription.
@@ -59,7 +50,6 @@ func (b *Broker) newQueues() queues {
 	}
 	q := newMemoryQueues(queueLimits(b.o.Queues), dead)
 	q.store().SetExpiry(b.expiry())
-	q.store().SetClock(b.uptime)
 	return q
 }
 
@@ -141,7 +131,6 @@ type queueInfo struct {
 	Bytes     int64 // their sizes
 	Unsettled int   // held by consumers
 	Consumers int
-	Oldest    time.Time // when the oldest message was put; zero if it is not known
 }
 
 // maxQueueName is the maximum length of the name of a queue. The name of its
@@ -405,8 +394,7 @@ func deadLetter(m *Message, queue, reason string, attempts int) *Message {
 	return &c
 }
 
-// ErrNoQueue is returned by [Broker.Purge] and the like when the queue does not
-// exist: it has neither messages nor consumers.
+// ErrNoQueue is returned by [Broker.Purge] when the queue does not exist.
 var ErrNoQueue = errors.New("broker: no such queue")
 
 // Purge deletes the messages that wait in a work queue, such as "/queue/jobs",
@@ -417,9 +405,12 @@ var ErrNoQueue = errors.New("broker: no such queue")
 // [Options.QueueStore], Purge waits for it, and the error may be the store's.
 // Safe for concurrent use.
 func (b *Broker) Purge(queue string) (removed int, err error) {
-	path, err := b.oneQueue(queue)
+	d, err := b.o.names.Parse(queue)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w: %w", ErrDestination, err)
 	}
-	return b.queues.Purge(path)
+	if d.Pattern || !b.workQueue(d) {
+		return 0, fmt.Errorf("%w: %q does not name one work queue", ErrDestination, queue)
+	}
+	return b.queues.Purge(d.Path)
 }

@@ -111,7 +111,8 @@ func (b *Broker) count() int {
 // Close ends every session and in-process subscription with a short goodbye and
 // returns when no goroutine of the broker is left. Messages in queues and delayed
 // messages are in memory only: they are discarded, and their numbers are logged.
-// With an [Options.QueueStore], the messages in queues are kept.
+// With an [Options.QueueStore], the messages in queues are kept; with an
+// [Options.HistoryStore], those of topics with a history.
 // For a graceful shutdown call Drain first. Close always returns nil.
 func (b *Broker) Close() error {
 	b.mu.Lock()
@@ -172,6 +173,7 @@ func (b *Broker) Close() error {
 	b.spawnMu.Unlock()
 	aborts.Wait()
 	b.running.Wait()
+	b.closeHistories()
 	if q, ok := b.queues.(*storedQueues); ok {
 		q.close()
 	} else {

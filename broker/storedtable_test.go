@@ -48,6 +48,9 @@ func keep(t testing.TB, o broker.Options) broker.Options {
 	if o.QueueStore == nil && strings.HasPrefix(t.Name(), overStore+"/") {
 		o.QueueStore = brokertest.NewQueueStore(o.Queues)
 	}
+	if o.HistoryStore == nil && strings.HasPrefix(t.Name(), historyOverStore+"/") {
+		o.HistoryStore = brokertest.NewHistoryStore()
+	}
 	return keepDurables(t, o)
 }
 
@@ -141,17 +144,6 @@ var queueTests = map[string][]queueTest{
 	"inprocessretry": {
 		{"TestFailingConsumerIsRetriedWithPauses", TestFailingConsumerIsRetriedWithPauses},
 		{"TestBadMessageHoldsNothingUp", TestBadMessageHoldsNothingUp},
-	},
-	"inspect": {
-		{"TestQueuesAreListed", TestQueuesAreListed},
-		{"TestBrowse", TestBrowse},
-		{"TestRemoveMessages", TestRemoveMessages},
-		{"TestMoveMessages", TestMoveMessages},
-		{"TestDeadLettersReturn", TestDeadLettersReturn},
-		{"TestMoveToAFullTarget", TestMoveToAFullTarget},
-		{"TestInspectionRefuses", TestInspectionRefuses},
-		{"TestBrowseWhileOthersConsume", TestBrowseWhileOthersConsume},
-		{"TestMoveWhileConsumersRun", TestMoveWhileConsumersRun},
 	},
 	"later": {
 		{"TestHandlerAnswersLater", TestHandlerAnswersLater},

@@ -137,11 +137,13 @@ func (s *session) inTransaction(f *frames.Frame, asks asks, bt *batch) *Error {
 // undoes nothing, and the COMMIT is answered when all are done.
 type commitment struct {
 	puts     []queuePut
+	kept     []historyPut // for topics with a history over a store
 	acks     []*frames.Frame
 	sends    []addressed
 	requests []addressed
 	delayed  []*delayedItem   // they have their place from the COMMIT on
 	once     []*dedup.Attempt // of puts and delayed
+	keptOnce []*dedup.Attempt // of kept
 	open     []*dedup.Attempt // that have no outcome yet
 
 	unroutable bool // an answer was dropped because its requester has gone
@@ -211,8 +213,14 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	}
 	later = c.whenStored(later, s.b.delays)
 	var own *response // keeps the position of the receipt
-	if later != nil {
-		own = s.promise(f, tx.bytes)
+	for _, then := range [...]func() *completion{func() *completion { return later }, c.keep} {
+		later := then()
+		if later == nil {
+			continue
+		}
+		if own == nil {
+			own = s.promise(f, tx.bytes)
+		}
 		err, ended := s.await(later, bt)
 		if !ended {
 			return nil
@@ -222,7 +230,7 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 			return nil
 		}
 	}
-	s.b.stats.published.Add(int64(len(c.puts) + len(c.delayed)))
+	s.b.stats.published.Add(int64(len(c.puts) + len(c.delayed) + len(c.kept)))
 	later, fail = s.carryOut(c, f, bt)
 	later = s.softened(later, f)
 	if c.unroutable && fail == nil {
@@ -309,7 +317,7 @@ func (s *session) gatherSend(c *commitment, f *frames.Frame, bt *batch) *Error {
 	case handled(d.Kind):
 		c.requests = append(c.requests, x)
 		return nil
-	case x.asks&asksDelay == 0 && !d.queue:
+	case x.asks&asksDelay == 0 && !d.queue && !d.stored():
 		c.sends = append(c.sends, x)
 		return nil
 	}
@@ -330,6 +338,14 @@ func (s *session) gatherSend(c *commitment, f *frames.Frame, bt *batch) *Error {
 			return refusedByQueue(err)
 		}
 		c.puts = append(c.puts, put)
+	case d.stored():
+		if !s.b.tooLate(p.expires) {
+			c.kept = append(c.kept, historyPut{d.archive, d.archive.put(d.Destination, p)})
+		}
+		if x.once != nil {
+			c.keptOnce = append(c.keptOnce, x.once)
+		}
+		return nil
 	default: // a delay of 0
 		c.sends = append(c.sends, x)
 		return nil

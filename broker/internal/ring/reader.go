@@ -1,5 +1,7 @@
 package ring
 
+import "math"
+
 // Selection selects the destinations that a Reader reads: one by its name, or,
 // if Match is set, all that it matches.
 type Selection struct {
@@ -57,7 +59,7 @@ type Read[T any] struct {
 // read, Next reports it. For a number that the set has not reached, the reader
 // begins with the oldest message.
 func (s *Set[T]) Reader(sel Selection, start Start) (r *Reader[T], proven bool) {
-	r = &Reader[T]{s: s, sel: sel}
+	r = &Reader[T]{s: s, sel: sel, since: math.MinInt64}
 	s.mu.Lock()
 	r.clock = s.clock
 	last := s.last

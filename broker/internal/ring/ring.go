@@ -92,14 +92,20 @@ func New[T any](l Limits) *Set[T] {
 func (s *Set[T]) Append(destination string, v T, size int, now int64) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last++
+	s.append(s.last+1, destination, v, size, now)
+	return s.last
+}
+
+// append is Append with a number.
+func (s *Set[T]) append(number uint64, destination string, v T, size int, now int64) {
+	s.last = number
 	s.clock++
 	r := s.rings[destination]
 	if s.tooLarge(size, destination) {
 		s.replace(r, destination)
 		s.expire(now)
 		s.log.compact(s.messages)
-		return s.last
+		return
 	}
 	if r == nil {
 		destination = strings.Clone(destination) // it may keep a whole frame alive
@@ -117,7 +123,6 @@ func (s *Set[T]) Append(destination string, v T, size int, now int64) uint64 {
 	s.expire(now)
 	s.trim()
 	s.log.compact(s.messages)
-	return s.last
 }
 
 func ringSize(name string) int64 { return ringOverhead + int64(len(name)) }

@@ -1,0 +1,277 @@
+package broker_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
+	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
+)
+
+// overHistory returns options with one entry over a store.
+func overHistory(messages int) (broker.Options, *brokertest.HistoryStore) {
+	o, s := withHistory(messages, "/topic/prices/**"), brokertest.NewHistoryStore()
+	o.HistoryStore = s
+	return o, s
+}
+
+// numberOf returns the number of an offset.
+func numberOf(offset string) string {
+	_, n, _ := strings.Cut(offset, ":")
+	return n
+}
+
+// The next broker has the messages, their numbers and the epoch. What it cannot
+// prove it does not claim.
+func TestStoredHistoryOutlivesTheBroker(t *testing.T) {
+	o, _ := overHistory(3)
+	b := brokertest.New(t, o)
+	for i := range 5 { // 1 to 10; a keeps 5 7 9, b 6 8 10
+		publish(t, b, "/topic/prices/a", fmt.Sprint("a", i))
+		publish(t, b, "/topic/prices/b", fmt.Sprint("b", i))
+	}
+	publish(t, b, "/topic/prices/c", "c") // 11
+	epoch := epochOf(t, b, "/topic/prices/c")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = brokertest.New(t, o)
+	if again := epochOf(t, b, "/topic/prices/c"); again != epoch {
+		t.Fatalf("the epoch is %s, was %s", again, epoch)
+	}
+	publish(t, b, "/topic/prices/b", "b5") // 12; 6 is dropped
+	for _, c := range []struct {
+		destination string
+		number      int
+		recovered   string
+		want        string
+	}{
+		{"/topic/prices/a", 9, "true", ""},
+		{"/topic/prices/a", 7, "true", "a4"},
+		{"/topic/prices/a", 5, "true", "a3 a4"},
+		{"/topic/prices/a", 4, "true", "a2 a3 a4"},
+		{"/topic/prices/a", 3, "false", "a2 a3 a4"}, // 3 was the one before, which is not known any more
+		{"/topic/prices/b", 6, "true", "b3 b4 b5"},
+		{"/topic/prices/b", 5, "false", "b3 b4 b5"},
+		{"/topic/prices/c", 4, "true", "c"},
+		{"/topic/prices/c", 3, "false", "c"}, // the stream begins with 5
+		{"/topic/prices/d", 5, "true", ""},
+		{"/topic/prices/*", 6, "true", "a3 b3 a4 b4 c b5"},
+		{"/topic/prices/*", 5, "false", "a3 b3 a4 b4 c b5"},
+		{"/topic/prices/a", 13, "false", "a2 a3 a4"},
+	} {
+		t.Run(fmt.Sprint(c.destination, " ", c.number), func(t *testing.T) {
+			client := brokertest.Connect(t, b)
+			wantHeaders(t, subscribeFrom(t, client, "1", c.destination, "offset", fmt.Sprint(epoch, ":", c.number)), "recovered", c.recovered)
+			wantMessages(t, client, strings.Fields(c.want)...)
+		})
+	}
+}
+
+// A limit that was lower once leaves doubt, also after a restart.
+func TestStoredHistoryRemembersItsLowestLimit(t *testing.T) {
+	o, _ := overHistory(10)
+	b := brokertest.New(t, o)
+	publish(t, b, "/topic/prices/b", "b") // 1, so that the stream begins there
+	for i := range 5 {
+		publish(t, b, "/topic/prices/a", fmt.Sprint(i)) // 2 to 6
+	}
+	epoch := epochOf(t, b, "/topic/prices/b")
+	for _, messages := range []int{2, 10} {
+		h := o.History[0]
+		h.Messages = messages
+		setPolicy(t, b, broker.Policy{Authorizer: auth.Open(), History: []broker.History{h}})
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = brokertest.New(t, o)
+	c := brokertest.Connect(t, b)
+	wantHeaders(t, subscribeFrom(t, c, "1", "/topic/prices/a", "offset", epoch+":3"), "recovered", "false")
+	wantMessages(t, c, "3", "4")
+	wantHeaders(t, subscribeFrom(t, c, "2", "/topic/prices/a", "offset", epoch+":4"), "recovered", "true")
+	wantMessages(t, c, "3", "4")
+	wantHeaders(t, subscribeFrom(t, c, "3", "/topic/prices/b", "offset", epoch+":0"), "recovered", "true")
+	wantMessages(t, c, "b")
+}
+
+// Until the store has a message there is no RECEIPT and no subscriber gets it;
+// the session goes on with its next frame meanwhile.
+func TestStoredHistoryReceiptWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, s := overHistory(5)
+		gate := make(chan struct{})
+		open := sync.OnceFunc(func() { close(gate) })
+		defer open()
+		s.SetFaults(func(int) brokertest.HistoryFault { return brokertest.HistoryFault{Wait: gate} })
+		b := brokertest.New(t, o)
+		sub, c := brokertest.Connect(t, b), brokertest.Connect(t, b)
+		sub.Subscribe(t, "1", "/topic/prices/a")
+		sub.Subscribe(t, "2", "/topic/other")
+		c.Send("SEND", "1", "destination", "/topic/prices/a", "receipt", "one")
+		c.Send("SEND", "2", "destination", "/topic/prices/a")
+		c.Send("SEND", "3", "destination", "/topic/other", "receipt", "three")
+		c.Send("BEGIN", "", "transaction", "t")
+		c.Send("SEND", "4", "transaction", "t", "destination", "/topic/prices/a")
+		c.Send("SEND", "5", "transaction", "t", "destination", "/topic/other")
+		c.Send("COMMIT", "", "transaction", "t", "receipt", "commit")
+		c.Send("SEND", "6", "destination", "/topic/other", "receipt", "six")
+		synctest.Wait()
+		wantMessages(t, sub, "3") // and nothing of the COMMIT, nor after it
+		if n := b.Stats().HistoryMessages; n != 0 {
+			t.Errorf("%d messages before they are stored", n)
+		}
+		open()
+		for _, id := range []string{"one", "three", "commit", "six"} {
+			c.ExpectReceipt(t, id)
+		}
+		wantMessages(t, sub, "1", "2", "4", "5", "6")
+	})
+}
+
+// A message that is not stored reaches nobody, and its sender gets an ERROR that
+// says why, also without a receipt. Others go on.
+func TestStoredHistoryFails(t *testing.T) {
+	full := &broker.QueueFullError{Key: "store.reserve", Limit: 1, Text: "the disk is full"}
+	for name, c := range map[string]struct {
+		err  error
+		want string
+		code int
+	}{
+		"full":    {full, "the disk is full (store.reserve)", 4429},
+		"failure": {errors.New("secret"), "what was sent could not be stored", 1011},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, s := overHistory(5)
+			b := brokertest.New(t, o)
+			sub := brokertest.Connect(t, b)
+			sub.Subscribe(t, "1", "/topic/prices/a")
+			sub.Subscribe(t, "2", "/topic/other")
+			publish(t, b, "/topic/prices/a", "1")
+			s.SetFaults(func(int) brokertest.HistoryFault { return brokertest.HistoryFault{Err: c.err} })
+			for i, frames := range [][][]string{
+				{{"SEND", "2", "destination", "/topic/prices/a", "receipt", "r"}},
+				{{"SEND", "3", "destination", "/topic/prices/a"}},
+				{
+					{"BEGIN", "", "transaction", "t"},
+					{"SEND", "4", "transaction", "t", "destination", "/topic/other"},
+					{"SEND", "5", "transaction", "t", "destination", "/topic/prices/a"},
+					{"COMMIT", "", "transaction", "t", "receipt", "r"},
+				},
+			} {
+				client := brokertest.Connect(t, b)
+				for _, f := range frames {
+					client.Send(f[0], f[1], f[2:]...)
+				}
+				e := wantError(t, client, c.code, c.want)
+				if got := e.Get("receipt-id"); (got == "r") != (i != 1) {
+					t.Errorf("%d: receipt-id %q", i, got)
+				}
+			}
+			if err := b.Publish(t.Context(), &broker.Message{Destination: "/topic/prices/a"}); err == nil || errors.Is(err, broker.ErrQueueFull) != (name == "full") {
+				t.Errorf("Publish: %v", err)
+			}
+			publish(t, b, "/topic/other", "6")
+			s.SetFaults(nil)
+			publish(t, b, "/topic/prices/a", "7")
+			wantMessages(t, sub, "1", "6", "7")
+		})
+	}
+}
+
+// A history that cannot be read ends the session that reads it, and no other.
+func TestStoredHistoryCannotBeRead(t *testing.T) {
+	o, s := overHistory(5)
+	b := brokertest.New(t, o)
+	publish(t, b, "/topic/prices/a", "1")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = brokertest.New(t, o) // has it in the store only
+	other := brokertest.Connect(t, b)
+	other.Subscribe(t, "1", "/topic/prices/a")
+	s.SetFaults(func(int) brokertest.HistoryFault { return brokertest.HistoryFault{Err: errors.New("broken")} })
+	c := brokertest.Connect(t, b)
+	c.Send("SUBSCRIBE", "", "id", "1", "destination", "/topic/prices/a", "offset", "first")
+	wantError(t, c, 1011, "could not be read")
+	s.SetFaults(nil)
+	publish(t, b, "/topic/prices/a", "2")
+	wantMessages(t, other, "2")
+	c = brokertest.Connect(t, b)
+	subscribeFrom(t, c, "1", "/topic/prices/a", "offset", "first")
+	wantMessages(t, c, "1", "2")
+}
+
+// A store that has lost messages begins a new epoch: no offset of the old one
+// recovers, and subscriptions go on.
+func TestStoredHistoryBeginsANewEpoch(t *testing.T) {
+	o, s := overHistory(5)
+	b := brokertest.New(t, o)
+	sub := brokertest.Connect(t, b)
+	sub.Subscribe(t, "1", "/topic/prices/a")
+	for i := range 3 {
+		publish(t, b, "/topic/prices/a", fmt.Sprint(i+1))
+	}
+	epoch := epochOf(t, b, "/topic/prices/a")
+	s.Renew("/topic/prices/**", 2)
+	publish(t, b, "/topic/prices/a", "4")
+	got := wantMessages(t, sub, "1", "2", "3", "4")
+	if e := got[3].Get("offset"); strings.HasPrefix(e, epoch) || numberOf(e) != "2" {
+		t.Errorf("after the loss the offset is %s, the old epoch is %s", e, epoch)
+	}
+	c := brokertest.Connect(t, b)
+	wantHeaders(t, subscribeFrom(t, c, "1", "/topic/prices/a", "offset", epoch+":3"), "recovered", "false")
+	wantMessages(t, c, "1", "4")
+	publish(t, b, "/topic/prices/a", "5") // the replay has ended, and it is live
+	wantMessages(t, c, "5")
+}
+
+// Who publishes hears of the subscribers that have acknowledged, though the
+// message comes from the store.
+func TestStoredHistorySettles(t *testing.T) {
+	o, _ := overHistory(5)
+	b := brokertest.New(t, o)
+	c := brokertest.Connect(t, b)
+	c.Subscribe(t, "1", "/topic/prices/a", "ack", "client")
+	settled := make(chan broker.Outcome, 1)
+	m := &broker.Message{Destination: "/topic/prices/a", Settled: func(_ string, o broker.Outcome) { settled <- o }}
+	if err := b.Publish(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	c.Send("ACK", "", "id", c.Expect(t, "MESSAGE").Get("ack"))
+	if got := testkit.Receive(t, settled); got != broker.Acknowledged {
+		t.Errorf("got %v", got)
+	}
+}
+
+// A delayed message that cannot be stored when it is due is not lost.
+func TestStoredHistoryOfADelayedMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, s := overHistory(5)
+		b := brokertest.New(t, o)
+		sub := brokertest.Connect(t, b)
+		sub.Subscribe(t, "1", "/topic/prices/a")
+		if err := b.Publish(t.Context(), &broker.Message{Destination: "/topic/prices/a", Body: []byte("x"), Headers: []broker.Header{{Name: "delay", Value: "1000"}}}); err != nil {
+			t.Fatal(err)
+		}
+		s.SetFaults(func(int) brokertest.HistoryFault { return brokertest.HistoryFault{Err: errors.New("broken")} })
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if st := b.Stats(); st.Delayed != 1 {
+			t.Errorf("%d delayed messages after a failure", st.Delayed)
+		}
+		s.SetFaults(nil)
+		time.Sleep(2 * time.Minute)
+		wantMessages(t, sub, "x")
+		if st := b.Stats(); st.Delayed != 0 {
+			t.Errorf("%d delayed messages in the end", st.Delayed)
+		}
+	})
+}
