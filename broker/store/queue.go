@@ -1,8 +1,10 @@
-// Package store keeps the work queues of a broker on disk, in a stream of
-// JetStream, the persistence of NATS. It works with an engine in this process
-// (package broker/cluster/embedded) or elsewhere: it needs connections only.
+// Package store keeps the work queues and the durable subscriptions of a broker
+// on disk, in streams of JetStream, the persistence of NATS. It works with an
+// engine in this process (package broker/cluster/embedded) or elsewhere: it needs
+// connections only.
 //
 //	queues, err := store.OpenQueues(ctx, store.Options{Data: data, Control: control})
+//	durables, err := store.OpenDurables(ctx, store.Options{Data: data, Control: control})
 //
 // # Files
 //
@@ -14,11 +16,15 @@
 // queuesource, queuereader, queuepull and queuesettle (reading), queueattempts,
 // queuereplace, queuebrowse.
 //
+// Durable subscriptions: durable (the type, failures, Append), durablenames,
+// durablegroup (messages on their way, group commit), durablerecords (formats,
+// Load), durableremoval (what nobody wants any more).
+//
 // # Locks
 //
 // In this order, and none is held while a function of the caller runs:
 // source.mu, Queues.mu, consumers.mu, ledger.mu. Those of link, writer and
-// attempts are alone.
+// attempts are alone. Those of Durables, group and removal are alone, too.
 package store
 
 import (

@@ -92,10 +92,17 @@ const (
 
 // scan calls each for the messages of a stream, in their order.
 func (q *Queues) scan(ctx context.Context, stream string, state jetstream.StreamState, each func(subject string, sequence uint64, data []byte)) error {
+	return scan(ctx, q.o.Data, stream, state, func(m *nats.Msg, sequence uint64) {
+		each(m.Header.Get("Nats-Subject"), sequence, m.Data)
+	})
+}
+
+// scan calls each for the messages of a stream from state.FirstSeq on, in their
+// order.
+func scan(ctx context.Context, conn *nats.Conn, stream string, state jetstream.StreamState, each func(m *nats.Msg, sequence uint64)) error {
 	if state.Msgs == 0 {
 		return nil
 	}
-	conn := q.o.Data
 	inbox := conn.NewInbox()
 	sub, err := conn.SubscribeSync(inbox)
 	if err != nil {
@@ -124,7 +131,7 @@ func (q *Queues) scan(ctx context.Context, stream string, state jetstream.Stream
 
 // scanBatch reads one batch, and returns its last sequence, or 0 if there is
 // nothing more.
-func scanBatch(ctx context.Context, sub *nats.Subscription, each func(string, uint64, []byte)) (last uint64, err error) {
+func scanBatch(ctx context.Context, sub *nats.Subscription, each func(*nats.Msg, uint64)) (last uint64, err error) {
 	for {
 		wait, cancel := context.WithTimeout(ctx, scanSilence)
 		m, err := sub.NextMsgWithContext(wait)
@@ -145,7 +152,7 @@ func scanBatch(ctx context.Context, sub *nats.Subscription, each func(string, ui
 		if err != nil {
 			return 0, fmt.Errorf("%w: a message without a sequence", errAnswer)
 		}
-		each(m.Header.Get("Nats-Subject"), sequence, m.Data)
+		each(m, sequence)
 		last = sequence
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -27,6 +28,7 @@ type client struct {
 
 	subs  map[string]*subscription // used by the reader
 	taken int                      // MESSAGEs received, used by the reader
+	visit int                      // after so many it ends its connection, 0 = never
 }
 
 type subscription struct {
@@ -138,7 +140,7 @@ func (c *client) message(ctx context.Context, f *frames.Frame) error {
 	if sub == nil || u == nil || u.mode == checker.Auto {
 		return nil
 	}
-	switch kill := c.run.killAfter(c); {
+	switch kill := max(c.run.killAfter(c), c.visit); {
 	case kill > 0 && c.taken >= kill:
 		c.cut()
 		return errKilled
@@ -150,6 +152,12 @@ func (c *client) message(ctx context.Context, f *frames.Frame) error {
 }
 
 var errKilled = errors.New("the plan has killed it")
+
+// busy reports whether the broker still believes that a durable subscription is
+// in use.
+func busy(err error) bool {
+	return errors.Is(err, errRefused) && strings.Contains(err.Error(), "is in use by another")
+}
 
 // cut ends the connection without DISCONNECT.
 func (c *client) cut() {

@@ -126,7 +126,7 @@ func TestConnectionsAreCut(t *testing.T) {
 // no violation.
 func underWay(t *testing.T, p drive.Plan, do func(c *checker.Checker)) {
 	t.Helper()
-	c := checker.New(checker.Options{})
+	c := checker.New(checker.Options{Queue: drive.Queue})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	done := make(chan error, 1)

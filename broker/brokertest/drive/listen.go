@@ -48,6 +48,9 @@ func (r *run) keep(ctx context.Context, role Role, n int, user string, subscribe
 		if c == nil {
 			return err
 		}
+		if role == Durable {
+			c.visit = r.Visit
+		}
 		if role == Consumer && n == 0 && !r.killed.Swap(true) {
 			r.victim.Store(c)
 		}
@@ -73,7 +76,9 @@ func (r *run) keep(ctx context.Context, role Role, n int, user string, subscribe
 			return nil
 		}
 		c.cut()
-		if errors.Is(err, errRefused) {
+		if role == Durable && busy(err) {
+			wait(ctx, 5*time.Millisecond)
+		} else if errors.Is(err, errRefused) {
 			return fmt.Errorf("%s %d: %w", role, n, err)
 		}
 		before = c
@@ -112,14 +117,20 @@ func (r *run) queues(ctx context.Context, n int, now *client) (<-chan struct{}, 
 	return now.subscribe(ctx, list, []checker.Mode{checker.Individual, checker.Client}[n%2], nil)
 }
 
+// durables subscribes the client of a durable subscription.
+func (r *run) durables(ctx context.Context, n int, now *client) (<-chan struct{}, error) {
+	mode := []checker.Mode{checker.Individual, checker.Client}[n%2]
+	return now.subscribe(ctx, []string{r.durable(n)}, mode, nil, "durable", "inbox")
+}
+
 // subscribe subscribes to all destinations in list. The returned channel is
 // closed when all RECEIPTs have arrived, which the caller must read meanwhile.
-func (c *client) subscribe(ctx context.Context, list []string, m checker.Mode, before *client) (<-chan struct{}, error) {
+func (c *client) subscribe(ctx context.Context, list []string, m checker.Mode, before *client, more ...string) (<-chan struct{}, error) {
 	all := make(chan struct{})
 	left := len(list)
 	for i, d := range list {
 		id := strconv.Itoa(i)
-		headers := []string{"id", id, "destination", d, "ack", []string{"auto", "client", "client-individual"}[m]}
+		headers := append([]string{"id", id, "destination", d, "ack", []string{"auto", "client", "client-individual"}[m]}, more...)
 		var continues *checker.Subscription
 		if before != nil && before.subs[id] != nil {
 			continues = before.subs[id].Subscription

@@ -16,6 +16,7 @@ package drive
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -24,6 +25,8 @@ const Config = `rules:
   - {allow: [send], destination: "/user/*/queue/**", any_user: true}
 limits: {outbox: 64MiB}
 queues: {messages: 1000000}
+durable:
+  - {destination: "/topic/*/durable*", messages: 1000000, bytes: 128MiB}
 `
 
 // Long reports whether fault tests run for a long time, which the environment
@@ -43,6 +46,10 @@ const (
 	// one cumulatively (ack:client), the rest one by one
 	// (ack:client-individual).
 	Consumer Role = "consumer"
+	// Durable has a durable subscription to a topic that nobody else subscribes
+	// to, so that the rules of a queue hold for it. It acknowledges with receipts,
+	// as a Consumer does, and comes and goes.
+	Durable Role = "durable"
 )
 
 // Plan describes a run.
@@ -62,6 +69,13 @@ type Plan struct {
 	Private        bool
 	// Publishers, Subscribers and Consumers are the numbers of clients.
 	Publishers, Subscribers, Consumers int
+	// Durables is the number of durable subscriptions, each to a topic of its own.
+	// For the checker these topics are queues, see [Queue].
+	Durables int
+	// Visit is the number of messages after which the client of a durable
+	// subscription ends its connection without DISCONNECT and comes back. It has
+	// not acknowledged the last few. Default: it stays.
+	Visit int
 	// Users is the number of user names that the subscribers share. Default:
 	// one each.
 	Users int
@@ -116,10 +130,16 @@ func (p Plan) filled() (Plan, error) {
 	return p, nil
 }
 
-func (p Plan) topic(n int) string { return fmt.Sprintf("/topic/%s/t%d", p.Name, n) }
-func (p Plan) queue(n int) string { return fmt.Sprintf("/queue/%s.q%d", p.Name, n) }
-func (p Plan) user(n int) string  { return fmt.Sprintf("%s-user%d", p.Name, n%p.Users) }
-func (p Plan) private() string    { return "/queue/" + p.Name }
+func (p Plan) topic(n int) string   { return fmt.Sprintf("/topic/%s/t%d", p.Name, n) }
+func (p Plan) durable(n int) string { return fmt.Sprintf("/topic/%s/durable%d", p.Name, n) }
+func (p Plan) queue(n int) string   { return fmt.Sprintf("/queue/%s.q%d", p.Name, n) }
+func (p Plan) user(n int) string    { return fmt.Sprintf("%s-user%d", p.Name, n%p.Users) }
+func (p Plan) private() string      { return "/queue/" + p.Name }
+
+// Queue is checker.Options.Queue for a plan with durable subscriptions.
+func Queue(destination string) bool {
+	return strings.HasPrefix(destination, "/queue/") || strings.Contains(destination, "/durable")
+}
 
 // destinations returns all destinations that publishers send to.
 func (p Plan) destinations() (list []string) {
@@ -128,6 +148,9 @@ func (p Plan) destinations() (list []string) {
 	}
 	for n := range p.Queues {
 		list = append(list, p.queue(n))
+	}
+	for n := range p.Durables {
+		list = append(list, p.durable(n))
 	}
 	if p.Private {
 		for n := range min(p.Users, p.Subscribers) {

@@ -40,7 +40,7 @@ func Run(ctx context.Context, c *checker.Checker, p Plan) error {
 	defer cancel(nil)
 
 	var listeners, publishers sync.WaitGroup
-	ready := make(chan struct{}, p.Subscribers+p.Consumers)
+	ready := make(chan struct{}, p.Subscribers+p.Consumers+p.Durables)
 	listen := func(role Role, n int, user string, subscribe subscriber) {
 		listeners.Go(func() {
 			if err := r.keep(ctx, role, n, user, subscribe, ready); err != nil {
@@ -54,7 +54,10 @@ func Run(ctx context.Context, c *checker.Checker, p Plan) error {
 	for n := range p.Consumers {
 		listen(Consumer, n, fmt.Sprintf("%s-consumer%d", p.Name, n), func(now, _ *client) (<-chan struct{}, error) { return r.queues(ctx, n, now) })
 	}
-	for range p.Subscribers + p.Consumers {
+	for n := range p.Durables {
+		listen(Durable, n, fmt.Sprintf("%s-durable%d", p.Name, n), func(now, _ *client) (<-chan struct{}, error) { return r.durables(ctx, n, now) })
+	}
+	for range p.Subscribers + p.Consumers + p.Durables {
 		select {
 		case <-ready:
 		case <-ctx.Done():
@@ -77,6 +80,11 @@ func Run(ctx context.Context, c *checker.Checker, p Plan) error {
 	for n := range p.Queues {
 		if err == nil {
 			c.Drained(p.queue(n))
+		}
+	}
+	for n := range p.Durables {
+		if err == nil {
+			c.Drained(p.durable(n))
 		}
 	}
 	r.end()

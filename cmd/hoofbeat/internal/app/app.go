@@ -146,6 +146,7 @@ func build(o Options, open func(*App, context.Context) error) (_ *App, err error
 	a.sessions.Set(sessionLevel(o.Config))
 	options.SessionLog = &a.sessions
 	a.keepQueues(&options)
+	a.keepDurables(&options)
 	if a.broker, err = broker.New(options); err != nil {
 		return nil, config.OptionError("limits", err)
 	}

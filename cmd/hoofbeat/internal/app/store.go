@@ -25,6 +25,8 @@ type store struct {
 	state *cluster.State
 	// queues is nil if queues.mode is broadcast.
 	queues *queuestore.Queues
+	// durables is nil without durable in the configuration.
+	durables *queuestore.Durables
 }
 
 // openStore opens store.dir, if it is set, and waits until the engine has read
@@ -63,6 +65,9 @@ func (a *App) openStore(ctx context.Context) error {
 		}
 	}
 	if err := a.openQueues(ctx); err != nil {
+		return storeError(err)
+	}
+	if err := a.openDurables(ctx); err != nil {
 		return storeError(err)
 	}
 	u := s.engine.Usage()
@@ -149,6 +154,7 @@ func (a *App) closeStore() {
 		s.state.Close()
 	}
 	a.closeQueues()
+	a.closeDurables()
 	for _, conn := range []*nats.Conn{s.data, s.control} {
 		if conn != nil {
 			conn.Close()
@@ -167,7 +173,10 @@ func (a *App) storeReady() error {
 	if err := a.store.engine.State().Err; err != nil {
 		return err
 	}
-	return a.queuesReady()
+	if err := a.queuesReady(); err != nil {
+		return err
+	}
+	return a.durablesReady()
 }
 
 // storeStats are those of the admin API, nil without a store.

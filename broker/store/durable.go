@@ -1,0 +1,402 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+)
+
+// Durables keeps durable subscriptions: their messages in one stream, each once,
+// and two records for each subscription in a bucket. It implements
+// [broker.DurableStore]. All methods are safe for concurrent use.
+//
+// If the engine fails or does not answer, all calls that wait get an error, and
+// new calls are refused until the engine works again. What was stored stays.
+type Durables struct {
+	o        Options
+	log      *slog.Logger
+	names    durableNames
+	data     *link
+	control  *link
+	messages *group // puts into the stream
+	records  *group // puts into the bucket
+	removal  *removal
+
+	mu     sync.Mutex
+	err    error // why it does not work, nil if it does
+	closed bool
+	last   uint64 // the greatest sequence that the engine has confirmed
+
+	failed chan struct{}   // has a value after a failure
+	ctx    context.Context // ends with Close
+	stop   context.CancelFunc
+	tasks  sync.WaitGroup
+}
+
+// OpenDurables opens the durable subscriptions and creates their streams if they
+// do not exist. It waits for that until ctx ends. Of o, Limits has no meaning; if
+// MaxBytes is 0, the files have no limit of their own.
+func OpenDurables(ctx context.Context, o Options) (*Durables, error) {
+	if o.Data == nil || o.Control == nil {
+		return nil, errors.New("store: Options.Data and Options.Control are required")
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = apiTimeout
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.maxMessage = int32(min(o.Data.MaxPayload(), 1<<30)) //nolint:gosec // bounded
+	s := &Durables{o: o, log: o.Logger, names: durableNamesOf(o.Prefix), err: errStarting, failed: make(chan struct{}, 1)}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	var err error
+	if s.data, err = newLink(o.Data); err != nil {
+		s.stop()
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if s.control, err = newLink(o.Control); err != nil {
+		s.data.close()
+		s.stop()
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	s.messages = newGroup(s.data, o.SyncAlways)
+	s.records = newGroup(s.control, o.SyncAlways)
+	s.removal = newRemoval(s)
+	if err := s.begin(ctx); err != nil {
+		s.data.close()
+		s.control.close()
+		s.stop()
+		return nil, fmt.Errorf("store: opening the durable subscriptions: %w", err)
+	}
+	s.tasks.Go(s.watch)
+	s.tasks.Go(s.removal.run)
+	return s, nil
+}
+
+// begin makes the streams what they should be.
+func (s *Durables) begin(ctx context.Context) error {
+	js, err := jetstream.New(s.o.Control)
+	if err != nil {
+		return err
+	}
+	stream, err := makeStream(ctx, js, s.names.streamConfig(&s.o))
+	if err != nil {
+		return err
+	}
+	if _, err := makeStream(ctx, js, s.names.recordsConfig(&s.o)); err != nil {
+		return err
+	}
+	state := stream.CachedInfo().State
+	s.mu.Lock()
+	known := s.last
+	s.mu.Unlock()
+	if known > 0 { // after a failure
+		if err := s.dropUnknown(ctx, state, known); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	s.err, s.last = nil, max(s.last, state.LastSeq)
+	s.data.open()
+	s.control.open()
+	s.messages.open()
+	s.records.open()
+	return nil
+}
+
+// makeStream makes a stream what it should be. The engine deletes what is above a
+// limit that is lowered, so the limit stays above what is there.
+func makeStream(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) (jetstream.Stream, error) {
+	switch stream, err := js.Stream(ctx, config.Name); {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+	case err != nil:
+		return nil, fmt.Errorf("the stream %s: %w", config.Name, err)
+	case config.MaxBytes > 0:
+		config.MaxBytes = max(config.MaxBytes, int64(min(stream.CachedInfo().State.Bytes, math.MaxInt64))) //nolint:gosec // bounded
+	}
+	stream, err := js.CreateOrUpdateStream(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("the stream %s: %w", config.Name, err)
+	}
+	return stream, nil
+}
+
+// dropUnknown removes the messages that the engine has stored without our
+// knowledge: whoever sent them was told that this is not known.
+func (s *Durables) dropUnknown(ctx context.Context, state jetstream.StreamState, known uint64) error {
+	state.FirstSeq = max(state.FirstSeq, known+1)
+	if state.FirstSeq > state.LastSeq {
+		return nil
+	}
+	return scan(ctx, s.o.Data, s.names.stream, state, func(_ *nats.Msg, sequence uint64) {
+		s.removal.unwanted(sequence)
+	})
+}
+
+// Close ends the use of the streams. It waits up to five seconds for what is on
+// its way. All calls that still wait get an error.
+func (s *Durables) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	end := time.Now().Add(closeTimeout)
+	s.messages.settle(end)
+	s.records.settle(end)
+	s.removal.settle(end)
+	s.stop()
+	s.halt(errClosed)
+	s.tasks.Wait()
+	s.data.close()
+	s.control.close()
+	return nil
+}
+
+// Err returns why the durable subscriptions cannot be stored now, or nil.
+func (s *Durables) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// durablesUnavailable is the error of calls that could not be finished.
+type durablesUnavailable struct{ cause error }
+
+func (e *durablesUnavailable) Error() string {
+	return "the store of the durable subscriptions does not work: " + e.cause.Error()
+}
+func (e *durablesUnavailable) Unwrap() error { return e.cause }
+
+func unfinished(err error) error {
+	var known *durablesUnavailable
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return &durablesUnavailable{err}
+}
+
+// fail stops the use of the engine until it works again.
+func (s *Durables) fail(err error) {
+	s.mu.Lock()
+	first := s.err == nil && !s.closed
+	s.mu.Unlock()
+	if !first {
+		return
+	}
+	s.log.Error("the store of the durable subscriptions does not work; nothing is stored for them until it does", "error", err)
+	s.halt(&durablesUnavailable{err})
+	select {
+	case s.failed <- struct{}{}:
+	default:
+	}
+}
+
+// halt ends everything that waits for the engine.
+func (s *Durables) halt(err error) {
+	s.mu.Lock()
+	s.err = err
+	s.mu.Unlock()
+	s.messages.shut(err)
+	s.records.shut(err)
+	s.data.shut(err)
+	s.control.shut(err)
+}
+
+// watch notices failures, and begins again after them.
+func (s *Durables) watch() {
+	lost := make([]chan nats.Status, 0, 2)
+	for _, conn := range []*nats.Conn{s.o.Data, s.o.Control} {
+		ch := conn.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
+		defer conn.RemoveStatusListener(ch)
+		lost = append(lost, ch)
+	}
+	ticks := time.NewTicker(watchEvery)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-lost[0]:
+			s.fail(errConnection)
+		case <-lost[1]:
+			s.fail(errConnection)
+		case <-s.failed:
+			s.recover()
+		case <-ticks.C:
+			s.examine()
+		}
+	}
+}
+
+func (s *Durables) examine() {
+	if s.o.Health != nil {
+		if err := s.o.Health(); err != nil {
+			s.fail(err)
+			return
+		}
+	}
+	if s.data.overdue(s.o.Timeout) || s.control.overdue(s.o.Timeout) {
+		s.fail(errLate)
+	}
+}
+
+// recover begins again as soon as the engine works.
+func (s *Durables) recover() {
+	pause := time.NewTicker(retryEvery)
+	defer pause.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-pause.C:
+		}
+		if !s.o.Data.IsConnected() || !s.o.Control.IsConnected() || s.o.Health != nil && s.o.Health() != nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, beginTimeout)
+		err := s.begin(ctx)
+		cancel()
+		if err == nil {
+			s.log.Info("the store of the durable subscriptions works again")
+			s.removal.again()
+			return
+		}
+		s.log.Warn("the store of the durable subscriptions does not work yet", "error", err)
+	}
+}
+
+// Append implements [broker.DurableStore]. At most 1,000 messages can be stored
+// together.
+func (s *Durables) Append(list []broker.DurablePut, done func(uint64, error)) {
+	if err := s.Err(); err != nil {
+		done(0, unfinished(err))
+		return
+	}
+	if n := len(list); n == 0 || n > maxBatch {
+		done(0, fmt.Errorf("1 to %d messages can be stored together, these are %d", maxBatch, n))
+		return
+	}
+	if s.o.Room != nil {
+		if err := s.o.Room(); err != nil {
+			done(0, err)
+			return
+		}
+	}
+	now := time.Now()
+	w := &groupWrite{done: func(first uint64, err error) { s.appended(list, first, err, done) }}
+	for i := range list {
+		data := appendDurable(nil, &list[i], now)
+		if largest := int(s.o.maxMessage) - maxHeaders; len(data) > largest {
+			done(0, fmt.Errorf("a message of %d bytes is too large for the store: at most %d with its headers", len(data), largest))
+			return
+		}
+		w.add(s.names.subject(list[i].Message.Destination), data)
+	}
+	s.messages.put(w)
+}
+
+// appended is called with the answer of the engine.
+func (s *Durables) appended(list []broker.DurablePut, first uint64, err error, done func(uint64, error)) {
+	if err != nil {
+		done(0, s.refused(err))
+		return
+	}
+	s.mu.Lock()
+	s.last = max(s.last, first+uint64(len(list))-1)
+	s.mu.Unlock()
+	for i := range list {
+		s.removal.stored(first+uint64(i), list[i].Wanted) //nolint:gosec // an index
+	}
+	done(first, nil)
+}
+
+// refused returns the error for the client about one of the engine.
+func (s *Durables) refused(err error) error {
+	var no *refusal
+	switch {
+	case !errors.As(err, &no):
+		return unfinished(err)
+	case no.ErrCode == codeMaximum:
+		return &broker.QueueFullError{Key: "store.disk", Limit: s.o.MaxBytes, Text: "the files of the durable subscriptions are full"}
+	}
+	return no
+}
+
+// Settled implements [broker.DurableStore].
+func (s *Durables) Settled(sequence uint64) { s.removal.settled(sequence) }
+
+// Create implements [broker.DurableStore].
+func (s *Durables) Create(d broker.StoredDurable, done func(error)) {
+	s.mu.Lock()
+	d.After = s.last
+	s.mu.Unlock()
+	s.putRecord(s.names.definition(d.User, d.Name), encodeDefinition(d), done)
+}
+
+// Save implements [broker.DurableStore].
+func (s *Durables) Save(id string, p broker.DurablePosition, done func(error)) {
+	s.putRecord(s.names.position(id), encodePosition(p), done)
+}
+
+func (s *Durables) putRecord(subject string, data []byte, done func(error)) {
+	if err := s.Err(); err != nil {
+		done(unfinished(err))
+		return
+	}
+	w := &groupWrite{done: func(_ uint64, err error) {
+		if err != nil {
+			err = s.refused(err)
+		}
+		done(err)
+	}}
+	w.add(subject, data)
+	s.records.put(w)
+}
+
+// Delete implements [broker.DurableStore].
+func (s *Durables) Delete(d broker.StoredDurable, done func(error)) {
+	if err := s.Err(); err != nil {
+		done(unfinished(err))
+		return
+	}
+	// Without its definition a position has no meaning: it is removed at the next
+	// start at the latest.
+	s.purge(s.names.definition(d.User, d.Name), func(err error) {
+		if err == nil {
+			s.purge(s.names.position(d.ID), func(error) {})
+		}
+		done(err)
+	})
+}
+
+func (s *Durables) purge(subject string, done func(error)) {
+	s.records.after(func(err error) {
+		if err != nil {
+			done(unfinished(err))
+			return
+		}
+		s.control.request("$JS.API.STREAM.PURGE."+s.names.records, []byte(`{"filter":`+strconv.Quote(subject)+`}`), func(m *nats.Msg, err error) {
+			if err == nil {
+				err = apiAnswer(m, nil)
+			}
+			done(unfinished(err))
+		})
+	})
+}
