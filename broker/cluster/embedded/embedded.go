@@ -168,7 +168,15 @@ func (s *Server) open(ctx context.Context) error {
 	s.engine, s.run = engine, 1
 	s.setState(nil)
 	s.mu.Unlock()
-	return s.remember(engine)
+	if err := s.remember(engine); err != nil || len(s.manifest.Ends) == 0 {
+		return err
+	}
+	s.files.Lock()
+	defer s.files.Unlock()
+	next := *s.manifest
+	next.Ends = nil // they are true no longer
+	s.manifest = &next
+	return s.dir.writeManifest(&next)
 }
 
 // Node returns the id of the node that the directory belongs to: twelve
@@ -211,7 +219,7 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 // may be called again.
 func (s *Server) Close() error {
 	s.mu.Lock()
-	engine, again := s.engine, s.closed
+	engine, again, failed := s.engine, s.closed, s.State().Err != nil
 	s.setState(errClosed)
 	s.closed = true
 	s.mu.Unlock()
@@ -220,9 +228,13 @@ func (s *Server) Close() error {
 	if again {
 		return nil
 	}
-	var err error
-	if engine != nil {
-		err = s.remember(engine)
+	if engine == nil {
+		return errors.Join(stop(s.dying, stopTimeout), s.dir.close())
 	}
-	return errors.Join(err, stop(engine, stopTimeout), stop(s.dying, stopTimeout), s.dir.close())
+	err := s.remember(engine)
+	ends := endsOf(engine)
+	if stopped := errors.Join(stop(engine, stopTimeout), stop(s.dying, stopTimeout)); stopped != nil || failed {
+		return errors.Join(err, stopped, s.dir.close())
+	}
+	return errors.Join(err, s.closeManifest(ends), s.dir.close())
 }

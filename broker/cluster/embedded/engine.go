@@ -26,9 +26,15 @@ func (s *Server) start(ctx context.Context) (*server.Server, error) {
 	} else if len(missing) > 0 {
 		return nil, dirError("%s has no files of what it held: %s. Restore the whole directory from a backup, or begin with an empty one", s.dir.path, strings.Join(missing, ", "))
 	}
+	if err := s.checkFiles(); err != nil {
+		return nil, err
+	}
 	engine, err := s.launch(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if err := s.checkEnds(engine); err != nil {
+		return nil, errors.Join(err, stop(engine, stopTimeout))
 	}
 	if err := errors.Join(healthOf(engine)); err != nil {
 		return nil, errors.Join(dirError("%s is damaged: %w. Restore the whole directory from a backup. `hoofbeat store check` shows what can be read", s.dir.path, err), stop(engine, stopTimeout))
@@ -58,6 +64,18 @@ func (s *Server) launch(ctx context.Context) (*server.Server, error) {
 	// Start has no result. It reports its failure to the log only.
 	if text := log.failure(); text != "" {
 		return nil, errors.Join(dirError("starting the store in %s: %s", s.dir.path, text), stop(engine, stopTimeout))
+	}
+	text := log.damage()
+	if text == "" && s.manifest != nil && len(s.manifest.Ends) > 0 {
+		if text = log.changed(); text != "" {
+			s.manifest.Damage = text
+			if err := s.dir.writeManifest(s.manifest); err != nil {
+				return nil, errors.Join(dirError("%w", err), stop(engine, stopTimeout))
+			}
+		}
+	}
+	if text != "" {
+		return nil, errors.Join(dirError("%s is damaged: %s. %s", s.dir.path, text, restoreIt), stop(engine, stopTimeout))
 	}
 	return engine, nil
 }

@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,8 @@ type logger struct {
 
 	mu    sync.Mutex
 	fatal string // the first failure that ended Start
+	lost  string // the first consumer that Start left out
+	prior string // the first index that is not that of its blocks
 	kinds map[string]*kind
 }
 
@@ -53,8 +56,50 @@ func (l *logger) Noticef(format string, v ...any) {
 // recovered.
 const recoveredFormat = "  Restored %s messages for stream "
 
-// Warnf logs a warning.
-func (l *logger) Warnf(format string, v ...any) { l.line(slog.LevelWarn, format, v) }
+// Warnf logs a warning. The engine leaves out a consumer that it cannot read, and
+// says no more than this.
+func (l *logger) Warnf(format string, v ...any) {
+	for _, begins := range lostFormats {
+		if text := fmt.Sprintf(strings.TrimSpace(format), v...); strings.HasPrefix(text, begins) && (begins != addingConsumer || strings.Contains(text, "corrupt state file")) {
+			l.mu.Lock()
+			if l.lost == "" {
+				l.lost = text
+			}
+			l.mu.Unlock()
+		}
+	}
+	if strings.HasSuffix(format, indexFormat) {
+		if text := fmt.Sprintf(format, v...); strings.HasSuffix(text, "prior state file") {
+			l.mu.Lock()
+			l.prior = cmp.Or(l.prior, text)
+			l.mu.Unlock()
+		}
+	}
+	l.line(slog.LevelWarn, format, v)
+}
+
+// indexFormat ends what the engine says of an index that it does not use. After
+// a kill that is usual. After a close it says that the blocks have changed.
+const indexFormat = "Recovering stream state from index errored: %v"
+
+// changed returns which stream has other blocks than its index says, or "".
+func (l *logger) changed() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.prior
+}
+
+const addingConsumer = "Error adding consumer"
+
+// lostFormats begin what the engine says of a consumer that it leaves out.
+var lostFormats = []string{"Error unmarshalling consumer metafile", "Error decrypting our consumer metafile", "Error reading consumer metafile", addingConsumer}
+
+// damage returns which consumer was left out first, or "".
+func (l *logger) damage() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
+}
 
 // Errorf logs an error.
 func (l *logger) Errorf(format string, v ...any) { l.line(slog.LevelError, format, v) }

@@ -45,6 +45,13 @@ type manifest struct {
 	Rekeying string `json:"rekeying,omitempty"`
 	// Streams are the names of all streams.
 	Streams []string `json:"streams"`
+	// Ends are the numbers of the last messages of all streams, from the end of
+	// a run to the beginning of the next.
+	Ends map[string]uint64 `json:"ends,omitempty"`
+	// Damage is what a start has found, and the engine has made good by leaving
+	// it out: the next start would find nothing. Who can do without what is
+	// lost removes it from the file.
+	Damage string `json:"damage,omitempty"`
 }
 
 func newManifest(key string) *manifest {
