@@ -91,14 +91,28 @@ func checkKeyFile(path, name, key string) error {
 // directory was last closed. Numbers never go down: a stream that ends earlier
 // has lost its end.
 func (s *Server) checkEnds(engine *server.Server) error {
-	if len(s.manifest.Ends) == 0 {
+	if len(s.ends) == 0 {
 		return nil
 	}
 	ends := endsOf(engine)
-	for name, was := range s.manifest.Ends {
+	for name, was := range s.ends {
 		if now, ok := ends[name]; ok && now < was {
-			return dirError("%s is damaged: %s ends with the number %d, and had %d. %s. `hoofbeat store check` shows what can be read", s.dir.path, name, now, was, restoreIt)
+			text := fmt.Sprintf("%s ends with the number %d, and had %d", name, now, was)
+			return errors.Join(dirError("%s is damaged: %s. %s", s.dir.path, text, restoreIt), s.keepDamage(text))
 		}
+	}
+	return nil
+}
+
+// keepDamage has the next start refuse the directory, too.
+func (s *Server) keepDamage(text string) error {
+	s.files.Lock()
+	defer s.files.Unlock()
+	next := *s.manifest
+	next.Damage = text
+	s.manifest = &next
+	if err := s.dir.writeManifest(&next); err != nil {
+		return dirError("%w", err)
 	}
 	return nil
 }

@@ -76,6 +76,7 @@ type Server struct {
 	runs     uint64
 	files    sync.Mutex // guards manifest and its file
 	manifest *manifest
+	ends     map[string]uint64 // those of the manifest, until the first engine has started
 
 	gate      gate
 	exporting atomic.Bool
@@ -153,8 +154,13 @@ func (s *Server) open(ctx context.Context) error {
 	if err := m.checkKey(s.o.Key); err != nil {
 		return err
 	}
+	// Whatever happens from now on, the ends are true no longer: a process that
+	// is killed must not find damage next time.
+	s.ends, m.Ends = m.Ends, nil
 	if !s.checking {
 		m.Runs++
+	}
+	if !s.checking || len(s.ends) > 0 {
 		if err := s.dir.writeManifest(m); err != nil {
 			return dirError("%w", err)
 		}
@@ -164,19 +170,12 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.ends = nil
 	s.mu.Lock()
 	s.engine, s.run = engine, 1
 	s.setState(nil)
 	s.mu.Unlock()
-	if err := s.remember(engine); err != nil || len(s.manifest.Ends) == 0 {
-		return err
-	}
-	s.files.Lock()
-	defer s.files.Unlock()
-	next := *s.manifest
-	next.Ends = nil // they are true no longer
-	s.manifest = &next
-	return s.dir.writeManifest(&next)
+	return s.remember(engine)
 }
 
 // Node returns the id of the node that the directory belongs to: twelve

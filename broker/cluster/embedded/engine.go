@@ -66,11 +66,10 @@ func (s *Server) launch(ctx context.Context) (*server.Server, error) {
 		return nil, errors.Join(dirError("starting the store in %s: %s", s.dir.path, text), stop(engine, stopTimeout))
 	}
 	text := log.damage()
-	if text == "" && s.manifest != nil && len(s.manifest.Ends) > 0 {
+	if text == "" && len(s.ends) > 0 {
 		if text = log.changed(); text != "" {
-			s.manifest.Damage = text
-			if err := s.dir.writeManifest(s.manifest); err != nil {
-				return nil, errors.Join(dirError("%w", err), stop(engine, stopTimeout))
+			if err := s.keepDamage(text); err != nil {
+				return nil, errors.Join(err, stop(engine, stopTimeout))
 			}
 		}
 	}
