@@ -55,7 +55,7 @@ type Broker struct {
 	reserved    reserved
 	presence    *presence     // nil without Options.Presence
 	once        *dedup.Window // ids of accepted messages
-	delays      *delays
+	delays      delays
 	quiet       loglimit.Limiter // limits log records that clients can cause
 	visits      loglimit.Limiter // limits log records about the start and end of anonymous sessions
 	denials     denials
@@ -120,7 +120,10 @@ func New(o Options) (*Broker, error) {
 	if b.presence, err = newPresence(b); err != nil {
 		return nil, err
 	}
-	b.delays = newDelays(b)
+	b.delays = b.newDelays()
+	if store := b.o.QueueStore; store != nil {
+		b.remember(store)
+	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err := b.openHistories(); err != nil {
 		b.cancel()
@@ -152,6 +155,9 @@ func New(o Options) (*Broker, error) {
 	b.every(expirySweep, b.sweepQueues)
 	if o.Revocations != nil {
 		b.unwatch = o.Revocations.Watch(b.endRevoked)
+	}
+	if d, ok := b.delays.(*storedDelays); ok {
+		d.open()
 	}
 	return b, nil
 }

@@ -99,7 +99,7 @@ func TestDependencyRules(t *testing.T) {
 		"auth/loglimit":        {"auth/httpsec"},
 		"auth/circuit":         {},
 		"broker":               {"frames", "topics", "auth", "auth/httpsec", "broker/internal", "auth/loglimit"},
-		"broker/brokertest":    {"broker", "frames", "auth"},
+		"broker/brokertest":    {"broker", "broker/internal/schedule", "frames", "auth"},
 		"broker/admin":         {"broker", "auth", "auth/ticket", "auth/httpsec", "broker/webflow", "auth/loglimit"},
 		"broker/webflow":       {"broker", "auth", "auth/httpsec"},
 		"broker/sockjs":        {"broker", "auth", "auth/httpsec"},
@@ -109,7 +109,7 @@ func TestDependencyRules(t *testing.T) {
 		"broker/selector":      {"broker"},
 
 		"broker/cluster/embedded":     {},
-		"broker/store":                {"broker"},
+		"broker/store":                {"broker", "broker/internal/schedule"},
 		"broker/cluster":              {"auth", "auth/ticket", "broker/webflow"},
 		"broker/brokertest/storetest": {"broker/brokertest", "broker/brokertest/testkit", "broker/webflow"},
 

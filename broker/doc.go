@@ -40,7 +40,7 @@
 //   - A session and its frames: session, input, mailbox, commands, reserve,
 //     authorize, acknowledge, transaction, receipt, completion, pause, notices.
 //   - A message to its subscribers: publish, once, times, messageexpiry,
-//     delayed, deliver, replies, subscriber, footprint, filter, selector,
+//     delayed, delayedmemory, delaystore, delayedstored, deliver, replies, subscriber, footprint, filter, selector,
 //     publication, content, distinct, copies, outbox, batch, flusher,
 //     flush.
 //   - What topics keep, and who is there: topicset, history, historystore,
@@ -73,7 +73,8 @@
 //	storedHistory.mu         alone
 //	presence.mu, roster      alone
 //	replayBudget.mu          alone
-//	delays.mu, Schedule      the second is also taken alone
+//	schedule: Alarm, Schedule the second is also taken alone
+//	storedDelays.mu          held while a goroutine is started
 //	dedup.Window             alone, and not held while a callback runs
 //	Broker.spawnMu           last, under any of the others; only counts goroutines
 //	session.endMu            alone

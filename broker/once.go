@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/dedup"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -25,11 +26,38 @@ const headerDedup = "message-dedup-id"
 // before.
 const saysDuplicate = "duplicate:true\n"
 
-// onceKey returns the id of a message for a [QueueStore], which also knows those
-// that this broker has forgotten, or never knew.
-func onceKey(user, queue, id string) string {
-	k := dedup.KeyOf(user, queue, id)
+// onceKey returns the id of a message for a [QueueStore], which knows those that
+// brokers before this one have accepted.
+func onceKey(user, destination, id string) string {
+	k := dedup.KeyOf(user, topics.Collapse(destination), id)
 	return base64.RawURLEncoding.EncodeToString(k[:])
+}
+
+// onceOf returns the onceKey of a publication that is sent by from, nil for the
+// program, or "" if it has no id.
+func (p *publication) onceOf(destination string, from *session) string {
+	for i := range p.Headers {
+		if h := &p.Headers[i]; h.Name == headerDedup {
+			user := ""
+			if from != nil {
+				user = from.userName()
+			}
+			return onceKey(user, destination, h.Value)
+		}
+	}
+	return ""
+}
+
+// remember has the window know the messages that the store knows. They count
+// in no share, because the store does not know whose they are.
+func (b *Broker) remember(store QueueStore) {
+	for once, at := range store.Remembered() {
+		text, err := base64.RawURLEncoding.DecodeString(once)
+		if k := (dedup.Key{}); err == nil && len(text) == len(k) {
+			copy(k[:], text)
+			b.once.Remember(k, time.Since(at))
+		}
+	}
 }
 
 // errNotAccepted is the outcome of a SEND that ended without an error of its

@@ -138,9 +138,10 @@ type Options struct {
 	// broker, so that they survive it: the RECEIPT of a SEND, or the end of
 	// Publish, says that the store has the message. Of Queues, the limits of
 	// what is stored are then the store's; Prefetch, Attempts, Queues and
-	// QueuesPerUser apply to what has consumers here. Delayed messages stay in
-	// memory. The broker does not close the store. Nil
-	// keeps the messages in memory. It has no effect in QueueBroadcast mode.
+	// QueuesPerUser apply to what has consumers here. If it is a [DelayStore], it
+	// also keeps delayed messages, whose limits are then the store's; otherwise
+	// they are in memory. The broker does not close the store. Nil keeps the
+	// messages in memory. It has no effect in QueueBroadcast mode.
 	QueueStore QueueStore
 	// DurableStore keeps durable subscriptions, and what waits for them, outside
 	// the memory of the broker, so that they survive it. The RECEIPT of a SUBSCRIBE

@@ -25,8 +25,8 @@ import (
 //
 // The headers expires, expiration and ttl say when a message expires, and delay
 // when it is delivered, see docs/headers.md; ErrHeader names one with a wrong
-// value. A delayed message is in memory until it is due: [Broker.Delayed] lists
-// it and [Broker.CancelDelayed] removes it. ErrLimit says that too many messages
+// value. Until a delayed message is due, [Broker.Delayed] lists it and
+// [Broker.CancelDelayed] removes it. ErrLimit says that too many messages
 // are delayed.
 func (b *Broker) Publish(ctx context.Context, m *Message) error {
 	d, err := b.publishable(ctx, m)
@@ -70,7 +70,7 @@ func (b *Broker) stored(ctx context.Context, later *completion, bt *batch) error
 func (b *Broker) accept(d destination, p *publication, from *session, bt *batch) (out Delivery, later *completion, err error) {
 	switch {
 	case p.due != 0:
-		err = b.postpone(d, p, from)
+		later, err = b.postpone(d, p, from, bt)
 	case d.queue:
 		later, err = b.store(d.Path, p, from, bt)
 	default:

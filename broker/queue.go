@@ -322,19 +322,10 @@ func (b *Broker) queuePut(queue string, p *publication, from *session) (queuePut
 // identify adds what a QueueStore needs to know of the sender, nil for the
 // program.
 func (put *queuePut) identify(p *publication, from *session) {
-	user := ""
-	if from != nil {
-		user = from.userName()
-		if put.owner != nil {
-			put.share = from.ownerKey().share()
-		}
+	if put.owner != nil {
+		put.share = from.ownerKey().share()
 	}
-	for i := range p.Headers {
-		if h := &p.Headers[i]; h.Name == headerDedup {
-			put.once = onceKey(user, put.queue, h.Value)
-			break
-		}
-	}
+	put.once = p.onceOf(put.queue, from)
 }
 
 func queueFull(err error) error { return fmt.Errorf("%w: %w", ErrQueueFull, err) }

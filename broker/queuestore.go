@@ -55,6 +55,10 @@ type QueueStore interface {
 	// Queues iterates over the queues that have messages, in no order. The body
 	// of the loop may use the store.
 	Queues() iter.Seq[StoredQueue]
+	// Remembered iterates over the values of Once that the store refuses, because
+	// their messages were stored in the last two minutes, and when that was. It
+	// may leave out those that came after the store was opened.
+	Remembered() iter.Seq2[string, time.Time]
 }
 
 // QueuePut is a message to be stored.
@@ -68,8 +72,9 @@ type QueuePut struct {
 	// its own.
 	Share string
 	// Once, if not "", identifies the message: the store refuses a second one
-	// with the same value for two minutes. It is opaque, of at most 64 printable
-	// ASCII characters.
+	// with the same value for two minutes, also if the first is acknowledged by
+	// then and the process was killed. It is opaque, of at most 64 printable ASCII
+	// characters.
 	Once string
 }
 

@@ -179,7 +179,7 @@ func (b *Broker) Close() error {
 	} else {
 		b.logDiscarded()
 	}
-	b.delays.logDiscarded()
+	b.delays.logKept()
 	b.durables.close()
 	return nil
 }

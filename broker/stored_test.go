@@ -357,14 +357,22 @@ func TestStoredDuplicates(t *testing.T) {
 		}
 		b = start()
 		c = brokertest.Connect(t, b, "login", "ann")
+		second := start() // another one of the same store
 		c.Send("BEGIN", "", "transaction", "t")
-		c.Send("SEND", "", "destination", "/queue/jobs", "transaction", "t")
 		c.Send("SEND", "", "destination", "/queue/jobs", "message-dedup-id", "a", "transaction", "t")
-		c.Send("COMMIT", "", "transaction", "t", "receipt", "c")
-		if f := c.Expect(t, "ERROR"); f.Get("receipt-id") != "c" || !strings.Contains(f.Get("message"), `a message with the message-dedup-id "a" was accepted before`) {
+		if f := c.Expect(t, "ERROR"); !strings.Contains(f.Get("message"), `the message with the message-dedup-id "a" was accepted before`) {
 			t.Errorf("the ERROR is %v", f.Headers)
 		}
-		if n := b.Stats().QueueMessages; n != 3 {
+		send(t, brokertest.Connect(t, b, "login", "ann"), "/queue/jobs", "x", "message-dedup-id", "b")
+		c = brokertest.Connect(t, second, "login", "ann")
+		c.Send("BEGIN", "", "transaction", "t")
+		c.Send("SEND", "", "destination", "/queue/jobs", "transaction", "t")
+		c.Send("SEND", "", "destination", "/queue/jobs", "message-dedup-id", "b", "transaction", "t")
+		c.Send("COMMIT", "", "transaction", "t", "receipt", "c")
+		if f := c.Expect(t, "ERROR"); f.Get("receipt-id") != "c" || !strings.Contains(f.Get("message"), `a message with the message-dedup-id "b" was accepted before`) {
+			t.Errorf("the ERROR is %v", f.Headers)
+		}
+		if n := b.Stats().QueueMessages; n != 4 {
 			t.Errorf("%d messages are stored", n)
 		}
 	})

@@ -94,7 +94,6 @@ var queueTests = map[string][]queueTest{
 		{"TestDelayedMessageCountsForItsSender", TestDelayedMessageCountsForItsSender},
 		{"TestDelayAndExpiry", TestDelayAndExpiry},
 		{"TestDelayInATransaction", TestDelayInATransaction},
-		{"TestDelayedMessagesAreDiscarded", TestDelayedMessagesAreDiscarded},
 	},
 	"drain": {
 		{"TestDrainDelay", TestDrainDelay},
@@ -359,7 +358,8 @@ var notOverStore = map[string]string{
 	"TestCommitWaitsForItsAcks":               "it replaces the queues by some in memory that end what they take when the test says so",
 	"TestDelayInATransactionThatIsStoredLate": "it replaces the queues by some in memory that end what they take when the test says so",
 	"TestDelayedMessageMeetsAStoreThatFails":  "it replaces the queues by some in memory that end what they take when the test says so",
-	"TestDelayedMessageHoldsWhatItCounts":     "it measures the memory of delayed messages, which are not in the store, and takes long",
+	"TestDelayedMessageHoldsWhatItCounts":     "it measures the memory of delayed messages, of which the store has its own, and takes long",
+	"TestDelayedMessagesAreDiscarded":         "nothing is discarded",
 	"TestCloseNamesTheQueuesThatItDiscards":   "nothing is discarded",
 	"TestLifetimeBeginsWithTheCommit":         "messages of a queue are handed over by the store, those of a topic come at once: the order of the two is not promised",
 	"TestDuplicateWaitsForTheFirst":           "it replaces the queues by some in memory that end what they take when the test says so",

@@ -200,18 +200,11 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	if fail := s.gather(c, tx, bt); fail != nil {
 		return fail
 	}
-	if err := s.b.delays.Reserve(c.delayed...); err != nil {
-		return refusedByQueue(delayRefused(err))
+	later, err := s.b.storeAll(bt, c.delayed, c.puts)
+	if err != nil {
+		return refusedByQueue(err)
 	}
-	var later *completion
-	if len(c.puts) > 0 {
-		var err error
-		if later, err = s.b.queues.Commit(bt, c.puts); err != nil {
-			s.b.delays.remove(c.delayed)
-			return refusedByQueue(queueFull(err))
-		}
-	}
-	later = c.whenStored(later, s.b.delays)
+	later = c.whenStored(later)
 	var own *response // keeps the position of the receipt
 	for _, then := range [...]func() *completion{func() *completion { return later }, c.keep} {
 		later := then()
@@ -257,26 +250,32 @@ func (s *session) commit(f *frames.Frame, bt *batch) *Error {
 	return nil
 }
 
-// whenStored has the delayed messages wait and ends the attempts of all messages
-// that are stored when later has ended. It returns the completion to wait for in
-// its place.
-func (c *commitment) whenStored(later *completion, l *delays) *completion {
+// storeAll stores the messages of a transaction, all or none.
+func (b *Broker) storeAll(bt *batch, delayed []*delayedItem, puts []queuePut) (later *completion, err error) {
+	switch {
+	case len(delayed) > 0:
+		return b.delays.Put(bt, delayed, puts)
+	case len(puts) > 0:
+		if later, err = b.queues.Commit(bt, puts); err != nil {
+			err = queueFull(err)
+		}
+	}
+	return later, err
+}
+
+// whenStored ends the attempts of all messages that are stored when later has
+// ended. It returns the completion to wait for in its place.
+func (c *commitment) whenStored(later *completion) *completion {
 	if later == nil {
-		l.wait(c.delayed...)
 		endAll(c.once, nil)
 		return nil
 	}
-	if len(c.once)+len(c.delayed) == 0 {
+	if len(c.once) == 0 {
 		return later
 	}
 	c.open = slices.DeleteFunc(c.open, func(a *dedup.Attempt) bool { return slices.Contains(c.once, a) })
 	stored := new(completion)
 	later.whenEnded(func(err error) {
-		if err == nil {
-			l.wait(c.delayed...)
-		} else {
-			l.remove(c.delayed)
-		}
 		endAll(c.once, err)
 		stored.end(err)
 	})

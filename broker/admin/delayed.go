@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker"
 )
 
 // delayed is [broker.DelayedMessage] as JSON.
@@ -38,8 +41,12 @@ func (a *api) cancelDelayed(w http.ResponseWriter, r *http.Request) *problem {
 		return p
 	}
 	id := r.PathValue("messageId")
-	if a.b.CancelDelayed(id) != nil { // can only be ErrNotDelayed
+	switch err := a.b.CancelDelayed(id); {
+	case errors.Is(err, broker.ErrNotDelayed):
 		return problemf(http.StatusNotFound, "no delayed message has this id: it was delivered, is being delivered, or never existed")
+	case err != nil:
+		a.log.Warn("a delayed message could not be cancelled for certain", "id", brief(id), "error", err)
+		return problemf(http.StatusServiceUnavailable, "the store does not work: the message may be cancelled or not")
 	}
 	a.log.Info("delayed message cancelled", "id", brief(id))
 	return noContent(w)

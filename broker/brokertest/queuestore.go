@@ -12,7 +12,7 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// QueueStore is a [broker.QueueStore] in memory, for tests. It survives the
+// QueueStore is a [broker.DelayStore] in memory, for tests. It survives the
 // brokers that use it. Its answers come before its methods return; it hands
 // messages over on goroutines of its own, for which [QueueStore.Quiet] waits.
 type QueueStore struct {
@@ -28,6 +28,7 @@ type QueueStore struct {
 	once   map[string]time.Time
 	given  uint64 // messages for feeds
 	taken  uint64 // of these, those that feeds have taken, or that went back
+	delays keptDelays
 }
 
 type keptShare struct {
@@ -72,6 +73,7 @@ const onceWindow = 2 * time.Minute
 func NewQueueStore(l broker.Queues) *QueueStore {
 	s := &QueueStore{limits: l, queues: make(map[string]*keptQueue), shares: make(map[string]*keptShare), once: make(map[string]time.Time)}
 	s.moved.L = &s.mu
+	s.newDelays()
 	return s
 }
 
@@ -92,7 +94,7 @@ func answer(done func(error), err error) {
 func (s *QueueStore) append(list []broker.QueuePut) error {
 	now := time.Now()
 	for i := range list {
-		if at, known := s.once[list[i].Once]; known && list[i].Once != "" && now.Sub(at) < onceWindow {
+		if s.knows(list[i].Once, now) {
 			return broker.ErrDuplicate
 		}
 	}

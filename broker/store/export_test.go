@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Shares returns what counts against each share.
 func (q *Queues) Shares() map[string]string {
@@ -19,3 +22,12 @@ func SubjectOf(queue string) string {
 	n := namesOf("")
 	return n.subjects + token
 }
+
+// DelayMark returns the subject of the mark that a delayed message was moved.
+func DelayMark(id string) string {
+	n := namesOf("")
+	return n.delayMark(id)
+}
+
+// ForgetIDsBefore removes the ids that are not needed at a time.
+func (q *Queues) ForgetIDsBefore(now time.Time) { q.forgetIDsBefore(now) }

@@ -51,6 +51,9 @@ func work(dir, run string) error {
 	if err != nil {
 		return err
 	}
+	if os.Getenv(childDelays) != "" {
+		return workWithDelays(q, run)
+	}
 	go func() {
 		for i := 0; ; {
 			window := make(chan struct{}, 50)

@@ -1,7 +1,7 @@
-// Package store keeps the work queues and the durable subscriptions of a broker
-// on disk, in streams of JetStream, the persistence of NATS. It works with an
-// engine in this process (package broker/cluster/embedded) or elsewhere: it needs
-// connections only.
+// Package store keeps the work queues, the delayed messages and the durable
+// subscriptions of a broker on disk, in streams of JetStream, the persistence of
+// NATS. It works with an engine in this process (package
+// broker/cluster/embedded) or elsewhere: it needs connections only.
 //
 //	queues, err := store.OpenQueues(ctx, store.Options{Data: data, Control: control})
 //	durables, err := store.OpenDurables(ctx, store.Options{Data: data, Control: control})
@@ -14,7 +14,8 @@
 // stored, for limits, lists and expiry), queuelink and queueanswers (questions to
 // the engine), queuewriter (messages on their way, group commit), queueconsumers,
 // queuesource, queuereader, queuepull and queuesettle (reading), queueattempts,
-// queuereplace, queuebrowse.
+// queuereplace, queuebrowse. Then delays, delayreader and delaypayload (delayed
+// messages), and onceids (ids of messages that are accepted once).
 //
 // Durable subscriptions: durable (the type, failures, Append), durablenames,
 // durablegroup (messages on their way, group commit), durablerecords (formats,
@@ -23,8 +24,9 @@
 // # Locks
 //
 // In this order, and none is held while a function of the caller runs:
-// source.mu, Queues.mu, consumers.mu, ledger.mu. Those of link, writer and
-// attempts are alone. Those of Durables, group and removal are alone, too.
+// source.mu, Queues.mu, consumers.mu, ledger.mu; and the alarm of the delays,
+// delays.mu, their schedule. Those of link, writer, attempts and onceIDs are
+// alone. Those of Durables, group and removal are alone, too.
 package store
 
 import (
@@ -50,6 +52,7 @@ const (
 	progressEvery   = 5 * time.Second  // how often the engine hears that a message is held
 	inactive        = 24 * time.Hour   // until a consumer that nobody uses is cleaned up
 	attemptsBytes   = 64 << 20
+	idBytes         = 64 << 20
 	attemptsMessage = 1 << 10
 	watchEvery      = 250 * time.Millisecond
 	retryEvery      = 250 * time.Millisecond
@@ -91,10 +94,10 @@ type Options struct {
 }
 
 func (o *Options) maxBytes() int64 {
-	total := o.Limits.complete().TotalBytes
+	l := o.Limits.complete()
 	wanted := int64(-1)
-	if total < 1<<60 {
-		wanted = total + total/4 + 16<<20 // names, headers of records
+	if l.TotalBytes < 1<<60 && l.DelayedBytes < 1<<60 {
+		wanted = withNames(l.TotalBytes) + withNames(l.DelayedBytes) + idBytes
 	}
 	switch {
 	case o.MaxBytes <= 0:
@@ -105,6 +108,9 @@ func (o *Options) maxBytes() int64 {
 	return min(wanted, o.MaxBytes)
 }
 
+// withNames adds names and headers of records.
+func withNames(bytes int64) int64 { return bytes + bytes/4 + 16<<20 }
+
 // maxAttempts is the same for the bucket of the attempts.
 func (o *Options) maxAttempts() int64 {
 	if o.MaxBytes <= 0 {
@@ -113,8 +119,8 @@ func (o *Options) maxAttempts() int64 {
 	return min(attemptsBytes, max(o.MaxBytes/16, 64<<10))
 }
 
-// Queues keeps work queues in a stream. It implements [broker.QueueStore]. All
-// methods are safe for concurrent use.
+// Queues keeps work queues and delayed messages in a stream. It implements
+// [broker.DelayStore]. All methods are safe for concurrent use.
 //
 // If the engine fails or does not answer, all calls that wait get an error, the
 // readers fail, and new calls are refused until the engine works again. Then the
@@ -128,7 +134,9 @@ type Queues struct {
 	control   *link
 	writer    *writer
 	consumers *consumers
+	delays    *delays
 	attempts  attempts
+	ids       onceIDs
 	start     atomic.Uint64 // sequences up to it were stored before this start
 
 	mu      sync.Mutex
@@ -143,6 +151,8 @@ type Queues struct {
 
 	leaving sync.WaitGroup // sources without readers
 }
+
+var _ broker.DelayStore = (*Queues)(nil)
 
 // OpenQueues opens the queues, creates their streams if they do not exist, and
 // counts what they hold. It waits for that until ctx ends.
@@ -174,6 +184,7 @@ func OpenQueues(ctx context.Context, o Options) (*Queues, error) {
 	}
 	q.writer = newWriter(q, o.SyncAlways)
 	q.consumers = newConsumers(q)
+	q.delays = newDelays(q)
 	if err := q.beginConnected(ctx); err != nil {
 		q.data.close()
 		q.control.close()
@@ -184,6 +195,8 @@ func OpenQueues(ctx context.Context, o Options) (*Queues, error) {
 	q.tasks.Go(q.watch)
 	q.tasks.Go(q.progress)
 	q.tasks.Go(q.consumers.run)
+	q.tasks.Go(q.delays.run)
+	q.tasks.Go(q.forgetIDs)
 	return q, nil
 }
 
@@ -281,6 +294,7 @@ func (q *Queues) halt(err error) {
 	sources := slices.Collect(maps.Values(q.sources))
 	clear(q.sources)
 	q.mu.Unlock()
+	q.delays.pause()
 	q.writer.shut(err)
 	q.data.shut(err)
 	q.control.shut(err)
@@ -290,20 +304,17 @@ func (q *Queues) halt(err error) {
 }
 
 // Append implements [broker.QueueStore]. At most 1,000 messages can be stored
-// together.
+// together, or 999 if one has an id (QueuePut.Once).
 func (q *Queues) Append(list []broker.QueuePut, done func(error)) {
 	done = orNothing(done)
 	if len(list) == 0 {
 		done(nil)
 		return
 	}
-	x, err := q.write(list, false)
+	x, err := q.write(list, 0, writeOptions{})
 	if err != nil {
 		done(err)
 		return
-	}
-	for i := range list {
-		x.puts[i].subject = q.names.subject(x.room[i].queue)
 	}
 	x.done = done
 	q.writer.add(x)
@@ -316,32 +327,54 @@ func orNothing(done func(error)) func(error) {
 	return done
 }
 
-// write encodes messages and reserves room for them.
-func (q *Queues) write(list []broker.QueuePut, replacement bool) (*write, error) {
+type writeOptions struct {
+	replacement bool // of a message, which is removed then
+	anyRoom     bool // what is stored frees as much
+}
+
+// write encodes messages and reserves room for them. more is how many others the
+// caller adds.
+func (q *Queues) write(list []broker.QueuePut, more int, o writeOptions) (*write, error) {
 	if err := q.Err(); err != nil {
 		return nil, err
 	}
-	if len(list) > maxBatch {
-		return nil, fmt.Errorf("at most %d messages can be stored together, these are %d", maxBatch, len(list))
+	if n := len(list) + more; n >= maxBatch && (n > maxBatch || slices.ContainsFunc(list, func(p broker.QueuePut) bool { return p.Once != "" })) {
+		return nil, fmt.Errorf("at most %d messages can be stored together, with the record of their ids; these are %d", maxBatch, n)
 	}
-	if q.o.Room != nil && !replacement {
+	if q.o.Room != nil && !o.replacement && !o.anyRoom {
 		if err := q.o.Room(); err != nil {
 			return nil, err
 		}
 	}
-	x := &write{puts: make([]put, len(list))}
+	x := &write{puts: make([]put, len(list), len(list)+more)}
 	for i := range list {
 		p := &list[i]
-		data := appendPayload(make([]byte, 0, payloadSize(p)), p)
-		if largest := int(q.o.maxMessage) - maxHeaders; len(data) > largest {
-			return nil, fmt.Errorf("a message of %d bytes is too large for the store: at most %d with its headers", len(data), largest)
+		if q.ids.knows(p.Once, time.Now()) {
+			return nil, broker.ErrDuplicate
 		}
-		x.puts[i] = put{data: data, once: p.Once, single: replacement}
+		data := appendPayload(make([]byte, 0, payloadSize(p)), p)
+		if err := q.fits(data); err != nil {
+			return nil, err
+		}
+		x.puts[i] = put{data: data, once: p.Once, single: o.replacement}
 		x.bytes += len(data)
 	}
 	var err error
-	x.room, err = q.ledger.reserve(list, replacement)
-	return x, err
+	if x.room, err = q.ledger.reserve(list, o.replacement); err != nil {
+		return nil, err
+	}
+	for i := range x.room {
+		x.puts[i].subject = q.names.subject(x.room[i].queue)
+	}
+	return x, nil
+}
+
+// fits returns an error if a message is too large.
+func (q *Queues) fits(data []byte) error {
+	if largest := int(q.o.maxMessage) - maxHeaders; len(data) > largest {
+		return fmt.Errorf("a message of %d bytes is too large for the store: at most %d with its headers", len(data), largest)
+	}
+	return nil
 }
 
 // maxHeaders is the room in a message for the headers of a publication.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,6 +23,8 @@ func (q *Queues) begin(ctx context.Context) error {
 	messages := q.ledger.limits.Messages
 	last := uint64(0)
 	q.ledger.reset()
+	q.delays.reset()
+	q.ids.reset()
 	switch stream, err := js.Stream(ctx, q.names.stream); {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 	case err != nil:
@@ -57,19 +62,28 @@ func (q *Queues) begin(ctx context.Context) error {
 	q.data.open()
 	q.control.open()
 	q.writer.open()
+	q.delays.resume()
 	return nil
 }
 
-// recount counts the messages of the stream.
+// recount counts the messages of the stream, and reads those that are delayed.
 func (q *Queues) recount(ctx context.Context, state jetstream.StreamState) error {
 	found := uint64(0)
-	damaged := 0
+	moved := make(map[uint64]uint64) // sequences of messages that were moved, and of their marks
+	bad := func(sequence uint64, err error) {
+		q.log.Error("a message of a queue cannot be read; it stays in the store and is not delivered", "sequence", sequence, "error", err)
+	}
 	err := q.scan(ctx, q.names.stream, state, func(subject string, sequence uint64, data []byte) {
 		found++
+		if other, err := q.loadOther(subject, sequence, data, moved); other {
+			if err != nil {
+				bad(sequence, err)
+			}
+			return
+		}
 		h, err := parsePayloadHead(data)
 		if err != nil {
-			damaged++
-			q.log.Error("a message of a queue cannot be read; it stays in the store and is not delivered", "sequence", sequence, "error", err)
+			bad(sequence, err)
 			return
 		}
 		q.ledger.load(h, sequence, q.names.isReplacement(subject))
@@ -80,7 +94,56 @@ func (q *Queues) recount(ctx context.Context, state jetstream.StreamState) error
 	if found < state.Msgs {
 		return fmt.Errorf("the stream should have %d messages, and %d were found", state.Msgs, found)
 	}
+	return q.finishMoves(ctx, moved)
+}
+
+// loadOther reads what is not in a queue, and reports whether it was that.
+func (q *Queues) loadOther(subject string, sequence uint64, data []byte, moved map[uint64]uint64) (other bool, err error) {
+	if strings.HasPrefix(subject, q.names.ids) {
+		return true, q.loadIDs(subject, data)
+	}
+	delay, mark := q.names.isDelay(subject)
+	switch {
+	case mark && delay:
+		of, err := strconv.ParseUint(string(data), 10, 64)
+		if err == nil {
+			moved[of] = sequence
+		}
+		return true, err
+	case delay:
+		return true, q.delays.load(sequence, data)
+	}
+	return false, nil
+}
+
+// finishMoves removes delayed messages that an earlier run has delivered.
+func (q *Queues) finishMoves(ctx context.Context, moved map[uint64]uint64) error {
+	list := q.delays.forget(moved)
+	for of := range moved {
+		list = append(list, of)
+	}
+	marks := slices.Collect(maps.Values(moved))
+	for _, sequences := range [][]uint64{list, marks} { // the marks are last
+		err := together(ctx, len(sequences), func(i int, done func(error)) {
+			go func() { done(q.deleteNow(ctx, sequences[i])) }()
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// deleteNow deletes a message before the queues are open.
+func (q *Queues) deleteNow(ctx context.Context, sequence uint64) error {
+	m, err := q.o.Control.RequestWithContext(ctx, "$JS.API.STREAM.MSG.DELETE."+q.names.stream, deleteRequest(sequence))
+	if err == nil {
+		err = apiAnswer(m, nil)
+	}
+	if isGone(err) {
+		err = nil
+	}
+	return err
 }
 
 const (

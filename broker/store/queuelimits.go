@@ -17,6 +17,11 @@ type Limits struct {
 	TotalBytes    int64 // bytes in all queues together, default 1 GiB
 	QueuesPerUser int   // queues whose oldest message is from one user, default 250
 	BytesPerUser  int64 // bytes from one user in all queues together, default 256 MiB
+
+	Delayed             int   // delayed messages, default 100,000
+	DelayedBytes        int64 // bytes of delayed messages, which are also in memory, default 256 MiB
+	DelayedPerUser      int   // delayed messages from one user, default 25,000
+	DelayedBytesPerUser int64 // bytes of delayed messages from one user, default 64 MiB
 }
 
 // deadLetterPart is the part of the total that only replacements may use: one of
@@ -28,6 +33,8 @@ func (l Limits) complete() Limits {
 		Messages: limit(l.Messages, 10_000, math.MaxInt32), Bytes: limit(l.Bytes, 64<<20, math.MaxInt64),
 		Queues: limit(l.Queues, 1_000, math.MaxInt), TotalBytes: limit(l.TotalBytes, 1<<30, math.MaxInt64),
 		QueuesPerUser: limit(l.QueuesPerUser, 250, math.MaxInt), BytesPerUser: limit(l.BytesPerUser, 256<<20, math.MaxInt64),
+		Delayed: limit(l.Delayed, 100_000, math.MaxInt), DelayedBytes: limit(l.DelayedBytes, 256<<20, math.MaxInt64),
+		DelayedPerUser: limit(l.DelayedPerUser, 25_000, math.MaxInt), DelayedBytesPerUser: limit(l.DelayedBytesPerUser, 64<<20, math.MaxInt64),
 	}
 }
 

@@ -16,6 +16,8 @@ type names struct {
 	stream   string // <PREFIX>_QUEUE
 	attempts string // KV_<PREFIX>_QUEUE, a bucket
 	subjects string // <prefix>.q.
+	delayed  string // <prefix>.w.
+	ids      string // <prefix>.i.
 	records  string // $KV.<PREFIX>_QUEUE.
 }
 
@@ -28,7 +30,7 @@ func namesOf(prefix string) names {
 	upper := strings.ToUpper(prefix)
 	return names{
 		stream: upper + "_QUEUE", attempts: "KV_" + upper + "_QUEUE",
-		subjects: prefix + ".q.", records: "$KV." + upper + "_QUEUE.",
+		subjects: prefix + ".q.", delayed: prefix + ".w.", ids: prefix + ".i.", records: "$KV." + upper + "_QUEUE.",
 	}
 }
 
@@ -74,6 +76,25 @@ func consumerKeyOf(name string) string {
 	return name
 }
 
+// delaySubject returns the subject of a delayed message, which is alone there.
+func (n *names) delaySubject(id string) string { return n.delayOf(id) + "m" }
+
+// delayMark returns the subject of the mark that says that it was moved.
+func (n *names) delayMark(id string) string { return n.delayOf(id) + "d" }
+
+// delayAll matches both.
+func (n *names) delayAll(id string) string { return n.delayOf(id) + "*" }
+
+func (n *names) delayOf(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return n.delayed + hex.EncodeToString(sum[:16]) + "."
+}
+
+// isDelay reports whether a subject is of a delayed message, or a mark.
+func (n *names) isDelay(subject string) (yes, mark bool) {
+	return strings.HasPrefix(subject, n.delayed), strings.HasSuffix(subject, ".d")
+}
+
 // record returns the subject of the attempts of a message.
 func (n *names) record(sequence uint64) string {
 	return n.records + "a." + strconv.FormatUint(sequence, 10)
@@ -85,8 +106,8 @@ func (n *names) record(sequence uint64) string {
 func (n *names) streamConfig(o *Options, messages int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        n.stream,
-		Description: "work queues",
-		Subjects:    []string{n.subjects + ">"},
+		Description: "work queues, delayed messages and the ids of messages",
+		Subjects:    []string{n.subjects + ">", n.delayed + ">", n.ids + ">"},
 		Retention:   jetstream.WorkQueuePolicy,
 		Storage:     jetstream.FileStorage,
 		Replicas:    1,

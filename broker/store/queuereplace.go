@@ -19,7 +19,7 @@ func deleteRequest(sequence uint64) []byte {
 func (q *Queues) Replace(queue string, sequence uint64, with broker.QueuePut, done func(error)) {
 	done = orNothing(done)
 	with.Once = ""
-	x, err := q.write([]broker.QueuePut{with}, true)
+	x, err := q.write([]broker.QueuePut{with}, 0, writeOptions{replacement: true})
 	if err != nil {
 		done(err)
 		return

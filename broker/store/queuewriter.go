@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ const (
 const (
 	headerID       = "Nats-Msg-Id"
 	headerLast     = "Nats-Expected-Last-Subject-Sequence"
+	headerLastOf   = "Nats-Expected-Last-Subject-Sequence-Subject"
 	headerBatch    = "Nats-Batch-Id"
 	headerBatchSeq = "Nats-Batch-Sequence"
 	headerCommit   = "Nats-Batch-Commit"
@@ -42,9 +44,12 @@ const (
 // write is what one call stores: all of it or nothing.
 type write struct {
 	puts  []put
-	room  []reservation
+	room  []reservation // of the first ones
 	bytes int
 	done  func(error)
+
+	stored   func(first uint64) // called before done, if not nil
+	canceled func()             // instead, if it is certain that nothing is stored
 }
 
 // put is one message on its way.
@@ -53,6 +58,10 @@ type put struct {
 	data    []byte
 	once    string
 	single  bool // the only message of its subject
+
+	// If after is not 0, it is the sequence of the last message that matches of.
+	after uint64
+	of    string
 }
 
 // writer sends messages to the engine in the order of the calls, from one
@@ -91,8 +100,16 @@ func (w *writer) add(x *write) {
 	}
 	w.mu.Unlock()
 	if err != nil {
-		w.q.ledger.cancelAll(x.room)
+		w.q.cancel(x)
 		x.done(err)
+	}
+}
+
+// cancel gives back what was reserved for a write that is not stored.
+func (q *Queues) cancel(x *write) {
+	q.ledger.cancelAll(x.room)
+	if x.canceled != nil {
+		x.canceled()
 	}
 }
 
@@ -104,7 +121,7 @@ func (w *writer) shut(err error) {
 	w.changed.Broadcast()
 	w.mu.Unlock()
 	for _, x := range list {
-		w.q.ledger.cancelAll(x.room)
+		w.q.cancel(x)
 		x.done(err)
 	}
 }
@@ -167,7 +184,8 @@ func (w *writer) take() []*write {
 	for _, x := range w.waiting {
 		messages += len(x.puts)
 		bytes += x.bytes
-		if n > 0 && (messages > maxBatch || bytes > maxGroupBytes) {
+		if n > 0 && (messages >= maxBatch || // one may be for ids
+			bytes > maxGroupBytes) {
 			break
 		}
 		n++
@@ -219,11 +237,14 @@ func (w *writer) makeRoom(x *write) {
 }
 
 func (w *writer) send(list []*write) {
-	messages := 0
+	messages, batches := 0, 0
 	for _, x := range list {
 		messages += len(x.puts)
+		if x.isBatch() {
+			batches++
+		}
 	}
-	if !w.gathers || len(list) == 1 || messages < minGroup {
+	if !w.gathers || len(list) == 1 || messages < minGroup && batches < 2 {
 		for _, x := range list {
 			w.sendOne(x)
 		}
@@ -233,11 +254,10 @@ func (w *writer) send(list []*write) {
 	for _, x := range list {
 		puts = append(puts, x.puts...)
 	}
-	w.batch(puts, func(last uint64, err error) {
+	w.batch(puts, func(first uint64, err error) {
 		var no *refusal
 		switch {
 		case err == nil:
-			first := last - uint64(messages) + 1 //nolint:gosec // at least one
 			for _, x := range list {
 				w.finish(x, first, nil)
 				first += uint64(len(x.puts))
@@ -258,10 +278,8 @@ func (w *writer) send(list []*write) {
 
 // sendOne sends one write alone.
 func (w *writer) sendOne(x *write) {
-	if len(x.puts) > 1 {
-		w.batch(x.puts, func(last uint64, err error) {
-			w.finish(x, last-uint64(len(x.puts))+1, err)
-		})
+	if x.isBatch() {
+		w.batch(x.puts, func(first uint64, err error) { w.finish(x, first, err) })
 		return
 	}
 	w.q.data.ask(x.puts[0].message(), func(m *nats.Msg, err error) {
@@ -273,10 +291,13 @@ func (w *writer) sendOne(x *write) {
 	})
 }
 
+// isBatch reports whether a write goes as a batch, even if it is alone.
+func (x *write) isBatch() bool { return len(x.puts) > 1 || x.puts[0].once != "" }
+
 // message returns the publication of a put.
 func (p *put) message() *nats.Msg {
 	m := &nats.Msg{Subject: p.subject, Data: p.data}
-	if p.once != "" || p.single {
+	if p.once != "" || p.single || p.after != 0 {
 		m.Header = p.header()
 	}
 	return m
@@ -287,15 +308,22 @@ func (p *put) header() nats.Header {
 	if p.once != "" {
 		h[headerID] = []string{p.once}
 	}
-	if p.single {
+	switch {
+	case p.single:
 		h[headerLast] = []string{"0"}
+	case p.after != 0:
+		h[headerLast], h[headerLastOf] = []string{strconv.FormatUint(p.after, 10)}, []string{p.of}
 	}
 	return h
 }
 
-// batch sends an atomic batch. done gets the sequence of its last message.
-func (w *writer) batch(puts []put, done func(last uint64, err error)) {
+// batch sends an atomic batch, with a record of the ids in it. done gets the
+// sequence of its first message.
+func (w *writer) batch(puts []put, done func(first uint64, err error)) {
 	id := []string{nuid.Next()}
+	if ids, any := w.q.idRecord(id[0], puts); any {
+		puts = append(slices.Clip(puts), ids)
+	}
 	for i := range puts {
 		m := &nats.Msg{Subject: puts[i].subject, Data: puts[i].data, Header: puts[i].header()}
 		m.Header[headerBatch] = id
@@ -313,7 +341,7 @@ func (w *writer) batch(puts []put, done func(last uint64, err error)) {
 			if err == nil {
 				last, err = putAnswer(m)
 			}
-			done(last, err)
+			done(last-uint64(len(puts))+1, err) //nolint:gosec // at least one
 		})
 	}
 }
@@ -324,10 +352,13 @@ func (w *writer) finish(x *write, first uint64, err error) {
 	switch {
 	case err == nil:
 		w.q.ledger.store(x.room, first)
+		if x.stored != nil {
+			x.stored(first)
+		}
 	case errors.Is(err, broker.ErrDuplicate), isRefusal(err, codeWrongLast):
-		w.q.ledger.cancelAll(x.room)
+		w.q.cancel(x)
 	case errors.As(err, &no):
-		w.q.ledger.cancelAll(x.room)
+		w.q.cancel(x)
 		err = w.q.refused(no)
 	default:
 		err = unknown(err)

@@ -87,6 +87,25 @@ func (w *Window) Begin(k Key, owner string, l Limits) (first, earlier *Attempt, 
 	return a, nil, nil
 }
 
+// Remember adds a message that was accepted some time ago, by another window. It
+// counts against no share, and against no limit of its own.
+func (w *Window) Remember(k Key, ago time.Duration) {
+	if ago < 0 {
+		ago = 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, found := w.find(k); found || ago >= Length || w.closed {
+		return
+	}
+	w.begin()
+	for n := int(ago / step); len(w.generations) <= n; {
+		w.generations = append(w.generations, make(map[Key]entry))
+	}
+	w.generations[int(ago/step)][k] = entry{}
+	w.ids++
+}
+
 // Known reports whether a message was accepted, or is being accepted.
 func (w *Window) Known(k Key) bool {
 	w.mu.Lock()
@@ -127,16 +146,22 @@ func (w *Window) add(k Key, e entry) {
 	if w.closed {
 		return
 	}
-	if w.generations == nil {
-		w.generations = []map[Key]entry{make(map[Key]entry)}
-		w.owners = make(map[uint64]int)
-		w.timer = time.AfterFunc(step, w.rotate)
-	}
+	w.begin()
 	w.generations[0][k] = e
 	w.ids++
 	if e.owner != 0 {
 		w.owners[e.owner]++
 	}
+}
+
+// begin makes the first generation, if there is none.
+func (w *Window) begin() {
+	if w.generations != nil {
+		return
+	}
+	w.generations = []map[Key]entry{make(map[Key]entry)}
+	w.owners = make(map[uint64]int)
+	w.timer = time.AfterFunc(step, w.rotate)
 }
 
 // settle replaces an attempt that has ended by the id that remains of it, if

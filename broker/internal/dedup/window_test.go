@@ -246,3 +246,35 @@ func TestIDsHoldWhatIsDocumented(t *testing.T) {
 		w.Close()
 	}
 }
+
+// What is remembered is known until its two minutes are over, counts in the
+// limit, and does not replace what is known.
+func TestRemember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New()
+		defer w.Close()
+		for id, ago := range map[string]time.Duration{"now": 0, "ahead": -time.Hour, "old": Length - time.Second, "gone": Length} {
+			w.Remember(KeyOf("", "", id), ago)
+		}
+		w.Remember(KeyOf("", "", "now"), time.Minute)
+		if n := w.Len(); n != 3 {
+			t.Errorf("%d ids are known", n)
+		}
+		if _, _, err := w.Begin(KeyOf("", "", "another"), "", Limits{3, 3}); err == nil {
+			t.Error("there is room")
+		}
+		if _, earlier, err := w.Begin(KeyOf("", "", "old"), "ann", Limits{3, 3}); err != nil || earlier == nil || !earlier.Accepted() {
+			t.Errorf("an old one: %v, %v", earlier, err)
+		}
+		time.Sleep(time.Second + 2*step)
+		synctest.Wait()
+		if w.Known(KeyOf("", "", "old")) || !w.Known(KeyOf("", "", "now")) {
+			t.Error("the old one is known, or the new one is not")
+		}
+		time.Sleep(2 * Length)
+		synctest.Wait()
+		if n := w.Len(); n != 0 {
+			t.Errorf("%d ids are left", n)
+		}
+	})
+}

@@ -117,7 +117,7 @@ func (s *Schedule[O, T]) Reserve(items ...*Item[O, T]) error {
 	return nil
 }
 
-// admit counts an item.
+// admit counts an item, unless that exceeds a limit.
 func (s *Schedule[O, T]) admit(it *Item[O, T]) error {
 	var nobody O
 	l, mine := &s.limits, s.owners[it.Owner]
@@ -134,15 +134,22 @@ func (s *Schedule[O, T]) admit(it *Item[O, T]) error {
 	case it.Size > l.BytesPerOwner-mine.bytes:
 		return &FullError{LimitBytesPerOwner, l.BytesPerOwner}
 	}
+	s.hold(it)
+	return nil
+}
+
+// hold counts an item.
+func (s *Schedule[O, T]) hold(it *Item[O, T]) {
+	var nobody O
 	if s.ids == nil {
 		s.ids, s.owners = make(map[string]*Item[O, T]), make(map[O]share)
 	}
 	s.ids[it.ID] = it
 	s.bytes += it.Size
 	if it.Owner != nobody {
+		mine := s.owners[it.Owner]
 		s.owners[it.Owner] = share{mine.items + 1, mine.bytes + it.Size}
 	}
-	return nil
 }
 
 // release undoes admit.
@@ -199,6 +206,33 @@ func (s *Schedule[O, T]) Remove(it *Item[O, T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.release(it)
+}
+
+// Restore lets an item wait without regard to the limits. It reports false if
+// there is one with the same ID.
+func (s *Schedule[O, T]) Restore(it *Item[O, T]) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ids[it.ID] != nil {
+		return false
+	}
+	s.hold(it)
+	s.seq++
+	it.seq, it.index = s.seq, taken
+	s.push(it)
+	return true
+}
+
+// Take takes an item that waits, as Due does. It returns nil if there is none
+// with this ID, or if it is being done.
+func (s *Schedule[O, T]) Take(id string) *Item[O, T] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.ids[id]
+	if it == nil || it.index == taken {
+		return nil
+	}
+	return s.take(it.index)
 }
 
 // Cancel removes an item that waits. It reports false if there is none with

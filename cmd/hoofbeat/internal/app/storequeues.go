@@ -12,7 +12,8 @@ import (
 	queuestore "github.com/hoofbeat/hoofbeat/broker/store"
 )
 
-// openQueues opens the work queues in the store, and counts what they hold.
+// openQueues opens the work queues and the delayed messages in the store, and
+// counts what they hold.
 func (a *App) openQueues(ctx context.Context) error {
 	c, s := a.o.Config, a.store
 	if c.Queues.Mode == "broadcast" {
@@ -24,6 +25,7 @@ func (a *App) openQueues(ctx context.Context) error {
 		Limits: queuestore.Limits{
 			Messages: q.Messages, Bytes: int64(q.Bytes), Queues: q.Queues, TotalBytes: int64(q.TotalBytes),
 			QueuesPerUser: q.QueuesPerUser, BytesPerUser: int64(q.BytesPerUser),
+			Delayed: q.Delayed, DelayedBytes: int64(q.DelayedBytes), DelayedPerUser: q.DelayedPerUser, DelayedBytesPerUser: int64(q.DelayedBytesPerUser),
 		},
 		MaxBytes:   int64(c.Store.Disk) / 2, // the rest is for what is not in queues
 		SyncAlways: c.Store.Sync.Every == 0,

@@ -147,7 +147,11 @@ func (c *Config) StoreNeeds() []StoreNeed {
 		if total := c.Queues.TotalBytes; total != Off {
 			queues.Bytes = total + total/4 + 80<<20
 		}
-		needs = append(needs, queues)
+		delayed := StoreNeed{"queues.delayed_bytes", Off}
+		if total := c.Queues.DelayedBytes; total != Off {
+			delayed.Bytes = total + total/4 + 80<<20
+		}
+		needs = append(needs, queues, delayed)
 	}
 	return needs
 }
