@@ -24,10 +24,9 @@ type keptDelays struct {
 type delayItem = schedule.Item[string, broker.StoredDelay]
 
 type keptDelayReader struct {
-	s      *QueueStore
-	feed   func([]broker.StoredDelay)
-	closed bool
-	held   []*delayItem
+	s    *QueueStore
+	feed func([]broker.StoredDelay)
+	held []*delayItem
 }
 
 func present() int64 { return time.Now().UnixMilli() }
