@@ -18,6 +18,7 @@ type keptItem struct {
 type (
 	keptLists   = workqueue.Store[keptItem, *batch]
 	keptBacklog = workqueue.Backlog[keptItem, *batch]
+	keptBefore  = workqueue.Restored[keptItem] // from an earlier process
 )
 
 // keptList is the list of a stored durable subscription. What waits is in

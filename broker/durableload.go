@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/limit"
-	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 )
 
 // durableLoadTime limits how long New waits for the store of the durable
@@ -19,7 +18,7 @@ func (l *durables) load() error {
 	type loaded struct {
 		*durable
 		position DurablePosition
-		list     []workqueue.Restored[keptItem]
+		list     []keptBefore
 	}
 	all := make(map[*durable]*loaded)
 	ctx, cancel := context.WithTimeout(context.Background(), durableLoadTime)
@@ -50,7 +49,7 @@ func (l *durables) load() error {
 					continue
 				}
 				wanted++
-				r := workqueue.Restored[keptItem]{
+				r := keptBefore{
 					Age: now.Sub(m.Stored), Attempts: x.position.Attempts[m.Sequence],
 					Redelivered: x.position.Attached || m.Sequence <= x.position.Given,
 				}

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 )
 
 // What the store may hand over in advance, for one queue.
@@ -234,19 +232,6 @@ func (q *storedQueue) ask() {
 	}
 	q.asked, q.askedBytes = messages, bytes
 	r.reader.Want(messages, bytes)
-}
-
-// notice sees to it that what waits is given back when no consumer here has taken
-// any for a while. The caller holds pumping.
-func (q *storedQueue) notice(room workqueue.Room) {
-	switch {
-	case room.Waiting == 0 || room.Free > 0:
-		q.stuck = time.Time{}
-	case q.stuck.IsZero() || room.Waiting < q.backlog:
-		q.stuck = time.Now()
-		q.giveBackIn(returnAfter)
-	}
-	q.backlog = room.Waiting
 }
 
 func (q *storedQueue) giveBackIn(d time.Duration) {

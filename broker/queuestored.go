@@ -322,3 +322,16 @@ func ackItems(list []storedItem, confirm bool) *completion {
 	}
 	return allOf(open)
 }
+
+// notice sees to it that what waits is given back when no consumer here has taken
+// any for a while. The caller holds pumping.
+func (q *storedQueue) notice(room workqueue.Room) {
+	switch {
+	case room.Waiting == 0 || room.Free > 0:
+		q.stuck = time.Time{}
+	case q.stuck.IsZero() || room.Waiting < q.backlog:
+		q.stuck = time.Now()
+		q.giveBackIn(returnAfter)
+	}
+	q.backlog = room.Waiting
+}
