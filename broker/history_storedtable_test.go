@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -102,7 +101,7 @@ func TestHistoryTestsAreComplete(t *testing.T) {
 		}
 		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`).FindAllStringSubmatch(string(text), -1) {
 			if name := m[1]; in[name] == (notHistoryOverStore[name] != "") {
-				t.Error(fmt.Sprintf("%s of %s_test.go must be in one of the two lists", name, file))
+				t.Errorf("%s of %s_test.go must be in one of the two lists", name, file)
 			}
 		}
 	}
