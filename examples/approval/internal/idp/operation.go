@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
@@ -45,6 +46,8 @@ type operation struct {
 	request *request
 	number  string
 	expires time.Time
+
+	informing sync.Mutex // one call of inform at a time
 
 	verdict   verdict
 	announced bool // the broker knows the operation
@@ -104,6 +107,8 @@ func (s *Server) operationFor(ctx context.Context, l *login, r *request) (*opera
 // one, for which clients with a ticket may wait, and its verdict. The broker
 // keeps an operation a little longer than the page waits.
 func (s *Server) inform(ctx context.Context, op *operation) error {
+	op.informing.Lock()
+	defer op.informing.Unlock()
 	s.mu.Lock()
 	announced, v, reported := op.announced, op.verdict, op.reported
 	s.mu.Unlock()
