@@ -166,6 +166,9 @@ func New(o Options) (*Broker, error) {
 // and as coarse as the sweeper's tick.
 func (b *Broker) now() int64 { return b.sweeper.Now() }
 
+// uptime is the same clock.
+func (b *Broker) uptime() time.Duration { return time.Duration(b.now()) }
+
 func (b *Broker) nextID() uint64 { return b.ids.Add(1) }
 
 // spawn runs f on a new goroutine. The broker starts all its goroutines here,

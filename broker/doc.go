@@ -48,7 +48,8 @@
 //     durablestore, durableload, durablesend, durablelist, durableposition,
 //     durablesaver, presence, presencelist.
 //   - Work queues: queue, queuememory, queuequota, queuestore,
-//     queuestored, queuedead, queuereader, queuedelivery.
+//     queuestored, queuedead, queuereader, queuedelivery,
+//     queuebrowse, queuemove, queuestoredbrowse, queuestoredmove.
 //
 // # Locks
 //

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -17,8 +18,8 @@ import (
 // call at once. [storedQueues] may return a [completion] for an operation that
 // it has accepted but not finished; nil means that the operation is done. Puts
 // of one session to one queue keep their order, and each completion must end
-// within bounded time. All methods are safe for concurrent use. No method but
-// Purge blocks, and no caller holds the lock of an outbox. [memoryQueues] calls
+// within bounded time. All methods are safe for concurrent use. No method blocks
+// but Purge, Browse, Remove and Move, and no caller holds the lock of an outbox. [memoryQueues] calls
 // subscriber.offerWork only with the batch that it was given.
 type queues interface {
 	// Put stores a message, or delivers it to a consumer.
@@ -32,6 +33,14 @@ type queues interface {
 	// Purge removes the waiting messages of a queue. The error is ErrNoQueue if
 	// the queue does not exist, or that of a store.
 	Purge(queue string) (removed int, err error)
+	// Browse returns messages as Broker.Browse does.
+	Browse(ctx context.Context, queue string, after uint64, limit int) ([]QueuedMessage, error)
+	// Remove removes the messages that p picks and that no consumer holds. The
+	// error is as that of Purge.
+	Remove(ctx context.Context, queue string, p *picker) (QueueRemoved, error)
+	// Move moves the messages that mv chooses and that no consumer holds. The
+	// error is as that of Purge, or the refusal by the target, as that of Put.
+	Move(ctx context.Context, bt *batch, mv *queueMove) (moved int, err error)
 	// Expire removes the messages that have expired.
 	Expire(bt *batch)
 	// Backlog makes the list of a durable subscription.
@@ -50,6 +59,7 @@ func (b *Broker) newQueues() queues {
 	}
 	q := newMemoryQueues(queueLimits(b.o.Queues), dead)
 	q.store().SetExpiry(b.expiry())
+	q.store().SetClock(b.uptime)
 	return q
 }
 
@@ -131,6 +141,7 @@ type queueInfo struct {
 	Bytes     int64 // their sizes
 	Unsettled int   // held by consumers
 	Consumers int
+	Oldest    time.Time // when the oldest message was put; zero if it is not known
 }
 
 // maxQueueName is the maximum length of the name of a queue. The name of its
@@ -385,7 +396,8 @@ func deadLetter(m *Message, queue, reason string, attempts int) *Message {
 	return &c
 }
 
-// ErrNoQueue is returned by [Broker.Purge] when the queue does not exist.
+// ErrNoQueue is returned by [Broker.Purge] and the like when the queue does not
+// exist: it has neither messages nor consumers.
 var ErrNoQueue = errors.New("broker: no such queue")
 
 // Purge deletes the messages that wait in a work queue, such as "/queue/jobs",
@@ -396,12 +408,9 @@ var ErrNoQueue = errors.New("broker: no such queue")
 // [Options.QueueStore], Purge waits for it, and the error may be the store's.
 // Safe for concurrent use.
 func (b *Broker) Purge(queue string) (removed int, err error) {
-	d, err := b.o.names.Parse(queue)
+	path, err := b.oneQueue(queue)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrDestination, err)
+		return 0, err
 	}
-	if d.Pattern || !b.workQueue(d) {
-		return 0, fmt.Errorf("%w: %q does not name one work queue", ErrDestination, queue)
-	}
-	return b.queues.Purge(d.Path)
+	return b.queues.Purge(path)
 }

@@ -1,8 +1,11 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"iter"
+	"math"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
 )
@@ -78,6 +81,53 @@ func (q *memoryQueues) Purge(queue string) (removed int, err error) {
 		return 0, ErrNoQueue
 	}
 	return removed, nil
+}
+
+func (q *memoryQueues) Browse(_ context.Context, queue string, after uint64, limit int) ([]QueuedMessage, error) {
+	list, found := q.store().Browse(queue, after, limit)
+	if !found {
+		return nil, ErrNoQueue
+	}
+	out := make([]QueuedMessage, len(list))
+	for i := range list {
+		it := &list[i]
+		out[i] = QueuedMessage{
+			Message: it.Message, Sequence: it.Place, Bytes: it.Size, Put: it.Put,
+			Attempts: it.Attempts, Redelivered: it.Redelivered, Held: it.Held,
+		}
+		if it.Expires != 0 {
+			out[i].Expires = time.UnixMilli(it.Expires)
+		}
+	}
+	return out, nil
+}
+
+func (q *memoryQueues) Remove(_ context.Context, queue string, p *picker) (out QueueRemoved, _ error) {
+	removed, found := q.store().Remove(queue, func(it workqueue.Item[*Message]) bool { return p.pick(it.Message.ID, it.Place) })
+	if !found {
+		return out, ErrNoQueue
+	}
+	out.Removed = len(removed)
+	list, _ := q.store().Browse(queue, p.after, math.MaxInt)
+	for i := range list {
+		if it := &list[i]; it.Held && p.wants(it.Message.ID, it.Place) {
+			out.Held++
+		}
+	}
+	return out, nil
+}
+
+func (q *memoryQueues) Move(_ context.Context, bt *batch, mv *queueMove) (moved int, _ error) {
+	moved, found, err := q.store().Move(bt, mv.from, func(it workqueue.Item[*Message]) bool {
+		return mv.choose(it.Message, it.Place)
+	}, func(m *Message) workqueue.Put[*Message] {
+		c, size := mv.moved(m)
+		return workqueue.Put[*Message]{Queue: mv.to, Message: c, Size: size}
+	})
+	if !found {
+		return 0, ErrNoQueue
+	}
+	return moved, err
 }
 
 func (q *memoryQueues) Expire(bt *batch) { q.store().Sweep(bt) }

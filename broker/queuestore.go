@@ -34,8 +34,9 @@ type QueueStore interface {
 	// queue cannot be read now.
 	Open(queue string, feed QueueFeed) (QueueReader, error)
 	// Replace stores a message in place of one that a reader of this broker
-	// holds, or that Expired has named: a dead letter. It does so exactly once,
-	// also if it is called again for the same message after a restart. The error
+	// holds, or that Expired has named: a dead letter, or the same message in
+	// another queue. It does so exactly once, also if it is called again for the
+	// same message after a restart. The error
 	// is as that of Append; the message then stays where it was, and held.
 	Replace(queue string, sequence uint64, with QueuePut, done func(error))
 	// Remove removes a message that no reader holds, such as one that Expired has
@@ -89,6 +90,9 @@ type StoredMessage struct {
 	// Redelivered is true if a consumer may have seen the message before. It may
 	// be true too often, never too seldom.
 	Redelivered bool
+	// Put is when the message was stored in this queue, zero if it is not known.
+	// Only Browse needs it.
+	Put time.Time
 }
 
 // QueueFeed is where the messages of a [QueueReader] go. The store calls its
@@ -136,6 +140,8 @@ type StoredQueue struct {
 	// Share is the QueuePut.Share of the message that made the queue; "" is also
 	// for one that is not known.
 	Share string
+	// Oldest is when its oldest message was stored, zero if it is not known.
+	Oldest time.Time
 }
 
 // QueueFullError is the error of a [QueueStore] that refuses messages because a

@@ -39,8 +39,10 @@ type storedItem struct {
 }
 
 type (
-	storedWindow = workqueue.Store[storedItem, *batch]
-	storedFed    = workqueue.Fed[storedItem]
+	storedWindow  = workqueue.Store[storedItem, *batch]
+	storedFed     = workqueue.Fed[storedItem]
+	storedWork    = workqueue.Delivery[storedItem, *batch]
+	storedWaiting = workqueue.Item[storedItem]
 )
 
 func newStoredQueues(b *Broker) *storedQueues {
@@ -122,13 +124,23 @@ func (s *storedQueues) Consume(queue string, sub *subscriber, o *queueOwner, pre
 	if err != nil {
 		return nil, err
 	}
+	if !made {
+		share = ""
+	}
+	k, err := s.attach(queue, share, &storedReceiver{sub, auto}, prefetch, auto)
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// attach adds a consumer, whatever the limits are. share is that of the queue,
+// if the consumer makes it.
+func (s *storedQueues) attach(queue, share string, r workqueue.Receiver[storedItem, *batch], prefetch int, auto bool) (*storedConsumer, error) {
 	s.mu.Lock()
 	q := s.open[queue]
 	if q == nil {
-		q = &storedQueue{s: s, name: strings.Clone(queue)}
-		if made {
-			q.share = share
-		}
+		q = &storedQueue{s: s, name: strings.Clone(queue), share: share}
 		if err := q.connect(); err != nil {
 			s.mu.Unlock()
 			s.b.warn("a queue cannot be read", source{what: queue}, "queue", queue, "error", err)
@@ -136,7 +148,7 @@ func (s *storedQueues) Consume(queue string, sub *subscriber, o *queueOwner, pre
 		}
 		s.open[q.name] = q
 	}
-	k, err := s.window.Consume(q.name, &storedReceiver{sub, auto}, prefetch, auto)
+	k, err := s.window.Consume(q.name, r, prefetch, auto)
 	if err != nil {
 		s.stopIdle(q)
 		s.mu.Unlock()
@@ -267,7 +279,7 @@ func (s *storedQueues) All() iter.Seq[queueInfo] {
 		for q := range s.store.Queues() {
 			h := here[q.Name]
 			delete(here, q.Name)
-			if !yield(queueInfo{Name: q.Name, Messages: q.Messages, Bytes: q.Bytes, Unsettled: h.Unsettled, Consumers: h.Consumers}) {
+			if !yield(queueInfo{Name: q.Name, Messages: q.Messages, Bytes: q.Bytes, Unsettled: h.Unsettled, Consumers: h.Consumers, Oldest: q.Oldest}) {
 				return
 			}
 		}

@@ -144,6 +144,17 @@ var queueTests = map[string][]queueTest{
 		{"TestFailingConsumerIsRetriedWithPauses", TestFailingConsumerIsRetriedWithPauses},
 		{"TestBadMessageHoldsNothingUp", TestBadMessageHoldsNothingUp},
 	},
+	"inspect": {
+		{"TestQueuesAreListed", TestQueuesAreListed},
+		{"TestBrowse", TestBrowse},
+		{"TestRemoveMessages", TestRemoveMessages},
+		{"TestMoveMessages", TestMoveMessages},
+		{"TestDeadLettersReturn", TestDeadLettersReturn},
+		{"TestMoveToAFullTarget", TestMoveToAFullTarget},
+		{"TestInspectionRefuses", TestInspectionRefuses},
+		{"TestBrowseWhileOthersConsume", TestBrowseWhileOthersConsume},
+		{"TestMoveWhileConsumersRun", TestMoveWhileConsumersRun},
+	},
 	"later": {
 		{"TestHandlerAnswersLater", TestHandlerAnswersLater},
 		{"TestHandlerFailsLater", TestHandlerFailsLater},

@@ -156,7 +156,12 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *api) routes() []route {
 	return []route{
 		{"POST", "/api/v1/messages", a.publish},
-		{"DELETE", "/api/v1/messages", a.purge},
+		{"GET", "/api/v1/queues", a.queues},
+		{"GET", "/api/v1/queues/{queue}", a.queue},
+		{"GET", "/api/v1/queues/{queue}/messages", a.browse},
+		{"DELETE", "/api/v1/queues/{queue}/messages", a.deleteMessages},
+		{"DELETE", "/api/v1/queues/{queue}/messages/{sequence}", a.deleteMessage},
+		{"POST", "/api/v1/queues/{queue}/moves", a.move},
 		{"GET", "/api/v1/delayed", a.delayed},
 		{"DELETE", "/api/v1/delayed/{messageId}", a.cancelDelayed},
 		{"GET", "/api/v1/subscriptions", a.subscriptions},

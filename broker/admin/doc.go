@@ -35,6 +35,13 @@
 //	curl -H "$A" localhost:8081/api/v1/users/ann/sessions
 //	curl -H "$A" 'localhost:8081/api/v1/destinations?prefix=/queue/'
 //	curl -H "$A" -X DELETE 'localhost:8081/api/v1/sessions/ID?reason=maintenance'
+//	curl -H "$A" 'localhost:8081/api/v1/queues?prefix=/queue/&sort=messages'
+//	curl -H "$A" localhost:8081/api/v1/queues/%2Fqueue%2Fjobs
+//	curl -H "$A" 'localhost:8081/api/v1/queues/%2Fqueue%2Fjobs/messages?after=0&limit=10'
+//	curl -H "$A" --json '{}' localhost:8081/api/v1/queues/%2Fqueue%2FDLQ.jobs/moves
+//	curl -H "$A" --json '{"to":"/queue/repair","count":10}' localhost:8081/api/v1/queues/%2Fqueue%2Fjobs/moves
+//	curl -H "$A" -X DELETE localhost:8081/api/v1/queues/%2Fqueue%2Fjobs/messages/SEQUENCE
+//	curl -H "$A" -X DELETE 'localhost:8081/api/v1/queues/%2Fqueue%2Fjobs/messages?confirm=true'
 //	curl -H "$A" localhost:8081/api/v1/openapi.json
 //	curl 'localhost:8081/readyz?verbose'
 //
@@ -53,8 +60,25 @@
 // a header that belongs to the protocol (see [broker.Reserved]) is an error,
 // not dropped. Lists are pages, {"total", "offset", "limit", "items"}: total
 // counts all matches, and items holds at most limit of them, starting at
-// offset. In a path, percent-escape user names and operation ids, with "/" as
-// %2F.
+// offset. In a path, percent-escape user names, operation ids and the names of
+// queues, with "/" as %2F.
+//
+// # Queues
+//
+// A queue is there while it has messages or consumers. GET lists queues, and
+// shows their messages without removing them: pages of messages are
+// {"after","limit","next","items"}, in the order of their sequences, and "next"
+// is the after of the next page. At most `body` bytes of each body are shown, by
+// default 1,024.
+//
+// DELETE removes one message, or with confirm=true all that wait. A POST to moves
+// moves the oldest messages, at most 1,000: {"to"} is another queue, and without
+// it dead letters return to the queue that they came from. Optional are "count",
+// "ids", "sequences" and "after". The answer, {"moved","skipped","next"}, says
+// how many were moved and how many have no queue to return to; if there are more,
+// "next" is the "after" of the next request. If the other queue takes no more,
+// the answer is 429, with "moved". Messages that consumers hold are neither
+// removed nor moved. See [broker.Broker.MoveMessages].
 //
 // # Tickets and revocations
 //

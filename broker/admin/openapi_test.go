@@ -78,30 +78,35 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 				want = append(want, "403")
 			}
 			want = append(want, map[string][]string{
-				"/api/v1/messages":                          {map[string]string{"post": "202", "delete": "200"}[method], map[string]string{"post": "503", "delete": "404"}[method], "404"},
-				"/api/v1/subscriptions":                     {"200"},
-				"/api/v1/users/{user}/subscriptions":        {"200"},
-				"/api/v1/users/{user}/subscriptions/{name}": {"204", "404"},
-				"/api/v1/delayed":                           {"200"},
-				"/api/v1/handlers":                          {"200"},
-				"/api/v1/events":                            {"200"},
-				"/api/v1/delayed/{messageId}":               {"204", "404"},
-				"/api/v1/users/{user}/messages":             {"200", "503"},
-				"/api/v1/tickets":                           {"201", "404", "409", "503"},
-				"/api/v1/revocations":                       {"200", "404"},
-				"/api/v1/operations":                        {"200", "404"},
-				"/api/v1/operations/{operationId}":          map[string][]string{"get": {"200", "404"}, "put": {"201", "404", "409", "503"}}[method],
-				"/api/v1/operations/{operationId}/result":   {"200", "404", "409", "503"},
-				"/api/v1/sessions/{id}":                     {"404"},
-				"/api/v1/presence":                          {"200", "404"},
-				"/api/v1/store/export":                      {"200", "404", "503"},
+				"/api/v1/messages":                           {"202", "404", "503"},
+				"/api/v1/queues":                             {"200"},
+				"/api/v1/queues/{queue}":                     {"200", "404"},
+				"/api/v1/queues/{queue}/messages":            {"200", "404", "503"},
+				"/api/v1/queues/{queue}/messages/{sequence}": {"200", "404", "409", "503"},
+				"/api/v1/queues/{queue}/moves":               {"200", "404", "503"},
+				"/api/v1/subscriptions":                      {"200"},
+				"/api/v1/users/{user}/subscriptions":         {"200"},
+				"/api/v1/users/{user}/subscriptions/{name}":  {"204", "404"},
+				"/api/v1/delayed":                            {"200"},
+				"/api/v1/handlers":                           {"200"},
+				"/api/v1/events":                             {"200"},
+				"/api/v1/delayed/{messageId}":                {"204", "404"},
+				"/api/v1/users/{user}/messages":              {"200", "503"},
+				"/api/v1/tickets":                            {"201", "404", "409", "503"},
+				"/api/v1/revocations":                        {"200", "404"},
+				"/api/v1/operations":                         {"200", "404"},
+				"/api/v1/operations/{operationId}":           map[string][]string{"get": {"200", "404"}, "put": {"201", "404", "409", "503"}}[method],
+				"/api/v1/operations/{operationId}/result":    {"200", "404", "409", "503"},
+				"/api/v1/sessions/{id}":                      {"404"},
+				"/api/v1/presence":                           {"200", "404"},
+				"/api/v1/store/export":                       {"200", "404", "503"},
 			}[path]...)
 			for _, status := range want {
 				if o.Responses[status] == nil {
 					t.Errorf("%s %s: no response %s", method, path, status)
 				}
 			}
-			for _, name := range []string{"user", "id", "operationId", "messageId"} {
+			for _, name := range []string{"user", "id", "operationId", "messageId", "queue", "sequence"} {
 				described := slices.Contains(o.Parameters, openAPIParameter{"#/components/parameters/" + name})
 				if described != strings.Contains(path, "{"+name+"}") {
 					t.Errorf("%s %s: parameter %q of the path: described is %v", method, path, name, described)
@@ -120,10 +125,11 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 func TestOpenAPIDescribesTheTypes(t *testing.T) {
 	_, schemas := readOpenAPI(t)
 	types := map[string]any{
-		"Published": published{}, "Purged": purged{}, "Delivered": delivered{}, "Stats": fullStats{}, "StoreStats": StoreStats{}, "StreamStats": StreamStats{}, "Health": health{}, "Problem": problem{},
+		"Published": published{}, "Removed": removed{}, "Delivered": delivered{}, "Stats": fullStats{}, "StoreStats": StoreStats{}, "StreamStats": StreamStats{}, "Health": health{}, "Problem": problem{},
 		"AccessToken": grantedToken{}, "Ticket": minted{}, "Revoked": revoked{}, "Opened": opened{}, "Waiting": waiting{}, "Notified": notified{},
 		"Session": session{}, "User": user{}, "Destination": destination{},
 		"Subscription": subscription{}, "SubscriptionPage": page[subscription]{}, "DeletedSubscriptions": deletedSubscriptions{},
+		"Queue": queue{}, "QueuePage": page[queue]{}, "QueuedMessage": queuedMessage{}, "QueuedMessagePage": messagePage{}, "Moved": moved{},
 		"Delayed": delayed{}, "DelayedPage": page[delayed]{},
 		"Presence": present{}, "PresentUser": broker.PresentUser{},
 		"Handler": HandlerState{}, "HandlerPage": page[HandlerState]{},
@@ -164,6 +170,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		"Grant":      {6, func(data []byte) error { _, err := parseGrant(data); return err }},
 		"Operation":  {3, func(data []byte) error { _, err := parseOperation(data); return err }},
 		"Result":     {1, func(data []byte) error { _, err := parseResult(data); return err }},
+		"Move":       {5, func(data []byte) error { _, _, err := parseMove(data); return err }},
 		"Revocation": {3, func(data []byte) error { _, err := parseRevocation(data); return err }},
 	}
 	for name, want := range read {

@@ -15,6 +15,7 @@ type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
+	Moved  *int   `json:"moved,omitempty"` // messages that were moved before
 
 	challenge  string        // WWW-Authenticate
 	retryAfter time.Duration // Retry-After, rounded up to seconds

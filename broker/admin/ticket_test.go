@@ -271,9 +271,12 @@ func TestTicketIsSecret(t *testing.T) {
 
 	keep(do("POST", "/api/v1/tickets", body))
 	keep(do("POST", "/api/v1/tickets", body))
+	if err := b.Publish(t.Context(), &broker.Message{Destination: "/queue/jobs"}); err != nil {
+		t.Fatal(err)
+	}
 	for _, rt := range (&api{}).routes() {
 		if rt.method == http.MethodGet {
-			path := strings.NewReplacer("{user}", "ann", "{provider}", "example", "{id}", c.Session, "/presence", "/presence?destination=/topic/room").Replace(rt.path)
+			path := strings.NewReplacer("{user}", "ann", "{provider}", "example", "{id}", c.Session, "{queue}", "%2Fqueue%2Fjobs", "/presence", "/presence?destination=/topic/room").Replace(rt.path)
 			a := do("GET", path, "")
 			// There are no operations, and the answer says so.
 			if a.status != http.StatusOK && !(a.status == http.StatusNotFound && strings.HasPrefix(path, "/api/v1/operations")) {

@@ -167,7 +167,7 @@ func (s *QueueStore) admit(p *broker.QueuePut, other *kept) (*kept, error) {
 		share.bytes += size
 	}
 	s.latest++
-	m := &kept{StoredMessage: broker.StoredMessage{QueuePut: *p, Sequence: s.latest}}
+	m := &kept{StoredMessage: broker.StoredMessage{QueuePut: *p, Sequence: s.latest, Put: time.Now()}}
 	m.Once, m.Size = "", int(size)
 	q.all[m.Sequence] = m
 	q.waiting = append(q.waiting, m)
@@ -504,6 +504,16 @@ func (s *QueueStore) Browse(_ context.Context, queue string, after uint64, limit
 	return list[:min(len(list), limit)], nil
 }
 
+// oldest returns when the oldest message was stored.
+func (q *keptQueue) oldest() (at time.Time) {
+	for _, m := range q.all {
+		if at.IsZero() || m.Put.Before(at) {
+			at = m.Put
+		}
+	}
+	return at
+}
+
 // Queues implements [broker.QueueStore].
 func (s *QueueStore) Queues() iter.Seq[broker.StoredQueue] {
 	s.mu.Lock()
@@ -511,7 +521,7 @@ func (s *QueueStore) Queues() iter.Seq[broker.StoredQueue] {
 	var list []broker.StoredQueue
 	for _, q := range s.queues {
 		if len(q.all) > 0 {
-			list = append(list, broker.StoredQueue{Name: q.name, Messages: len(q.all), Bytes: q.bytes, Share: q.maker})
+			list = append(list, broker.StoredQueue{Name: q.name, Messages: len(q.all), Bytes: q.bytes, Share: q.maker, Oldest: q.oldest()})
 		}
 	}
 	return slices.Values(list)

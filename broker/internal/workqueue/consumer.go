@@ -18,27 +18,50 @@ type Receiver[M, C any] interface {
 // its messages. [Store.Consume] creates it; the caller must close it.
 type Consumer[M, C any] struct {
 	queue    *queue[M, C]
-	id       uint32
 	prefetch int
-	counted  int // what it adds to queue.free; guarded by the queue's lock
+	id       uint32
 	auto     bool
 
 	// Guarded by the queue's lock.
-	receiver    Receiver[M, C] // nil once closed, so that a stale handle does not keep a session
-	next, prev  *Consumer[M, C]
-	first, last *Delivery[M, C] // unsettled deliveries, in the order of delivery
-	held        int             // number of unsettled deliveries
-	numbered    uint32          // deliveries so far
-	latest      uint32          // number of the latest delivery that it settled
-	started     bool
-	parked      bool
+	started, parked bool
+	counted         int             // what it adds to queue.free
+	receiver        Receiver[M, C]  // nil once closed, so that a stale handle does not keep a session
+	next, prev      *Consumer[M, C] // in the ring of those that are ready
+	newer, older    *Consumer[M, C] // among all that are not closed
+	first, last     *Delivery[M, C] // unsettled deliveries, in the order of delivery
+	held            int             // number of unsettled deliveries
+	numbered        uint32          // deliveries so far
+	latest          uint32          // number of the latest delivery that it settled
 }
 
 // newConsumer adds a consumer to the queue.
 func (q *queue[M, C]) newConsumer(r Receiver[M, C], prefetch int, auto bool) *Consumer[M, C] {
 	q.consumers++
 	q.lastID++
-	return &Consumer[M, C]{queue: q, id: q.lastID, receiver: r, prefetch: prefetch, auto: auto}
+	k := &Consumer[M, C]{queue: q, id: q.lastID, receiver: r, prefetch: prefetch, auto: auto, older: q.newest}
+	if k.older != nil {
+		k.older.newer = k
+	}
+	q.newest = k
+	return k
+}
+
+// end removes a consumer that is being closed. It takes no part any more, and
+// still holds its unsettled messages.
+func (k *Consumer[M, C]) end() {
+	q := k.queue
+	k.receiver = nil
+	k.leave()
+	q.consumers--
+	if k.newer != nil {
+		k.newer.older = k.older
+	} else {
+		q.newest = k.older
+	}
+	if k.older != nil {
+		k.older.newer = k.newer
+	}
+	k.newer, k.older = nil, nil
 }
 
 // Start activates the consumer and offers it waiting messages at once. Only the
@@ -84,9 +107,7 @@ func (k *Consumer[M, C]) Close(c C) {
 		q.mu.Unlock()
 		return
 	}
-	k.receiver = nil
-	k.leave()
-	q.consumers--
+	k.end()
 	for d := k.first; d != nil; d = d.next {
 		if d != k.first && int32(d.number-k.latest) > 0 {
 			d.entry.attempts--
@@ -96,6 +117,30 @@ func (k *Consumer[M, C]) Close(c C) {
 		}
 	}
 	q.takeBack(c, k.release(k.last))
+}
+
+// Withdraw is Close for a consumer that looked at its unsettled messages and did
+// nothing else: none of the deliveries counts as an attempt.
+func (k *Consumer[M, C]) Withdraw(c C) {
+	q := k.queue
+	q.mu.Lock()
+	if k.receiver == nil {
+		q.mu.Unlock()
+		return
+	}
+	k.end()
+	for _, e := range k.release(k.last) {
+		if !q.held(e.message) {
+			q.settle(&e)
+			continue
+		}
+		e.attempts--
+		e.refusedBy = untouched // others may have had later ones meanwhile
+		q.noteExpiry(&e)
+		q.waiting.returned.push(e)
+	}
+	q.dispatch(c)
+	q.finish(c)
 }
 
 // join adds the consumer to the end of its queue's ring if it can take a

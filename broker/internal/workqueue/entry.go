@@ -12,7 +12,7 @@ type entry[M any] struct {
 	owner     *Owner // whose share it counts against, nil = none
 	attempts  int32  // deliveries that count as attempts
 	lost      uint32 // dropped before the delivery, see Delivery.Lost
-	since     uint32 // when it was put into a Backlog, in ageStep
+	since     uint32 // when it was put, in ageStep; in a queue that is no Backlog see Store.stamp
 	refusedBy uint32 // id of the consumer that refused it, 0 = none; a pointer would keep closed consumers in memory
 }
 
@@ -38,6 +38,15 @@ func (w *waiting[M]) front() *entry[M] {
 		return &w.returned[0]
 	}
 	return w.fresh.front()
+}
+
+// insert adds an entry that was taken out, at its place.
+func (w *waiting[M]) insert(e entry[M]) {
+	if w.fresh.n == 0 || e.seq < w.fresh.front().seq {
+		w.returned.push(e)
+		return
+	}
+	w.fresh.insert(e)
 }
 
 // remove removes the entries for which dead returns true. It calls dead once for

@@ -21,6 +21,17 @@ func (f *fifo[M]) push(e entry[M]) {
 	f.n++
 }
 
+// insert adds an entry before those with a greater seq.
+func (f *fifo[M]) insert(e entry[M]) {
+	f.push(e)
+	for i := f.n - 1; i > 0 && f.at(i-1).seq > e.seq; i-- {
+		*f.at(i), *f.at(i - 1) = *f.at(i - 1), e
+	}
+}
+
+// at returns an entry by its distance from the front.
+func (f *fifo[M]) at(i int) *entry[M] { return &f.buf[(f.head+i)&(len(f.buf)-1)] }
+
 func (f *fifo[M]) front() *entry[M] { return &f.buf[f.head] }
 
 func (f *fifo[M]) pop() {

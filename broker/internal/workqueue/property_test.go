@@ -240,7 +240,7 @@ func (a *arena) check(t *rapid.T) {
 			t.Fatalf("queue %q should not be there", got.Name)
 		}
 		stored := q.stored()
-		want := QueueStats{got.Name, len(stored), int64(sizes(stored)), len(stored) - len(q.waiting), len(q.consumers)}
+		want := QueueStats{Name: got.Name, Messages: len(stored), Bytes: int64(sizes(stored)), Unsettled: len(stored) - len(q.waiting), Consumers: len(q.consumers)}
 		if got != want {
 			t.Fatalf("queue is %+v, want %+v", got, want)
 		}

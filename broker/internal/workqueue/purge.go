@@ -9,7 +9,7 @@ func (s *Store[M, C]) Purge(name string) (removed int, found bool) {
 		return 0, false
 	}
 	q.mu.Lock()
-	found = q.messages > 0 || q.consumers > 0
+	found = q.exists()
 	for q.waiting.len() > 0 {
 		q.settle(q.waiting.front())
 		q.waiting.pop()

@@ -22,11 +22,13 @@ func (s *Store[M, C]) PutAll(c C, puts []Put[M]) error {
 		e entry[M]
 	}
 	list := make([]taken, 0, len(puts))
+	since := s.stamp()
 	for i := range puts {
 		p := &puts[i]
 		q, err := s.open(p.Queue, p.Owner)
 		if err == nil {
 			e := p.entry()
+			e.since = since
 			if err = q.admit(&e, 0); err == nil {
 				list = append(list, taken{q, e})
 			}

@@ -16,6 +16,7 @@ type queue[M, C any] struct {
 	mu         sync.Mutex
 	waiting    waiting[M]
 	ready      *Consumer[M, C] // ring of the consumers that can take a message, beginning with the one served longest ago
+	newest     *Consumer[M, C] // of all that are not closed
 	messages   int64           // stored messages: waiting, unsettled, or on the way to a dead-letter queue
 	bytes      int64           // sizes of the stored messages
 	unsettled  int             // messages that consumers hold

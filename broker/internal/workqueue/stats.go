@@ -1,6 +1,9 @@
 package workqueue
 
-import "iter"
+import (
+	"iter"
+	"time"
+)
 
 // Stats is a snapshot of a [Store]'s counts.
 type Stats struct {
@@ -18,6 +21,9 @@ type QueueStats struct {
 	Bytes     int64 // sizes of the stored messages
 	Unsettled int   // messages that consumers hold
 	Consumers int   // consumers not closed, started or not
+	// Oldest is when the oldest message was put. It is zero if there is none, or
+	// if it is not known; see [Store.SetClock].
+	Oldest time.Time
 }
 
 // Stats returns the sums over [Store.Queues].
@@ -71,5 +77,6 @@ func (q *queue[M, C]) stats() (QueueStats, bool) {
 		Bytes:     q.bytes,
 		Unsettled: q.unsettled,
 		Consumers: q.consumers,
-	}, q.messages > 0 || q.consumers > 0
+		Oldest:    q.store.at(q.oldest()),
+	}, q.exists()
 }

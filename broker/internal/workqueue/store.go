@@ -26,11 +26,13 @@ type Store[M, C any] struct {
 	queues  atomic.Int64 // number of queues in the shards
 	bytes   atomic.Int64 // sizes of all stored messages, also of those in a Backlog
 	made    time.Time
+	clock   func() time.Duration // see SetClock
 }
 
 type shard[M, C any] struct {
 	mu     sync.RWMutex
 	queues map[string]*queue[M, C] // nil when empty, because a map never shrinks
+	last   uint64                  // no place of a queue that is gone was greater
 }
 
 // New returns an empty store.
@@ -69,6 +71,7 @@ func (s *Store[M, C]) put(c C, p Put[M], paid int64) error {
 		return err
 	}
 	e := p.entry()
+	e.since = s.stamp()
 	err = q.admit(&e, paid)
 	if err == nil {
 		q.pushBack(e)
@@ -145,6 +148,9 @@ func (s *Store[M, C]) create(sh *shard[M, C], name string, o *Owner) (*queue[M, 
 	}
 	name = strings.Clone(name) // do not keep the frame or buffer that contains it
 	q := &queue[M, C]{store: s, name: name, owner: o}
+	if s.outside == nil { // its places are never those of an earlier queue
+		q.lastSeq = sh.last
+	}
 	sh.queues[name] = q
 	return q, nil
 }
@@ -158,6 +164,7 @@ func (s *Store[M, C]) forget(q *queue[M, C]) {
 		return
 	}
 	delete(sh.queues, q.name)
+	sh.last = max(sh.last, q.lastSeq)
 	s.queues.Add(-1)
 	if q.owner != nil {
 		q.owner.queues.Add(-1)

@@ -22,6 +22,14 @@ import (
 
 const defaultAdmin = "http://127.0.0.1:8081"
 
+// maxAdminAnswer limits an answer of the admin API: a message of 16 MiB whose bytes
+// are all escaped.
+const maxAdminAnswer = 128 << 20
+
+// segment returns a text as one segment of a path. Nothing between here and the
+// broker takes "." or ".." for a path.
+func segment(text string) string { return strings.ReplaceAll(url.PathEscape(text), ".", "%2E") }
+
 // adminCall is how a command reaches the admin API of a running broker.
 type adminCall struct {
 	program   *Program
@@ -45,6 +53,7 @@ func (a *adminCall) addFlags(cmd *cobra.Command) {
 type statusError struct {
 	status int
 	text   string
+	moved  int // messages that were moved before
 }
 
 func (e *statusError) Error() string { return e.text }
@@ -67,7 +76,7 @@ func (a *adminCall) call(ctx context.Context, method, path string, q url.Values,
 		return err
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAdminAnswer))
 	if err != nil {
 		return cause(ctx, err)
 	}
@@ -151,12 +160,15 @@ func cause(ctx context.Context, err error) error {
 
 // problemOf reads an RFC 9457 problem.
 func problemOf(status int, body []byte) error {
-	var p struct{ Detail, Title string }
+	var p struct {
+		Detail, Title string
+		Moved         int
+	}
 	text := fmt.Sprintf("the admin API answers HTTP %d %s", status, http.StatusText(status))
 	if json.Unmarshal(body, &p) == nil && cmp.Or(p.Detail, p.Title) != "" {
 		text += ": " + oneLine(cmp.Or(p.Detail, p.Title))
 	}
-	return &statusError{status, text}
+	return &statusError{status, text, p.Moved}
 }
 
 func (a *adminCall) token() (string, error) {

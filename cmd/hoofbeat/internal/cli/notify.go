@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"net/url"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -36,10 +34,8 @@ continues to wait. webflow.results and webflow.interim of the broker replace the
 		if result == "" {
 			return usagef("RESULT is empty")
 		}
-		// Nothing between here and the broker may take dots for a path.
-		segment := strings.ReplaceAll(url.PathEscape(operation), ".", "%2E")
 		var answer struct{ Delivered bool }
-		if err := a.post(cmd.Context(), "/api/v1/operations/"+segment+"/result", map[string]string{"result": result}, &answer); err != nil {
+		if err := a.post(cmd.Context(), "/api/v1/operations/"+segment(operation)+"/result", map[string]string{"result": result}, &answer); err != nil {
 			return err
 		}
 		state := "held"

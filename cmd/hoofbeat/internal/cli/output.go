@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-stomp/stomp/v3"
@@ -48,8 +49,29 @@ func (o *output) print(w io.Writer, m *stomp.Message) error {
 	return err
 }
 
-// oneLine shows line ends in a header as their STOMP escapes.
-func oneLine(s string) string { return strings.NewReplacer("\r", `\r`, "\n", `\n`).Replace(s) }
+// oneLine shows line ends as their STOMP escapes, and other control characters,
+// which a terminal might obey, as their code.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range s {
+		switch {
+		case c == '\r':
+			b.WriteString(`\r`)
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\t':
+			b.WriteString(`\t`)
+		case unicode.IsControl(c):
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
 
 // printJSON writes a message as one line. Of headers that are repeated the
 // first counts (STOMP 1.2, "Repeated Header Entries").

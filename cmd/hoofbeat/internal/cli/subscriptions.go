@@ -49,7 +49,7 @@ because of a limit or their age.
 	}
 	flags(cmd, "only those of this user")
 	cmd.AddCommand(
-		flags(&cobra.Command{Use: "list [flags]", Short: "List the durable subscriptions", Args: cobra.NoArgs, RunE: list}, "only those of this user"),
+		flags(&cobra.Command{Use: "list [flags]", Aliases: []string{"ls"}, Short: "List the durable subscriptions", Args: cobra.NoArgs, RunE: list}, "only those of this user"),
 		flags(p.deleteSubscriptions(a, &user), "whose they are; required"),
 	)
 	return cmd
@@ -101,7 +101,7 @@ subscription ends. A client that subscribes again gets a new one, which is empty
 		if all != (len(names) == 0) {
 			return usagef("want names or --all")
 		}
-		path := "/api/v1/users/" + url.PathEscape(*user) + "/subscriptions"
+		path := "/api/v1/users/" + segment(*user) + "/subscriptions"
 		if all {
 			var answer struct{ Deleted int }
 			if err := a.call(cmd.Context(), http.MethodDelete, path, nil, nil, &answer); err != nil {
@@ -111,7 +111,7 @@ subscription ends. A client that subscribes again gets a new one, which is empty
 			return err
 		}
 		for _, name := range names {
-			if err := a.call(cmd.Context(), http.MethodDelete, path+"/"+url.PathEscape(name), nil, nil, nil); err != nil {
+			if err := a.call(cmd.Context(), http.MethodDelete, path+"/"+segment(name), nil, nil, nil); err != nil {
 				return fmt.Errorf("%s: %w", oneLine(name), err)
 			}
 		}

@@ -36,12 +36,13 @@ func TestSubscriptions(t *testing.T) {
 			t.Errorf("%v prints\n%s, want\n%s", args, got, table)
 		}
 	}
-	start(t, nil, env, "subscriptions", "list", "--user", "a&n").wait(t, exitOK)
+	start(t, nil, env, "subscriptions", "ls", "--user", "a&n").wait(t, exitOK)
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
 		{[]string{"x/y", "z"}, "2 deleted\n"},
+		{[]string{".", ".."}, "2 deleted\n"},
 		{[]string{"--all"}, "4 deleted\n"},
 	} {
 		if got := start(t, nil, env, append([]string{"subscriptions", "rm", "--user", "a/n"}, c.args...)...).wait(t, exitOK).out.String(); got != c.want {
@@ -54,6 +55,7 @@ func TestSubscriptions(t *testing.T) {
 		"GET /api/v1/subscriptions?limit=1000&offset=0", "GET /api/v1/subscriptions?limit=1000&offset=1",
 		"GET /api/v1/subscriptions?limit=1000&offset=0&user=a%26n", "GET /api/v1/subscriptions?limit=1000&offset=1&user=a%26n",
 		"DELETE /api/v1/users/a%2Fn/subscriptions/x%2Fy", "DELETE /api/v1/users/a%2Fn/subscriptions/z",
+		"DELETE /api/v1/users/a%2Fn/subscriptions/%2E", "DELETE /api/v1/users/a%2Fn/subscriptions/%2E%2E", // not all of the user, nor the user
 		"DELETE /api/v1/users/a%2Fn/subscriptions", "DELETE /api/v1/users/a%2Fn/subscriptions/none",
 	}
 	for i := range want {

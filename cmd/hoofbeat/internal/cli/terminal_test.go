@@ -75,3 +75,22 @@ func TestLoginAsksForPasscode(t *testing.T) {
 		t.Errorf("login and passcode %q, want %q", got, want)
 	}
 }
+
+// On a terminal, purge asks for the name of the queue.
+func TestPurgeAsks(t *testing.T) {
+	b, env := withAdmin(t, broker.Options{})
+	put(t, b, "/queue/jobs", "1", "2")
+	keyboard, tty := openTerminal(t)
+	const prompt = "This removes 2 messages from /queue/jobs.\nType the name of the queue to go on: "
+	c := start(t, tty, env, "queues", "purge", "/queue/jobs")
+	answer(t, c, keyboard, prompt, "yes")
+	contains(t, "purge", c.wait(t, exitFailure).err.String(), "nothing was removed: the name differs")
+	if n := b.Stats().QueueMessages; n != 2 {
+		t.Errorf("%d messages are left", n)
+	}
+	c = start(t, tty, env, "queues", "purge", "/queue/jobs")
+	answer(t, c, keyboard, prompt, "/queue/jobs")
+	if got := c.wait(t, exitOK).out.String(); got != "2 removed\n" {
+		t.Errorf("it prints %q", got)
+	}
+}
