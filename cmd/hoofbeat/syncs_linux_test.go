@@ -11,8 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-stomp/stomp/v3"
+
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/process"
+	"github.com/hoofbeat/hoofbeat/broker/client"
 )
 
 // X-15: with sync: always each confirmation comes after a sync of the file that
@@ -21,11 +24,13 @@ import (
 func TestX15SyncBeforeEachReceipt(t *testing.T) {
 	t.Parallel()
 	strace := needs(t, "strace", "apt-get install strace")
+	conf := write(t, "hoofbeat.yaml", "rules:\n  - {allow: [send], destination: /queue/**, roles: [worker]}\n")
 	for mode, want := range map[string]bool{"always": true, "10s": false} {
 		dir := filepath.Join(t.TempDir(), "store")
 		s := serveWith(t, process.Options{Env: []string{
 			"HOOFBEAT_AUTH_TICKETS_ENABLED=true", "HOOFBEAT_ADMIN_TOKEN=" + testToken,
-		}, Args: []string{"--store-dir", dir, "--store-sync", mode}})
+		}, Args: []string{"-c", conf, "--store-dir", dir, "--store-sync", mode}})
+		conn := connectAs(t, "worker", s.url+"?ticket="+adminTicket(t, s, `{"user":"worker","roles":["worker"]}`), client.Options{})
 		trace := filepath.Join(t.TempDir(), "trace")
 		attach(t, strace, s.Pid(), trace)
 		unsynced := 0
@@ -35,9 +40,14 @@ func TestX15SyncBeforeEachReceipt(t *testing.T) {
 				{"KV_HB_STATE", "PUT", fmt.Sprintf("/api/v1/operations/o%d", n), `{}`},
 				{"KV_HB_STATE", "POST", fmt.Sprintf("/api/v1/operations/o%d/result", n), `{"result":"CONFIRMED"}`},
 				{"KV_HB_AUTH", "POST", "/api/v1/revocations", fmt.Sprintf(`{"user":"gone%d"}`, n)},
+				{"HB_QUEUE", "SEND", "/queue/work", "a message"},
 			} {
 				before := syncs(t, trace, request.stream)
-				if status := s.call(t, request.method, request.path, request.body, nil); status/100 != 2 {
+				if request.method == "SEND" {
+					if err := conn.Send(request.path, "text/plain", []byte(request.body), stomp.SendOpt.Receipt); err != nil {
+						t.Fatal(err)
+					}
+				} else if status := s.call(t, request.method, request.path, request.body, nil); status/100 != 2 {
 					t.Fatalf("%s: HTTP %d", request.path, status)
 				}
 				// strace writes what it has seen before the process goes on.
@@ -49,7 +59,7 @@ func TestX15SyncBeforeEachReceipt(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("sync: %s: %d of 80 confirmations without a sync", mode, unsynced)
+		t.Logf("sync: %s: %d of 100 confirmations without a sync", mode, unsynced)
 		if !want && unsynced == 0 {
 			t.Errorf("sync: %s syncs before each confirmation", mode)
 		}
