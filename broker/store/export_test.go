@@ -31,3 +31,6 @@ func DelayMark(id string) string {
 
 // ForgetIDsBefore removes the ids that are not needed at a time.
 func (q *Queues) ForgetIDsBefore(now time.Time) { q.forgetIDsBefore(now) }
+
+// Fail is what happens when the engine fails.
+func (h *Histories) Fail(err error) { h.fail(err) }

@@ -1,10 +1,11 @@
-// Package store keeps the work queues, the delayed messages and the durable
-// subscriptions of a broker on disk, in streams of JetStream, the persistence of
-// NATS. It works with an engine in this process (package
+// Package store keeps the work queues, the delayed messages, the durable
+// subscriptions and the histories of topics of a broker on disk, in streams of
+// JetStream, the persistence of NATS. It works with an engine in this process (package
 // broker/cluster/embedded) or elsewhere: it needs connections only.
 //
 //	queues, err := store.OpenQueues(ctx, store.Options{Data: data, Control: control})
 //	durables, err := store.OpenDurables(ctx, store.Options{Data: data, Control: control})
+//	histories, err := store.OpenHistories(ctx, store.Options{Data: data, Control: control}, entries)
 //
 // # Files
 //
@@ -17,6 +18,10 @@
 // queuereplace, queuebrowse. Then delays, delayreader and delaypayload (delayed
 // messages), and onceids (ids of messages that are accepted once).
 //
+// Histories: history (the type, failures), historystream (the stream of an entry),
+// historylog (an entry in use, Append, Fetch), historyfeed (what was stored, in its
+// order). They use the link, the writer and the format of the queues.
+//
 // Durable subscriptions: durable (the type, failures, Append), durablenames,
 // durablegroup (messages on their way, group commit), durablerecords (formats,
 // Load), durableremoval (what nobody wants any more).
@@ -27,6 +32,8 @@
 // source.mu, Queues.mu, consumers.mu, ledger.mu; and the alarm of the delays,
 // delays.mu, their schedule. Those of link, writer, attempts and onceIDs are
 // alone. Those of Durables, group and removal are alone, too.
+// A historyLog's feeding is held while a feed is called; Histories.mu comes before
+// historyLog.mu.
 package store
 
 import (
@@ -61,7 +68,7 @@ const (
 	closeTimeout    = 5 * time.Second
 )
 
-// Options configure [OpenQueues]. Data and Control are required.
+// Options configure [OpenQueues] and [OpenHistories]. Data and Control are required.
 type Options struct {
 	// Data and Control are connections to the engine: one for messages, one for
 	// acknowledgements and everything else, so that these never wait behind
@@ -182,7 +189,7 @@ func OpenQueues(ctx context.Context, o Options) (*Queues, error) {
 		q.stop()
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	q.writer = newWriter(q, o.SyncAlways)
+	q.writer = newWriter(q.data, q, o.SyncAlways)
 	q.consumers = newConsumers(q)
 	q.delays = newDelays(q)
 	if err := q.beginConnected(ctx); err != nil {

@@ -46,6 +46,7 @@ type write struct {
 	puts  []put
 	room  []reservation // of the first ones
 	bytes int
+	last  uint64 // of a history: the sequence of the last message
 	done  func(error)
 
 	stored   func(first uint64) // called before done, if not nil
@@ -62,6 +63,22 @@ type put struct {
 	// If after is not 0, it is the sequence of the last message that matches of.
 	after uint64
 	of    string
+
+	own *ownMessage // of a history
+}
+
+// A writeOwner is told what became of the writes of a writer, of one after the
+// other.
+type writeOwner interface {
+	// before is called when x is about to be sent. It may wait.
+	before(x *write)
+	// dropped says that x was not sent.
+	dropped(x *write)
+	// finished says that x was stored, its first message with this sequence, or
+	// why not. It returns the error for the caller.
+	finished(x *write, first uint64, err error) error
+	// idRecord returns a message that goes with an atomic batch, if any.
+	idRecord(batch string, puts []put) (put, bool)
 }
 
 // writer sends messages to the engine in the order of the calls, from one
@@ -71,7 +88,8 @@ type put struct {
 // while messages are on their way, those that come wait and then go together.
 // Otherwise each goes at once.
 type writer struct {
-	q       *Queues
+	data    *link
+	owner   writeOwner
 	gathers bool
 
 	mu      sync.Mutex
@@ -84,8 +102,8 @@ type writer struct {
 	ended   chan struct{}
 }
 
-func newWriter(q *Queues, gathers bool) *writer {
-	w := &writer{q: q, gathers: gathers, err: errStarting, ended: make(chan struct{})}
+func newWriter(data *link, owner writeOwner, gathers bool) *writer {
+	w := &writer{data: data, owner: owner, gathers: gathers, err: errStarting, ended: make(chan struct{})}
 	w.changed.L = &w.mu
 	return w
 }
@@ -100,7 +118,7 @@ func (w *writer) add(x *write) {
 	}
 	w.mu.Unlock()
 	if err != nil {
-		w.q.cancel(x)
+		w.owner.dropped(x)
 		x.done(err)
 	}
 }
@@ -121,7 +139,7 @@ func (w *writer) shut(err error) {
 	w.changed.Broadcast()
 	w.mu.Unlock()
 	for _, x := range list {
-		w.q.cancel(x)
+		w.owner.dropped(x)
 		x.done(err)
 	}
 }
@@ -164,7 +182,7 @@ func (w *writer) run() {
 			return
 		}
 		for _, x := range list {
-			w.makeRoom(x)
+			w.owner.before(x)
 		}
 		w.send(list)
 	}
@@ -218,12 +236,12 @@ func (w *writer) landed(x *write) {
 	w.mu.Unlock()
 }
 
-// makeRoom waits until the engine has removed what the ledger counts as removed,
-// if it could refuse the message otherwise.
-func (w *writer) makeRoom(x *write) {
+// before implements writeOwner. It waits until the engine has removed what the
+// ledger counts as removed, if it could refuse the message otherwise.
+func (q *Queues) before(x *write) {
 	var late <-chan time.Time
 	for _, r := range x.room {
-		for gone := w.q.ledger.haunted(r.queue); gone != nil; gone = w.q.ledger.haunted(r.queue) {
+		for gone := q.ledger.haunted(r.queue); gone != nil; gone = q.ledger.haunted(r.queue) {
 			if late == nil {
 				late = time.After(ghostTimeout)
 			}
@@ -282,7 +300,7 @@ func (w *writer) sendOne(x *write) {
 		w.batch(x.puts, func(first uint64, err error) { w.finish(x, first, err) })
 		return
 	}
-	w.q.data.ask(x.puts[0].message(), func(m *nats.Msg, err error) {
+	w.data.ask(x.puts[0].message(), func(m *nats.Msg, err error) {
 		var sequence uint64
 		if err == nil {
 			sequence, err = putAnswer(m)
@@ -321,7 +339,7 @@ func (p *put) header() nats.Header {
 // sequence of its first message.
 func (w *writer) batch(puts []put, done func(first uint64, err error)) {
 	id := []string{nuid.Next()}
-	if ids, any := w.q.idRecord(id[0], puts); any {
+	if ids, any := w.owner.idRecord(id[0], puts); any {
 		puts = append(slices.Clip(puts), ids)
 	}
 	for i := range puts {
@@ -329,14 +347,14 @@ func (w *writer) batch(puts []put, done func(first uint64, err error)) {
 		m.Header[headerBatch] = id
 		m.Header[headerBatchSeq] = []string{strconv.Itoa(i + 1)}
 		if i < len(puts)-1 {
-			if err := w.q.data.publish(m); err != nil {
+			if err := w.data.publish(m); err != nil {
 				done(0, err)
 				return
 			}
 			continue
 		}
 		m.Header[headerCommit] = []string{"1"}
-		w.q.data.ask(m, func(m *nats.Msg, err error) {
+		w.data.ask(m, func(m *nats.Msg, err error) {
 			var last uint64
 			if err == nil {
 				last, err = putAnswer(m)
@@ -348,23 +366,32 @@ func (w *writer) batch(puts []put, done func(first uint64, err error)) {
 
 // finish ends a write with the sequence of its first message.
 func (w *writer) finish(x *write, first uint64, err error) {
+	err = w.owner.finished(x, first, err)
+	w.landed(x)
+	x.done(err)
+}
+
+// dropped implements writeOwner.
+func (q *Queues) dropped(x *write) { q.cancel(x) }
+
+// finished implements writeOwner.
+func (q *Queues) finished(x *write, first uint64, err error) error {
 	var no *refusal
 	switch {
 	case err == nil:
-		w.q.ledger.store(x.room, first)
+		q.ledger.store(x.room, first)
 		if x.stored != nil {
 			x.stored(first)
 		}
 	case errors.Is(err, broker.ErrDuplicate), isRefusal(err, codeWrongLast):
-		w.q.cancel(x)
+		q.cancel(x)
 	case errors.As(err, &no):
-		w.q.cancel(x)
-		err = w.q.refused(no)
+		q.cancel(x)
+		return q.refused(no)
 	default:
-		err = unknown(err)
+		return unknown(err)
 	}
-	w.landed(x)
-	x.done(err)
+	return err
 }
 
 // refused returns the error for the client about a refusal by the engine.
