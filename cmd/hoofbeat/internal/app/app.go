@@ -147,6 +147,7 @@ func build(o Options, open func(*App, context.Context) error) (_ *App, err error
 	options.SessionLog = &a.sessions
 	a.keepQueues(&options)
 	a.keepDurables(&options)
+	a.keepHistories(&options)
 	if a.broker, err = broker.New(options); err != nil {
 		return nil, config.OptionError("limits", err)
 	}

@@ -27,6 +27,14 @@ var nulModes = map[string]broker.NULMode{
 	"replace": broker.NULReplace, "refuse": broker.NULRefuse, "pass": broker.NULPass,
 }
 
+func historyEntries(c *config.Config) []broker.History {
+	history := make([]broker.History, len(c.History))
+	for i, h := range c.History {
+		history[i] = broker.History{Destination: h.Destination, Messages: h.Messages, Age: h.Age, Bytes: int64(h.Bytes)}
+	}
+	return history
+}
+
 // brokerOptions copies the values. [config.Off] also means off to the broker.
 func brokerOptions(c *config.Config) broker.Options {
 	mode := broker.QueueWork
@@ -42,10 +50,6 @@ func brokerOptions(c *config.Config) broker.Options {
 	for i, n := range c.Nodes {
 		nodes[i] = broker.Node(n)
 	}
-	history := make([]broker.History, len(c.History))
-	for i, h := range c.History {
-		history[i] = broker.History{Destination: h.Destination, Messages: h.Messages, Age: h.Age, Bytes: int64(h.Bytes)}
-	}
 	durable := make([]broker.Durable, len(c.Durable))
 	for i, d := range c.Durable {
 		durable[i] = broker.Durable{Destination: d.Destination, Messages: d.Messages, Bytes: int64(d.Bytes), Age: d.Age, Unused: d.Unused}
@@ -59,7 +63,7 @@ func brokerOptions(c *config.Config) broker.Options {
 		Destinations:     c.Prefixes(),
 		Node:             c.Node,
 		Nodes:            nodes,
-		History:          history,
+		History:          historyEntries(c),
 		HistoryBytes:     int64(c.HistoryBytes),
 		Presence:         c.Presence,
 		Durable:          durable,

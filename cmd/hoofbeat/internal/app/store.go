@@ -26,7 +26,8 @@ type store struct {
 	// queues is nil if queues.mode is broadcast.
 	queues *queuestore.Queues
 	// durables is nil without durable in the configuration.
-	durables *queuestore.Durables
+	durables  *queuestore.Durables
+	histories *queuestore.Histories
 }
 
 // openStore opens store.dir, if it is set, and waits until the engine has read
@@ -68,6 +69,9 @@ func (a *App) openStore(ctx context.Context) error {
 		return storeError(err)
 	}
 	if err := a.openDurables(ctx); err != nil {
+		return storeError(err)
+	}
+	if err := a.openHistories(ctx); err != nil {
 		return storeError(err)
 	}
 	u := s.engine.Usage()
@@ -155,6 +159,7 @@ func (a *App) closeStore() {
 	}
 	a.closeQueues()
 	a.closeDurables()
+	a.closeHistories()
 	for _, conn := range []*nats.Conn{s.data, s.control} {
 		if conn != nil {
 			conn.Close()
@@ -176,7 +181,10 @@ func (a *App) storeReady() error {
 	if err := a.queuesReady(); err != nil {
 		return err
 	}
-	return a.durablesReady()
+	if err := a.durablesReady(); err != nil {
+		return err
+	}
+	return a.historiesReady()
 }
 
 // storeStats are those of the admin API, nil without a store.

@@ -33,15 +33,20 @@ func (a *App) openQueues(ctx context.Context) error {
 		Room:       func() error { return storeFull(s.engine.Room()) },
 		Logger:     a.o.Logger,
 	})
+	if err != nil {
+		return tooLarge(err)
+	}
+	s.queues = queues
+	return nil
+}
+
+// tooLarge names the key if a stream does not fit.
+func tooLarge(err error) error {
 	var refused *jetstream.APIError
 	if errors.As(err, &refused) && refused.ErrorCode == codeNoStorage {
 		return fmt.Errorf("the limits of what is kept exceed store.disk: %w", err)
 	}
-	if err != nil {
-		return err
-	}
-	s.queues = queues
-	return nil
+	return err
 }
 
 // codeNoStorage is the engine's code for a stream whose limit does not fit.

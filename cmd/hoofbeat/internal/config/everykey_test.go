@@ -276,6 +276,7 @@ func TestMeaningsAreRefusedWithTheirKeys(t *testing.T) {
 		{"store.reserve", 2, "store:\n  reserve: off\n"},
 		{"store.disk", 3, "store:\n  dir: a\n  disk: 1GiB\n"},
 		{"queues.total_bytes", 4, "store:\n  dir: a\nqueues:\n  total_bytes: off\n"},
+		{"history[0].bytes", 5, "store:\n  dir: a\nhistory_bytes: off\nhistory:\n  - {destination: /topic/a, bytes: off}\n"},
 		{"store.key", 3, "store:\n  dir: a\n  key: short\n"},
 		{"store.key_file", 3, "store:\n  dir: a\n  key_file: missing\n"},
 		{"store.old_key", 4, "store:\n  dir: a\n  key: " + longKey + "\n  old_key: short\n"},

@@ -65,9 +65,9 @@ type Config struct {
 	// permissions: Spring allows every client to send to /topic/**; Hoofbeat
 	// needs a rule for that, except in development mode.
 	Compatibility string `key:"compatibility" is:"broker"`
-	// Topics whose latest messages are kept in memory, for clients that come
-	// back or want the last value: the offset header of a SUBSCRIBE says where
-	// it begins. A topic belongs to the first entry that matches it. See
+	// Topics whose latest messages are kept, for clients that come back or want
+	// the last value: in memory, or in store.dir if that is set. The offset
+	// header of a SUBSCRIBE says where it begins. A topic belongs to the first entry that matches it. See
 	// docs/history.md. A reload applies changed limits. Another destination,
 	// or another number or order of entries, needs a restart; until then the
 	// limits do not change.
@@ -163,8 +163,9 @@ type History struct {
 	Messages int `key:"messages" default:"100" range:"1 to 1000000000, or off"`
 	// How long a message is kept. off: until another limit is reached.
 	Age time.Duration `key:"age" default:"off" range:"1s to 8760h, or off"`
-	// Memory of the messages of this entry; the oldest are dropped. off is
-	// accepted only if history_bytes is off.
+	// Memory of the messages of this entry, or their part of store.disk; the
+	// oldest are dropped. off is accepted only if history_bytes is off and
+	// nothing is kept on disk.
 	Bytes Bytes `key:"bytes" default:"64MiB" range:"1KiB to 1TiB, or off"`
 }
 

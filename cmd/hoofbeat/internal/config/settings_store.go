@@ -140,7 +140,8 @@ func (n StoreNeed) String() string { return fmt.Sprintf("%s for %s", n.Bytes, n.
 
 // StoreNeeds returns what must fit into store.disk: the sizes of all streams.
 func (c *Config) StoreNeeds() []StoreNeed {
-	// See the sizes of package cluster's state, and of package store's queues.
+	// See the sizes of package cluster's state, and of package store's queues and
+	// histories.
 	needs := []StoreNeed{{"waits, tickets and logins", c.Store.Disk / 8}}
 	if c.Queues.Mode == "work" {
 		queues := StoreNeed{"queues.total_bytes", Off}
@@ -152,6 +153,13 @@ func (c *Config) StoreNeeds() []StoreNeed {
 			delayed.Bytes = total + total/4 + 80<<20
 		}
 		needs = append(needs, queues, delayed)
+	}
+	for i, h := range c.History {
+		history := StoreNeed{fmt.Sprintf("history[%d].bytes", i), Off}
+		if h.Bytes != Off {
+			history.Bytes = h.Bytes + h.Bytes/8 + 64<<10
+		}
+		needs = append(needs, history)
 	}
 	return needs
 }
