@@ -118,7 +118,7 @@ func (mv *queueMove) moved(m *Message) (*Message, int) {
 			switch h.Name {
 			case headerOriginal, headerAttempts, headerReason, headerOriginalExpires:
 			default:
-				c.Headers = append(c.Headers, frames.Header{Name: h.Name, Value: h.Value})
+				c.Headers = append(c.Headers, frames.Header(h))
 			}
 		}
 	}
