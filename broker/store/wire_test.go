@@ -25,7 +25,8 @@ import (
 // breaks when it has done what it was asked.
 type wires struct {
 	engine *embedded.Server
-	calm   atomic.Bool // nothing of that happens
+	calm   atomic.Bool  // nothing of that happens
+	faulty atomic.Int32 // answers that were not carried in calm
 	n      [4]atomic.Int32
 }
 
@@ -94,7 +95,11 @@ func (l *wire) carry() {
 			l.write(frame)
 			continue
 		}
-		switch n := rand.IntN(1000); {
+		n := rand.IntN(1000)
+		if l.w.faulty.Add(1) == 50 {
+			n = 0 // one is lost in each run
+		}
+		switch {
 		case n < 3:
 			l.w.n[isLost].Add(1)
 			return
