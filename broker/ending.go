@@ -109,11 +109,10 @@ func (s *session) end(f *Error, receipt string, bt *batch) {
 		// Finish a half-written frame: without it, the client could not parse
 		// the final frames.
 		s.out.close(s.goodbye(f, receipt, before), true, bt)
-		s.b.sweeper.Schedule(s, s.b.now()) // from now on the sweeper checks whether the client reads
 	default:
 		s.out.close(s.goodbye(f, receipt, before), false, bt)
 	}
-	s.b.sweeper.Schedule(s, s.endAt.Load())
+	s.b.sweeper.Schedule(s, s.b.now()) // from now on the sweeper checks whether the client reads
 }
 
 // endNow calls end for callers without a batch.

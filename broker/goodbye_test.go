@@ -32,11 +32,13 @@ func TestGoodbyeLastsWhileTheClientReads(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		reads time.Duration // for how long it reads
+		pause int           // the looks between which it reads nothing
 		ends  time.Duration
 	}{
-		{"nothing", 0, linger},
-		{"for a while", 3 * time.Second, 5 * time.Second},
-		{"for ever", time.Hour, lingers * linger},
+		{"nothing", 0, 1, linger},
+		{"for a while", 3 * time.Second, 1, 5 * time.Second},
+		{"for ever", time.Hour, 1, lingers * linger},
+		{"with pauses", time.Hour, 2, lingers * linger},
 	} {
 		w := &readWire{Message: wire.NewMessage(nowhere{}), left: 1 << 20}
 		s := &session{b: b, wire: w}
@@ -45,11 +47,12 @@ func TestGoodbyeLastsWhileTheClientReads(t *testing.T) {
 		s.out.writing, s.out.blocked = true, true
 		s.endAt.Store(int64(linger))
 		now, end := int64(0), int64(0)
+		looks := 0
 		for at := s.checkGoodbye(0); !w.aborted; at = s.checkGoodbye(now) {
 			if at <= now || at > now+int64(linger) {
 				t.Fatalf("%s: at %v the next look is at %v", tc.name, time.Duration(now), time.Duration(at))
 			}
-			if at <= int64(tc.reads) {
+			if looks++; at <= int64(tc.reads) && looks%tc.pause == 0 {
 				w.left--
 			}
 			now, end = at, at

@@ -95,7 +95,8 @@ const lingers = 5
 // checkGoodbye aborts a connection if the peer neither reads the last bytes nor
 // ends. A writer that waits for a large socket buffer makes progress only when
 // a good part of the buffer is free, long after the client has begun to read,
-// so checkGoodbye also checks the socket buffer.
+// so checkGoodbye also checks the socket buffer. Its first check, at the end of
+// the session, only gives the next one a value to compare with.
 func (s *session) checkGoodbye(now int64) int64 {
 	linger := int64(s.b.o.LingerTimeout)
 	end := s.endAt.Load()
@@ -103,14 +104,15 @@ func (s *session) checkGoodbye(now int64) int64 {
 	if progress, blocked := s.out.progressed(); blocked {
 		at = max(at, progress+linger)
 		if n, known := s.wire.Unsent(); known {
-			if reads := int64(n) < s.noticed; reads {
-				at = max(at, min(now+linger, end+(lingers-1)*linger))
+			if !s.measured || int64(n) < s.noticed {
+				s.warned.Store(now)
 			}
-			s.noticed = int64(n)
+			s.measured, s.noticed = true, int64(n)
+			at = max(at, min(s.warned.Load()+linger, end+(lingers-1)*linger))
 		}
 	}
 	if now < at {
-		return min(at, now+linger/2) // an earlier check gives a value to compare with
+		return min(at, now+linger/2)
 	}
 	s.abort()
 	return now + linger

@@ -23,12 +23,19 @@ func (d *diary) note(format string, args ...any) {
 	d.list = append(d.list, fmt.Sprintf(format, args...))
 }
 
+// want waits until as much is observed as is wanted: observers hear of a
+// subscription, and of its end, after the RECEIPT has left.
 func (d *diary) want(t *testing.T, want ...string) {
 	t.Helper()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !slices.Equal(d.list, want) {
-		t.Errorf("observed\n%q, want\n%q", d.list, want)
+	var list []string
+	brokertest.Eventually(t, fmt.Sprintf("%d events are observed", len(want)), func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		list = slices.Clone(d.list)
+		return len(list) >= len(want)
+	})
+	if !slices.Equal(list, want) {
+		t.Errorf("observed\n%q, want\n%q", list, want)
 	}
 }
 

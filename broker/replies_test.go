@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -407,19 +406,8 @@ func TestHandlersAnswerTemporaryDestinations(t *testing.T) {
 // Rules that change, and observers, see these subscriptions as they see others.
 func TestSubscriptionsToAnswersAreObserved(t *testing.T) {
 	b, server := serving(t, broker.Options{})
-	var mu sync.Mutex
-	var events []string
-	note := func(what ...string) {
-		mu.Lock()
-		defer mu.Unlock()
-		events = append(events, strings.Join(what, " "))
-	}
-	b.Observe(broker.Observer{
-		Subscribed: func(_ broker.SessionInfo, destination, id string) { note("+", destination, id) },
-		Unsubscribed: func(_ broker.SessionInfo, destination, id string, why broker.SubscriptionEnd) {
-			note("-", destination, id, why.String())
-		},
-	})
+	var d diary
+	b.Observe(d.observer())
 	ann := brokertest.Connect(t, b)
 	to := answerable(t, ann, server, "1", "/temp-queue/foo")
 	ann.Subscribe(t, "mine", "/temp-queue/foo")
@@ -430,10 +418,6 @@ func TestSubscriptionsToAnswersAreObserved(t *testing.T) {
 	expectMessage(t, ann, "still")
 	ann.Send("UNSUBSCRIBE", "", "id", "mine", "receipt", "u")
 	ann.ExpectReceipt(t, "u")
-	want := []string{"+ /temp-queue/foo /temp-queue/foo", "- /temp-queue/foo /temp-queue/foo unsubscribe", "+ /temp-queue/foo mine", "- /temp-queue/foo mine unsubscribe"}
-	mu.Lock()
-	defer mu.Unlock()
-	if !slices.Equal(events, want) {
-		t.Errorf("observed %q, want %q", events, want)
-	}
+	d.want(t, "connected ", "subscribed  /temp-queue/foo /temp-queue/foo", "unsubscribed  /temp-queue/foo /temp-queue/foo unsubscribe",
+		"subscribed  /temp-queue/foo mine", "unsubscribed  /temp-queue/foo mine unsubscribe")
 }

@@ -49,6 +49,7 @@ type session struct {
 	discarded int
 	framed    bool // the current read brought a frame
 	grown     bool // this goroutine has handled a frame
+	measured  bool // the sweeper's: noticed has the unsent bytes
 
 	version   frames.Version
 	footprint uint32                         // of subs, in footprintUnit; of the reading goroutine
@@ -68,7 +69,7 @@ type session struct {
 	phase      atomic.Uint32
 	aborting   atomic.Bool  // another goroutine runs abort
 	expireAt   atomic.Int64 // broker clock: when the credential expires
-	warned     atomic.Int64 // the expireAt that the client was notified of
+	warned     atomic.Int64 // the expireAt that the client was notified of; for an ending session, broker clock when it last read
 	leaving    atomic.Bool  // it is revoking its own credential, which must not end it
 	busy       atomic.Bool  // in user code and not reading, so silence is no sign of a dead client
 	lastHeard  atomic.Int64 // broker clock

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
@@ -232,7 +233,7 @@ func TestGoodbyeComesBehindPendingMessages(t *testing.T) {
 		"close frame":         webSocketFrame(opClose, []byte{0x03, 0xe8}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := brokertest.Start(t, broker.Options{Limits: broker.Limits{Outbox: 16 << 20}})
+			srv := brokertest.Start(t, broker.Options{LingerTimeout: time.Minute, Limits: broker.Limits{Outbox: 16 << 20}})
 			p := rawWebSocket(t, srv).connect(t, "heart-beat", "0,0")
 			p.subscribe(t, "1", "/topic/a")
 			body := strings.Repeat("x", 50_000)
