@@ -75,6 +75,9 @@ func together(ctx context.Context, n int, ask func(i int, done func(error))) err
 	results := make(chan error, n)
 	var first error
 	for i, running := 0, 0; i < n || running > 0; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if i < n && running < fetching && first == nil {
 			ask(i, func(err error) { results <- err })
 			i++
