@@ -37,48 +37,36 @@ type Durables struct {
 	closed bool
 	last   uint64 // the greatest sequence that the engine has confirmed
 
-	failed chan struct{}   // has a value after a failure
-	ctx    context.Context // ends with Close
-	stop   context.CancelFunc
-	tasks  sync.WaitGroup
+	watcher watcher
+	ctx     context.Context // ends with Close
+	stop    context.CancelFunc
+	tasks   sync.WaitGroup
 }
 
 // OpenDurables opens the durable subscriptions and creates their streams if they
 // do not exist. It waits for that until ctx ends. Of o, Limits has no meaning; if
 // MaxBytes is 0, the files have no limit of their own.
 func OpenDurables(ctx context.Context, o Options) (*Durables, error) {
-	if o.Data == nil || o.Control == nil {
-		return nil, errors.New("store: Options.Data and Options.Control are required")
+	data, control, err := o.connect()
+	if err != nil {
+		return nil, err
 	}
-	if o.Timeout <= 0 {
-		o.Timeout = apiTimeout
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	o.maxMessage = int32(min(o.Data.MaxPayload(), 1<<30)) //nolint:gosec // bounded
-	s := &Durables{o: o, log: o.Logger, names: durableNamesOf(o.Prefix), err: errStarting, failed: make(chan struct{}, 1)}
+	s := &Durables{o: o, log: o.Logger, names: durableNamesOf(o.Prefix), data: data, control: control, err: errStarting}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	var err error
-	if s.data, err = newLink(o.Data); err != nil {
-		s.stop()
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	if s.control, err = newLink(o.Control); err != nil {
-		s.data.close()
-		s.stop()
-		return nil, fmt.Errorf("store: %w", err)
+	s.watcher = watcher{
+		o: &s.o, store: "durable subscriptions", links: [2]*link{data, control}, fail: s.fail, begin: s.begin,
+		begun: func() { s.removal.again() }, failed: make(chan struct{}, 1),
 	}
 	s.messages = newGroup(s.data, o.SyncAlways)
 	s.records = newGroup(s.control, o.SyncAlways)
 	s.removal = newRemoval(s)
-	if err := s.begin(ctx); err != nil {
+	if err := s.watcher.connected(ctx, s.begin); err != nil {
 		s.data.close()
 		s.control.close()
 		s.stop()
 		return nil, fmt.Errorf("store: opening the durable subscriptions: %w", err)
 	}
-	s.tasks.Go(s.watch)
+	s.tasks.Go(func() { s.watcher.run(s.ctx) })
 	s.tasks.Go(s.removal.run)
 	return s, nil
 }
@@ -202,10 +190,7 @@ func (s *Durables) fail(err error) {
 	}
 	s.log.Error("the store of the durable subscriptions does not work; nothing is stored for them until it does", "error", err)
 	s.halt(&durablesUnavailable{err})
-	select {
-	case s.failed <- struct{}{}:
-	default:
-	}
+	s.watcher.again()
 }
 
 // halt ends everything that waits for the engine.
@@ -217,69 +202,6 @@ func (s *Durables) halt(err error) {
 	s.records.shut(err)
 	s.data.shut(err)
 	s.control.shut(err)
-}
-
-// watch notices failures, and begins again after them.
-func (s *Durables) watch() {
-	lost := make([]chan nats.Status, 0, 2)
-	for _, conn := range []*nats.Conn{s.o.Data, s.o.Control} {
-		ch := conn.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
-		defer conn.RemoveStatusListener(ch)
-		lost = append(lost, ch)
-	}
-	ticks := time.NewTicker(watchEvery)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-s.ctx.Done():
-			return
-		case <-lost[0]:
-			s.fail(errConnection)
-		case <-lost[1]:
-			s.fail(errConnection)
-		case <-s.failed:
-			s.recover()
-		case <-ticks.C:
-			s.examine()
-		}
-	}
-}
-
-func (s *Durables) examine() {
-	if s.o.Health != nil {
-		if err := s.o.Health(); err != nil {
-			s.fail(err)
-			return
-		}
-	}
-	if s.data.overdue(s.o.Timeout) || s.control.overdue(s.o.Timeout) {
-		s.fail(errLate)
-	}
-}
-
-// recover begins again as soon as the engine works.
-func (s *Durables) recover() {
-	pause := time.NewTicker(retryEvery)
-	defer pause.Stop()
-	for {
-		select {
-		case <-s.ctx.Done():
-			return
-		case <-pause.C:
-		}
-		if !s.o.Data.IsConnected() || !s.o.Control.IsConnected() || s.o.Health != nil && s.o.Health() != nil {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(s.ctx, beginTimeout)
-		err := s.begin(ctx)
-		cancel()
-		if err == nil {
-			s.log.Info("the store of the durable subscriptions works again")
-			s.removal.again()
-			return
-		}
-		s.log.Warn("the store of the durable subscriptions does not work yet", "error", err)
-	}
 }
 
 // Append implements [broker.DurableStore]. At most 1,000 messages can be stored

@@ -50,17 +50,7 @@ func openDurables(t testing.TB, dir string, settings ...setting) *durableRig {
 		t.Fatal(err)
 	}
 	r := &durableRig{Durables: d, engine: engine}
-	r.close = sync.OnceFunc(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-		data.Close()
-		control.Close()
-		if err := engine.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() { r.close() })
+	r.close = closing(t, d, data, control, engine)
 	return r
 }
 

@@ -32,7 +32,7 @@ func TestQueuesOverAFaultyEngine(t *testing.T) {
 	reading.Wait()
 	late.Stop()
 	w.calm.Store(true)
-	r.works(t)
+	untilWorks(t, r)
 	w.check(t)
 	before, shares := r.counts(), r.Shares()
 	r.close()

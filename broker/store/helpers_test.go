@@ -79,17 +79,7 @@ func open(t testing.TB, dir string, settings ...setting) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{Queues: q, engine: engine}
-	r.close = sync.OnceFunc(func() {
-		if err := q.Close(); err != nil {
-			t.Error(err)
-		}
-		data.Close()
-		control.Close()
-		if err := engine.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() { r.close() })
+	r.close = closing(t, q, data, control, engine)
 	return r
 }
 

@@ -2,14 +2,10 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
-	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 )
@@ -32,10 +28,10 @@ type Histories struct {
 	closed bool
 	logs   []*historyLog
 
-	failed chan struct{}   // has a value after a failure
-	ctx    context.Context // ends with Close
-	stop   context.CancelFunc
-	tasks  sync.WaitGroup
+	watcher watcher
+	ctx     context.Context // ends with Close
+	stop    context.CancelFunc
+	tasks   sync.WaitGroup
 }
 
 // OpenHistories returns the histories of an engine. Options.Limits and MaxBytes
@@ -43,29 +39,17 @@ type Histories struct {
 // which entries the store has that keep, which are those of the configuration,
 // does not contain.
 func OpenHistories(ctx context.Context, o Options, keep []broker.History) (*Histories, error) {
-	if o.Data == nil || o.Control == nil {
-		return nil, errors.New("store: Options.Data and Options.Control are required")
+	data, control, err := o.connect()
+	if err != nil {
+		return nil, err
 	}
-	if o.Timeout <= 0 {
-		o.Timeout = apiTimeout
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	o.maxMessage = int32(min(o.Data.MaxPayload(), 1<<30)) //nolint:gosec // bounded
-	h := &Histories{o: o, log: o.Logger, names: historyNamesOf(o.Prefix), failed: make(chan struct{}, 1)}
+	h := &Histories{o: o, log: o.Logger, names: historyNamesOf(o.Prefix), data: data, control: control}
 	h.ctx, h.stop = context.WithCancel(context.Background())
-	var err error
-	if h.data, err = newLink(o.Data); err != nil {
-		h.stop()
-		return nil, fmt.Errorf("store: %w", err)
+	h.watcher = watcher{
+		o: &h.o, store: "histories", links: [2]*link{data, control}, fail: h.fail, begin: h.again, tick: h.examine,
+		failed: make(chan struct{}, 1),
 	}
-	if h.control, err = newLink(o.Control); err != nil {
-		h.data.close()
-		h.stop()
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	if err := h.tellForgotten(ctx, keep); err != nil {
+	if err := h.watcher.connected(ctx, func(ctx context.Context) error { return h.tellForgotten(ctx, keep) }); err != nil {
 		h.data.close()
 		h.control.close()
 		h.stop()
@@ -73,7 +57,7 @@ func OpenHistories(ctx context.Context, o Options, keep []broker.History) (*Hist
 	}
 	h.data.open()
 	h.control.open()
-	h.tasks.Go(h.watch)
+	h.tasks.Go(func() { h.watcher.run(h.ctx) })
 	return h, nil
 }
 
@@ -133,49 +117,10 @@ func (h *Histories) fail(err error) {
 	}
 	h.data.shut(failure)
 	h.control.shut(failure)
-	select {
-	case h.failed <- struct{}{}:
-	default:
-	}
-}
-
-// watch notices failures, and begins again after them.
-func (h *Histories) watch() {
-	lost := make([]chan nats.Status, 0, 2)
-	for _, conn := range []*nats.Conn{h.o.Data, h.o.Control} {
-		ch := conn.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
-		defer conn.RemoveStatusListener(ch)
-		lost = append(lost, ch)
-	}
-	ticks := time.NewTicker(watchEvery)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-h.ctx.Done():
-			return
-		case <-lost[0]:
-			h.fail(errConnection)
-		case <-lost[1]:
-			h.fail(errConnection)
-		case <-h.failed:
-			h.recover()
-		case <-ticks.C:
-			h.examine()
-		}
-	}
+	h.watcher.again()
 }
 
 func (h *Histories) examine() {
-	if h.o.Health != nil {
-		if err := h.o.Health(); err != nil {
-			h.fail(err)
-			return
-		}
-	}
-	if h.data.overdue(h.o.Timeout) || h.control.overdue(h.o.Timeout) {
-		h.fail(errLate)
-		return
-	}
 	for _, l := range h.all() {
 		l.examine()
 	}
@@ -185,30 +130,6 @@ func (h *Histories) all() []*historyLog {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.logs)
-}
-
-// recover begins again as soon as the engine works.
-func (h *Histories) recover() {
-	pause := time.NewTicker(retryEvery)
-	defer pause.Stop()
-	for {
-		select {
-		case <-h.ctx.Done():
-			return
-		case <-pause.C:
-		}
-		if !h.o.Data.IsConnected() || !h.o.Control.IsConnected() || h.o.Health != nil && h.o.Health() != nil {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(h.ctx, beginTimeout)
-		err := h.again(ctx)
-		cancel()
-		if err == nil {
-			h.log.Info("the store of the histories works again")
-			return
-		}
-		h.log.Warn("the store of the histories does not work yet", "error", err)
-	}
 }
 
 // again begins again with all entries.
@@ -241,7 +162,11 @@ func (h *Histories) Open(ctx context.Context, entry broker.History, feed broker.
 	}
 	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
 	defer cancel()
-	l, err := openHistory(ctx, h, entry, feed)
+	var l *historyLog
+	err := h.watcher.connected(ctx, func(ctx context.Context) (err error) {
+		l, err = openHistory(ctx, h, entry, feed)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}

@@ -58,17 +58,7 @@ func openArchive(t testing.TB, dir string, settings ...setting) *archive {
 		t.Fatal(err)
 	}
 	r := &archive{Histories: h, engine: engine, js: js}
-	r.close = sync.OnceFunc(func() {
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-		data.Close()
-		control.Close()
-		if err := engine.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() { r.close() })
+	r.close = closing(t, h, data, control, engine)
 	return r
 }
 

@@ -86,7 +86,11 @@ func (l *historyLog) catchUp() error {
 	defer l.feeding.Unlock()
 	ctx, cancel := context.WithTimeout(l.h.ctx, l.h.o.Timeout)
 	defer cancel()
-	state, err := l.state(ctx)
+	var state jetstream.StreamState
+	err := l.h.watcher.connected(ctx, func(ctx context.Context) (err error) {
+		state, err = l.state(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -107,10 +111,13 @@ func (l *historyLog) repair(b *handing, last uint64) error {
 	ctx, cancel := context.WithTimeout(l.h.ctx, beginTimeout)
 	defer cancel()
 	ok := true
-	err := scan(ctx, l.h.o.Data, l.stream, jetstream.StreamState{Msgs: 1, FirstSeq: b.next, LastSeq: last}, func(m *nats.Msg, sequence uint64) {
-		if sequence <= last && ok {
-			ok = b.add(sequence, m)
-		}
+	missing := jetstream.StreamState{Msgs: 1, FirstSeq: b.next, LastSeq: last}
+	err := l.h.watcher.connected(ctx, func(ctx context.Context) error {
+		return scan(ctx, l.h.o.Data, l.stream, missing, func(m *nats.Msg, sequence uint64) {
+			if sequence <= last && ok {
+				ok = b.add(sequence, m)
+			}
+		})
 	})
 	b.flush()
 	if err == nil && ok {

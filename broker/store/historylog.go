@@ -340,7 +340,11 @@ func (l *historyLog) examine() {
 	}
 	ctx, cancel := context.WithTimeout(l.h.ctx, apiTimeout)
 	defer cancel()
-	if _, err := l.h.ensure(ctx, entry, fed); err != nil {
+	err := l.h.watcher.connected(ctx, func(ctx context.Context) error {
+		_, err := l.h.ensure(ctx, entry, fed)
+		return err
+	})
+	if err != nil {
 		l.h.log.Error("the limits of a history could not be changed in the store; this is tried again", "destination", entry.Destination, "error", err)
 		l.mu.Lock()
 		l.dirty, l.retry = true, time.Now().Add(limitsRetry)

@@ -68,7 +68,7 @@ const (
 	closeTimeout    = 5 * time.Second
 )
 
-// Options configure [OpenQueues] and [OpenHistories]. Data and Control are required.
+// Options configure [OpenQueues], [OpenDurables] and [OpenHistories]. Data and Control are required.
 type Options struct {
 	// Data and Control are connections to the engine: one for messages, one for
 	// acknowledgements and everything else, so that these never wait behind
@@ -98,6 +98,28 @@ type Options struct {
 	Logger *slog.Logger
 
 	maxMessage int32
+}
+
+// connect completes the options and begins the use of the connections.
+func (o *Options) connect() (data, control *link, err error) {
+	if o.Data == nil || o.Control == nil {
+		return nil, nil, errors.New("store: Options.Data and Options.Control are required")
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = apiTimeout
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.maxMessage = int32(min(o.Data.MaxPayload(), 1<<30)) //nolint:gosec // bounded
+	if data, err = newLink(o.Data); err != nil {
+		return nil, nil, fmt.Errorf("store: %w", err)
+	}
+	if control, err = newLink(o.Control); err != nil {
+		data.close()
+		return nil, nil, fmt.Errorf("store: %w", err)
+	}
+	return data, control, nil
 }
 
 func (o *Options) maxBytes() int64 {
@@ -151,10 +173,10 @@ type Queues struct {
 	closed  bool
 	sources map[string]*source // queues that are read
 
-	failed chan struct{}   // has a value after a failure
-	ctx    context.Context // ends with Close
-	stop   context.CancelFunc
-	tasks  sync.WaitGroup
+	watcher watcher
+	ctx     context.Context // ends with Close
+	stop    context.CancelFunc
+	tasks   sync.WaitGroup
 
 	leaving sync.WaitGroup // sources without readers
 }
@@ -164,42 +186,27 @@ var _ broker.DelayStore = (*Queues)(nil)
 // OpenQueues opens the queues, creates their streams if they do not exist, and
 // counts what they hold. It waits for that until ctx ends.
 func OpenQueues(ctx context.Context, o Options) (*Queues, error) {
-	if o.Data == nil || o.Control == nil {
-		return nil, errors.New("store: Options.Data and Options.Control are required")
+	data, control, err := o.connect()
+	if err != nil {
+		return nil, err
 	}
-	if o.Timeout <= 0 {
-		o.Timeout = apiTimeout
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	o.maxMessage = int32(min(o.Data.MaxPayload(), 1<<30)) //nolint:gosec // bounded
 	q := &Queues{
-		o: o, log: o.Logger, names: namesOf(o.Prefix), ledger: newLedger(o.Limits), err: errStarting,
-		sources: make(map[string]*source), failed: make(chan struct{}, 1),
+		o: o, log: o.Logger, names: namesOf(o.Prefix), data: data, control: control, ledger: newLedger(o.Limits), err: errStarting,
+		sources: make(map[string]*source),
 	}
 	q.ctx, q.stop = context.WithCancel(context.Background())
-	var err error
-	if q.data, err = newLink(o.Data); err != nil {
-		q.stop()
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	if q.control, err = newLink(o.Control); err != nil {
-		q.data.close()
-		q.stop()
-		return nil, fmt.Errorf("store: %w", err)
-	}
+	q.watcher = watcher{o: &q.o, store: "queues", links: [2]*link{data, control}, fail: q.fail, begin: q.begin, failed: make(chan struct{}, 1)}
 	q.writer = newWriter(q.data, q, o.SyncAlways)
 	q.consumers = newConsumers(q)
 	q.delays = newDelays(q)
-	if err := q.beginConnected(ctx); err != nil {
+	if err := q.watcher.connected(ctx, q.begin); err != nil {
 		q.data.close()
 		q.control.close()
 		q.stop()
 		return nil, fmt.Errorf("store: opening the queues: %w", err)
 	}
 	go q.writer.run()
-	q.tasks.Go(q.watch)
+	q.tasks.Go(func() { q.watcher.run(q.ctx) })
 	q.tasks.Go(q.progress)
 	q.tasks.Go(q.consumers.run)
 	q.tasks.Go(q.delays.run)
@@ -288,10 +295,7 @@ func (q *Queues) fail(err error) {
 	}
 	q.log.Error("the store of the queues does not work; nothing is stored or delivered until it does", "error", err)
 	q.halt(&unavailable{err})
-	select {
-	case q.failed <- struct{}{}:
-	default:
-	}
+	q.watcher.again()
 }
 
 // halt ends everything that waits for the engine, and all readers.

@@ -147,14 +147,15 @@ func (w *wires) check(t *testing.T) {
 	}
 }
 
-// openFaulty opens the queues over wires, from which faults come after that.
-func openFaulty(t *testing.T, dir string) (*rig, *wires) {
+// faultyEngine starts an engine in a directory and connects to it over wires. No
+// faults come before calm is false.
+func faultyEngine(t *testing.T, dir string) (w *wires, data, control *nats.Conn) {
 	t.Helper()
 	engine, err := embedded.Start(within(t), embedded.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wires{engine: engine}
+	w = &wires{engine: engine}
 	w.calm.Store(true)
 	connect := func() *nats.Conn {
 		c, err := nats.Connect("", nats.InProcessServer(w), nats.MaxReconnects(-1), nats.ReconnectWait(5*time.Millisecond),
@@ -164,15 +165,14 @@ func openFaulty(t *testing.T, dir string) (*rig, *wires) {
 		}
 		return c
 	}
-	data, control := connect(), connect()
-	q, err := store.OpenQueues(within(t), store.Options{Data: data, Control: control, SyncAlways: true, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.calm.Store(false)
-	r := &rig{Queues: q, engine: engine}
-	r.close = sync.OnceFunc(func() {
-		if err := q.Close(); err != nil {
+	return w, connect(), connect()
+}
+
+// closing returns a function that ends a store and its engine, once. The test
+// calls it at the latest when it ends.
+func closing(t testing.TB, s io.Closer, data, control *nats.Conn, engine *embedded.Server) func() {
+	end := sync.OnceFunc(func() {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 		data.Close()
@@ -181,16 +181,28 @@ func openFaulty(t *testing.T, dir string) (*rig, *wires) {
 			t.Error(err)
 		}
 	})
-	t.Cleanup(func() { r.close() })
-	return r, w
+	t.Cleanup(end)
+	return end
 }
 
-// works waits until the store works.
-func (r *rig) works(t testing.TB) {
+// openFaulty opens the queues over wires, from which faults come after that.
+func openFaulty(t *testing.T, dir string) (*rig, *wires) {
 	t.Helper()
-	for end := time.Now().Add(patience); r.Err() != nil; time.Sleep(5 * time.Millisecond) {
+	w, data, control := faultyEngine(t, dir)
+	q, err := store.OpenQueues(within(t), store.Options{Data: data, Control: control, SyncAlways: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.calm.Store(false)
+	return &rig{Queues: q, engine: w.engine, close: closing(t, q, data, control, w.engine)}, w
+}
+
+// untilWorks waits until a store works.
+func untilWorks(t testing.TB, s interface{ Err() error }) {
+	t.Helper()
+	for end := time.Now().Add(patience); s.Err() != nil; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal(fmt.Errorf("the store does not begin again: %w", r.Err()))
+			t.Fatal(fmt.Errorf("the store does not begin again: %w", s.Err()))
 		}
 	}
 }
