@@ -20,6 +20,7 @@ type conn struct {
 	number    int
 	webSocket bool
 	buffers   *buffers
+	headers   [][2]string // Config.Headers
 
 	undecoded  []byte // an incomplete WebSocket frame, or STOMP frame
 	unfinished []byte // of STOMP: a frame in several WebSocket frames
@@ -224,7 +225,10 @@ func (c *conn) send(frame []byte) error { return c.write(c.wrap(nil, frame)) }
 
 // subscribe sends SUBSCRIBE with id 0.
 func (c *conn) subscribe(destination, ack string) error {
-	return c.send(command("SUBSCRIBE", "id", "0", "destination", escape(destination), "ack", ack))
+	b := []byte("SUBSCRIBE\nid:0\n")
+	b = appendHeader(b, "destination", escape(destination))
+	b = appendHeader(b, "ack", ack)
+	return c.send(append(appendHeaders(b, c.headers), '\n', 0))
 }
 
 // leave sends DISCONNECT without waiting for an answer, and closes the

@@ -122,7 +122,7 @@ func (o *Connect) once(ctx context.Context, r *run, number int, w *comer) error 
 		return fmt.Errorf("connection %d ended: %w", number, plain(c.why(r.clock, err)))
 	}
 	w.counts.Expected++
-	t := newTemplate(destination, r.Size)
+	t := newTemplate(destination, r.Size, r.Headers)
 	stamp{run: r.id, flow: uint32(number), due: r.clock.now()}.put(t.body)
 	for end := time.Now().Add(r.target.Timeout); time.Now().Before(end); {
 		if err := c.send(t.frame); err != nil {

@@ -128,18 +128,25 @@ func command(name string, headers ...string) []byte {
 	return append(b, '\n', 0)
 }
 
+func appendHeaders(b []byte, headers [][2]string) []byte {
+	for _, h := range headers {
+		b = appendHeader(b, escape(h[0]), escape(h[1]))
+	}
+	return b
+}
+
 // template is a SEND frame with a variable body.
 type template struct {
 	frame []byte
 	body  []byte // the body's part of frame
 }
 
-func newTemplate(destination string, size int) *template {
+func newTemplate(destination string, size int, headers [][2]string) *template {
 	b := append([]byte("SEND\n"), "destination:"...)
 	b = append(b, escape(destination)...)
 	b = append(b, '\n')
 	b = appendHeader(b, "content-length", strconv.Itoa(size))
-	return finish(b, size)
+	return finish(appendHeaders(b, headers), size)
 }
 
 // finish appends the end of the headers and a body to a command with headers.

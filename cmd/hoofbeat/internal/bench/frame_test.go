@@ -186,7 +186,7 @@ func TestAppendMessage(t *testing.T) {
 // Whatever the length of the destination, the body is part of the frame.
 func TestTemplate(t *testing.T) {
 	for n := range 64 {
-		tpl := newTemplate("/topic/"+strings.Repeat("x", n)+":", 100)
+		tpl := newTemplate("/topic/"+strings.Repeat("x", n)+":", 100, nil)
 		stamp{run: 5, sequence: 6}.put(tpl.body)
 		var f frame
 		used, ok, err := f.next(tpl.frame)

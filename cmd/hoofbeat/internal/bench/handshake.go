@@ -20,7 +20,7 @@ func (r *run) connect(ctx context.Context, number int, heartbeat string) (*conn,
 	if err != nil {
 		return nil, explain(ctx, err)
 	}
-	c := &conn{Conn: nc, number: number, webSocket: t.webSocket, buffers: r.buffers, undecoded: first}
+	c := &conn{Conn: nc, number: number, webSocket: t.webSocket, buffers: r.buffers, headers: r.Headers, undecoded: first}
 	headers := []string{"accept-version", "1.0,1.1,1.2", "host", t.Host, "heart-beat", heartbeat}
 	if t.Login != "" {
 		headers = append(headers, "login", t.login(number), "passcode", t.Passcode)

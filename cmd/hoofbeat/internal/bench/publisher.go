@@ -34,7 +34,7 @@ func (t *traffic) flow(number int, destination string, l *lane, expected int) {
 		t.publishers = append(t.publishers, &publisher{})
 	}
 	p := t.publishers[number]
-	f := &flow{id: uint32(len(t.flows)), publisher: p, template: newTemplate(destination, t.Size), lane: l, expected: expected}
+	f := &flow{id: uint32(len(t.flows)), publisher: p, template: newTemplate(destination, t.Size, t.Headers), lane: l, expected: expected}
 	t.flows, p.flows = append(t.flows, f), append(p.flows, f)
 }
 

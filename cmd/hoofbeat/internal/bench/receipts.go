@@ -68,7 +68,7 @@ func (o *Receipts) measure(ctx context.Context, r *run) error {
 		destination := r.destination() + "." + strconv.Itoa(c.number)
 		a := &asker{r: r, conn: c, asked: make([]int64, 2*o.Window)}
 		a.head = []byte("SEND\ndestination:" + escape(destination) + "\nreceipt:" + receiptPrefix)
-		a.tail = finish(appendHeader([]byte{'\n'}, "content-length", strconv.Itoa(r.Size)), r.Size)
+		a.tail = finish(appendHeaders(appendHeader([]byte{'\n'}, "content-length", strconv.Itoa(r.Size)), r.Headers), r.Size)
 		askers[c.number] = a
 		r.receive(c, a, nil)
 		return nil

@@ -29,6 +29,8 @@ type Config struct {
 	// Destination begins all destinations of a run. A run appends its own name,
 	// so that runs do not interfere. The default depends on the scenario.
 	Destination string
+	// Headers are further headers, name and value, of every SEND and SUBSCRIBE.
+	Headers [][2]string
 	// ServerPID is the process whose CPU time and memory are measured,
 	// including its descendants; 0 means none. Linux only.
 	ServerPID int

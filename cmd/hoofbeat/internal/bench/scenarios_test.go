@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 
 	"errors"
 	"net/http"
@@ -269,5 +270,36 @@ func TestBadOptions(t *testing.T) {
 		if !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%v, want %q", err, c.says)
 		}
+	}
+}
+
+// Headers are in every SEND and SUBSCRIBE: the server refuses those that it does
+// not like.
+func TestHeaders(t *testing.T) {
+	s := newServer(t, broker.Options{})
+	for name, tc := range map[string]struct {
+		scenario      Scenario
+		header, value string
+		refusal       string // "" for none
+	}{
+		"any":         {&Queues{Producers: 1, Consumers: 1}, "priority", "a:b\\c", ""},
+		"SUBSCRIBE":   {&Queues{Producers: 1, Consumers: 1}, "activemq.exclusive", "true", "activemq.exclusive is not supported"},
+		"SEND":        {&Fanout{Subscribers: 1}, "expires", "soon", "expires"},
+		"a receipt's": {&Receipts{Clients: 1}, "expires", "soon", "expires"},
+		"a cycle's":   {&Connect{Cycle: true}, "expires", "soon", "expires"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := brief(s.URL)
+			c.Headers = [][2]string{{tc.header, tc.value}}
+			r, err := Run(t.Context(), c, tc.scenario)
+			text := fmt.Sprint(err)
+			if r != nil {
+				text += strings.Join(r.Failures, "\n")
+			}
+			if refused := err != nil || !r.Passed(); refused != (tc.refusal != "") || !strings.Contains(text, tc.refusal) {
+				t.Errorf("%s, want %q", text, tc.refusal)
+			}
+		})
 	}
 }

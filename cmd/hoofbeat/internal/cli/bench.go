@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-stomp/stomp/v3/frame"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -17,8 +18,9 @@ import (
 // load is one run of bench.
 type load struct {
 	connection
-	conf bench.Config
-	json bool
+	conf    bench.Config
+	headers []string
+	json    bool
 }
 
 func (p *Program) bench() *cobra.Command {
@@ -314,6 +316,7 @@ func (p *Program) benchCommand(name, short, long, example string, s bench.Scenar
 	f.IntVar(&b.conf.Parallel, "parallel", 32, "connections opened at a time")
 	f.IntVar(&b.conf.Sources, "source-addresses", 0, "addresses 127.0.x.y to connect from, 0 for one, or more if the ports need it")
 	f.StringVar(&b.conf.Destination, "destination", "", "prefix of the destinations, default /topic/bench or /queue/bench")
+	f.StringArrayVarP(&b.headers, "header", "H", nil, "header of every SEND and SUBSCRIBE as name:value; may be repeated")
 	f.IntVar(&b.conf.ServerPID, "server-pid", 0, "process of the server, to measure its CPU time and memory")
 	f.BoolVar(&b.json, "json", false, "print the result as one JSON object")
 	return cmd
@@ -333,6 +336,9 @@ func (b *load) run(cmd *cobra.Command, s bench.Scenario) error {
 		b.conf.Warmup = -1
 	}
 	var err error
+	if b.conf.Headers, err = headers(b.headers, frame.Destination, frame.ContentLength, frame.Receipt, frame.Id, frame.Ack); err != nil {
+		return err
+	}
 	if b.conf.Login, b.conf.Passcode, err = b.credential(); err != nil {
 		return err
 	}
