@@ -54,12 +54,12 @@ func (a *attempts) replace(all map[uint64]int) {
 // are removed.
 func (q *Queues) loadAttempts(ctx context.Context, state jetstream.StreamState) error {
 	all := make(map[uint64]int)
-	err := q.scan(ctx, q.names.attempts, state, func(subject string, _ uint64, data []byte) {
-		sequence, err := strconv.ParseUint(strings.TrimPrefix(subject, q.names.records+"a."), 10, 64)
+	err := scan(ctx, q.o.Data, q.names.attempts, state, func(m *nats.Msg, _ uint64) {
+		sequence, err := strconv.ParseUint(strings.TrimPrefix(m.Header.Get(headerSubject), q.names.records+"a."), 10, 64)
 		if err != nil {
 			return
 		}
-		if n, err := strconv.Atoi(string(data)); err == nil && n > 0 {
+		if n, err := strconv.Atoi(string(m.Data)); err == nil && n > 0 {
 			all[sequence] = n
 		}
 	})

@@ -73,8 +73,9 @@ func (q *Queues) recount(ctx context.Context, state jetstream.StreamState) error
 	bad := func(sequence uint64, err error) {
 		q.log.Error("a message of a queue cannot be read; it stays in the store and is not delivered", "sequence", sequence, "error", err)
 	}
-	err := q.scan(ctx, q.names.stream, state, func(subject string, sequence uint64, data []byte) {
+	err := scan(ctx, q.o.Data, q.names.stream, state, func(m *nats.Msg, sequence uint64) {
 		found++
+		subject, data := m.Header.Get(headerSubject), m.Data
 		if other, err := q.loadOther(subject, sequence, data, moved); other {
 			if err != nil {
 				bad(sequence, err)
@@ -86,7 +87,7 @@ func (q *Queues) recount(ctx context.Context, state jetstream.StreamState) error
 			bad(sequence, err)
 			return
 		}
-		q.ledger.load(h, sequence, q.names.isReplacement(subject))
+		q.ledger.load(h, sequence, storedAt(m), q.names.isReplacement(subject))
 	})
 	if err != nil {
 		return err
@@ -153,11 +154,23 @@ const (
 	scanSilence = 20 * time.Second
 )
 
-// scan calls each for the messages of a stream, in their order.
-func (q *Queues) scan(ctx context.Context, stream string, state jetstream.StreamState, each func(subject string, sequence uint64, data []byte)) error {
-	return scan(ctx, q.o.Data, stream, state, func(m *nats.Msg, sequence uint64) {
-		each(m.Header.Get("Nats-Subject"), sequence, m.Data)
-	})
+// storedAt returns when the engine has stored a message that it returns, in
+// milliseconds since 1970, or 0 if it does not say so.
+func storedAt(m *nats.Msg) int64 {
+	at, err := time.Parse(time.RFC3339Nano, m.Header.Get(headerTime))
+	if err != nil {
+		return 0
+	}
+	return at.UnixMilli()
+}
+
+// moment returns the time of a number of milliseconds since 1970, and the zero
+// time for 0.
+func moment(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }
 
 // scan calls each for the messages of a stream from state.FirstSeq on, in their

@@ -54,6 +54,7 @@ func (q *Queues) fetch(ctx context.Context, sequences []uint64) ([]broker.Stored
 		}
 		list = append(list, broker.StoredMessage{
 			QueuePut: put, Sequence: sequences[i], Attempts: q.attempts.get(sequences[i]), Redelivered: q.seen(put.Queue, sequences[i]),
+			Put: moment(storedAt(m)),
 		})
 	}
 	return list, nil

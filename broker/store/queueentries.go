@@ -10,6 +10,7 @@ import (
 type ledgerEntry struct {
 	sequence uint64
 	share    *ledgerShare // nil: the program
+	stored   int64        // Unix milliseconds, 0 if it is not known
 	size     uint32
 	removed  bool
 	expires  bool

@@ -3,6 +3,7 @@ package store
 import (
 	"math"
 	"sync"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 )
@@ -280,6 +281,7 @@ func (l *ledger) cancel(r reservation) {
 func (l *ledger) store(list []reservation, first uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := time.Now().UnixMilli()
 	for i, r := range list {
 		q := r.queue
 		if r.epoch != l.epoch {
@@ -292,7 +294,7 @@ func (l *ledger) store(list []reservation, first uint64) {
 			delete(q.early, sequence)
 			l.count(r.share, -int64(r.size), -1)
 		} else {
-			l.insert(q, ledgerEntry{sequence: sequence, share: r.share, size: r.size}, r.expires)
+			l.insert(q, ledgerEntry{sequence: sequence, share: r.share, stored: now, size: r.size}, r.expires)
 		}
 		l.arrived(q)
 		l.tidy(q)
@@ -308,7 +310,7 @@ func (l *ledger) arrived(q *ledgerQueue) {
 
 // load counts a message that was found in the stream. It reports false if it is
 // known.
-func (l *ledger) load(h payloadHead, sequence uint64, replacement bool) bool {
+func (l *ledger) load(h payloadHead, sequence uint64, stored int64, replacement bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := l.queue(h.queue)
@@ -318,7 +320,7 @@ func (l *ledger) load(h payloadHead, sequence uint64, replacement bool) bool {
 	s := l.share(h.share)
 	q.wide = q.wide || replacement
 	l.count(s, int64(h.size), 1)
-	l.insert(q, ledgerEntry{sequence: sequence, share: s, size: uint32(h.size)}, h.expires) //nolint:gosec // bounded by parsePayloadHead
+	l.insert(q, ledgerEntry{sequence: sequence, share: s, stored: stored, size: uint32(h.size)}, h.expires) //nolint:gosec // bounded by parsePayloadHead
 	l.tidy(q)
 	return true
 }
@@ -437,6 +439,10 @@ func (l *ledger) all() []broker.StoredQueue {
 			one := broker.StoredQueue{Name: q.name, Messages: q.live, Bytes: q.bytes}
 			if q.owner != nil {
 				one.Share = q.owner.name
+			}
+			for e := range q.all() {
+				one.Oldest = moment(e.stored)
+				break
 			}
 			list = append(list, one)
 		}

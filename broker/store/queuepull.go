@@ -164,7 +164,7 @@ func (s *source) arrived(p *pull, m *nats.Msg) {
 	if s.ended {
 		return // the consumer is made anew, see leave
 	}
-	sequence, delivered, err := deliveryOf(m.Reply)
+	sequence, delivered, stored, err := deliveryOf(m.Reply)
 	if err != nil {
 		s.q.log.Error("the engine delivered a message that cannot be acknowledged", "queue", s.queue.name, "error", err)
 		return
@@ -178,13 +178,13 @@ func (s *source) arrived(p *pull, m *nats.Msg) {
 		s.q.later(m.Reply)
 		return
 	}
-	s.q.ledger.load(payloadHead{put.Queue, put.Share, put.Size, milliseconds(put.Expires)}, sequence, s.q.names.isReplacement(m.Subject))
+	s.q.ledger.load(payloadHead{put.Queue, put.Share, put.Size, milliseconds(put.Expires)}, sequence, stored.UnixMilli(), s.q.names.isReplacement(m.Subject))
 	if h := s.held[sequence]; h != nil { // the engine thought that we are dead
 		h.reply = m.Reply
 		return
 	}
 	h := &holding{reply: m.Reply, message: broker.StoredMessage{
-		QueuePut: put, Sequence: sequence, Redelivered: delivered > 1 || sequence <= s.q.start.Load(),
+		QueuePut: put, Sequence: sequence, Redelivered: delivered > 1 || sequence <= s.q.start.Load(), Put: stored,
 	}}
 	s.held[sequence] = h
 	s.put(h)
@@ -198,18 +198,21 @@ func milliseconds(t time.Time) int64 {
 }
 
 // deliveryOf reads the subject that acknowledges a message.
-func deliveryOf(reply string) (sequence uint64, delivered int, err error) {
+func deliveryOf(reply string) (sequence uint64, delivered int, stored time.Time, err error) {
 	t := strings.Split(reply, ".")
-	at := 4 // $JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.…
+	at := 4 // $JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<of the consumer>.<nanoseconds>.…
 	if len(t) >= 11 {
 		at = 6 // $JS.ACK.<domain>.<account>.<stream>.<consumer>.…
 	}
 	if len(t) < 9 || t[0] != "$JS" || t[1] != "ACK" {
-		return 0, 0, fmt.Errorf("%w: the delivery %q", errAnswer, reply)
+		return 0, 0, stored, fmt.Errorf("%w: the delivery %q", errAnswer, reply)
 	}
 	if delivered, err = strconv.Atoi(t[at]); err != nil {
-		return 0, 0, err
+		return 0, 0, stored, err
 	}
-	sequence, err = strconv.ParseUint(t[at+1], 10, 64)
-	return sequence, delivered, err
+	if sequence, err = strconv.ParseUint(t[at+1], 10, 64); err != nil {
+		return 0, 0, stored, err
+	}
+	ns, err := strconv.ParseInt(t[at+3], 10, 64)
+	return sequence, delivered, time.Unix(0, ns), err
 }

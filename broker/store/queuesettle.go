@@ -241,7 +241,19 @@ func (q *Queues) Remove(queue string, sequence uint64, done func(error)) {
 		done(unknown(err))
 		return
 	}
+	if s := q.sourceOf(queue); s != nil && s.reads(sequence) {
+		done(nil)
+		return
+	}
 	q.remove(queue, sequence, done)
+}
+
+// reads reports whether a reader holds a message.
+func (s *source) reads(sequence uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.held[sequence]
+	return h != nil && h.reader != nil
 }
 
 // remove removes a message, whoever holds it.

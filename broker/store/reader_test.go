@@ -194,6 +194,87 @@ func TestBrowseShowsTheQueueWithoutTakingIt(t *testing.T) {
 	equal(t, "pages", all, append([]string{"0"}, numbers(2, 150)...))
 }
 
+// The store says when a message was stored, also of the oldest one of a queue, and
+// also after a restart.
+func TestMessagesHaveTheTimeWhenTheyWereStored(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir)
+	begin := time.Now().Truncate(time.Millisecond)
+	r.putMany(t, queue, 3)
+	end := time.Now()
+	oldest := func() time.Time {
+		for q := range r.Queues.Queues() {
+			if q.Name == queue {
+				return q.Oldest
+			}
+		}
+		return time.Time{}
+	}
+	within := func(what string, at time.Time) {
+		t.Helper()
+		if at.Before(begin) || at.After(end) {
+			t.Errorf("%s at %v, not from %v to %v", what, at, begin, end)
+		}
+	}
+	within("the oldest", oldest())
+	k := r.take(t, queue, 1)
+	held := k.next(1)
+	within("a message that was read", held[0].Put)
+	list, err := r.Browse(t.Context(), queue, 0, 10)
+	if err != nil || len(list) != 3 {
+		t.Fatal(list, err)
+	}
+	for i := range list {
+		within("a message of the queue", list[i].Put)
+	}
+	r.close()
+
+	r = open(t, dir)
+	again, err := r.Browse(t.Context(), queue, 0, 10)
+	if err != nil || len(again) != 3 {
+		t.Fatal(again, err)
+	}
+	for i := range again {
+		if !again[i].Put.Equal(list[i].Put) {
+			t.Errorf("stored at %v, after a restart at %v", list[i].Put, again[i].Put)
+		}
+	}
+	if at := oldest(); !at.Equal(list[0].Put) {
+		t.Errorf("after a restart the oldest is of %v, want %v", at, list[0].Put)
+	}
+	k = r.take(t, queue, 2)
+	for _, m := range k.next(2) {
+		k.ack(m)
+	}
+	if at := oldest(); !at.Equal(list[2].Put) {
+		t.Errorf("now the oldest is of %v, want %v", at, list[2].Put)
+	}
+}
+
+// A message that a reader holds is its own: only one that waits is removed.
+func TestRemoveLeavesWhatReadersHold(t *testing.T) {
+	r := open(t, t.TempDir())
+	r.putMany(t, queue, 3)
+	k := r.take(t, queue, 1)
+	held := k.next(1)[0]
+	all, err := r.Browse(within(t), queue, 0, 10)
+	if err != nil || len(all) != 3 {
+		t.Fatal(all, err)
+	}
+	for _, m := range []broker.StoredMessage{all[0], all[1], all[1]} {
+		if err := result(t, func(done func(error)) { r.Remove(queue, m.Sequence, done) }); err != nil {
+			t.Errorf("removing %s: %v", m.Message.Body, err)
+		}
+	}
+	list, err := r.Browse(within(t), queue, 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "left", bodies(list), []string{"0", "2"})
+	k.ack(held) // fails if it is not held any more
+	equal(t, "counted", r.counts()[queue][0], 1)
+}
+
 func TestTwoReadersShareAQueue(t *testing.T) {
 	r := open(t, t.TempDir())
 	a, b := r.take(t, queue, 1000), r.take(t, queue, 1000)
