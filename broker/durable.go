@@ -264,9 +264,9 @@ func (b *Broker) deleted(later *completion) error {
 }
 
 // DeleteDurables deletes all durable subscriptions of a user, as DeleteDurable
-// does, and returns their number. With an [Options.DurableStore] it waits for
-// that; an error of the store is logged.
-func (b *Broker) DeleteDurables(user string) (deleted int) {
+// does, and returns their number. The error is that of an
+// [Options.DurableStore]; all are deleted here nevertheless.
+func (b *Broker) DeleteDurables(user string) (deleted int, err error) {
 	var open []*completion
 	for _, d := range b.durables.list() {
 		if d.user != user {
@@ -278,11 +278,11 @@ func (b *Broker) DeleteDurables(user string) (deleted int) {
 		}
 	}
 	for _, later := range open {
-		if err := b.deleted(later); err != nil {
-			b.warn("a durable subscription is not deleted from the store yet", source{what: user}, "user", user, "error", err)
+		if e := b.deleted(later); e != nil {
+			err = e
 		}
 	}
-	return deleted
+	return deleted, err
 }
 
 // get returns the subscription with that key, nil for none.

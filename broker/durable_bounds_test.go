@@ -128,8 +128,8 @@ func TestDurableLimits(t *testing.T) {
 	wantError(t, subscribe("ann", "3"), 4429, "too many durable subscriptions of this user: limits.durable_per_user is 2")
 	subscribe("bob", "1").ExpectReceipt(t, "r")
 	wantError(t, subscribe("bob", "2"), 4429, "too many durable subscriptions: limits.durable is 3")
-	if n := b.DeleteDurables("ann"); n != 2 {
-		t.Errorf("%d deleted, want 2", n)
+	if n, err := b.DeleteDurables("ann"); n != 2 || err != nil {
+		t.Errorf("%d deleted, want 2: %v", n, err)
 	}
 	wantDurables(t, b, "bob:1")
 	subscribe("bob", "2").ExpectReceipt(t, "r")

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -36,7 +37,7 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) *problem {
 	case errors.Is(err, broker.ErrDuplicate):
 		return writeJSON(w, http.StatusAccepted, published{Duplicate: true})
 	case err != nil:
-		return refused(err, "a message goes to /topic/…, /queue/… or /user/{name}/…, and to no pattern")
+		return a.refused(err, "a message goes to /topic/…, /queue/… or /user/{name}/…, and to no pattern")
 	}
 	return writeJSON(w, http.StatusAccepted, published{MessageID: m.ID})
 }
@@ -52,14 +53,14 @@ func (a *api) publishToUser(w http.ResponseWriter, r *http.Request) *problem {
 	}
 	d, err := a.b.PublishToUser(r.Context(), user, m)
 	if err != nil {
-		return refused(err, "a message to a user goes to /topic/… or /queue/…, and to no pattern")
+		return a.refused(err, "a message to a user goes to /topic/… or /queue/…, and to no pattern")
 	}
 	return writeJSON(w, http.StatusOK, delivered{m.ID, d.Subscriptions, d.Unacknowledged})
 }
 
 // refused converts an error of Broker.Publish. takes says which destinations
 // are valid.
-func refused(err error, takes string) *problem {
+func (a *api) refused(err error, takes string) *problem {
 	switch {
 	case errors.Is(err, broker.ErrDestination):
 		return problemf(http.StatusBadRequest, "%s; %s", strings.TrimPrefix(err.Error(), "broker: "), takes)
@@ -74,7 +75,11 @@ func refused(err error, takes string) *problem {
 	case errors.Is(err, broker.ErrClosed):
 		return problemf(http.StatusServiceUnavailable, "the broker is closed")
 	}
-	return problemf(http.StatusServiceUnavailable, "the request was given up before the message was published")
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return problemf(http.StatusServiceUnavailable, "the request was given up, and the message may be published or not")
+	}
+	a.log.Warn("a message could not be stored for certain", "error", err)
+	return problemf(http.StatusServiceUnavailable, "the store does not answer as it should: the message may be stored or not; the log says why")
 }
 
 // readMessage reads the body of a request as a message and gives it a new id.

@@ -77,7 +77,11 @@ func (a *api) deleteSubscriptions(w http.ResponseWriter, r *http.Request) *probl
 	if p != nil {
 		return p
 	}
-	return writeJSON(w, http.StatusOK, deletedSubscriptions{a.b.DeleteDurables(user)})
+	deleted, err := a.b.DeleteDurables(user)
+	if err != nil {
+		return a.notDeleted(user, err)
+	}
+	return writeJSON(w, http.StatusOK, deletedSubscriptions{deleted})
 }
 
 // deleteSubscription deletes one durable subscription.
@@ -90,7 +94,13 @@ func (a *api) deleteSubscription(w http.ResponseWriter, r *http.Request) *proble
 	case errors.Is(err, broker.ErrNoDurable):
 		return problemf(http.StatusNotFound, "the user has no durable subscription with this name")
 	case err != nil:
-		return problemf(http.StatusServiceUnavailable, "the subscription is deleted here, but not in the store yet")
+		return a.notDeleted(user, err)
 	}
 	return noContent(w)
+}
+
+// notDeleted is the answer if the store has not deleted what the broker has.
+func (a *api) notDeleted(user string, err error) *problem {
+	a.log.Warn("durable subscriptions are not deleted from the store yet", "user", brief(user), "error", err)
+	return problemf(http.StatusServiceUnavailable, "deleted here, but not from the store yet; the broker tries again when the store works")
 }
