@@ -79,7 +79,6 @@ func TestReplay(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			c := brief(url)
-			c.Patience = 10 * time.Second
 			if runtime.GOOS == "linux" {
 				c.ServerPID = os.Getpid()
 			}
