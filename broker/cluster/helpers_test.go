@@ -37,7 +37,7 @@ func startEngine(t *testing.T) *engine {
 func (e *engine) start() {
 	e.t.Helper()
 	var err error
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	// The tests kill no machine, so they need not wait for the disk.
 	if e.server, err = embedded.Start(ctx, embedded.Options{Dir: e.dir, SyncInterval: time.Minute}); err != nil {
@@ -80,7 +80,7 @@ func (e *engine) state(o StateOptions) *State {
 }
 
 func (e *engine) open(js jetstream.JetStream, o StateOptions) (*State, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if o.Bytes == 0 {
 		o.Bytes = 64 << 20

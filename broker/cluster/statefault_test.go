@@ -33,8 +33,9 @@ import (
 // then answers with an error. What it stores is stored.
 type faults struct {
 	jetstream.JetStream
-	off atomic.Bool
-	n   [4]atomic.Int32 // how often each happened
+	off   atomic.Bool
+	drawn atomic.Int32
+	n     [4]atomic.Int32 // how often each happened
 }
 
 const (
@@ -46,13 +47,16 @@ const (
 
 var errFault = errors.New("nats: no response from stream")
 
-// draw chooses what happens to a call: mostly nothing.
+// draw chooses what happens to a call: mostly nothing, and each kind at least
+// once.
 func (f *faults) draw() int {
 	if f.off.Load() {
 		return -1
 	}
-	kind := -1
-	switch n := rand.IntN(100); {
+	kind, n, drawn := -1, rand.IntN(100), int(f.drawn.Add(1))
+	switch {
+	case drawn > 20 && drawn <= 20+len(f.n):
+		kind = drawn - 21
 	case n < 30:
 		kind = isLate
 	case n < 40:
@@ -394,7 +398,7 @@ func whoIs(c *oauth.Client, cookies []*http.Cookie) string {
 // signIn signs in at the nodes, until the faults let it, and returns the cookies.
 // Four requests at once use each state, of which at most one may win.
 func signIn(t *testing.T, nodes []*oauth.Client, first int) []*http.Cookie {
-	for range 100 { // a login fails nine times in ten
+	for range 1000 { // a login fails nine times in ten
 		status, login, to := ask(nodes[first], http.MethodGet, "/oauth/login", nil)
 		if status != http.StatusFound {
 			if status != http.StatusServiceUnavailable {
@@ -431,7 +435,7 @@ func signIn(t *testing.T, nodes []*oauth.Client, first int) []*http.Cookie {
 			return signedIn
 		}
 	}
-	t.Error("100 logins failed")
+	t.Error("1000 logins failed")
 	return nil
 }
 

@@ -58,7 +58,7 @@ func connect(t *testing.T, s *embedded.Server) (*nats.Conn, jetstream.JetStream)
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

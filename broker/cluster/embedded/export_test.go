@@ -41,7 +41,7 @@ func filled(t *testing.T, o embedded.Options) string {
 	conn, js := connect(t, s)
 	for _, c := range []jetstream.StreamConfig{
 		{Name: queue, Subjects: []string{"q.>"}, Retention: jetstream.WorkQueuePolicy, MaxBytes: 4 << 20, Metadata: map[string]string{"epoch": "one"}},
-		{Name: topic, Subjects: []string{"t.>"}, MaxMsgsPerSubject: 5, MaxBytes: 4 << 20, Duplicates: time.Minute},
+		{Name: topic, Subjects: []string{"t.>"}, MaxMsgsPerSubject: 5, MaxBytes: 4 << 20, Duplicates: time.Hour},
 	} {
 		if _, err := js.CreateStream(within(t), c); err != nil {
 			t.Fatal(err)

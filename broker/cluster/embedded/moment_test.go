@@ -188,7 +188,7 @@ func TestAnExportEndsWithTheStore(t *testing.T) {
 	}()
 	select {
 	case <-began:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("not begun")
 	}
 	closed := make(chan error, 1)
@@ -203,7 +203,7 @@ func TestAnExportEndsWithTheStore(t *testing.T) {
 			} else if c == closed && err != nil {
 				t.Error(err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("not ended")
 		}
 	}

@@ -65,9 +65,9 @@ func fill(t *testing.T, path string, bytes int) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not within 20 s: " + what)
+			t.Fatal("not within a minute: " + what)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func TestAFullDiskIsNeverMet(t *testing.T) {
 	}
 	take := func(most int) {
 		t.Helper()
-		batch, err := consumer.Fetch(most, jetstream.FetchMaxWait(5*time.Second))
+		batch, err := consumer.Fetch(most, jetstream.FetchMaxWait(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func TestTheEngineIsRestartedWhenTheDiskTakesData(t *testing.T) {
 		}
 		return err
 	}
-	if err := put(10 * time.Second); err != nil {
+	if err := put(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	fill(t, filepath.Join(disk, "other"), 64<<20)
@@ -234,10 +234,11 @@ func TestTheEngineIsRestartedWhenTheDiskTakesData(t *testing.T) {
 		eventually(t, "it is full", func() bool { return s.Room() != nil })
 	}
 	failed := time.Now()
-	for put(time.Second) == nil { // nobody asks Room
-	}
-	eventually(t, "it is unavailable", func() bool { return errors.Is(s.State().Err, embedded.ErrUnavailable) })
-	if took := time.Since(failed); took > 5*time.Second {
+	eventually(t, "it is unavailable", func() bool {
+		_ = put(time.Second) // nobody asks Room; an engine that is only slow is tried again
+		return errors.Is(s.State().Err, embedded.ErrUnavailable)
+	})
+	if took := time.Since(failed); took > 10*time.Second {
 		t.Errorf("it was unavailable after %v", took)
 	}
 	if err := s.Room(); !errors.Is(err, embedded.ErrUnavailable) || strings.Contains(err.Error(), disk) {
@@ -249,7 +250,7 @@ func TestTheEngineIsRestartedWhenTheDiskTakesData(t *testing.T) {
 	eventually(t, "it is available", func() bool { return s.State().Err == nil })
 	eventually(t, "the connection is back", conn.IsConnected)
 	eventually(t, "there is room", func() bool { return s.Room() == nil })
-	if err := put(10 * time.Second); err != nil {
+	if err := put(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	// A message without an answer may have been stored.
