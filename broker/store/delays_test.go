@@ -154,9 +154,10 @@ func TestDelaysSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)
 	puts := []broker.DelayPut{
-		delayedMessage("/queue/a", "2", 20*time.Millisecond), delayedMessage("/topic/a", "1", 10*time.Millisecond),
+		delayedMessage("/queue/a", "2", 20*time.Millisecond), delayedMessage("/topic/a", "1", 0),
 		delayedMessage("/queue/a", "3", 20*time.Millisecond), delayedMessage("/queue/a", "later", time.Hour), delayedMessage("/queue/a", "cancelled", time.Hour),
 	}
+	puts[1].Due, puts[2].Due = puts[0].Due.Add(-10*time.Millisecond), puts[0].Due
 	r.delay(t, puts[:2]...)
 	r.delay(t, puts[2:]...)
 	if err := r.tryDelay(t, []broker.DelayPut{puts[0]}); !errors.Is(err, broker.ErrDelayedExists) {

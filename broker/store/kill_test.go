@@ -47,7 +47,7 @@ func work(dir, run string) error {
 			return err
 		}
 	}
-	q, err := store.OpenQueues(context.Background(), store.Options{Data: conns[0], Control: conns[1], SyncAlways: true})
+	q, err := store.OpenQueues(context.Background(), store.Options{Data: conns[0], Control: conns[1], SyncAlways: true, Timeout: patience})
 	if err != nil {
 		return err
 	}
