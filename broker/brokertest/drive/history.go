@@ -77,7 +77,12 @@ func (r *History) Run(ctx context.Context, during func()) (HistoryCounts, error)
 	for err := range results {
 		all = errors.Join(all, err)
 	}
-	return HistoryCounts{r.claimed[0].Load(), r.claimed[1].Load(), r.claimed[2].Load(), r.gaps.Load()}, all
+	return r.Counts(), all
+}
+
+// Counts returns what has happened so far. It is safe to call during the run.
+func (r *History) Counts() HistoryCounts {
+	return HistoryCounts{r.claimed[0].Load(), r.claimed[1].Load(), r.claimed[2].Load(), r.gaps.Load()}
 }
 
 func (r *History) stopped() bool {
