@@ -40,7 +40,7 @@ func TestReadinessDuringTheRecovery(t *testing.T) {
 	t.Cleanup(func() { _ = systemd.Close() }) // the test has ended
 	hear := func() string {
 		t.Helper()
-		if err := systemd.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err := systemd.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		b := make([]byte, 4096)
