@@ -4,7 +4,7 @@
 # quorum queues, alternating, and prints a line of JSON for each run. Linux,
 # with RabbitMQ and its plugin rabbitmq_stomp installed (Debian: rabbitmq-server).
 #
-#	docs/performance/kept.sh > kept.jsonl          two rounds, about 12 minutes
+#	docs/performance/kept.sh > kept.jsonl          two rounds, about 10 minutes
 #	ROUNDS=1 SECONDS_EACH=4 docs/performance/kept.sh
 #	docs/performance/kept.sh table kept.jsonl      medians
 #
