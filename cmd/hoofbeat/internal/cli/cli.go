@@ -51,7 +51,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // is Ctrl-C.
 func (p *Program) Run(ctx context.Context) int {
 	root := p.root()
-	root.SetArgs(p.Args)
+	root.SetArgs(append([]string{}, p.Args...)) // nil would be the arguments of the process
 	root.SetIn(p.In)
 	root.SetOut(p.Out)
 	root.SetErr(p.Err)
