@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -201,14 +202,15 @@ func TestChromium(t *testing.T) {
 	page.Handle("/", http.FileServer(http.Dir("clients/page")))
 	page.HandleFunc("/sockjs.js", file("node_modules/sockjs-client/dist/sockjs.min.js"))
 	page.HandleFunc("/stomp.js", file("node_modules/@stomp/stompjs/bundles/stomp.umd.js"))
-	var endpoint http.Handler // set before any page uses it
+	var endpoint atomic.Pointer[sockjs.Endpoint] // set before any page uses it
 	site := http.NewServeMux()
 	site.Handle("/", page)
-	site.HandleFunc("/ws/", func(w http.ResponseWriter, r *http.Request) { endpoint.ServeHTTP(w, r) })
+	site.HandleFunc("/ws/", func(w http.ResponseWriter, r *http.Request) { endpoint.Load().ServeHTTP(w, r) })
 	home, friend, foreign := serve(t, site), serve(t, page), serve(t, page)
 	proxies := brokenProxies(t, home)
 	p := newProgram(t, broker.Options{Origins: []string{home, friend, proxies["refused"], proxies["stripped"], proxies["cut"]}, ConnectDeadline: slow})
-	endpoint = sockjs.Handler(p.Broker, sockjs.Options{OwnCookie: "JSESSIONID", DisconnectDelay: time.Minute}) // which an EventSource does not send elsewhere
+	// An EventSource does not send this cookie elsewhere.
+	endpoint.Store(sockjs.Handler(p.Broker, sockjs.Options{OwnCookie: "JSESSIONID", DisconnectDelay: time.Minute}))
 	run(t, "browser.mjs", map[string]string{
 		"chromium": chromium, "home": home, "friend": friend, "foreign": foreign,
 		"refused": proxies["refused"], "stripped": proxies["stripped"], "cut": proxies["cut"],
