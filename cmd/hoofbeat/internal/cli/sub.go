@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,13 +46,14 @@ that --verbose has printed, to get what came after it. If messages may be missin
 that offset, sub reports it on stderr.
 
 sub runs until Ctrl-C, or until it has received --count messages. With --ack client or
-client-individual it acknowledges each message after printing it. A message that was not
-printed is delivered again if the broker redelivers.
+client-individual, which is the default for /queue/ destinations, it acknowledges each
+message after printing it, and what it has not printed stays for other consumers. With
+--count it holds no more messages than that at a time (prefetch-count).
 
 ` + connectHelp + "\n\n" + exitHelp,
 		Example: `  hoofbeat sub /topic/greetings
   hoofbeat sub '/topic/**' --json | jq .destination
-  hoofbeat sub /queue/jobs --ack client-individual --header prefetch-count:1 --count 10
+  hoofbeat sub /queue/jobs --count 10
   hoofbeat sub --offset -10 /topic/chat/lobby
   hoofbeat sub -u wss://broker.example.com/ws --login ann /user/queue/replies`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
@@ -58,12 +61,12 @@ printed is delivered again if the broker redelivers.
 	s.connection.addFlags(cmd)
 	f := cmd.Flags()
 	f.IntVarP(&s.count, "count", "n", 0, "stop after this number of messages, 0 = never")
-	f.StringVar(&s.ack, "ack", "auto", "how messages are acknowledged: auto, client or client-individual")
+	f.StringVar(&s.ack, "ack", "", "how messages are acknowledged: auto, client or client-individual (default client-individual for /queue/, otherwise auto)")
 	f.StringVar(&s.offset, "offset", "", "where to begin in the history of a topic")
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "header of the subscription as name:value; may be repeated")
 	s.output.addFlags(f)
 	// It fails only for a flag that does not exist.
-	_ = cmd.RegisterFlagCompletionFunc("ack", cobra.FixedCompletions([]string{"auto", "client", "client-individual"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("ack", cobra.FixedCompletions(ackModes, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -74,15 +77,7 @@ func (s *reception) run(ctx context.Context, destinations []string) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	var mode stomp.AckMode
-	switch s.ack {
-	case "auto":
-		mode = stomp.AckAuto
-	case "client":
-		mode = stomp.AckClient
-	case "client-individual":
-		mode = stomp.AckClientIndividual
-	default:
+	if s.ack != "" && !slices.Contains(ackModes, s.ack) {
 		return usagef("--ack %q: want auto, client or client-individual", s.ack)
 	}
 	all, err := headers(s.headers, frame.Destination, frame.Id, frame.Ack, frame.Receipt, stomp.ReplyToHeader)
@@ -102,15 +97,39 @@ func (s *reception) run(ctx context.Context, destinations []string) error {
 	}
 	in := s.newFeed(ctx, len(destinations), 64)
 	for _, destination := range destinations {
+		mode := s.mode(destination)
+		options := options
+		if mode != stomp.AckAuto && s.count > 0 && !slices.ContainsFunc(all, func(h [2]string) bool { return h[0] == headerPrefetch }) {
+			options = append(slices.Clip(options), stomp.SubscribeOpt.Header(headerPrefetch, strconv.Itoa(min(s.count, maxPrefetch))))
+		}
 		if err = in.subscribe(ctx, conn, destination, mode, options...); err != nil {
 			break
 		}
 	}
 	if err == nil {
-		err = s.receive(ctx, conn, in, mode)
+		err = s.receive(ctx, conn, in)
 	}
 	in.end(err)
 	return leave(ctx, conn, err)
+}
+
+var ackModes = []string{"auto", "client", "client-individual"}
+
+const (
+	headerPrefetch = "prefetch-count"
+	maxPrefetch    = 100 // the broker's default
+)
+
+// mode returns how messages of a destination are acknowledged. A message of a
+// queue that is only given to this program is lost if it is not printed.
+func (s *reception) mode(destination string) stomp.AckMode {
+	switch {
+	case s.ack == "client":
+		return stomp.AckClient
+	case s.ack == "client-individual", s.ack == "" && strings.HasPrefix(destination, "/queue/"):
+		return stomp.AckClientIndividual
+	}
+	return stomp.AckAuto
 }
 
 // continues reports whether --offset is that of a message.
@@ -121,7 +140,7 @@ func (s *reception) continues() bool {
 
 // receive prints messages until there were enough, the user has enough, or the
 // connection ends.
-func (s *reception) receive(ctx context.Context, conn *client.Conn, in *feed, mode stomp.AckMode) (err error) {
+func (s *reception) receive(ctx context.Context, conn *client.Conn, in *feed) (err error) {
 	out := bufio.NewWriter(s.program.Out)
 	defer func() {
 		if flushed := out.Flush(); err == nil {
@@ -156,12 +175,13 @@ func (s *reception) receive(ctx context.Context, conn *client.Conn, in *feed, mo
 				return err
 			}
 			// One write for a burst, but nothing is acknowledged before it is out.
-			if mode != stomp.AckAuto || len(in.messages) == 0 {
+			acknowledged := m.Subscription.AckMode() != stomp.AckAuto
+			if acknowledged || len(in.messages) == 0 {
 				if err := out.Flush(); err != nil {
 					return err
 				}
 			}
-			if mode != stomp.AckAuto {
+			if acknowledged {
 				if err := await(ctx, conn, func() error { return conn.Ack(m) }); err != nil {
 					return err
 				}

@@ -79,12 +79,12 @@ func TestSubWithoutReceipt(t *testing.T) {
 // What was printed is acknowledged, and no more: the next consumer gets the rest.
 func TestSubAcknowledges(t *testing.T) {
 	s := newServer(t, broker.Options{})
-	for _, mode := range []string{"client", "client-individual"} {
-		queue := "/queue/" + mode
+	for _, mode := range []string{"client", "client-individual", ""} {
+		queue := "/queue/default" + mode
 		for _, body := range []string{"1", "2", "3"} {
 			s.publish(t, broker.Message{Destination: queue, Body: []byte(body)})
 		}
-		if got := run(t, exitOK, "", "sub", "-u", s.URL, queue, "--ack", mode, "-n", "2").out.String(); got != "1\n2\n" {
+		if got := run(t, exitOK, "", "sub", "-u", s.URL, queue, "--ack="+mode, "-n", "2").out.String(); got != "1\n2\n" {
 			t.Errorf("%s: printed %q", mode, got)
 		}
 		next := s.Connect(t)
