@@ -36,6 +36,9 @@ type Durables struct {
 	err    error // why it does not work, nil if it does
 	closed bool
 	last   uint64 // the greatest sequence that the engine has confirmed
+	// defined are the latest definitions, by their subjects, which subscriptions of
+	// the same user and name share.
+	defined map[string]definedAt
 
 	watcher watcher
 	ctx     context.Context // ends with Close
@@ -51,7 +54,7 @@ func OpenDurables(ctx context.Context, o Options) (*Durables, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Durables{o: o, log: o.Logger, names: durableNamesOf(o.Prefix), data: data, control: control, err: errStarting}
+	s := &Durables{o: o, log: o.Logger, names: durableNamesOf(o.Prefix), data: data, control: control, err: errStarting, defined: make(map[string]definedAt)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.watcher = watcher{
 		o: &s.o, store: "durable subscriptions", links: [2]*link{data, control}, fail: s.fail, begin: s.begin,
@@ -269,24 +272,64 @@ func (s *Durables) Create(d broker.StoredDurable, done func(error)) {
 	s.mu.Lock()
 	d.After = s.last
 	s.mu.Unlock()
-	s.putRecord(s.names.definition(d.User, d.Name), encodeDefinition(d), done)
+	s.putRecord(s.names.definition(d.User, d.Name), encodeDefinition(d), func(sequence uint64, err error) {
+		if err == nil {
+			s.define(d, sequence)
+		}
+		done(err)
+	})
 }
 
 // Save implements [broker.DurableStore].
 func (s *Durables) Save(id string, p broker.DurablePosition, done func(error)) {
-	s.putRecord(s.names.position(id), encodePosition(p), done)
+	s.putRecord(s.names.position(id), encodePosition(p), func(_ uint64, err error) { done(err) })
 }
 
-func (s *Durables) putRecord(subject string, data []byte, done func(error)) {
+// definedAt is where the definition of a subscription is.
+type definedAt struct {
+	id       string
+	sequence uint64
+}
+
+// define records where a definition is.
+func (s *Durables) define(d broker.StoredDurable, sequence uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.defined[s.names.definition(d.User, d.Name)] = definedAt{d.ID, sequence}
+}
+
+// staying returns the sequence of the first definition that stays when d is
+// deleted, 0 if that is not known: those of later subscriptions stay.
+func (s *Durables) staying(d broker.StoredDurable) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.defined[s.names.definition(d.User, d.Name)]
+	if at.id == d.ID {
+		return at.sequence + 1
+	}
+	return at.sequence
+}
+
+// undefine undoes define.
+func (s *Durables) undefine(d broker.StoredDurable) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if subject := s.names.definition(d.User, d.Name); s.defined[subject].id == d.ID {
+		delete(s.defined, subject)
+	}
+}
+
+// putRecord puts a record into the bucket. done gets its sequence.
+func (s *Durables) putRecord(subject string, data []byte, done func(uint64, error)) {
 	if err := s.Err(); err != nil {
-		done(unfinished(err))
+		done(0, unfinished(err))
 		return
 	}
-	w := &groupWrite{done: func(_ uint64, err error) {
+	w := &groupWrite{done: func(sequence uint64, err error) {
 		if err != nil {
 			err = s.refused(err)
 		}
-		done(err)
+		done(sequence, err)
 	}}
 	w.add(subject, data)
 	s.records.put(w)
@@ -299,22 +342,33 @@ func (s *Durables) Delete(d broker.StoredDurable, done func(error)) {
 		return
 	}
 	// Without its definition a position has no meaning: it is removed at the next
-	// start at the latest.
-	s.purge(s.names.definition(d.User, d.Name), func(err error) {
+	// start at the latest. A later definition of the same user and name is another
+	// subscription, which stays.
+	staying := func() uint64 { return s.staying(d) }
+	s.purge(s.names.definition(d.User, d.Name), staying, func(err error) {
 		if err == nil {
-			s.purge(s.names.position(d.ID), func(error) {})
+			s.undefine(d)
+			s.purge(s.names.position(d.ID), nil, func(error) {})
 		}
 		done(err)
 	})
 }
 
-func (s *Durables) purge(subject string, done func(error)) {
+// purge removes the records of a subject: those before the sequence that staying
+// returns when all calls before have ended, or all if that is 0 or staying is nil.
+func (s *Durables) purge(subject string, staying func() uint64, done func(error)) {
 	s.records.after(func(err error) {
 		if err != nil {
 			done(unfinished(err))
 			return
 		}
-		s.control.request("$JS.API.STREAM.PURGE."+s.names.records, []byte(`{"filter":`+strconv.Quote(subject)+`}`), func(m *nats.Msg, err error) {
+		ask := `{"filter":` + strconv.Quote(subject)
+		if staying != nil {
+			if first := staying(); first != 0 {
+				ask += `,"seq":` + strconv.FormatUint(first, 10)
+			}
+		}
+		s.control.request("$JS.API.STREAM.PURGE."+s.names.records, []byte(ask+"}"), func(m *nats.Msg, err error) {
 			if err == nil {
 				err = apiAnswer(m, nil)
 			}

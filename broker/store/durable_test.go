@@ -151,6 +151,48 @@ func TestDurablesAreLoadedAsTheyWere(t *testing.T) {
 	equal(t, "message", fmt.Sprintf("%+v", *m.Message), fmt.Sprintf("%+v", *put.Message))
 }
 
+// Who deletes a subscription and makes it again has the new one, also if the
+// deletion reaches the engine late, because it is repeated after a failure.
+func TestDurableDeletionLeavesALaterSubscription(t *testing.T) {
+	dir := t.TempDir()
+	r := openDurables(t, dir)
+	r.load(t, 0)
+	must := func(call func(done func(error))) {
+		t.Helper()
+		if err := result(t, call); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sub := func(id string) broker.StoredDurable {
+		return broker.StoredDurable{ID: id, User: "ann", Name: "x", Destination: "/topic/a", Created: time.Now()}
+	}
+	there := func(want string) {
+		t.Helper()
+		r.close()
+		r = openDurables(t, dir)
+		l := r.load(t, 0)
+		if len(l.subscriptions) != 1 || l.subscriptions[0].ID != want || l.positions[want].High != 1 {
+			t.Fatalf("the subscriptions are %+v, their positions %+v; want %s", l.subscriptions, l.positions, want)
+		}
+	}
+	for _, id := range []string{"one", "two"} {
+		must(func(done func(error)) { r.Create(sub(id), done) })
+		must(func(done func(error)) { r.Save(id, broker.DurablePosition{High: 1}, done) })
+	}
+	must(func(done func(error)) { r.Delete(sub("one"), done) })
+	there("two")
+	must(func(done func(error)) { r.Create(sub("three"), done) })
+	must(func(done func(error)) { r.Save("three", broker.DurablePosition{High: 1}, done) })
+	must(func(done func(error)) { r.Delete(sub("two"), done) }) // was loaded
+	there("three")
+	must(func(done func(error)) { r.Delete(sub("three"), done) })
+	r.close()
+	r = openDurables(t, dir)
+	if l := r.load(t, 0); len(l.subscriptions) != 0 {
+		t.Errorf("%+v is there after its deletion", l.subscriptions)
+	}
+}
+
 // A message stays as long as a subscription wants it, and its sequence is not used
 // again.
 func TestDurableMessagesAreRemoved(t *testing.T) {

@@ -143,11 +143,14 @@ func (s *Durables) Load(ctx context.Context, into broker.DurableLoader) error {
 	}
 	definitions := make(map[string]broker.StoredDurable)
 	positions := make(map[string]broker.DurablePosition)
-	if err := s.read(ctx, js, s.names.records, func(m *nats.Msg, _ uint64) error {
+	if err := s.read(ctx, js, s.names.records, func(m *nats.Msg, sequence uint64) error {
 		subject := m.Header.Get("Nats-Subject")
 		if s.names.isDefinition(subject) {
 			d, err := decodeDefinition(m.Data)
 			definitions[d.ID] = d
+			if err == nil {
+				s.define(d, sequence)
+			}
 			return err
 		}
 		if id, ok := s.names.positionOf(subject); ok {
@@ -164,7 +167,7 @@ func (s *Durables) Load(ctx context.Context, into broker.DurableLoader) error {
 		delete(positions, id)
 	}
 	for id := range positions { // of subscriptions that are deleted
-		s.purge(s.names.position(id), func(error) {})
+		s.purge(s.names.position(id), nil, func(error) {})
 	}
 	err = s.read(ctx, js, s.names.stream, func(m *nats.Msg, sequence uint64) error {
 		put, err := parseDurable(m.Data)
