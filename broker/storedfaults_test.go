@@ -21,6 +21,7 @@ type faultyStore struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	calm   bool // no more errors
+	asked  int  // calls whose answer may be lost
 
 	bodies  map[uint64]string // of the messages that it handed over
 	removed map[string]bool   // bodies of what was acknowledged
@@ -40,6 +41,14 @@ func (s *faultyStore) chance(n int, fault bool) bool {
 	return s.random.IntN(n) == 0 && !(fault && s.calm)
 }
 
+// loses is true for the 20th answer, and for one in 50.
+func (s *faultyStore) loses() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	return !s.calm && (s.asked == 20 || s.random.IntN(50) == 0)
+}
+
 func (s *faultyStore) calmDown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +61,7 @@ func (s *faultyStore) spoil(done func(error)) func(error) {
 		return nil
 	}
 	return func(err error) {
-		if s.chance(50, true) {
+		if s.loses() {
 			err = errUnknown
 		}
 		answer := func() {
