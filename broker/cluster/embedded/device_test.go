@@ -23,7 +23,7 @@ import (
 func failingDisk(t *testing.T) (disk string, free, again func()) {
 	t.Helper()
 	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
-		t.Skip("there is no mkfs.ext4")
+		lacking(t, "there is no mkfs.ext4")
 	}
 	below := smallDisk(t)
 	image, ballast := filepath.Join(below, "image"), filepath.Join(below, "ballast")
@@ -36,7 +36,7 @@ func failingDisk(t *testing.T) (disk string, free, again func()) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mkfs.ext4", "-q", "-O", "^has_journal", image).CombinedOutput(); err != nil {
-		t.Skipf("no file system can be made here: %v: %s", err, out)
+		lacking(t, "no file system can be made here: %v: %s", err, out)
 	}
 	disk = t.TempDir()
 	options := []string{"-o", "loop,errors=continue", image, disk}

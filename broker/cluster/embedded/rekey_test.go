@@ -17,6 +17,10 @@ import (
 
 const oldKey, newKey = "the key with which it was made", "the key to which it is changed"
 
+// large is the size of a message of which three fill a block. The engine makes
+// its smallest blocks, of 32 kB, for a stream that may have four of them.
+const large, fourBlocks = 9 << 10, 120 << 10
+
 // encrypted returns a directory with a work queue of four messages, of which
 // the first is acknowledged and the second is with a consumer, and a stream of
 // several blocks.
@@ -51,11 +55,11 @@ func encrypted(t *testing.T, key string) string {
 		}
 		first = false
 	}
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "B", Subjects: []string{"b"}}); err != nil {
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "B", Subjects: []string{"b"}, MaxBytes: fourBlocks}); err != nil {
 		t.Fatal(err)
 	}
 	for range 12 {
-		if _, err := js.Publish(ctx, "b", make([]byte, 900<<10)); err != nil {
+		if _, err := js.Publish(ctx, "b", make([]byte, large)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -125,7 +129,7 @@ func checkEncrypted(t *testing.T, dir, key, other string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, err := b.GetMsg(ctx, seq); err != nil || len(m.Data) != 900<<10 {
+		if m, err := b.GetMsg(ctx, seq); err != nil || len(m.Data) != large {
 			t.Errorf("message %d: %v", seq, err)
 		}
 	}
@@ -259,7 +263,7 @@ func TestCheckTellsWhatADirectoryHolds(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	b, q := r.Streams[0], r.Streams[1]
-	if b.Name != "B" || b.Messages != 12 || b.Bytes < 12*900<<10 || b.First != 1 || b.Last != 12 ||
+	if b.Name != "B" || b.Messages != 12 || b.Bytes < 12*large || b.First != 1 || b.Last != 12 ||
 		q.Name != "Q" || q.Messages != 3 || q.Consumers != 1 || q.First != 2 || q.Last != 4 {
 		t.Errorf("%+v", r)
 	}

@@ -21,15 +21,25 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker/cluster/embedded"
 )
 
+// lacking skips a test for which the machine lacks something. With
+// HOOFBEAT_E2E=required in the environment the test fails instead.
+func lacking(t *testing.T, format string, v ...any) {
+	t.Helper()
+	if os.Getenv("HOOFBEAT_E2E") == "required" {
+		t.Fatalf(format, v...)
+	}
+	t.Skipf(format, v...)
+}
+
 // mount mounts something until the test ends, or skips the test where that is
 // not possible.
 func mount(t *testing.T, args ...string) {
 	t.Helper()
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		t.Skip("only root on Linux can mount a file system")
+		lacking(t, "only root on Linux can mount a file system")
 	}
 	if out, err := exec.Command("mount", args...).CombinedOutput(); err != nil {
-		t.Skipf("mounting is refused here: %v: %s", err, out)
+		lacking(t, "mounting is refused here: %v: %s", err, out)
 	}
 	target := args[len(args)-1]
 	t.Cleanup(func() {
