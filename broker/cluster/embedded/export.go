@@ -33,7 +33,7 @@ func Export(ctx context.Context, o Options, w io.Writer, progress func(Progress)
 
 // export writes all streams of a running engine, which nothing else may use.
 func (s *Server) export(ctx context.Context, to io.Writer, progress func(Progress)) (*Report, error) {
-	conn, err := s.Connect()
+	conn, err := s.Connect(nats.NoReconnect()) // another engine has no snapshot to go on with
 	if err != nil {
 		return nil, err
 	}

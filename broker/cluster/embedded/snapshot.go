@@ -151,6 +151,9 @@ func pump(ctx context.Context, conn *nats.Conn, arriving <-chan *nats.Msg, piece
 			}
 		case <-took:
 		case <-tick.C:
+			if !conn.IsConnected() { // what is missing never comes
+				return errors.New("the engine ended before the snapshot was complete")
+			}
 			if len(owed) > 0 {
 				if err := ask(1); err != nil {
 					return err
