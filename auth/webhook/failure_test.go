@@ -51,12 +51,12 @@ func TestFailures(t *testing.T) {
 		timeout time.Duration
 		cause   string
 	}{
-		"slow": {serve(t, slow(release)).URL, 20 * time.Millisecond, "no answer within 20ms"},
+		"slow": {serve(t, slow(release)).URL, 20 * time.Millisecond, "no answer within "},
 		"slow to end": {serve(t, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, `{"allow":true`)
 			_ = http.NewResponseController(w).Flush()
 			slow(release)(w, r)
-		}).URL, 20 * time.Millisecond, "no answer within 20ms"},
+		}).URL, 20 * time.Millisecond, "no answer within "},
 		"down":              {down, 0, "connection refused"},
 		"an unknown issuer": {secure.URL, 0, "certificate"},
 		"no TLS":            {strings.Replace(plain.URL, "http:", "https:", 1), 0, "not HTTP"},
@@ -84,14 +84,25 @@ func TestFailures(t *testing.T) {
 			if tt.timeout == 0 {
 				tt.timeout = time.Minute // a busy machine must not be the cause
 			}
-			w := newHook(t, Options{
-				URL: tt.url + "?key=" + secretText, AllowHTTP: true, Timeout: tt.timeout,
-				Events: []Event{Handshake, Connect, Subscribe, Send},
-			})
 			a := connect("alice", secretText)
 			a.Bearer = secretText
-			p, err := w.Authenticate(t.Context(), a)
+			ask := func() (*Webhook, *auth.Principal, error) {
+				w := newHook(t, Options{
+					URL: tt.url + "?key=" + secretText, AllowHTTP: true, Timeout: tt.timeout,
+					Events: []Event{Handshake, Connect, Subscribe, Send},
+				})
+				p, err := w.Authenticate(t.Context(), a)
+				return w, p, err
+			}
+			w, p, err := ask()
+			for errors.Is(err, errQueue) && tt.timeout < time.Minute { // the time was over before the question had its turn
+				tt.timeout *= 4
+				w, p, err = ask()
+			}
 			r := refusalOf(t, err)
+			if tt.timeout < time.Minute {
+				tt.cause += tt.timeout.String()
+			}
 			if p != nil || !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), tt.cause) {
 				t.Errorf("connect: %v, %v", p, err)
 			}
