@@ -22,9 +22,9 @@ if [ "${1:-}" = table ]; then
   jq -rs '
     def median: sort | .[(length - 1) / 2 | floor];
     def mib: . / 1048576 * 10 | round / 10;
-    def groups: group_by(.load) | .[] | .[0].load as $load | group_by(.server) | .[];
-    (map(select(.per_second)) | group_by(.load) | .[] | .[0].load as $load | group_by(.server) | .[] |
-    "| \($load) | \(.[0].server) | \(map(.per_second) | median | round)/s | \(map(.latency.p50_ms // 0) | median * 100 | round / 100) ms | \(map(.latency.p99_ms // 0) | median * 100 | round / 100) ms | \(map(.server_cpu // 0) | median * 10 | round / 10) s | \(map(.verdict) | unique | join(", ")) |"),
+    def groups: group_by(.load) | .[] | group_by(.server) | .[];
+    (map(select(.per_second)) | groups |
+    "| \(.[0].load) | \(.[0].server) | \(map(.per_second) | median | round)/s | \(map(.latency.p50_ms // 0) | median * 100 | round / 100) ms | \(map(.latency.p99_ms // 0) | median * 100 | round / 100) ms | \(map(.server_cpu // 0) | median * 10 | round / 10) s | \(map(.verdict) | unique | join(", ")) |"),
     (map(select(.ready_ms)) | groups |
     "| \(.[0].load) | \(.[0].server) | \(map(.confirmed) | median) confirmed, \(map(.lost // "unknown" | tostring) | unique | join(", ")) lost | \(map(.ready_ms) | median) ms | \(map(.rss) | median | mib) MiB |"),
     (map(select(.binary)) | groups |
@@ -36,7 +36,7 @@ fi
 mode=${1:-loads}
 case $mode in loads | restart | memory) ;; *) echo "kept.sh: $mode: want restart, memory, table FILE or nothing" >&2 && exit 2 ;; esac
 rounds=${ROUNDS:-2} each=${SECONDS_EACH:-8}s fill=${FILL:-8}s
-flags=() queue=/queue/bench binary=
+flags=() binary=
 data=${DATA:-$(mktemp -d)}
 pids=()
 stop() {
@@ -120,7 +120,7 @@ C
 load() {
   local server=$1 name=$2 out
   shift 2
-  out=$("$data/hoofbeat" bench "$@" -u "$url" --destination "$queue" --duration "$each" --patience 30s --timeout 30s \
+  out=$("$data/hoofbeat" bench "$@" -u "$url" --destination /queue/bench --duration "$each" --patience 30s --timeout 30s \
     --server-pid "$pid" --json "${flags[@]}" 2>"$data/bench.log" || true)
   jq -c --arg server "$server" --arg load "$name" \
     '{load: $load, server: $server, per_second, latency, verdict, failures, server_cpu: .server.cpu_seconds_per_million, rss: .server.rss_bytes_peak}' <<<"$out"
@@ -151,9 +151,7 @@ measure_loads() {
   flags=("${durable[@]}")
   loads "RabbitMQ, durable classic queue"
   flags+=(--header x-queue-type:quorum)
-  queue=/queue/bench.quorum # a queue keeps the type with which it was made
   loads "RabbitMQ, quorum queue"
-  queue=/queue/bench
   unset HOOFBEAT_PASSCODE
   stop
 }
