@@ -105,7 +105,7 @@ func (d *storedDelays) Put(_ *batch, items []*delayedItem, puts []queuePut) (*co
 			for i := range delayed {
 				list = append(list, delayed[i].QueuePut)
 			}
-			err = duplicateAmong(list)
+			err = duplicateAmong(list, onceOfPut)
 		}
 		later.end(delayRefused(err))
 	})

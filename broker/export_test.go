@@ -18,7 +18,7 @@ func (b *Broker) Push(m *Message) {
 	}
 	bt, p := b.begin(m, d.Name)
 	if d.archive != nil {
-		d.archive.deliver(b, d.Destination, p, bt)
+		d.archive.deliver(b, d.Destination, p, "", bt)
 	} else {
 		b.fanOut(d.Destination, p, bt)
 	}

@@ -216,11 +216,11 @@ func (b *Broker) archiveFor(d topics.Destination) *archive {
 }
 
 // deliver numbers and keeps a publication and delivers it to the subscribers
-// that are connected to this broker. Over a store it returns what to wait for:
-// the publication is delivered when it is stored.
-func (a *archive) deliver(b *Broker, d topics.Destination, p *publication, bt *batch) *completion {
+// that are connected to this broker. Over a store, which accepts it once, it
+// returns what to wait for: the publication is delivered when it is stored.
+func (a *archive) deliver(b *Broker, d topics.Destination, p *publication, once string, bt *batch) *completion {
 	if a.stored != nil {
-		return a.stored.append(a.put(d, p))
+		return a.stored.append(a.put(d, p, once))
 	}
 	a.offer(b, d, p, bt)
 	p.hurry = false

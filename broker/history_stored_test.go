@@ -275,3 +275,73 @@ func TestStoredHistoryOfADelayedMessage(t *testing.T) {
 		}
 	})
 }
+
+// A message with a message-dedup-id that a broker before this one accepted is not
+// stored again, also if a limit has dropped it.
+func TestStoredHistoryDuplicates(t *testing.T) {
+	const topic = "/topic/prices/a"
+	o, _ := overHistory(1)
+	b := brokertest.New(t, o)
+	id := broker.Header{Name: "message-dedup-id", Value: "1"}
+	send(t, brokertest.Connect(t, b, "login", "ann"), topic, "ann 1", "message-dedup-id", "1")
+	if err := b.Publish(t.Context(), &broker.Message{Destination: topic, Headers: []broker.Header{id}}); err != nil {
+		t.Error(err) // the program is somebody else
+	}
+	send(t, brokertest.Connect(t, b, "login", "ann"), topic, "ann 2", "message-dedup-id", "2")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	b = brokertest.New(t, o)
+	second := brokertest.New(t, o) // another one of the same store
+	c := brokertest.Connect(t, b, "login", "ann")
+	for _, n := range []string{"1", "2"} {
+		wantHeaders(t, sendOnce(t, c, topic, "again", n), "duplicate", "true")
+	}
+	if err := b.Publish(t.Context(), &broker.Message{Destination: topic, Headers: []broker.Header{id}}); !errors.Is(err, broker.ErrDuplicate) {
+		t.Errorf("Publish returned %v", err)
+	}
+	begin(c, []string{"SEND", "", "destination", topic, "message-dedup-id", "1"})
+	wantError(t, c, 1002, `the message with the message-dedup-id "1" was accepted before`)
+
+	// What the other broker accepts now, only the store knows.
+	c = brokertest.Connect(t, b, "login", "ann")
+	other := brokertest.Connect(t, second, "login", "ann")
+	wantHeaders(t, sendOnce(t, other, topic, "ann 3", "3"), "duplicate", "-")
+	wantHeaders(t, sendOnce(t, c, topic, "again", "3"), "duplicate", "true")
+	wantHeaders(t, sendOnce(t, other, topic, "ann 4", "4"), "duplicate", "-")
+	begin(c, []string{"SEND", "5", "destination", topic, "message-dedup-id", "5"}, []string{"SEND", "4", "destination", topic, "message-dedup-id", "4"})
+	c.Send("COMMIT", "", "transaction", "t", "receipt", "done")
+	wantHeaders(t, wantError(t, c, 1002, `a message with the message-dedup-id "5" or "4" was accepted before`), "receipt-id", "done")
+	c = brokertest.Connect(t, b, "login", "ann")
+	c.Subscribe(t, "s", topic, "offset", "first")
+	wantMessages(t, c, "ann 4")
+	wantHeaders(t, sendOnce(t, brokertest.Connect(t, b, "login", "bob"), topic, "bob", "4"), "duplicate", "-")
+}
+
+// A transaction for several entries may be stored in part, so that it must be
+// possible to send it again.
+func TestStoredHistoryDuplicatesOfSeveralEntries(t *testing.T) {
+	o, s := overHistory(5)
+	o.History = append(o.History, broker.History{Destination: "/topic/news/**", Messages: 5})
+	o.HistoryStore = s
+	b := brokertest.New(t, o)
+	commit := func() *brokertest.Client {
+		c := brokertest.Connect(t, b, "login", "ann")
+		begin(c, []string{"SEND", "a", "destination", "/topic/prices/a", "message-dedup-id", "1"},
+			[]string{"SEND", "b", "destination", "/topic/news/b", "message-dedup-id", "1"})
+		c.Send("COMMIT", "", "transaction", "t", "receipt", "done")
+		return c
+	}
+	s.SetFaults(func(call int) brokertest.HistoryFault {
+		if call == 2 {
+			return brokertest.HistoryFault{Err: errors.New("broken")}
+		}
+		return brokertest.HistoryFault{}
+	})
+	wantHeaders(t, commit().Expect(t, "ERROR"), "receipt-id", "done")
+	commit().ExpectReceipt(t, "done")
+	c := brokertest.Connect(t, b)
+	c.Subscribe(t, "s", "/topic/news/b", "offset", "first")
+	wantMessages(t, c, "b")
+}

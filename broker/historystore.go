@@ -27,9 +27,9 @@ type HistoryLog interface {
 	// exactly once, within bounded time, from any goroutine, also before Append
 	// returns, and with no lock of the store held. A nil error means that the
 	// messages are stored, and that feed has got them. The error is a
-	// *[QueueFullError] if there is no room; nothing is stored then. After any
-	// other error the outcome is unknown. The store may keep the messages and
-	// changes none.
+	// *[QueueFullError] if there is no room, or [ErrDuplicate]; nothing is stored
+	// then. After any other error the outcome is unknown. The store may keep the
+	// messages and changes none.
 	Append(list []HistoryPut, done func(error))
 	// Fetch returns messages by their numbers: for each of them the message, or
 	// nil if it is not kept any more.
@@ -46,6 +46,11 @@ type HistoryLog interface {
 type HistoryPut struct {
 	Destination string // of which Messages of an entry limits the number; the path of Message.Destination
 	Message     *Message
+	// Once, if not "", identifies the message: the entry refuses a second one with
+	// the same value for two minutes, also if a limit has dropped the first by
+	// then and the process was killed. It is opaque, of at most 64 printable ASCII
+	// characters.
+	Once string
 }
 
 // HistoryRecord is a message that a [HistoryStore] keeps.
@@ -62,16 +67,19 @@ type HistoryRecord struct {
 }
 
 // HistoryFeed is told what a [HistoryLog] keeps: once Begin, then Kept for all
-// that is there, in the order of the numbers, then Ready; then Stored. The store
-// calls one method at a time, and never from within a call of the HistoryLog. If
-// the store has lost messages or their numbers, it starts again with Begin and
-// another epoch.
+// that is there, in the order of the numbers, and Remembered, then Ready; then
+// Stored. The store calls one method at a time, and never from within a call of
+// the HistoryLog. If the store has lost messages or their numbers, it starts
+// again with Begin and another epoch.
 type HistoryFeed interface {
 	Begin(b HistoryBeginning)
 	Kept(list []HistoryRecord)
+	// Remembered names a value of Once that the store refuses, and when its
+	// message was stored.
+	Remembered(once string, at time.Time)
 	Ready()
-	// Stored hands over messages that were stored since, in the order of their
-	// numbers, without a hole. It may wait for slow clients.
+	// Stored hands over all messages that were stored since, in the order of their
+	// numbers, which may have gaps. It may wait for slow clients.
 	Stored(list []HistoryRecord)
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,16 +82,29 @@ func (b *Broker) closeHistories() {
 	}
 }
 
-// put returns what the store keeps of a publication to a topic of the archive.
-func (a *archive) put(d topics.Destination, p *publication) HistoryPut {
+// put returns what the store keeps of a publication to a topic of the archive,
+// which it accepts once.
+func (a *archive) put(d topics.Destination, p *publication, once string) HistoryPut {
 	p.keep()
-	return HistoryPut{Destination: d.Path, Message: p.message()}
+	return HistoryPut{Destination: d.Path, Message: p.message(), Once: once}
 }
 
 // append stores messages, all or none. They are delivered when they are stored.
 func (s *storedHistory) append(puts ...HistoryPut) *completion {
 	later := new(completion)
 	s.log.Append(puts, later.end)
+	return later
+}
+
+// commit stores those of a transaction.
+func (s *storedHistory) commit(puts []HistoryPut) *completion {
+	later := new(completion)
+	s.log.Append(puts, func(err error) {
+		if errors.Is(err, ErrDuplicate) {
+			err = duplicateAmong(puts, func(p *HistoryPut) (string, *Message) { return p.Once, p.Message })
+		}
+		later.end(err)
+	})
 	return later
 }
 
@@ -107,6 +121,9 @@ type historyPut struct {
 // keep stores the messages of a transaction for topics with a history: those of
 // each entry all or none, in their order. It returns nil if there are none. It
 // ends their attempts.
+//
+// If there are several entries, one may be stored without another. Then no store
+// learns the ids, because the transaction can be sent again, as a whole.
 func (c *commitment) keep() *completion {
 	var open []*completion
 	for left := c.kept; len(left) > 0; {
@@ -119,7 +136,12 @@ func (c *commitment) keep() *completion {
 				others = append(others, x)
 			}
 		}
-		open = append(open, left[0].a.stored.append(puts...))
+		if len(puts) < len(c.kept) {
+			for i := range puts {
+				puts[i].Once = ""
+			}
+		}
+		open = append(open, left[0].a.stored.commit(puts))
 		left = others
 	}
 	later := allOf(open)
@@ -159,6 +181,9 @@ func (s *storedHistory) Kept(list []HistoryRecord) {
 		x.set.Put(list[i].Number, list[i].Destination, struct{}{}, list[i].Size, s.when(list[i].Time))
 	}
 }
+
+// Remembered implements HistoryFeed.
+func (s *storedHistory) Remembered(once string, at time.Time) { s.b.rememberOnce(once, at) }
 
 // when returns the time of a message on the clock of the index, where it does
 // not decrease. The clock of the machine may have been set.
@@ -308,17 +333,18 @@ func (s *storedHistory) read(ctx context.Context, list []ring.Read[struct{}]) ([
 	return messages, nil
 }
 
-// recentMessages are the latest messages of an entry, without holes.
+// recentMessages are the latest messages of an entry. Their numbers may have
+// gaps, where the store keeps no message.
 type recentMessages struct {
-	first uint64 // number of the first one of list
 	list  []recentMessage
 	bytes int64
 	limit int64
 }
 
 type recentMessage struct {
-	m    *Message
-	size int
+	number uint64
+	m      *Message
+	size   int
 }
 
 // add adds a message. m is kept without Settled, which belongs to those who get
@@ -329,12 +355,8 @@ func (r *recentMessages) add(number uint64, m *Message, size int) {
 		c.Settled = nil
 		m = &c
 	}
-	if number != r.first+uint64(len(r.list)) {
-		r.clear()
-		r.first = number
-	}
 	size += keptOverhead
-	r.list = append(r.list, recentMessage{m, size})
+	r.list = append(r.list, recentMessage{number, m, size})
 	r.bytes += int64(size)
 	n := 0
 	for r.bytes > r.limit && n < len(r.list) {
@@ -343,14 +365,14 @@ func (r *recentMessages) add(number uint64, m *Message, size int) {
 		n++
 	}
 	r.list = r.list[n:]
-	r.first += uint64(n) //nolint:gosec // at most the length of a list
 }
 
 func (r *recentMessages) get(number uint64) *Message {
-	if number < r.first || number-r.first >= uint64(len(r.list)) {
+	i, found := slices.BinarySearchFunc(r.list, number, func(m recentMessage, number uint64) int { return cmp.Compare(m.number, number) })
+	if !found {
 		return nil
 	}
-	return r.list[number-r.first].m
+	return r.list[i].m
 }
 
 func (r *recentMessages) clear() { r.list, r.bytes = nil, 0 }

@@ -26,8 +26,8 @@ const headerDedup = "message-dedup-id"
 // before.
 const saysDuplicate = "duplicate:true\n"
 
-// onceKey returns the id of a message for a [QueueStore], which knows those that
-// brokers before this one have accepted.
+// onceKey returns the id of a message for a [QueueStore] or [HistoryStore], which
+// knows those that brokers before this one have accepted.
 func onceKey(user, destination, id string) string {
 	k := dedup.KeyOf(user, topics.Collapse(destination), id)
 	return base64.RawURLEncoding.EncodeToString(k[:])
@@ -52,11 +52,16 @@ func (p *publication) onceOf(destination string, from *session) string {
 // in no share, because the store does not know whose they are.
 func (b *Broker) remember(store QueueStore) {
 	for once, at := range store.Remembered() {
-		text, err := base64.RawURLEncoding.DecodeString(once)
-		if k := (dedup.Key{}); err == nil && len(text) == len(k) {
-			copy(k[:], text)
-			b.once.Remember(k, time.Since(at))
-		}
+		b.rememberOnce(once, at)
+	}
+}
+
+// rememberOnce has the window know the message of an onceKey.
+func (b *Broker) rememberOnce(once string, at time.Time) {
+	text, err := base64.RawURLEncoding.DecodeString(once)
+	if k := (dedup.Key{}); err == nil && len(text) == len(k) {
+		copy(k[:], text)
+		b.once.Remember(k, time.Since(at))
 	}
 }
 
@@ -96,7 +101,7 @@ func (s *session) sendOnce(f *frames.Frame, asks asks, bt *batch) *Error {
 			answer.replace(s.receiptFrame(f, later.says))
 		}
 		var again []byte
-		if s.b.o.QueueStore != nil {
+		if s.b.o.QueueStore != nil || s.b.o.HistoryStore != nil {
 			again = s.receiptFrame(f, saysDuplicate)
 		}
 		later.whenEnded(func(err error) {

@@ -78,7 +78,11 @@ func (b *Broker) accept(d destination, p *publication, from *session, bt *batch)
 			later = b.durables.accept(d, p)
 		}
 		if later == nil {
-			out, later, err = b.distribute(d, p, bt)
+			once := ""
+			if d.stored() {
+				once = p.onceOf(d.Name, from)
+			}
+			out, later, err = b.distribute(d, p, once, bt)
 		}
 	}
 	if err != nil {
@@ -105,15 +109,16 @@ func (b *Broker) countStored(later *completion) *completion {
 }
 
 // distribute delivers a publication that no queue stores, unless it has expired.
-// If later is not nil, it is stored and delivered after distribute returns. The
-// error is errNobody.
-func (b *Broker) distribute(d destination, p *publication, bt *batch) (out Delivery, later *completion, err error) {
+// If later is not nil, it is stored and delivered after distribute returns. A
+// history that is stored accepts once, if it is not "", one time. The error is
+// errNobody.
+func (b *Broker) distribute(d destination, p *publication, once string, bt *batch) (out Delivery, later *completion, err error) {
 	switch {
 	case b.tooLate(p.expires):
 	case d.Kind == topics.Reply:
 		out, err = b.answer(d.Path, p, bt)
 	case d.archive != nil:
-		later = d.archive.deliver(b, d.Destination, p, bt)
+		later = d.archive.deliver(b, d.Destination, p, once, bt)
 	default:
 		out = b.deliver(d.Destination, p, bt)
 	}

@@ -88,27 +88,30 @@ func (s *storedQueues) Commit(_ *batch, puts []queuePut) (*completion, error) {
 	later := new(completion)
 	s.store.Append(list, func(err error) {
 		if errors.Is(err, ErrDuplicate) {
-			err = duplicateAmong(list)
+			err = duplicateAmong(list, onceOfPut)
 		}
 		later.end(err)
 	})
 	return later, nil
 }
 
+func onceOfPut(p *QueuePut) (string, *Message) { return p.Once, p.Message }
+
 // duplicateAmong returns the error for the client about a transaction of which
 // the store knows a message. It names those that may be meant.
-func duplicateAmong(list []QueuePut) *Error {
+func duplicateAmong[P any](list []P, of func(*P) (once string, m *Message)) *Error {
 	const named = 3
 	var ids []string
 	for i := range list {
-		if list[i].Once == "" {
+		once, m := of(&list[i])
+		if once == "" {
 			continue
 		}
 		if len(ids) == named {
 			ids = append(ids, "…")
 			break
 		}
-		ids = append(ids, strconv.QuoteToASCII(brief(list[i].Message.Header(headerDedup))))
+		ids = append(ids, strconv.QuoteToASCII(brief(m.Header(headerDedup))))
 	}
 	return failure(ReasonProtocolError, "the transaction contains a duplicate: a message with the %s %s was accepted before",
 		headerDedup, strings.Join(ids, " or "))

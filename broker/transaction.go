@@ -339,7 +339,7 @@ func (s *session) gatherSend(c *commitment, f *frames.Frame, bt *batch) *Error {
 		c.puts = append(c.puts, put)
 	case d.stored():
 		if !s.b.tooLate(p.expires) {
-			c.kept = append(c.kept, historyPut{d.archive, d.archive.put(d.Destination, p)})
+			c.kept = append(c.kept, historyPut{d.archive, d.archive.put(d.Destination, p, p.onceOf(d.Name, s))})
 		}
 		if x.once != nil {
 			c.keptOnce = append(c.keptOnce, x.once)

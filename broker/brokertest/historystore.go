@@ -57,6 +57,7 @@ type keptHistory struct {
 	list   []broker.HistoryRecord
 	last   uint64
 	full   int
+	once   map[string]time.Time
 	logs   []*keptLog
 }
 
@@ -79,7 +80,7 @@ func (s *HistoryStore) Open(_ context.Context, h broker.History, feed broker.His
 	s.mu.Lock()
 	e := s.entries[h.Destination]
 	if e == nil {
-		e = &keptHistory{epoch: strings.ToLower(rand.Text()[:8]), full: h.Messages}
+		e = &keptHistory{epoch: strings.ToLower(rand.Text()[:8]), full: h.Messages, once: make(map[string]time.Time)}
 		s.entries[h.Destination] = e
 	}
 	s.mu.Unlock()
@@ -105,6 +106,9 @@ func (e *keptHistory) begin(l *keptLog) {
 		list[i].Message = nil
 	}
 	l.feed.Kept(list)
+	for once, at := range e.once {
+		l.feed.Remembered(once, at)
+	}
 	l.feed.Ready()
 }
 
@@ -181,15 +185,27 @@ func (l *keptLog) Append(puts []broker.HistoryPut, done func(error)) {
 			done(errClosedHistory)
 			return
 		}
-		l.e.store(l, puts, func() { done(fault.Err) })
+		if !l.e.store(l, puts, func() { done(fault.Err) }) {
+			done(broker.ErrDuplicate)
+		}
 	})
 }
 
 // store stores messages and hands them over to all brokers. The other brokers
-// get copies.
-func (e *keptHistory) store(by *keptLog, puts []broker.HistoryPut, done func()) {
+// get copies. It returns false if one of them was stored before.
+func (e *keptHistory) store(by *keptLog, puts []broker.HistoryPut, done func()) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	for _, p := range puts {
+		if at, found := e.once[p.Once]; found && time.Since(at) < 2*time.Minute {
+			return false
+		}
+	}
+	for _, p := range puts {
+		if p.Once != "" {
+			e.once[p.Once] = time.Now()
+		}
+	}
 	list := make([]broker.HistoryRecord, len(puts))
 	for i, p := range puts {
 		e.last++
@@ -208,6 +224,7 @@ func (e *keptHistory) store(by *keptLog, puts []broker.HistoryPut, done func()) 
 			l.feed.Stored(withoutSettled(list))
 		})
 	}
+	return true
 }
 
 func withoutSettled(list []broker.HistoryRecord) []broker.HistoryRecord {

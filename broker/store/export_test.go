@@ -1,8 +1,11 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/broker"
 )
 
 // Shares returns what counts against each share.
@@ -34,3 +37,9 @@ func (q *Queues) ForgetIDsBefore(now time.Time) { q.forgetIDsBefore(now) }
 
 // Fail is what happens when the engine fails.
 func (h *Histories) Fail(err error) { h.fail(err) }
+
+// ForgetHistoryIDs removes the ids of an entry that are not needed at a time.
+func ForgetHistoryIDs(ctx context.Context, log broker.HistoryLog, now time.Time) error {
+	l := log.(*historyLog)
+	return l.ids.forget(ctx, now, l.h.control, l.stream, l.idsAt)
+}

@@ -71,6 +71,7 @@ type listener struct {
 	changed sync.Cond
 	begun   []broker.HistoryBeginning
 	kept    []broker.HistoryRecord
+	ids     []string
 	ready   bool
 	stored  []broker.HistoryRecord
 }
@@ -102,6 +103,9 @@ func (l *listener) Begin(b broker.HistoryBeginning) {
 
 func (l *listener) Kept(list []broker.HistoryRecord) {
 	l.change(func() { l.kept = append(l.kept, list...) })
+}
+func (l *listener) Remembered(once string, _ time.Time) {
+	l.change(func() { l.ids = append(l.ids, once) })
 }
 func (l *listener) Ready() { l.change(func() { l.ready = true }) }
 

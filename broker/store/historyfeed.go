@@ -150,6 +150,10 @@ type handing struct {
 // confirmed it. It returns false if the store has stopped meanwhile.
 func (b *handing) add(sequence uint64, m *nats.Msg) bool {
 	l := b.l
+	if l.isIDs(m) {
+		b.next = sequence + 1
+		return true
+	}
 	r, err := record(sequence, m)
 	var put broker.QueuePut
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -26,6 +27,9 @@ type historyLog struct {
 	writer *writer
 	stream string
 	kept   string // subject of what is to be stored, without the destination
+	idsAt  string // subject of the records of ids, without the time
+	ids    onceIDs
+	tidied time.Time // when ids was, for examine
 	sub    *nats.Subscription
 
 	feeding sync.Mutex // held while feed is called
@@ -92,6 +96,8 @@ func openHistory(ctx context.Context, h *Histories, e broker.History, feed broke
 		h: h, feed: feed, entry: e, stream: name, kept: h.names.kept + token + ".", paused: true,
 		own: make(map[string]*ownMessage), ended: make(chan struct{}),
 	}
+	l.idsAt = l.kept + "i." // a hash of a destination is longer
+	l.ids.reset()
 	l.changed.L = &l.mu
 	l.writer = newWriter(h.data, l, h.o.SyncAlways)
 	var err error
@@ -147,6 +153,7 @@ func (l *historyLog) begin(ctx context.Context) error {
 // load tells the feed what the stream has. The caller holds feeding.
 func (l *historyLog) load(ctx context.Context, state historyState) error {
 	l.feed.Begin(broker.HistoryBeginning{Epoch: state.epoch, First: max(state.FirstSeq, 1), Last: state.LastSeq, Full: state.full})
+	l.ids.reset()
 	list := make([]broker.HistoryRecord, 0, 1024)
 	found, damaged := uint64(0), 0
 	err := scan(ctx, l.h.o.Data, l.stream, state.StreamState, func(m *nats.Msg, sequence uint64) {
@@ -154,6 +161,12 @@ func (l *historyLog) load(ctx context.Context, state historyState) error {
 			return
 		}
 		found++
+		if l.isIDs(m) {
+			if err := l.ids.read(l.idsAt, m.Header.Get(headerSubject), m.Data); err != nil {
+				damaged++
+			}
+			return
+		}
 		r, err := record(sequence, m)
 		if err != nil {
 			damaged++
@@ -179,6 +192,9 @@ func (l *historyLog) load(ctx context.Context, state historyState) error {
 			return fmt.Errorf("it should have %d messages, and %d were found", state.Msgs, found)
 		}
 	}
+	for once, at := range l.ids.remembered() {
+		l.feed.Remembered(once, at)
+	}
 	l.feed.Ready()
 	return nil
 }
@@ -201,11 +217,14 @@ func record(sequence uint64, m *nats.Msg) (broker.HistoryRecord, error) {
 			size += len(name) + len(m.Header.Get(name)) + 4
 		}
 	}
+	if id := m.Header.Get(headerID); id != "" {
+		size += len(headerID) + len(id) + 4 + idRecordBytes
+	}
 	return broker.HistoryRecord{Number: sequence, Time: at, Size: size, Destination: head.queue}, nil
 }
 
 // Append implements [broker.HistoryLog]. At most 1,000 messages can be stored
-// together.
+// together, with the record of their ids.
 func (l *historyLog) Append(list []broker.HistoryPut, done func(error)) {
 	done = orNothing(done)
 	if len(list) == 0 {
@@ -238,8 +257,8 @@ func (l *historyLog) write(list []broker.HistoryPut) (*write, error) {
 	if err := h.Err(); err != nil {
 		return nil, err
 	}
-	if len(list) > maxBatch {
-		return nil, fmt.Errorf("at most %d messages can be stored together, these are %d", maxBatch, len(list))
+	if n := len(list); n >= maxBatch && (n > maxBatch || slices.ContainsFunc(list, func(p broker.HistoryPut) bool { return p.Once != "" })) {
+		return nil, fmt.Errorf("at most %d messages can be stored together, with the record of their ids; these are %d", maxBatch, n)
 	}
 	if h.o.Room != nil {
 		if err := h.o.Room(); err != nil {
@@ -248,12 +267,15 @@ func (l *historyLog) write(list []broker.HistoryPut) (*write, error) {
 	}
 	x := &write{puts: make([]put, len(list))}
 	for i := range list {
+		if l.ids.knows(list[i].Once, time.Now()) {
+			return nil, broker.ErrDuplicate
+		}
 		p := broker.QueuePut{Queue: list[i].Destination, Message: list[i].Message}
 		data := appendPayload(make([]byte, 0, payloadSize(&p)), &p)
 		if largest := int(h.o.maxMessage) - maxHeaders; len(data) > largest {
 			return nil, fmt.Errorf("a message of %d bytes is too large for the store: at most %d with its headers", len(data), largest)
 		}
-		x.puts[i] = put{subject: l.kept + hashed(list[i].Destination, destinationBytes), data: data, own: &ownMessage{message: list[i].Message}}
+		x.puts[i] = put{subject: l.kept + hashed(list[i].Destination, destinationBytes), data: data, once: list[i].Once, own: &ownMessage{message: list[i].Message}}
 		x.bytes += len(data)
 	}
 	return x, nil
@@ -261,9 +283,6 @@ func (l *historyLog) write(list []broker.HistoryPut) (*write, error) {
 
 // before implements writeOwner.
 func (l *historyLog) before(*write) {}
-
-// idRecord implements writeOwner.
-func (l *historyLog) idRecord(string, []put) (put, bool) { return put{}, false }
 
 // dropped implements writeOwner.
 func (l *historyLog) dropped(x *write) { l.settle(x) }
@@ -275,7 +294,10 @@ func (l *historyLog) finished(x *write, first uint64, err error) error {
 	}
 	l.settle(x)
 	var no *refusal
-	if err == nil || errors.As(err, &no) {
+	switch {
+	case isRefusal(err, codeDuplicate):
+		return broker.ErrDuplicate
+	case err == nil, errors.Is(err, broker.ErrDuplicate), errors.As(err, &no):
 		return err
 	}
 	var u *noHistory
@@ -335,6 +357,7 @@ func (l *historyLog) examine() {
 		l.changed.Broadcast()
 	}
 	l.mu.Unlock()
+	l.forgetIDs()
 	if !dirty {
 		return
 	}

@@ -80,7 +80,7 @@ func (h *Histories) historyConfig(e broker.History, meta map[string]string) jets
 		MaxBytes:           -1,
 		MaxMsgSize:         h.o.maxMessage,
 		MaxConsumers:       historyConsumers,
-		Duplicates:         time.Second, // unused
+		Duplicates:         duplicates,
 		AllowDirect:        true,
 		AllowAtomicPublish: true,
 		RePublish:          &jetstream.RePublish{Source: h.names.kept + token + ".>", Destination: h.names.live + token + ".>"},
@@ -93,7 +93,7 @@ func (h *Histories) historyConfig(e broker.History, meta map[string]string) jets
 		c.MaxBytes = HistoryBytes(e.Bytes)
 	}
 	if e.Age > 0 {
-		c.MaxAge = e.Age + expirySlack
+		c.MaxAge = max(e.Age+expirySlack, duplicates+2*idPeriod)
 	}
 	return c
 }

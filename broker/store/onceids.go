@@ -11,11 +11,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// The engine knows the ids (QueuePut.Once) of the last two minutes in memory.
-// When it starts it reads those of the messages in the stream, so that it forgets
-// one that was acknowledged. Therefore each batch with ids has one record more,
-// with all of them, which is part of the batch. What is read from the records
-// when the queues are opened is here.
+// The engine knows the ids (QueuePut.Once, HistoryPut.Once) of the last two
+// minutes in memory. When it starts it reads those of the messages in the stream,
+// so that it forgets one that was acknowledged, or that a limit has dropped.
+// Therefore each batch with ids has one record more, with all of them, which is
+// part of the batch. What is read from the records when the queues, or a history,
+// are opened is here.
 //
 // The records lie under subjects that begin with a number for the time, so that
 // one request removes those of half a minute.
@@ -65,8 +66,23 @@ func (o *onceIDs) load(subject string, at int64, ids []string, now time.Time) {
 	}
 }
 
+// remembered returns the ids that are known, and when they were stored.
+func (o *onceIDs) remembered() iter.Seq2[string, time.Time] {
+	return func(yield func(string, time.Time) bool) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		now := time.Now()
+		for once, at := range o.known {
+			if at := time.UnixMilli(at); now.Before(at.Add(duplicates)) && !yield(once, at) {
+				return
+			}
+		}
+	}
+}
+
 // record returns the record of the ids of a batch, and false if it has none.
-func (q *Queues) idRecord(batch string, puts []put) (put, bool) {
+// Subjects of records begin with prefix.
+func (o *onceIDs) record(prefix, batch string, puts []put) (put, bool) {
 	any := false
 	for i := range puts {
 		any = any || puts[i].once != ""
@@ -76,37 +92,33 @@ func (q *Queues) idRecord(batch string, puts []put) (put, bool) {
 	}
 	now := time.Now()
 	n := period(now)
-	q.ids.mu.Lock()
-	q.ids.periods[n] = true
-	q.ids.mu.Unlock()
-	subject := q.names.ids + strconv.FormatInt(n, 10) + "." + batch
+	o.mu.Lock()
+	o.periods[n] = true
+	o.mu.Unlock()
+	subject := prefix + strconv.FormatInt(n, 10) + "." + batch
 	return put{subject: subject, data: appendIDs(nil, now.UnixMilli(), puts)}, true
 }
 
-// loadIDs reads a record that was found in the stream.
-func (q *Queues) loadIDs(subject string, data []byte) error {
+// idRecord implements writeOwner.
+func (q *Queues) idRecord(batch string, puts []put) (put, bool) {
+	return q.ids.record(q.names.ids, batch, puts)
+}
+
+// read reads a record that was found in a stream.
+func (o *onceIDs) read(prefix, subject string, data []byte) error {
 	at, ids, err := parseIDs(data)
 	if err != nil {
 		return err
 	}
-	n, _, _ := strings.Cut(strings.TrimPrefix(subject, q.names.ids), ".")
-	q.ids.load(n, at, ids, time.Now())
+	n, _, _ := strings.Cut(strings.TrimPrefix(subject, prefix), ".")
+	o.load(n, at, ids, time.Now())
 	return nil
 }
 
 // Remembered implements [broker.QueueStore]: what is stored after the queues are
 // opened is left out.
 func (q *Queues) Remembered() iter.Seq2[string, time.Time] {
-	return func(yield func(string, time.Time) bool) {
-		q.ids.mu.Lock()
-		defer q.ids.mu.Unlock()
-		now := time.Now()
-		for once, at := range q.ids.known {
-			if at := time.UnixMilli(at); now.Before(at.Add(duplicates)) && !yield(once, at) {
-				return
-			}
-		}
-	}
+	return q.ids.remembered()
 }
 
 // forgetIDs removes the records that are not needed any more.
@@ -126,7 +138,15 @@ func (q *Queues) forgetIDs() {
 }
 
 func (q *Queues) forgetIDsBefore(now time.Time) {
-	o := &q.ids
+	ctx, cancel := context.WithTimeout(q.ctx, q.o.Timeout)
+	defer cancel()
+	if err := q.ids.forget(ctx, now, q.control, q.names.stream, q.names.ids); err != nil { // tried again
+		q.log.Warn("ids of messages that are not needed any more could not be removed", "error", err)
+	}
+}
+
+// forget forgets the ids that are too old, and removes their records.
+func (o *onceIDs) forget(ctx context.Context, now time.Time, control *link, stream, prefix string) error {
 	o.mu.Lock()
 	for once, at := range o.known {
 		if now.UnixMilli() >= at+duplicates.Milliseconds() {
@@ -145,22 +165,20 @@ func (q *Queues) forgetIDsBefore(now time.Time) {
 	}
 	o.mu.Unlock()
 	for _, n := range old {
-		ctx, cancel := context.WithTimeout(q.ctx, q.o.Timeout)
 		err := together(ctx, 1, func(_ int, done func(error)) {
-			q.control.request("$JS.API.STREAM.PURGE."+q.names.stream, []byte(`{"filter":"`+q.names.ids+strconv.FormatInt(n, 10)+`.>"}`), func(m *nats.Msg, err error) {
+			control.request("$JS.API.STREAM.PURGE."+stream, []byte(`{"filter":"`+prefix+strconv.FormatInt(n, 10)+`.>"}`), func(m *nats.Msg, err error) {
 				if err == nil {
 					err = apiAnswer(m, nil)
 				}
 				done(err)
 			})
 		})
-		cancel()
-		if err != nil { // tried again
-			q.log.Warn("ids of messages that are not needed any more could not be removed", "error", err)
-			return
+		if err != nil {
+			return err
 		}
 		o.mu.Lock()
 		delete(o.periods, n)
 		o.mu.Unlock()
 	}
+	return nil
 }

@@ -20,7 +20,7 @@
 //
 // Histories: history (the type, failures), historystream (the stream of an entry),
 // historylog (an entry in use, Append, Fetch), historyfeed (what was stored, in its
-// order). They use the link, the writer and the format of the queues.
+// order), historyids (ids of messages that are accepted once). They use the link, the writer and the format of the queues.
 //
 // Durable subscriptions: durable (the type, failures, Append), durablenames,
 // durablegroup (messages on their way, group commit), durablerecords (formats,

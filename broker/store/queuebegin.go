@@ -101,7 +101,7 @@ func (q *Queues) recount(ctx context.Context, state jetstream.StreamState) error
 // loadOther reads what is not in a queue, and reports whether it was that.
 func (q *Queues) loadOther(subject string, sequence uint64, data []byte, moved map[uint64]uint64) (other bool, err error) {
 	if strings.HasPrefix(subject, q.names.ids) {
-		return true, q.loadIDs(subject, data)
+		return true, q.ids.read(q.names.ids, subject, data)
 	}
 	delay, mark := q.names.isDelay(subject)
 	switch {
