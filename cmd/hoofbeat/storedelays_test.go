@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,26 +107,40 @@ func TestExpiryOfTheBinaryIsKept(t *testing.T) {
 }
 
 // With --store-dir a message that is sent again after kill -9 is a duplicate,
-// also if it was acknowledged before, and if it is delayed.
+// also if it was acknowledged before, and if it is delayed, and in a topic with a
+// history if another message has replaced it.
 func TestMessageIDsOfTheBinaryAreKept(t *testing.T) {
 	t.Parallel()
-	s := serveKept(t, []string{"HOOFBEAT_LIMITS_DEDUP_IDS=3"})
+	file := write(t, "hoofbeat.yaml", `
+auth: {anonymous: true}
+rules:
+  - {allow: [subscribe, send], destination: /queue/**}
+  - {allow: [subscribe, send], destination: /topic/**}
+history:
+  - {destination: /topic/prices/**, messages: 1}
+`)
+	s := serveKept(t, []string{"HOOFBEAT_LIMITS_DEDUP_IDS=5"}, "-c", file)
 	again := func() (duplicates []bool) {
-		for _, x := range [][2]string{{`"message-dedup-id":"a"`, "/queue/jobs"}, {`"message-dedup-id":"b"`, "/queue/other"}, {`"message-dedup-id":"c","delay":"3600000"`, "/queue/jobs"}} {
+		for _, x := range [][2]string{{`"message-dedup-id":"a"`, "/queue/jobs"}, {`"message-dedup-id":"b"`, "/queue/other"}, {`"message-dedup-id":"c","delay":"3600000"`, "/queue/jobs"},
+			{`"message-dedup-id":"1"`, "/topic/prices/eu"}, {`"message-dedup-id":"2"`, "/topic/prices/eu"}} {
 			duplicates = append(duplicates, s.post(t, x[1], "x", x[0]).Duplicate)
 		}
 		return duplicates
 	}
-	if got := fmt.Sprint(again()); got != "[false false false]" {
+	if got := fmt.Sprint(again()); got != "[false false false false false]" {
 		t.Errorf("at first the duplicates are %s", got)
 	}
 	run(t, 0, nil, "sub", "-u", s.url, "/queue/jobs", "--count", "1")
 	s = s.killed(t)
-	if got := fmt.Sprint(again()); got != "[true true true]" {
+	if got := fmt.Sprint(again()); got != "[true true true true true]" {
 		t.Errorf("after kill -9 the duplicates are %s", got)
 	}
 	if n, other, waiting := s.queued(t, "/queue/jobs"), s.queued(t, "/queue/other"), s.waiting(t); n != 0 || other != 1 || waiting != 1 {
 		t.Errorf("%d and %d messages are in queues, %d wait", n, other, waiting)
+	}
+	p := run(t, 0, nil, "sub", "-u", s.url, "/topic/prices/eu", "--offset", "first", "--count", "1", "--verbose")
+	if out := p.Stdout(); !strings.Contains(out, "message-dedup-id: 2\n") {
+		t.Errorf("the last value is %q", out)
 	}
 	if code := s.call(t, http.MethodPost, "/api/v1/messages", `{"destination":"/queue/jobs","headers":{"message-dedup-id":"d"}}`, nil); code != http.StatusTooManyRequests {
 		t.Errorf("one id too many: HTTP %d", code)
