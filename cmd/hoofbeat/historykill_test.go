@@ -45,7 +45,7 @@ func TestHistoryOfABinaryThatIsKilled(t *testing.T) {
 		server := s.Server
 		late := time.Now().Add(length + time.Minute)
 		for end := time.Now().Add(length); time.Now().Before(end) || !happened() && time.Now().Before(late); kills++ {
-			time.Sleep(200*time.Millisecond + time.Duration(rnd.IntN(int(time.Second))))
+			pause(ctx, 200*time.Millisecond+time.Duration(rnd.IntN(int(time.Second))))
 			server.Kill(t)
 			server = server.Restart(t)
 		}

@@ -58,7 +58,7 @@ func TestX16EverythingSurvivesKills(t *testing.T) {
 
 	var restarts []time.Duration
 	for began := time.Now(); time.Since(began) < lasts || !r.happened() && time.Since(began) < lasts+2*time.Minute; {
-		time.Sleep(300*time.Millisecond + rand.N(min(lasts/4, 5*time.Second)))
+		pause(t.Context(), 300*time.Millisecond+rand.N(min(lasts/4, 5*time.Second))) // a random moment
 		s.Kill(t)
 		since := time.Now()
 		s = &server{s.Restart(t), s.url, s.admin, s.tcp}
@@ -137,15 +137,19 @@ func (r *killRun) insist(ctx context.Context, method, path, body string, answer 
 		if status := try(ctx, r.s, method, path, body, answer); status != 0 && status != 503 {
 			return status
 		}
-		pause(ctx)
+		pause(ctx, again)
 	}
 	return 0
 }
 
-func pause(ctx context.Context) {
+// again is how long a client waits before it tries again.
+const again = 20 * time.Millisecond
+
+// pause lets others go on, or the moment come for a fault.
+func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(20 * time.Millisecond):
+	case <-time.After(d):
 	}
 }
 
@@ -180,7 +184,7 @@ func (r *killRun) connect(ctx context.Context, body string) *client.Conn {
 		if conn, _ := r.dial(ctx, r.ticket(ctx, body)); conn != nil {
 			return conn
 		}
-		pause(ctx)
+		pause(ctx, again)
 	}
 	return nil
 }
@@ -209,7 +213,7 @@ func (r *killRun) publish(ctx context.Context, k int) {
 		r.mu.Lock()
 		r.sent[id] = true
 		r.mu.Unlock()
-		time.Sleep(time.Millisecond) // leave some of the machine to others
+		pause(ctx, time.Millisecond) // leave some of the machine to others
 	}
 }
 
@@ -320,10 +324,7 @@ func (r *killRun) wait(ctx context.Context, k int) {
 		told := make(chan string, 1)
 		var page sync.WaitGroup
 		page.Go(func() { told <- r.page(ctx, id, opened.WebSocketID) })
-		select {
-		case <-ctx.Done():
-		case <-time.After(rand.N(1500 * time.Millisecond)):
-		}
+		pause(ctx, rand.N(1500*time.Millisecond))
 		status := r.insist(ctx, "POST", "/api/v1/operations/"+id+"/result", `{"result":"`+value+`"}`, nil)
 		if status == 200 {
 			status = r.insist(ctx, "POST", "/api/v1/operations/"+id+"/result", `{"result":"`+other+`"}`, nil)
@@ -392,7 +393,7 @@ func (r *killRun) tickets(ctx context.Context) {
 			kept = slices.Delete(kept, i, i+1)
 			r.use(ctx, ticket)
 		}
-		pause(ctx)
+		pause(ctx, again)
 	}
 }
 
@@ -423,10 +424,7 @@ func (r *killRun) revoke(ctx context.Context) {
 		if r.insist(ctx, "POST", "/api/v1/revocations", `{"user":"`+user+`"}`, nil) != 200 {
 			continue
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(rand.N(time.Second)):
-		}
+		pause(ctx, rand.N(time.Second))
 		conn, _ := r.dial(ctx, ticket)
 		abort(conn)
 		r.mu.Lock()

@@ -156,7 +156,7 @@ func load(t *testing.T, s *server, d *disk) *confirmed {
 		defer c.mu.Unlock()
 		return c.total() >= 30 && len(c.results) > 0 && len(c.revoked) > 0
 	})
-	time.Sleep(rand.N(500 * time.Millisecond)) // a random moment
+	pause(ctx, rand.N(500*time.Millisecond)) // a random moment
 	// A sync that is in the kernel while the power is cut can succeed without
 	// having written anything, because no real machine would live on. So nothing
 	// runs at that moment.
