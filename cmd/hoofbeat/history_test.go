@@ -4,10 +4,14 @@ package main
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/process"
 )
 
 // The binary keeps the history that its configuration names, also what the
@@ -69,4 +73,37 @@ history:
 	reload("reload: some changes need a restart", "keys", "history history_bytes", "/topic/prices/**", "/topic/rates/**", "age: 1h,", "age: 1h, messages: 1,",
 		"\nhistory:", "\nhistory_bytes: 128MiB\nhistory:")
 	kept("/topic/chat/lobby", "2\n3\n4\n")
+}
+
+// The commands of docs/history.md print what it says: in memory, and in a store
+// again after kill -9.
+func TestHistoryPage(t *testing.T) {
+	bin := t.TempDir()
+	if err := os.Symlink(process.Binary(t), filepath.Join(bin, "hoofbeat")); err != nil {
+		t.Fatal(err)
+	}
+	conf := write(t, "hoofbeat.yaml", block(t, "history.md", "yaml", 1))
+	publish, read := block(t, "history.md", "sh", 1), block(t, "history.md", "sh", 2)
+	const want = "102\nis anybody here?\nhello\nis anybody here?\n"
+	wants := func(t *testing.T, s *server, script string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "sh", "-ec", script)
+		cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "HOOFBEAT_URL=" + s.url}
+		var complaints process.Output
+		cmd.Stderr = &complaints
+		out, err := cmd.Output()
+		if err != nil || string(out) != want {
+			t.Errorf("%v: printed %q, want %q\n%s", err, out, want, complaints.String())
+		}
+	}
+	t.Run("memory", func(t *testing.T) {
+		wants(t, serve(t, nil, "-c", conf), publish+read)
+	})
+	t.Run("store", func(t *testing.T) {
+		s := serveWith(t, process.Options{Restartable: true, Args: []string{"-c", conf, "--store-dir", filepath.Join(t.TempDir(), "store")}})
+		wants(t, s, publish+read)
+		s.Kill(t)
+		s = &server{s.Restart(t), s.url, s.admin, s.tcp}
+		wants(t, s, read)
+	})
 }

@@ -46,11 +46,22 @@ func (s *server) fillQueues(t *testing.T) {
 	}
 }
 
-// The commands and the requests of docs/queues.md do what it says.
+// The commands and the requests of docs/queues.md do what it says, in memory and
+// in a store.
 func TestQueuesPage(t *testing.T) {
+	for _, where := range []string{"memory", "store"} {
+		t.Run(where, func(t *testing.T) { queuesPage(t, where == "store") })
+	}
+}
+
+func queuesPage(t *testing.T, store bool) {
 	for n, name := range [...]string{"command line", "curl"} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, []string{"HOOFBEAT_QUEUES_EXPIRED=dead_letter"})
+			var args []string
+			if store {
+				args = []string{"--store-dir", filepath.Join(t.TempDir(), "store")}
+			}
+			s := serve(t, []string{"HOOFBEAT_QUEUES_EXPIRED=dead_letter"}, args...)
 			s.fillQueues(t)
 			script := strings.ReplaceAll(block(t, "queues.md", "sh", n+1), "localhost:8081", strings.TrimPrefix(s.admin, "http://"))
 			bin := t.TempDir()
