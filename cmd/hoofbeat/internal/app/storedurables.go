@@ -2,13 +2,10 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 	queuestore "github.com/hoofbeat/hoofbeat/broker/store"
+	"github.com/hoofbeat/hoofbeat/cmd/hoofbeat/internal/config"
 )
 
 // openDurables opens the durable subscriptions in the store. If the configuration
@@ -20,26 +17,18 @@ func (a *App) openDurables(ctx context.Context) error {
 	}
 	durables, err := queuestore.OpenDurables(ctx, queuestore.Options{
 		Data: s.data, Control: s.control,
-		MaxBytes:   int64(c.Store.Disk) / durablePart,
+		MaxBytes:   int64(c.Store.Disk / config.DurableShare),
 		SyncAlways: c.Store.Sync.Every == 0,
 		Health:     func() error { return s.engine.State().Err },
 		Room:       func() error { return storeFull(s.engine.Room()) },
 		Logger:     a.o.Logger,
 	})
-	var refused *jetstream.APIError
-	if errors.As(err, &refused) && refused.ErrorCode == codeNoStorage {
-		return fmt.Errorf("the limits of what is kept exceed store.disk: %w", err)
-	}
 	if err != nil {
-		return err
+		return tooLarge(err)
 	}
 	s.durables = durables
 	return nil
 }
-
-// durablePart is the part of store.disk for the messages of durable
-// subscriptions: one of so many.
-const durablePart = 8
 
 // keepDurables makes the broker keep its durable subscriptions in the store, if
 // there is one.

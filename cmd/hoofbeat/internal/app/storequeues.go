@@ -27,7 +27,6 @@ func (a *App) openQueues(ctx context.Context) error {
 			QueuesPerUser: q.QueuesPerUser, BytesPerUser: int64(q.BytesPerUser),
 			Delayed: q.Delayed, DelayedBytes: int64(q.DelayedBytes), DelayedPerUser: q.DelayedPerUser, DelayedBytesPerUser: int64(q.DelayedBytesPerUser),
 		},
-		MaxBytes:   int64(c.Store.Disk) / 2, // the rest is for what is not in queues
 		SyncAlways: c.Store.Sync.Every == 0,
 		Health:     func() error { return s.engine.State().Err },
 		Room:       func() error { return storeFull(s.engine.Room()) },

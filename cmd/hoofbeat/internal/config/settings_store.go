@@ -138,10 +138,13 @@ type StoreNeed struct {
 
 func (n StoreNeed) String() string { return fmt.Sprintf("%s for %s", n.Bytes, n.Of) }
 
-// StoreNeeds returns what must fit into store.disk: the sizes of all streams.
+// DurableShare is the part of store.disk for messages that wait in durable
+// subscriptions: one of so many.
+const DurableShare = 8
+
+// StoreNeeds returns what must fit into store.disk: the sizes of all streams, as
+// packages cluster and store make them.
 func (c *Config) StoreNeeds() []StoreNeed {
-	// See the sizes of package cluster's state, and of package store's queues and
-	// histories.
 	needs := []StoreNeed{{"waits, tickets and logins", c.Store.Disk / 8}}
 	if c.Queues.Mode == "work" {
 		queues := StoreNeed{"queues.total_bytes", Off}
@@ -160,6 +163,11 @@ func (c *Config) StoreNeeds() []StoreNeed {
 			history.Bytes = h.Bytes + h.Bytes/8 + 64<<10
 		}
 		needs = append(needs, history)
+	}
+	if len(c.Durable) > 0 {
+		messages := c.Store.Disk / DurableShare
+		positions := min(256<<20, max(messages/4, 1<<20))
+		needs = append(needs, StoreNeed{"durable subscriptions", messages + positions})
 	}
 	return needs
 }
