@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/store"
 )
 
@@ -88,7 +89,7 @@ func BenchmarkConsume(b *testing.B) {
 					b.Fatal(err)
 				}
 				c.reader.Want(1000, 8<<20)
-				<-c.done
+				testkit.Receive(b, c.done)
 				c.acks.Wait()
 				b.StopTimer()
 				c.reader.Close()

@@ -3,10 +3,12 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,10 +21,14 @@ import (
 const childDelays = "HOOFBEAT_TEST_DELAYS"
 
 func workWithDelays(q *store.Queues, run string) error {
-	reader := make(chan broker.DelayReader, 1)
-	reader <- q.OpenDelays(func(list []broker.StoredDelay) {
-		r := <-reader
-		reader <- r
+	// What is due may come before OpenDelays returns.
+	var mu sync.Mutex
+	var r broker.DelayReader
+	mu.Lock()
+	r = q.OpenDelays(func(list []broker.StoredDelay) {
+		mu.Lock()
+		r := r
+		mu.Unlock()
 		for _, m := range list {
 			put := m.QueuePut
 			put.Queue = queue
@@ -35,6 +41,7 @@ func workWithDelays(q *store.Queues, run string) error {
 			})
 		}
 	})
+	mu.Unlock()
 	for i := 0; ; {
 		window := make(chan struct{}, 20)
 		for range cap(window) {
@@ -55,7 +62,11 @@ func workWithDelays(q *store.Queues, run string) error {
 			})
 		}
 		for range cap(window) {
-			<-window
+			select {
+			case <-window:
+			case <-time.After(patience):
+				return errors.New("a call has no end")
+			}
 		}
 	}
 }

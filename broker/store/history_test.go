@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 	"github.com/hoofbeat/hoofbeat/broker/cluster/embedded"
 	"github.com/hoofbeat/hoofbeat/broker/store"
 )
@@ -292,7 +293,7 @@ func TestHoleIsRepaired(t *testing.T) {
 	l.log.Append([]broker.HistoryPut{price("b", "3")}, func(err error) { done <- err })
 	silent(false)
 	l.put(price("b", "4"))
-	if err := <-done; err != nil {
+	if err := testkit.Receive(t, done); err != nil {
 		t.Error(err)
 	}
 	equal(t, "stored", tell(l.wait(4)), "1:a=1 2:a=2 3:b=3 4:b=4")

@@ -71,7 +71,12 @@ func work(dir, run string) error {
 				})
 			}
 			for range cap(window) {
-				<-window
+				select {
+				case <-window:
+				case <-time.After(patience):
+					say("error", "a call has no end")
+					return
+				}
 			}
 			time.Sleep(20 * time.Millisecond) // no more than the queue may hold
 		}
