@@ -173,6 +173,7 @@ func (s *Durables) Load(ctx context.Context, into broker.DurableLoader) error {
 		put, err := parseDurable(m.Data)
 		if err != nil {
 			s.log.Error("a message of durable subscriptions cannot be read; it stays in the store and is not delivered", "sequence", sequence, "error", err)
+			s.removal.stored(sequence, 1) // nobody settles it, so it stays
 			return nil
 		}
 		put.Sequence = sequence
