@@ -86,6 +86,7 @@ type Broker struct {
 	spawnMu sync.Mutex
 	stopped bool // starts no goroutine
 	running sync.WaitGroup
+	ended   chan struct{} // closed at the end of Close
 }
 
 // New returns a running Broker; stop it with [Broker.Close]. The error names
@@ -104,6 +105,7 @@ func New(o Options) (*Broker, error) {
 		once:        dedup.New(),
 		replaySlots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		started:     time.Now(),
+		ended:       make(chan struct{}),
 		sessions:    make(map[string]*session),
 		locals:      make(map[*Subscription]struct{}),
 		listeners:   make(map[*listener]struct{}),
@@ -145,6 +147,7 @@ func New(o Options) (*Broker, error) {
 	}
 	if err := b.durables.begin(); err != nil {
 		b.cancel()
+		b.closeHistories()
 		return nil, err
 	}
 	b.sweeper = newSweeper(&b.o)

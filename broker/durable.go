@@ -126,7 +126,7 @@ func (l *durables) begin() error {
 	return nil
 }
 
-// closeTime is how long Close waits until the positions are saved.
+// durableCloseTime is how long Close waits until the positions are saved.
 const durableCloseTime = 5 * time.Second
 
 // close saves what has changed, or logs what is lost.
@@ -135,7 +135,9 @@ func (l *durables) close() {
 		l.logDiscarded()
 		return
 	}
-	l.saver.close(durableCloseTime)
+	if unsaved := l.saver.close(durableCloseTime); unsaved > 0 {
+		l.b.o.Logger.Warn("the latest changes of durable subscriptions could not be saved: acknowledged messages may come again, and deleted subscriptions may be there again", "subscriptions", unsaved)
+	}
 }
 
 // feeds returns the index that the feeders are in.

@@ -154,9 +154,13 @@ func (v *durableSaver) answered(l *keptList, version uint64, settled []uint64, e
 	}
 }
 
-// again repeats what has failed.
+// again repeats what has failed, unless the saver has ended.
 func (v *durableSaver) again() {
 	v.mu.Lock()
+	if v.stopped {
+		v.mu.Unlock()
+		return
+	}
 	for l := range v.failed {
 		v.mark(l)
 	}
@@ -209,8 +213,9 @@ func (v *durableSaver) delete(d StoredDurable) *completion {
 }
 
 // close saves what has changed, for which it waits at most that long, and ends
-// the saver.
-func (v *durableSaver) close(limit time.Duration) {
+// the saver. What has failed is repeated once. It returns how many subscriptions
+// have changes that are not saved.
+func (v *durableSaver) close(limit time.Duration) (unsaved int) {
 	end := time.Now().Add(limit)
 	stop := time.AfterFunc(limit, func() {
 		v.mu.Lock()
@@ -220,13 +225,18 @@ func (v *durableSaver) close(limit time.Duration) {
 	defer stop.Stop()
 	v.mu.Lock()
 	v.closing = true
+	v.mu.Unlock()
+	v.again()
+	v.mu.Lock()
 	for (v.flying > 0 || len(v.dirty) > 0) && time.Now().Before(end) {
 		v.changed.Wait()
 	}
 	v.stopped = true
+	unsaved = max(v.flying, len(v.dirty)+len(v.failed)+len(v.deletes))
 	v.changed.Broadcast()
 	v.mu.Unlock()
 	<-v.ended
+	return unsaved
 }
 
 // gave says that a message was delivered. It is saved with what comes next: while

@@ -111,16 +111,20 @@ func (b *Broker) count() int {
 // Close ends every session and in-process subscription with a short goodbye and
 // returns when no goroutine of the broker is left. Messages in queues and delayed
 // messages are in memory only: they are discarded, and their numbers are logged.
-// With an [Options.QueueStore], the messages in queues are kept; with an
-// [Options.HistoryStore], those of topics with a history.
+// With an [Options.QueueStore], the messages in queues are kept, and delayed ones
+// if it is a [DelayStore]; with an [Options.HistoryStore], those of topics with a
+// history; with an [Options.DurableStore], durable subscriptions and what waits
+// for them. No store is used after Close has returned, also if another goroutine
+// called it first.
 // For a graceful shutdown call Drain first. Close always returns nil.
 func (b *Broker) Close() error {
 	b.mu.Lock()
 	if b.closing {
 		b.mu.Unlock()
-		b.running.Wait()
+		<-b.ended
 		return nil
 	}
+	defer close(b.ended)
 	b.draining, b.closing = true, true
 	sessions := make([]*session, 0, len(b.sessions))
 	for _, s := range b.sessions {
