@@ -108,10 +108,10 @@ func TestRecordedWebFlowClient(t *testing.T) {
 		page.write("UNSUBSCRIBE\nid:/user/topic/authorization\n\n\x00", "DISCONNECT\n\n\x00")
 		_ = page.c.Close(websocket.StatusNormalClosure, "")
 		brokertest.Eventually(t, "the page is gone", func() bool { return srv.Broker.Stats().Sessions == 0 && f.Stats().Sessions == 0 })
-		_ = f.Close()
 		if e := d.wantEvents(t, "registered", "lost")[1]; !e.Clean || e.Code != 1000 || e.Reason != broker.ReasonDisconnect {
 			t.Errorf("%+v", e)
 		}
+		_ = f.Close()
 	}
 }
 
@@ -186,7 +186,6 @@ func TestE9Reload(t *testing.T) {
 		brokertest.Eventually(t, "the page is gone", func() bool { return f.Stats().Registered == 0 })
 		notify(t, f, "op", "CONFIRMED", false)
 	}
-	_ = f.Close()
 	if e := d.wantEvents(t, "registered", "lost", "registered")[1]; !e.Clean || e.Code != 1001 {
 		t.Errorf("%+v", e)
 	}

@@ -2,6 +2,7 @@ package webflow_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -207,10 +208,15 @@ func (d *diary) take() ([]string, []webflow.Event) {
 	return names, events
 }
 
-// wantEvents checks the events since the last call. Callers make sure that the
-// callbacks have run.
+// wantEvents checks the events since the last call. It waits until there are so
+// many; that there are no more is for callers to make sure.
 func (d *diary) wantEvents(t testing.TB, names ...string) []webflow.Event {
 	t.Helper()
+	brokertest.Eventually(t, fmt.Sprintf("the events are %v", names), func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.names) >= len(names)
+	})
 	got, events := d.take()
 	if !slices.Equal(got, names) {
 		t.Fatalf("events are %v, want %v", got, names)
