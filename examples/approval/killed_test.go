@@ -72,6 +72,9 @@ func TestE8PageOutlivesItsBroker(t *testing.T) {
 		t.Errorf("%d of %d scenarios ended", ended, len(scenarios))
 	}
 	log := s.file("broker.log")
+	if t.Failed() { // README.md's last command removes it
+		t.Logf("broker.log\n%s", log)
+	}
 	if n := strings.Count(log, announcement); n != len(scenarios) {
 		t.Errorf("%d announcements of %d operations", n, len(scenarios))
 	}
@@ -237,7 +240,7 @@ func (s *shell) file(name string) string {
 func (s *shell) control(what string) error {
 	switch what {
 	case "/kill":
-		_, err := s.try(s.kill)
+		_, err := s.try(s.kill + "\nwait $broker || true") // it has left its address
 		return err
 	case "/start":
 		if _, err := s.try(s.start); err != nil {

@@ -52,7 +52,7 @@ func openExisting(ctx context.Context, o Options) (*Server, *manifest, error) {
 	if !isDirectory(o.Dir) {
 		return nil, nil, dirError("%s is not a directory", o.Dir)
 	}
-	s, err := newServer(o)
+	s, err := newServer(ctx, o)
 	if err != nil {
 		return nil, nil, err
 	}

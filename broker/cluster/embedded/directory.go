@@ -3,12 +3,14 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // The files of a store. The engine's are below engineDir.
@@ -27,7 +29,7 @@ type directory struct {
 
 // openDirectory checks that the directory can be used, creates it if only its
 // last element is missing, and locks it.
-func openDirectory(path string) (*directory, error) {
+func openDirectory(ctx context.Context, path string) (*directory, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, dirError("%s: %w", path, err)
@@ -44,7 +46,7 @@ func openDirectory(path string) (*directory, error) {
 	case err != nil:
 		return nil, dirError("%w", err)
 	}
-	if err := lockFile(lock); err != nil {
+	if err := lockSoon(ctx, lock); err != nil {
 		holder := holderOf(lock)
 		_ = lock.Close() // the error to return is the other one
 		if errors.Is(err, errLocked) {
@@ -58,6 +60,31 @@ func openDirectory(path string) (*directory, error) {
 		return nil, errors.Join(dirError("%w", err), d.close())
 	}
 	return d, nil
+}
+
+// leaving is how long a process that was killed may take to end. Until then it
+// has the lock.
+const leaving = 2 * time.Second
+
+// lockSoon locks a file. It waits for a process that is just ending.
+func lockSoon(ctx context.Context, lock *os.File) error {
+	end := time.NewTimer(leaving)
+	defer end.Stop()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := lockFile(lock)
+		if !errors.Is(err, errLocked) {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-end.C:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func makeDirectory(path string) error {

@@ -87,7 +87,7 @@ type Server struct {
 // stopped and the error is that of ctx. An error about an option is an
 // [*OptionError], and says what to do.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	s, err := newServer(o)
+	s, err := newServer(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 }
 
 // newServer locks the directory.
-func newServer(o Options) (*Server, error) {
+func newServer(ctx context.Context, o Options) (*Server, error) {
 	if o.Dir == "" {
 		return nil, dirError("is required")
 	}
@@ -108,7 +108,7 @@ func newServer(o Options) (*Server, error) {
 	o.Memory = orDefault(o.Memory, defaultMemory)
 	o.Disk = orDefault(o.Disk, defaultDisk)
 	o.Payload = orDefault(o.Payload, defaultPayload)
-	dir, err := openDirectory(o.Dir)
+	dir, err := openDirectory(ctx, o.Dir)
 	if err != nil {
 		return nil, err
 	}

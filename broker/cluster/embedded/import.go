@@ -46,7 +46,7 @@ func Import(ctx context.Context, o Options, from io.Reader, progress func(Progre
 	// Nobody is told that anything is stored before all is, so nothing but the
 	// end must be synced.
 	o.SyncInterval, o.OldKey, o.Payload = maxImport, "", maxImportPayload
-	s, err := newServer(o)
+	s, err := newServer(ctx, o)
 	if err != nil {
 		return nil, err
 	}

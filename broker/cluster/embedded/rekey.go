@@ -34,7 +34,7 @@ func Rekey(ctx context.Context, o Options) (changed bool, err error) {
 	if o.Key == "" || o.OldKey == "" {
 		return false, keyError("and OldKey are both required")
 	}
-	s, err := newServer(o)
+	s, err := newServer(ctx, o)
 	if err != nil {
 		return false, err
 	}
