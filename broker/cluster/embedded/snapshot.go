@@ -172,6 +172,7 @@ func pump(ctx context.Context, conn *nats.Conn, arriving <-chan *nats.Msg, piece
 type restored struct {
 	Config struct {
 		MaxAge            time.Duration `json:"max_age"`
+		Retention         string        `json:"retention"`
 		AllowMsgTTL       bool          `json:"allow_msg_ttl"`
 		AllowMsgSchedules bool          `json:"allow_msg_schedules"`
 	} `json:"config"`
