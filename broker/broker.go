@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -158,6 +159,9 @@ func New(o Options) (*Broker, error) {
 	b.every(expirySweep, b.sweepQueues)
 	if o.Revocations != nil {
 		b.unwatch = o.Revocations.Watch(b.endRevoked)
+	}
+	if err := b.joinRelay(); err != nil {
+		return nil, errors.Join(err, b.Close())
 	}
 	if d, ok := b.delays.(*storedDelays); ok {
 		d.open()

@@ -276,15 +276,18 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		return s.handleSubscribe(sub, f, bt)
 	}
 	sub.gated = true
-	var later *completion // until the store has the subscription
+	var later *completion // until the store has the subscription, or other brokers know it
 	switch {
 	case sub.durable:
 		later, fail = s.attach(sub, name, entry, f, bt)
 	case sub.queue:
 		fail = s.consume(sub, f)
 	default:
-		if fail = s.follow(sub, at); fail != nil {
+		var generation uint64
+		if generation, fail = s.follow(sub, at); fail != nil {
 			s.unselect(sub)
+		} else if _, asked := f.Lookup(frames.HeaderReceipt); asked {
+			later = s.b.settled(generation)
 		}
 	}
 	if fail != nil {

@@ -195,7 +195,7 @@ func (b *Broker) distributeDue(it dueMessage, d destination, bt *batch) {
 		later = b.durables.accept(d, p)
 	}
 	if later == nil {
-		_, later, _ = b.distribute(d, p, "", bt) // an answer whose requester has gone is dropped
+		_, later, _ = b.distribute(d, p, nil, "", bt) // an answer whose requester has gone is dropped
 	}
 	if later == nil {
 		it.remove()

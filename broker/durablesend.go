@@ -160,7 +160,7 @@ func (l *durables) leave(x *laneMessage) {
 			d.kept.put(bt, m, x.sequence, x.expires)
 		}
 		var later *completion
-		if _, later, err = b.distribute(x.d, p, "", bt); errors.Is(err, errNobody) {
+		if _, later, err = b.distribute(x.d, p, nil, "", bt); errors.Is(err, errNobody) {
 			err = nil // of answers only
 		}
 		bt.flushLater()

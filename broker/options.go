@@ -165,6 +165,10 @@ type Options struct {
 	// keeps the messages in memory.
 	HistoryStore HistoryStore
 
+	// Relay joins the broker to others: see [Relay]. Nil, the default, means that
+	// it is alone. History, Durable and Presence cannot be used with it.
+	Relay Relay
+
 	// Presence are Ant patterns of topics for which the broker tells who is
 	// subscribed, such as "/topic/room/**", see docs/presence.md: to clients
 	// that subscribe to /app/presence/topic/room/7 or
@@ -461,6 +465,9 @@ func badOption(field, format string, args ...any) error {
 }
 
 func (o *Options) validate() error {
+	if err := o.validateRelay(); err != nil {
+		return err
+	}
 	if q := o.Queues.Mode; q != QueueWork && q != QueueBroadcast {
 		return badOption("Queues.Mode", "%d is neither QueueWork nor QueueBroadcast", q)
 	}

@@ -82,7 +82,7 @@ func (b *Broker) accept(d destination, p *publication, from *session, bt *batch)
 			if d.stored() {
 				once = p.onceOf(d.Name, from)
 			}
-			out, later, err = b.distribute(d, p, once, bt)
+			out, later, err = b.distribute(d, p, from, once, bt)
 		}
 	}
 	if err != nil {
@@ -109,10 +109,10 @@ func (b *Broker) countStored(later *completion) *completion {
 }
 
 // distribute delivers a publication that no queue stores, unless it has expired.
-// If later is not nil, it is stored and delivered after distribute returns. A
-// history that is stored accepts once, if it is not "", one time. The error is
-// errNobody.
-func (b *Broker) distribute(d destination, p *publication, once string, bt *batch) (out Delivery, later *completion, err error) {
+// from is the session that sent it, nil for the program. If later is not nil, it
+// is stored and delivered after distribute returns. A history that is stored
+// accepts once, if it is not "", one time. The error is errNobody.
+func (b *Broker) distribute(d destination, p *publication, from *session, once string, bt *batch) (out Delivery, later *completion, err error) {
 	switch {
 	case b.tooLate(p.expires):
 	case d.Kind == topics.Reply:
@@ -121,6 +121,9 @@ func (b *Broker) distribute(d destination, p *publication, once string, bt *batc
 		later = d.archive.deliver(b, d.Destination, p, once, bt)
 	default:
 		out = b.deliver(d.Destination, p, bt)
+		if b.o.Relay != nil {
+			b.relay(d.Destination, p, from)
+		}
 	}
 	return out, later, err
 }

@@ -131,19 +131,20 @@ func (r *replay) takeTurn(bt *batch) (more bool) {
 
 // follow adds sub to the index. If at is not nil and sub has a history, sub
 // gets its history first.
-func (s *session) follow(sub *subscriber, at *beginning) *Error {
+func (s *session) follow(sub *subscriber, at *beginning) (generation uint64, fail *Error) {
 	var r *replay
 	if at != nil {
 		r = s.b.newReplay(sub)
 	}
-	if fail := s.route(sub); fail != nil || r == nil {
-		return fail
+	generation, fail = s.route(sub)
+	if fail != nil || r == nil {
+		return generation, fail
 	}
 	if err := r.begin(at); err != nil {
 		s.unroute(sub)
-		return s.historyFailed(sub, err)
+		return 0, s.historyFailed(sub, err)
 	}
-	return nil
+	return generation, nil
 }
 
 func (s *session) historyFailed(sub *subscriber, err error) *Error {

@@ -101,20 +101,20 @@ func (s *session) find(id string) *subscriber {
 
 // route adds sub to the router. It counts slow patterns, which are compared one
 // by one with each message to a destination that is not cached (see
-// [topics.Destination.Slow]): a client could slow down every SEND with them.
-func (s *session) route(sub *subscriber) *Error {
+// [topics.Destination.Slow]): a client could slow down every SEND with them. The
+// generation is that of the interest, see [topics.Index.Watch].
+func (s *session) route(sub *subscriber) (generation uint64, fail *Error) {
 	d := sub.dest
 	if d.Kind == topics.Reply {
 		s.routeReplies(sub)
-		return nil
+		return 0, nil
 	}
 	if d.Slow() {
 		if e := s.takeSlow(d.Path); e != nil {
-			return s.b.refuse(e, s.peer, s.userName())
+			return 0, s.b.refuse(e, s.peer, s.userName())
 		}
 	}
-	s.b.router.Subscribe(s.id, d, sub)
-	return nil
+	return s.b.router.Subscribe(s.id, d, sub), nil
 }
 
 func (s *session) takeSlow(pattern string) *limit.Exceeded {

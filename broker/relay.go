@@ -1,0 +1,136 @@
+package broker
+
+import (
+	"hash/maphash"
+	"strconv"
+
+	"github.com/hoofbeat/hoofbeat/frames"
+	"github.com/hoofbeat/hoofbeat/topics"
+)
+
+// A Relay joins this broker to others, so that a message that is published to a
+// topic on one of them reaches the subscribers of all. Package broker/cluster
+// has one over NATS. The broker does not close it: close it after the broker.
+//
+// All methods are safe for concurrent use, and none but Start may wait for
+// another node.
+type Relay interface {
+	// Start is called once, by [New], before any other method. What other
+	// brokers publish is given to p from now on. An error is that of New.
+	Start(p Peer) error
+	// Interest says that a topic, a transient queue or a pattern of them has got
+	// its first subscriber here, or has lost its last. Reports may arrive in the
+	// wrong order, see [topics.Index.Watch]. It must not call the broker.
+	Interest(i topics.Interest)
+	// Settle calls done once, on any goroutine, when every live broker knows the
+	// interests up to a generation, or with an error if that will never be. done
+	// may be called before Settle returns. The RECEIPT of a SUBSCRIBE waits for
+	// it.
+	Settle(generation uint64, done func(error))
+	// Publish hands a message that was accepted here to the brokers that have
+	// subscribers for it. Messages with the same Origin stay in order. What
+	// cannot be handed over is lost for them: the relay counts and logs it.
+	Publish(e *Envelope)
+}
+
+// A Peer is the broker as its [Relay] sees it.
+type Peer struct {
+	// Node identifies this run of the broker: twelve lower-case letters and
+	// digits, with which the ids of its messages begin.
+	Node string
+	// Frame is the size of the largest frame that a client may send.
+	Frame int
+	// Deliver delivers a message of another broker to the subscribers of this
+	// one. It is never handed on. Messages with the same Origin must be delivered
+	// one after the other, others may be delivered at the same time.
+	Deliver func(e *Envelope)
+}
+
+// An Envelope is a message between brokers. It owns nothing: everything in it is
+// valid during the call only.
+type Envelope struct {
+	// Destination is the topic or transient queue as its sender wrote it.
+	Destination string
+	ID          string // message-id
+	// Origin identifies the publisher within its broker: a session, or with 0
+	// the program.
+	Origin  uint64
+	Headers []frames.Header
+	Body    []byte
+}
+
+// origins makes the Origin of a session out of its id.
+var origins = maphash.MakeSeed()
+
+// joinRelay begins to report interests and to receive messages.
+func (b *Broker) joinRelay() error {
+	r := b.o.Relay
+	if r == nil {
+		return nil
+	}
+	b.router.Watch(r.Interest)
+	return r.Start(Peer{Node: b.nodeID, Frame: b.o.Limits.Frame, Deliver: b.deliverForeign})
+}
+
+// relay hands a publication that was accepted here to the other brokers. from is
+// the session that sent it, nil for the program.
+func (b *Broker) relay(d topics.Destination, p *publication, from *session) {
+	if d.Kind != topics.Topic && d.Kind != topics.Queue {
+		return
+	}
+	e := Envelope{Destination: p.Destination, ID: p.ID, Headers: p.Headers, Body: p.Body}
+	if e.ID == "" {
+		e.ID = p.Prefix + strconv.FormatUint(p.Seq, 10)
+	}
+	if from != nil {
+		e.Origin = maphash.String(origins, from.id)
+	}
+	b.o.Relay.Publish(&e)
+}
+
+// deliverForeign delivers what was accepted by another broker. Who may send it
+// there was decided there.
+func (b *Broker) deliverForeign(e *Envelope) {
+	d, err := b.o.names.Parse(e.Destination)
+	if err != nil || b.ctx.Err() != nil {
+		return // the other broker has other prefixes, or this one has ended
+	}
+	if d.Kind != topics.Topic && (d.Kind != topics.Queue || b.workQueue(d)) {
+		return
+	}
+	bt := b.newBatch()
+	defer bt.flushLater()
+	p := &bt.pub
+	p.ID, p.Destination, p.Headers, p.Body = e.ID, e.Destination, e.Headers, e.Body
+	if asked(e.Headers)&asksTime != 0 && p.honour() != nil || b.tooLate(p.expires) {
+		return
+	}
+	b.fanOut(d, p, bt)
+}
+
+// settled returns what ends when all live brokers know the interest that a
+// subscription has caused or shares, or nil if nothing has to be waited for.
+func (b *Broker) settled(generation uint64) *completion {
+	if generation == 0 {
+		return nil
+	}
+	c := new(completion)
+	b.o.Relay.Settle(generation, c.end)
+	return c
+}
+
+// validateRelay refuses what is of one broker only.
+func (o *Options) validateRelay() error {
+	if o.Relay == nil {
+		return nil
+	}
+	switch {
+	case len(o.History) > 0:
+		return badOption("History", "cannot be used together with Relay: offsets are those of one broker")
+	case len(o.Durable) > 0:
+		return badOption("Durable", "cannot be used together with Relay: durable subscriptions are those of one broker")
+	case len(o.Presence) > 0:
+		return badOption("Presence", "cannot be used together with Relay: the lists are those of one broker")
+	}
+	return nil
+}
