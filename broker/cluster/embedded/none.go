@@ -71,3 +71,18 @@ func (s *Server) SetReserve(int64) {}
 
 // Close does nothing.
 func (s *Server) Close() error { return nil }
+
+// Link cannot be started: see [ErrLeftOut].
+type Link struct{}
+
+// StartLink returns [ErrLeftOut].
+func StartLink(context.Context, LinkOptions) (*Link, error) { return nil, ErrLeftOut }
+
+// Addr returns "".
+func (l *Link) Addr() string { return "" }
+
+// Connect returns an error.
+func (l *Link) Connect(...nats.Option) (*nats.Conn, error) { return nil, ErrLeftOut }
+
+// Close does nothing.
+func (l *Link) Close() error { return nil }
