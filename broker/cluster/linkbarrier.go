@@ -1,0 +1,151 @@
+package cluster
+
+import "time"
+
+// waiter waits until a generation is settled.
+type waiter struct {
+	generation uint64
+	done       func(error)
+}
+
+// barrier is one question to all live nodes. It travels behind the subscriptions
+// that were made before it, over the same connections, so a node that answers has
+// a server that knows them.
+type barrier struct {
+	id   uint64
+	left map[string]struct{}
+	done chan struct{} // closed when all have answered
+}
+
+// Settle calls done when all live nodes know the interests up to a generation.
+func (l *Links) Settle(generation uint64, done func(error)) {
+	l.mu.Lock()
+	switch {
+	case l.closed:
+		l.mu.Unlock()
+		done(errLinksClosed)
+	case l.settled >= generation:
+		l.mu.Unlock()
+		done(nil)
+	default:
+		l.waiters = append(l.waiters, waiter{generation, done})
+		l.wake()
+		l.mu.Unlock()
+	}
+}
+
+// wake has the barriers looked at.
+func (l *Links) wake() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// unsettle makes all interest unsettled: a node has come, or a connection has
+// returned, and with it all subscriptions are on their way again. The caller
+// holds the lock.
+func (l *Links) unsettle() {
+	l.joins++
+	l.settled, l.changed = 0, true
+	if len(l.waiters) > 0 {
+		l.wake()
+	}
+}
+
+// settle runs one barrier at a time: what comes meanwhile shares the next.
+func (l *Links) settle() {
+	for {
+		select {
+		case <-l.done:
+			return
+		case <-l.kick:
+		}
+		for l.pass() {
+		}
+	}
+}
+
+// pass runs a barrier for those that wait, if there are any that it can help.
+func (l *Links) pass() bool {
+	l.mu.Lock()
+	if l.closed || len(l.waiters) == 0 {
+		l.mu.Unlock()
+		return false
+	}
+	if l.settled < l.applied {
+		target, joins := l.applied, l.joins
+		l.changed = false
+		l.barriers++
+		b := &barrier{id: l.barriers, left: make(map[string]struct{}, len(l.nodes)), done: make(chan struct{})}
+		asked := make([]string, 0, len(l.nodes))
+		for id := range l.nodes {
+			b.left[id] = struct{}{}
+			asked = append(asked, id)
+		}
+		l.barrier = b
+		l.mu.Unlock()
+		if len(asked) > 0 {
+			l.ask(b, asked)
+		}
+		l.mu.Lock()
+		l.barrier = nil
+		for id := range b.left { // the silent go first, then comes the answer
+			l.forget(id, "it did not confirm an interest")
+		}
+		if l.joins != joins {
+			l.mu.Unlock()
+			return true
+		}
+		l.settled = target
+	}
+	ready, waiting := []waiter(nil), l.waiters[:0]
+	for _, w := range l.waiters {
+		if w.generation <= l.settled {
+			ready = append(ready, w)
+		} else {
+			waiting = append(waiting, w)
+		}
+	}
+	clear(l.waiters[len(waiting):])
+	l.waiters = waiting
+	again := len(waiting) > 0 && l.settled < l.applied
+	l.mu.Unlock()
+	for _, w := range ready {
+		w.done(nil)
+	}
+	return again
+}
+
+// ask puts the question of a barrier and waits for the answers, up to the
+// deadline.
+func (l *Links) ask(b *barrier, nodes []string) {
+	question := note{noteQuestion, l.peer.Node, b.id}.encode()
+	for _, id := range nodes {
+		if err := l.o.Conn.Publish(l.subject.node(id), question); err != nil {
+			l.log.Warn("a node cannot be asked whether it knows an interest", "node", id, "error", err)
+		}
+	}
+	late := time.NewTimer(l.o.Deadline)
+	defer late.Stop()
+	select {
+	case <-b.done:
+	case <-late.C:
+	case <-l.done:
+	}
+}
+
+// answered notes that a node has answered, or need not any more. The caller
+// holds the lock.
+func (l *Links) answered(id uint64, node string) {
+	b := l.barrier
+	if b == nil || b.id != id {
+		return
+	}
+	if _, ok := b.left[node]; !ok {
+		return
+	}
+	if delete(b.left, node); len(b.left) == 0 {
+		close(b.done)
+	}
+}

@@ -1,0 +1,124 @@
+package cluster
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/hoofbeat/hoofbeat/auth/loglimit"
+)
+
+// laneOverhead is what a waiting message takes beside its bytes.
+const laneOverhead = 64
+
+// receive sorts what comes from other nodes into lanes. It does nothing else,
+// because the client of NATS drops what it cannot put into the channel.
+func (l *Links) receive() {
+	for {
+		select {
+		case <-l.done:
+			return
+		case m := <-l.data:
+			l.sort(m.Data)
+		}
+	}
+}
+
+// sort puts a message into the lane of its publisher. Where several interests
+// match, the server sends a copy for each: those of one node come in the order
+// of their numbers, so a number that is not above the last one is a copy.
+func (l *Links) sort(b []byte) {
+	h, err := decodeHead(b)
+	if err != nil {
+		l.unreadable(err)
+		return
+	}
+	if h.node == l.peer.Node {
+		return
+	}
+	if h.number <= l.last[h.node] {
+		l.counts.copies.Add(1)
+		return
+	}
+	l.last[h.node] = h.number
+	size := int64(len(b) + laneOverhead)
+	if l.waiting.Add(size) > int64(l.o.Backlog) {
+		l.waiting.Add(-size)
+		l.lost(1, "this node delivers more slowly than others publish", nil)
+		return
+	}
+	var key uint64
+	for i := range len(h.node) {
+		key = key*31 + uint64(h.node[i])
+	}
+	l.lanes[(h.origin+key)%uint64(len(l.lanes))].add(b)
+}
+
+func (l *Links) unreadable(err error) {
+	l.counts.unreadable.Add(1)
+	l.quiet.Log(context.Background(), l.log, slog.LevelWarn, loglimit.Key{Kind: "another node sends what this one cannot read"}, "error", err)
+}
+
+// A lane delivers the messages of some publishers, in order.
+type lane struct {
+	mu      sync.Mutex
+	some    sync.Cond
+	waiting [][]byte
+	closed  bool
+}
+
+func newLane() *lane {
+	w := new(lane)
+	w.some.L = &w.mu
+	return w
+}
+
+func (w *lane) add(b []byte) {
+	w.mu.Lock()
+	w.waiting = append(w.waiting, b)
+	w.mu.Unlock()
+	w.some.Signal()
+}
+
+func (w *lane) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.some.Signal()
+}
+
+// run delivers until the lane is closed.
+func (w *lane) run(l *Links) {
+	var spare [][]byte
+	for {
+		w.mu.Lock()
+		for len(w.waiting) == 0 && !w.closed {
+			w.some.Wait()
+		}
+		list := w.waiting
+		w.waiting = spare
+		closed := w.closed
+		w.mu.Unlock()
+		if closed {
+			return
+		}
+		for i, b := range list {
+			l.deliver(b)
+			list[i] = nil
+		}
+		if spare = list[:0]; cap(list) > 1<<12 {
+			spare = nil
+		}
+	}
+}
+
+func (l *Links) deliver(b []byte) {
+	l.waiting.Add(-int64(len(b) + laneOverhead))
+	e, err := decodeEnvelope(b)
+	if err != nil {
+		l.unreadable(err)
+		return
+	}
+	l.counts.received.Add(1)
+	l.peer.Deliver(e)
+}
