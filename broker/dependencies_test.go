@@ -110,7 +110,7 @@ func TestDependencyRules(t *testing.T) {
 
 		"broker/cluster/embedded":     {},
 		"broker/store":                {"broker", "broker/internal/schedule"},
-		"broker/cluster":              {"auth", "auth/ticket", "broker/webflow"},
+		"broker/cluster":              {"auth", "auth/loglimit", "auth/ticket", "broker", "broker/webflow", "frames", "topics"},
 		"broker/brokertest/storetest": {"broker/brokertest", "broker/brokertest/testkit", "broker/webflow"},
 
 		"broker/internal/clock":     {},
