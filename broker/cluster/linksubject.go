@@ -23,7 +23,8 @@ func (s subjects) all() string { return s.prefix + ".all" }
 // node is where one node listens.
 func (s subjects) node(id string) string { return s.prefix + ".n." + id }
 
-// long is the one subject of all destinations that are too long for their own.
+// long is the one subject of all destinations that have none of their own: they
+// are too long, or have empty segments. Every pattern covers it.
 func (s subjects) long() string { return s.prefix + ".tl" }
 
 // publish returns the subject of a message to a destination.
@@ -47,9 +48,9 @@ func (s subjects) interest(destination string) []string {
 	return []string{subject, subject + ".>", s.long()} // `**` also matches nothing
 }
 
-// encode returns the segments of a destination as tokens. Empty segments are
-// left out, since patterns ignore them. It is not whole if it ends early: before
-// the first ** of a pattern, or where it would be too long.
+// encode returns the segments of a destination as tokens. A pattern ignores its
+// empty segments. It is not whole if it ends early: before the first ** of a
+// pattern, before an empty segment of a literal, or where it would be too long.
 func (s subjects) encode(destination string, pattern bool) (subject string, whole bool) {
 	b := make([]byte, 0, len(s.prefix)+len(destination)+16)
 	b = append(append(b, s.prefix...), ".t"...)
@@ -57,8 +58,10 @@ func (s subjects) encode(destination string, pattern bool) (subject string, whol
 	for segment := range strings.SplitSeq(destination, "/") {
 		before := len(b)
 		switch {
-		case segment == "":
+		case segment == "" && (pattern || len(b) == start):
 			continue
+		case segment == "": // a * of a pattern matches it, and a token cannot be empty
+			return string(b), false
 		case pattern && segment == "**":
 			return string(b), false
 		case pattern && strings.ContainsAny(segment, "*?"):
