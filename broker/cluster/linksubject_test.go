@@ -26,7 +26,7 @@ func TestSubjects(t *testing.T) {
 	s := subjects{"hb"}
 	for destination, want := range map[string]string{
 		"/topic/a/b":                            "hb.t.topic.a.b",
-		"/topic//a/":                            "hb.t.topic.a",
+		"/topic//a/":                            "hb.tl",
 		"/topic/a.b/>/$x":                       "hb.t.topic.a=2Eb.=3E.=24x",
 		"/topic/ü =":                            "hb.t.topic.=C3=BC=20=3D",
 		"/topic/" + strings.Repeat("long", 128): "hb.tl",
