@@ -287,7 +287,7 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		if generation, fail = s.follow(sub, at); fail != nil {
 			s.unselect(sub)
 		} else if _, asked := f.Lookup(frames.HeaderReceipt); asked {
-			later = s.b.settled(generation)
+			later = s.knownElsewhere(sub, generation)
 		}
 	}
 	if fail != nil {

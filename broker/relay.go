@@ -108,14 +108,20 @@ func (b *Broker) deliverForeign(e *Envelope) {
 	b.fanOut(d, p, bt)
 }
 
-// settled returns what ends when all live brokers know the interest that a
-// subscription has caused or shares, or nil if nothing has to be waited for.
-func (b *Broker) settled(generation uint64) *completion {
+// knownElsewhere returns what ends when all live brokers know the interest that sub has
+// caused or shares, or nil if nothing has to be waited for.
+func (s *session) knownElsewhere(sub *subscriber, generation uint64) *completion {
 	if generation == 0 {
 		return nil
 	}
 	c := new(completion)
-	b.o.Relay.Settle(generation, c.end)
+	s.b.o.Relay.Settle(generation, func(err error) {
+		if err != nil {
+			s.b.warn("other brokers do not know a subscription", s.source(sub.dest.Name), "session", s.id, "destination", sub.dest.Name, "error", err)
+			err = failure(ReasonInternalError, "other brokers could not be told of the subscription")
+		}
+		c.end(err)
+	})
 	return c
 }
 

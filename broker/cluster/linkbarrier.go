@@ -90,6 +90,10 @@ func (l *Links) pass() bool {
 		}
 		l.mu.Lock()
 		l.barrier = nil
+		if l.closed { // the silence is ours
+			l.mu.Unlock()
+			return false
+		}
 		for id := range b.left { // the silent go first, then comes the answer
 			l.forget(id, "it did not confirm an interest")
 		}

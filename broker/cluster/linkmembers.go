@@ -60,15 +60,7 @@ func (l *Links) listen() {
 		case <-beat.C:
 			tell()
 		case <-expire.C:
-			now := time.Now()
-			l.mu.Lock()
-			l.expire(now)
-			for id, m := range l.nodes {
-				if now.Sub(m.heard) > missedBeats*l.o.Beat {
-					l.forget(id, "it has missed its heart-beats")
-				}
-			}
-			l.mu.Unlock()
+			l.tidy(time.Now())
 		case _, ok := <-back:
 			if !ok {
 				back = nil
@@ -77,6 +69,18 @@ func (l *Links) listen() {
 			l.mu.Lock()
 			l.unsettle()
 			l.mu.Unlock()
+		}
+	}
+}
+
+// tidy forgets the nodes that are silent and the interests that have ended.
+func (l *Links) tidy(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expire(now)
+	for id, m := range l.nodes {
+		if now.Sub(m.heard) > missedBeats*l.o.Beat {
+			l.forget(id, "it has missed its heart-beats")
 		}
 	}
 }
