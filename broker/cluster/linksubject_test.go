@@ -61,9 +61,29 @@ func TestX4InterestCoversWhatMatches(t *testing.T) {
 		}
 		return name
 	}
+	// instance makes a name that a pattern probably matches.
+	instance := func(pattern string) string {
+		name := ""
+		for segment := range strings.SplitSeq(pattern[1:], "/") {
+			switch segment {
+			case "*":
+				name += "/" + segments[random.IntN(len(segments))]
+			case "**":
+				for range random.IntN(3) {
+					name += "/" + segments[random.IntN(len(segments))]
+				}
+			default:
+				name += "/" + strings.NewReplacer("*", "a", "?", "b").Replace(segment)
+			}
+		}
+		return name
+	}
 	matched := 0
-	for range 200_000 {
+	for range 5_000 {
 		pattern, literal := make(wild), make(segments)
+		if random.IntN(4) > 0 {
+			literal = instance(pattern)
+		}
 		parsed, err := topics.Parse(literal)
 		if err != nil {
 			continue
