@@ -274,7 +274,12 @@ func TestReceiptWaitsForOtherBrokers(t *testing.T) {
 		if len(r.settling) != 0 {
 			t.Errorf("%d wait", len(r.settling))
 		}
-		want := []topics.Interest{{"/topic/a", true, 1}, {"/topic/b", true, 2}, {"/topic/b", false, 3}, {"/topic/a", false, 4}}
+		want := []topics.Interest{
+			{Destination: "/topic/a", Wanted: true, Generation: 1},
+			{Destination: "/topic/b", Wanted: true, Generation: 2},
+			{Destination: "/topic/b", Wanted: false, Generation: 3},
+			{Destination: "/topic/a", Wanted: false, Generation: 4},
+		}
 		if !slices.Equal(r.interests, want) {
 			t.Errorf("the interests are %v, want %v", r.interests, want)
 		}
