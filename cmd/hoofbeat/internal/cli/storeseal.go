@@ -64,6 +64,8 @@ func (s *seal) passphrase(twice bool) (string, error) {
 				return "", errors.New("the passphrases differ")
 			}
 		}
+	case !twice:
+		return "", usagef("the export is encrypted: give its passphrase with --passphrase-file or %s", config.EnvExportPassphrase)
 	default:
 		return "", usagef("the passphrase is missing: give --passphrase-file or %s, or --plain for a file that is not encrypted", config.EnvExportPassphrase)
 	}
