@@ -43,3 +43,16 @@ func ForgetHistoryIDs(ctx context.Context, log broker.HistoryLog, now time.Time)
 	l := log.(*historyLog)
 	return l.ids.forget(ctx, now, l.h.control, l.stream, l.idsAt)
 }
+
+// MaxBehind is how many acknowledgements the engine may be behind before no more
+// messages are asked for, and Behind how many it is.
+const MaxBehind, PullBatch = maxBehind, pullBatch
+
+func (q *Queues) Behind() (n int) {
+	for _, s := range q.allSources() {
+		s.mu.Lock()
+		n += int(s.said - s.processed)
+		s.mu.Unlock()
+	}
+	return n
+}

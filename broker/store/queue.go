@@ -172,6 +172,7 @@ type Queues struct {
 	err     error // why it does not work, nil if it does
 	closed  bool
 	sources map[string]*source // queues that are read
+	reading atomic.Int32       // their number
 
 	watcher watcher
 	ctx     context.Context // ends with Close

@@ -50,7 +50,7 @@ func (s *source) request() {
 	if s.pull != nil {
 		asked = s.pull.messages
 	}
-	need := min(want, pullBatch) - asked
+	need := min(want, pullBatch, s.pace()) - asked
 	if need <= 0 || asked > want/2 {
 		return
 	}

@@ -52,12 +52,16 @@ func (r *reader) Ack(sequences []uint64, done func(error)) {
 	for _, sequence := range acked {
 		s.q.ledger.remove(s.queue, sequence)
 	}
+	confirm := crowded || done != nil
+	if !confirm {
+		s.said += uint64(n)
+	}
 	s.mu.Unlock()
 	if n == 0 {
 		orNothing(done)(missing)
 		return
 	}
-	s.q.ack(replies, crowded || done != nil, func(err error) {
+	s.q.ack(replies, confirm, func(err error) {
 		if crowded {
 			s.q.ledger.exorcise(s.queue, n)
 		}
@@ -66,10 +70,50 @@ func (r *reader) Ack(sequences []uint64, done func(error)) {
 		}
 		orNothing(done)(err)
 	})
+	if !confirm {
+		s.probe()
+	}
 	s.acks.Done()
 	for _, sequence := range acked {
 		s.q.unrecord(sequence)
 	}
+}
+
+// maxBehind is how many acknowledgements that nobody waits for the engine may be
+// behind, of all queues together. It processes some thousands a second, each with
+// a sync of the disk, and messages can be read much faster than that: without a
+// limit, a question to the engine would wait behind them for longer than its
+// time-out.
+const maxBehind = 4096
+
+// pace returns how many messages may be asked for, and not have come, so that the
+// engine does not fall behind too far. The caller holds the lock.
+func (s *source) pace() int {
+	share := max(maxBehind/max(1, int(s.q.reading.Load())), 16)
+	return share - int(s.said-s.processed) //nolint:gosec // bounded by the share, and by what readers hold
+}
+
+// probe asks the engine how far it is, if it may be far behind, and asks for more
+// messages with the answer.
+func (s *source) probe() {
+	s.mu.Lock()
+	said := s.said
+	if s.probing || s.ended || s.pace() > maxBehind/2/max(1, int(s.q.reading.Load())) {
+		s.mu.Unlock()
+		return
+	}
+	s.probing = true
+	s.mu.Unlock()
+	s.confirm(func(err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.probing = false; err != nil {
+			return // the store fails
+		}
+		s.processed = max(s.processed, said)
+		s.request()
+		go s.probe()
+	})
 }
 
 // certain calls done when everything is certain that the reader was told before.

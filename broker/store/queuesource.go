@@ -36,6 +36,9 @@ type source struct {
 	recording  map[uint64]int // answers to come of the records of attempts
 	waiting    []*recorded    // wait for such answers
 	last       string         // the reply subject of the last acknowledgement
+	said       uint64         // acknowledgements that nobody waits for
+	processed  uint64         // of these, what the engine has processed
+	probing    bool           // it is asked how far it is
 
 	acks sync.WaitGroup // acknowledgements that were not sent yet
 }
@@ -89,6 +92,7 @@ func (q *Queues) openSource(queue string) (*source, error) {
 	}
 	s := newSource(q, q.ledger.pin(queue))
 	q.sources[queue] = s
+	q.reading.Store(int32(len(q.sources))) //nolint:gosec // Limits.Queues is small
 	go s.begin()
 	return s, nil
 }
@@ -210,6 +214,7 @@ func (s *source) end() {
 	s.q.mu.Lock()
 	if s.q.sources[s.queue.name] == s {
 		delete(s.q.sources, s.queue.name)
+		s.q.reading.Store(int32(len(s.q.sources))) //nolint:gosec // Limits.Queues is small
 	}
 	s.q.mu.Unlock()
 	s.q.ledger.unpin(s.queue)

@@ -275,6 +275,40 @@ func TestRemoveLeavesWhatReadersHold(t *testing.T) {
 	equal(t, "counted", r.counts()[queue][0], 1)
 }
 
+// A reader that acknowledges faster than the engine processes that, and waits for
+// no outcome, gets no further messages until the engine has caught up. Otherwise
+// the next question to the engine would wait behind all of it.
+func TestTheEngineDoesNotFallBehind(t *testing.T) {
+	const n = 3 * store.MaxBehind
+	r := open(t, t.TempDir(), limited(store.Limits{Messages: 2 * n}))
+	r.putMany(t, queue, n)
+	k := r.take(t, queue, n)
+	most := 0
+	for done, end := 0, time.After(patience); done < n; {
+		select {
+		case <-k.changed:
+		case <-end:
+			t.Fatalf("%d of %d messages", done, n)
+		}
+		k.mu.Lock()
+		list := k.list
+		k.list = nil
+		k.mu.Unlock()
+		for _, m := range list {
+			k.reader.Ack([]uint64{m.Sequence}, nil)
+		}
+		done += len(list)
+		most = max(most, r.Behind())
+	}
+	if most > store.MaxBehind+2*store.PullBatch {
+		t.Errorf("the engine was %d acknowledgements behind", most)
+	}
+	if err := result(t, func(done func(error)) { k.reader.Ack(nil, done) }); err != nil || r.Err() != nil {
+		t.Errorf("%v, %v", err, r.Err())
+	}
+	equal(t, "left", r.counts()[queue][0], 0)
+}
+
 func TestTwoReadersShareAQueue(t *testing.T) {
 	r := open(t, t.TempDir())
 	a, b := r.take(t, queue, 1000), r.take(t, queue, 1000)
