@@ -108,7 +108,7 @@ func TestDependencyRules(t *testing.T) {
 		"broker/interop/relay": {},
 		"broker/selector":      {"broker"},
 
-		"broker/cluster/embedded":     {},
+		"broker/cluster/embedded":     {"auth/httpsec"},
 		"broker/store":                {"broker", "broker/internal/schedule"},
 		"broker/cluster":              {"auth", "auth/loglimit", "auth/ticket", "broker", "broker/webflow", "frames", "topics"},
 		"broker/brokertest/storetest": {"broker/brokertest", "broker/brokertest/testkit", "broker/webflow"},

@@ -15,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/hoofbeat/hoofbeat/auth/httpsec"
 )
 
 // Link is a server without a store that joins this process to others.
@@ -66,7 +68,7 @@ func (o *LinkOptions) server() (*server.Options, error) {
 	if o.Name == "" {
 		return nil, linkError("Name", "is required")
 	}
-	if ip := net.ParseIP(host); o.Secret == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if o.Secret == "" && !httpsec.Loopback(host) {
 		return nil, linkError("Secret", "is required beyond loopback (%s)", o.Listen)
 	}
 	patience := o.Patience
