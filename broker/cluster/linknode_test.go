@@ -341,6 +341,21 @@ func TestBacklogIsBounded(t *testing.T) {
 	}
 }
 
+// The number of a node that publishes no more is forgotten, by and by.
+func TestLinksForgetNumbers(t *testing.T) {
+	p := newPair(t, LinksOptions{Beat: time.Millisecond}, nil)
+	p.links.Interest(topics.Interest{Destination: "/topic/a", Wanted: true, Generation: 1})
+	if err := p.links.o.Conn.FlushTimeout(testkit.Patience); err != nil {
+		t.Fatal(err)
+	}
+	message := appendEnvelope(nil, theirs, 1, &broker.Envelope{Destination: "/topic/a", ID: "x"})
+	if err := p.conn.Publish("hb.t.topic.a", message); err != nil {
+		t.Fatal(err)
+	}
+	brokertest.Eventually(t, "the message is here", func() bool { return p.links.Stats().Received == 1 })
+	brokertest.Eventually(t, "its number is forgotten", func() bool { return p.links.Stats().Publishers == 0 })
+}
+
 // An interest outlives its last subscriber by two seconds. Nobody is told of one
 // that comes back meanwhile.
 func TestInterestEndsLater(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
 )
@@ -14,19 +15,21 @@ const laneOverhead = 64
 // receive sorts what comes from other nodes into lanes. It does nothing else,
 // because the client of NATS drops what it cannot put into the channel.
 func (l *Links) receive() {
+	look := time.NewTicker(rememberBeats * l.o.Beat)
+	defer look.Stop()
 	for {
 		select {
 		case <-l.done:
 			return
+		case <-look.C:
+			l.numbers.look()
 		case m := <-l.data:
 			l.sort(m.Data)
 		}
 	}
 }
 
-// sort puts a message into the lane of its publisher. Where several interests
-// match, the server sends a copy for each: those of one node come in the order
-// of their numbers, so a number that is not above the last one is a copy.
+// sort puts a message into the lane of its publisher, unless it is a copy.
 func (l *Links) sort(b []byte) {
 	h, err := decodeHead(b)
 	if err != nil {
@@ -36,11 +39,10 @@ func (l *Links) sort(b []byte) {
 	if h.node == l.peer.Node {
 		return
 	}
-	if h.number <= l.last[h.node] {
+	if l.numbers.copied(h.node, h.number) {
 		l.counts.copies.Add(1)
 		return
 	}
-	l.last[h.node] = h.number
 	size := int64(len(b) + laneOverhead)
 	if l.waiting.Add(size) > int64(l.o.Backlog) {
 		l.waiting.Add(-size)

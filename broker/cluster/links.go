@@ -60,8 +60,8 @@ type Links struct {
 	data    chan *nats.Msg // messages
 	control chan *nats.Msg // notes, which never wait behind messages
 	lanes   []*lane
-	waiting atomic.Int64 // bytes in all lanes
-	last    map[string]uint64
+	waiting atomic.Int64         // bytes in all lanes
+	numbers numbers              // used by receive only
 	always  []*nats.Subscription // to notes
 
 	publishing sync.Mutex // numbers have the order of the connection
@@ -114,7 +114,7 @@ func NewLinks(o LinksOptions) (*Links, error) {
 	return &Links{
 		o: o, subject: subjects{o.Prefix}, log: o.Logger,
 		data: make(chan *nats.Msg, 1<<16), control: make(chan *nats.Msg, 1<<10),
-		last: make(map[string]uint64), wanted: make(map[string]*interest), held: make(map[string]*subscription),
+		numbers: numbers{last: make(map[string]*published)}, wanted: make(map[string]*interest), held: make(map[string]*subscription),
 		early: make(map[uint64]struct{}), nodes: make(map[string]*member),
 		kick: make(chan struct{}, 1), done: make(chan struct{}),
 	}, nil
@@ -233,12 +233,14 @@ type LinkStats struct {
 	Copies     uint64 // further copies, since several interests match
 	Dropped    uint64 // messages lost here, on their way to or from other nodes
 	Unreadable uint64 // messages of another version, or no messages
+	Publishers int    // runs of other nodes that have published lately
 }
 
 // Stats returns the counts.
 func (l *Links) Stats() LinkStats {
 	c := &l.counts
 	s := LinkStats{Sent: c.sent.Load(), Received: c.received.Load(), Copies: c.copies.Load(), Dropped: c.dropped.Load(), Unreadable: c.unreadable.Load()}
+	s.Publishers = int(l.numbers.size.Load())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Subjects = len(l.held)
