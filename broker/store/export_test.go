@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
@@ -55,4 +57,33 @@ func (q *Queues) Behind() (n int) {
 		s.mu.Unlock()
 	}
 	return n
+}
+
+// Delivery returns what gives the readers of a queue a message of the engine as
+// if the engine had sent it, for the n-th time, before it was removed.
+func (q *Queues) Delivery(queue string, sequence uint64, n int) (arrive func(), err error) {
+	m, err := q.o.Control.Request("$JS.API.DIRECT.GET."+q.names.stream, fmt.Appendf(nil, `{"seq":%d}`, sequence), q.o.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	reply := fmt.Sprintf("$JS.ACK.%s.consumer.%d.%d.1.%d.0", q.names.stream, n, sequence, time.Now().UnixNano())
+	m = &nats.Msg{Subject: m.Header.Get("Nats-Subject"), Reply: reply, Data: m.Data}
+	s := q.sourceOf(queue)
+	return func() {
+		s.mu.Lock()
+		s.arrived(new(pull), m)
+		s.mu.Unlock()
+		s.offer()
+	}, nil
+}
+
+// Departing marks a message as being removed, until end is called with the
+// engine's answer.
+func (q *Queues) Departing(queue string, sequence uint64) (end func(error)) {
+	pinned := q.ledger.pin(queue)
+	q.ledger.depart(pinned, sequence)
+	return func(err error) {
+		q.departed(pinned, sequence, err)
+		q.ledger.unpin(pinned)
+	}
 }

@@ -36,19 +36,20 @@ type ledgerQueue struct {
 	token string // of its subject
 	hash  string
 
-	entries  []ledgerEntry // ascending, from head on
-	head     int
-	live     int   // entries that are not removed
-	bytes    int64 // their sizes
-	reserved int
-	reBytes  int64
-	ghosts   int                 // removed here, and perhaps not yet in the engine
-	early    map[uint64]struct{} // removed before they were stored
-	owner    *ledgerShare        // whose queue it is, see own
-	counted  bool
-	pins     int    // it must stay, although it may be empty
-	seen     uint64 // the greatest sequence handed to a consumer
-	wide     bool   // messages lie, or may lie, under subjects below its own
+	entries    []ledgerEntry // ascending, from head on
+	head       int
+	live       int   // entries that are not removed
+	bytes      int64 // their sizes
+	reserved   int
+	reBytes    int64
+	ghosts     int                   // removed here, and perhaps not yet in the engine
+	early      map[uint64]struct{}   // removed before they were stored
+	departures map[uint64]*departure // being removed from the engine, nil: none
+	owner      *ledgerShare          // whose queue it is, see own
+	counted    bool
+	pins       int    // it must stay, although it may be empty
+	seen       uint64 // the greatest sequence handed to a consumer
+	wide       bool   // messages lie, or may lie, under subjects below its own
 }
 
 // ledgerShare is what counts against the limits of one user or address.
@@ -91,7 +92,7 @@ func (l *ledger) reset() {
 func (q *ledgerQueue) clear() {
 	q.entries, q.head, q.live, q.bytes = nil, 0, 0, 0
 	q.reserved, q.reBytes, q.ghosts, q.early = 0, 0, 0, nil
-	q.owner, q.counted = nil, false
+	q.owner, q.counted, q.departures = nil, false, nil
 }
 
 // queue returns the queue with that name, and makes it if it does not exist.

@@ -178,7 +178,6 @@ func (s *source) arrived(p *pull, m *nats.Msg) {
 		s.q.later(m.Reply)
 		return
 	}
-	s.q.ledger.load(payloadHead{put.Queue, put.Share, put.Size, milliseconds(put.Expires)}, sequence, stored.UnixMilli(), s.q.names.isReplacement(m.Subject))
 	if h := s.held[sequence]; h != nil { // the engine thought that we are dead
 		h.reply = m.Reply
 		return
@@ -186,6 +185,13 @@ func (s *source) arrived(p *pull, m *nats.Msg) {
 	h := &holding{reply: m.Reply, message: broker.StoredMessage{
 		QueuePut: put, Sequence: sequence, Redelivered: delivered > 1 || sequence <= s.q.start.Load(), Put: stored,
 	}}
+	if departing, removed := s.q.ledger.departing(s.queue, sequence, delivered == 1, s, h); removed {
+		s.q.dismiss(m.Reply)
+		return
+	} else if departing {
+		return
+	}
+	s.q.ledger.load(payloadHead{put.Queue, put.Share, put.Size, milliseconds(put.Expires)}, sequence, stored.UnixMilli(), s.q.names.isReplacement(m.Subject))
 	s.held[sequence] = h
 	s.put(h)
 }

@@ -34,7 +34,7 @@ func (q *Queues) Replace(queue string, sequence uint64, with broker.QueuePut, do
 			done(err)
 			return
 		}
-		q.remove(queue, sequence, done)
+		q.remove(queue, sequence, false, done)
 	}
 	if !q.consumers.narrow(target) {
 		q.writer.add(x)

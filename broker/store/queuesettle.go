@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -255,76 +254,4 @@ func (s *source) replies() []string {
 		list = append(list, h.reply)
 	}
 	return list
-}
-
-// take takes a message out of the hands of the readers of the queue, and
-// acknowledges it. It reports false if the message is not here.
-func (q *Queues) take(queue string, sequence uint64, done func(error)) bool {
-	s := q.sourceOf(queue)
-	if s == nil {
-		return false
-	}
-	s.mu.Lock()
-	if s.ended || s.held[sequence] == nil {
-		s.mu.Unlock()
-		return false
-	}
-	h := s.drop(sequence)
-	s.last = h.reply
-	s.acks.Add(1)
-	s.mu.Unlock()
-	q.ack([]string{h.reply}, true, done)
-	s.acks.Done()
-	return true
-}
-
-// Remove implements [broker.QueueStore].
-func (q *Queues) Remove(queue string, sequence uint64, done func(error)) {
-	done = orNothing(done)
-	if err := q.Err(); err != nil {
-		done(unknown(err))
-		return
-	}
-	if s := q.sourceOf(queue); s != nil && s.reads(sequence) {
-		done(nil)
-		return
-	}
-	q.remove(queue, sequence, done)
-}
-
-// reads reports whether a reader holds a message.
-func (s *source) reads(sequence uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.held[sequence]
-	return h != nil && h.reader != nil
-}
-
-// remove removes a message, whoever holds it.
-func (q *Queues) remove(queue string, sequence uint64, done func(error)) {
-	pinned := q.ledger.pin(queue)
-	ended := func(err error) {
-		if err == nil {
-			q.ledger.remove(pinned, sequence)
-			q.unrecord(sequence)
-		}
-		q.ledger.unpin(pinned)
-		done(err)
-	}
-	if q.take(queue, sequence, ended) {
-		return
-	}
-	q.control.request("$JS.API.STREAM.MSG.DELETE."+q.names.stream, deleteRequest(sequence), func(m *nats.Msg, err error) {
-		if err == nil {
-			err = apiAnswer(m, nil)
-		}
-		var no *refusal
-		switch {
-		case isGone(err):
-			err = nil
-		case err != nil && !errors.As(err, &no):
-			err = unknown(err)
-		}
-		ended(err)
-	})
 }

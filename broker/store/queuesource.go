@@ -217,6 +217,7 @@ func (s *source) end() {
 		s.q.reading.Store(int32(len(s.q.sources))) //nolint:gosec // Limits.Queues is small
 	}
 	s.q.mu.Unlock()
+	s.q.ledger.stay(s.queue)
 	s.q.ledger.unpin(s.queue)
 }
 
