@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,19 +17,35 @@ const missedBeats = 3
 
 // member is another node that is live.
 type member struct {
+	traits
+	since time.Time
 	heard time.Time
 	beat  uint64 // number of its last heart-beat
 }
 
-// Nodes returns the ids of all live nodes, this one included, in order.
-func (l *Links) Nodes() []string {
+// Node is a broker that is live, as this one sees it.
+type Node struct {
+	ID       string    // of this run of its broker: message-ids begin with it
+	Name     string    // its LinksOptions.Name
+	Protocol int       // what its links speak
+	Since    time.Time // live since then, as this node knows
+	Heard    time.Time // its last heart-beat; of this node, now
+}
+
+// Nodes returns all live nodes, this one included, in the order of their ids.
+func (l *Links) Nodes() []Node {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := []string{l.peer.Node}
-	for id := range l.nodes {
-		all = append(all, id)
+	all := []Node{{l.peer.Node, l.o.Name, protocol, l.since, time.Now()}}
+	for id, m := range l.nodes {
+		all = append(all, Node{id, m.name, m.protocol, m.since, m.heard})
 	}
-	slices.Sort(all)
+	for i := range all {
+		if all[i].Name == "" {
+			all[i].Name = all[i].ID
+		}
+	}
+	slices.SortFunc(all, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }
 
@@ -43,7 +60,7 @@ func (l *Links) listen() {
 	var number uint64
 	tell := func() {
 		number++
-		l.say(l.subject.all(), note{noteBeat, l.peer.Node, number})
+		l.tell(l.subject.all(), l.traits(note{noteBeat, l.peer.Node, number}))
 	}
 	tell()
 	for {
@@ -51,10 +68,10 @@ func (l *Links) listen() {
 		case <-l.done:
 			return
 		case m := <-l.control:
-			n, err := decodeNote(m.Data)
+			n, what, err := decodeBeat(m.Data)
 			if err != nil {
 				l.unreadable(err)
-			} else if n.node != l.peer.Node && l.hear(n) {
+			} else if n.node != l.peer.Node && l.hear(n, what) {
 				tell()
 			}
 		case <-beat.C:
@@ -73,6 +90,9 @@ func (l *Links) listen() {
 	}
 }
 
+// traits returns a note with what this node says of itself.
+func (l *Links) traits(n note) []byte { return traits{protocol, l.o.Name}.append(n.encode()) }
+
 // tidy forgets the nodes that are silent and the interests that have ended.
 func (l *Links) tidy(now time.Time) {
 	l.mu.Lock()
@@ -87,7 +107,7 @@ func (l *Links) tidy(now time.Time) {
 
 // hear handles a note of another node. It reports whether that node does not
 // know this one yet.
-func (l *Links) hear(n note) (stranger bool) {
+func (l *Links) hear(n note, what traits) (stranger bool) {
 	switch n.kind {
 	case noteQuestion:
 		l.say(l.subject.node(n.node), note{noteAnswer, l.peer.Node, n.number})
@@ -103,15 +123,15 @@ func (l *Links) hear(n note) (stranger bool) {
 	case noteHello, noteBeat:
 		m := l.nodes[n.node]
 		if m == nil {
-			m = &member{beat: n.number}
+			m = &member{beat: n.number, since: time.Now()}
 			l.nodes[n.node] = m
 			l.unsettle()
-			l.log.Info("a node has joined", "node", n.node, "nodes", len(l.nodes)+1)
+			l.log.Info("a node has joined", "node", n.node, "name", what.name, "nodes", len(l.nodes)+1)
 			stranger = true
 		} else if n.number > m.beat+1 {
 			l.unsettle() // a heart-beat was lost, so the link was broken
 		}
-		m.heard, m.beat = time.Now(), max(m.beat, n.number)
+		m.traits, m.heard, m.beat = what, time.Now(), max(m.beat, n.number)
 		return stranger || n.kind == noteHello
 	}
 	return false
@@ -129,8 +149,11 @@ func (l *Links) forget(node, why string) {
 	l.log.Info("a node has left", "node", node, "reason", why, "nodes", len(l.nodes)+1)
 }
 
-func (l *Links) say(subject string, n note) {
-	if err := l.o.Conn.Publish(subject, n.encode()); err != nil {
+func (l *Links) say(subject string, n note) { l.tell(subject, n.encode()) }
+
+// tell sends bytes to other nodes.
+func (l *Links) tell(subject string, b []byte) {
+	if err := l.o.Conn.Publish(subject, b); err != nil {
 		l.quiet.Log(context.Background(), l.log, slog.LevelWarn, loglimit.Key{Kind: "other nodes cannot be reached"}, "error", err)
 	}
 }

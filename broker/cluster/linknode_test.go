@@ -82,7 +82,7 @@ func newPair(t *testing.T, o LinksOptions, deliver func(*broker.Envelope)) *pair
 	subject := subjects{"hb"}
 	for _, s := range []string{subject.all(), subject.node(theirs)} {
 		_, err := p.conn.Subscribe(s, func(m *nats.Msg) {
-			if n, err := decodeNote(m.Data); err != nil {
+			if n, _, err := decodeBeat(m.Data); err != nil {
 				t.Error(err)
 			} else {
 				p.heard <- n
@@ -189,8 +189,8 @@ func settled(t *testing.T, answer <-chan error) {
 // come back.
 func TestMembership(t *testing.T) {
 	p := newPair(t, LinksOptions{}, nil)
-	if got := p.links.Nodes(); len(got) != 1 || got[0] != ours {
-		t.Fatalf("the nodes are %q", got)
+	if got := p.links.Nodes(); len(got) != 1 || got[0].ID != ours {
+		t.Fatalf("the nodes are %v", got)
 	}
 	p.say(t, noteHello, 0)
 	p.expect(t, noteBeat) // so the new one learns of us at once
@@ -215,6 +215,38 @@ func TestMembership(t *testing.T) {
 		}
 	}
 	p.join(t, 6)
+}
+
+// A node is known by its id, and by what it says of itself. What a later version
+// says besides is ignored.
+func TestNodesSayWhatTheyAre(t *testing.T) {
+	start := time.Now()
+	p := newPair(t, LinksOptions{Name: "n1"}, nil)
+	beat := traits{7, "n2"}.append(note{noteBeat, theirs, 1}.encode())
+	if err := p.conn.Publish("hb.all", append(beat, "more"...)); err != nil {
+		t.Fatal(err)
+	}
+	p.live(t, 2)
+	nodes := p.links.Nodes()
+	for i, want := range []Node{{ID: ours, Name: "n1", Protocol: protocol}, {ID: theirs, Name: "n2", Protocol: 7}} {
+		got := nodes[i]
+		if got.Since.Before(start) || got.Heard.Before(got.Since) {
+			t.Errorf("%+v: the times are wrong", got)
+		}
+		if got.Since, got.Heard = want.Since, want.Heard; got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	p.say(t, noteBeat, 2) // of a version that says nothing of itself
+	brokertest.Eventually(t, "a node without a name has that of its id", func() bool {
+		n := p.links.Nodes()[1]
+		return n.Name == theirs && n.Heard.After(n.Since)
+	})
+	for _, b := range [][]byte{beat[:len(beat)-1], append(beat[:noteSize:noteSize], 1), traits{1, strings.Repeat("x", longestName+1)}.append(beat[:noteSize:noteSize])} {
+		if _, _, err := decodeBeat(b); err == nil {
+			t.Errorf("a heart-beat of %d bytes was read", len(b))
+		}
+	}
 }
 
 // Links send heart-beats, and notice by themselves that none comes.
@@ -429,6 +461,9 @@ func TestCloseEndsTheLinks(t *testing.T) {
 func TestLinksThatCannotWork(t *testing.T) {
 	if _, err := NewLinks(LinksOptions{}); err == nil {
 		t.Error("links without a connection were made")
+	}
+	if _, err := NewLinks(LinksOptions{Conn: new(nats.Conn), Name: strings.Repeat("x", longestName+1)}); err == nil {
+		t.Error("links with a name that is too long were made")
 	}
 	p := newPair(t, LinksOptions{}, nil)
 	if err := p.links.Start(broker.Peer{Node: ours, Frame: 1}); err == nil {

@@ -27,6 +27,9 @@ type LinksOptions struct {
 	// Conn is a connection of its own: what is published on one connection stays
 	// in order, and nothing else may delay it.
 	Conn *nats.Conn
+	// Name is what operators call this node, at most 255 bytes. Other nodes show
+	// it; nothing depends on it. Default is the id of the broker.
+	Name string
 	// Prefix begins all subjects. Default "hb".
 	Prefix string
 	// Beat is the time between two heart-beats. A node of which three are missed
@@ -83,6 +86,7 @@ type Links struct {
 	barrier  *barrier
 	barriers uint64
 	nodes    map[string]*member
+	since    time.Time // of this node
 	started  bool
 	closed   bool
 
@@ -95,6 +99,9 @@ type Links struct {
 func NewLinks(o LinksOptions) (*Links, error) {
 	if o.Conn == nil {
 		return nil, errors.New("cluster: LinksOptions.Conn is required")
+	}
+	if len(o.Name) > longestName {
+		return nil, fmt.Errorf("cluster: LinksOptions.Name has %d bytes, more than %d", len(o.Name), longestName)
 	}
 	if o.Prefix == "" {
 		o.Prefix = "hb"
@@ -133,7 +140,7 @@ func (l *Links) Start(p broker.Peer) error {
 		l.mu.Unlock()
 		return errors.New("cluster: links serve one broker, once")
 	}
-	l.started, l.peer = true, p
+	l.started, l.peer, l.since = true, p, time.Now()
 	l.mu.Unlock()
 	for range min(4, runtime.GOMAXPROCS(0)) {
 		l.lanes = append(l.lanes, newLane())
@@ -145,7 +152,7 @@ func (l *Links) Start(p broker.Peer) error {
 		}
 		l.always = append(l.always, s)
 	}
-	if err := l.o.Conn.Publish(l.subject.all(), note{noteHello, p.Node, 0}.encode()); err != nil {
+	if err := l.o.Conn.Publish(l.subject.all(), l.traits(note{noteHello, p.Node, 0})); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	for _, lane := range l.lanes {
