@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 )
@@ -62,7 +63,7 @@ func OpenHistories(ctx context.Context, o Options, keep []broker.History) (*Hist
 }
 
 // Close ends the use of the streams. It waits up to five seconds for messages
-// that are on their way.
+// that are on their way, those of all entries together.
 func (h *Histories) Close() error {
 	h.mu.Lock()
 	if h.closed {
@@ -72,12 +73,18 @@ func (h *Histories) Close() error {
 	h.closed = true
 	logs := slices.Clone(h.logs)
 	h.mu.Unlock()
+	end := time.Now().Add(closeTimeout)
+	var settling sync.WaitGroup
 	for _, l := range logs {
-		l.Close()
+		settling.Go(func() { l.writer.settle(end) })
 	}
+	settling.Wait()
 	h.stop()
 	h.data.shut(errClosed)
 	h.control.shut(errClosed)
+	for _, l := range logs {
+		l.end()
+	}
 	h.tasks.Wait()
 	h.data.close()
 	h.control.close()
@@ -140,16 +147,14 @@ func (h *Histories) again(ctx context.Context) error {
 		}
 	}
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.closed {
-		h.mu.Unlock()
 		return errClosed
 	}
 	h.err = nil
-	logs := slices.Clone(h.logs)
-	h.mu.Unlock()
 	h.data.open()
 	h.control.open()
-	for _, l := range logs {
+	for _, l := range h.logs {
 		l.resume()
 	}
 	return nil
@@ -170,18 +175,27 @@ func (h *Histories) Open(ctx context.Context, entry broker.History, feed broker.
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	h.mu.Lock()
-	ok := !h.closed && h.err == nil
-	if ok {
-		h.logs = append(h.logs, l)
+	if err := h.use(l); err != nil {
+		l.end()
+		return nil, err
 	}
-	h.mu.Unlock()
-	if !ok {
-		l.Close()
-		return nil, errClosed
-	}
-	l.resume()
 	return l, nil
+}
+
+// use has an entry store and deliver, unless the engine has failed since it was
+// opened.
+func (h *Histories) use(l *historyLog) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		return errClosed
+	case h.err != nil:
+		return h.err
+	}
+	h.logs = append(h.logs, l)
+	l.resume()
+	return nil
 }
 
 // forget removes an entry that was closed.

@@ -434,14 +434,12 @@ func (l *historyLog) resume() {
 
 // Close implements [broker.HistoryLog].
 func (l *historyLog) Close() {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		<-l.ended
-		return
-	}
-	l.mu.Unlock()
-	l.writer.settle(closeTimeout)
+	l.writer.settle(time.Now().Add(closeTimeout))
+	l.end()
+}
+
+// end is Close without what is on its way.
+func (l *historyLog) end() {
 	l.h.forget(l)
 	l.mu.Lock()
 	again := l.closed

@@ -228,7 +228,7 @@ func (q *Queues) Close() error {
 	}
 	q.closed = true
 	q.mu.Unlock()
-	q.writer.settle(closeTimeout)
+	q.writer.settle(time.Now().Add(closeTimeout))
 	q.left(closeTimeout)
 	q.stop()
 	q.halt(errClosed)

@@ -150,15 +150,14 @@ func (w *writer) open() {
 	w.mu.Unlock()
 }
 
-// settle waits until nothing is on its way, at most that long.
-func (w *writer) settle(limit time.Duration) {
-	stop := time.AfterFunc(limit, func() {
+// settle waits until nothing is on its way, at most until end.
+func (w *writer) settle(end time.Time) {
+	stop := time.AfterFunc(time.Until(end), func() {
 		w.mu.Lock()
 		w.changed.Broadcast()
 		w.mu.Unlock()
 	})
 	defer stop.Stop()
-	end := time.Now().Add(limit)
 	w.mu.Lock()
 	for (w.flying > 0 || len(w.waiting) > 0) && w.err == nil && time.Now().Before(end) {
 		w.changed.Wait()
