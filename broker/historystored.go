@@ -32,7 +32,7 @@ type storedHistory struct {
 	last uint64
 	at   int64 // of the latest message
 
-	mu     sync.Mutex
+	mu     sync.Mutex // after archive.mu
 	limits ring.Limits
 	recent recentMessages
 }
@@ -73,13 +73,16 @@ func orUnlimited(n int64) int64 {
 	return n
 }
 
-// closeHistories ends the use of the store.
+// closeHistories ends the use of the store, of all entries side by side: each
+// waits for what is on its way.
 func (b *Broker) closeHistories() {
+	var closing sync.WaitGroup
 	for _, a := range b.archives {
 		if a.stored != nil {
-			a.stored.log.Close()
+			closing.Go(a.stored.log.Close)
 		}
 	}
+	closing.Wait()
 }
 
 // put returns what the store keeps of a publication to a topic of the archive,
@@ -164,14 +167,13 @@ func (c *commitment) keep() *completion {
 // Begin implements HistoryFeed.
 func (s *storedHistory) Begin(h HistoryBeginning) {
 	s.full, s.last, s.at = h.Full, h.Last, math.MinInt64
-	s.mu.Lock()
-	s.recent.clear()
-	x := &storedIndex{h.Epoch, ring.NewIndex[struct{}](s.limits, h.First)}
-	s.mu.Unlock()
 	s.a.mu.Lock()
-	s.index.Store(x)
+	defer s.a.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recent.clear()
+	s.index.Store(&storedIndex{h.Epoch, ring.NewIndex[struct{}](s.limits, h.First)})
 	s.a.delivered = 0
-	s.a.mu.Unlock()
 }
 
 // Kept implements HistoryFeed.
@@ -252,9 +254,10 @@ func (s *storedHistory) SetLimits(h History) {
 	s.mu.Lock()
 	s.limits = h.limits()
 	s.recent.limit = min(recentBytes, orUnlimited(h.Bytes))
+	x := s.index.Load() // a later one has the limits from the beginning
 	s.mu.Unlock()
 	s.log.SetLimits(h)
-	s.index.Load().set.SetLimits(h.limits(), int64(time.Since(s.b.started)))
+	x.set.SetLimits(h.limits(), int64(time.Since(s.b.started)))
 }
 
 // Reader implements history.
