@@ -392,6 +392,11 @@ func (m *model) lose(s *modelSession) {
 func (m *model) wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
+}
+
+// elapse does what the time that has passed does. Notify takes up to a second too,
+// if the page is on another node.
+func (m *model) elapse() {
 	now := time.Now()
 	for _, id := range []string{"1", "2"} {
 		op := m.ops[id]
@@ -436,6 +441,7 @@ func (m *model) check() {
 		m.collect(s)
 	}
 	synctest.Wait()
+	m.elapse()
 	names, events := m.diary.take()
 	var got []string
 	for i := range names {
