@@ -35,6 +35,7 @@ type Durables struct {
 	mu     sync.Mutex
 	err    error // why it does not work, nil if it does
 	closed bool
+	opened bool   // begin has succeeded once
 	last   uint64 // the greatest sequence that the engine has confirmed
 	// defined are the latest definitions, by their subjects, which subscriptions of
 	// the same user and name share.
@@ -89,9 +90,9 @@ func (s *Durables) begin(ctx context.Context) error {
 	}
 	state := stream.CachedInfo().State
 	s.mu.Lock()
-	known := s.last
+	opened, known := s.opened, s.last
 	s.mu.Unlock()
-	if known > 0 { // after a failure
+	if opened { // this is after a failure
 		if err := s.dropUnknown(ctx, state, known); err != nil {
 			return err
 		}
@@ -101,7 +102,7 @@ func (s *Durables) begin(ctx context.Context) error {
 	if s.closed {
 		return errClosed
 	}
-	s.err, s.last = nil, max(s.last, state.LastSeq)
+	s.err, s.opened, s.last = nil, true, max(s.last, state.LastSeq)
 	s.data.open()
 	s.control.open()
 	s.messages.open()

@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/hoofbeat/hoofbeat/broker"
+	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/cluster/embedded"
 	"github.com/hoofbeat/hoofbeat/broker/store"
 )
@@ -339,4 +342,36 @@ func TestDurablesGoOnWhenTheEngineIsRestarted(t *testing.T) {
 	if got[0] != "2" || got[len(got)-1] != "3" {
 		t.Errorf("got %v", got)
 	}
+}
+
+// A message that the engine has stored without our knowledge is removed when the
+// store works again, also if it is the first one ever: its sender was told that
+// this is not known.
+func TestDurablesDropWhatNobodyKnows(t *testing.T) {
+	r := openDurables(t, t.TempDir())
+	conn, err := r.engine.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(within(t), "hb.d.topic.orders.eu", []byte("unknown")); err != nil {
+		t.Fatal(err)
+	}
+	r.Fail(errors.New("a test"))
+	untilWorks(t, r)
+	s, err := js.Stream(within(t), "HB_DURABLE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	brokertest.Eventually(t, "the message is removed", func() bool {
+		info, err := s.Info(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.State.Msgs == 0
+	})
 }

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"container/heap"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +21,7 @@ type removal struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	wanted  map[uint64]int // by sequence
+	lowest  sequenceHeap   // all of wanted, and some that are not any more
 	due     []uint64       // nobody wants them
 	busy    bool
 	wake    chan struct{}
@@ -40,11 +43,52 @@ func newRemoval(s *Durables) *removal {
 func (r *removal) stored(sequence uint64, wanted int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := r.wanted[sequence] + wanted; n > 0 {
-		r.wanted[sequence] = n
+	n, known := r.wanted[sequence]
+	if n += wanted; n <= 0 {
+		r.drop(sequence)
 		return
 	}
-	r.drop(sequence)
+	if r.wanted[sequence] = n; !known {
+		r.lowest = append(r.lowest, sequence)
+		heap.Fix(&r.lowest, len(r.lowest)-1)
+		r.shrink()
+	}
+}
+
+// shrink forgets what is not wanted any more, if it is most of lowest. The caller
+// holds the lock.
+func (r *removal) shrink() {
+	if len(r.lowest) < 1024+2*len(r.wanted) {
+		return
+	}
+	r.lowest = slices.AppendSeq(make(sequenceHeap, 0, len(r.wanted)), maps.Keys(r.wanted))
+	heap.Init(&r.lowest)
+}
+
+// firstWanted returns the first message that is wanted, and false if none is. The
+// caller holds the lock.
+func (r *removal) firstWanted() (sequence uint64, any bool) {
+	for len(r.lowest) > 0 {
+		if _, any = r.wanted[r.lowest[0]]; any {
+			return r.lowest[0], true
+		}
+		heap.Pop(&r.lowest)
+	}
+	return 0, false
+}
+
+// sequenceHeap implements [heap.Interface].
+type sequenceHeap []uint64
+
+func (h sequenceHeap) Len() int           { return len(h) }
+func (h sequenceHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h sequenceHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *sequenceHeap) Push(x any)        { *h = append(*h, x.(uint64)) }
+func (h *sequenceHeap) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
 }
 
 func (r *removal) settled(sequence uint64) {
@@ -110,9 +154,9 @@ func (r *removal) remove(ctx context.Context) {
 	r.due, r.busy = nil, true
 	slices.Sort(list)
 	list = slices.Compact(list)
-	first := list[len(list)-1] + 1
-	for sequence := range r.wanted {
-		first = min(first, sequence)
+	first, any := r.firstWanted()
+	if !any {
+		first = list[len(list)-1] + 1
 	}
 	r.mu.Unlock()
 

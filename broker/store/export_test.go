@@ -40,6 +40,9 @@ func (q *Queues) ForgetIDsBefore(now time.Time) { q.forgetIDsBefore(now) }
 // Fail is what happens when the engine fails.
 func (h *Histories) Fail(err error) { h.fail(err) }
 
+// Fail is what happens when the engine fails.
+func (s *Durables) Fail(err error) { s.fail(err) }
+
 // ForgetHistoryIDs removes the ids of an entry that are not needed at a time.
 func ForgetHistoryIDs(ctx context.Context, log broker.HistoryLog, now time.Time) error {
 	l := log.(*historyLog)
