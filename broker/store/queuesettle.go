@@ -52,8 +52,10 @@ func (r *reader) Ack(sequences []uint64, done func(error)) {
 		s.q.ledger.remove(s.queue, sequence)
 	}
 	confirm := crowded || done != nil
-	if !confirm {
+	var probe func()
+	if n > 0 && !confirm {
 		s.said += uint64(n)
+		probe = s.probe()
 	}
 	s.mu.Unlock()
 	if n == 0 {
@@ -69,8 +71,8 @@ func (r *reader) Ack(sequences []uint64, done func(error)) {
 		}
 		orNothing(done)(err)
 	})
-	if !confirm {
-		s.probe()
+	if probe != nil {
+		probe()
 	}
 	s.acks.Done()
 	for _, sequence := range acked {
@@ -92,27 +94,34 @@ func (s *source) pace() int {
 	return share - int(s.said-s.processed) //nolint:gosec // bounded by the share, and by what readers hold
 }
 
-// probe asks the engine how far it is, if it may be far behind, and asks for more
-// messages with the answer.
-func (s *source) probe() {
-	s.mu.Lock()
-	said := s.said
+// probe returns what asks the engine how far it is, if it may be far behind, and
+// asks for more messages with the answer; else nil. It must be called. The caller
+// of probe holds the lock, and releases it before.
+func (s *source) probe() func() {
 	if s.probing || s.ended || s.pace() > maxBehind/2/max(1, int(s.q.reading.Load())) {
-		s.mu.Unlock()
-		return
+		return nil
 	}
 	s.probing = true
-	s.mu.Unlock()
-	s.confirm(func(err error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.probing = false; err != nil {
-			return // the store fails
-		}
-		s.processed = max(s.processed, said)
-		s.request()
-		go s.probe()
-	})
+	said := s.said
+	return func() {
+		s.confirm(func(err error) {
+			if again := s.probed(said, err); again != nil {
+				again()
+			}
+		})
+	}
+}
+
+// probed takes the answer to a probe, and returns the next one.
+func (s *source) probed(said uint64, err error) (again func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.probing = false; err != nil {
+		return nil // the store fails
+	}
+	s.processed = max(s.processed, said)
+	s.request()
+	return s.probe()
 }
 
 // certain calls done when everything is certain that the reader was told before.
