@@ -20,7 +20,9 @@ import (
 //
 // A durable subscription belongs to a user and has a name. [Limits] has the
 // limits on their number, Durable and DurablePerUser. Their messages count in
-// Queues.TotalBytes and, as those of their user, in Queues.BytesPerUser.
+// Queues.TotalBytes and, as those of their user, in Queues.BytesPerUser. With a
+// DurableStore they are counted apart from those of queues, against the same
+// limits.
 type Durable struct {
 	// Destination is an Ant pattern such as "/topic/orders/**". A subscription
 	// must lie within one entry, and a topic belongs to the first entry that
