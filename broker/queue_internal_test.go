@@ -57,3 +57,30 @@ func TestQueueInterfaceAllocatesNothing(t *testing.T) {
 		t.Errorf("a put costs %v allocations, %v without the interface", got, want)
 	}
 }
+
+// Removing one message costs no list of all the others, which would be made while
+// the queue is locked.
+func TestRemovingAMessageMakesNoList(t *testing.T) {
+	const runs = 10
+	q := newMemoryQueues(workqueue.Limits{Messages: -1}, nil)
+	for range 10_000 {
+		if _, err := q.Put(nil, queuePut{queue: "/queue/jobs", message: &Message{ID: "a"}, size: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := q.Browse(t.Context(), "/queue/jobs", 0, runs+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	cost := testing.AllocsPerRun(runs, func() {
+		s := QueueSelection{Sequences: []uint64{list[n].Sequence}}
+		n++
+		if out, err := q.Remove(t.Context(), "/queue/jobs", s.picker()); err != nil || out.Removed != 1 {
+			t.Fatal(out, err)
+		}
+	})
+	if cost > 15 {
+		t.Errorf("removing a message costs %v allocations", cost)
+	}
+}

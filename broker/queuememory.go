@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"math"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
@@ -103,17 +102,17 @@ func (q *memoryQueues) Browse(_ context.Context, queue string, after uint64, lim
 }
 
 func (q *memoryQueues) Remove(_ context.Context, queue string, p *picker) (out QueueRemoved, _ error) {
-	removed, found := q.store().Remove(queue, func(it workqueue.Item[*Message]) bool { return p.pick(it.Message.ID, it.Place) })
+	removed, found := q.store().Remove(queue, func(it workqueue.Item[*Message]) bool {
+		return p.pick(it.Message.ID, it.Place)
+	}, func(it workqueue.Item[*Message]) {
+		if p.wants(it.Message.ID, it.Place) {
+			out.Held++
+		}
+	})
 	if !found {
 		return out, ErrNoQueue
 	}
 	out.Removed = len(removed)
-	list, _ := q.store().Browse(queue, p.after, math.MaxInt)
-	for i := range list {
-		if it := &list[i]; it.Held && p.wants(it.Message.ID, it.Place) {
-			out.Held++
-		}
-	}
 	return out, nil
 }
 

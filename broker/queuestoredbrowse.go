@@ -141,7 +141,7 @@ func (s *storedQueues) takeWaiting(queue string, wanted map[uint64]struct{}) []s
 	list, _ := s.window.Remove(queue, func(it storedWaiting) bool {
 		_, is := wanted[it.Message.sequence]
 		return is
-	})
+	}, nil)
 	for _, m := range list {
 		delete(wanted, m.sequence)
 	}

@@ -34,6 +34,16 @@ func (s *Store[M, C]) Browse(name string, after uint64, limit int) (list []Item[
 	if q == nil {
 		return nil, false
 	}
+	if list, found = q.browse(after, limit); !found {
+		return nil, false
+	}
+	slices.SortFunc(list, func(a, b Item[M]) int { return cmp.Compare(a.Place, b.Place) })
+	return slices.Clip(list[:min(limit, len(list))]), true
+}
+
+// browse returns the messages of Browse, perhaps more of them, in no order.
+func (q *queue[M, C]) browse(after uint64, limit int) (list []Item[M], found bool) {
+	s := q.store
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.exists() {
@@ -44,24 +54,31 @@ func (s *Store[M, C]) Browse(name string, after uint64, limit int) (list []Item[
 			list = append(list, s.item(e))
 		}
 	}
-	for k := q.newest; k != nil; k = k.older {
-		for d := k.first; d != nil; d = d.next {
-			if d.entry.seq > after {
-				it := s.item(&d.entry)
-				it.Attempts--
-				it.Redelivered = it.Attempts > 0 || d.entry.refusedBy != 0
-				it.Held = true
-				list = append(list, it)
-			}
+	q.eachHeld(func(it Item[M]) {
+		if it.Place > after {
+			list = append(list, it)
 		}
-	}
+	})
 	f := &q.waiting.fresh
 	first := sort.Search(f.n, func(i int) bool { return f.at(i).seq > after })
 	for i := first; i < f.n && i-first < limit; i++ {
 		list = append(list, s.item(f.at(i)))
 	}
-	slices.SortFunc(list, func(a, b Item[M]) int { return cmp.Compare(a.Place, b.Place) })
-	return slices.Clip(list[:min(limit, len(list))]), true
+	return list, true
+}
+
+// eachHeld calls f for each message that a consumer holds. The caller holds the
+// lock.
+func (q *queue[M, C]) eachHeld(f func(Item[M])) {
+	for k := q.newest; k != nil; k = k.older {
+		for d := k.first; d != nil; d = d.next {
+			it := q.store.item(&d.entry)
+			it.Attempts--
+			it.Redelivered = it.Attempts > 0 || d.entry.refusedBy != 0
+			it.Held = true
+			f(it)
+		}
+	}
 }
 
 // exists reports whether the queue is one for its users. The caller holds its
@@ -70,8 +87,9 @@ func (q *queue[M, C]) exists() bool { return q.messages > 0 || q.consumers > 0 }
 
 // Remove removes the waiting messages for which pick returns true, and returns
 // them. pick is called with the lock of the queue held, for the oldest message
-// first. found is false if there is no such queue.
-func (s *Store[M, C]) Remove(name string, pick func(Item[M]) bool) (removed []M, found bool) {
+// first; then held, if it is not nil, for those that consumers hold, which stay.
+// found is false if there is no such queue.
+func (s *Store[M, C]) Remove(name string, pick func(Item[M]) bool, held func(Item[M])) (removed []M, found bool) {
 	q := s.find(name)
 	if q == nil {
 		return nil, false
@@ -86,6 +104,9 @@ func (s *Store[M, C]) Remove(name string, pick func(Item[M]) bool) (removed []M,
 		q.settle(e)
 		return true
 	})
+	if held != nil {
+		q.eachHeld(held)
+	}
 	q.unlock()
 	return removed, found
 }

@@ -81,23 +81,27 @@ func TestPlacesAreNotUsedAgain(t *testing.T) {
 
 func TestRemove(t *testing.T) {
 	s := New[int, *calls](Limits{}, nil)
-	if _, found := s.Remove("/queue/a", func(Item[int]) bool { return true }); found {
+	if _, found := s.Remove("/queue/a", func(Item[int]) bool { return true }, nil); found {
 		t.Error("a queue that does not exist is found")
 	}
 	put(t, s, "/queue/a", 1, 2, 3, 4)
 	r := &desk{room: 1}
 	k := consume(t, s, "/queue/a", r, 1, false)
-	var seen []int
+	var seen, held []int
 	removed, found := s.Remove("/queue/a", func(it Item[int]) bool {
 		seen = append(seen, it.Message)
 		return it.Message != 3
+	}, func(it Item[int]) {
+		if it.Held {
+			held = append(held, it.Message)
+		}
 	})
-	if !found || !slices.Equal(removed, []int{2, 4}) || !slices.Equal(seen, []int{2, 3, 4}) {
-		t.Fatalf("removed %v, asked for %v", removed, seen)
+	if !found || !slices.Equal(removed, []int{2, 4}) || !slices.Equal(seen, []int{2, 3, 4}) || !slices.Equal(held, []int{1}) {
+		t.Fatalf("removed %v, asked for %v, held are %v", removed, seen, held)
 	}
 	wantQueue(t, s, QueueStats{Name: "/queue/a", Messages: 2, Bytes: 2, Unsettled: 1, Consumers: 1})
 	k.Close(&calls{})
-	s.Remove("/queue/a", func(Item[int]) bool { return true })
+	s.Remove("/queue/a", func(Item[int]) bool { return true }, nil)
 	wantEmpty(t, s)
 }
 
