@@ -3,6 +3,7 @@ package ticket
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -97,7 +98,8 @@ func (e *FullError) Error() string {
 // StoreError is the error of an [Issuer] whose [Store] could not answer. It
 // says nothing about the ticket or the client. It unwraps to a
 // [*auth.Refusal], 503, with a constant text for the client, and to the Store's
-// error for the log.
+// error for the log. A Store that has no room says so itself: if its error is
+// an [*auth.Refusal], that is what the client is told.
 type StoreError struct {
 	Err error
 }
@@ -107,6 +109,9 @@ func (e *StoreError) Error() string { return "ticket: the store could not answer
 
 // Unwrap returns the [*auth.Refusal] for the client, and Err.
 func (e *StoreError) Unwrap() []error {
+	if _, told := errors.AsType[*auth.Refusal](e.Err); told {
+		return []error{e.Err}
+	}
 	return []error{&auth.Refusal{
 		Status: http.StatusServiceUnavailable, RetryAfter: storeRetry, Reason: "tickets are not available at the moment",
 	}, e.Err}

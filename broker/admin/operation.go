@@ -161,11 +161,21 @@ func unflowed(err error) *problem {
 	case errors.Is(err, webflow.ErrClosed):
 		return problemf(http.StatusServiceUnavailable, "no operations are taken any more")
 	case errors.Is(err, webflow.ErrUnavailable):
+		if full, ok := errors.AsType[*auth.Refusal](err); ok {
+			return unkept(full)
+		}
 		p := problemf(http.StatusServiceUnavailable, "the store of operations does not answer; repeat the request, which does no harm if it was done already")
 		p.retryAfter = time.Second
 		return p
 	}
 	return problemf(http.StatusServiceUnavailable, "the request was given up before anything changed")
+}
+
+// unkept converts the refusal of a store that has no room.
+func unkept(full *auth.Refusal) *problem {
+	p := problemf(full.StatusCode(), "%v", full)
+	p.retryAfter = full.RetryAfter
+	return p
 }
 
 // parseOperation parses all of an operation except its id.

@@ -47,6 +47,9 @@ func (a *api) revoke(w http.ResponseWriter, r *http.Request) *problem {
 		p := problemf(http.StatusServiceUnavailable,
 			"the revocation is in force on this node until it restarts, but it is not known whether it was stored: repeat the request")
 		p.retryAfter = time.Second
+		if full, ok := errors.AsType[*auth.Refusal](err); ok {
+			p.Detail = fmt.Sprintf("the revocation is in force on this node until it restarts, and is not stored: %v", full)
+		}
 		return p
 	case err != nil:
 		return problemf(http.StatusServiceUnavailable, "the request was given up before anything was revoked")

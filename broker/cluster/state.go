@@ -54,7 +54,8 @@ type StateOptions struct {
 	Encrypted bool
 	// Room returns an error if the disk is too full for something new: a ticket,
 	// an operation, a login. What is kept can still be used up, changed and
-	// removed, and everything can be revoked. Nil means that there is room.
+	// removed, and everything can be revoked. An [*auth.Refusal] is what the
+	// client is told. Nil means that there is room.
 	Room func() error
 	// Watch calls report with nil while the engine can store, and with the
 	// reason when it cannot: first as it is now, then with each change, until
@@ -104,20 +105,20 @@ func OpenState(ctx context.Context, js jetstream.JetStream, o StateOptions) (*St
 }
 
 func (s *State) open(ctx, background context.Context, js jetstream.JetStream, seal *sealer) error {
-	bucketOf := func(name string, share int64) (*bucket, error) {
+	bucketOf := func(name, holds string, share int64) (*bucket, error) {
 		return openBucket(ctx, js, bucketOptions{
-			name: s.o.Prefix + "_" + name, replicas: s.o.Replicas, bytes: s.o.Bytes / share, seal: seal, room: s.o.Room, health: &s.health,
+			name: s.o.Prefix + "_" + name, holds: holds, replicas: s.o.Replicas, bytes: s.o.Bytes / share, seal: seal, room: s.o.Room, health: &s.health,
 		})
 	}
-	of, err := bucketOf("AUTH", 4)
+	of, err := bucketOf("AUTH", "revocations", 4)
 	if err != nil {
 		return err
 	}
-	ticketBucket, err := bucketOf("TICKET", 4)
+	ticketBucket, err := bucketOf("TICKET", "tickets", 4)
 	if err != nil {
 		return err
 	}
-	if s.operations, err = bucketOf("STATE", 2); err != nil {
+	if s.operations, err = bucketOf("STATE", "operations and logins", 2); err != nil {
 		return err
 	}
 	keeper := newKeeper(of)

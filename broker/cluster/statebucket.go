@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -34,6 +35,8 @@ type bucket struct {
 	js      jetstream.JetStream
 	stream  jetstream.Stream
 	name    string // of the bucket
+	holds   string // what is in it, for people
+	bytes   int64  // its limit
 	subject string // of all keys, up to the key
 	made    time.Time
 	id      string // random, of this bucket: another one under the same name has another
@@ -44,6 +47,7 @@ type bucket struct {
 
 type bucketOptions struct {
 	name     string
+	holds    string
 	replicas int
 	bytes    int64
 	seal     *sealer
@@ -65,7 +69,7 @@ type entry struct {
 const maxValue = 1 << 20
 
 func openBucket(ctx context.Context, js jetstream.JetStream, o bucketOptions) (*bucket, error) {
-	b := &bucket{js: js, name: o.name, subject: "$KV." + o.name + ".", seal: o.seal, room: o.room, health: o.health}
+	b := &bucket{js: js, name: o.name, holds: o.holds, bytes: o.bytes, subject: "$KV." + o.name + ".", seal: o.seal, room: o.room, health: o.health}
 	var err error
 	b.stream, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:     "KV_" + o.name,
@@ -197,19 +201,36 @@ func (b *bucket) send(ctx context.Context, m *nats.Msg, revision uint64, until t
 		return err
 	})
 	if err != nil {
-		return 0, changed(err)
+		return 0, b.refused(err)
 	}
 	return ack.Sequence, nil
 }
 
-// changed makes the engine's error for another revision errChanged.
-func changed(err error) error {
-	if e, ok := errors.AsType[*jetstream.APIError](err); ok &&
-		(e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+// codeMaximum is the engine's code for a message that exceeds a limit of the
+// stream.
+const codeMaximum = jetstream.ErrorCode(10077)
+
+// refused makes the engine's error for another revision errChanged, and the one
+// for a bucket that is full what the client is told.
+func (b *bucket) refused(err error) error {
+	e, ok := errors.AsType[*jetstream.APIError](err)
+	if !ok {
+		return err
+	}
+	switch e.ErrorCode {
+	case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		return errChanged
+	case codeMaximum:
+		return &auth.Refusal{
+			Status: http.StatusServiceUnavailable, RetryAfter: fullRetry, Key: "store.disk",
+			Reason: fmt.Sprintf("store-full: %s take all of their %d bytes, which are a part of store.disk", b.holds, b.bytes),
+		}
 	}
 	return err
 }
+
+// fullRetry is when there may be room again.
+const fullRetry = 2 * time.Second
 
 // get returns the entry of a key. The error is errNone if there is none. An
 // entry that was purged is one, without a value.

@@ -241,7 +241,7 @@ func (s *Durables) Append(list []broker.DurablePut, done func(uint64, error)) {
 // appended is called with the answer of the engine.
 func (s *Durables) appended(list []broker.DurablePut, first uint64, err error, done func(uint64, error)) {
 	if err != nil {
-		done(0, s.refused(err))
+		done(0, s.refused(err, "the messages", s.o.MaxBytes))
 		return
 	}
 	s.mu.Lock()
@@ -253,14 +253,15 @@ func (s *Durables) appended(list []broker.DurablePut, first uint64, err error, d
 	done(first, nil)
 }
 
-// refused returns the error for the client about one of the engine.
-func (s *Durables) refused(err error) error {
+// refused returns the error for the client about one of the engine. what takes
+// up to limit bytes.
+func (s *Durables) refused(err error, what string, limit int64) error {
 	var no *refusal
 	switch {
 	case !errors.As(err, &no):
 		return unfinished(err)
 	case no.ErrCode == codeMaximum:
-		return &broker.QueueFullError{Key: "store.disk", Limit: s.o.MaxBytes, Text: "the files of the durable subscriptions are full"}
+		return &broker.QueueFullError{Key: keyDisk, Limit: limit, Text: fmt.Sprintf("store-full: %s of durable subscriptions take all of their %d bytes, which are a part of store.disk", what, limit)}
 	}
 	return no
 }
@@ -328,7 +329,7 @@ func (s *Durables) putRecord(subject string, data []byte, done func(uint64, erro
 	}
 	w := &groupWrite{done: func(sequence uint64, err error) {
 		if err != nil {
-			err = s.refused(err)
+			err = s.refused(err, "the records", s.o.maxRecords())
 		}
 		done(sequence, err)
 	}}

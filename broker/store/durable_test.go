@@ -288,6 +288,7 @@ func TestDurableFilesAreFull(t *testing.T) {
 		if !errors.As(err, &full) || full.Key != "store.disk" || i < 5 {
 			t.Fatalf("after %d: %v", i, err)
 		}
+		equal(t, "text", full.Error(), "store-full: the messages of durable subscriptions take all of their 1048576 bytes, which are a part of store.disk")
 		break
 	}
 	if err := result(t, func(done func(error)) { r.Save("x", broker.DurablePosition{}, done) }); err != nil {

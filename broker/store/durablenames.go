@@ -104,11 +104,15 @@ func (n *durableNames) streamConfig(o *Options) jetstream.StreamConfig {
 // settled half of 10,000 messages in no order has about 50 KiB.
 const recordsBytes = 256 << 20
 
-func (n *durableNames) recordsConfig(o *Options) jetstream.StreamConfig {
-	most := int64(recordsBytes)
-	if o.MaxBytes > 0 {
-		most = min(most, max(o.MaxBytes/4, 1<<20))
+// maxRecords is the limit of that bucket.
+func (o *Options) maxRecords() int64 {
+	if o.MaxBytes <= 0 {
+		return recordsBytes
 	}
+	return min(recordsBytes, max(o.MaxBytes/4, 1<<20))
+}
+
+func (n *durableNames) recordsConfig(o *Options) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               n.records,
 		Description:        "durable subscriptions and their positions",
@@ -118,7 +122,7 @@ func (n *durableNames) recordsConfig(o *Options) jetstream.StreamConfig {
 		Discard:            jetstream.DiscardNew,
 		MaxMsgsPerSubject:  1,
 		MaxMsgs:            -1,
-		MaxBytes:           most,
+		MaxBytes:           o.maxRecords(),
 		MaxMsgSize:         o.maxMessage,
 		MaxConsumers:       16,
 		Duplicates:         duplicates,

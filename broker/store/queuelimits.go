@@ -56,6 +56,7 @@ const (
 	keyTotalBytes    = "queues.total_bytes"
 	keyQueuesPerUser = "queues.queues_per_user"
 	keyBytesPerUser  = "queues.bytes_per_user"
+	keyDisk          = "store.disk"
 )
 
 func full(key string, limit int64) error { return &broker.QueueFullError{Key: key, Limit: limit} }
@@ -68,7 +69,12 @@ func fullTotal(limit int64, replacement bool) error {
 	return e
 }
 
-// fullStream is the error if the engine has no room in its files.
-func fullStream(limit int64) error {
-	return &broker.QueueFullError{Key: "store.disk", Limit: limit, Text: "queue limit reached: the files of the queues are full"}
+// fullStream is the error if the engine has no room in its files. What limits
+// them follows from the limit of all queues, unless Options.MaxBytes is less.
+func fullStream(o *Options) error {
+	key, limit := keyTotalBytes, o.maxBytes()
+	if limit == o.MaxBytes {
+		key = keyDisk
+	}
+	return &broker.QueueFullError{Key: key, Limit: limit, Text: fmt.Sprintf("store-full: the files of the queues take all of their %d bytes", limit)}
 }

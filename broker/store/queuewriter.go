@@ -401,7 +401,7 @@ func (q *Queues) refused(no *refusal) error {
 	case no.ErrCode == codeMaximum && no.Description == textMaximumPerSub:
 		return full(keyMessages, int64(q.ledger.limits.Messages))
 	case no.ErrCode == codeMaximum:
-		return fullStream(q.o.maxBytes())
+		return fullStream(&q.o)
 	}
 	return no
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/hoofbeat/hoofbeat/auth"
 )
 
 // A decision makes the next record of an operation out of the present one,
@@ -257,10 +259,19 @@ func (f *Flow) unavailable(err error) error {
 }
 
 // storeFails counts and logs a failure of the Store: the first one at once, and
-// then from time to time. The caller has the lock.
+// then from time to time. That it has no room is no failure, but logged as
+// often. The caller has the lock.
 func (f *Flow) storeFails(err error) {
+	now := f.now()
+	if full, ok := errors.AsType[*auth.Refusal](err); ok { // it works, but has no room
+		if f.fullLogged == 0 || now-f.fullLogged >= int64(failureLogPause) {
+			f.fullLogged = now
+			f.o.Logger.Warn("the store of operations has no room for another one: it is not announced, and no page can register for it", "error", full)
+		}
+		return
+	}
 	f.failures++
-	if now := f.now(); f.failures == 1 || now-f.failureLogged >= int64(failureLogPause) {
+	if f.failures == 1 || now-f.failureLogged >= int64(failureLogPause) {
 		f.failureLogged = now
 		f.o.Logger.Error("the store of operations fails: pages cannot register, and results are refused", "error", err, "failures", f.failures)
 	}

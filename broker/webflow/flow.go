@@ -89,6 +89,7 @@ type Flow struct {
 	patience      patience
 	failures      int   // of the Store, since it last answered
 	failureLogged int64 // when the last of them was logged
+	fullLogged    int64 // when it was last logged that the Store has no room
 }
 
 // meaning is a configured result and whether it is terminal.

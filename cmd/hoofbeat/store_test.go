@@ -217,6 +217,33 @@ func TestReloadChangesTheReserveOfTheStore(t *testing.T) {
 	})
 }
 
+// Whatever a full store refuses, the answer names the limit, its value and its
+// key.
+func TestAFullStoreNamesItsLimit(t *testing.T) {
+	conf := write(t, "hoofbeat.yaml", "store: {dir: "+filepath.Join(t.TempDir(), "store")+", reserve: 900TiB}\nauth: {tickets: {enabled: true}}\n"+
+		"history: [{destination: /topic/kept}]\ndurable: [{destination: /topic/durable}]\nqueues: {total_bytes: 100MiB, delayed_bytes: 10MiB}\n")
+	s := serve(t, nil, "-c", conf)
+	for name, a := range map[string]struct {
+		method, path, body string
+		status             int
+	}{
+		"a ticket":          {"POST", "tickets", `{"user":"ann"}`, http.StatusServiceUnavailable},
+		"an operation":      {"PUT", "operations/x", `{}`, http.StatusServiceUnavailable},
+		"a queue":           {"POST", "messages", `{"destination":"/queue/a","body":"x"}`, http.StatusTooManyRequests},
+		"a delayed message": {"POST", "messages", `{"destination":"/queue/a","body":"x","headers":{"delay":"10000"}}`, http.StatusTooManyRequests},
+		"a history":         {"POST", "messages", `{"destination":"/topic/kept","body":"x"}`, http.StatusTooManyRequests},
+	} {
+		var answer struct{ Detail string }
+		status := s.call(t, a.method, "/api/v1/"+a.path, a.body, &answer)
+		if status != a.status || !strings.Contains(answer.Detail, "store-full: the disk of the store has ") || !strings.HasSuffix(answer.Detail, " left: store.reserve is 900 TiB") {
+			t.Errorf("%s: HTTP %d %q", name, status, answer.Detail)
+		}
+	}
+	if status := s.call(t, "POST", "/api/v1/revocations", `{"user":"ann"}`, nil); status != http.StatusOK {
+		t.Errorf("a revocation, for which there is room: HTTP %d", status)
+	}
+}
+
 // The commands for a store that no broker uses.
 func TestStoreCommands(t *testing.T) {
 	const key, other = "this is the key of the directory", "this is another key, not its own"

@@ -2,9 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
+	"net/http"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker/cluster"
 	"github.com/hoofbeat/hoofbeat/broker/cluster/embedded"
 	"github.com/hoofbeat/hoofbeat/broker/webflow"
@@ -24,13 +28,24 @@ func (a *App) openState(ctx context.Context, o embedded.Options) error {
 		return storeError(err)
 	}
 	a.store.state, err = cluster.OpenState(ctx, js, cluster.StateOptions{
-		Bytes: o.Disk / stateShare, Encrypted: o.Key != "", Room: a.store.engine.Room, Watch: a.store.watch, Logger: a.o.Logger,
+		Bytes: o.Disk / stateShare, Encrypted: o.Key != "", Room: func() error { return stateFull(a.store.engine.Room()) }, Watch: a.store.watch, Logger: a.o.Logger,
 	})
 	if err != nil {
 		return storeError(err)
 	}
 	return nil
 }
+
+// stateFull turns the engine's error into what a client is told.
+func stateFull(err error) error {
+	if full, ok := errors.AsType[*embedded.FullError](err); ok {
+		return &auth.Refusal{Status: http.StatusServiceUnavailable, RetryAfter: roomRetry, Reason: full.Error(), Key: full.Key}
+	}
+	return err
+}
+
+// roomRetry is when there may be room again.
+const roomRetry = 2 * time.Second
 
 // watch reports whether the engine can store. When it was restarted, what was
 // on its way is lost, and there may have been no time to say so.
