@@ -48,6 +48,15 @@ func (s *Server) Node() string { return "" }
 // Runs returns 0.
 func (s *Server) Runs() uint64 { return 0 }
 
+// Status returns nothing.
+func (s *Server) Status() Status { return Status{} }
+
+// Addr returns "".
+func (s *Server) Addr() string { return "" }
+
+// Await returns an error.
+func (s *Server) Await(context.Context) error { return ErrLeftOut }
+
 // Connect returns an error.
 func (s *Server) Connect(...nats.Option) (*nats.Conn, error) { return nil, ErrLeftOut }
 

@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// Options configure a [Server]. Dir is required.
+// Options configure a [Server]. Dir is required, unless Cluster is set.
 type Options struct {
 	// Dir is the directory of the store. It is created if only its last
 	// element does not exist. One process can use it at a time.
 	Dir string
+	// Cluster makes the server one of several. Nil means that it is alone.
+	Cluster *ClusterOptions
 	// SyncInterval is how often written data is forced to the disk. Zero, the
 	// default, means before each answer: what was acknowledged survives a power
 	// failure. With an interval a power failure loses up to that much; the death
