@@ -54,6 +54,9 @@ type Status struct {
 	// Formed says that a leader has been known here since the start of this
 	// process, or that the directory has been part of the cluster before.
 	Formed bool
+	// Current says that this node, if it is a store node, has caught up with
+	// what is stored.
+	Current bool
 	// Replicas is on how many nodes everything is to be kept.
 	Replicas int
 	// Peers are all other nodes that are known, store nodes first, by name. One

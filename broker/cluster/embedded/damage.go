@@ -23,10 +23,13 @@ const restoreIt = "Restore the whole directory from a backup"
 // is no damage: a block or a consumer that it has just begun.
 func (s *Server) checkFiles() error {
 	if s.manifest != nil && s.manifest.Damage != "" {
-		return dirError("%s is damaged: %s. %s", s.dir.path, s.manifest.Damage, restoreIt)
+		return dirError("%s is damaged: %s. %s", s.dir.path, s.manifest.Damage, s.remedy())
 	}
 	base := filepath.Join(s.dir.path, engineDir)
 	err := filepath.WalkDir(base, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() && e.Name() == "$SYS" {
+			return fs.SkipDir // of the cluster: the others have it, too
+		}
 		if err != nil || e.IsDir() {
 			return err
 		}
@@ -52,9 +55,17 @@ func (s *Server) checkFiles() error {
 		return nil
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return dirError("%s is damaged: %w. %s", s.dir.path, err, restoreIt)
+		return dirError("%s is damaged: %w. %s", s.dir.path, err, s.remedy())
 	}
 	return nil
+}
+
+// remedy is what to do about damage.
+func (s *Server) remedy() string {
+	if s.member != nil {
+		return "Begin with an empty directory, under the same name: the other store nodes have what it held"
+	}
+	return restoreIt
 }
 
 // wants checks that a file is there, without which another one is nothing.
@@ -98,7 +109,7 @@ func (s *Server) checkEnds(engine *server.Server) error {
 	for name, was := range s.ends {
 		if now, ok := ends[name]; ok && now < was {
 			text := fmt.Sprintf("%s ends with the number %d, and had %d", name, now, was)
-			return errors.Join(dirError("%s is damaged: %s. %s", s.dir.path, text, restoreIt), s.keepDamage(text))
+			return errors.Join(dirError("%s is damaged: %s. %s", s.dir.path, text, s.remedy()), s.keepDamage(text))
 		}
 	}
 	return nil
@@ -138,7 +149,7 @@ func endsOf(engine *server.Server) map[string]uint64 {
 // stopped and written all its indexes, so the next one must find them to be
 // true.
 func (s *Server) closeManifest(ends map[string]uint64) error {
-	if len(ends) == 0 {
+	if len(ends) == 0 || s.member != nil { // in a cluster they can go down
 		return nil
 	}
 	next := *s.manifest

@@ -2,7 +2,8 @@
 
 // Package embedded runs the engine that keeps messages and state on disk: a
 // NATS server with JetStream inside this process. It opens no port, handles no
-// signals, and is reached only through [Server.Connect].
+// signals, and is reached only through [Server.Connect]. With [Options.Cluster]
+// it is one of several, which keep the same together, and listens for them.
 //
 //	engine, err := embedded.Start(ctx, embedded.Options{Dir: "/var/lib/hoofbeat"})
 //	if err != nil {
@@ -57,6 +58,8 @@ type Server struct {
 	// checking does not count as a run.
 	checking bool
 
+	member *member // nil if it is alone
+
 	life    context.Context // until Close
 	end     context.CancelFunc
 	working sync.WaitGroup
@@ -68,6 +71,8 @@ type Server struct {
 
 	mu     sync.Mutex
 	engine *server.Server // nil while it is restarted
+	own    error          // why this engine does not work, or nil
+	reach  error          // why the cluster does not, or nil
 	run    int            // engines started
 	change chan struct{}  // closed by the next change of state
 	closed bool
@@ -86,6 +91,9 @@ type Server struct {
 // directory, which takes time where much is. If ctx ends before, the engine is
 // stopped and the error is that of ctx. An error about an option is an
 // [*OptionError], and says what to do.
+//
+// In a cluster it does not wait for the others: until they are there the state
+// has an error, see [Server.Await], and what needs them waits.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	s, err := newServer(ctx, o)
 	if err != nil {
@@ -99,7 +107,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 
 // newServer locks the directory.
 func newServer(ctx context.Context, o Options) (*Server, error) {
-	if o.Dir == "" {
+	if o.Dir == "" && o.Cluster == nil {
 		return nil, dirError("is required")
 	}
 	if o.Logger == nil {
@@ -108,25 +116,55 @@ func newServer(ctx context.Context, o Options) (*Server, error) {
 	o.Memory = orDefault(o.Memory, defaultMemory)
 	o.Disk = orDefault(o.Disk, defaultDisk)
 	o.Payload = orDefault(o.Payload, defaultPayload)
-	dir, err := openDirectory(ctx, o.Dir)
-	if err != nil {
-		return nil, err
+	s := &Server{o: o, log: &logger{to: o.Logger}, change: make(chan struct{}), own: &unavailableError{"it is starting"}}
+	if o.Cluster != nil {
+		m, err := newMember(*o.Cluster, o.Dir != "", s.log)
+		if err != nil {
+			return nil, err
+		}
+		s.member, s.log.member, s.reach = m, m, errNoMajority
 	}
-	s := &Server{o: o, log: &logger{to: o.Logger}, dir: dir, change: make(chan struct{})}
+	if o.Dir != "" {
+		dir, err := openDirectory(ctx, o.Dir)
+		if err != nil {
+			return nil, err
+		}
+		s.dir = dir
+	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.room.reserve.Store(o.Reserve)
-	s.state.Store(&State{Err: &unavailableError{"it is starting"}})
+	s.state.Store(&State{Err: s.own})
 	return s, nil
 }
 
 // begin starts the engine, and gives the directory back if it cannot.
 func (s *Server) begin(ctx context.Context) error {
-	if err := s.open(ctx); err != nil {
-		s.end()
-		return errors.Join(err, s.dir.close())
+	open := s.open
+	if s.dir == nil {
+		open = s.openEdge
 	}
-	s.working.Go(s.supervise)
+	if err := open(ctx); err != nil {
+		s.end()
+		return errors.Join(err, s.closeDirectory())
+	}
+	if s.member != nil {
+		if err := s.member.listen(s); err != nil {
+			return errors.Join(err, s.Close())
+		}
+		s.working.Go(s.attend)
+	}
+	if s.dir != nil {
+		s.working.Go(s.supervise)
+	}
 	return nil
+}
+
+// closeDirectory gives the directory back, if there is one.
+func (s *Server) closeDirectory() error {
+	if s.dir == nil {
+		return nil
+	}
+	return s.dir.close()
 }
 
 func orDefault[T int | int64](v, otherwise T) T {
@@ -145,8 +183,12 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkMember(m); err != nil {
+		return err
+	}
 	if m == nil {
 		m = newManifest(s.o.Key)
+		m.join(s.member)
 	}
 	if err := s.rekey(ctx, m); err != nil {
 		return err
@@ -195,8 +237,13 @@ func (s *Server) Runs() uint64 { return s.runs }
 // A connection outlives a restart of the engine. Until it is connected again,
 // publishing on it fails at once.
 func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
+	user, password := "", ""
+	if s.member != nil {
+		user, password = s.member.user, s.member.password
+	}
 	conn, err := nats.Connect("", append([]nats.Option{
 		nats.InProcessServer(s),
+		nats.UserInfo(user, password),
 		nats.Name("hoofbeat"),
 		nats.MaxReconnects(-1),
 		nats.CustomReconnectDelay(func(attempts int) time.Duration {
@@ -218,7 +265,7 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 // may be called again.
 func (s *Server) Close() error {
 	s.mu.Lock()
-	engine, again, failed := s.engine, s.closed, s.State().Err != nil
+	again, failed := s.closed, s.own != nil
 	s.setState(errClosed)
 	s.closed = true
 	s.mu.Unlock()
@@ -227,8 +274,14 @@ func (s *Server) Close() error {
 	if again {
 		return nil
 	}
-	if engine == nil {
-		return errors.Join(stop(s.dying, stopTimeout), s.dir.close())
+	if s.member != nil {
+		s.member.leave()
+	}
+	s.mu.Lock()
+	engine := s.engine
+	s.mu.Unlock()
+	if engine == nil || s.dir == nil {
+		return errors.Join(stop(engine, stopTimeout), stop(s.dying, stopTimeout), s.closeDirectory())
 	}
 	err := s.remember(engine)
 	ends := endsOf(engine)

@@ -23,6 +23,8 @@ var errClosed = &unavailableError{"it is closed"}
 func (s *Server) start(ctx context.Context) (*server.Server, error) {
 	if missing, err := s.missing(); err != nil {
 		return nil, dirError("%w", err)
+	} else if len(missing) > 0 && s.member != nil {
+		s.log.Warnf("%s has no files of what it held, which come from the other store nodes again: %s", s.dir.path, strings.Join(missing, ", "))
 	} else if len(missing) > 0 {
 		return nil, dirError("%s has no files of what it held: %s. Restore the whole directory from a backup, or begin with an empty one", s.dir.path, strings.Join(missing, ", "))
 	}
@@ -36,7 +38,11 @@ func (s *Server) start(ctx context.Context) (*server.Server, error) {
 	if err := s.checkEnds(engine); err != nil {
 		return nil, errors.Join(err, stop(engine, stopTimeout))
 	}
-	if err := errors.Join(healthOf(engine)); err != nil {
+	writing, having := healthOf(engine)
+	if s.member != nil {
+		having = nil // it comes from the others
+	}
+	if err := errors.Join(writing, having); err != nil {
 		return nil, errors.Join(dirError("%s is damaged: %w. Restore the whole directory from a backup. `hoofbeat store check` shows what can be read", s.dir.path, err), stop(engine, stopTimeout))
 	}
 	return engine, nil
@@ -44,11 +50,15 @@ func (s *Server) start(ctx context.Context) (*server.Server, error) {
 
 // launch starts one nats-server and waits until it has recovered its streams.
 func (s *Server) launch(ctx context.Context) (*server.Server, error) {
-	engine, err := server.NewServer(s.options())
+	options, err := s.options()
 	if err != nil {
-		return nil, fmt.Errorf("starting the store in %s: %w", s.dir.path, err)
+		return nil, err
 	}
-	log := &logger{to: s.log.to, recovered: s.counting()}
+	engine, err := server.NewServer(options)
+	if err != nil {
+		return nil, fmt.Errorf("starting the store in %s: %w", s.o.Dir, err)
+	}
+	log := &logger{to: s.log.to, recovered: s.counting(), member: s.member}
 	engine.SetLoggerV2(log, false, false, false)
 	started := make(chan struct{})
 	go func() {
@@ -63,7 +73,12 @@ func (s *Server) launch(ctx context.Context) (*server.Server, error) {
 	}
 	// Start has no result. It reports its failure to the log only.
 	if text := log.failure(); text != "" {
-		return nil, errors.Join(dirError("starting the store in %s: %s", s.dir.path, text), stop(engine, stopTimeout))
+		return nil, errors.Join(dirError("starting the store in %s: %s", s.o.Dir, text), stop(engine, stopTimeout))
+	}
+	if s.member != nil {
+		if err := s.member.ready(ctx, engine, log); err != nil {
+			return nil, errors.Join(err, stop(engine, stopTimeout))
+		}
 	}
 	text := log.damage()
 	if text == "" && len(s.ends) > 0 {
@@ -74,7 +89,7 @@ func (s *Server) launch(ctx context.Context) (*server.Server, error) {
 		}
 	}
 	if text != "" {
-		return nil, errors.Join(dirError("%s is damaged: %s. %s", s.dir.path, text, restoreIt), stop(engine, stopTimeout))
+		return nil, errors.Join(dirError("%s is damaged: %s. %s", s.dir.path, text, s.remedy()), stop(engine, stopTimeout))
 	}
 	return engine, nil
 }
@@ -93,15 +108,21 @@ func (s *Server) counting() func() {
 // options are those of a server that nobody but this process reaches. Limits
 // are always set: the server's own defaults depend on the memory and the disk
 // that are free when it starts.
-func (s *Server) options() *server.Options {
-	return &server.Options{
+func (s *Server) options() (*server.Options, error) {
+	o := &server.Options{
 		ServerName: "hoofbeat", DontListen: true, NoSigs: true, NoLog: true, DisableJetStreamBanner: true,
 		MaxPayload: int32(s.o.Payload + headroom), MaxPending: 256 << 20, MaxControlLine: 8 << 10, //nolint:gosec // both are small
-		JetStream: true, StoreDir: s.dir.path, JetStreamMaxMemory: s.o.Memory, JetStreamMaxStore: s.o.Disk,
-		SyncAlways: s.o.SyncInterval <= 0, SyncInterval: s.o.SyncInterval,
-		JetStreamKey:    s.o.Key,
-		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: -1},
 	}
+	if s.dir != nil {
+		o.JetStream, o.StoreDir, o.JetStreamMaxMemory, o.JetStreamMaxStore = true, s.dir.path, s.o.Memory, s.o.Disk
+		o.SyncAlways, o.SyncInterval = s.o.SyncInterval <= 0, s.o.SyncInterval
+		o.JetStreamKey = s.o.Key
+		o.JetStreamLimits = server.JSLimitOpts{DefaultMaxConsumers: -1}
+	}
+	if s.member != nil {
+		return o, s.member.options(o)
+	}
+	return o, nil
 }
 
 // InProcessConn returns one end of a pipe to the engine. It makes Server a
@@ -141,14 +162,22 @@ func healthOf(engine *server.Server) (writing, having error) {
 	}) {
 		switch {
 		case strings.HasPrefix(e.Stream, "."): // is being deleted
+		case e.Type == server.HealthzErrorJetStream && metaElsewhere(e.Error),
+			e.Type != server.HealthzErrorConn && e.Type != server.HealthzErrorJetStream && engine.JetStreamIsClustered() && !strings.Contains(e.Error, "write error"):
+			lost = append(lost, errors.New(e.Error)) // it comes from the others
 		case e.Type == server.HealthzErrorConn,
-			e.Type == server.HealthzErrorStream && !strings.Contains(e.Error, " write error: "):
+			e.Type == server.HealthzErrorStream && !strings.Contains(e.Error, "write error: "):
 			lost = append(lost, errors.New(e.Error))
 		default:
 			failed = append(failed, errors.New(e.Error))
 		}
 	}
 	return errors.Join(failed...), errors.Join(lost...)
+}
+
+// metaElsewhere tells what is the matter with the cluster, not with this engine.
+func metaElsewhere(text string) bool {
+	return strings.HasSuffix(text, "meta leader") || strings.Contains(text, "still recovering")
 }
 
 // healthErrors asks the engine about its health. The engine first looks whether it

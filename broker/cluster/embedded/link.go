@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -61,9 +60,12 @@ func StartLink(ctx context.Context, o LinkOptions) (*Link, error) {
 // clients, without which it does not listen for other servers either: on
 // loopback, on any port, with a password that nobody knows.
 func (o *LinkOptions) server() (*server.Options, error) {
-	host, port, err := listenAddress(o.Listen)
+	host, port, err := splitAddress(o.Listen)
 	if err != nil {
-		return nil, err
+		return nil, linkError("Listen", "%w", err)
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
 	}
 	if o.Name == "" {
 		return nil, linkError("Name", "is required")
@@ -102,21 +104,6 @@ func (o *LinkOptions) server() (*server.Options, error) {
 		MaxPayload: int32(payload + headroom), MaxPending: 256 << 20, MaxControlLine: 8 << 10, //nolint:gosec // small
 		Cluster: cluster, Routes: routes,
 	}, nil
-}
-
-// listenAddress splits an address. Port 0 is any.
-func listenAddress(listen string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(listen)
-	if err == nil {
-		port, err = strconv.Atoi(text)
-	}
-	if err != nil || host == "" || port < 0 || port > 65535 {
-		return "", 0, linkError("Listen", "%q is not host:port", listen)
-	}
-	if port == 0 {
-		port = server.RANDOM_PORT
-	}
-	return host, port, nil
 }
 
 // Addr returns the address on which other servers reach this one.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,8 @@ type logger struct {
 	to *slog.Logger
 	// recovered is called for each stream that was, if it is set.
 	recovered func()
+	// member has its own opinion of what an operator wants to see, if it is set.
+	member *member
 
 	mu    sync.Mutex
 	fatal string // the first failure that ended Start
@@ -136,8 +139,15 @@ func (l *logger) line(level slog.Level, format string, v []any) {
 		return
 	}
 	attributes := []slog.Attr{slog.String("part", "store")}
+	text := fmt.Sprintf(format, v...)
+	every := lineEvery
+	if l.member != nil {
+		if level, every, text = l.member.line(level, text); !l.to.Enabled(context.Background(), level) {
+			return
+		}
+	}
 	if level > slog.LevelDebug {
-		suppressed, ok := l.allow(format)
+		suppressed, ok := l.allow(kindOf(format), every)
 		if !ok {
 			return
 		}
@@ -145,12 +155,19 @@ func (l *logger) line(level slog.Level, format string, v []any) {
 			attributes = append(attributes, slog.Int("suppressed", suppressed))
 		}
 	}
-	l.to.LogAttrs(context.Background(), level, fmt.Sprintf(format, v...), attributes...)
+	l.to.LogAttrs(context.Background(), level, text, attributes...)
 }
 
-// allow reports whether a line of this format may be logged, and how many were
-// not since the last. The formats are constants, so the map is bounded.
-func (l *logger) allow(format string) (suppressed int, ok bool) {
+// aConnection is what the server puts before the format of a line about a
+// connection: its address and number.
+var aConnection = regexp.MustCompile(`^.*? - [a-z_]+:\d+ - `)
+
+// kindOf returns what is constant of a format.
+func kindOf(format string) string { return aConnection.ReplaceAllString(format, "") }
+
+// allow reports whether a line of this kind may be logged, and how many were
+// not since the last. The kinds are constants, so the map is bounded.
+func (l *logger) allow(format string, every time.Duration) (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.kinds[format]
@@ -162,7 +179,7 @@ func (l *logger) allow(format string) (suppressed int, ok bool) {
 		l.kinds[format] = k
 	}
 	now := time.Now()
-	if !k.last.IsZero() && now.Sub(k.last) < lineEvery {
+	if !k.last.IsZero() && now.Sub(k.last) < every {
 		k.suppressed++
 		return 0, false
 	}

@@ -21,9 +21,13 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// format is the version of the directory that this program writes. It reads no
-// newer one.
-const format = 1
+// format is the version of the directory that this program writes, and
+// clusterFormat that of a store node of a cluster, which an earlier program would
+// take for one of a server that is alone. It reads no newer one.
+const (
+	format        = 1
+	clusterFormat = 2
+)
 
 // nodeIDSize is the number of characters of a node's id.
 const nodeIDSize = 12
@@ -52,6 +56,18 @@ type manifest struct {
 	// it out: the next start would find nothing. Who can do without what is
 	// lost removes it from the file.
 	Damage string `json:"damage,omitempty"`
+	// Cluster is nil if the directory is that of a server that is alone.
+	Cluster *clusterManifest `json:"cluster,omitempty"`
+}
+
+// clusterManifest says whose part of a cluster's store a directory is.
+type clusterManifest struct {
+	// ID is that of the cluster, made when it forms; "" before.
+	ID string `json:"id"`
+	// Name is that of the node.
+	Name string `json:"name"`
+	// Stores are the names of all store nodes, as far as they are known.
+	Stores []string `json:"stores"`
 }
 
 func newManifest(key string) *manifest {
@@ -100,8 +116,8 @@ func (d *directory) readManifest() (*manifest, error) {
 	switch {
 	case json.Unmarshal(data, &version) != nil || version.Format < 1:
 		return nil, d.damaged()
-	case version.Format > format:
-		return nil, dirError("%s was written by a newer version of hoofbeat (format %d, this version reads up to %d): use that version, or another directory. Nothing was changed", d.path, version.Format, format)
+	case version.Format > clusterFormat:
+		return nil, dirError("%s was written by a newer version of hoofbeat (format %d, this version reads up to %d): use that version, or another directory. Nothing was changed", d.path, version.Format, clusterFormat)
 	case json.Unmarshal(data, m) != nil || len(m.Node) != nodeIDSize:
 		return nil, d.damaged()
 	}

@@ -59,10 +59,32 @@ func (s *Server) changed() <-chan struct{} {
 	return s.change
 }
 
-// setState is called with s.mu held. A closed Server stays closed.
+// setState notes whether the engine of this process works. It is called with
+// s.mu held. A closed Server stays closed.
 func (s *Server) setState(err error) {
 	if s.closed {
 		return
+	}
+	s.own = err
+	s.publish()
+}
+
+// setReach notes whether the cluster works.
+func (s *Server) setReach(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.reach == err {
+		return
+	}
+	s.reach = err
+	s.publish()
+}
+
+// publish tells of a change, with s.mu held.
+func (s *Server) publish() {
+	err := s.own
+	if err == nil {
+		err = s.reach
 	}
 	s.state.Store(&State{Err: err, Run: s.run})
 	close(s.change)
@@ -72,28 +94,43 @@ func (s *Server) setState(err error) {
 // Health reports why the engine cannot store or deliver, or nil. It asks the
 // engine, so use it when an answer is overdue; [Server.State] is cheaper.
 func (s *Server) Health() error {
+	s.checkOwn()
+	return s.State().Err
+}
+
+// checkOwn reports whether the engine of this process works.
+func (s *Server) checkOwn() bool {
 	engine := s.current()
-	if engine == nil || s.State().Err != nil {
-		return s.State().Err
+	s.mu.Lock()
+	own := s.own
+	s.mu.Unlock()
+	if engine == nil || own != nil {
+		return false
+	}
+	if s.dir == nil {
+		return true
 	}
 	writing, having := healthOf(engine)
-	if having == nil {
+	switch {
+	case s.member != nil:
+		s.member.setCurrent(having == nil)
+	case having == nil:
 		s.doubts.Store(0)
-	} else if s.doubts.Add(1) >= maxDoubts {
+	case s.doubts.Add(1) >= maxDoubts:
 		writing = errors.Join(writing, having)
 	}
 	if writing == nil {
-		return nil
+		return true
 	}
 	s.fail(writing)
-	return s.State().Err
+	return false
 }
 
 // fail makes the engine unavailable until it has been restarted.
 func (s *Server) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.State().Err != nil {
+	if s.closed || s.own != nil {
 		return
 	}
 	s.log.line(slog.LevelError, "the store cannot write, and is restarted when it can: %v", []any{err})
@@ -114,7 +151,7 @@ func (s *Server) supervise() {
 			return
 		case now := <-tick.C:
 			switch {
-			case s.Health() == nil:
+			case s.checkOwn():
 				if err := s.remember(s.current()); err != nil {
 					s.fail(err)
 				} else if now.Sub(next) > maxRestartPause {
