@@ -127,8 +127,8 @@ func (s *Server) attend() {
 		select {
 		case <-s.life.Done():
 			return
-		case now := <-tick.C:
-			now = time.Now() // the tick may have waited
+		case <-tick.C:
+			now := time.Now() // the tick may have waited
 			s.look(now)
 			if now.Sub(last) >= helloEvery {
 				last = now

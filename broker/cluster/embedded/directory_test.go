@@ -151,8 +151,8 @@ func TestWhatIsMissingIsNoEmptyStore(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, "manifest.json"), []byte(`{"format": 1, "no`), 0o600)
 		}, []string{"manifest.json is damaged"}},
 		"an older program": {func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, "manifest.json"), []byte(`{"format": 2, "node": {"new": true}}`), 0o600)
-		}, []string{"written by a newer version of hoofbeat (format 2, this version reads up to 1)", "Nothing was changed"}},
+			return os.WriteFile(filepath.Join(dir, "manifest.json"), []byte(`{"format": 3, "node": {"new": true}}`), 0o600)
+		}, []string{"written by a newer version of hoofbeat (format 3, this version reads up to 2)", "Nothing was changed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := stored(t, embedded.Options{})
