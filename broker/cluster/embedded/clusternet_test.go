@@ -126,4 +126,3 @@ func (w *wires) isolate(name string, off bool) {
 		}
 	}
 }
-
