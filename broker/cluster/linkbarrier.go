@@ -1,6 +1,11 @@
 package cluster
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
 
 // waiter waits until a generation is settled.
 type waiter struct {
@@ -66,14 +71,16 @@ func (l *Links) settle() {
 	}
 }
 
-// pass runs a barrier for those that wait, if there are any that it can help.
+// pass runs a barrier for those that wait, if there are any that it can help, and
+// for changes of subscriptions.
 func (l *Links) pass() bool {
 	l.mu.Lock()
-	if l.closed || len(l.waiters) == 0 {
+	if l.closed || len(l.waiters)+len(l.changes) == 0 {
 		l.mu.Unlock()
 		return false
 	}
-	if l.settled < l.applied {
+	var end []*nats.Subscription
+	if changes := len(l.changes); l.settled < l.applied || changes > 0 {
 		target, joins := l.applied, l.joins
 		l.changed = false
 		l.barriers++
@@ -102,6 +109,8 @@ func (l *Links) pass() bool {
 			return true
 		}
 		l.settled = target
+		end = l.change(l.changes[:changes])
+		l.changes = slices.Delete(l.changes, 0, changes)
 	}
 	ready, waiting := []waiter(nil), l.waiters[:0]
 	for _, w := range l.waiters {
@@ -113,11 +122,12 @@ func (l *Links) pass() bool {
 	}
 	clear(l.waiters[len(waiting):])
 	l.waiters = waiting
-	again := len(waiting) > 0 && l.settled < l.applied
+	again := len(waiting) > 0 && l.settled < l.applied || len(l.changes) > 0
 	l.mu.Unlock()
 	for _, w := range ready {
 		w.done(nil)
 	}
+	l.end(end)
 	return again
 }
 

@@ -98,6 +98,7 @@ func (l *Links) tidy(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.expire(now)
+	l.unfold()
 	for id, m := range l.nodes {
 		if now.Sub(m.heard) > missedBeats*l.o.Beat {
 			l.forget(id, "it has missed its heart-beats")

@@ -398,7 +398,7 @@ func TestInterestEndsLater(t *testing.T) {
 	left := func() time.Time {
 		p.links.mu.Lock()
 		defer p.links.mu.Unlock()
-		return p.links.wanted["/topic/a"].left
+		return p.links.born.Add(time.Duration(p.links.wanted["/topic/a"].left) * time.Millisecond)
 	}
 	want := func(subjects int, when string) {
 		t.Helper()

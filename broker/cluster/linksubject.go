@@ -23,6 +23,9 @@ func (s subjects) all() string { return s.prefix + ".all" }
 // node is where one node listens.
 func (s subjects) node(id string) string { return s.prefix + ".n." + id }
 
+// topics begins the subjects of all destinations that have their own.
+func (s subjects) topics() string { return s.prefix + ".t" }
+
 // long is the one subject of all destinations that have none of their own: they
 // are too long, or have empty segments. Every pattern covers it.
 func (s subjects) long() string { return s.prefix + ".tl" }
