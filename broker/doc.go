@@ -32,7 +32,7 @@
 //
 // Each file holds one idea. In reading order:
 //
-//   - The program's side: doc, broker, options, policy, shutdown, http, tcp,
+//   - The program's side: doc, broker, options, limits, policy, shutdown, http, tcp,
 //     transport, handler, later, inprocess, inprocessretry, inprocessreplay,
 //     message, reason, observer, stats, log, relay.
 //   - Clients come and go: admit, origin, connect, ids, renew, expiry, revoke,
