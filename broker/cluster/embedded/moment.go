@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -37,16 +38,26 @@ const (
 // store is used as before; its files of that moment are kept until the export
 // ends, in the same directory. They take the more room the more changes
 // meanwhile.
-func (s *Server) Export(ctx context.Context, w io.Writer, progress func(Progress)) (_ *Report, err error) {
+//
+// [Server.Close] ends the export, and does not wait until w takes what it was
+// given. Export does, so w is not used any more when it returns.
+func (s *Server) Export(ctx context.Context, w io.Writer, progress func(Progress)) (*Report, error) {
 	if !s.exporting.CompareAndSwap(false, true) {
 		return nil, ErrExporting
 	}
 	defer s.exporting.Store(false)
+	to := &leavingWriter{w: w}
+	defer to.writing.Wait()
+	return s.exportMoment(ctx, to, progress)
+}
+
+func (s *Server) exportMoment(ctx context.Context, w *leavingWriter, progress func(Progress)) (_ *Report, err error) {
 	ctx, done, err := s.busy(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
+	w.ctx = ctx
 	path := filepath.Join(s.dir.path, momentName)
 	defer func() { err = errors.Join(err, os.RemoveAll(path)) }()
 	if err := s.takeMoment(ctx, path); err != nil {
@@ -60,6 +71,37 @@ func (s *Server) Export(ctx context.Context, w io.Writer, progress func(Progress
 	}
 	defer func() { err = errors.Join(err, of.Close()) }()
 	return of.export(ctx, w, progress)
+}
+
+// leavingWriter writes to w on goroutines of its own, so that a writer that waits
+// for a network does not outlive its context. After that it must not be used.
+type leavingWriter struct {
+	ctx     context.Context
+	w       io.Writer
+	data    []byte
+	writing sync.WaitGroup
+}
+
+func (l *leavingWriter) Write(p []byte) (int, error) {
+	if l.ctx.Err() != nil {
+		return 0, context.Cause(l.ctx)
+	}
+	type result struct {
+		n   int
+		err error
+	}
+	l.data = append(l.data[:0], p...) // p may change when Write has returned
+	done := make(chan result, 1)
+	l.writing.Go(func() {
+		n, err := l.w.Write(l.data)
+		done <- result{n, err}
+	})
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-l.ctx.Done():
+		return 0, context.Cause(l.ctx)
+	}
 }
 
 // busy makes Close wait until done is called, and Close ends the context.
