@@ -33,7 +33,7 @@ func (s *Server) State() State { return *s.state.Load() }
 func (s *Server) Watch(f func(State)) (stop func()) {
 	ctx, cancel := context.WithCancel(s.life)
 	done := make(chan struct{})
-	s.working.Go(func() {
+	watch := func() {
 		defer close(done)
 		var last State
 		for first := true; ; first = false {
@@ -48,7 +48,14 @@ func (s *Server) Watch(f func(State)) (stop func()) {
 			case <-changed:
 			}
 		}
-	})
+	}
+	s.mu.Lock()
+	if s.closed {
+		go watch() // Close may not wait for it any more; it calls f once
+	} else {
+		s.working.Go(watch)
+	}
+	s.mu.Unlock()
 	return func() { cancel(); <-done }
 }
 
