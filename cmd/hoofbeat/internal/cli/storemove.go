@@ -150,8 +150,8 @@ func (a *adminCall) exportStore(ctx context.Context, w io.Writer, progress func(
 	defer body.Close()
 	in := &source{Reader: body}
 	r, err := embedded.CopyExport(w, in, progress)
-	if in.err != nil {
-		err = fmt.Errorf("the broker did not complete the export, see its log: %w", in.err)
+	if failed := in.failed(); failed != nil {
+		err = fmt.Errorf("the broker did not complete the export, see its log: %w", failed)
 	}
 	if err != nil {
 		return nil, failure{err}
@@ -180,8 +180,8 @@ func (p *Program) importStore(ctx context.Context, c *config.Config, name string
 	}
 	r, err := app.ImportStore(ctx, c, plain, p.progress("imported"))
 	switch bad := (*embedded.ExportError)(nil); {
-	case in.err != nil:
-		return in.err
+	case in.failed() != nil:
+		return in.failed()
 	case ctx.Err() != nil:
 		return errInterrupted
 	case errors.As(err, &bad):

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"filippo.io/age"
 
@@ -124,8 +125,8 @@ func (s *seal) reader(in *source) (io.Reader, error) {
 	plain, err := age.Decrypt(buffered, identity)
 	var mismatch *age.NoIdentityMatchError
 	switch {
-	case in.err != nil:
-		return nil, in.err
+	case in.failed() != nil:
+		return nil, in.failed()
 	case errors.As(err, &mismatch):
 		return nil, errors.New("the passphrase is wrong")
 	case err != nil:
@@ -136,16 +137,27 @@ func (s *seal) reader(in *source) (io.Reader, error) {
 
 var errDamagedExport = &embedded.ExportError{Text: "the export is damaged or truncated: use another copy"}
 
-// source remembers why it cannot be read.
+// source remembers why it cannot be read. An import that has failed may still wait
+// for what it reads, so failed may be called during Read.
 type source struct {
 	io.Reader
+	mu  sync.Mutex
 	err error
+}
+
+// failed returns why the source cannot be read, or nil.
+func (s *source) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
+		s.mu.Lock()
 		s.err = err
+		s.mu.Unlock()
 	}
 	return n, err
 }
@@ -159,7 +171,7 @@ type opened struct {
 
 func (o *opened) Read(p []byte) (int, error) {
 	n, err := o.Reader.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) && o.from.err == nil {
+	if err != nil && !errors.Is(err, io.EOF) && o.from.failed() == nil {
 		err = errDamagedExport
 	}
 	return n, err
