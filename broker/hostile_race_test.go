@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
@@ -78,7 +79,11 @@ func TestExactlyOnceInOrderAmongChaos(t *testing.T) {
 		for range b.Sessions() {
 		}
 		s.Cancel()
-		<-s.Done()
+		select {
+		case <-s.Done():
+		case <-time.After(testkit.Patience):
+			t.Error("a subscription that was canceled has not ended")
+		}
 	})
 	for p := range publishers {
 		work.Go(func() {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/hoofbeat/hoofbeat/broker/brokertest/testkit"
 )
 
 func every(Item[int]) bool { return true }
@@ -176,8 +178,8 @@ func TestMoveWhileConsumersRun(t *testing.T) {
 	for m := range messages {
 		put(t, s, names[m%2], m)
 	}
-	<-finished
-	all.Wait()
+	testkit.Receive(t, finished)
+	testkit.Wait(t, &all)
 	for m := range messages {
 		if got[m] != 1 {
 			t.Errorf("message %d was acknowledged %d times", m, got[m])
