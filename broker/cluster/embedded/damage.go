@@ -123,7 +123,7 @@ func (s *Server) keepDamage(text string) error {
 	next.Damage = text
 	s.manifest = &next
 	if err := s.dir.writeManifest(&next); err != nil {
-		return dirError("%w", err)
+		return diskError(s.dir.path, err)
 	}
 	return nil
 }

@@ -39,12 +39,10 @@ func openDirectory(ctx context.Context, path string) (*directory, error) {
 	}
 	lock, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	switch {
-	case errors.Is(err, syscall.EROFS):
-		return nil, dirError("%s is on a file system that is mounted read-only: mount it read-write, or use another directory", path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, dirError("%s cannot be written by %s: run hoofbeat as the owner of the directory, or change the owner with chown", path, self())
 	case err != nil:
-		return nil, dirError("%w", err)
+		return nil, diskError(path, err)
 	}
 	if err := lockSoon(ctx, lock); err != nil {
 		holder := holderOf(lock)
@@ -57,7 +55,7 @@ func openDirectory(ctx context.Context, path string) (*directory, error) {
 	d := &directory{path: path, lock: lock}
 	// For the error above, in another process.
 	if err := errors.Join(lock.Truncate(0), writeAt(lock, fmt.Sprintf("%d\n", os.Getpid()))); err != nil {
-		return nil, errors.Join(dirError("%w", err), d.close())
+		return nil, errors.Join(diskError(path, err), d.close())
 	}
 	return d, nil
 }
@@ -94,7 +92,9 @@ func makeDirectory(path string) error {
 		if parent := filepath.Dir(path); !isDirectory(parent) {
 			return dirError("%s does not exist, and neither does the directory %s: create it, or mount what belongs there", path, parent)
 		}
-		if err := os.Mkdir(path, 0o700); err != nil {
+		if err := os.Mkdir(path, 0o700); errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC) {
+			return diskError(path, err)
+		} else if err != nil {
 			return dirError("%w: create it as root and give it to %s, or use another directory", err, self())
 		}
 		return syncDirectory(filepath.Dir(path))

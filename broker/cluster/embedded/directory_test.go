@@ -112,6 +112,28 @@ func TestADirectoryOnAReadOnlyDisk(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	refused(t, embedded.Options{Dir: dir}, "Dir", "mounted read-only")
+	refused(t, embedded.Options{Dir: filepath.Join(dir, "new")}, "Dir", "mounted read-only")
+}
+
+// A start on a disk that is completely full says so, and works once there is
+// room.
+func TestADirectoryOnAFullDisk(t *testing.T) {
+	disk := smallDisk(t)
+	o := embedded.Options{Dir: filepath.Join(disk, "store")}
+	if err := os.CopyFS(o.Dir, os.DirFS(stored(t, embedded.Options{}))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(o.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(disk, "other")
+	fill(t, other, 1<<30)
+	refused(t, o, "Dir", "the disk of "+o.Dir+" is full: make room on it")
+	refused(t, embedded.Options{Dir: filepath.Join(disk, "new")}, "Dir", "the disk of ", " is full: make room on it")
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	start(t, o)
 }
 
 func TestFilesOfTheStoreAreForItsOwnerOnly(t *testing.T) {

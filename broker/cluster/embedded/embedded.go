@@ -204,8 +204,11 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	if !s.checking || len(s.ends) > 0 {
 		if err := s.dir.writeManifest(m); err != nil {
-			return dirError("%w", err)
+			return diskError(s.dir.path, err)
 		}
+	}
+	if len(s.ends) == 0 && len(m.Streams) > 0 {
+		s.log.line(slog.LevelInfo, "the store was not closed the last time, as after kill -9, a crash or a power cut: its indexes are made anew from its messages", nil)
 	}
 	s.manifest, s.node, s.runs = m, m.Node, m.Runs
 	engine, err := s.start(ctx)

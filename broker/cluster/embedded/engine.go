@@ -58,7 +58,7 @@ func (s *Server) launch(ctx context.Context) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the store in %s: %w", s.o.Dir, err)
 	}
-	log := &logger{to: s.log.to, recovered: s.counting(), member: s.member}
+	log := &logger{to: s.log.to, recovered: s.counting(), member: s.member, killed: len(s.ends) == 0}
 	engine.SetLoggerV2(log, false, false, false)
 	started := make(chan struct{})
 	go func() {
@@ -83,6 +83,7 @@ func (s *Server) launch(ctx context.Context) (*server.Server, error) {
 	text := log.damage()
 	if text == "" && len(s.ends) > 0 {
 		if text = log.changed(); text != "" {
+			text = "files of messages were changed or removed while the store was closed (" + text + ")"
 			if err := s.keepDamage(text); err != nil {
 				return nil, errors.Join(err, stop(engine, stopTimeout))
 			}

@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"syscall"
 )
 
 // ErrUnavailable is what the errors of an engine that cannot write have in
@@ -39,6 +40,17 @@ func (e *OptionError) Unwrap() error { return e.Err }
 
 func dirError(format string, v ...any) error {
 	return &OptionError{Field: "Dir", Err: fmt.Errorf(format, v...)}
+}
+
+// diskError says what to do about an error of the file system.
+func diskError(path string, err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return dirError("the disk of %s is full: make room on it (%w)", path, err)
+	case errors.Is(err, syscall.EROFS):
+		return dirError("%s is on a file system that is mounted read-only: mount it read-write, or use another directory", path)
+	}
+	return dirError("%w", err)
 }
 
 func keyError(format string, v ...any) error {

@@ -38,11 +38,11 @@ func (s *Server) export(ctx context.Context, to io.Writer, progress func(Progres
 		return nil, err
 	}
 	defer conn.Close()
-	report, err := s.report(ctx, conn)
+	report, limits, err := s.report(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	header := exportHeader{Format: exportFormat, Made: time.Now().UTC().Truncate(time.Second), Node: report.Node, Streams: []string{}}
+	header := exportHeader{Format: exportFormat, Made: time.Now().UTC().Truncate(time.Second), Node: report.Node, Limits: limits, Streams: []string{}}
 	for _, stream := range report.Streams {
 		header.Streams = append(header.Streams, stream.Name)
 		header.Messages += stream.Messages
@@ -108,20 +108,22 @@ func CopyExport(to io.Writer, from io.Reader, progress func(Progress)) (*Report,
 	return report, r.checkEnd()
 }
 
-// report returns what the streams of an engine hold, without reading it.
-func (s *Server) report(ctx context.Context, conn *nats.Conn) (*Report, error) {
+// report returns what the streams of an engine hold, without reading it, and the
+// sum of their limits.
+func (s *Server) report(ctx context.Context, conn *nats.Conn) (r *Report, limits int64, _ error) {
 	js, err := jetstream.New(conn)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	r := &Report{Format: s.manifest.Format, Node: s.node, Runs: s.runs, Key: s.manifest.Key != ""}
+	r = &Report{Format: s.manifest.Format, Node: s.node, Runs: s.runs, Key: s.manifest.Key != ""}
 	all := js.ListStreams(ctx)
 	for info := range all.Info() {
 		st := info.State
+		limits += max(info.Config.MaxBytes, 0)
 		r.Streams = append(r.Streams, StreamReport{Name: info.Config.Name, Messages: st.Msgs, Bytes: st.Bytes, Consumers: st.Consumers, First: st.FirstSeq, Last: st.LastSeq})
 	}
 	slices.SortFunc(r.Streams, byName)
-	return r, all.Err()
+	return r, limits, all.Err()
 }
 
 // counter counts what is written to w.

@@ -439,7 +439,7 @@ func TestAnImportThatDoesNotFit(t *testing.T) {
 	o := embedded.Options{Dir: filepath.Join(t.TempDir(), "new"), Disk: 64 << 20}
 	_, err = embedded.Import(patiently(t), o, bytes.NewReader(data), nil)
 	var option *embedded.OptionError
-	if !errors.As(err, &option) || option.Field != "Disk" || !strings.Contains(err.Error(), "is 64 MiB, less than the streams of the export may take") {
+	if !errors.As(err, &option) || option.Field != "Disk" || !strings.Contains(err.Error(), "is 64 MiB, and the streams of the export may take 100 MiB together: set it to 100MiB or more") {
 		t.Errorf("%v", err)
 	}
 	o = embedded.Options{Dir: filepath.Join(smallDisk(t), "new")}

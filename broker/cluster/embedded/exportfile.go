@@ -46,6 +46,7 @@ type exportHeader struct {
 	Node     string    `json:"node"`     // of the directory that was exported
 	Messages uint64    `json:"messages"` // in all streams
 	Bytes    uint64    `json:"bytes"`    // in all streams, as they are in a directory
+	Limits   int64     `json:"limits"`   // of the bytes of all streams: what Options.Disk must be
 	Streams  []string  `json:"streams"`
 }
 

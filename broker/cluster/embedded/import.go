@@ -168,6 +168,9 @@ func (r *restored) check(name string, from exportStream) error {
 
 // checkDisk finds out at once what cannot end well.
 func (s *Server) checkDisk(h exportHeader) error {
+	if h.Limits > s.o.Disk {
+		return &OptionError{Field: "Disk", Err: fmt.Errorf("is %s, and the streams of the export may take %s together: set it to %s or more", size(s.o.Disk), size(h.Limits), mebibytes(h.Limits))}
+	}
 	free, _, _, err := diskOf(s.dir.path)
 	if err != nil || h.Bytes > 1<<62 {
 		return nil // not known; the import finds out
@@ -187,7 +190,7 @@ func (s *Server) explain(err error) error {
 	free, _, files, statErr := diskOf(s.dir.path)
 	switch {
 	case errors.As(err, &refused) && refused.Code == codeNoStorage:
-		return &OptionError{Field: "Disk", Err: fmt.Errorf("is %s, less than the streams of the export may take together: set at least the value of the broker that was exported", size(s.o.Disk))}
+		return &OptionError{Field: "Disk", Err: fmt.Errorf("is %s, less than the streams of the export may take together: set it to the value of the broker that was exported", size(s.o.Disk))}
 	case errors.Is(err, syscall.ENOSPC), strings.Contains(err.Error(), syscall.ENOSPC.Error()), statErr == nil && (free < 1<<20 || files == 0):
 		return dirError("the disk of %s was full before the import was complete: use a larger one (%w)", s.dir.path, err)
 	case errors.As(err, &refused):
@@ -226,7 +229,7 @@ func (d *directory) beginImport() error {
 		}
 	}
 	if err := d.write(importName, []byte("hoofbeat store import has not completed this directory\n")); err != nil {
-		return dirError("%w", err)
+		return diskError(d.path, err)
 	}
 	return nil
 }

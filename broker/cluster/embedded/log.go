@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,9 @@ type logger struct {
 	recovered func()
 	// member has its own opinion of what an operator wants to see, if it is set.
 	member *member
+	// killed says that the directory was not closed before: its indexes are
+	// outdated, which is no damage.
+	killed bool
 
 	mu    sync.Mutex
 	fatal string // the first failure that ended Start
@@ -60,7 +64,8 @@ func (l *logger) Noticef(format string, v ...any) {
 const recoveredFormat = "  Restored %s messages for stream "
 
 // Warnf logs a warning. The engine leaves out a consumer that it cannot read, and
-// says no more than this.
+// says no more than this. That an index is outdated after a kill is detail: it
+// is made anew from the messages.
 func (l *logger) Warnf(format string, v ...any) {
 	for _, begins := range lostFormats {
 		if text := fmt.Sprintf(strings.TrimSpace(format), v...); strings.HasPrefix(text, begins) && (begins != addingConsumer || strings.Contains(text, "corrupt state file")) {
@@ -78,7 +83,29 @@ func (l *logger) Warnf(format string, v ...any) {
 			l.mu.Unlock()
 		}
 	}
-	l.line(slog.LevelWarn, format, v)
+	level := slog.LevelWarn
+	if l.killed && isOfIndex(format) {
+		level = slog.LevelDebug
+	}
+	l.line(level, format, v)
+}
+
+// indexFormats begin what the engine says of an index that it makes anew, after
+// the name of the stream. That a file cannot be read is not among them.
+var indexFormats = []string{
+	"Stream state outdated", "Stream state detected prior state", "Stream state block does not exist",
+	"Stream state too short", "Stream state checksum did not match", "Stream state has no checksum",
+	"Stream state encountered internal inconsistency on recover", "Recovering stream state from index errored",
+	"TTL state is outdated", "Error decoding TTL state",
+	"Message scheduling state is outdated", "Error decoding message scheduling state",
+}
+
+// isOfIndex reports whether a format begins so.
+func isOfIndex(format string) bool {
+	_, text, ok := strings.Cut(format, "] ")
+	return ok && strings.HasPrefix(format, "Filestore [") && slices.ContainsFunc(indexFormats, func(begins string) bool {
+		return strings.HasPrefix(text, begins)
+	})
 }
 
 // indexFormat ends what the engine says of an index that it does not use. After

@@ -117,6 +117,9 @@ func size(b int64) string {
 	return fmt.Sprintf("%d bytes", b)
 }
 
+// mebibytes writes bytes as a limit that is large enough.
+func mebibytes(b int64) string { return fmt.Sprintf("%dMiB", (b+1<<20-1)>>20) }
+
 // Report is what a directory holds.
 type Report struct {
 	Format  int
