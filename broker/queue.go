@@ -339,8 +339,6 @@ func (put *queuePut) identify(p *publication, from *session) {
 	put.once = p.onceOf(put.queue, from)
 }
 
-func queueFull(err error) error { return fmt.Errorf("%w: %w", ErrQueueFull, err) }
-
 // Headers of a dead letter.
 const (
 	headerOriginal        = "original-destination"

@@ -3,7 +3,9 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/workqueue"
@@ -216,6 +218,24 @@ func refusedLater(err error) error {
 		return queueFull(err)
 	}
 	return err
+}
+
+// queueFull returns the error for the program about a refusal by the queues. It
+// names the key of the limit, if that is known.
+func queueFull(err error) error {
+	var stored *QueueFullError
+	var full *workqueue.FullError
+	key := ""
+	switch {
+	case errors.As(err, &stored):
+		key = stored.Key
+	case errors.As(err, &full):
+		key = queueLimitKeys[full.Limit]
+	}
+	if key == "" || strings.Contains(err.Error(), key) {
+		return fmt.Errorf("%w: %w", ErrQueueFull, err)
+	}
+	return fmt.Errorf("%w: %w (%s)", ErrQueueFull, err, key)
 }
 
 // limitedBy returns what the limit with a configuration key limits, worded to

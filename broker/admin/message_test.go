@@ -186,7 +186,7 @@ func TestQueueFull(t *testing.T) {
 	s := start(t, broker.Options{Queues: broker.Queues{Messages: 1}}, Options{})
 	s.do(t, "POST", "/api/v1/messages", `{"destination":"/queue/x"}`).json(t, http.StatusAccepted, &published{})
 	a := s.do(t, "POST", "/api/v1/messages", `{"destination":"/queue/x"}`)
-	a.problem(t, http.StatusTooManyRequests, "queue full: queue limit reached: at most 1 messages per queue")
+	a.problem(t, http.StatusTooManyRequests, "queue full: queue limit reached: at most 1 messages per queue (queues.messages)")
 	if got := a.header.Get("Retry-After"); got != "1" {
 		t.Errorf("Retry-After %q", got)
 	}
