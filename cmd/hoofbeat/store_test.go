@@ -148,13 +148,14 @@ func TestStoreOfTheBinary(t *testing.T) {
 	}
 	// What is checked is not opened: the broker that uses it may be running.
 	check := run(t, 0, nil, "config", "check", "--store-dir", dir, "--store-disk", "2GiB")
-	if text := check.Stdout(); !strings.Contains(text, "store.disk: of 2GiB, 256MiB for waits, tickets and logins\nstore.disk: of 2GiB, 1360MiB for queues.total_bytes\nstore.disk: of 2GiB, 400MiB for queues.delayed_bytes\n") {
+	if text := check.Stdout(); !strings.Contains(text, "store.disk: of 2GiB, 256MiB for waits, tickets and logins, an eighth of store.disk\nstore.disk: of 2GiB, 1360MiB for queues.total_bytes\nstore.disk: of 2GiB, 400MiB for queues.delayed_bytes\nstore.disk: of 2GiB, 2016MiB in all\n") {
 		t.Errorf("config check says %q", text)
 	}
 	check = run(t, 2, nil, "config", "check", "--store-dir", dir, "--store-disk", "1GiB")
-	if text := check.Stderr(); !strings.Contains(text, "store.disk: 1GiB is less than what must fit into it: 128MiB for waits, tickets and logins and 1360MiB for queues.total_bytes and 400MiB for queues.delayed_bytes") {
+	if text := check.Stderr(); !strings.Contains(text, "store.disk: 1GiB is less than the 1888MiB that must fit into it: 128MiB for waits, tickets and logins, an eighth of store.disk + 1360MiB for queues.total_bytes + 400MiB for queues.delayed_bytes. Set store.disk to 2012MiB or more, or lower the other keys") {
 		t.Errorf("a disk that is too small: %q", text)
 	}
+	run(t, 0, nil, "config", "check", "--store-dir", dir, "--store-disk", "2012MiB") // what it asks for
 	s.Kill(t)
 	again := &server{Server: s.Restart(t)}
 	again.admin = again.Admin

@@ -77,6 +77,9 @@ func (a *App) openStore(ctx context.Context) error {
 	u := s.engine.Usage()
 	a.o.Logger.Info("the store is open", "dir", c.Store.Dir, "streams", u.Streams, "messages", u.Messages,
 		"stored", u.Stored, "free", u.Free, "reserve", u.Reserve, "encrypted", o.Key != "", "took", time.Since(began).Round(time.Millisecond).String())
+	if err := s.engine.Room(); err != nil {
+		a.o.Logger.Warn("the store takes nothing new until there is room", "part", "store", "error", err)
+	}
 	return a.openState(ctx, o)
 }
 

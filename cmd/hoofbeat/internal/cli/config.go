@@ -79,6 +79,9 @@ that differ from the defaults, including those that compatibility sets.`,
 					return err
 				}
 			}
+			if _, err = fmt.Fprintf(p.Out, "store.disk: of %s, %s in all\n", c.Store.Disk, c.StoreNeeded()); err != nil {
+				return err
+			}
 		}
 		for _, text := range app.Warnings(c) {
 			if _, err = fmt.Fprintf(p.Err, "warning: %s\n", text); err != nil {

@@ -116,17 +116,38 @@ func (c *Config) checkStore(bad func(key, format string, args ...any)) {
 	if c.Store.Dir == "" {
 		return
 	}
-	sum, parts := Bytes(0), []string{}
+	parts := []string{}
 	for _, n := range c.StoreNeeds() {
 		if n.Bytes == Off {
 			bad(n.Of, "is off, but everything that is kept must fit into store.disk: set a limit")
 			return
 		}
-		sum += n.Bytes
 		parts = append(parts, n.String())
 	}
-	if sum > c.Store.Disk {
-		bad("store.disk", "%s is less than what must fit into it: %s", c.Store.Disk, strings.Join(parts, " and "))
+	if sum := c.StoreNeeded(); sum > c.Store.Disk {
+		bad("store.disk", "%s is less than the %s that must fit into it: %s. Set store.disk to %s or more, or lower the other keys",
+			c.Store.Disk, sum, strings.Join(parts, " + "), c.enoughDisk())
+	}
+}
+
+// StoreNeeded is the sum of StoreNeeds, none of which is Off.
+func (c *Config) StoreNeeded() (sum Bytes) {
+	for _, n := range c.StoreNeeds() {
+		sum += n.Bytes
+	}
+	return sum
+}
+
+// enoughDisk returns a store.disk into which everything fits, in whole MiB. Some
+// of the needs are parts of store.disk, which together are less than a third.
+func (c *Config) enoughDisk() Bytes {
+	larger := *c
+	for {
+		enough := (larger.StoreNeeded() + 1<<20 - 1) >> 20 << 20
+		if enough <= larger.Store.Disk {
+			return larger.Store.Disk
+		}
+		larger.Store.Disk = enough
 	}
 }
 
@@ -145,7 +166,7 @@ const DurableShare = 8
 // StoreNeeds returns what must fit into store.disk: the sizes of all streams, as
 // packages cluster and store make them.
 func (c *Config) StoreNeeds() []StoreNeed {
-	needs := []StoreNeed{{"waits, tickets and logins", c.Store.Disk / 8}}
+	needs := []StoreNeed{{"waits, tickets and logins, an eighth of store.disk", c.Store.Disk / 8}}
 	if c.Queues.Mode == "work" {
 		queues := StoreNeed{"queues.total_bytes", Off}
 		if total := c.Queues.TotalBytes; total != Off {
@@ -167,7 +188,8 @@ func (c *Config) StoreNeeds() []StoreNeed {
 	if len(c.Durable) > 0 {
 		messages := c.Store.Disk / DurableShare
 		positions := min(256<<20, max(messages/4, 1<<20))
-		needs = append(needs, StoreNeed{"durable subscriptions", messages + positions})
+		needs = append(needs, StoreNeed{"messages of durable subscriptions, an eighth of store.disk", messages},
+			StoreNeed{"durable subscriptions and what they have acknowledged", positions})
 	}
 	return needs
 }
