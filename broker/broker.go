@@ -55,6 +55,7 @@ type Broker struct {
 	durables    *durables
 	reserved    reserved
 	presence    *presence     // nil without Options.Presence
+	directed    Directed      // Options.Relay, if it is one
 	once        *dedup.Window // ids of accepted messages
 	delays      delays
 	quiet       loglimit.Limiter // limits log records that clients can cause
@@ -111,6 +112,7 @@ func New(o Options) (*Broker, error) {
 		locals:      make(map[*Subscription]struct{}),
 		listeners:   make(map[*listener]struct{}),
 	}
+	b.directed, _ = o.Relay.(Directed)
 	b.policy.Store(newPolicy(&b.o))
 	b.budget.b = b
 	b.queues = b.newQueues()
@@ -256,12 +258,21 @@ func (b *Broker) session(id string) *session {
 
 // join counts a connected session. The session already has its seat and is
 // therefore in the registry of users.
-func (b *Broker) join() { b.stats.connected.Add(1) }
+func (b *Broker) join(user string) {
+	b.stats.connected.Add(1)
+	if b.directed != nil && user != "" {
+		b.directed.Join(user)
+	}
+}
 
 // leave releases the seat of a session.
 func (b *Broker) leave(s *session) {
-	b.gate.LeaveSeat(s.peer.Addr(), s.userName(), s.id)
+	user := s.userName()
+	b.gate.LeaveSeat(s.peer.Addr(), user, s.id)
 	b.stats.connected.Add(-1)
+	if b.directed != nil && user != "" {
+		b.directed.Leave(user)
+	}
 }
 
 func (b *Broker) addLocal(l *Subscription) error {
@@ -293,19 +304,5 @@ func (b *Broker) Ready(ctx context.Context) error {
 	if b.retiring.Load() {
 		return ErrDraining
 	}
-	return nil
-}
-
-// Disconnect ends a session: its client receives an ERROR with the text, and
-// close code 1008. It returns ErrNoSession if no session has this id.
-func (b *Broker) Disconnect(session, text string) error {
-	s := b.session(session)
-	if s == nil {
-		return ErrNoSession
-	}
-	if text == "" {
-		text = "session ended by the operator"
-	}
-	s.endNow(&Error{Reason: ReasonKicked, Message: text})
 	return nil
 }

@@ -287,7 +287,9 @@ func (s *session) subscribe(f *frames.Frame, bt *batch) *Error {
 		if generation, fail = s.follow(sub, at); fail != nil {
 			s.unselect(sub)
 		} else if _, asked := f.Lookup(frames.HeaderReceipt); asked {
-			later = s.knownElsewhere(sub, generation)
+			if later = s.knownElsewhere(sub, generation); later == nil {
+				later = s.userKnownElsewhere(sub)
+			}
 		}
 	}
 	if fail != nil {

@@ -54,8 +54,9 @@ func (c *completion) wait() <-chan error {
 }
 
 // allOf returns a completion that ends when all of the list have ended, with
-// the first of their errors, but rather with another one than a denial: the
-// session may go on after a denial. It returns nil for an empty list.
+// the first of their errors, but rather with another one than a denial or
+// errNobody: the session may go on after these. It returns nil for an empty
+// list.
 func allOf(list []*completion) *completion {
 	switch len(list) {
 	case 0:
@@ -70,7 +71,7 @@ func allOf(list []*completion) *completion {
 	for _, one := range list {
 		one.whenEnded(func(err error) {
 			mu.Lock()
-			if err != nil && (failed == nil || isDenial(failed) && !isDenial(err)) {
+			if err != nil && (failed == nil || isMild(failed) && !isMild(err)) {
 				failed = err
 			}
 			left--
@@ -84,7 +85,7 @@ func allOf(list []*completion) *completion {
 	return all
 }
 
-func isDenial(err error) bool {
+func isMild(err error) bool {
 	var fail *Error
-	return errors.As(err, &fail) && fail.Reason == ReasonDenied
+	return errors.As(err, &fail) && fail.Reason == ReasonDenied || errors.Is(err, errNobody)
 }

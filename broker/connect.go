@@ -56,7 +56,7 @@ func (s *session) connect(f *frames.Frame, bt *batch) *Error {
 	s.joined = true
 	s.b.durables.introduce(s, f.Get(headerClientID))
 	s.limitFrames()
-	s.b.join()
+	s.b.join(p.Name)
 	if s.b.revoked(p) { // while it was connecting; observers do not see this session
 		return failure(ReasonRevoked, "session revoked")
 	}

@@ -34,7 +34,7 @@
 //
 //   - The program's side: doc, broker, options, limits, policy, shutdown, http, tcp,
 //     transport, handler, later, inprocess, inprocessretry, inprocessreplay,
-//     message, reason, observer, stats, log, relay.
+//     message, reason, observer, stats, log, relay, relayusers.
 //   - Clients come and go: admit, origin, connect, ids, renew, expiry, revoke,
 //     liveness, ending.
 //   - A session and its frames: session, input, mailbox, commands, reserve,

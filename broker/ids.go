@@ -12,6 +12,8 @@ var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadd
 const (
 	nodeIDSize  = 12 // characters
 	nodeTagSize = 6  // of them, at the beginning of a session's id
+
+	sessionIDSize = nodeTagSize + 26
 )
 
 // newNodeID returns a unique id for this run of the broker: 59 random bits.
@@ -33,7 +35,7 @@ func newNodeID() string {
 func newSessionID(node string) string {
 	var random [16]byte
 	rand.Read(random[:]) // never fails
-	var id [nodeTagSize + 26]byte
+	var id [sessionIDSize]byte
 	copy(id[:], node[:nodeTagSize])
 	idEncoding.Encode(id[nodeTagSize:], random[:])
 	return string(id[:])

@@ -104,8 +104,12 @@ func (s *session) handlerFailed(destination string, err error) *Error {
 
 // conclude settles an answer with the outcome of its operation.
 func (a *response) conclude(err error) {
-	if err == errTold {
+	switch {
+	case err == errTold:
 		a.withdraw()
+		return
+	case errors.Is(err, errNobody):
+		a.unroutable()
 		return
 	}
 	a.settle(notStored(err))

@@ -32,7 +32,8 @@ type Message struct {
 	// Settled, if set on a message to a user or session, is called once for
 	// each subscription with `ack:client` or `ack:client-individual` that the
 	// message was delivered to, when the client has acknowledged it, refused
-	// it, or is gone. It runs on a session's goroutine and must not block. A
+	// it, or is gone. It runs on a goroutine of the broker and must not block. The
+	// session is "" if it was on another broker that is no longer live. A
 	// subscription whose session already has Limits.Unacknowledged
 	// unacknowledged deliveries is skipped and not counted in the Delivery.
 	Settled func(session string, outcome Outcome)

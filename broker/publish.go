@@ -116,7 +116,9 @@ func (b *Broker) distribute(d destination, p *publication, from *session, once s
 	switch {
 	case b.tooLate(p.expires):
 	case d.Kind == topics.Reply:
-		out, err = b.answer(d.Path, p, bt)
+		if out, err = b.answer(d.Path, p, bt); err != nil {
+			later, err = b.answerElsewhere(d.Path, p, from)
+		}
 	case d.archive != nil:
 		later = d.archive.deliver(b, d.Destination, p, once, bt)
 	default:
@@ -134,12 +136,22 @@ func (b *Broker) distribute(d destination, p *publication, from *session, once s
 // (as Spring's SimpMessagingTemplate.convertAndSendToUser). If the user has no
 // sessions, that is no error: the Delivery contains the number of subscriptions
 // reached.
+//
+// With a [Directed] Relay these are the sessions on all brokers: PublishToUser
+// waits for their answers, and if one does not answer in time, the error is
+// *[PartialError] and the Delivery is that of the others. After the error of ctx
+// the message may have reached sessions on other brokers.
 func (b *Broker) PublishToUser(ctx context.Context, user string, m *Message) (Delivery, error) {
 	path, err := b.privatePath(ctx, m)
 	if err != nil {
 		return Delivery{}, err
 	}
-	return b.publishTo(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}, m, b.userPrefix()+path)
+	m = b.identified(m)
+	out, err := b.publishTo(topics.Destination{Kind: topics.UserNamed, User: user, Path: path}, m, b.userPrefix()+path)
+	if err != nil {
+		return out, err
+	}
+	return b.toUserElsewhere(ctx, user, m, out)
 }
 
 // publishTo delivers m to the subscriptions of d, which no queue stores. They
@@ -161,12 +173,18 @@ func (b *Broker) publishTo(d topics.Destination, m *Message, name string) (Deliv
 
 // PublishToSession is PublishToUser for one session only. It returns
 // ErrNoSession if no session has this id. m.Destination can also be the
-// /reply-queue/… of a request that this session has sent.
+// /reply-queue/… of a request that this session has sent. With a [Directed]
+// Relay the session may be on another broker, as for PublishToUser.
 func (b *Broker) PublishToSession(ctx context.Context, session string, m *Message) (Delivery, error) {
 	if b.replies.of(m.Destination, session) {
 		return b.publishAnswer(ctx, m)
 	}
-	path, err := b.privatePath(ctx, m)
+	path, err := "", error(nil)
+	if _, ok := b.elsewhere(session); ok && strings.HasPrefix(m.Destination, replyPrefix) {
+		err = b.takes(ctx, m)
+	} else {
+		path, err = b.privatePath(ctx, m)
+	}
 	asks := asked(m.Headers)
 	if err == nil {
 		err = asks.deliveryOnly()
@@ -175,7 +193,7 @@ func (b *Broker) PublishToSession(ctx context.Context, session string, m *Messag
 		return Delivery{}, err
 	}
 	if b.session(session) == nil {
-		return Delivery{}, ErrNoSession
+		return b.toSessionElsewhere(ctx, session, m)
 	}
 	bt, p, err := b.beginTimed(m, b.userPrefix()+path, asks)
 	if err != nil {

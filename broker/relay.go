@@ -44,14 +44,21 @@ type Peer struct {
 	// one. It is never handed on. Messages with the same Origin must be delivered
 	// one after the other, others may be delivered at the same time.
 	Deliver func(e *Envelope)
+	// Answer answers a question of another broker, in the order that Deliver
+	// keeps.
+	Answer func(q *Question) Answer
 }
 
 // An Envelope is a message between brokers. It owns nothing: everything in it is
 // valid during the call only.
 type Envelope struct {
-	// Destination is the topic or transient queue as its sender wrote it.
+	// Destination is the topic, the transient queue or the destination of a user
+	// as its sender wrote it.
 	Destination string
-	ID          string // message-id
+	// User is the one whose sessions get the message, if the Relay is [Directed]
+	// and Destination is a user's. The receiver finds the name in Destination.
+	User string
+	ID   string // message-id
 	// Origin identifies the publisher within its broker: a session, or with 0
 	// the program.
 	Origin  uint64
@@ -69,23 +76,55 @@ func (b *Broker) joinRelay() error {
 		return nil
 	}
 	b.router.Watch(r.Interest)
-	return r.Start(Peer{Node: b.nodeID, Frame: b.o.Limits.Frame, Deliver: b.deliverForeign})
+	return r.Start(Peer{Node: b.nodeID, Frame: b.o.Limits.Frame, Deliver: b.deliverForeign, Answer: b.answerOther})
 }
 
 // relay hands a publication that was accepted here to the other brokers. from is
 // the session that sent it, nil for the program.
 func (b *Broker) relay(d topics.Destination, p *publication, from *session) {
-	if d.Kind != topics.Topic && d.Kind != topics.Queue {
+	switch {
+	case d.Kind == topics.Topic, d.Kind == topics.Queue:
+	case d.Kind == topics.UserNamed && b.directed != nil && d.Name != "": // without a name: PublishToUser asks
+		if p.msg != nil && p.msg.Settled != nil {
+			b.askToUser(d, p)
+			return
+		}
+	default:
 		return
 	}
-	e := Envelope{Destination: p.Destination, ID: p.ID, Headers: p.Headers, Body: p.Body}
+	e := b.envelope(p, d.Name, from)
+	if d.Kind == topics.UserNamed {
+		e.User = d.User
+	} else {
+		e.Destination = p.Destination
+	}
+	b.o.Relay.Publish(&e)
+}
+
+// envelope returns a publication as other brokers get it.
+func (b *Broker) envelope(p *publication, destination string, from *session) Envelope {
+	e := Envelope{Destination: destination, ID: p.ID, Headers: p.Headers, Body: p.Body}
 	if e.ID == "" {
 		e.ID = p.Prefix + strconv.FormatUint(p.Seq, 10)
 	}
 	if from != nil {
 		e.Origin = maphash.String(origins, from.id)
 	}
-	b.o.Relay.Publish(&e)
+	return e
+}
+
+// askToUser hands a message to other brokers whose publisher waits for outcomes,
+// though for no Delivery.
+func (b *Broker) askToUser(d topics.Destination, p *publication) {
+	m := *p.msg
+	m.Destination = d.Path
+	q := b.asking(ToUser, &m)
+	q.User = d.User
+	b.directed.Ask("", q, func(_ Answer, err error) {
+		if err != nil {
+			b.warn("a message did not reach the sessions of a user on all brokers", source{what: d.User}, "user", d.User, "error", err)
+		}
+	})
 }
 
 // deliverForeign delivers what was accepted by another broker. Who may send it
@@ -95,7 +134,10 @@ func (b *Broker) deliverForeign(e *Envelope) {
 	if err != nil || b.ctx.Err() != nil {
 		return // the other broker has other prefixes, or this one has ended
 	}
-	if d.Kind != topics.Topic && (d.Kind != topics.Queue || b.workQueue(d)) {
+	switch {
+	case d.Kind == topics.Topic, d.Kind == topics.UserNamed && !d.Pattern && b.directed != nil:
+	case d.Kind == topics.Queue && !b.workQueue(d):
+	default:
 		return
 	}
 	bt := b.newBatch()
@@ -105,7 +147,7 @@ func (b *Broker) deliverForeign(e *Envelope) {
 	if asked(e.Headers)&asksTime != 0 && p.honour() != nil || b.tooLate(p.expires) {
 		return
 	}
-	b.fanOut(d, p, bt)
+	b.deliver(d, p, bt)
 }
 
 // knownElsewhere returns what ends when all live brokers know the interest that sub has
@@ -116,11 +158,7 @@ func (s *session) knownElsewhere(sub *subscriber, generation uint64) *completion
 	}
 	c := new(completion)
 	s.b.o.Relay.Settle(generation, func(err error) {
-		if err != nil {
-			s.b.warn("other brokers do not know a subscription", s.source(sub.dest.Name), "session", s.id, "destination", sub.dest.Name, "error", err)
-			err = failure(ReasonInternalError, "other brokers could not be told of the subscription")
-		}
-		c.end(err)
+		c.end(s.notKnown(sub, err))
 	})
 	return c
 }

@@ -88,6 +88,14 @@ const saysUnroutable = "unroutable:true\n"
 
 func unroutable() *completion { return &completion{ended: true, says: saysUnroutable} }
 
+// unroutable settles an answer with such a RECEIPT, if one was asked for.
+func (a *response) unroutable() {
+	if s := a.session.Load(); s != nil && a.receipt != nil {
+		a.replace(encode.Receipt(s.wire.Framing(), s.version, a.id, saysUnroutable))
+	}
+	a.settle(nil)
+}
+
 // answer delivers a publication to the session that gets the answers sent to a
 // name. The error is errNobody.
 func (b *Broker) answer(name string, p *publication, bt *batch) (Delivery, error) {

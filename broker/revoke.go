@@ -17,14 +17,21 @@ func (b *Broker) revoked(p *auth.Principal) bool {
 // endRevoked ends every session that a revocation names, with ERROR "session
 // revoked" and close code 1008. A new credential epoch alone ends no session.
 func (b *Broker) endRevoked(e auth.Event) {
-	r := e.Revocation
+	b.endRevokedHere(e.Revocation)
+	b.endRevokedElsewhere(e)
+}
+
+// endRevokedHere ends the sessions of this broker, and returns how many.
+func (b *Broker) endRevokedHere(r auth.Revocation) (n int) {
 	bt := b.newBatch()
 	for _, s := range b.revokedSessions(r) {
 		if p := s.principal.Load(); p != nil && applies(r, s.id, p) && !s.leaving.Load() {
 			s.end(failure(ReasonRevoked, "session revoked"), "", bt)
+			n++
 		}
 	}
 	bt.flushLater()
+	return n
 }
 
 // revokedSessions returns the sessions that a revocation may name, without

@@ -32,7 +32,7 @@ func TestRevocationLooksAtNobodyElse(t *testing.T) {
 		if fail := s.sit(s.userName()); fail != nil {
 			t.Fatal(fail)
 		}
-		b.join()
+		b.join(s.userName())
 	}
 	for _, tc := range []struct {
 		r    auth.Revocation
@@ -209,7 +209,7 @@ func TestSessionsStartDuringARevocation(t *testing.T) {
 				if fail := s.sit("alice"); fail != nil {
 					t.Fatal(fail)
 				}
-				b.join()
+				b.join(s.userName())
 				stuck[i] = s
 			}
 			revoked := make(chan error, 1)

@@ -51,7 +51,7 @@ func appendText(b []byte, s string) []byte {
 
 // decodeHead reads the beginning of an envelope.
 func decodeHead(b []byte) (head, error) {
-	if len(b) > 0 && b[0] != envelopeVersion {
+	if len(b) > 0 && b[0] != envelopeVersion && b[0] != questionVersion {
 		return head{}, fmt.Errorf("cluster: an envelope of version %d; this node reads %d", b[0], envelopeVersion)
 	}
 	if len(b) < envelopeHead {

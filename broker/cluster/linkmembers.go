@@ -85,6 +85,9 @@ func (l *Links) listen() {
 			}
 			l.mu.Lock()
 			l.unsettle()
+			for id := range l.nodes {
+				l.asks.uncertain(id)
+			}
 			l.mu.Unlock()
 		}
 	}
@@ -99,6 +102,8 @@ func (l *Links) tidy(now time.Time) {
 	defer l.mu.Unlock()
 	l.expire(now)
 	l.unfold()
+	l.expireUsers(now)
+	l.missReplies()
 	for id, m := range l.nodes {
 		if now.Sub(m.heard) > missedBeats*l.o.Beat {
 			l.forget(id, "it has missed its heart-beats")
@@ -131,6 +136,7 @@ func (l *Links) hear(n note, what traits) (stranger bool) {
 			stranger = true
 		} else if n.number > m.beat+1 {
 			l.unsettle() // a heart-beat was lost, so the link was broken
+			l.asks.uncertain(n.node)
 		}
 		m.traits, m.heard, m.beat = what, time.Now(), max(m.beat, n.number)
 		return stranger || n.kind == noteHello
@@ -144,6 +150,7 @@ func (l *Links) forget(node, why string) {
 		return
 	}
 	delete(l.nodes, node)
+	l.lose(node)
 	if l.barrier != nil {
 		l.answered(l.barrier.id, node)
 	}

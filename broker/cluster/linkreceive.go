@@ -43,10 +43,16 @@ func (l *Links) sort(b []byte) {
 		l.counts.copies.Add(1)
 		return
 	}
+	if isQuestion(b) && l.hasAnswer(h, b) {
+		return
+	}
 	size := int64(len(b) + laneOverhead)
 	if l.waiting.Add(size) > int64(l.o.Backlog) {
 		l.waiting.Add(-size)
 		l.lost(1, "this node delivers more slowly than others publish", nil)
+		if isQuestion(b) {
+			l.refuse(h, b)
+		}
 		return
 	}
 	var key uint64
@@ -116,6 +122,11 @@ func (w *lane) run(l *Links) {
 
 func (l *Links) deliver(b []byte) {
 	l.waiting.Add(-int64(len(b) + laneOverhead))
+	if isQuestion(b) {
+		l.counts.received.Add(1)
+		l.answer(b)
+		return
+	}
 	e, err := decodeEnvelope(b)
 	if err != nil {
 		l.unreadable(err)

@@ -36,7 +36,7 @@ type LinksOptions struct {
 	// is not live. Default one second.
 	Beat time.Duration
 	// Deadline is how long a node may take to confirm an interest before it
-	// counts as not live. Default one second.
+	// counts as not live, and to answer a question. Default one second.
 	Deadline time.Duration
 	// Backlog bounds the bytes that have come from other nodes and wait to be
 	// delivered. What comes beyond it is lost, and counted. Default 64 MiB.
@@ -52,8 +52,8 @@ type LinksOptions struct {
 	Logger *slog.Logger
 }
 
-// Links join the topics of a broker to those of others, over NATS: they are a
-// [broker.Relay]. Of a message, another broker gets one copy if it has a
+// Links join the topics and users of a broker to those of others, over NATS:
+// they are a [broker.Relay] and [broker.Directed]. Of a message, another broker gets one copy if it has a
 // subscriber for it. While a link is broken what is published is lost for the
 // brokers behind it, as it is for a client that is not connected.
 //
@@ -66,12 +66,15 @@ type Links struct {
 	log     *slog.Logger
 	quiet   loglimit.Limiter
 
-	data    chan *nats.Msg // messages
-	control chan *nats.Msg // notes, which never wait behind messages
-	lanes   []*lane
-	waiting atomic.Int64         // bytes in all lanes
-	numbers numbers              // used by receive only
-	always  []*nats.Subscription // to notes
+	data           chan *nats.Msg // messages
+	control        chan *nats.Msg // notes, which never wait behind messages
+	replies        chan *nats.Msg // to questions
+	repliesFrom    *nats.Subscription
+	repliesDropped int // of listen only
+	lanes          []*lane
+	waiting        atomic.Int64         // bytes in all lanes
+	numbers        numbers              // used by receive only
+	always         []*nats.Subscription // to notes
 
 	born       time.Time
 	publishing sync.Mutex // numbers have the order of the connection
@@ -97,6 +100,8 @@ type Links struct {
 	barrier  *barrier
 	barriers uint64
 	nodes    map[string]*member
+	users    userInterests
+	asks     asks
 	since    time.Time // of this node
 	started  bool
 	closed   bool
@@ -132,14 +137,16 @@ func NewLinks(o LinksOptions) (*Links, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Links{
+	l := &Links{
 		o: o, subject: subjects{o.Prefix}, log: o.Logger,
-		data: make(chan *nats.Msg, 1<<16), control: make(chan *nats.Msg, 1<<10),
+		data: make(chan *nats.Msg, 1<<16), control: make(chan *nats.Msg, 1<<10), replies: make(chan *nats.Msg, 1<<16),
 		numbers: numbers{last: make(map[string]*published)}, born: time.Now(),
 		wanted: make(map[string]interest), held: make(map[string]*subscription), folds: make(map[string]*fold),
 		early: make(map[uint64]struct{}), nodes: make(map[string]*member),
 		kick: make(chan struct{}, 1), done: make(chan struct{}),
-	}, nil
+	}
+	l.asks.open, l.asks.calls.some.L = make(map[uint64]*query), &l.asks.calls.mu
+	return l, nil
 }
 
 // Start is called by [broker.New].
@@ -167,6 +174,9 @@ func (l *Links) Start(p broker.Peer) error {
 		}
 		l.always = append(l.always, s)
 	}
+	if err := l.listenDirected(); err != nil {
+		return err
+	}
 	if err := l.o.Conn.Publish(l.subject.all(), l.traits(note{noteHello, p.Node, 0})); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
@@ -176,6 +186,8 @@ func (l *Links) Start(p broker.Peer) error {
 	l.running.Go(l.receive)
 	l.running.Go(l.listen)
 	l.running.Go(l.settle)
+	l.running.Go(l.hearReplies)
+	l.running.Go(l.asks.calls.run)
 	return nil
 }
 
@@ -183,7 +195,12 @@ func (l *Links) Start(p broker.Peer) error {
 // server in this process cannot keep up, it slows the publisher down, by a few
 // milliseconds at a time.
 func (l *Links) Publish(e *broker.Envelope) {
-	subject := l.subject.publish(e.Destination)
+	subject := ""
+	if e.User == "" {
+		subject = l.subject.publish(e.Destination)
+	} else {
+		subject = l.subject.bucket(bucketOf(e.User))
+	}
 	size := envelopeHead + len(e.Destination) + len(e.ID) + len(e.Body) + 16
 	for _, h := range e.Headers {
 		size += len(h.Name) + len(h.Value) + 4
@@ -227,6 +244,7 @@ func (l *Links) Close() error {
 	for _, w := range waiters {
 		w.done(errLinksClosed)
 	}
+	l.closeUsers()
 	var failed []error
 	for _, s := range held {
 		failed = append(failed, s.sub.Unsubscribe())

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest"
 	"github.com/hoofbeat/hoofbeat/broker/brokertest/checker"
@@ -21,6 +22,8 @@ type node struct {
 	name   string
 	links  *Links
 	broker *broker.Broker
+
+	revocations *auth.Revocations
 }
 
 // threeNodes starts three brokers, each with a server of its own. The times are
@@ -58,12 +61,23 @@ func threeNodes(t *testing.T, interests int) []*node {
 				t.Error(err)
 			}
 		})
-		nodes = append(nodes, &node{name, links, brokertest.New(t, broker.Options{Relay: links})})
+		revocations := auth.NewRevocations()
+		nodes = append(nodes, &node{name, links, brokertest.New(t, broker.Options{Relay: links, Revocations: revocations, Authorizer: everything(t)}), revocations})
 	}
 	for _, n := range nodes {
 		brokertest.Eventually(t, n.name+" knows all three nodes", func() bool { return len(n.links.Nodes()) == 3 })
 	}
 	return nodes
+}
+
+// everything are rules that allow all, also to send to other users.
+func everything(t *testing.T) *auth.Rules {
+	t.Helper()
+	rules, err := auth.NewRules(auth.Rule{Effect: auth.Allow, Actions: []auth.Action{auth.Send, auth.Subscribe}, Destination: "/**", AnyUser: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rules
 }
 
 // page is a client that reports what it does to the checker.

@@ -19,7 +19,7 @@ type departure struct {
 func (q *Queues) Remove(queue string, sequence uint64, done func(error)) {
 	done = orNothing(done)
 	if err := q.Err(); err != nil {
-		done(q.watcher.unfinished(err))
+		done(unknown(err))
 		return
 	}
 	q.remove(queue, sequence, true, done)
@@ -56,7 +56,7 @@ func (q *Queues) remove(queue string, sequence uint64, spare bool, done func(err
 		case isGone(err):
 			err = nil
 		case err != nil && !errors.As(err, &no):
-			err = q.watcher.unfinished(err)
+			err = unknown(err)
 		}
 		q.departed(pinned, sequence, err)
 		ended(err)
