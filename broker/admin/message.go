@@ -26,6 +26,8 @@ type delivered struct {
 	MessageID      string `json:"message_id"`
 	Subscriptions  int    `json:"subscriptions"`
 	Unacknowledged int    `json:"unacknowledged"`
+
+	Unanswered []string `json:"unanswered,omitempty"` // nodes that are not counted
 }
 
 func (a *api) publish(w http.ResponseWriter, r *http.Request) *problem {
@@ -52,16 +54,24 @@ func (a *api) publishToUser(w http.ResponseWriter, r *http.Request) *problem {
 		return p
 	}
 	d, err := a.b.PublishToUser(r.Context(), user, m)
+	answer := delivered{MessageID: m.ID, Subscriptions: d.Subscriptions, Unacknowledged: d.Unacknowledged}
+	if partial := (*broker.PartialError)(nil); errors.As(err, &partial) {
+		answer.Unanswered = partial.Missing
+		err = nil
+	}
 	if err != nil {
 		return a.refused(err, "a message to a user goes to /topic/… or /queue/…, and to no pattern")
 	}
-	return writeJSON(w, http.StatusOK, delivered{m.ID, d.Subscriptions, d.Unacknowledged})
+	return writeJSON(w, http.StatusOK, answer)
 }
 
 // refused converts an error of Broker.Publish. takes says which destinations
 // are valid.
 func (a *api) refused(err error, takes string) *problem {
+	var partial *broker.PartialError
 	switch {
+	case errors.As(err, &partial):
+		return unanswered(partial)
 	case errors.Is(err, broker.ErrDestination):
 		return problemf(http.StatusBadRequest, "%s; %s", strings.TrimPrefix(err.Error(), "broker: "), takes)
 	case errors.Is(err, broker.ErrNUL), errors.Is(err, broker.ErrHeader):
@@ -80,6 +90,11 @@ func (a *api) refused(err error, takes string) *problem {
 	}
 	a.log.Warn("a message could not be stored for certain", "error", err)
 	return problemf(http.StatusServiceUnavailable, "the store does not answer as it should: the message may be stored or not; the log says why")
+}
+
+// unanswered converts the error of an operation on other nodes.
+func unanswered(e *broker.PartialError) *problem {
+	return problemf(http.StatusServiceUnavailable, "no answer in time from %s: it may be done or not", strings.Join(e.Missing, ", "))
 }
 
 // readMessage reads the body of a request as a message and gives it a new id.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/hoofbeat/hoofbeat/broker"
 )
 
 // maxReason keeps the text well below the header limits of clients.
@@ -128,10 +131,17 @@ func (a *api) disconnect(w http.ResponseWriter, r *http.Request) *problem {
 	if !utf8.ValidString(reason) || slices.ContainsFunc([]rune(reason), unicode.IsControl) {
 		return problemf(http.StatusBadRequest, "the reason must be one line of UTF-8 text")
 	}
-	if a.b.Disconnect(r.PathValue("id"), reason) != nil { // can only be ErrNoSession
-		return noSession()
+	err := a.b.Disconnect(r.PathValue("id"), reason)
+	var partial *broker.PartialError
+	switch {
+	case err == nil:
+		return noContent(w)
+	case errors.As(err, &partial):
+		return unanswered(partial)
+	case errors.Is(err, broker.ErrLimit):
+		return a.refused(err, "")
 	}
-	return noContent(w)
+	return noSession()
 }
 
 func noSession() *problem {
