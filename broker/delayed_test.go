@@ -104,17 +104,18 @@ func TestManyMessagesAreDueAtOnce(t *testing.T) {
 // A message that is due before those that wait does not wait for them, and one
 // far away is not forgotten.
 func TestDelayOfMonths(t *testing.T) {
+	const long = 25 * time.Hour // what waits longer than a day is looked at daily
 	timeless(t, broker.Options{}, func(t *testing.T, b *broker.Broker) {
 		c := brokertest.Connect(t, b)
 		c.Subscribe(t, "s", "/topic/a")
 		s := brokertest.Connect(t, b)
-		send(t, s, "/topic/a", "later", "delay", fmt.Sprint((72 * time.Hour).Milliseconds()))
+		send(t, s, "/topic/a", "later", "delay", fmt.Sprint(long.Milliseconds()))
 		send(t, s, "/topic/a", "never", "delay", "9007199254740991")
 		send(t, s, "/topic/a", "soon", "delay", "10")
 		time.Sleep(10 * time.Millisecond)
 		synctest.Wait()
 		wantMessages(t, c, "soon")
-		time.Sleep(72 * time.Hour)
+		time.Sleep(long)
 		synctest.Wait()
 		wantMessages(t, c, "later")
 		if n := b.Stats().Delayed; n != 1 {

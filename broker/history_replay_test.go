@@ -87,12 +87,12 @@ func TestH11NoGapUnderPublishers(t *testing.T) {
 // Clients that come back at once and read nothing hold little each, whatever
 // the history has for them.
 func TestReplaysStayWithinTheirBudget(t *testing.T) {
-	const clients, least = 200, 4 << 10
+	const clients, messages, least = 200, 100, 4 << 10
 	o := broker.Options{History: []broker.History{{Destination: "/topic/prices/**", Messages: 5000, Bytes: 8 << 20}}}
 	o.WriteDeadline = 10 * time.Minute // nobody reads for a while
 	b := newBroker(t, o)
 	body := strings.Repeat("x", 1000)
-	for range 400 {
+	for range messages {
 		publish(t, b, "/topic/prices/a", body)
 	}
 	var list []*slowClient
@@ -117,7 +117,7 @@ func TestReplaysStayWithinTheirBudget(t *testing.T) {
 	var reading sync.WaitGroup
 	for _, c := range list {
 		reading.Go(func() {
-			for i := range 400 {
+			for i := range messages {
 				if f := c.next(t); f.Get("x-stream-offset") != fmt.Sprint(i+1) {
 					t.Errorf("got %v, want %d", f.Headers, i+1)
 					return

@@ -269,7 +269,7 @@ func (q *Queues) Delay(delayed []broker.DelayPut, list []broker.QueuePut, done f
 			return
 		}
 		data := appendDelay(make([]byte, 0, delaySize(p)), p)
-		if err := q.fits(data); err != nil {
+		if err := q.o.fits(data); err != nil {
 			cancel(err)
 			return
 		}
@@ -296,7 +296,7 @@ func (q *Queues) CancelDelay(id string, done func(error)) {
 	d := q.delays
 	done = orNothing(done)
 	if err := q.Err(); err != nil {
-		done(unknown(err))
+		done(q.watcher.unfinished(err))
 		return
 	}
 	d.mu.Lock()
@@ -320,7 +320,7 @@ func (q *Queues) CancelDelay(id string, done func(error)) {
 		case isGone(err):
 			err = broker.ErrNotDelayed
 		case err != nil:
-			err = unknown(err)
+			err = q.watcher.unfinished(err)
 			d.alarm.Set()
 		}
 		done(err)

@@ -168,22 +168,6 @@ func (s *Durables) Err() error {
 	return s.err
 }
 
-// durablesUnavailable is the error of calls that could not be finished.
-type durablesUnavailable struct{ cause error }
-
-func (e *durablesUnavailable) Error() string {
-	return "the store of the durable subscriptions does not work: " + e.cause.Error()
-}
-func (e *durablesUnavailable) Unwrap() error { return e.cause }
-
-func unfinished(err error) error {
-	var known *durablesUnavailable
-	if err == nil || errors.As(err, &known) {
-		return err
-	}
-	return &durablesUnavailable{err}
-}
-
 // fail stops the use of the engine until it works again.
 func (s *Durables) fail(err error) {
 	s.mu.Lock()
@@ -193,7 +177,7 @@ func (s *Durables) fail(err error) {
 		return
 	}
 	s.log.Error("the store of the durable subscriptions does not work; nothing is stored for them until it does", "error", err)
-	s.halt(&durablesUnavailable{err})
+	s.halt(s.watcher.unfinished(err))
 	s.watcher.again()
 }
 
@@ -212,7 +196,7 @@ func (s *Durables) halt(err error) {
 // together.
 func (s *Durables) Append(list []broker.DurablePut, done func(uint64, error)) {
 	if err := s.Err(); err != nil {
-		done(0, unfinished(err))
+		done(0, s.watcher.unfinished(err))
 		return
 	}
 	if n := len(list); n == 0 || n > maxBatch {
@@ -229,8 +213,8 @@ func (s *Durables) Append(list []broker.DurablePut, done func(uint64, error)) {
 	w := &groupWrite{done: func(first uint64, err error) { s.appended(list, first, err, done) }}
 	for i := range list {
 		data := appendDurable(nil, &list[i], now)
-		if largest := int(s.o.maxMessage) - maxHeaders; len(data) > largest {
-			done(0, fmt.Errorf("a message of %d bytes is too large for the store: at most %d with its headers", len(data), largest))
+		if err := s.o.fits(data); err != nil {
+			done(0, err)
 			return
 		}
 		w.add(s.names.subject(list[i].Message.Destination), data)
@@ -259,7 +243,7 @@ func (s *Durables) refused(err error, what string, limit int64) error {
 	var no *refusal
 	switch {
 	case !errors.As(err, &no):
-		return unfinished(err)
+		return s.watcher.unfinished(err)
 	case no.ErrCode == codeMaximum:
 		return &broker.QueueFullError{Key: keyDisk, Limit: limit, Text: fmt.Sprintf("store-full: %s of durable subscriptions take all of their %d bytes, which are a part of store.disk", what, limit)}
 	}
@@ -324,7 +308,7 @@ func (s *Durables) undefine(d broker.StoredDurable) {
 // putRecord puts a record into the bucket. done gets its sequence.
 func (s *Durables) putRecord(subject string, data []byte, done func(uint64, error)) {
 	if err := s.Err(); err != nil {
-		done(0, unfinished(err))
+		done(0, s.watcher.unfinished(err))
 		return
 	}
 	w := &groupWrite{done: func(sequence uint64, err error) {
@@ -340,7 +324,7 @@ func (s *Durables) putRecord(subject string, data []byte, done func(uint64, erro
 // Delete implements [broker.DurableStore].
 func (s *Durables) Delete(d broker.StoredDurable, done func(error)) {
 	if err := s.Err(); err != nil {
-		done(unfinished(err))
+		done(s.watcher.unfinished(err))
 		return
 	}
 	// Without its definition a position has no meaning: it is removed at the next
@@ -361,7 +345,7 @@ func (s *Durables) Delete(d broker.StoredDurable, done func(error)) {
 func (s *Durables) purge(subject string, staying func() uint64, done func(error)) {
 	s.records.after(func(err error) {
 		if err != nil {
-			done(unfinished(err))
+			done(s.watcher.unfinished(err))
 			return
 		}
 		ask := `{"filter":` + strconv.Quote(subject)
@@ -374,7 +358,7 @@ func (s *Durables) purge(subject string, staying func() uint64, done func(error)
 			if err == nil {
 				err = apiAnswer(m, nil)
 			}
-			done(unfinished(err))
+			done(s.watcher.unfinished(err))
 		})
 	})
 }

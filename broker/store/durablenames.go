@@ -1,8 +1,6 @@
 package store
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -63,8 +61,7 @@ func (n *durableNames) subject(destination string) string {
 // definition returns the key of a subscription, of which there is one for each
 // user and name.
 func (n *durableNames) definition(user, name string) string {
-	sum := sha256.Sum256([]byte(user + "\x00" + name))
-	return n.keys + "d." + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:20]))
+	return n.keys + "d." + hashed(user+"\x00"+name, 20)
 }
 
 // position returns the key of the position of a subscription.

@@ -98,20 +98,12 @@ func (h *Histories) Err() error {
 	return h.err
 }
 
-// noHistory is the error of calls that could not be finished.
-type noHistory struct{ cause error }
-
-func (e *noHistory) Error() string {
-	return "the store of the histories does not work: " + e.cause.Error()
-}
-func (e *noHistory) Unwrap() error { return e.cause }
-
 // fail stops the use of the engine until it works again.
 func (h *Histories) fail(err error) {
 	h.mu.Lock()
 	first := h.err == nil && !h.closed
 	if first {
-		h.err = &noHistory{err}
+		h.err = h.watcher.unfinished(err)
 	}
 	failure, logs := h.err, slices.Clone(h.logs)
 	h.mu.Unlock()

@@ -272,8 +272,8 @@ func (l *historyLog) write(list []broker.HistoryPut) (*write, error) {
 		}
 		p := broker.QueuePut{Queue: list[i].Destination, Message: list[i].Message}
 		data := appendPayload(make([]byte, 0, payloadSize(&p)), &p)
-		if largest := int(h.o.maxMessage) - maxHeaders; len(data) > largest {
-			return nil, fmt.Errorf("a message of %d bytes is too large for the store: at most %d with its headers", len(data), largest)
+		if err := h.o.fits(data); err != nil {
+			return nil, err
 		}
 		x.puts[i] = put{subject: l.kept + hashed(list[i].Destination, destinationBytes), data: data, once: list[i].Once, own: &ownMessage{message: list[i].Message}}
 		x.bytes += len(data)
@@ -300,11 +300,7 @@ func (l *historyLog) finished(x *write, first uint64, err error) error {
 	case err == nil, errors.Is(err, broker.ErrDuplicate), errors.As(err, &no):
 		return err
 	}
-	var u *noHistory
-	if errors.As(err, &u) {
-		return err
-	}
-	return &noHistory{err}
+	return l.h.watcher.unfinished(err)
 }
 
 // settle says that the outcome of a write is known, or never will be.
@@ -385,7 +381,7 @@ func (l *historyLog) Fetch(ctx context.Context, numbers []uint64) ([]*broker.Mes
 		})
 	})
 	if err != nil {
-		return nil, &noHistory{err}
+		return nil, l.h.watcher.unfinished(err)
 	}
 	list := make([]*broker.Message, len(numbers))
 	for i, m := range answers {

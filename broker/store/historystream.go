@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"maps"
@@ -40,12 +38,6 @@ const (
 	metaFull        = "hoofbeat.full" // the smallest limit of messages that ever was in force
 	metaBoot        = "hoofbeat.boot" // the run of the machine
 )
-
-// hashed returns a short name for a text, in lower case.
-func hashed(text string, bytes int) string {
-	sum := sha256.Sum256([]byte(text))
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:bytes]))
-}
 
 // stream returns the name of the stream of an entry, and its token in subjects.
 func (n *historyNames) stream(destination string) (name, token string) {

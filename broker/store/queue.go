@@ -137,6 +137,17 @@ func (o *Options) maxBytes() int64 {
 	return min(wanted, o.MaxBytes)
 }
 
+// maxHeaders is the room in a message for the headers of a publication.
+const maxHeaders = 1 << 10
+
+// fits returns an error if a stored message is too large.
+func (o *Options) fits(data []byte) error {
+	if largest := int(o.maxMessage) - maxHeaders; len(data) > largest {
+		return fmt.Errorf("a message of %d bytes is too large for the store: at most %d with its headers", len(data), largest)
+	}
+	return nil
+}
+
 // withNames adds names and headers of records.
 func withNames(bytes int64) int64 { return bytes + bytes/4 + 16<<20 }
 
@@ -270,22 +281,6 @@ func (q *Queues) Err() error {
 	return q.err
 }
 
-// unavailable is the error of calls that could not be finished.
-type unavailable struct{ cause error }
-
-func (e *unavailable) Error() string {
-	return "the store of the queues does not work: " + e.cause.Error()
-}
-func (e *unavailable) Unwrap() error { return e.cause }
-
-func unknown(err error) error {
-	var u *unavailable
-	if errors.As(err, &u) {
-		return err
-	}
-	return &unavailable{err}
-}
-
 // fail stops the use of the engine until it works again.
 func (q *Queues) fail(err error) {
 	q.mu.Lock()
@@ -295,7 +290,7 @@ func (q *Queues) fail(err error) {
 		return
 	}
 	q.log.Error("the store of the queues does not work; nothing is stored or delivered until it does", "error", err)
-	q.halt(&unavailable{err})
+	q.halt(q.watcher.unfinished(err))
 	q.watcher.again()
 }
 
@@ -365,7 +360,7 @@ func (q *Queues) write(list []broker.QueuePut, more int, o writeOptions) (*write
 			return nil, broker.ErrDuplicate
 		}
 		data := appendPayload(make([]byte, 0, payloadSize(p)), p)
-		if err := q.fits(data); err != nil {
+		if err := q.o.fits(data); err != nil {
 			return nil, err
 		}
 		x.puts[i] = put{data: data, once: p.Once, single: o.replacement}
@@ -380,17 +375,6 @@ func (q *Queues) write(list []broker.QueuePut, more int, o writeOptions) (*write
 	}
 	return x, nil
 }
-
-// fits returns an error if a message is too large.
-func (q *Queues) fits(data []byte) error {
-	if largest := int(q.o.maxMessage) - maxHeaders; len(data) > largest {
-		return fmt.Errorf("a message of %d bytes is too large for the store: at most %d with its headers", len(data), largest)
-	}
-	return nil
-}
-
-// maxHeaders is the room in a message for the headers of a publication.
-const maxHeaders = 1 << 10
 
 // Queues implements [broker.QueueStore].
 func (q *Queues) Queues() iter.Seq[broker.StoredQueue] { return slices.Values(q.ledger.all()) }

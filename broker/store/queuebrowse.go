@@ -17,7 +17,7 @@ const fetching = 64
 // Browse implements [broker.QueueStore].
 func (q *Queues) Browse(ctx context.Context, queue string, after uint64, limit int) ([]broker.StoredMessage, error) {
 	if err := q.Err(); err != nil {
-		return nil, unknown(err)
+		return nil, q.watcher.unfinished(err)
 	}
 	sequences, found := q.ledger.list(queue, after, limit)
 	if !found {
@@ -38,7 +38,7 @@ func (q *Queues) fetch(ctx context.Context, sequences []uint64) ([]broker.Stored
 		})
 	})
 	if err != nil {
-		return nil, unknown(err)
+		return nil, q.watcher.unfinished(err)
 	}
 	for i, m := range answers {
 		switch m.Header.Get("Status") {
@@ -105,7 +105,7 @@ func together(ctx context.Context, n int, ask func(i int, done func(error))) err
 // nothing new; what has come for them and no reader has is removed too.
 func (q *Queues) Purge(ctx context.Context, queue string) (removed int, err error) {
 	if err := q.Err(); err != nil {
-		return 0, unknown(err)
+		return 0, q.watcher.unfinished(err)
 	}
 	if _, found := q.ledger.list(queue, 0, 1); !found {
 		return 0, broker.ErrNoQueue
@@ -157,7 +157,7 @@ func (q *Queues) purgeAll(ctx context.Context, queue *ledgerQueue, last uint64) 
 		request := fmt.Sprintf(`{"filter":%q,"seq":%d}`, filter, last+1)
 		m, err := q.o.Control.RequestWithContext(ctx, "$JS.API.STREAM.PURGE."+q.names.stream, []byte(request))
 		if err != nil {
-			return unknown(err)
+			return q.watcher.unfinished(err)
 		}
 		if err := apiAnswer(m, nil); err != nil {
 			return err

@@ -34,12 +34,23 @@ func namesOf(prefix string) names {
 	}
 }
 
+// hashed returns a short name for a text, in lower case.
+func hashed(text string, bytes int) string {
+	sum := sha256.Sum256([]byte(text))
+	return inLetters(sum[:bytes])
+}
+
+// inLetters returns bytes as lower-case letters and digits.
+func inLetters(b []byte) string {
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))
+}
+
 // queueToken returns what stands for the name of a queue in its subject,
 // <2 hex>.<hash>, and the hash. The two digits are there so that the queues can
 // be spread over several streams one day. The stored messages have the name.
 func queueToken(name string) (token, hash string) {
 	sum := sha256.Sum256([]byte(name))
-	hash = strings.ToLower(base32.StdEncoding.EncodeToString(sum[:20]))
+	hash = inLetters(sum[:20])
 	return hex.EncodeToString(sum[20:21]) + "." + hash, hash
 }
 

@@ -19,7 +19,7 @@ type departure struct {
 func (q *Queues) Remove(queue string, sequence uint64, done func(error)) {
 	done = orNothing(done)
 	if err := q.Err(); err != nil {
-		done(unknown(err))
+		done(q.watcher.unfinished(err))
 		return
 	}
 	q.remove(queue, sequence, true, done)
@@ -56,7 +56,7 @@ func (q *Queues) remove(queue string, sequence uint64, spare bool, done func(err
 		case isGone(err):
 			err = nil
 		case err != nil && !errors.As(err, &no):
-			err = unknown(err)
+			err = q.watcher.unfinished(err)
 		}
 		q.departed(pinned, sequence, err)
 		ended(err)

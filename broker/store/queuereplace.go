@@ -45,7 +45,7 @@ func (q *Queues) Replace(queue string, sequence uint64, with broker.QueuePut, do
 		defer cancel()
 		if err := q.consumers.widen(ctx, target); err != nil {
 			q.ledger.cancelAll(x.room)
-			done(unknown(err))
+			done(q.watcher.unfinished(err))
 			return
 		}
 		q.writer.add(x)

@@ -144,21 +144,21 @@ func (q *Queues) ack(replies []string, confirm bool, done func(error)) {
 	last := len(replies) - 1
 	for _, reply := range replies[:last] {
 		if err := q.control.publish(&nats.Msg{Subject: reply, Data: sayAck}); err != nil {
-			done(unknown(err))
+			done(q.watcher.unfinished(err))
 			return
 		}
 	}
 	if confirm {
 		q.control.request(replies[last], sayAck, func(_ *nats.Msg, err error) {
 			if err != nil {
-				err = unknown(err)
+				err = q.watcher.unfinished(err)
 			}
 			done(err)
 		})
 		return
 	}
 	if err := q.control.publish(&nats.Msg{Subject: replies[last], Data: sayAck}); err != nil {
-		done(unknown(err))
+		done(q.watcher.unfinished(err))
 		return
 	}
 	done(nil)

@@ -82,7 +82,7 @@ func (q *Queues) openSource(queue string) (*source, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.err != nil {
-		return nil, unknown(q.err)
+		return nil, q.watcher.unfinished(q.err)
 	}
 	if s := q.sources[queue]; s != nil {
 		return s, nil
@@ -326,7 +326,7 @@ func (s *source) confirm(done func(error)) {
 	}
 	s.q.control.request(last, sayProgress, func(_ *nats.Msg, err error) {
 		if err != nil {
-			err = unknown(err)
+			err = s.q.watcher.unfinished(err)
 		}
 		done(err)
 	})

@@ -388,7 +388,7 @@ func (q *Queues) finished(x *write, first uint64, err error) error {
 		q.cancel(x)
 		return q.refused(no)
 	default:
-		return unknown(err)
+		return q.watcher.unfinished(err)
 	}
 	return err
 }

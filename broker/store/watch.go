@@ -13,13 +13,33 @@ import (
 // again when it does.
 type watcher struct {
 	o      *Options
-	store  string // its name in the log
+	store  string // its name in the log and in errors
 	links  [2]*link
 	fail   func(error)                     // is told that the engine does not work
 	begin  func(ctx context.Context) error // begins again
 	begun  func()                          // is called after that; nil for nothing
 	tick   func()                          // is called every watchEvery while the engine works; nil for nothing
 	failed chan struct{}                   // has a value after a failure
+}
+
+// unavailable is the error of calls to a store that could not be finished.
+type unavailable struct {
+	store string
+	cause error
+}
+
+func (e *unavailable) Error() string {
+	return "the store of the " + e.store + " does not work: " + e.cause.Error()
+}
+func (e *unavailable) Unwrap() error { return e.cause }
+
+// unfinished returns the error of a call that could not be finished, nil for nil.
+func (w *watcher) unfinished(err error) error {
+	var known *unavailable
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return &unavailable{w.store, err}
 }
 
 // again has run begin again. The store has failed, and refuses calls until then.

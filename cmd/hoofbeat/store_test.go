@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -238,6 +239,14 @@ func TestAFullStoreNamesItsLimit(t *testing.T) {
 		status := s.call(t, a.method, "/api/v1/"+a.path, a.body, &answer)
 		if status != a.status || !strings.Contains(answer.Detail, "store-full: the disk of the store has ") || !strings.HasSuffix(answer.Detail, " left: store.reserve is 900 TiB") {
 			t.Errorf("%s: HTTP %d %q", name, status, answer.Detail)
+		}
+	}
+	for _, text := range []string{
+		"the store takes nothing new until there is room",
+		"the store of operations has no room for another one: it is not announced, and no page can register for it",
+	} {
+		if line := s.Logged(t, text, 1); line["level"] != "WARN" || !strings.HasSuffix(fmt.Sprint(line["error"]), " left: store.reserve is 900 TiB") {
+			t.Errorf("the log has %v", line)
 		}
 	}
 	if status := s.call(t, "POST", "/api/v1/revocations", `{"user":"ann"}`, nil); status != http.StatusOK {

@@ -246,12 +246,27 @@ func streamsOf(engine *server.Server) (map[string]bool, error) {
 	return names, nil
 }
 
-// stop ends a server and waits for its goroutines, but not for ever: the time
-// grows with the number of consumers.
+// perConsumer is what the engine may take to stop one consumer: it stops one after
+// another, and sleeps for 10 ms if the goroutine that writes the consumer's file
+// has not ended at once.
+const perConsumer = 20 * time.Millisecond
+
+// patienceWith returns how long an engine may take to stop: longer for each of its
+// consumers.
+func patienceWith(engine *server.Server, timeout time.Duration) time.Duration {
+	info, err := engine.Jsz(nil)
+	if err != nil {
+		return timeout // only for options that were not given
+	}
+	return timeout + time.Duration(info.Consumers)*perConsumer
+}
+
+// stop ends a server and waits for its goroutines, but not for ever.
 func stop(engine *server.Server, timeout time.Duration) error {
 	if engine == nil {
 		return nil
 	}
+	timeout = patienceWith(engine, timeout)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
