@@ -19,6 +19,7 @@ type batch struct {
 	behind  bool             // an outbox fills faster than a flusher empties it
 	pub     publication      // scratch space for the current frame
 	settled []unacknowledged // scratch space for the current ACK
+	relayed RelayBatch       // for other brokers, nil if there is nothing
 }
 
 var batchPool = sync.Pool{New: func() any { return new(batch) }}
@@ -30,6 +31,7 @@ func (b *Broker) newBatch() *batch {
 }
 
 func (bt *batch) release() {
+	bt.sendRelayed()
 	bt.b, bt.load, bt.crowded, bt.behind = nil, load{}, false, false
 	bt.pub.reset()
 	if cap(bt.touched) > 1<<16 {
@@ -49,6 +51,7 @@ func (bt *batch) add(o *outbox) { bt.touched = append(bt.touched, o) }
 // flush writes every touched outbox. Flushing may touch other outboxes: a queue
 // consumer that has room again receives its next messages.
 func (bt *batch) flush() {
+	bt.sendRelayed()
 	for len(bt.touched) > 0 {
 		work := bt.touched
 		bt.touched = nil
@@ -63,6 +66,9 @@ func (bt *batch) flush() {
 // makeRoom waits for the outboxes that have taken more than their limit, as
 // makeRoom of an outbox does. The caller holds no lock.
 func (bt *batch) makeRoom() {
+	if len(bt.full) > 0 {
+		bt.sendRelayed()
+	}
 	for i, o := range bt.full {
 		o.mu.Lock()
 		o.makeRoom(0, false, bt)

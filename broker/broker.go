@@ -62,10 +62,11 @@ type Broker struct {
 	visits      loglimit.Limiter // limits log records about the start and end of anonymous sessions
 	denials     denials
 
-	nodeID   string // of this run; see newNodeID
-	idPrefix string // of message-ids
-	ids      atomic.Uint64
-	started  time.Time
+	nodeID       string     // of this run; see newNodeID
+	relayBatches BatchRelay // Options.Relay, if it is one
+	idPrefix     string     // of message-ids
+	ids          atomic.Uint64
+	started      time.Time
 
 	unwatch func()          // stops watching Options.Revocations; nil without it
 	ctx     context.Context // ends with Close

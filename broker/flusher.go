@@ -60,6 +60,7 @@ func (bt *batch) end(own *outbox) {
 // outboxes would fill, and clients that read as fast as they can would be
 // disconnected as slow.
 func (bt *batch) handOver(own *outbox) {
+	bt.sendRelayed()
 	if i := slices.Index(bt.touched, own); i >= 0 {
 		bt.touched = slices.Delete(bt.touched, i, i+1)
 		own.flush(bt)

@@ -117,6 +117,7 @@ func (b *Broker) distribute(d destination, p *publication, from *session, once s
 	case b.tooLate(p.expires):
 	case d.Kind == topics.Reply:
 		if out, err = b.answer(d.Path, p, bt); err != nil {
+			bt.sendRelayed() // comes before
 			later, err = b.answerElsewhere(d.Path, p, from)
 		}
 	case d.archive != nil:
@@ -124,7 +125,7 @@ func (b *Broker) distribute(d destination, p *publication, from *session, once s
 	default:
 		out = b.deliver(d.Destination, p, bt)
 		if b.o.Relay != nil {
-			b.relay(d.Destination, p, from)
+			b.relay(d.Destination, p, from, bt)
 		}
 	}
 	return out, later, err

@@ -33,6 +33,23 @@ type Relay interface {
 	Publish(e *Envelope)
 }
 
+// A BatchRelay is a [Relay] that takes what a client has sent at once together,
+// which costs the brokers less.
+type BatchRelay interface {
+	Relay
+	Batch() RelayBatch
+}
+
+// A RelayBatch gathers messages that Publish would get one by one. One goroutine
+// uses it.
+type RelayBatch interface {
+	// Add takes a message. It is handed over at Send, or before.
+	Add(e *Envelope)
+	// Send hands over what was added, in order. The broker calls it once, before
+	// it waits for anything, and uses the batch no more.
+	Send()
+}
+
 // A Peer is the broker as its [Relay] sees it.
 type Peer struct {
 	// Node identifies this run of the broker: twelve lower-case letters and
@@ -75,17 +92,19 @@ func (b *Broker) joinRelay() error {
 	if r == nil {
 		return nil
 	}
+	b.relayBatches, _ = r.(BatchRelay)
 	b.router.Watch(r.Interest)
 	return r.Start(Peer{Node: b.nodeID, Frame: b.o.Limits.Frame, Deliver: b.deliverForeign, Answer: b.answerOther})
 }
 
 // relay hands a publication that was accepted here to the other brokers. from is
-// the session that sent it, nil for the program.
-func (b *Broker) relay(d topics.Destination, p *publication, from *session) {
+// the session that sent it, nil for the program. It leaves with bt.
+func (b *Broker) relay(d topics.Destination, p *publication, from *session, bt *batch) {
 	switch {
 	case d.Kind == topics.Topic, d.Kind == topics.Queue:
 	case d.Kind == topics.UserNamed && b.directed != nil && d.Name != "": // without a name: PublishToUser asks
 		if p.msg != nil && p.msg.Settled != nil {
+			bt.sendRelayed() // comes before
 			b.askToUser(d, p)
 			return
 		}
@@ -98,7 +117,22 @@ func (b *Broker) relay(d topics.Destination, p *publication, from *session) {
 	} else {
 		e.Destination = p.Destination
 	}
-	b.o.Relay.Publish(&e)
+	if b.relayBatches == nil {
+		b.o.Relay.Publish(&e)
+		return
+	}
+	if bt.relayed == nil {
+		bt.relayed = b.relayBatches.Batch()
+	}
+	bt.relayed.Add(&e)
+}
+
+// sendRelayed hands over what the batch has for other brokers.
+func (bt *batch) sendRelayed() {
+	if bt.relayed != nil {
+		bt.relayed.Send()
+		bt.relayed = nil
+	}
 }
 
 // envelope returns a publication as other brokers get it.

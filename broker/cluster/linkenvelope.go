@@ -11,6 +11,7 @@ import (
 
 const (
 	envelopeVersion = 1
+	severalVersion  = 2 // there is more than one message in it
 	nodeIDSize      = 12
 	// envelopeHead is the size of what precedes the message: version, node,
 	// number and origin.
@@ -26,23 +27,45 @@ type head struct {
 	origin uint64
 }
 
-// appendEnvelope encodes a message:
+// appendHead begins an envelope:
 //
-//	u8 version | node | u64 number | u64 origin | text destination | text id |
-//	uvarint n | n × (text name, text value) | text body
+//	u8 version | node | u64 number | u64 origin
 //
-// A text is a uvarint, its length, and its bytes. Headers of NATS would cost a
-// map and a parser of text on both sides.
-func appendEnvelope(b []byte, node string, number uint64, e *broker.Envelope) []byte {
+// One or more messages follow. The first has the number of the head, and the
+// next ones those that follow it:
+//
+//	text destination | text id | uvarint n | n × (text name, text value) | text body
+//
+// A text is a uvarint, its length, and its bytes. An empty destination is that of
+// the message before. Headers of NATS would cost a map and a parser of text on
+// both sides.
+func appendHead(b []byte, node string, number, origin uint64) []byte {
 	b = append(append(b, envelopeVersion), node...)
-	b = binary.BigEndian.AppendUint64(b, number)
-	b = binary.BigEndian.AppendUint64(b, e.Origin)
-	b = appendText(appendText(b, e.Destination), e.ID)
-	b = binary.AppendUvarint(b, uint64(len(e.Headers)))
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, number), origin)
+}
+
+// appendRest encodes what follows the destination of a message.
+func appendRest(b []byte, e *broker.Envelope) []byte {
+	b = binary.AppendUvarint(appendText(b, e.ID), uint64(len(e.Headers)))
 	for _, h := range e.Headers {
 		b = appendText(appendText(b, h.Name), h.Value)
 	}
 	return append(binary.AppendUvarint(b, uint64(len(e.Body))), e.Body...)
+}
+
+// sizeOf is at least what a message takes in an envelope.
+func sizeOf(e *broker.Envelope) int {
+	const length = binary.MaxVarintLen32
+	size := 4*length + len(e.Destination) + len(e.ID) + len(e.Body)
+	for _, h := range e.Headers {
+		size += 2*length + len(h.Name) + len(h.Value)
+	}
+	return size
+}
+
+// appendEnvelope encodes one message.
+func appendEnvelope(b []byte, node string, number uint64, e *broker.Envelope) []byte {
+	return appendRest(appendText(appendHead(b, node, number, e.Origin), e.Destination), e)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -51,8 +74,8 @@ func appendText(b []byte, s string) []byte {
 
 // decodeHead reads the beginning of an envelope.
 func decodeHead(b []byte) (head, error) {
-	if len(b) > 0 && b[0] != envelopeVersion && b[0] != questionVersion {
-		return head{}, fmt.Errorf("cluster: an envelope of version %d; this node reads %d", b[0], envelopeVersion)
+	if len(b) > 0 && b[0] != envelopeVersion && b[0] != severalVersion && b[0] != questionVersion {
+		return head{}, fmt.Errorf("cluster: an envelope of version %d; this node reads %d and %d", b[0], envelopeVersion, severalVersion)
 	}
 	if len(b) < envelopeHead {
 		return head{}, errEnvelope
@@ -61,29 +84,61 @@ func decodeHead(b []byte) (head, error) {
 	return head{string(b[1 : 1+nodeIDSize]), binary.BigEndian.Uint64(rest), binary.BigEndian.Uint64(rest[8:])}, nil
 }
 
-// decodeEnvelope reads an envelope. The body shares the memory of b.
-func decodeEnvelope(b []byte) (*broker.Envelope, error) {
+// decodeEnvelopes reads all messages of an envelope, or none if one cannot be
+// read. The bodies share the memory of b.
+func decodeEnvelopes(b []byte) ([]broker.Envelope, error) {
 	h, err := decodeHead(b)
 	if err != nil {
 		return nil, err
 	}
 	r := reader{rest: b[envelopeHead:]}
-	e := &broker.Envelope{Origin: h.origin, Destination: string(r.text()), ID: string(r.text())}
-	n := r.uvarint()
-	if n > uint64(len(r.rest)/2) { // each header has two lengths
+	var list []broker.Envelope
+	var destination string
+	for {
+		if d := r.text(); len(d) > 0 || list == nil {
+			destination = string(d)
+		}
+		e := broker.Envelope{Origin: h.origin, Destination: destination, ID: string(r.text())}
+		n := r.uvarint()
+		if n > uint64(len(r.rest)/2) { // each header has two lengths
+			return nil, errEnvelope
+		}
+		if n > 0 {
+			e.Headers = make([]frames.Header, 0, n)
+		}
+		for range n {
+			e.Headers = append(e.Headers, frames.Header{Name: string(r.text()), Value: string(r.text())})
+		}
+		e.Body = r.text()
+		if r.failed {
+			return nil, errEnvelope
+		}
+		if list = append(list, e); len(r.rest) == 0 {
+			break
+		}
+	}
+	if (len(list) > 1) != (b[0] == severalVersion) {
 		return nil, errEnvelope
 	}
-	if n > 0 {
-		e.Headers = make([]frames.Header, 0, n)
+	return list, nil
+}
+
+// messagesIn returns how many messages an envelope has.
+func messagesIn(b []byte) (n uint64) {
+	if b[0] != severalVersion {
+		return 1
 	}
-	for range n {
-		e.Headers = append(e.Headers, frames.Header{Name: string(r.text()), Value: string(r.text())})
+	for r := (reader{rest: b[envelopeHead:]}); len(r.rest) > 0; n++ {
+		r.text() // destination
+		r.text() // id
+		for range 2 * r.uvarint() {
+			if r.text(); r.failed {
+				break
+			}
+		}
+		r.text() // body
 	}
-	e.Body = r.text()
-	if r.failed || len(r.rest) > 0 {
-		return nil, errEnvelope
-	}
-	return e, nil
+	return max(n, 1)
 }
 
 // reader takes an envelope apart. After a failure it returns nothing.

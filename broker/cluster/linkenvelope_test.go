@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"reflect"
 	"testing"
 
@@ -31,7 +30,7 @@ func TestEnvelope(t *testing.T) {
 	if _, err := decodeEnvelope(append(b, 0)); err == nil {
 		t.Error("a byte too many was taken")
 	}
-	b[0] = 2
+	b[0] = 3
 	if _, err := decodeEnvelope(b); err == nil {
 		t.Error("another version was taken")
 	}
@@ -40,19 +39,54 @@ func TestEnvelope(t *testing.T) {
 func FuzzEnvelope(f *testing.F) {
 	f.Add(appendEnvelope(nil, nodeA, 1, &broker.Envelope{Destination: "/topic/a", ID: "i", Headers: []frames.Header{{Name: "n", Value: "v"}}, Body: []byte("body")}))
 	f.Add([]byte{1})
+	f.Add(several(
+		&broker.Envelope{Destination: "/topic/a", ID: "i"}, &broker.Envelope{Destination: "/topic/a", ID: "j", Body: []byte("body")},
+		&broker.Envelope{Destination: "/topic/b", Headers: []frames.Header{{Name: "n", Value: "v"}}},
+	))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, err := decodeEnvelope(b)
+		list, err := decodeEnvelopes(b)
 		if err != nil {
 			return
 		}
-		h, err := decodeHead(b)
-		if err != nil {
-			t.Fatal(err)
+		if n := messagesIn(b); n != uint64(len(list)) {
+			t.Fatalf("%d messages were counted, %d read", n, len(list))
 		}
-		again := appendEnvelope(nil, h.node, h.number, e)
-		back, err := decodeEnvelope(again)
-		if err != nil || !reflect.DeepEqual(back, e) || !bytes.Equal(appendEnvelope(nil, h.node, h.number, back), again) {
-			t.Fatalf("%+v became %+v, %v", e, back, err)
+		again := make([]*broker.Envelope, len(list))
+		for i := range list {
+			again[i] = &list[i]
+		}
+		back, err := decodeEnvelopes(several(again...))
+		if err != nil || !reflect.DeepEqual(back, list) {
+			t.Fatalf("%+v became %+v, %v", list, back, err)
 		}
 	})
+}
+
+// several encodes messages in one envelope, as a batch does.
+func several(list ...*broker.Envelope) []byte {
+	b := appendHead(nil, nodeA, 7, list[0].Origin)
+	if len(list) > 1 {
+		b[0] = severalVersion
+	}
+	for i, e := range list {
+		destination := e.Destination
+		if i > 0 && destination == list[i-1].Destination {
+			destination = ""
+		}
+		b = appendRest(appendText(b, destination), e)
+	}
+	return b
+}
+
+// decodeEnvelope reads an envelope of one message. The body shares the memory of
+// b.
+func decodeEnvelope(b []byte) (*broker.Envelope, error) {
+	list, err := decodeEnvelopes(b)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) != 1 {
+		return nil, errEnvelope
+	}
+	return &list[0], nil
 }

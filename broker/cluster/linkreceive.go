@@ -49,7 +49,7 @@ func (l *Links) sort(b []byte) {
 	size := int64(len(b) + laneOverhead)
 	if l.waiting.Add(size) > int64(l.o.Backlog) {
 		l.waiting.Add(-size)
-		l.lost(1, "this node delivers more slowly than others publish", nil)
+		l.lost(messagesIn(b), "this node delivers more slowly than others publish", nil)
 		if isQuestion(b) {
 			l.refuse(h, b)
 		}
@@ -127,11 +127,13 @@ func (l *Links) deliver(b []byte) {
 		l.answer(b)
 		return
 	}
-	e, err := decodeEnvelope(b)
+	list, err := decodeEnvelopes(b)
 	if err != nil {
 		l.unreadable(err)
 		return
 	}
-	l.counts.received.Add(1)
-	l.peer.Deliver(e)
+	for i := range list {
+		l.counts.received.Add(1)
+		l.peer.Deliver(&list[i])
+	}
 }

@@ -79,6 +79,7 @@ type Links struct {
 	born       time.Time
 	publishing sync.Mutex // numbers have the order of the connection
 	number     uint64
+	batchSize  int // up to which publications share a message
 
 	counts struct {
 		sent, received, copies, dropped, unreadable atomic.Uint64
@@ -163,6 +164,7 @@ func (l *Links) Start(p broker.Peer) error {
 		return errors.New("cluster: links serve one broker, once")
 	}
 	l.started, l.peer, l.since = true, p, time.Now()
+	l.batchSize = int(min(largestBatch, l.o.Conn.MaxPayload()))
 	l.mu.Unlock()
 	for range min(4, runtime.GOMAXPROCS(0)) {
 		l.lanes = append(l.lanes, newLane())
@@ -189,32 +191,6 @@ func (l *Links) Start(p broker.Peer) error {
 	l.running.Go(l.hearReplies)
 	l.running.Go(l.asks.calls.run)
 	return nil
-}
-
-// Publish hands a message to the nodes that have subscribers for it. If the
-// server in this process cannot keep up, it slows the publisher down, by a few
-// milliseconds at a time.
-func (l *Links) Publish(e *broker.Envelope) {
-	subject := ""
-	if e.User == "" {
-		subject = l.subject.publish(e.Destination)
-	} else {
-		subject = l.subject.bucket(bucketOf(e.User))
-	}
-	size := envelopeHead + len(e.Destination) + len(e.ID) + len(e.Body) + 16
-	for _, h := range e.Headers {
-		size += len(h.Name) + len(h.Value) + 4
-	}
-	b := make([]byte, 0, size)
-	l.publishing.Lock()
-	l.number++
-	err := l.o.Conn.Publish(subject, appendEnvelope(b, l.peer.Node, l.number, e))
-	l.publishing.Unlock()
-	if err != nil {
-		l.lost(1, "the message could not be handed to other nodes", err)
-		return
-	}
-	l.counts.sent.Add(1)
 }
 
 // lost counts messages that some node should have had.
