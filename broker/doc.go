@@ -43,10 +43,10 @@
 //     delayed, delayedmemory, delaystore, delayedstored, deliver, replies, subscriber, footprint, filter, selector,
 //     publication, content, distinct, copies, outbox, batch, flusher,
 //     flush.
-//   - What topics keep, and who is there: topicset, history, historystore,
-//     historystored, offset, replay, replaybudget, durable, durablesession,
-//     durablestore, durableload, durablesend, durablelist, durableposition,
-//     durablesaver, presence, presencelist.
+//   - What topics keep, and who is there: topicset, history, historylist,
+//     historystore, historystored, offset, replay, replaybudget, durable,
+//     durablesession, durablestore, durableload, durablesend, durablelist,
+//     durableposition, durablesaver, presence, presencelist.
 //   - Work queues: queue, queuememory, queuequota, queuestore,
 //     queuestored, queuedead, queuereader, queuedelivery,
 //     queuebrowse, queuemove, queuestoredbrowse, queuestoredmove.

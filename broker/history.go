@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,7 +44,7 @@ type History struct {
 // [memoryHistory] is the one in memory, [storedHistory] the one over a
 // [HistoryStore]. All methods are safe for concurrent use.
 type history interface {
-	// Epoch names the sequence of numbers. Numbers of another epoch mean
+	// Epoch names the sequence of numbers. Numbers of another epoch prove
 	// nothing.
 	Epoch() string
 	// Last returns the number of the latest message, 0 if there was none.
@@ -54,6 +55,13 @@ type history interface {
 	Reader(ctx context.Context, sel ring.Selection, start ring.Start) (r historyReader, recovered bool, err error)
 	// Stats returns what is kept.
 	Stats() ring.Stats
+	// Destinations returns of what something is kept, in no order, and Of one of
+	// them.
+	Destinations() iter.Seq[ring.Info]
+	Of(destination string) (ring.Info, bool)
+	// Remove removes what is kept of a destination, begins another epoch, and
+	// returns the number of messages. Calls for one history come one at a time.
+	Remove(ctx context.Context, destination string) (int, error)
 	// Expire drops what is too old.
 	Expire()
 	// SetLimits replaces Messages, Age and Bytes. What is within them stays.
@@ -100,6 +108,7 @@ func ofHistory(name string) bool {
 type archive struct {
 	topicSet
 	limits atomic.Pointer[string] // as the client reads them, with their keys
+	single atomic.Bool            // one message of each destination is kept
 
 	// mu is held while a message is numbered and offered to its subscribers, so
 	// that every subscriber gets the messages in the order of their numbers.
@@ -109,6 +118,8 @@ type archive struct {
 	memory    *memoryHistory // nil over a store
 	stored    *storedHistory // nil in memory
 	delivered uint64         // number of the latest message that was offered to the subscribers
+
+	removing sync.Mutex // held while a destination is removed
 }
 
 // newArchives makes the archives of valid options, and the topics that belong
@@ -129,7 +140,7 @@ func newArchives(o *Options, now func() int64) ([]topicSet, []*archive, error) {
 	for i, h := range o.History {
 		a := &archive{topicSet: sets[i]}
 		if o.HistoryStore == nil {
-			a.memory = newMemoryHistory(h, now)
+			a.memory = newMemoryHistory(h, now, &a.mu)
 			a.store = a.memory
 		}
 		a.describe(h)
@@ -190,6 +201,7 @@ func (a *archive) describe(h History) {
 		text += fmt.Sprintf(" and %d bytes (history[].bytes)", h.Bytes)
 	}
 	a.limits.Store(&text)
+	a.single.Store(h.Messages == 1)
 }
 
 // archive returns the archive of a destination, nil if it has no history.
@@ -234,7 +246,7 @@ func (a *archive) offer(b *Broker, d topics.Destination, p *publication, bt *bat
 	p.hurry = true
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p.Offset = encode.Offset{Epoch: a.memory.epoch, Number: a.memory.Append(d.Path, m)}
+	p.Offset = encode.Offset{Epoch: a.memory.Epoch(), Number: a.memory.Append(d.Path, m)}
 	a.fanOut(b, d, p, bt)
 }
 
@@ -286,19 +298,25 @@ func (p *publication) stamped() *Message {
 	return &c
 }
 
-// memoryHistory is a history in memory. Its epoch ends with the process.
+// memoryHistory is a history in memory. Its epoch ends with the process, or when
+// a destination is removed.
 type memoryHistory struct {
-	epoch string
+	epoch atomic.Pointer[string]
 	set   *ring.Set[*Message]
 	now   func() int64
+	mu    *sync.Mutex // of the archive
 }
 
-func newMemoryHistory(h History, now func() int64) *memoryHistory {
-	return &memoryHistory{
-		epoch: strings.ToLower(rand.Text()[:8]),
-		set:   ring.New[*Message](h.limits()),
-		now:   now,
-	}
+func newMemoryHistory(h History, now func() int64, mu *sync.Mutex) *memoryHistory {
+	m := &memoryHistory{set: ring.New[*Message](h.limits()), now: now, mu: mu}
+	m.renew()
+	return m
+}
+
+// renew begins another epoch. The numbers go on.
+func (h *memoryHistory) renew() {
+	epoch := strings.ToLower(rand.Text()[:8])
+	h.epoch.Store(&epoch)
 }
 
 func (h *History) limits() ring.Limits {
@@ -315,11 +333,23 @@ func (h *memoryHistory) Append(destination string, m *Message) uint64 {
 	return h.set.Append(destination, m, size, h.now())
 }
 
-func (h *memoryHistory) Epoch() string                        { return h.epoch }
+func (h *memoryHistory) Epoch() string                        { return *h.epoch.Load() }
 func (h *memoryHistory) Last(context.Context) (uint64, error) { return h.set.Last(), nil }
 func (h *memoryHistory) Stats() ring.Stats                    { return h.set.Stats() }
 func (h *memoryHistory) Expire()                              { h.set.Expire(h.now()) }
 func (h *memoryHistory) SetLimits(to History)                 { h.set.SetLimits(to.limits(), h.now()) }
+
+func (h *memoryHistory) Destinations() iter.Seq[ring.Info]       { return h.set.Destinations() }
+func (h *memoryHistory) Of(destination string) (ring.Info, bool) { return h.set.Of(destination) }
+
+// Remove implements history.
+func (h *memoryHistory) Remove(_ context.Context, destination string) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	kept, _ := h.set.Of(destination)
+	h.renew()
+	return len(h.set.Remove(destination, kept.Newest)), nil
+}
 
 func (h *memoryHistory) Reader(_ context.Context, sel ring.Selection, start ring.Start) (historyReader, bool, error) {
 	r, proven := h.set.Reader(sel, start)

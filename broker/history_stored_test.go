@@ -75,6 +75,51 @@ func TestStoredHistoryOutlivesTheBroker(t *testing.T) {
 	}
 }
 
+// The next broker knows of a removal, and its epoch. It proves nothing about what
+// came before it.
+func TestStoredHistoryRemembersARemoval(t *testing.T) {
+	o, s := overHistory(3)
+	b := brokertest.New(t, o)
+	for _, of := range []string{"a", "b", "a", "b"} { // 1 to 4
+		publish(t, b, "/topic/prices/"+of, of)
+	}
+	old := epochOf(t, b, "/topic/prices/a")
+	s.SetFaults(func(int) brokertest.HistoryFault { return brokertest.HistoryFault{Err: errors.New("broken")} })
+	if n, err := b.RemoveHistory(t.Context(), "/topic/prices/a"); n != 0 || err == nil || !strings.Contains(err.Error(), "removing the history of /topic/prices/a: broken") {
+		t.Errorf("removed %d, %v", n, err)
+	}
+	s.SetFaults(nil)
+	if epoch := epochOf(t, b, "/topic/prices/a"); epoch != old {
+		t.Errorf("nothing was removed, and the epoch is %s, was %s", epoch, old)
+	}
+	remove(t, b, "/topic/prices/a", 2) // 5
+	publish(t, b, "/topic/prices/a", "new")
+	now := epochOf(t, b, "/topic/prices/a")
+	for range 2 {
+		for _, c := range []struct {
+			destination, offset, want, recovered string
+		}{
+			{"/topic/prices/a", old + ":3", "new", "false"},
+			{"/topic/prices/a", now + ":3", "new", "false"},
+			{"/topic/prices/a", now + ":5", "new", "true"},
+			{"/topic/prices/*", now + ":3", "b new", "false"},
+			{"/topic/prices/*", now + ":6", "", "true"},
+			{"/topic/prices/b", now + ":3", "b", "true"},
+		} {
+			client := brokertest.Connect(t, b)
+			t.Log(c.destination, c.offset)
+			got := subscribeFrom(t, client, "1", c.destination, "offset", c.offset)
+			wantHeaders(t, got, "recovered", c.recovered)
+			wantMessages(t, client, strings.Fields(c.want)...)
+			client.Close()
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b = brokertest.New(t, o)
+	}
+}
+
 // A limit that was lower once leaves doubt, also after a restart.
 func TestStoredHistoryRemembersItsLowestLimit(t *testing.T) {
 	o, _ := overHistory(10)

@@ -49,6 +49,12 @@ var historyTests = map[string][]queueTest{
 		{"TestH9EveryPublisherIsKept", TestH9EveryPublisherIsKept},
 		{"TestH9ProgramSeesOffsets", TestH9ProgramSeesOffsets},
 	},
+	"history_remove": {
+		{"TestHistoryIsRemoved", TestHistoryIsRemoved},
+		{"TestNoHistoryToRemove", TestNoHistoryToRemove},
+		{"TestRemovalBesidePublishers", TestRemovalBesidePublishers},
+		{"TestRemovalDuringAReplay", TestRemovalDuringAReplay},
+	},
 	"history_replay": {
 		{"TestH11NoGapUnderPublishers", TestH11NoGapUnderPublishers},
 		{"TestReplaysStayWithinTheirBudget", TestReplaysStayWithinTheirBudget},

@@ -34,6 +34,12 @@ type HistoryLog interface {
 	// Fetch returns messages by their numbers: for each of them the message, or
 	// nil if it is not kept any more.
 	Fetch(ctx context.Context, numbers []uint64) ([]*Message, error)
+	// Remove removes the messages of a destination that were stored before it,
+	// and begins another epoch; the numbers go on. Nobody gets them afterwards,
+	// whenever the process is killed: either nothing has happened, or all brokers
+	// know the new epoch and that they are gone. When it returns nil, feed has got
+	// Removed. After an error they may be removed or not.
+	Remove(ctx context.Context, destination string) error
 	// SetLimits replaces Messages, Age and Bytes of the entry. The store tries
 	// until it has them in force.
 	SetLimits(h History)
@@ -68,12 +74,16 @@ type HistoryRecord struct {
 
 // HistoryFeed is told what a [HistoryLog] keeps: once Begin, then Kept for all
 // that is there, in the order of the numbers, and Remembered, then Ready; then
-// Stored. The store calls one method at a time, and never from within a call of
+// Stored. Removed comes between calls of Kept or of Stored. The store calls one method at a time, and never from within a call of
 // the HistoryLog. If the store has lost messages or their numbers, it starts
 // again with Begin and another epoch.
 type HistoryFeed interface {
 	Begin(b HistoryBeginning)
 	Kept(list []HistoryRecord)
+	// Removed says that a destination was removed. It comes before messages with
+	// greater numbers. What a store still has of the messages is not handed over
+	// later.
+	Removed(r HistoryRemoval)
 	// Remembered names a value of Once that the store refuses, and when its
 	// message was stored.
 	Remembered(once string, at time.Time)
@@ -83,11 +93,20 @@ type HistoryFeed interface {
 	Stored(list []HistoryRecord)
 }
 
+// HistoryRemoval says that the messages of a destination were removed.
+type HistoryRemoval struct {
+	Destination string // [HistoryPut.Destination]
+	// Number has a place in the order of the messages: those with smaller numbers
+	// are removed.
+	Number uint64
+	Epoch  string // from now on, see [HistoryBeginning.Epoch]
+}
+
 // HistoryBeginning says what a [HistoryStore] knows about the messages that it
 // keeps, and about those that it keeps no more.
 type HistoryBeginning struct {
 	// Epoch names the sequence of numbers: 8 letters and digits. It lasts as long
-	// as the messages.
+	// as the messages, or until a destination is removed.
 	Epoch string
 	// First is the number of the oldest message, or the next number if there is
 	// none. Limits may have dropped any message before it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"sync"
@@ -32,9 +33,11 @@ type storedHistory struct {
 	last uint64
 	at   int64 // of the latest message
 
-	mu     sync.Mutex // after archive.mu
-	limits ring.Limits
-	recent recentMessages
+	mu       sync.Mutex // after archive.mu
+	limits   ring.Limits
+	recent   recentMessages
+	removing string // the destination that this broker removes, and
+	removed  int    // how many messages were
 }
 
 // storedIndex is the index of one epoch.
@@ -184,6 +187,21 @@ func (s *storedHistory) Kept(list []HistoryRecord) {
 	}
 }
 
+// Removed implements HistoryFeed. The index, with its numbers, stays.
+func (s *storedHistory) Removed(r HistoryRemoval) {
+	x := s.index.Load()
+	s.a.mu.Lock()
+	numbers := x.set.Remove(r.Destination, r.Number-1)
+	s.index.Store(&storedIndex{r.Epoch, x.set})
+	s.a.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recent.remove(numbers)
+	if s.removing == r.Destination {
+		s.removed += len(numbers)
+	}
+}
+
 // Remembered implements HistoryFeed.
 func (s *storedHistory) Remembered(once string, at time.Time) { s.b.rememberOnce(once, at) }
 
@@ -249,6 +267,26 @@ func (s *storedHistory) Stats() ring.Stats { return s.index.Load().set.Stats() }
 // Expire implements history.
 func (s *storedHistory) Expire() { s.index.Load().set.Expire(int64(time.Since(s.b.started))) }
 
+// Destinations implements history.
+func (s *storedHistory) Destinations() iter.Seq[ring.Info] { return s.index.Load().set.Destinations() }
+
+// Of implements history.
+func (s *storedHistory) Of(destination string) (ring.Info, bool) {
+	return s.index.Load().set.Of(destination)
+}
+
+// Remove implements history.
+func (s *storedHistory) Remove(ctx context.Context, destination string) (int, error) {
+	s.mu.Lock()
+	s.removing, s.removed = destination, 0
+	s.mu.Unlock()
+	err := s.log.Remove(ctx, destination)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.removing = ""
+	return s.removed, err
+}
+
 // SetLimits implements history.
 func (s *storedHistory) SetLimits(h History) {
 	s.mu.Lock()
@@ -284,7 +322,7 @@ func (r *indexReader) Next(ctx context.Context, list []kept, count, bytes int) (
 	before := r.At()
 	r.list, gap, done = r.Reader.Next(r.list[:0], count, bytes)
 	messages, err := r.s.read(ctx, r.list)
-	if err == nil && r.s.index.Load() != r.x {
+	if err == nil && r.s.index.Load().set != r.x.set {
 		err = errRenewed
 	}
 	if err != nil {
@@ -376,6 +414,19 @@ func (r *recentMessages) get(number uint64) *Message {
 		return nil
 	}
 	return r.list[i].m
+}
+
+// remove lets go of messages whose numbers are in order. Their places stay.
+func (r *recentMessages) remove(numbers []uint64) {
+	for i := range r.list {
+		for len(numbers) > 0 && numbers[0] < r.list[i].number {
+			numbers = numbers[1:]
+		}
+		if len(numbers) > 0 && numbers[0] == r.list[i].number {
+			r.bytes -= int64(r.list[i].size)
+			r.list[i].m, r.list[i].size = nil, 0
+		}
+	}
 }
 
 func (r *recentMessages) clear() { r.list, r.bytes = nil, 0 }

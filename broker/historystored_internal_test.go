@@ -16,6 +16,7 @@ type quietLog struct{}
 
 func (quietLog) Append([]HistoryPut, func(error))                    {}
 func (quietLog) Fetch(context.Context, []uint64) ([]*Message, error) { return nil, nil }
+func (quietLog) Remove(context.Context, string) error                { return nil }
 func (quietLog) SetLimits(History)                                   {}
 func (quietLog) Close()                                              {}
 

@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -21,18 +22,18 @@ type HistoryStore struct {
 	calls   int
 }
 
-// HistoryFault is what goes wrong with one call of Append or Fetch.
+// HistoryFault is what goes wrong with one call of Append, Fetch or Remove.
 type HistoryFault struct {
 	Err    error           // is returned
 	Stored bool            // although everything was done
-	Wait   <-chan struct{} // for which Append waits first, if not nil
+	Wait   <-chan struct{} // for which Append and Remove wait first, if not nil
 }
 
 // NewHistoryStore returns an empty store.
 func NewHistoryStore() *HistoryStore { return &HistoryStore{entries: make(map[string]*keptHistory)} }
 
-// SetFaults has the store ask before each call of Append and Fetch what is to go
-// wrong with it, by the number of the call.
+// SetFaults has the store ask before each call of Append, Fetch and Remove what
+// is to go wrong with it, by the number of the call.
 func (s *HistoryStore) SetFaults(f func(call int) HistoryFault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,6 +60,7 @@ type keptHistory struct {
 	full   int
 	once   map[string]time.Time
 	logs   []*keptLog
+	gone   broker.HistoryRemoval // the last one, if there was one
 }
 
 // keptLog is an entry in use by one broker. The calls of its feed wait in work
@@ -104,6 +106,12 @@ func (e *keptHistory) begin(l *keptLog) {
 	list := slices.Clone(e.list)
 	for i := range list {
 		list[i].Message = nil
+	}
+	if e.gone.Number > 0 {
+		n, _ := slices.BinarySearchFunc(list, e.gone.Number, byNumber)
+		l.feed.Kept(list[:n])
+		l.feed.Removed(e.gone)
+		list = list[n:]
 	}
 	l.feed.Kept(list)
 	for once, at := range e.once {
@@ -247,22 +255,62 @@ func (l *keptLog) Fetch(_ context.Context, numbers []uint64) ([]*broker.Message,
 	defer l.e.mu.Unlock()
 	found := make([]*broker.Message, len(numbers))
 	for i, n := range numbers {
-		at, ok := slices.BinarySearchFunc(l.e.list, n, func(r broker.HistoryRecord, n uint64) int {
-			switch {
-			case r.Number < n:
-				return -1
-			case r.Number > n:
-				return 1
-			}
-			return 0
-		})
-		if ok {
+		if at, ok := slices.BinarySearchFunc(l.e.list, n, byNumber); ok {
 			m := *l.e.list[at].Message
 			m.Settled = nil
 			found[i] = &m
 		}
 	}
 	return found, nil
+}
+
+func byNumber(r broker.HistoryRecord, n uint64) int { return cmp.Compare(r.Number, n) }
+
+// Remove implements [broker.HistoryLog].
+func (l *keptLog) Remove(ctx context.Context, destination string) error {
+	fault, result := l.s.fault(), make(chan error, 1)
+	l.do(func() {
+		if fault.Wait != nil {
+			<-fault.Wait
+		}
+		if fault.Err != nil && !fault.Stored {
+			result <- fault.Err
+			return
+		}
+		l.mu.Lock()
+		closed := l.closed
+		l.mu.Unlock()
+		if closed {
+			result <- errClosedHistory
+			return
+		}
+		l.e.remove(l, destination, func() { result <- fault.Err })
+	})
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// remove removes a destination and tells all brokers.
+func (e *keptHistory) remove(by *keptLog, destination string, done func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = slices.DeleteFunc(slices.Clone(e.list), func(r broker.HistoryRecord) bool { return r.Destination == destination })
+	e.last++
+	e.epoch = strings.ToLower(rand.Text()[:8])
+	e.gone = broker.HistoryRemoval{Destination: destination, Number: e.last, Epoch: e.epoch}
+	gone := e.gone
+	for _, l := range e.logs {
+		l.do(func() {
+			l.feed.Removed(gone)
+			if l == by {
+				done()
+			}
+		})
+	}
 }
 
 // SetLimits implements [broker.HistoryLog].
@@ -280,7 +328,7 @@ func (s *HistoryStore) Renew(destination string, lost int) {
 	s.mu.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.epoch = strings.ToLower(rand.Text()[:8])
+	e.epoch, e.gone = strings.ToLower(rand.Text()[:8]), broker.HistoryRemoval{}
 	e.list = e.list[:max(0, len(e.list)-lost)]
 	e.last -= uint64(lost) //nolint:gosec // a test knows how many there are
 	for _, l := range e.logs {

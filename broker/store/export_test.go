@@ -49,6 +49,25 @@ func ForgetHistoryIDs(ctx context.Context, log broker.HistoryLog, now time.Time)
 	return l.ids.forget(ctx, now, l.h.control, l.stream, l.idsAt)
 }
 
+// RecordRemoval is all that a process has done that was killed in the middle of a
+// removal.
+func RecordRemoval(ctx context.Context, log broker.HistoryLog, destination string) error {
+	_, err := log.(*historyLog).recordRemoval(ctx, destination)
+	return err
+}
+
+// SweepRemovals finishes removals, and forgets the old ones of that time.
+func SweepRemovals(ctx context.Context, log broker.HistoryLog, end time.Time) error {
+	return log.(*historyLog).sweepRemovalsBefore(ctx, end)
+}
+
+// RemovalSubjects returns the subjects of the messages of a destination, and of
+// the records of all removals.
+func RemovalSubjects(log broker.HistoryLog, destination string) (messages, records string) {
+	l := log.(*historyLog)
+	return l.kept + hashed(destination, destinationBytes), l.removalsAt + ">"
+}
+
 // MaxBehind is how many acknowledgements the engine may be behind before no more
 // messages are asked for, and Behind how many it is.
 const MaxBehind, PullBatch = maxBehind, pullBatch

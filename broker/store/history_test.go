@@ -75,6 +75,7 @@ type listener struct {
 	ids     []string
 	ready   bool
 	stored  []broker.HistoryRecord
+	gone    []broker.HistoryRemoval
 }
 
 const prices = "/topic/prices/**"
@@ -105,6 +106,11 @@ func (l *listener) Begin(b broker.HistoryBeginning) {
 func (l *listener) Kept(list []broker.HistoryRecord) {
 	l.change(func() { l.kept = append(l.kept, list...) })
 }
+
+func (l *listener) Removed(r broker.HistoryRemoval) {
+	l.change(func() { l.gone = append(l.gone, r) })
+}
+
 func (l *listener) Remembered(once string, _ time.Time) {
 	l.change(func() { l.ids = append(l.ids, once) })
 }

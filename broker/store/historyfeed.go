@@ -154,6 +154,10 @@ func (b *handing) add(sequence uint64, m *nats.Msg) bool {
 		b.next = sequence + 1
 		return true
 	}
+	if l.isRemoval(m) {
+		b.removal(sequence, m)
+		return true
+	}
 	r, err := record(sequence, m)
 	var put broker.QueuePut
 	if err == nil {
@@ -191,6 +195,22 @@ func (b *handing) add(sequence uint64, m *nats.Msg) bool {
 		b.flush()
 	}
 	return true
+}
+
+// removal hands over a removal, after the messages before it.
+func (b *handing) removal(sequence uint64, m *nats.Msg) {
+	l := b.l
+	b.flush()
+	switch r, err := parseRemoval(sequence, m); {
+	case err != nil:
+		l.h.log.Error("the record of a removal cannot be read", "stream", l.stream, "sequence", sequence, "error", err)
+	default:
+		l.mu.Lock()
+		epoch := l.epoch
+		l.mu.Unlock()
+		l.tellRemoved(r, epoch)
+	}
+	b.next = sequence + 1
 }
 
 // flush hands over what was gathered.

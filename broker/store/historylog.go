@@ -32,6 +32,9 @@ type historyLog struct {
 	tidied time.Time // when ids was, for examine
 	sub    *nats.Subscription
 
+	removalsAt string // subject of the records of removals, without the destination
+	swept      time.Time
+
 	feeding sync.Mutex // held while feed is called
 
 	mu      sync.Mutex
@@ -44,10 +47,11 @@ type historyLog struct {
 	lagging bool // the stream may have more than what came
 	inbox   []*nats.Msg
 	size    int    // bytes in inbox
-	epoch   string // that the feed knows
+	epoch   string // of the stream, that the feed knows; [removalEpoch] is that of the messages
 	fed     uint64 // everything up to it was handed over
 	own     map[string]*ownMessage
-	waiting []storedAppend // in the order of their numbers
+	waiting []storedAppend  // in the order of their numbers
+	removed []removalRecord // in the order of their numbers
 	ended   chan struct{}
 }
 
@@ -97,6 +101,7 @@ func openHistory(ctx context.Context, h *Histories, e broker.History, feed broke
 		own: make(map[string]*ownMessage), ended: make(chan struct{}),
 	}
 	l.idsAt = l.kept + "i." // a hash of a destination is longer
+	l.removalsAt = l.kept + "x."
 	l.ids.reset()
 	l.changed.L = &l.mu
 	l.writer = newWriter(h.data, l, h.o.SyncAlways)
@@ -154,6 +159,7 @@ func (l *historyLog) begin(ctx context.Context) error {
 func (l *historyLog) load(ctx context.Context, state historyState) error {
 	l.feed.Begin(broker.HistoryBeginning{Epoch: state.epoch, First: max(state.FirstSeq, 1), Last: state.LastSeq, Full: state.full})
 	l.ids.reset()
+	l.forgetRemovals()
 	list := make([]broker.HistoryRecord, 0, 1024)
 	found, damaged := uint64(0), 0
 	err := scan(ctx, l.h.o.Data, l.stream, state.StreamState, func(m *nats.Msg, sequence uint64) {
@@ -165,6 +171,17 @@ func (l *historyLog) load(ctx context.Context, state historyState) error {
 			if err := l.ids.read(l.idsAt, m.Header.Get(headerSubject), m.Data); err != nil {
 				damaged++
 			}
+			return
+		}
+		if l.isRemoval(m) {
+			r, err := parseRemoval(sequence, m)
+			if err != nil {
+				damaged++
+				return
+			}
+			l.feed.Kept(list)
+			list = list[:0]
+			l.tellRemoved(r, state.epoch)
 			return
 		}
 		r, err := record(sequence, m)
@@ -354,6 +371,7 @@ func (l *historyLog) examine() {
 	}
 	l.mu.Unlock()
 	l.forgetIDs()
+	l.sweepRemovals()
 	if !dirty {
 		return
 	}

@@ -76,6 +76,7 @@ type ring[T any] struct {
 	buf  []Record[T]
 	head int
 	n    int
+	size int64 // of the messages, as Append counts them
 	lost loss
 }
 
@@ -127,6 +128,8 @@ func (s *Set[T]) append(number uint64, destination string, v T, size int, now in
 
 func ringSize(name string) int64 { return ringOverhead + int64(len(name)) }
 
+func recordSize[T any](r *Record[T]) int64 { return int64(r.Size) + recordOverhead }
+
 func (s *Set[T]) tooLarge(size int, destination string) bool {
 	return s.limits.Bytes > 0 && int64(size)+recordOverhead+ringSize(destination) > s.limits.Bytes
 }
@@ -153,7 +156,7 @@ func (s *Set[T]) replace(r *ring[T], destination string) {
 func (s *Set[T]) pop(r *ring[T], limit bool) {
 	first := r.pop()
 	s.messages--
-	s.bytes -= int64(first.Size) + recordOverhead
+	s.bytes -= recordSize(&first)
 	if limit {
 		s.dropped++
 		r.lost = loss{first.Number, s.clock}
@@ -259,6 +262,7 @@ func (r *ring[T]) push(rec Record[T], limit int) {
 	}
 	*r.at(r.n) = rec
 	r.n++
+	r.size += recordSize(&rec)
 }
 
 // pop removes the oldest record.
@@ -267,6 +271,7 @@ func (r *ring[T]) pop() Record[T] {
 	*r.first() = Record[T]{}
 	r.head = (r.head + 1) % len(r.buf)
 	r.n--
+	r.size -= recordSize(&first)
 	if len(r.buf) > 8 && r.n <= len(r.buf)/4 {
 		r.resize(len(r.buf) / 2)
 	}
