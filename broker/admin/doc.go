@@ -42,6 +42,9 @@
 //	curl -H "$A" --json '{"to":"/queue/repair","count":10}' localhost:8081/api/v1/queues/%2Fqueue%2Fjobs/moves
 //	curl -H "$A" -X DELETE localhost:8081/api/v1/queues/%2Fqueue%2Fjobs/messages/SEQUENCE
 //	curl -H "$A" -X DELETE 'localhost:8081/api/v1/queues/%2Fqueue%2Fjobs/messages?confirm=true'
+//	curl -H "$A" 'localhost:8081/api/v1/history?prefix=/topic/prices/&sort=bytes'
+//	curl -H "$A" localhost:8081/api/v1/history/%2Ftopic%2Fprices%2Feu
+//	curl -H "$A" -X DELETE 'localhost:8081/api/v1/history/%2Ftopic%2Fprices%2Feu?confirm=true'
 //	curl -H "$A" localhost:8081/api/v1/openapi.json
 //	curl 'localhost:8081/readyz?verbose'
 //
@@ -61,7 +64,7 @@
 // not dropped. Lists are pages, {"total", "offset", "limit", "items"}: total
 // counts all matches, and items holds at most limit of them, starting at
 // offset. In a path, percent-escape user names, operation ids and the names of
-// queues, with "/" as %2F.
+// queues and topics, with "/" as %2F.
 //
 // # Queues
 //
@@ -79,6 +82,13 @@
 // "next" is the "after" of the next request. If the other queue takes no more,
 // the answer is 429, with "moved". Messages that consumers hold are neither
 // removed nor moved. See [broker.Broker.MoveMessages].
+//
+// # History
+//
+// GET lists the topics of which a history has messages. DELETE with confirm=true
+// removes what is kept of one topic. Its entry gets a new epoch, so clients that
+// come back with an older offset, to any destination of the entry, are told that
+// messages may be missing. See [broker.Broker.RemoveHistory].
 //
 // # Tickets and revocations
 //

@@ -84,6 +84,8 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 				"/api/v1/queues/{queue}/messages":            {"200", "404", "503"},
 				"/api/v1/queues/{queue}/messages/{sequence}": {"200", "404", "409", "503"},
 				"/api/v1/queues/{queue}/moves":               {"200", "404", "503"},
+				"/api/v1/history":                            {"200"},
+				"/api/v1/history/{destination}":              map[string][]string{"get": {"200", "404"}, "delete": {"200", "404", "503"}}[method],
 				"/api/v1/subscriptions":                      {"200"},
 				"/api/v1/users/{user}/subscriptions":         {"200", "503"},
 				"/api/v1/users/{user}/subscriptions/{name}":  {"204", "404", "503"},
@@ -106,7 +108,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 					t.Errorf("%s %s: no response %s", method, path, status)
 				}
 			}
-			for _, name := range []string{"user", "id", "operationId", "messageId", "queue", "sequence"} {
+			for _, name := range []string{"user", "id", "operationId", "messageId", "queue", "sequence", "destination"} {
 				described := slices.Contains(o.Parameters, openAPIParameter{"#/components/parameters/" + name})
 				if described != strings.Contains(path, "{"+name+"}") {
 					t.Errorf("%s %s: parameter %q of the path: described is %v", method, path, name, described)
@@ -130,6 +132,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		"Session": session{}, "User": user{}, "Destination": destination{},
 		"Subscription": subscription{}, "SubscriptionPage": page[subscription]{}, "DeletedSubscriptions": deletedSubscriptions{},
 		"Queue": queue{}, "QueuePage": page[queue]{}, "QueuedMessage": queuedMessage{}, "QueuedMessagePage": messagePage{}, "Moved": moved{},
+		"History": history{}, "HistoryPage": page[history]{},
 		"Delayed": delayed{}, "DelayedPage": page[delayed]{},
 		"Presence": present{}, "PresentUser": broker.PresentUser{},
 		"Handler": HandlerState{}, "HandlerPage": page[HandlerState]{},

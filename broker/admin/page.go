@@ -2,6 +2,7 @@ package admin
 
 import (
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -36,11 +37,7 @@ func answerPage[T any](w http.ResponseWriter, q url.Values, all []T) *problem {
 
 // pageOf returns the requested part of all.
 func pageOf[T any](q url.Values, all []T) (page[T], *problem) {
-	limit, p := number(q, "limit", defaultPage, 1, maxPage)
-	if p != nil {
-		return page[T]{}, p
-	}
-	offset, p := number(q, "offset", 0, 0, 1<<30)
+	offset, limit, p := bounds(q)
 	if p != nil {
 		return page[T]{}, p
 	}
@@ -48,6 +45,39 @@ func pageOf[T any](q url.Values, all []T) (page[T], *problem) {
 	to := min(from+limit, len(all))
 	items := append(make([]T, 0, to-from), all[from:to]...) // encodes as [], never null
 	return page[T]{len(all), offset, limit, items}, nil
+}
+
+// bounds returns where the requested page begins, and its size.
+func bounds(q url.Values) (offset, limit int, p *problem) {
+	if limit, p = number(q, "limit", defaultPage, 1, maxPage); p == nil {
+		offset, p = number(q, "offset", 0, 0, 1<<30)
+	}
+	return offset, limit, p
+}
+
+// sortPart puts those elements in their places that come to a page of a sorted
+// list, and their neighbours anywhere beside it: a long list is read in many
+// pages. No two elements are equal.
+func sortPart[T any](list []T, from, to int, compare func(x, y *T) int) {
+	for len(list) > 32 {
+		if to <= 0 || from >= len(list) {
+			return
+		}
+		last := len(list) - 1
+		pivot := rand.IntN(len(list)) //nolint:gosec // no secret
+		list[pivot], list[last] = list[last], list[pivot]
+		n := 0 // how many are smaller than the last one
+		for i := range last {
+			if compare(&list[i], &list[last]) < 0 {
+				list[i], list[n] = list[n], list[i]
+				n++
+			}
+		}
+		list[n], list[last] = list[last], list[n]
+		sortPart(list[:n], from, to, compare)
+		list, from, to = list[n+1:], from-n-1, to-n-1
+	}
+	slices.SortFunc(list, func(x, y T) int { return compare(&x, &y) })
 }
 
 // states answers with a list that a function returns; nil returns nothing.

@@ -243,7 +243,7 @@ func TestTicketIsSecret(t *testing.T) {
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	bo, o := withTickets(t, ticket.Options{PerSubject: 2})
 	bo.Logger, o.Logger = logger, logger
-	bo.Presence = []string{"/topic/room"}
+	bo.Presence, bo.History = []string{"/topic/room"}, []broker.History{{Destination: "/topic/prices"}}
 	o.AccessToken = func(context.Context, string, string) (AccessToken, error) { return AccessToken{Token: "x"}, nil }
 	b := brokertest.New(t, bo)
 	h := newHandler(t, b, o)
@@ -271,12 +271,14 @@ func TestTicketIsSecret(t *testing.T) {
 
 	keep(do("POST", "/api/v1/tickets", body))
 	keep(do("POST", "/api/v1/tickets", body))
-	if err := b.Publish(t.Context(), &broker.Message{Destination: "/queue/jobs"}); err != nil {
-		t.Fatal(err)
+	for _, destination := range []string{"/queue/jobs", "/topic/prices"} {
+		if err := b.Publish(t.Context(), &broker.Message{Destination: destination}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, rt := range (&api{}).routes() {
 		if rt.method == http.MethodGet {
-			path := strings.NewReplacer("{user}", "ann", "{provider}", "example", "{id}", c.Session, "{queue}", "%2Fqueue%2Fjobs", "/presence", "/presence?destination=/topic/room").Replace(rt.path)
+			path := strings.NewReplacer("{user}", "ann", "{provider}", "example", "{id}", c.Session, "{queue}", "%2Fqueue%2Fjobs", "{destination}", "%2Ftopic%2Fprices", "/presence", "/presence?destination=/topic/room").Replace(rt.path)
 			a := do("GET", path, "")
 			// There are no operations, and the answer says so.
 			if a.status != http.StatusOK && !(a.status == http.StatusNotFound && strings.HasPrefix(path, "/api/v1/operations")) {
