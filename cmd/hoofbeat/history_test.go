@@ -85,15 +85,31 @@ func TestHistoryPage(t *testing.T) {
 	conf := write(t, "hoofbeat.yaml", block(t, "history.md", "yaml", 1))
 	publish, read := block(t, "history.md", "sh", 1), block(t, "history.md", "sh", 2)
 	const want = "102\nis anybody here?\nhello\nis anybody here?\n"
-	wants := func(t *testing.T, s *server, script string) {
+	output := func(t *testing.T, s *server, script string) string {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "sh", "-ec", script)
-		cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "HOOFBEAT_URL=" + s.url}
+		cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "HOOFBEAT_URL=" + s.url, "HOOFBEAT_ADMIN_URL=" + s.admin, "HOOFBEAT_ADMIN_TOKEN=" + s.token(t)}
 		var complaints process.Output
 		cmd.Stderr = &complaints
 		out, err := cmd.Output()
-		if err != nil || string(out) != want {
-			t.Errorf("%v: printed %q, want %q\n%s", err, out, want, complaints.String())
+		if err != nil {
+			t.Errorf("%v: printed %q\n%s", err, out, complaints.String())
+		}
+		return string(out)
+	}
+	wants := func(t *testing.T, s *server, script string) {
+		t.Helper()
+		if out := output(t, s, script); out != want {
+			t.Errorf("printed %q, want %q", out, want)
+		}
+	}
+	prints := func(t *testing.T, s *server, script string, parts ...string) {
+		t.Helper()
+		out := output(t, s, script)
+		for _, part := range parts {
+			if !strings.Contains(out, part) {
+				t.Errorf("printed %q, want %q", out, part)
+			}
 		}
 	}
 	t.Run("memory", func(t *testing.T) {
@@ -105,5 +121,6 @@ func TestHistoryPage(t *testing.T) {
 		s.Kill(t)
 		s = &server{s.Restart(t), s.url, s.admin, s.tcp}
 		wants(t, s, read)
+		prints(t, s, block(t, "history.md", "sh", 3), "/topic/chat/lobby  2 ", "\n2 removed\n")
 	})
 }

@@ -367,14 +367,26 @@ letters. On a terminal, the command asks for the name of the queue; elsewhere it
 
 // confirmPurge has a person type the name of the queue.
 func (p *Program) confirmPurge(cmd *cobra.Command, a *adminCall, path, name string) error {
+	return p.confirm("queue", name, func() (string, error) {
+		var q queueInfo
+		if err := a.call(cmd.Context(), http.MethodGet, path, nil, nil, &q); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("This removes %d messages from %s.", q.Messages-q.Unacknowledged, oneLine(name)), nil
+	})
+}
+
+// confirm has a person read what would be removed and type the name of the queue,
+// or whatever it is.
+func (p *Program) confirm(kind, name string, what func() (string, error)) error {
 	if _, person := terminal(p.In); !person {
 		return usagef("nothing was removed: want --yes, since there is no terminal to ask")
 	}
-	var q queueInfo
-	if err := a.call(cmd.Context(), http.MethodGet, path, nil, nil, &q); err != nil {
+	text, err := what()
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.Err, "This removes %d messages from %s.\nType the name of the queue to go on: ", q.Messages-q.Unacknowledged, oneLine(name))
+	fmt.Fprintf(p.Err, "%s\nType the name of the %s to go on: ", text, kind)
 	line, err := bufio.NewReader(p.In).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("reading from the terminal: %w", err)

@@ -94,3 +94,22 @@ func TestPurgeAsks(t *testing.T) {
 		t.Errorf("it prints %q", got)
 	}
 }
+
+// So does history rm, for that of the topic.
+func TestHistoryRmAsks(t *testing.T) {
+	b, env := withAdmin(t, historyOptions())
+	put(t, b, "/topic/chat/lobby", "1", "2")
+	keyboard, tty := openTerminal(t)
+	const prompt = "This removes 2 messages of /topic/chat/lobby.\nType the name of the topic to go on: "
+	c := start(t, tty, env, "history", "rm", "/topic/chat/lobby")
+	answer(t, c, keyboard, prompt, "/topic/chat/lobbi")
+	contains(t, "rm", c.wait(t, exitFailure).err.String(), "nothing was removed: the name differs")
+	if n := b.Stats().HistoryMessages; n != 2 {
+		t.Errorf("%d messages are left", n)
+	}
+	c = start(t, tty, env, "history", "rm", "/topic/chat/lobby")
+	answer(t, c, keyboard, prompt, "/topic/chat/lobby")
+	if got := c.wait(t, exitOK).out.String(); got != "2 removed\n" {
+		t.Errorf("it prints %q", got)
+	}
+}
