@@ -319,13 +319,14 @@ var errRenewed = errors.New("the store has lost messages: their numbers begin an
 // Next implements historyReader. A message that the index has and the store has
 // not was dropped a moment ago.
 func (r *indexReader) Next(ctx context.Context, list []kept, count, bytes int) (_ []kept, gap, done bool, err error) {
-	before := r.At()
+	x, before := r.s.index.Load(), r.At()
 	r.list, gap, done = r.Reader.Next(r.list[:0], count, bytes)
 	messages, err := r.s.read(ctx, r.list)
-	if err == nil && r.s.index.Load().set != r.x.set {
+	now := r.s.index.Load()
+	if err == nil && now.set != r.x.set {
 		err = errRenewed
 	}
-	if err != nil {
+	if err != nil || now != x { // something was removed, perhaps one of these
 		r.Rewind(before)
 		return list, false, false, err
 	}
