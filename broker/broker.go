@@ -54,9 +54,10 @@ type Broker struct {
 	budget      replayBudget  // for what they add to outboxes
 	durables    *durables
 	reserved    reserved
-	presence    *presence     // nil without Options.Presence
-	directed    Directed      // Options.Relay, if it is one
-	once        *dedup.Window // ids of accepted messages
+	nodes       atomic.Pointer[[]Node] // see SetNodes
+	presence    *presence              // nil without Options.Presence
+	directed    Directed               // Options.Relay, if it is one
+	once        *dedup.Window          // ids of accepted messages
 	delays      delays
 	quiet       loglimit.Limiter // limits log records that clients can cause
 	visits      loglimit.Limiter // limits log records about the start and end of anonymous sessions

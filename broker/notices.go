@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -70,7 +71,11 @@ func (b *Broker) bootstrap(ctx context.Context, r *Request) error {
 		Node  string `json:"node"`
 		Nodes []node `json:"nodes"`
 	}{User: r.Principal.Name, Node: b.o.Node, Nodes: []node{}}
-	for _, n := range b.o.Nodes {
+	nodes := b.o.Nodes
+	if now := b.nodes.Load(); now != nil {
+		nodes = *now
+	}
+	for _, n := range nodes {
 		answer.Nodes = append(answer.Nodes, node{n.ID, n.URL, n.ID == b.o.Node})
 	}
 	body, err := json.Marshal(answer)
@@ -79,6 +84,18 @@ func (b *Broker) bootstrap(ctx context.Context, r *Request) error {
 	}
 	_, err = r.Reply(ctx, &Message{Headers: jsonHeaders, Body: body})
 	return err
+}
+
+// SetNodes replaces [Options.Nodes], which the answer to a SUBSCRIBE to
+// /app/bootstrap lists: in a cluster, those that are live. Whoever has an answer
+// is not told.
+func (b *Broker) SetNodes(nodes []Node) error {
+	if err := nodesValid(nodes); err != nil {
+		return err
+	}
+	nodes = slices.Clone(nodes)
+	b.nodes.Store(&nodes)
+	return nil
 }
 
 // nodesValid checks the list that bootstrap shows.

@@ -210,7 +210,7 @@ type Options struct {
 
 	// Nodes are the brokers that the answer to a SUBSCRIBE to /app/bootstrap
 	// lists, so that a page knows the other brokers it can connect to. May be
-	// empty.
+	// empty. [Broker.SetNodes] replaces them.
 	Nodes []Node
 
 	// Server is the `server` header of CONNECTED. Default "hoofbeat".
