@@ -51,6 +51,9 @@ type Options struct {
 	// Events returns the states of the back ends that get events. Nil: there are
 	// none.
 	Events func() []EventsState
+	// Cluster returns the nodes of the cluster that this one is part of. Nil:
+	// there are none.
+	Cluster func() []ClusterNode
 	// Ready says why the program is not ready although its broker is, for
 	// /readyz. Nil: only the broker counts.
 	Ready func() error
@@ -100,7 +103,7 @@ func New(b *broker.Broker, o Options) (http.Handler, error) {
 	if o.Ready != nil {
 		also = append(also, o.Ready)
 	}
-	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlers: o.Handlers, events: o.Events, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b, also...), store: o.Store, export: o.Export, guard: newGuard(o.Token, o.Logger), log: o.Logger}
+	a := &api{b: b, revocations: o.Revocations, tickets: o.Tickets, flow: o.Flow, accessToken: o.AccessToken, handlers: o.Handlers, events: o.Events, cluster: o.Cluster, maxBody: o.MaxBody, loopback: o.LoopbackOnly, health: Health(b, also...), store: o.Store, export: o.Export, guard: newGuard(o.Token, o.Logger), log: o.Logger}
 	routes := a.routes()
 	if o.Profile {
 		routes = append(routes, profileRoutes()...)
@@ -120,6 +123,7 @@ type api struct {
 	accessToken func(ctx context.Context, user, provider string) (AccessToken, error)
 	handlers    func() []HandlerState                  // nil: none
 	events      func() []EventsState                   // nil: none
+	cluster     func() []ClusterNode                   // nil: none
 	store       func() *StoreStats                     // nil: none
 	export      func(context.Context, io.Writer) error // nil: no store
 	guard       *guard
@@ -181,6 +185,7 @@ func (a *api) routes() []route {
 		{"POST", "/api/v1/store/export", a.exportStore},
 		{"GET", "/api/v1/handlers", states(a.handlers)},
 		{"GET", "/api/v1/events", states(a.events)},
+		{"GET", "/api/v1/cluster", states(a.cluster)},
 		{"GET", "/api/v1/sessions", a.sessions},
 		{"GET", "/api/v1/sessions/{id}", a.session},
 		{"DELETE", "/api/v1/sessions/{id}", a.disconnect},

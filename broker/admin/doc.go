@@ -29,6 +29,7 @@
 //	curl -H "$A" localhost:8081/api/v1/stats
 //	curl -H "$A" localhost:8081/api/v1/handlers
 //	curl -H "$A" localhost:8081/api/v1/events
+//	curl -H "$A" localhost:8081/api/v1/cluster
 //	curl -H "$A" 'localhost:8081/api/v1/sessions?user=ann&sort=pending&limit=10'
 //	curl -H "$A" localhost:8081/api/v1/sessions/ID
 //	curl -H "$A" localhost:8081/api/v1/users

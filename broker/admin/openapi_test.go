@@ -92,6 +92,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 				"/api/v1/delayed":                            {"200"},
 				"/api/v1/handlers":                           {"200"},
 				"/api/v1/events":                             {"200"},
+				"/api/v1/cluster":                            {"200"},
 				"/api/v1/delayed/{messageId}":                {"204", "404", "503"},
 				"/api/v1/users/{user}/messages":              {"200", "503"},
 				"/api/v1/tickets":                            {"201", "404", "409", "503"},
@@ -136,6 +137,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		"Delayed": delayed{}, "DelayedPage": page[delayed]{},
 		"Presence": present{}, "PresentUser": broker.PresentUser{},
 		"Handler": HandlerState{}, "HandlerPage": page[HandlerState]{},
+		"ClusterNode": ClusterNode{}, "ClusterPage": page[ClusterNode]{},
 		"Events": EventsState{}, "EventsPage": page[EventsState]{},
 		"SessionPage": page[session]{}, "WaitingPage": page[waiting]{}, "UserPage": page[user]{}, "DestinationPage": page[destination]{},
 	}
