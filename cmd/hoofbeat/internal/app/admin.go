@@ -35,7 +35,7 @@ func (a *App) admin(l net.Listener) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := admin.New(a.broker, admin.Options{Token: token, LoopbackOnly: a.o.Config.AdminOnLoopback(), Revocations: a.access.Revocations, Tickets: a.access.Tickets, Flow: a.flow, AccessToken: a.accessToken(), Handlers: a.handlerStates(), Events: a.eventsStates, Ready: a.storeReady, Store: a.storeStats, Export: a.exportStore(), Profile: a.o.Config.AdminPprof, Logger: a.o.Logger})
+	h, err := admin.New(a.broker, admin.Options{Token: token, LoopbackOnly: a.o.Config.AdminOnLoopback(), Revocations: a.access.Revocations, Tickets: a.access.Tickets, Flow: a.flow, AccessToken: a.accessToken(), Handlers: a.handlerStates(), Events: a.eventsStates, Cluster: a.clusterNodes, Ready: a.storeReady, Store: a.storeStats, Export: a.exportStore(), Profile: a.o.Config.AdminPprof, Logger: a.o.Logger})
 	if err != nil {
 		return nil, err
 	}

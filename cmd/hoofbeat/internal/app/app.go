@@ -62,6 +62,7 @@ type App struct {
 	events   []*events.Sender // of events.url and webflow.events.url
 
 	store *store // nil without store.dir
+	nodes *nodes // nil if this node is alone
 	// adminListener is open already if there is a store, until open takes it.
 	adminListener net.Listener
 	handlers      *handlers.Set // nil without handlers
@@ -88,7 +89,12 @@ type App struct {
 // is about the configuration, a rule, a user or a certificate, and names the
 // position of the key, or it is a [*StoreError]. After New, call Run.
 func New(o Options) (*App, error) {
-	a, err := build(o, (*App).openStore)
+	a, err := build(o, func(a *App, ctx context.Context) error {
+		if err := a.openStore(ctx); err != nil {
+			return err
+		}
+		return a.joinNodes()
+	})
 	if err != nil {
 		return nil, located(o.Config, err)
 	}
@@ -116,6 +122,7 @@ func build(o Options, open func(*App, context.Context) error) (_ *App, err error
 	defer func() {
 		if err != nil {
 			a.closeAdminListener()
+			a.leaveNodes()
 			a.closeStore()
 		}
 	}()
@@ -148,6 +155,7 @@ func build(o Options, open func(*App, context.Context) error) (_ *App, err error
 	a.keepQueues(&options)
 	a.keepDurables(&options)
 	a.keepHistories(&options)
+	a.joinTopics(&options)
 	if a.broker, err = broker.New(options); err != nil {
 		return nil, config.OptionError("limits", err)
 	}
@@ -169,6 +177,7 @@ func build(o Options, open func(*App, context.Context) error) (_ *App, err error
 func (a *App) Run(ctx context.Context) error {
 	defer a.abandon()
 	defer a.closeStore()
+	defer a.leaveNodes()
 	defer a.access.Close()
 	defer a.close()
 	log := a.o.Logger
@@ -188,6 +197,11 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	for _, d := range listeners {
 		d.announce(log)
+	}
+	if err := a.reportNode(urlOf(listeners)); err != nil {
+		a.stop(listeners)
+		serving.Wait()
+		return err
 	}
 	for _, text := range Warnings(a.o.Config) {
 		log.Warn(text)

@@ -27,6 +27,16 @@ func (d *listener) announce(log *slog.Logger) {
 	log.Info("listening", append([]any{"listener", d.key, "address", d.l.Addr().String(), "url", d.url}, d.note...)...)
 }
 
+// urlOf returns the URL of the public listener, "" without one.
+func urlOf(listeners []*listener) string {
+	for _, d := range listeners {
+		if d.key == "listen" {
+			return d.url
+		}
+	}
+	return ""
+}
+
 // open opens every listener of the configuration, or none.
 func (a *App) open() (listeners []*listener, err error) {
 	defer func() {
@@ -38,6 +48,11 @@ func (a *App) open() (listeners []*listener, err error) {
 		}
 	}()
 	c := a.o.Config
+	if c.Cluster.Witness { // it serves no clients
+		served := *c
+		served.Listen, served.TCP = "", ""
+		c = &served
+	}
 	for _, p := range []struct {
 		key, address string
 		open         func(net.Listener) (*listener, error)

@@ -61,7 +61,7 @@ func brokerOptions(c *config.Config) broker.Options {
 	return broker.Options{
 		Selector:         selectors,
 		Destinations:     c.Prefixes(),
-		Node:             c.Node,
+		Node:             c.NodeName(),
 		Nodes:            nodes,
 		History:          historyEntries(c),
 		HistoryBytes:     int64(c.HistoryBytes),

@@ -34,7 +34,7 @@ func (a *App) publicHandler() http.Handler {
 	if path != "/" {
 		mux.Handle("/", a.nothingHere())
 	}
-	return a.forThisHost(a.withoutRedirects(mux))
+	return a.forThisHost(a.withMajority(a.withoutRedirects(mux)))
 }
 
 // forThisHost rejects requests for another host than the broker's own, see

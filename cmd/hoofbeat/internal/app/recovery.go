@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/broker/admin"
+	"github.com/hoofbeat/hoofbeat/broker/cluster/embedded"
 )
 
 // extendEvery is how often systemd hears that the start is still going on, and
@@ -24,6 +25,8 @@ const (
 type recovery struct {
 	began    time.Time
 	done, of atomic.Int64 // streams
+	// engine is set when it runs and the other nodes are waited for.
+	engine atomic.Pointer[embedded.Server]
 
 	listener net.Listener // nil without the admin listener
 	lent     *lent
@@ -68,6 +71,9 @@ func (r *recovery) progress(done, of int) {
 // reason is that of /readyz.
 func (r *recovery) reason() error {
 	took := time.Since(r.began).Round(time.Second)
+	if engine := r.engine.Load(); engine != nil {
+		return formingReason(engine.Status(), took)
+	}
 	if of := r.of.Load(); of > 0 {
 		return fmt.Errorf("recovering the store: %d of %d streams, for %v", r.done.Load(), of, took)
 	}

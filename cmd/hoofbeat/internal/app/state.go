@@ -27,13 +27,14 @@ func (a *App) openState(ctx context.Context, o embedded.Options) error {
 	if err != nil {
 		return storeError(err)
 	}
-	a.store.state, err = cluster.OpenState(ctx, js, cluster.StateOptions{
+	so := cluster.StateOptions{
 		Bytes: o.Disk / stateShare, Encrypted: o.Key != "", Room: func() error { return stateFull(a.store.engine.Room()) }, Watch: a.store.watch, Logger: a.o.Logger,
-	})
-	if err != nil {
-		return storeError(err)
 	}
-	return nil
+	if a.store.clustered {
+		return a.openShared(ctx, js, so)
+	}
+	a.store.state, err = cluster.OpenState(ctx, js, so)
+	return storeError(err)
 }
 
 // stateFull turns the engine's error into what a client is told.
@@ -69,12 +70,17 @@ func (a *App) kept() access.Kept {
 	return access.Kept{Tickets: s.Tickets(), Revocations: s.Revocations(), Logins: s.Records(), Secret: s.Secret()}
 }
 
-// keepOperations has Web Flow keep its operations, if there is a store. The
-// sessions of earlier processes have ended.
+// keepOperations has Web Flow keep its operations, if there is a store. Alone,
+// the sessions of earlier processes have ended.
 func (a *App) keepOperations(o *webflow.Options) {
-	if a.store != nil {
-		o.Store, o.Ended = a.store.state.Operations(), func(string) bool { return true }
+	if a.store == nil {
+		return
 	}
+	if a.store.clustered { // a session that is not here may be on another node
+		o.Store = a.store.state.Operations()
+		return
+	}
+	o.Store, o.Ended = a.store.state.Operations(), func(string) bool { return true }
 }
 
 // unkept warns of tokens that a store could keep, if it had a key.

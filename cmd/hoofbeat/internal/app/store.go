@@ -1,8 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,6 +20,8 @@ import (
 // by openStore and closed by closeStore.
 type store struct {
 	engine *embedded.Server
+	// clustered says that other nodes share what is kept.
+	clustered bool
 	// data carries messages, control everything else, so that an
 	// acknowledgement never waits behind messages.
 	data, control *nats.Conn
@@ -31,15 +35,18 @@ type store struct {
 }
 
 // openStore opens store.dir, if it is set, and waits until the engine has read
-// what is there. Meanwhile the admin listener says so. Without store.dir nothing
-// is started.
+// what is there. In a cluster it waits until the nodes have formed it. Meanwhile
+// the admin listener says so. Without store.dir and a cluster nothing is started.
 func (a *App) openStore(ctx context.Context) error {
 	c := a.o.Config
-	if c.Store.Dir == "" {
+	if c.Store.Dir == "" && !c.Clustered() {
 		return nil
 	}
 	o, err := storeOptions(c)
 	if err != nil {
+		return err
+	}
+	if err := memberOptions(&o, c); err != nil {
 		return err
 	}
 	o.Logger = a.o.Logger
@@ -55,24 +62,28 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	a.o.Logger.Info("opening the store", where...)
 	began := time.Now()
-	s := new(store)
+	s := &store{clustered: c.Clustered()}
 	if s.engine, err = embedded.Start(ctx, o); err != nil {
 		return storeError(err)
 	}
 	a.store = s
+	if s.clustered {
+		r.engine.Store(s.engine)
+		if err := a.formed(ctx); err != nil {
+			return err
+		}
+	}
 	for _, conn := range []**nats.Conn{&s.data, &s.control} {
 		if *conn, err = s.engine.Connect(nats.Timeout(connectTime)); err != nil {
 			return storeError(err)
 		}
 	}
-	if err := a.openQueues(ctx); err != nil {
-		return storeError(err)
-	}
-	if err := a.openDurables(ctx); err != nil {
-		return storeError(err)
-	}
-	if err := a.openHistories(ctx); err != nil {
-		return storeError(err)
+	if !s.clustered { // nodes keep no messages together yet
+		for _, open := range []func(context.Context) error{a.openQueues, a.openDurables, a.openHistories} {
+			if err := open(ctx); err != nil {
+				return storeError(err)
+			}
+		}
 	}
 	u := s.engine.Usage()
 	a.o.Logger.Info("the store is open", "dir", c.Store.Dir, "streams", u.Streams, "messages", u.Messages,
@@ -178,6 +189,9 @@ func (a *App) storeReady() error {
 	if a.store == nil {
 		return nil
 	}
+	if a.store.clustered {
+		return a.nodesReady()
+	}
 	if err := a.store.engine.State().Err; err != nil {
 		return err
 	}
@@ -192,7 +206,7 @@ func (a *App) storeReady() error {
 
 // storeStats are those of the admin API, nil without a store.
 func (a *App) storeStats() *admin.StoreStats {
-	if a.store == nil {
+	if a.store == nil || a.o.Config.Store.Dir == "" {
 		return nil
 	}
 	u, state := a.store.engine.Usage(), a.store.engine.State()
@@ -244,6 +258,10 @@ func storeError(err error) error {
 		return &config.KeyError{Key: "store.key", Text: text}
 	case "Disk":
 		return &config.KeyError{Key: "store.disk", Text: text}
+	}
+	if field, ok := strings.CutPrefix(option.Field, "Cluster."); ok {
+		key := map[string]string{"Name": "cluster.name", "Advertise": "cluster.advertise", "Peers": "cluster.peers", "Secret": "cluster.secret", "TLS": "cluster.tls", "Witness": "cluster.witness"}[field]
+		return &StoreError{&config.KeyError{Key: cmp.Or(key, "cluster.listen"), Text: text}}
 	}
 	return &StoreError{&config.KeyError{Key: "store.dir", Text: text}}
 }

@@ -27,7 +27,7 @@ func (a *App) openHistories(ctx context.Context) error {
 
 // keepHistories makes the broker keep history in the store, if there is one.
 func (a *App) keepHistories(o *broker.Options) {
-	if a.store != nil && len(o.History) > 0 {
+	if a.store != nil && a.store.histories != nil && len(o.History) > 0 {
 		o.HistoryStore = keptHistories{a.store.histories}
 	}
 }

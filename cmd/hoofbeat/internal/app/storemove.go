@@ -39,7 +39,7 @@ func ImportStore(ctx context.Context, c *config.Config, r io.Reader, progress fu
 // exportStore returns what writes everything in the store that this broker uses,
 // or nil without a store.
 func (a *App) exportStore() func(context.Context, io.Writer) error {
-	if a.store == nil {
+	if a.store == nil || a.store.clustered {
 		return nil
 	}
 	return func(ctx context.Context, w io.Writer) error {

@@ -16,8 +16,11 @@ import (
 // check` prints them, and [App.Run] logs them.
 func Warnings(c *config.Config) []string {
 	warnings := slices.Concat(c.Warnings(), c.Ineffective(), c.Unreachable(), forgeries(c), unseen(c), unkept(c))
-	if c.Auth.Tickets.Signed && len(c.Nodes) > 0 {
+	if c.Auth.Tickets.Signed && len(c.Nodes) > 0 && !c.Clustered() {
 		warnings = append(warnings, "auth.tickets.signed: each of several nodes takes a signed ticket once, so with nodes a ticket lets in as many clients as there are nodes")
+	}
+	if c.Clustered() {
+		warnings = append(warnings, c.ClusterKey()+": a message with the header delay waits in the memory of the node that took it until it is due, and is lost with that node")
 	}
 	if c.ListensOnUnix() && !c.Auth.TrustedProxies.Unix {
 		warnings = append(warnings, "auth.trusted_proxies: clients behind the socket of listen have no address, so no limit of an address concerns them: add unix, if the proxy sets X-Forwarded-For")

@@ -124,7 +124,7 @@ func (p *Program) root() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetUsageFunc(usage)
-	root.AddCommand(p.serve(), p.token(), p.ticket(), p.notify(), p.queues(), p.subscriptions(), p.history(), p.pub(), p.sub(), p.request(), p.reply(), p.bench(), p.passwd(), p.config(), p.store(), p.version())
+	root.AddCommand(p.serve(), p.token(), p.ticket(), p.notify(), p.queues(), p.subscriptions(), p.history(), p.pub(), p.sub(), p.request(), p.reply(), p.bench(), p.passwd(), p.config(), p.store(), p.cluster(), p.version())
 	teach(root)
 	return root
 }

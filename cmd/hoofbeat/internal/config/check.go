@@ -78,6 +78,7 @@ func (c *Config) check() []error {
 	}
 	c.checkFetch(bad)
 	c.checkStore(bad)
+	c.checkCluster(bad)
 	if origins, err := httpsec.NewList(c.WebSocket.Origins); err != nil {
 		bad("websocket.origins", "%s", err)
 	} else if anybody := origins.Anybody(); len(c.Auth.OAuth) > 0 && anybody != "" {

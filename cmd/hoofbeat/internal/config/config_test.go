@@ -153,7 +153,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 func TestEveryKeyHasItsField(t *testing.T) {
 	samples := []string{
 		"true", "false", "debug", "7", "5KiB", "3s", "3m", "spring", "10.0.0.0/8", "127.0.0.1:9", "https://a.example/b", "/p", "*.example.com", "*",
-		"/queue/*-user*,/queue/reply", "PAIRED,CONTINUE", "send", "abc", "0123456789abcdef", "1MiB", "1GiB", "connected",
+		"/queue/*-user*,/queue/reply", "PAIRED,CONTINUE", "send", "abc", "0123456789abcdef", "1MiB", "1GiB", "connected", "nats://a.example:4222", "3", "500",
 	}
 	fields := 0
 	var count func(v reflect.Value)

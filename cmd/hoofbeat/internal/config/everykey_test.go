@@ -155,8 +155,16 @@ const (
 	issuerLine = "      issuer: https://a.example\n"
 	secretLine = "      client_secret: hush\n"
 	goodHook   = "auth:\n  webhook:\n    url: https://a.example/hook\n"
+	peerLine   = "peers: ['127.0.0.1:2', '127.0.0.1:3', '127.0.0.1:4']"
+	broadcast  = "queues: {mode: broadcast}\n"
 	longKey    = "0123456789abcdef0123456789abcdef"
 )
+
+// inCluster is a section cluster with these keys, the first on line 2, and what a
+// cluster needs besides.
+func inCluster(keys ...string) string {
+	return "cluster:\n  " + strings.Join(keys, "\n  ") + "\n" + broadcast
+}
 
 // TestMeaningsAreRefusedWithTheirKeys: what only the parts of the broker find out
 // about a value has the file, the line and the key, too.
@@ -281,6 +289,42 @@ func TestMeaningsAreRefusedWithTheirKeys(t *testing.T) {
 		{"store.key_file", 3, "store:\n  dir: a\n  key_file: missing\n"},
 		{"store.old_key", 4, "store:\n  dir: a\n  key: " + longKey + "\n  old_key: short\n"},
 		{"store.old_key", 3, "store:\n  dir: a\n  old_key: " + longKey + "\n"},
+		{"cluster.name", 2, "cluster:\n  name: a b\n"},
+		{"cluster.listen", 2, inCluster("listen: 127.0.0.1:1", peerLine)},
+		{"node", 1, "node: a\n" + inCluster("name: b", "listen: 127.0.0.1:1", peerLine)},
+		{"cluster.peers", 2, "cluster:\n  peers: ['127.0.0.1:2']\n"},
+		{"cluster.peers", 2, "cluster:\n  peers: [':6222']\n"},
+		{"cluster.peers", 2, "cluster:\n  peers: ['10.0.0.1:0']\n"},
+		{"cluster.peers", 2, "cluster:\n  peers: [10.0.0.1]\n"},
+		{"cluster.peers", 4, inCluster("name: a", "listen: 127.0.0.1:1", "peers: ['127.0.0.1:2', '127.0.0.1:2']")},
+		{"cluster.listen", 3, inCluster("name: a", "listen: 127.0.0.1:1")},
+		{"cluster.listen", 3, inCluster("name: a", "listen: :1", peerLine, "secret: "+longKey)},
+		{"cluster.advertise", 2, inCluster("advertise: 0.0.0.0:1", "name: a", "listen: :1", peerLine, "secret: "+longKey)},
+		{"cluster.listen", 2, inCluster("listen: 10.0.0.1:1", "name: a", peerLine)},
+		{"cluster.secret", 3, inCluster("name: a", "secret: short", "listen: 127.0.0.1:1", peerLine)},
+		{"cluster.secret_file", 3, inCluster("name: a", "secret_file: missing", "listen: 127.0.0.1:1", peerLine)},
+		{"cluster.secret", 2, "cluster:\n  secret: " + longKey + "\n"},
+		{"cluster.url", 2, inCluster("url: ['nats://a:4222']", "name: a", "listen: 127.0.0.1:1", peerLine)},
+		{"cluster.url", 2, "cluster:\n  url: ['nats://user:hush@a:4222']\n"},
+		{"cluster.url", 2, "cluster:\n  url: ['https://a:4222']\n"},
+		{"cluster.credentials_file", 2, "cluster:\n  credentials_file: closed\n"},
+		{"cluster.peers", 4, inCluster("name: a", "listen: 127.0.0.1:1", "peers: ['127.0.0.1:2', '127.0.0.1:3']")},
+		{"cluster.peers", 4, inCluster("name: a", "listen: 127.0.0.1:2", peerLine)},
+		{"cluster.peers", 4, inCluster("name: a", "listen: 127.0.0.1:1", "peers: ['127.0.0.1:2']") + "store: {dir: a}\n"},
+		{"cluster.peers", 4, inCluster("name: a", "listen: 127.0.0.1:1", "peers: ['127.0.0.1:2', '127.0.0.1:3', '127.0.0.1:4', '127.0.0.1:5', '127.0.0.1:6']") + "store: {dir: a}\n"},
+		{"cluster.prefix", 2, "cluster:\n  prefix: a.b\n"},
+		{"cluster.tls", 3, inCluster("name: a", "tls: {cert: closed}", "listen: 127.0.0.1:1", peerLine)},
+		{"cluster.tls", 3, inCluster("name: a", "tls: {cert: closed, key: closed}", "listen: 127.0.0.1:1", peerLine)},
+		{"cluster.tls", 3, inCluster("name: a", "tls: {cert: missing, key: missing, ca: missing}", "listen: 127.0.0.1:1", peerLine)},
+		{"cluster.replicas", 3, inCluster("name: a", "replicas: 5", "listen: 127.0.0.1:1", peerLine)},
+		{"cluster.replicas", 2, "cluster:\n  replicas: 2\n"},
+		{"cluster.witness", 3, inCluster("name: a", "witness: true", "listen: 127.0.0.1:1", peerLine)},
+		{"store.dir", 6, inCluster("name: a", "url: ['nats://a:4222']") + "store:\n  dir: a\n"},
+		{"queues.mode", 2, "queues:\n  mode: work\n" + strings.TrimSuffix(inCluster("name: a", "url: ['nats://a:4222']"), broadcast)},
+		{"cluster.url", 3, strings.TrimSuffix(inCluster("name: a", "url: ['nats://a:4222']"), broadcast)},
+		{"history", 6, inCluster("name: a", "url: ['nats://a:4222']") + "history:\n  - {destination: /topic/a}\n"},
+		{"durable", 6, inCluster("name: a", "url: ['nats://a:4222']") + "durable:\n  - {destination: /topic/a}\n"},
+		{"presence", 5, inCluster("name: a", "url: ['nats://a:4222']") + "presence: [/topic/a]\n"},
 		{"webflow.hmac_key", 2, "webflow:\n  hmac_key: short\n"},
 		{"webflow.hmac_key_file", 2, "webflow:\n  hmac_key_file: missing\n"},
 		{"webflow.results", 2, "webflow:\n  results: []\n"},

@@ -20,6 +20,9 @@ var needs = map[string]need{
 	"auth.oauth":       {func(c *Config) bool { return len(c.Auth.OAuth) > 0 }, "auth.oauth is not set"},
 	"auth.webhook.url": {func(c *Config) bool { return c.Auth.Webhook.URL != "" }, "auth.webhook.url is not set"},
 	"authentication":   {(*Config).Authenticated, "nobody is authenticated"},
+	"cluster":          {(*Config).Clustered, "neither cluster.listen nor cluster.url is set"},
+	"cluster.listen":   {func(c *Config) bool { return c.Cluster.Listen != "" }, "cluster.listen is not set"},
+	"cluster.url":      {func(c *Config) bool { return len(c.Cluster.URL) > 0 }, "cluster.url is not set"},
 	"decisions":        {func(c *Config) bool { return c.asks("subscribe", "send") }, "auth.webhook.events has neither subscribe nor send"},
 	"drain.timeout":    {func(c *Config) bool { return c.Drain.Timeout > 0 }, "drain.timeout is 0s"},
 	"events.url":       {func(c *Config) bool { return c.Events.URL != "" }, "events.url is not set"},
@@ -37,8 +40,9 @@ var needs = map[string]need{
 	"rechecks": {func(c *Config) bool {
 		return len(c.Auth.Introspection)+len(c.Auth.UserInfo) > 0 || c.Auth.Webhook.URL != ""
 	}, "auth.introspection, auth.userinfo and auth.webhook.url are not set"},
-	"sockjs":    {func(c *Config) bool { return c.SockJS }, "sockjs is false"},
-	"store.dir": {func(c *Config) bool { return c.Store.Dir != "" }, "store.dir is not set"},
+	"sockjs":        {func(c *Config) bool { return c.SockJS }, "sockjs is false"},
+	"store.dir":     {func(c *Config) bool { return c.Store.Dir != "" }, "store.dir is not set"},
+	"stored-queues": {func(*Config) bool { return false }, "nodes keep no messages together yet"},
 	"subscription-events": {func(c *Config) bool { return c.Events.reportsSubscriptions() },
 		"events.types has neither subscribed nor unsubscribed"},
 	"webflow":            {func(c *Config) bool { return c.WebFlow.Enabled }, "webflow.enabled is false"},

@@ -31,11 +31,12 @@ type Config struct {
 	// Serve profiles of the Go runtime below /debug/pprof of the admin
 	// listener; they need the bearer token.
 	AdminPprof bool `key:"admin_pprof" needs:"admin"`
-	// Name of this broker among several. Empty: a new random name at each
-	// start.
+	// Name of this broker among several. Empty: cluster.name, or else a new
+	// random name at each start.
 	Node string `key:"node" want:"a text such as broker-1"`
 	// Brokers listed in the reply to a page that asks at /app/bootstrap where
-	// it can connect.
+	// it can connect. In a cluster only those that are live are listed, and
+	// each node needs only its own entry, with cluster.name as id.
 	//
 	//	{id: broker-1, url: "wss://one.example.com/ws"}
 	Nodes []Node `key:"nodes"`
@@ -119,6 +120,9 @@ type Config struct {
 	Queues Queues `key:"queues" needs:"queues.mode"`
 	// The store on disk. Without store.dir there is none.
 	Store Store `key:"store" needs:"store.dir"`
+	// Several nodes that serve the same clients. Without cluster.listen and
+	// cluster.url this one is alone. docs/cluster.md says what nodes share.
+	Cluster Cluster `key:"cluster" needs:"cluster"`
 	// Prefixes of destinations. Write rules with these prefixes; the broker's
 	// own destinations, such as /app/bootstrap and /user/topic/session, are
 	// below them.
