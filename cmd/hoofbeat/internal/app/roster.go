@@ -41,7 +41,7 @@ func publicURL(c *config.Config, listener string) string {
 		}
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil || host == "" || unspecified(host) {
+	if c.ListensOnUnix() || err != nil || host == "" || unspecified(host) {
 		return ""
 	}
 	return listener
