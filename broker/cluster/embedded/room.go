@@ -21,8 +21,12 @@ type room struct {
 // Room returns nil if a message may be stored. Otherwise the error is a
 // [*FullError], whose text is for the client, or matches [ErrUnavailable]. Ask
 // before each message: the engine does not survive a full disk. The answer may
-// be 100 ms old; that is what the reserve is for.
+// be 100 ms old; that is what the reserve is for. An edge has no disk: the store
+// nodes look at theirs.
 func (s *Server) Room() error {
+	if s.dir == nil {
+		return s.State().Err
+	}
 	if now, next := time.Now().UnixNano(), s.room.next.Load(); now >= next && s.room.next.CompareAndSwap(next, now+int64(roomFor)) {
 		s.measure()
 	}
