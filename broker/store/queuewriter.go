@@ -299,13 +299,7 @@ func (w *writer) sendOne(x *write) {
 		w.batch(x.puts, func(first uint64, err error) { w.finish(x, first, err) })
 		return
 	}
-	w.data.ask(x.puts[0].message(), func(m *nats.Msg, err error) {
-		var sequence uint64
-		if err == nil {
-			sequence, err = putAnswer(m)
-		}
-		w.finish(x, sequence, err)
-	})
+	w.data.store(x.puts[0].message(), func(sequence uint64, err error) { w.finish(x, sequence, err) })
 }
 
 // isBatch reports whether a write goes as a batch, even if it is alone.
@@ -337,30 +331,43 @@ func (p *put) header() nats.Header {
 // batch sends an atomic batch, with a record of the ids in it. done gets the
 // sequence of its first message.
 func (w *writer) batch(puts []put, done func(first uint64, err error)) {
-	id := []string{nuid.Next()}
-	if ids, any := w.owner.idRecord(id[0], puts); any {
+	id := nuid.Next()
+	if ids, any := w.owner.idRecord(id, puts); any {
 		puts = append(slices.Clip(puts), ids)
 	}
+	w.data.batch(id, puts, done)
+}
+
+// batch sends messages as one atomic batch, which has an id of its own. done gets
+// the sequence of the first one.
+func (l *link) batch(id string, puts []put, done func(first uint64, err error)) {
 	for i := range puts {
 		m := &nats.Msg{Subject: puts[i].subject, Data: puts[i].data, Header: puts[i].header()}
-		m.Header[headerBatch] = id
+		m.Header[headerBatch] = []string{id}
 		m.Header[headerBatchSeq] = []string{strconv.Itoa(i + 1)}
 		if i < len(puts)-1 {
-			if err := w.data.publish(m); err != nil {
+			if err := l.publish(m); err != nil {
 				done(0, err)
 				return
 			}
 			continue
 		}
 		m.Header[headerCommit] = []string{"1"}
-		w.data.ask(m, func(m *nats.Msg, err error) {
-			var last uint64
-			if err == nil {
-				last, err = putAnswer(m)
-			}
+		l.store(m, func(last uint64, err error) {
 			done(last-uint64(len(puts))+1, err) //nolint:gosec // at least one
 		})
 	}
+}
+
+// store publishes a message. done gets its sequence.
+func (l *link) store(m *nats.Msg, done func(sequence uint64, err error)) {
+	l.ask(m, func(m *nats.Msg, err error) {
+		var sequence uint64
+		if err == nil {
+			sequence, err = putAnswer(m)
+		}
+		done(sequence, err)
+	})
 }
 
 // finish ends a write with the sequence of its first message.
