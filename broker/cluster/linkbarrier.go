@@ -22,13 +22,18 @@ type barrier struct {
 	done chan struct{} // closed when all have answered
 }
 
-// Settle calls done when all live nodes know the interests up to a generation.
+// Settle calls done when all live nodes know the interests up to a generation,
+// or with the error of Refused.
 func (l *Links) Settle(generation uint64, done func(error)) {
 	l.mu.Lock()
 	switch {
 	case l.closed:
 		l.mu.Unlock()
 		done(errLinksClosed)
+	case l.refusal() != nil:
+		err := l.refusal()
+		l.mu.Unlock()
+		done(err)
 	case l.settled >= generation:
 		l.mu.Unlock()
 		done(nil)
@@ -79,6 +84,15 @@ func (l *Links) pass() bool {
 		l.mu.Unlock()
 		return false
 	}
+	if err := l.refusal(); err != nil {
+		waiters := l.waiters
+		l.waiters = nil
+		l.mu.Unlock()
+		for _, w := range waiters {
+			w.done(err)
+		}
+		return false
+	}
 	var end []*nats.Subscription
 	if changes := len(l.changes); l.settled < l.applied || changes > 0 {
 		target, joins := l.applied, l.joins
@@ -104,7 +118,7 @@ func (l *Links) pass() bool {
 		for id := range b.left { // the silent go first, then comes the answer
 			l.forget(id, "it did not confirm an interest")
 		}
-		if l.joins != joins {
+		if l.joins != joins || l.refusal() != nil {
 			l.mu.Unlock()
 			return true
 		}

@@ -36,7 +36,7 @@ type Node struct {
 func (l *Links) Nodes() []Node {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := []Node{{l.peer.Node, l.o.Name, protocol, l.since, time.Now()}}
+	all := []Node{{l.peer.Node, l.o.Name, l.protocol, l.since, time.Now()}}
 	for id, m := range l.nodes {
 		all = append(all, Node{id, m.name, m.protocol, m.since, m.heard})
 	}
@@ -94,7 +94,7 @@ func (l *Links) listen() {
 }
 
 // traits returns a note with what this node says of itself.
-func (l *Links) traits(n note) []byte { return traits{protocol, l.o.Name}.append(n.encode()) }
+func (l *Links) traits(n note) []byte { return traits{l.protocol, l.o.Name}.append(n.encode()) }
 
 // tidy forgets the nodes that are silent and the interests that have ended.
 func (l *Links) tidy(now time.Time) {
@@ -104,6 +104,7 @@ func (l *Links) tidy(now time.Time) {
 	l.unfold()
 	l.expireUsers(now)
 	l.missReplies()
+	l.forgetStrangers(now)
 	for id, m := range l.nodes {
 		if now.Sub(m.heard) > missedBeats*l.o.Beat {
 			l.forget(id, "it has missed its heart-beats")
@@ -127,6 +128,14 @@ func (l *Links) hear(n note, what traits) (stranger bool) {
 	case noteBye:
 		l.forget(n.node, "it has said good-bye")
 	case noteHello, noteBeat:
+		if !compatible(l.protocol, what.protocol) {
+			l.strange(n.node, what)
+			return n.kind == noteHello // so it learns of this one
+		}
+		if l.strangers[n.node] != nil {
+			delete(l.strangers, n.node)
+			l.foreign()
+		}
 		m := l.nodes[n.node]
 		if m == nil {
 			m = &member{beat: n.number, since: time.Now()}

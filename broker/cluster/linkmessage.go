@@ -34,9 +34,6 @@ func decodeNote(b []byte) (note, error) {
 	return note{b[1], string(b[2 : 2+nodeIDSize]), binary.BigEndian.Uint64(b[2+nodeIDSize:])}, nil
 }
 
-// protocol is what these links speak. A node tells it in each heart-beat.
-const protocol = 1
-
 // longestName bounds the name of a node.
 const longestName = 255
 

@@ -222,13 +222,13 @@ func TestMembership(t *testing.T) {
 func TestNodesSayWhatTheyAre(t *testing.T) {
 	start := time.Now()
 	p := newPair(t, LinksOptions{Name: "n1"}, nil)
-	beat := traits{7, "n2"}.append(note{noteBeat, theirs, 1}.encode())
+	beat := traits{p.links.protocol + 1, "n2"}.append(note{noteBeat, theirs, 1}.encode())
 	if err := p.conn.Publish("hb.all", append(beat, "more"...)); err != nil {
 		t.Fatal(err)
 	}
 	p.live(t, 2)
 	nodes := p.links.Nodes()
-	for i, want := range []Node{{ID: ours, Name: "n1", Protocol: protocol}, {ID: theirs, Name: "n2", Protocol: 7}} {
+	for i, want := range []Node{{ID: ours, Name: "n1", Protocol: p.links.protocol}, {ID: theirs, Name: "n2", Protocol: p.links.protocol + 1}} {
 		got := nodes[i]
 		if got.Since.Before(start) || got.Heard.Before(got.Since) {
 			t.Errorf("%+v: the times are wrong", got)

@@ -39,6 +39,12 @@ func (l *Links) sort(b []byte) {
 	if h.node == l.peer.Node {
 		return
 	}
+	if refused := l.refused.Load(); refused != nil {
+		if _, ok := (*refused)[h.node]; ok {
+			l.counts.unreadable.Add(1)
+			return
+		}
+	}
 	if l.numbers.copied(h.node, h.number) {
 		l.counts.copies.Add(1)
 		return

@@ -76,6 +76,9 @@ type Links struct {
 	numbers        numbers              // used by receive only
 	always         []*nats.Subscription // to notes
 
+	refused atomic.Pointer[map[string]struct{}] // ids of strangers
+
+	protocol   int
 	born       time.Time
 	publishing sync.Mutex // numbers have the order of the connection
 	number     uint64
@@ -85,27 +88,28 @@ type Links struct {
 		sent, received, copies, dropped, unreadable atomic.Uint64
 	}
 
-	mu       sync.Mutex
-	wanted   map[string]interest
-	leaving  []leaver
-	held     map[string]*subscription
-	folds    map[string]*fold    // by their prefix
-	going    int                 // how many of held a fold will replace
-	changes  []change            // wait for the next barrier
-	early    map[uint64]struct{} // reports that came before earlier ones
-	applied  uint64              // all reports up to this one have arrived
-	settled  uint64              // and up to this one, all live nodes know
-	changed  bool                // a subject was added since the last barrier
-	joins    uint64              // counts what unsettles everything
-	waiters  []waiter
-	barrier  *barrier
-	barriers uint64
-	nodes    map[string]*member
-	users    userInterests
-	asks     asks
-	since    time.Time // of this node
-	started  bool
-	closed   bool
+	mu        sync.Mutex
+	wanted    map[string]interest
+	leaving   []leaver
+	held      map[string]*subscription
+	folds     map[string]*fold    // by their prefix
+	going     int                 // how many of held a fold will replace
+	changes   []change            // wait for the next barrier
+	early     map[uint64]struct{} // reports that came before earlier ones
+	applied   uint64              // all reports up to this one have arrived
+	settled   uint64              // and up to this one, all live nodes know
+	changed   bool                // a subject was added since the last barrier
+	joins     uint64              // counts what unsettles everything
+	waiters   []waiter
+	barrier   *barrier
+	barriers  uint64
+	nodes     map[string]*member
+	strangers map[string]*stranger
+	users     userInterests
+	asks      asks
+	since     time.Time // of this node
+	started   bool
+	closed    bool
 
 	kick    chan struct{} // something waits for a barrier
 	done    chan struct{}
@@ -138,7 +142,12 @@ func NewLinks(o LinksOptions) (*Links, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	speaks, err := speaks()
+	if err != nil {
+		return nil, err
+	}
 	l := &Links{
+		protocol: speaks, strangers: make(map[string]*stranger),
 		o: o, subject: subjects{o.Prefix}, log: o.Logger,
 		data: make(chan *nats.Msg, 1<<16), control: make(chan *nats.Msg, 1<<10), replies: make(chan *nats.Msg, 1<<16),
 		numbers: numbers{last: make(map[string]*published)}, born: time.Now(),
@@ -258,7 +267,7 @@ type LinkStats struct {
 	Received   uint64 // messages of other nodes, each once
 	Copies     uint64 // further copies, since several interests match
 	Dropped    uint64 // messages lost here, on their way to or from other nodes
-	Unreadable uint64 // messages of another version, or no messages
+	Unreadable uint64 // messages of nodes with a protocol of which this node is too far, or no messages
 	Publishers int    // runs of other nodes that have published lately
 }
 
