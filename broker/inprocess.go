@@ -68,6 +68,10 @@ type localMessage struct {
 // at the same reduced rate. A transient queue, see [Queues], behaves like a
 // topic.
 //
+// With a [Relay], a subscription to topics waits until every live broker knows
+// it, as the RECEIPT of a client's SUBSCRIBE does: what another broker accepts
+// after Subscribe has returned is not missed. fn may be called meanwhile.
+//
 // The subscription ends with ctx, with [Subscription.Cancel], with the broker,
 // or when fn is too slow.
 func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeOptions, fn func(context.Context, *Message) error) (*Subscription, error) {
@@ -98,6 +102,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 	l := &Subscription{b: b, fn: fn, buffer: o.Buffer, done: make(chan struct{})}
 	l.sub = &subscriber{local: l, dest: d, queue: work, present: b.presence.role(d)}
 	l.ctx, l.cancel = context.WithCancel(ctx)
+	var generation uint64
 	if work {
 		if err := b.queueName(d.Path); err != nil {
 			l.cancel()
@@ -109,7 +114,7 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 			return nil, fmt.Errorf("broker: subscribe: %w", err)
 		}
 		l.sub.consumer = k
-	} else if err := l.follow(at); err != nil {
+	} else if generation, err = l.follow(at); err != nil {
 		l.cancel()
 		return nil, fmt.Errorf("broker: subscribe: the history of %s could not be read: %w", quoted(d.Name), err)
 	}
@@ -127,6 +132,10 @@ func (b *Broker) Subscribe(ctx context.Context, destination string, o SubscribeO
 		bt.flushLater()
 	} else if r := l.sub.replay.Load(); r != nil {
 		r.launch()
+	}
+	if err := l.knownElsewhere(ctx, generation); err != nil {
+		l.end(err)
+		return nil, err
 	}
 	return l, nil
 }

@@ -1,25 +1,25 @@
 package broker
 
 // follow adds the subscription to the index. If at is not nil and it has a
-// history, it gets its history first.
-func (l *Subscription) follow(at *beginning) error {
+// history, it gets its history first. generation is that of topics.Index.Add.
+func (l *Subscription) follow(at *beginning) (generation uint64, err error) {
 	b, sub := l.b, l.sub
 	var r *replay
 	if at != nil {
 		r = b.newReplay(sub)
 	}
-	b.router.Subscribe("", sub.dest, sub)
+	generation = b.router.Subscribe("", sub.dest, sub)
 	b.presence.watch(sub)
 	if r == nil {
-		return nil
+		return generation, nil
 	}
 	if err := r.begin(at); err != nil {
 		b.router.Unsubscribe("", sub.dest, sub)
 		b.presence.unwatch(sub)
-		return err
+		return 0, err
 	}
 	l.recovered = r.claims
-	return nil
+	return generation, nil
 }
 
 // launch begins to deliver on a goroutine.

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"context"
+	"fmt"
 	"hash/maphash"
 	"strconv"
 
@@ -195,6 +197,34 @@ func (s *session) knownElsewhere(sub *subscriber, generation uint64) *completion
 		c.end(s.notKnown(sub, err))
 	})
 	return c
+}
+
+// knownElsewhere waits until all live brokers know the interest that the
+// subscription has caused or shares. It waits no longer than the subscription
+// lives.
+func (l *Subscription) knownElsewhere(ctx context.Context, generation uint64) error {
+	if generation == 0 {
+		return nil
+	}
+	known := make(chan error, 1)
+	l.b.o.Relay.Settle(generation, func(err error) { known <- err })
+	select {
+	case err := <-known:
+		if err != nil {
+			return fmt.Errorf("broker: subscribe to %s: other brokers could not be told: %w", quoted(l.sub.dest.Name), err)
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-l.ctx.Done():
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := l.Err(); err != nil {
+			return err
+		}
+		return ErrClosed
+	}
 }
 
 // validateRelay refuses what is of one broker only.

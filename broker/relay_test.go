@@ -286,6 +286,74 @@ func TestReceiptWaitsForOtherBrokers(t *testing.T) {
 	})
 }
 
+// Subscribe in the process waits for other brokers, too: not longer than its
+// context, and with an error if they cannot be told.
+func TestSubscribeInTheProcessWaitsForOtherBrokers(t *testing.T) {
+	relayed(t, broker.Options{}, func(t *testing.T, b *broker.Broker, r *relay) {
+		type result struct {
+			sub *broker.Subscription
+			err error
+		}
+		results, got := make(chan result, 1), make(chan string, 4)
+		subscribe := func(ctx context.Context, destination string) {
+			go func() {
+				sub, err := b.Subscribe(ctx, destination, broker.SubscribeOptions{}, func(_ context.Context, m *broker.Message) error {
+					got <- string(m.Body)
+					return nil
+				})
+				results <- result{sub, err}
+			}()
+		}
+		subscribe(t.Context(), "/topic/*")
+		w := r.waits(t)
+		publish(t, b, "/topic/a", "meanwhile")
+		if m := <-got; m != "meanwhile" {
+			t.Errorf("got %q", m)
+		}
+		select {
+		case res := <-results:
+			t.Fatalf("it does not wait: %v", res.err)
+		default:
+		}
+		w.done(nil)
+		first := <-results
+		if first.err != nil {
+			t.Fatal(first.err)
+		}
+
+		broken := errors.New("the links are closed")
+		subscribe(t.Context(), "/topic/b")
+		r.waits(t).done(broken)
+		if res := <-results; !errors.Is(res.err, broken) || !strings.Contains(res.err.Error(), "/topic/b") {
+			t.Errorf("the error is %v", res.err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		enough := errors.New("enough")
+		subscribe(ctx, "/topic/c")
+		w = r.waits(t)
+		cancel(enough)
+		if res := <-results; !errors.Is(res.err, enough) {
+			t.Errorf("the error is %v", res.err)
+		}
+		w.done(nil) // late, which must do no harm
+
+		// A queue is not known by interest, and Close ends whoever waits.
+		subscribe(t.Context(), "/queue/work")
+		if res := <-results; res.err != nil {
+			t.Error(res.err)
+		}
+		subscribe(t.Context(), "/topic/d")
+		r.waits(t)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if res := <-results; !errors.Is(res.err, broker.ErrClosed) {
+			t.Errorf("the error is %v", res.err)
+		}
+		<-first.sub.Done()
+	})
+}
+
 // If other brokers cannot know a subscription, the client is told which.
 func TestSubscriptionThatOtherBrokersCannotKnow(t *testing.T) {
 	relayed(t, broker.Options{}, func(t *testing.T, b *broker.Broker, r *relay) {
