@@ -136,7 +136,7 @@ func (c *threeNodes) passes(t *testing.T, destination string, from int, to ...in
 
 // Three nodes serve the same clients. One is killed and comes back,
 // one is drained, and of the last two one is killed.
-func TestX26X27X32X40Cluster(t *testing.T) {
+func TestX22X26X27X32X40Cluster(t *testing.T) {
 	whole := t
 	c := startCluster(t)
 	n1, n2, n3 := c.nodes[0], c.nodes[1], c.nodes[2]
@@ -211,6 +211,8 @@ func TestX26X27X32X40Cluster(t *testing.T) {
 			t.Errorf("three nodes are live:\n%s", out)
 		}
 	})
+	t.Run("X-22: who does not belong", func(t *testing.T) { whoDoesNotBelong(t, c) })
+	t.Run("a node without a store", func(t *testing.T) { withoutAStore(t, c) })
 	t.Run("X-32: drain", func(t *testing.T) {
 		n2.Signal(t, syscall.SIGTERM)
 		n1.lists(t, "n2 drains", "n1", "n3")
@@ -337,4 +339,68 @@ func askEngine(t *testing.T, address string) string {
 			return said.String()
 		}
 	}
+}
+
+// whoDoesNotBelong starts nodes that the cluster refuses.
+func whoDoesNotBelong(t *testing.T, c *threeNodes) {
+	t.Helper()
+	serve := func(o process.Options, listen string) *process.Process {
+		o.Env = append(o.Env, "HOOFBEAT_LISTEN="+listen, "HOOFBEAT_ADMIN="+listen)
+		return start(t, o.Env, append([]string{"serve"}, o.Args...)...)
+	}
+	fails := func(name string, code int, o process.Options, want string) {
+		t.Helper()
+		p := serve(o, "127.0.0.1:0")
+		p.Exit(t, code)
+		if !strings.Contains(p.Stderr(), want) || strings.Contains(p.Stderr(), plantedSecret) {
+			t.Errorf("%s: no %q in\n%s", name, want, p.Stderr())
+		}
+	}
+	o := c.options(2)
+	fails("a second process with a directory", 1, o, "store.dir")
+
+	o = c.options(2)
+	o.Args = append(o.Args, "--cluster-listen", "0.0.0.0:0", "--cluster-advertise", c.peers[2])
+	o.Env = append(o.Env, "HOOFBEAT_CLUSTER_SECRET=")
+	fails("no secret beyond loopback", 2, o, "set cluster.secret")
+
+	address := testkit.Loopback()
+	edge := process.Options{
+		Env: append(c.options(0).Env, "HOOFBEAT_CLUSTER_SECRET=planted-but-not-that-of-the-others"),
+		Args: []string{
+			"--cluster-name", "stranger", "--cluster-listen", address + ":6222", "--cluster-peers", strings.Join(c.peers, ","),
+		},
+	}
+	p := start(t, append(edge.Env, "HOOFBEAT_LISTEN="+address+":8080", "HOOFBEAT_ADMIN="+address+":8081"), append([]string{"serve"}, edge.Args...)...)
+	p.Logged(t, "listening for other nodes", 1)
+	brokertest.Eventually(t, "a node with another secret is not ready and says why", func() bool {
+		code, text := get(t, "http://"+address+":8081/readyz?verbose")
+		return code == http.StatusServiceUnavailable && strings.Contains(text, "secret")
+	})
+	p.Kill(t)
+	if strings.Contains(p.Stderr(), plantedSecret) || strings.Contains(p.Stderr(), "planted-but") {
+		t.Errorf("a secret is in the log:\n%s", p.Stderr())
+	}
+}
+
+// withoutAStore starts a node without a directory, which serves clients as the
+// others do.
+func withoutAStore(t *testing.T, c *threeNodes) {
+	t.Helper()
+	o := c.options(0)
+	o.Args = []string{"-c", c.config, "--cluster-name", "n4", "--cluster-listen", testkit.Loopback() + ":6222", "--cluster-peers", strings.Join(c.peers, ",")}
+	edge := serveWith(t, o)
+	c.nodes[0].lists(t, "n4 has come", "n1", "n2", "n3", "n4")
+	ticket := adminTicket(t, edge, `{"user":"ann"}`)
+	connectAs(t, "ann", c.nodes[1].url+"?ticket="+ticket, client.Options{})
+	refused(t, http.StatusUnauthorized, edge.url+"?ticket="+ticket, client.Options{})
+	sub := subscribed(t, connectAs(t, "", edge.url, client.Options{}), "/topic/edge")
+	if code := c.nodes[2].call(t, "POST", "/api/v1/messages", `{"destination":"/topic/edge","body":"x"}`, nil); code/100 != 2 {
+		t.Fatalf("publishing: HTTP %d", code)
+	}
+	if m := receive(t, sub); string(m.Body) != "x" {
+		t.Errorf("the edge hears %q", m.Body)
+	}
+	edge.Stop(t)
+	c.nodes[0].lists(t, "n4 has gone", "n1", "n2", "n3")
 }
