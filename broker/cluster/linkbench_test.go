@@ -17,7 +17,7 @@ import (
 )
 
 // twoLinks returns the links of two nodes, each with a server of its own.
-func twoLinks(b *testing.B, deliver func(*broker.Envelope)) (from, to *Links) {
+func twoLinks(b *testing.B, interests int, deliver func(*broker.Envelope)) (from, to *Links) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), testkit.Patience)
 	defer cancel()
@@ -39,7 +39,7 @@ func twoLinks(b *testing.B, deliver func(*broker.Envelope)) (from, to *Links) {
 			b.Fatal(err)
 		}
 		b.Cleanup(conn.Close)
-		links, err := NewLinks(LinksOptions{Conn: conn, Deadline: time.Minute})
+		links, err := NewLinks(LinksOptions{Conn: conn, Interests: interests, Deadline: time.Minute})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func BenchmarkPublications(b *testing.B) {
 		b.Run(fmt.Sprint("batch=", batch), func(b *testing.B) {
 			const window = 4096 // of publications that are on their way
 			room := make(chan struct{}, window)
-			from, to := twoLinks(b, func(*broker.Envelope) { <-room })
+			from, to := twoLinks(b, 0, func(*broker.Envelope) { <-room })
 			to.Interest(topics.Interest{Destination: "/topic/prices/eur", Wanted: true, Generation: 1})
 			known := make(chan error, 1)
 			to.Settle(1, func(err error) { known <- err })
@@ -107,7 +107,7 @@ func BenchmarkPublications(b *testing.B) {
 func BenchmarkInterests(b *testing.B) {
 	for _, limit := range []int{1 << 30, 1000} {
 		b.Run(fmt.Sprint("limit=", limit), func(b *testing.B) {
-			_, to := twoLinks(b, func(*broker.Envelope) {})
+			_, to := twoLinks(b, limit, func(*broker.Envelope) {})
 			names := destinations("/topic/interests/%d", b.N)
 			before := testkit.Heap()
 			b.ResetTimer()

@@ -147,6 +147,9 @@ func (l *Links) change(list []change) (end []*nats.Subscription) {
 			end = append(end, c.end)
 		}
 	}
+	if len(l.held)-l.going > l.o.Interests { // less has gone than was expected
+		l.fold()
+	}
 	return end
 }
 
