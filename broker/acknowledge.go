@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/hoofbeat/hoofbeat/broker/internal/encode"
 	"github.com/hoofbeat/hoofbeat/frames"
@@ -38,7 +37,7 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 		// ignored, like an unknown id, the message would be redelivered and
 		// become a dead letter. A message-id here has no other meaning.
 		settled = s.settleMessageID(id, f, bt)
-		if settled == nil && !given && !strings.HasPrefix(id, s.b.idPrefix) {
+		if settled == nil && !given && !s.b.likeID(id) {
 			s.unknownAck(f, id)
 			if ours && ack.Subscription < likeMessageID {
 				return nil, failure(ReasonProtocolError, "%s of %s, which this session was never given", f.Command, strconv.QuoteToASCII(id))
@@ -46,7 +45,7 @@ func (s *session) acknowledge(f *frames.Frame, confirm bool, bt *batch) (*comple
 		}
 	default:
 		settled = s.settleMessageID(id, f, bt)
-		if settled == nil && !strings.HasPrefix(id, s.b.idPrefix) {
+		if settled == nil && !s.b.likeID(id) {
 			s.unknownAck(f, id)
 		}
 	}
@@ -78,7 +77,7 @@ func (s *session) ackFault(f *frames.Frame) *Error {
 		return fail
 	}
 	ack, ours := encode.ParseAck(id)
-	if !ours || ack.Subscription >= likeMessageID || strings.HasPrefix(id, s.b.idPrefix) || s.wasGiven(ack, id) {
+	if !ours || ack.Subscription >= likeMessageID || s.b.likeID(id) || s.wasGiven(ack, id) {
 		return nil
 	}
 	s.unknownAck(f, id)

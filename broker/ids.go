@@ -3,6 +3,7 @@ package broker
 import (
 	"crypto/rand"
 	"encoding/base32"
+	"strings"
 )
 
 // idEncoding encodes ids as lower-case letters and digits, which need no
@@ -24,6 +25,15 @@ func newNodeID() string {
 	rand.Read(random[:]) // never fails
 	random[0] &= 0x7f    // a to p
 	return idEncoding.EncodeToString(random[:])[:nodeIDSize]
+}
+
+// likeID reports whether an id is like the message-ids of this broker, or with a
+// Relay like those of any broker.
+func (b *Broker) likeID(id string) bool {
+	if b.o.Relay == nil {
+		return strings.HasPrefix(id, b.idPrefix)
+	}
+	return len(id) > nodeIDSize+1 && id[nodeIDSize] == '-' && id[0] >= 'a' && id[0] <= 'p'
 }
 
 // newSessionID returns the tag of the node and 128 random bits as text: the id

@@ -16,7 +16,9 @@ import (
 // publishes arrive in order.
 //
 // To answer a request, publish to the value of its `reply-to` header. If that is
-// /reply-queue/… and the requester has gone, the error is ErrNoSession.
+// /reply-queue/… and the requester has gone, the error is ErrNoSession. With a
+// [Directed] Relay the requester may be on another broker: Publish waits for its
+// answer, and the error is *[PartialError] if there is none in time.
 //
 // A message with the header message-dedup-id is published once within two
 // minutes: Publish returns ErrDuplicate if a message with the same id was

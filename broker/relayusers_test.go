@@ -368,6 +368,29 @@ func wantQuietReceipts(t *testing.T, c *brokertest.Client, h *hub, n int) {
 	}
 }
 
+// A late ACK of a message of another broker is no more unknown than one of a
+// message of this broker.
+func TestLateAckOfAnotherBrokersMessage(t *testing.T) {
+	joined(t, broker.Options{Authorizer: permissive(t)}, func(t *testing.T, _ *hub, b []*broker.Broker) {
+		c := brokertest.Connect(t, b[1], "login", "ann", "accept-version", "1.1")
+		c.Subscribe(t, "1", "/topic/a", "ack", "client")
+		publish(t, b[0], "/topic/a", "x")
+		id := expectMessage(t, c, "x").Get("message-id")
+		for range 2 {
+			c.Send("ACK", "", "message-id", id, "subscription", "1")
+		}
+		c.Sync(t)
+		if n := b[1].Stats().UnknownAcks; n != 0 {
+			t.Errorf("%d ACKs are unknown", n)
+		}
+		c.Send("ACK", "", "message-id", "nobody made this", "subscription", "1")
+		c.Sync(t)
+		if n := b[1].Stats().UnknownAcks; n != 1 {
+			t.Errorf("%d ACKs are unknown, want 1", n)
+		}
+	})
+}
+
 // A revocation that was decided here ends the sessions on other brokers, too; one
 // that was learned from elsewhere is not told again.
 func TestX9RevocationsEndSessionsOnOtherBrokers(t *testing.T) {
