@@ -226,6 +226,20 @@ func answersReturn(t *testing.T, nodes []*node) {
 	worker.Send(frames.CommandCommit, "", "transaction", "t", "receipt", "c")
 	worker.ExpectReceipt(t, "c")
 	body(t, asker, "three")
+
+	// In the order in which they were sent, also in one read.
+	asker.Subscribe(t, "o", "/topic/order")
+	asker.Subscribe(t, "u", "/user/queue/order")
+	for range 20 {
+		var all string
+		for i, destination := range []string{"/topic/order", to, "/user/gina/queue/order", to, "/topic/order"} {
+			all += fmt.Sprintf("SEND\ndestination:%s\n\n%d\x00", destination, i)
+		}
+		worker.Write([]byte(all))
+		for i := range 5 {
+			body(t, asker, fmt.Sprint(i))
+		}
+	}
 	program := nodes[2].broker
 	if err := program.Publish(t.Context(), &broker.Message{Destination: to, Body: []byte("four")}); err != nil {
 		t.Fatal(err)
