@@ -188,12 +188,29 @@ func scan(ctx context.Context, conn *nats.Conn, stream string, state jetstream.S
 	if err := sub.SetPendingLimits(-1, -1); err != nil {
 		return err
 	}
+	// One clock for all messages, and only while none is here: a time-out of each
+	// takes as long as all that is done with it.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(scanSilence, func() { cancel(errSilent) })
+	silence.Stop()
+	read := func() (*nats.Msg, error) {
+		if here, _, err := sub.Pending(); err != nil || here == 0 {
+			silence.Reset(scanSilence)
+			defer silence.Stop()
+		}
+		m, err := sub.NextMsgWithContext(ctx)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return m, err
+	}
 	for next := max(state.FirstSeq, 1); next <= state.LastSeq; {
 		request := fmt.Sprintf(`{"seq":%d,"batch":%d,"max_bytes":%d}`, next, scanMessages, scanBytes)
 		if err := conn.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, []byte(request)); err != nil {
 			return err
 		}
-		last, err := scanBatch(ctx, sub, each)
+		last, err := scanBatch(read, each)
 		if err != nil {
 			return err
 		}
@@ -205,13 +222,13 @@ func scan(ctx context.Context, conn *nats.Conn, stream string, state jetstream.S
 	return nil
 }
 
+var errSilent = fmt.Errorf("the engine said nothing for %v: %w", scanSilence, context.DeadlineExceeded)
+
 // scanBatch reads one batch, and returns its last sequence, or 0 if there is
 // nothing more.
-func scanBatch(ctx context.Context, sub *nats.Subscription, each func(*nats.Msg, uint64)) (last uint64, err error) {
+func scanBatch(read func() (*nats.Msg, error), each func(*nats.Msg, uint64)) (last uint64, err error) {
 	for {
-		wait, cancel := context.WithTimeout(ctx, scanSilence)
-		m, err := sub.NextMsgWithContext(wait)
-		cancel()
+		m, err := read()
 		if err != nil {
 			return 0, err
 		}

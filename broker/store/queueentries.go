@@ -38,6 +38,12 @@ func (l *ledger) insert(q *ledgerQueue, e ledgerEntry, expires int64) {
 // and whether it exists and is not removed.
 func (q *ledgerQueue) find(sequence uint64) (int, bool) {
 	list := q.entries[q.head:]
+	switch n := len(list); { // messages come at the end, and most go at the front
+	case n == 0 || list[n-1].sequence < sequence:
+		return q.head + n, false
+	case list[0].sequence == sequence:
+		return q.head, !list[0].removed
+	}
 	at, found := slices.BinarySearchFunc(list, sequence, func(e ledgerEntry, s uint64) int {
 		switch {
 		case e.sequence < s:
