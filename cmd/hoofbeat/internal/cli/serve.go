@@ -2,6 +2,7 @@ package cli
 
 import (
 	"log/slog"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -54,6 +55,9 @@ line.`,
 		if err != nil {
 			return storeFailure(err)
 		}
+		// The configuration, and above all what is in the store, took memory to read
+		// that is not needed again. The runtime would keep it for minutes.
+		go debug.FreeOSMemory()
 		defer p.listen(a, log)()
 		return a.Run(cmd.Context())
 	}
