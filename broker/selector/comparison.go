@@ -4,14 +4,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/expr-lang/expr/ast"
-
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
 // compileComparison compiles a comparison of a header.
-func compileComparison(n *ast.BinaryNode) (condition, error) {
-	op, left, right := n.Operator, n.Left, n.Right
+func compileComparison(n *node) (condition, error) {
+	op, left, right := n.text, n.parts[0], n.parts[1]
 	if mirror, ok := mirrored[op]; ok && !isMember(left) && isMember(right) {
 		op, left, right = mirror, right, left
 	}
@@ -43,12 +41,9 @@ func compileComparison(n *ast.BinaryNode) (condition, error) {
 // exchanged.
 var mirrored = map[string]string{"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
-func isMember(n ast.Node) bool {
-	_, ok := n.(*ast.MemberNode)
-	return ok
-}
+func isMember(n *node) bool { return n.kind == memberNode }
 
-func compileEquality(h header, right ast.Node) (condition, error) {
+func compileEquality(h header, right *node) (condition, error) {
 	if isMember(right) {
 		other, err := compileHeader(right)
 		return func(m *broker.Message) bool {
@@ -63,9 +58,8 @@ func compileEquality(h header, right ast.Node) (condition, error) {
 
 // compileIn compiles a comparison with a list. The header is looked up, and
 // parsed as a number, only once, however long the list is.
-func compileIn(h header, right ast.Node) (condition, error) {
-	array, ok := right.(*ast.ArrayNode)
-	if !ok {
+func compileIn(h header, right *node) (condition, error) {
+	if right.kind != listNode {
 		return nil, wrong(right, "in wants a list, as ['a', 'b']")
 	}
 	var (
@@ -73,7 +67,7 @@ func compileIn(h header, right ast.Node) (condition, error) {
 		texts   []string
 		numbers []float64
 	)
-	for _, n := range array.Nodes {
+	for _, n := range right.parts {
 		l, err := compileLiteral(n)
 		if err != nil {
 			return nil, err
@@ -103,22 +97,21 @@ func compileIn(h header, right ast.Node) (condition, error) {
 	}, nil
 }
 
-func compileContains(h header, op string, right ast.Node) (condition, error) {
-	s, ok := right.(*ast.StringNode)
-	if !ok {
+func compileContains(h header, op string, right *node) (condition, error) {
+	if right.kind != textNode {
 		return nil, wrong(right, "contains, startsWith and endsWith want a text in quotes")
 	}
 	holds := map[string]func(s, part string) bool{
 		"contains": strings.Contains, "startsWith": strings.HasPrefix, "endsWith": strings.HasSuffix,
 	}[op]
-	part := s.Value
+	part := right.text
 	return func(m *broker.Message) bool {
 		text, present := h.of(m)
 		return present && holds(text, part)
 	}, nil
 }
 
-func compileOrder(h header, op string, right ast.Node) (condition, error) {
+func compileOrder(h header, op string, right *node) (condition, error) {
 	if isMember(right) {
 		other, err := compileHeader(right)
 		return func(m *broker.Message) bool {

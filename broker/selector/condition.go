@@ -1,10 +1,6 @@
 package selector
 
-import (
-	"github.com/expr-lang/expr/ast"
-
-	"github.com/hoofbeat/hoofbeat/broker"
-)
+import "github.com/hoofbeat/hoofbeat/broker"
 
 // A condition evaluates an expression for a message. Conditions are closures
 // over values computed when they were compiled.
@@ -18,17 +14,17 @@ type compiler struct{ comparisons int }
 
 // condition compiles a part that must be true or false. It refuses everything
 // that it does not handle, because the parser accepts a larger language.
-func (c *compiler) condition(n ast.Node) (condition, error) {
-	switch n := n.(type) {
-	case *ast.BoolNode:
-		v := n.Value
+func (c *compiler) condition(n *node) (condition, error) {
+	switch n.kind {
+	case boolNode:
+		v := n.truth
 		return func(*broker.Message) bool { return v }, nil
-	case *ast.UnaryNode:
-		if n.Operator == "not" || n.Operator == "!" {
+	case unaryNode:
+		if isNot(n) {
 			return c.negation(n)
 		}
-	case *ast.BinaryNode:
-		switch n.Operator {
+	case binaryNode:
+		switch n.text {
 		case "and", "&&":
 			a, b, err := c.both(n)
 			return func(m *broker.Message) bool { return a(m) && b(m) }, err
@@ -40,29 +36,29 @@ func (c *compiler) condition(n ast.Node) (condition, error) {
 			return nil, wrong(n, "more than 16 comparisons: use in for a list")
 		}
 		return compileComparison(n)
-	case *ast.MemberNode:
+	case memberNode:
 		if _, err := compileHeader(n); err != nil {
 			return nil, err
 		}
 		return nil, wrong(n, "a header is not true or false by itself: compare it")
-	case *ast.CallNode, *ast.BuiltinNode:
+	case callNode:
 		return nil, wrong(n, "there are no functions")
-	case *ast.IdentifierNode:
+	case identifierNode:
 		return nil, wrong(n, "only headers are known, as headers.name or headers['name']")
 	}
-	return nil, wrong(n, "this is neither a comparison nor true or false")
+	return nil, wrong(n, notACondition)
 }
 
+const notACondition = "this is neither a comparison nor true or false"
+
+func isNot(n *node) bool { return n.kind == unaryNode && (n.text == "not" || n.text == "!") }
+
 // negation compiles a chain of negations into one or none.
-func (c *compiler) negation(n *ast.UnaryNode) (condition, error) {
+func (c *compiler) negation(n *node) (condition, error) {
 	odd := true
-	inner := n.Node
-	for {
-		u, ok := inner.(*ast.UnaryNode)
-		if !ok || u.Operator != "not" && u.Operator != "!" {
-			break
-		}
-		inner, odd = u.Node, !odd
+	inner := n.parts[0]
+	for isNot(inner) {
+		inner, odd = inner.parts[0], !odd
 	}
 	found, err := c.condition(inner)
 	if err == nil && odd {
@@ -71,11 +67,11 @@ func (c *compiler) negation(n *ast.UnaryNode) (condition, error) {
 	return found, err
 }
 
-func (c *compiler) both(n *ast.BinaryNode) (a, b condition, err error) {
-	if a, err = c.condition(n.Left); err != nil {
+func (c *compiler) both(n *node) (a, b condition, err error) {
+	if a, err = c.condition(n.parts[0]); err != nil {
 		return nil, nil, err
 	}
-	b, err = c.condition(n.Right)
+	b, err = c.condition(n.parts[1])
 	return a, b, err
 }
 
