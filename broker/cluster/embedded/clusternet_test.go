@@ -10,10 +10,9 @@ import (
 )
 
 // wires are the connections between nodes: each node has an address that stays
-// the same, whatever port it listens on, and each node can be cut off.
+// the same, whatever port it listens on.
 type wires struct {
 	mu    sync.Mutex
-	cut   map[string]bool
 	conns map[*wire]bool
 	group sync.WaitGroup
 }
@@ -31,7 +30,7 @@ func (w *wire) close() {
 }
 
 func newWires(t *testing.T) *wires {
-	w := &wires{cut: make(map[string]bool), conns: make(map[*wire]bool)}
+	w := &wires{conns: make(map[*wire]bool)}
 	t.Cleanup(func() {
 		w.mu.Lock()
 		for c := range w.conns {
@@ -70,10 +69,7 @@ func (w *wires) connect(a net.Conn, to, addr string) {
 		return
 	}
 	c := &wire{a: a, b: b, to: to}
-	if !w.add(c, "") {
-		c.close()
-		return
-	}
+	w.add(c, "")
 	var both sync.WaitGroup
 	both.Go(func() { w.copy(c, b, a, true) })
 	both.Go(func() { w.copy(c, a, b, false) })
@@ -83,14 +79,12 @@ func (w *wires) connect(a net.Conn, to, addr string) {
 	w.mu.Unlock()
 }
 
-// add keeps a connection, and who is at its other end, unless one of them is cut
-// off.
-func (w *wires) add(c *wire, from string) bool {
+// add keeps a connection, and who is at its other end.
+func (w *wires) add(c *wire, from string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conns[c] = true
 	c.from = from
-	return !w.cut[c.to] && !w.cut[from]
 }
 
 var shown = regexp.MustCompile(`hoofbeat1:[a-z]+:[^:"]*:([^"]+)"`)
@@ -102,27 +96,13 @@ func (w *wires) copy(c *wire, to, from net.Conn, dialled bool) {
 		n, err := from.Read(data)
 		if m := shown.FindSubmatch(data[:n]); unknown && m != nil {
 			unknown = false
-			if !w.add(c, string(m[1])) {
-				return
-			}
+			w.add(c, string(m[1]))
 		}
 		if err != nil {
 			return
 		}
 		if _, err := to.Write(data[:n]); err != nil {
 			return
-		}
-	}
-}
-
-// isolate cuts a node off, or connects it again.
-func (w *wires) isolate(name string, off bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cut[name] = off
-	for c := range w.conns {
-		if off && (c.to == name || c.from == name) {
-			c.close()
 		}
 	}
 }
