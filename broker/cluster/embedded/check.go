@@ -52,6 +52,7 @@ func openExisting(ctx context.Context, o Options) (*Server, *manifest, error) {
 	if !isDirectory(o.Dir) {
 		return nil, nil, dirError("%s is not a directory", o.Dir)
 	}
+	o.Cluster = nil // its directories are refused
 	s, err := newServer(ctx, o)
 	if err != nil {
 		return nil, nil, err

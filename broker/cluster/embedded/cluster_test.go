@@ -4,6 +4,7 @@ package embedded_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -121,6 +122,9 @@ func TestACluster(t *testing.T) {
 	}
 	if _, err := js.Publish(within(t), "a", []byte("kept")); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := n1.Export(within(t), io.Discard, nil); err == nil || !strings.Contains(err.Error(), "not exported") {
+		t.Errorf("the export of one of several nodes begins, with a second node of its name: %v", err)
 	}
 	t.Logf("%+v", n1.Status())
 }

@@ -45,6 +45,7 @@ func Import(ctx context.Context, o Options, from io.Reader, progress func(Progre
 	}
 	// Nobody is told that anything is stored before all is, so nothing but the
 	// end must be synced.
+	o.Cluster = nil
 	o.SyncInterval, o.OldKey, o.Payload = maxImport, "", maxImportPayload
 	s, err := newServer(ctx, o)
 	if err != nil {

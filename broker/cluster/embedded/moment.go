@@ -41,7 +41,12 @@ const (
 //
 // [Server.Close] ends the export, and does not wait until w takes what it was
 // given. Export does, so w is not used any more when it returns.
+//
+// The store of a node of a cluster is not exported: no node has a moment of all.
 func (s *Server) Export(ctx context.Context, w io.Writer, progress func(Progress)) (*Report, error) {
+	if s.member != nil {
+		return nil, errClusterExport
+	}
 	if !s.exporting.CompareAndSwap(false, true) {
 		return nil, ErrExporting
 	}
@@ -103,6 +108,9 @@ func (l *leavingWriter) Write(p []byte) (int, error) {
 		return 0, context.Cause(l.ctx)
 	}
 }
+
+// errClusterExport says what is there instead: no node has a moment of all.
+var errClusterExport = errors.New("the store of a cluster is not exported: it is kept on several nodes, and a node with an empty directory gets everything from the others")
 
 // busy makes Close wait until done is called, and Close ends the context.
 func (s *Server) busy(ctx context.Context) (_ context.Context, done func(), err error) {
