@@ -18,6 +18,8 @@ import (
 // person who reads. So a little moves every keepMoving.
 const (
 	keepMoving = 2 * time.Second
+	// giveUpPatience is how long the end of a restore that is given up may take.
+	giveUpPatience = 10 * time.Second
 	// maxAhead is how many pieces wait for a slow writer: with one every
 	// keepMoving, 64 MiB for 17 minutes.
 	maxAhead = 512
@@ -223,6 +225,16 @@ func restore(ctx context.Context, conn *nats.Conn, name string, s exportStream, 
 		}
 		return answered(msg.Data, &r)
 	}
+	// The engine does not stop cleanly while it restores, so a restore that is
+	// given up is ended first: the answer, whatever it says, comes after it.
+	giveUp := func() {
+		if to.Subject == "" {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveUpPatience)
+		defer cancel()
+		_, _ = conn.RequestWithContext(ctx, to.Subject, nil)
+	}
 	tick := time.NewTicker(keepMoving)
 	defer tick.Stop()
 	var held []byte // sent when the next piece is there, or bit by bit
@@ -239,6 +251,7 @@ func restore(ctx context.Context, conn *nats.Conn, name string, s exportStream, 
 			case errors.Is(p.err, io.EOF):
 				return r, send(nil)
 			case p.err != nil:
+				giveUp()
 				return r, p.err
 			}
 		case <-tick.C:
@@ -249,6 +262,7 @@ func restore(ctx context.Context, conn *nats.Conn, name string, s exportStream, 
 				held = held[1:]
 			}
 		case <-ctx.Done():
+			giveUp()
 			return r, context.Cause(ctx)
 		}
 	}
