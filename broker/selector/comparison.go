@@ -4,12 +4,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/expr-lang/expr/ast"
+
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
 // compileComparison compiles a comparison of a header.
-func compileComparison(n *node) (condition, error) {
-	op, left, right := n.text, n.parts[0], n.parts[1]
+func compileComparison(n *ast.BinaryNode) (condition, error) {
+	op, left, right := n.Operator, n.Left, n.Right
 	if mirror, ok := mirrored[op]; ok && !isMember(left) && isMember(right) {
 		op, left, right = mirror, right, left
 	}
@@ -41,9 +43,12 @@ func compileComparison(n *node) (condition, error) {
 // exchanged.
 var mirrored = map[string]string{"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
-func isMember(n *node) bool { return n.kind == memberNode }
+func isMember(n ast.Node) bool {
+	_, ok := n.(*ast.MemberNode)
+	return ok
+}
 
-func compileEquality(h header, right *node) (condition, error) {
+func compileEquality(h header, right ast.Node) (condition, error) {
 	if isMember(right) {
 		other, err := compileHeader(right)
 		return func(m *broker.Message) bool {
@@ -58,8 +63,9 @@ func compileEquality(h header, right *node) (condition, error) {
 
 // compileIn compiles a comparison with a list. The header is looked up, and
 // parsed as a number, only once, however long the list is.
-func compileIn(h header, right *node) (condition, error) {
-	if right.kind != listNode {
+func compileIn(h header, right ast.Node) (condition, error) {
+	array, ok := right.(*ast.ArrayNode)
+	if !ok {
 		return nil, wrong(right, "in wants a list, as ['a', 'b']")
 	}
 	var (
@@ -67,7 +73,7 @@ func compileIn(h header, right *node) (condition, error) {
 		texts   []string
 		numbers []float64
 	)
-	for _, n := range right.parts {
+	for _, n := range array.Nodes {
 		l, err := compileLiteral(n)
 		if err != nil {
 			return nil, err
@@ -97,21 +103,22 @@ func compileIn(h header, right *node) (condition, error) {
 	}, nil
 }
 
-func compileContains(h header, op string, right *node) (condition, error) {
-	if right.kind != textNode {
+func compileContains(h header, op string, right ast.Node) (condition, error) {
+	s, ok := right.(*ast.StringNode)
+	if !ok {
 		return nil, wrong(right, "contains, startsWith and endsWith want a text in quotes")
 	}
 	holds := map[string]func(s, part string) bool{
 		"contains": strings.Contains, "startsWith": strings.HasPrefix, "endsWith": strings.HasSuffix,
 	}[op]
-	part := right.text
+	part := s.Value
 	return func(m *broker.Message) bool {
 		text, present := h.of(m)
 		return present && holds(text, part)
 	}, nil
 }
 
-func compileOrder(h header, op string, right *node) (condition, error) {
+func compileOrder(h header, op string, right ast.Node) (condition, error) {
 	if isMember(right) {
 		other, err := compileHeader(right)
 		return func(m *broker.Message) bool {

@@ -1,6 +1,10 @@
 package selector
 
-import "github.com/hoofbeat/hoofbeat/broker"
+import (
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/hoofbeat/hoofbeat/broker"
+)
 
 // A condition evaluates an expression for a message. Conditions are closures
 // over values computed when they were compiled.
@@ -14,17 +18,17 @@ type compiler struct{ comparisons int }
 
 // condition compiles a part that must be true or false. It refuses everything
 // that it does not handle, because the parser accepts a larger language.
-func (c *compiler) condition(n *node) (condition, error) {
-	switch n.kind {
-	case boolNode:
-		v := n.truth
+func (c *compiler) condition(n ast.Node) (condition, error) {
+	switch n := n.(type) {
+	case *ast.BoolNode:
+		v := n.Value
 		return func(*broker.Message) bool { return v }, nil
-	case unaryNode:
-		if isNot(n) {
+	case *ast.UnaryNode:
+		if n.Operator == "not" || n.Operator == "!" {
 			return c.negation(n)
 		}
-	case binaryNode:
-		switch n.text {
+	case *ast.BinaryNode:
+		switch n.Operator {
 		case "and", "&&":
 			a, b, err := c.both(n)
 			return func(m *broker.Message) bool { return a(m) && b(m) }, err
@@ -36,29 +40,29 @@ func (c *compiler) condition(n *node) (condition, error) {
 			return nil, wrong(n, "more than 16 comparisons: use in for a list")
 		}
 		return compileComparison(n)
-	case memberNode:
+	case *ast.MemberNode:
 		if _, err := compileHeader(n); err != nil {
 			return nil, err
 		}
 		return nil, wrong(n, "a header is not true or false by itself: compare it")
-	case callNode:
+	case *ast.CallNode, *ast.BuiltinNode:
 		return nil, wrong(n, "there are no functions")
-	case identifierNode:
+	case *ast.IdentifierNode:
 		return nil, wrong(n, "only headers are known, as headers.name or headers['name']")
 	}
-	return nil, wrong(n, notACondition)
+	return nil, wrong(n, "this is neither a comparison nor true or false")
 }
 
-const notACondition = "this is neither a comparison nor true or false"
-
-func isNot(n *node) bool { return n.kind == unaryNode && (n.text == "not" || n.text == "!") }
-
 // negation compiles a chain of negations into one or none.
-func (c *compiler) negation(n *node) (condition, error) {
+func (c *compiler) negation(n *ast.UnaryNode) (condition, error) {
 	odd := true
-	inner := n.parts[0]
-	for isNot(inner) {
-		inner, odd = inner.parts[0], !odd
+	inner := n.Node
+	for {
+		u, ok := inner.(*ast.UnaryNode)
+		if !ok || u.Operator != "not" && u.Operator != "!" {
+			break
+		}
+		inner, odd = u.Node, !odd
 	}
 	found, err := c.condition(inner)
 	if err == nil && odd {
@@ -67,11 +71,11 @@ func (c *compiler) negation(n *node) (condition, error) {
 	return found, err
 }
 
-func (c *compiler) both(n *node) (a, b condition, err error) {
-	if a, err = c.condition(n.parts[0]); err != nil {
+func (c *compiler) both(n *ast.BinaryNode) (a, b condition, err error) {
+	if a, err = c.condition(n.Left); err != nil {
 		return nil, nil, err
 	}
-	b, err = c.condition(n.parts[1])
+	b, err = c.condition(n.Right)
 	return a, b, err
 }
 

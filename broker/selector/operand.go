@@ -3,6 +3,8 @@ package selector
 import (
 	"strconv"
 
+	"github.com/expr-lang/expr/ast"
+
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
@@ -10,18 +12,19 @@ import (
 type header string
 
 // compileHeader compiles headers.name and headers['name'].
-func compileHeader(n *node) (header, error) {
-	if n.kind != memberNode {
+func compileHeader(n ast.Node) (header, error) {
+	member, ok := n.(*ast.MemberNode)
+	if !ok {
 		return "", wrong(n, "only headers can be compared, as headers.name or headers['name']")
 	}
-	of, name := n.parts[0], n.parts[1]
-	if of.kind != identifierNode || of.text != "headers" {
+	if root, ok := member.Node.(*ast.IdentifierNode); !ok || root.Value != "headers" {
 		return "", wrong(n, "only headers are known, as headers.name or headers['name']")
 	}
-	if name.kind != textNode {
+	name, ok := member.Property.(*ast.StringNode)
+	if !ok {
 		return "", wrong(n, "the name of a header is a text in quotes")
 	}
-	return header(name.text), nil
+	return header(name.Value), nil
 }
 
 // of returns the value of the header in m, and whether m has it. As in Spring,
@@ -55,25 +58,27 @@ const (
 	numberLiteral
 )
 
-func compileLiteral(n *node) (literal, error) {
-	switch n.kind {
-	case nilNode:
+func compileLiteral(n ast.Node) (literal, error) {
+	switch n := n.(type) {
+	case *ast.NilNode:
 		return literal{}, nil
-	case identifierNode:
-		if n.text == "null" { // Spring's spelling of nil
+	case *ast.IdentifierNode:
+		if n.Value == "null" { // Spring's spelling of nil
 			return literal{}, nil
 		}
-	case textNode:
-		return literal{kind: textLiteral, text: n.text}, nil
-	case boolNode:
-		return literal{kind: boolLiteral, text: strconv.FormatBool(n.truth)}, nil
-	case numberNode:
-		return literal{kind: numberLiteral, number: n.number}, nil
-	case unaryNode:
-		if n.text == "-" || n.text == "+" {
-			l, err := compileLiteral(n.parts[0])
+	case *ast.StringNode:
+		return literal{kind: textLiteral, text: n.Value}, nil
+	case *ast.BoolNode:
+		return literal{kind: boolLiteral, text: strconv.FormatBool(n.Value)}, nil
+	case *ast.IntegerNode:
+		return literal{kind: numberLiteral, number: float64(n.Value)}, nil
+	case *ast.FloatNode:
+		return literal{kind: numberLiteral, number: n.Value}, nil
+	case *ast.UnaryNode:
+		if n.Operator == "-" || n.Operator == "+" {
+			l, err := compileLiteral(n.Node)
 			if err == nil && l.kind == numberLiteral {
-				if n.text == "-" {
+				if n.Operator == "-" {
 					l.number = -l.number
 				}
 				return l, nil

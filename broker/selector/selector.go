@@ -44,16 +44,19 @@
 // a server). The broker evaluates an expression once per message for all
 // subscriptions that share it, and copies a client's message once for it.
 //
-// The language is that of github.com/expr-lang/expr, which also splits an
-// expression into its words. The rest is this package's own. The few forms above
-// need no virtual machine, which took 20 times as long for the same expression,
-// with 4 allocations. Its parser contains its functions, some of which look up
-// methods by a name that is known only when they run: then the linker has to keep
-// every method of a program, and the hoofbeat binary becomes an eighth larger.
+// The language and its parser are those of github.com/expr-lang/expr. Only the
+// compiler is this package's own: the few forms above need no virtual machine,
+// which took 20 times as long for the same expression, with 4 allocations.
 package selector
 
 import (
+	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
 
 	"github.com/hoofbeat/hoofbeat/broker"
 )
@@ -67,19 +70,36 @@ import (
 // and comparisons with numbers work. The broker limits the length of an
 // expression and thus the cost of compiling it.
 func Compile(expression string) (match func(*broker.Message) bool, err error) {
-	tree, err := parse(expression)
+	tree, err := parser.Parse(expression)
 	if err != nil {
-		return nil, err
+		return nil, syntaxError(err, expression)
 	}
-	condition, err := new(compiler).condition(tree)
+	condition, err := new(compiler).condition(tree.Node)
 	if err != nil {
 		return nil, err
 	}
 	return condition, nil
 }
 
+// syntaxError says where the expression is invalid, in this package's words.
+func syntaxError(err error, expression string) error {
+	var e *file.Error
+	if !errors.As(err, &e) {
+		return errors.New("the expression cannot be read")
+	}
+	text := []rune(expression)
+	switch at := e.From; {
+	case at >= len(text):
+		return errors.New("the expression is not complete")
+	case text[at] == '=' && (at == 0 || !strings.ContainsRune("=!<>", text[at-1])):
+		return position(at, "to compare, write ==")
+	default:
+		return position(at, "the expression cannot be read from here")
+	}
+}
+
 // wrong returns an error about one part of the expression.
-func wrong(n *node, text string) error { return position(n.at, text) }
+func wrong(n ast.Node, text string) error { return position(n.Location().From, text) }
 
 // position adds the position to an error: the number of the character, counted
 // from one.

@@ -117,18 +117,12 @@ func (p *Program) root() *cobra.Command {
   hoofbeat sub /topic/greetings
   hoofbeat pub /topic/greetings hello
   hoofbeat config default > hoofbeat.yaml`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	// Not cobra's own flag: its text needs a template, and with text/template the
-	// linker keeps every method of the program.
-	asked := root.Flags().BoolP("version", "v", false, "print the version")
-	root.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *asked {
-			return p.printVersion()
-		}
-		return cmd.Help()
-	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetUsageFunc(usage)
 	root.AddCommand(p.serve(), p.token(), p.ticket(), p.notify(), p.queues(), p.subscriptions(), p.history(), p.pub(), p.sub(), p.request(), p.reply(), p.bench(), p.passwd(), p.config(), p.store(), p.cluster(), p.version())
 	teach(root)

@@ -13,13 +13,11 @@ func (p *Program) version() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		RunE:  func(*cobra.Command, []string) error { return p.printVersion() },
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(p.Out, version())
+			return err
+		},
 	}
-}
-
-func (p *Program) printVersion() error {
-	_, err := fmt.Fprintln(p.Out, version())
-	return err
 }
 
 // version describes this binary from what the Go tool put into it.
