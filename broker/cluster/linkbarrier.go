@@ -26,22 +26,49 @@ type barrier struct {
 // or with the error of Refused.
 func (l *Links) Settle(generation uint64, done func(error)) {
 	l.mu.Lock()
+	l.await(&l.waiters, l.settled, waiter{generation, done})
+}
+
+// await adds to those that wait for a barrier, if it is not known already. The
+// caller holds the lock, which await releases.
+func (l *Links) await(list *[]waiter, known uint64, w waiter) {
+	err := l.refusal()
 	switch {
 	case l.closed:
-		l.mu.Unlock()
-		done(errLinksClosed)
-	case l.refusal() != nil:
-		err := l.refusal()
-		l.mu.Unlock()
-		done(err)
-	case l.settled >= generation:
-		l.mu.Unlock()
-		done(nil)
-	default:
-		l.waiters = append(l.waiters, waiter{generation, done})
+		err = errLinksClosed
+	case err == nil && known < w.generation:
+		*list = append(*list, w)
 		l.wake()
 		l.mu.Unlock()
+		return
 	}
+	l.mu.Unlock()
+	w.done(err)
+}
+
+// awaited reports whether anybody waits for a barrier. The caller holds the lock.
+func (l *Links) awaited() bool { return len(l.waiters)+len(l.users.waiters) > 0 }
+
+// takeWaiters returns all that wait, and forgets them. The caller holds the lock.
+func (l *Links) takeWaiters() []waiter {
+	all := append(l.waiters, l.users.waiters...)
+	l.waiters, l.users.waiters = nil, nil
+	return all
+}
+
+// ready takes those out of a list that wait for no more than is known.
+func ready(list *[]waiter, known uint64) (ready []waiter) {
+	waiting := (*list)[:0]
+	for _, w := range *list {
+		if w.generation <= known {
+			ready = append(ready, w)
+		} else {
+			waiting = append(waiting, w)
+		}
+	}
+	clear((*list)[len(waiting):])
+	*list = waiting
+	return ready
 }
 
 // wake has the barriers looked at.
@@ -57,8 +84,8 @@ func (l *Links) wake() {
 // holds the lock.
 func (l *Links) unsettle() {
 	l.joins++
-	l.settled, l.changed = 0, true
-	if len(l.waiters) > 0 {
+	l.settled, l.users.known, l.changed = 0, 0, true
+	if l.awaited() {
 		l.wake()
 	}
 }
@@ -80,13 +107,12 @@ func (l *Links) settle() {
 // for changes of subscriptions.
 func (l *Links) pass() bool {
 	l.mu.Lock()
-	if l.closed || len(l.waiters)+len(l.changes) == 0 {
+	if l.closed || !l.awaited() && len(l.changes) == 0 {
 		l.mu.Unlock()
 		return false
 	}
 	if err := l.refusal(); err != nil {
-		waiters := l.waiters
-		l.waiters = nil
+		waiters := l.takeWaiters()
 		l.mu.Unlock()
 		for _, w := range waiters {
 			w.done(err)
@@ -94,8 +120,8 @@ func (l *Links) pass() bool {
 		return false
 	}
 	var end []*nats.Subscription
-	if changes := len(l.changes); l.settled < l.applied || changes > 0 {
-		target, joins := l.applied, l.joins
+	if changes := len(l.changes); l.settled < l.applied || len(l.users.waiters) > 0 || changes > 0 {
+		target, users, joins := l.applied, l.users.made, l.joins
 		l.changed = false
 		l.barriers++
 		b := &barrier{id: l.barriers, left: make(map[string]struct{}, len(l.nodes)), done: make(chan struct{})}
@@ -122,23 +148,14 @@ func (l *Links) pass() bool {
 			l.mu.Unlock()
 			return true
 		}
-		l.settled = target
+		l.settled, l.users.known = target, users
 		end = l.change(l.changes[:changes])
 		l.changes = slices.Delete(l.changes, 0, changes)
 	}
-	ready, waiting := []waiter(nil), l.waiters[:0]
-	for _, w := range l.waiters {
-		if w.generation <= l.settled {
-			ready = append(ready, w)
-		} else {
-			waiting = append(waiting, w)
-		}
-	}
-	clear(l.waiters[len(waiting):])
-	l.waiters = waiting
-	again := len(waiting) > 0 && l.settled < l.applied || len(l.changes) > 0
+	settled := append(ready(&l.waiters, l.settled), ready(&l.users.waiters, l.users.known)...)
+	again := len(l.waiters) > 0 && l.settled < l.applied || len(l.users.waiters) > 0 || len(l.changes) > 0
 	l.mu.Unlock()
-	for _, w := range ready {
+	for _, w := range settled {
 		w.done(nil)
 	}
 	l.end(end)

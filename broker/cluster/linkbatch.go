@@ -69,7 +69,7 @@ func (b *batch) Add(e *broker.Envelope) {
 		}
 	}
 	start := len(b.buffer)
-	b.buffer = appendHead(b.buffer, b.l.peer.Node, 0, e.Origin)
+	b.buffer = appendHead(b.buffer, envelopeVersion, b.l.peer.Node, 0, e.Origin)
 	b.append(e, false)
 	b.runs = append(b.runs, run{subject, e.Origin, 1, start, len(b.buffer)})
 }

@@ -57,7 +57,7 @@ func twoLinks(b *testing.B, interests int, deliver func(*broker.Envelope)) (from
 	return list[0], list[1]
 }
 
-// BenchmarkPublications sends 128 octets from one node to another, over a route,
+// BenchmarkPublications sends 128 bytes from one node to another, over a route,
 // by so many publications at a time. B/publication are the bytes of messages of
 // NATS without its own protocol.
 func BenchmarkPublications(b *testing.B) {

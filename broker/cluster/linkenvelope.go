@@ -39,8 +39,8 @@ type head struct {
 // A text is a uvarint, its length, and its bytes. An empty destination is that of
 // the message before. Headers of NATS would cost a map and a parser of text on
 // both sides.
-func appendHead(b []byte, node string, number, origin uint64) []byte {
-	b = append(append(b, envelopeVersion), node...)
+func appendHead(b []byte, version byte, node string, number, origin uint64) []byte {
+	b = append(append(b, version), node...)
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, number), origin)
 }
 
@@ -61,11 +61,6 @@ func sizeOf(e *broker.Envelope) int {
 		size += 2*length + len(h.Name) + len(h.Value)
 	}
 	return size
-}
-
-// appendEnvelope encodes one message.
-func appendEnvelope(b []byte, node string, number uint64, e *broker.Envelope) []byte {
-	return appendRest(appendText(appendHead(b, node, number, e.Origin), e.Destination), e)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -95,21 +90,8 @@ func decodeEnvelopes(b []byte) ([]broker.Envelope, error) {
 	var list []broker.Envelope
 	var destination string
 	for {
-		if d := r.text(); len(d) > 0 || list == nil {
-			destination = string(d)
-		}
-		e := broker.Envelope{Origin: h.origin, Destination: destination, ID: string(r.text())}
-		n := r.uvarint()
-		if n > uint64(len(r.rest)/2) { // each header has two lengths
-			return nil, errEnvelope
-		}
-		if n > 0 {
-			e.Headers = make([]frames.Header, 0, n)
-		}
-		for range n {
-			e.Headers = append(e.Headers, frames.Header{Name: string(r.text()), Value: string(r.text())})
-		}
-		e.Body = r.text()
+		e := r.message(h.origin, destination)
+		destination = e.Destination
 		if r.failed {
 			return nil, errEnvelope
 		}
@@ -121,6 +103,28 @@ func decodeEnvelopes(b []byte) ([]broker.Envelope, error) {
 		return nil, errEnvelope
 	}
 	return list, nil
+}
+
+// message reads a message. before is the destination of the one before it.
+func (r *reader) message(origin uint64, before string) broker.Envelope {
+	e := broker.Envelope{Origin: origin, Destination: before}
+	if d := r.text(); len(d) > 0 {
+		e.Destination = string(d)
+	}
+	e.ID = string(r.text())
+	n := r.uvarint()
+	if n > uint64(len(r.rest)/2) { // each header has two lengths
+		r.failed, r.rest = true, nil
+		return e
+	}
+	if n > 0 {
+		e.Headers = make([]frames.Header, 0, n)
+	}
+	for range n {
+		e.Headers = append(e.Headers, frames.Header{Name: string(r.text()), Value: string(r.text())})
+	}
+	e.Body = r.text()
+	return e
 }
 
 // messagesIn returns how many messages an envelope has.

@@ -64,7 +64,7 @@ func FuzzEnvelope(f *testing.F) {
 
 // several encodes messages in one envelope, as a batch does.
 func several(list ...*broker.Envelope) []byte {
-	b := appendHead(nil, nodeA, 7, list[0].Origin)
+	b := appendHead(nil, envelopeVersion, nodeA, 7, list[0].Origin)
 	if len(list) > 1 {
 		b[0] = severalVersion
 	}
@@ -89,4 +89,9 @@ func decodeEnvelope(b []byte) (*broker.Envelope, error) {
 		return nil, errEnvelope
 	}
 	return &list[0], nil
+}
+
+// appendEnvelope is an envelope with one message.
+func appendEnvelope(b []byte, node string, number uint64, e *broker.Envelope) []byte {
+	return appendRest(appendText(appendHead(b, envelopeVersion, node, number, e.Origin), e.Destination), e)
 }

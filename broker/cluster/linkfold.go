@@ -184,7 +184,7 @@ func (l *Links) end(list []*nats.Subscription) {
 		if n, err := sub.Dropped(); err == nil {
 			l.counts.dropped.Add(uint64(n)) //nolint:gosec // a count
 		}
-		if err := sub.Unsubscribe(); err != nil {
+		if err := sub.Unsubscribe(); err != nil && !l.o.Conn.IsClosed() {
 			l.log.Warn("other nodes cannot be told that an interest has ended", "error", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -32,18 +33,16 @@ type Node struct {
 	Heard    time.Time // its last heart-beat; of this node, now
 }
 
+// called returns the name of a node for people.
+func (m *member) called(id string) string { return cmp.Or(m.name, id) }
+
 // Nodes returns all live nodes, this one included, in the order of their ids.
 func (l *Links) Nodes() []Node {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := []Node{{l.peer.Node, l.o.Name, l.protocol, l.since, time.Now()}}
+	all := []Node{{l.peer.Node, cmp.Or(l.o.Name, l.peer.Node), l.protocol, l.since, time.Now()}}
 	for id, m := range l.nodes {
-		all = append(all, Node{id, m.name, m.protocol, m.since, m.heard})
-	}
-	for i := range all {
-		if all[i].Name == "" {
-			all[i].Name = all[i].ID
-		}
+		all = append(all, Node{id, m.called(id), m.protocol, m.since, m.heard})
 	}
 	slices.SortFunc(all, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
 	return all

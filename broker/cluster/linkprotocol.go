@@ -63,7 +63,7 @@ func (l *Links) strange(node string, what traits) {
 	} else {
 		l.log.Error("this node is refused by another one", "node", node, "error", l.refusal())
 	}
-	if len(l.waiters) > 0 {
+	if l.awaited() {
 		l.wake()
 	}
 }

@@ -95,7 +95,10 @@ func TestX39TooOldANodeKnowsIt(t *testing.T) {
 	p.beat(t, p.links.protocol+2, 2)
 	brokertest.Eventually(t, "the node knows that it is refused", func() bool { return p.links.Refused() != nil })
 	var refused *ProtocolError
-	for _, answer := range []<-chan error{p.settle(1), waiting} {
+	p.links.Join("ann")
+	known := make(chan error, 2)
+	p.links.Known("ann", func(err error) { known <- err })
+	for _, answer := range []<-chan error{p.settle(1), waiting, known} {
 		if err := testkit.Receive(t, answer); !errors.As(err, &refused) {
 			t.Fatalf("the error is %v", err)
 		}

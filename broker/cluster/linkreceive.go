@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/hoofbeat/hoofbeat/auth/loglimit"
@@ -49,9 +48,6 @@ func (l *Links) sort(b []byte) {
 		l.counts.copies.Add(1)
 		return
 	}
-	if isQuestion(b) && l.hasAnswer(h, b) {
-		return
-	}
 	size := int64(len(b) + laneOverhead)
 	if l.waiting.Add(size) > int64(l.o.Backlog) {
 		l.waiting.Add(-size)
@@ -73,46 +69,12 @@ func (l *Links) unreadable(err error) {
 	l.quiet.Log(context.Background(), l.log, slog.LevelWarn, loglimit.Key{Kind: "another node sends what this one cannot read"}, "error", err)
 }
 
-// A lane delivers the messages of some publishers, in order.
-type lane struct {
-	mu      sync.Mutex
-	some    sync.Cond
-	waiting [][]byte
-	closed  bool
-}
-
-func newLane() *lane {
-	w := new(lane)
-	w.some.L = &w.mu
-	return w
-}
-
-func (w *lane) add(b []byte) {
-	w.mu.Lock()
-	w.waiting = append(w.waiting, b)
-	w.mu.Unlock()
-	w.some.Signal()
-}
-
-func (w *lane) close() {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-	w.some.Signal()
-}
-
-// run delivers until the lane is closed.
-func (w *lane) run(l *Links) {
+// run delivers what is in a lane until it is closed. A lane has the messages of
+// some publishers.
+func (l *Links) run(lane *mailbox[[]byte]) {
 	var spare [][]byte
 	for {
-		w.mu.Lock()
-		for len(w.waiting) == 0 && !w.closed {
-			w.some.Wait()
-		}
-		list := w.waiting
-		w.waiting = spare
-		closed := w.closed
-		w.mu.Unlock()
+		list, closed := lane.take(spare)
 		if closed {
 			return
 		}

@@ -71,7 +71,7 @@ type Links struct {
 	replies        chan *nats.Msg // to questions
 	repliesFrom    *nats.Subscription
 	repliesDropped int // of listen only
-	lanes          []*lane
+	lanes          []*mailbox[[]byte]
 	waiting        atomic.Int64         // bytes in all lanes
 	numbers        numbers              // used by receive only
 	always         []*nats.Subscription // to notes
@@ -155,7 +155,7 @@ func NewLinks(o LinksOptions) (*Links, error) {
 		early: make(map[uint64]struct{}), nodes: make(map[string]*member),
 		kick: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	l.asks.open, l.asks.calls.some.L = make(map[uint64]*query), &l.asks.calls.mu
+	l.asks.open, l.asks.calls = make(map[uint64]*query), newMailbox[func()]()
 	return l, nil
 }
 
@@ -176,7 +176,7 @@ func (l *Links) Start(p broker.Peer) error {
 	l.batchSize = int(min(largestBatch, l.o.Conn.MaxPayload()))
 	l.mu.Unlock()
 	for range min(4, runtime.GOMAXPROCS(0)) {
-		l.lanes = append(l.lanes, newLane())
+		l.lanes = append(l.lanes, newMailbox[[]byte]())
 	}
 	for _, subject := range []string{l.subject.all(), l.subject.node(p.Node)} {
 		s, err := l.o.Conn.ChanSubscribe(subject, l.control)
@@ -192,13 +192,13 @@ func (l *Links) Start(p broker.Peer) error {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	for _, lane := range l.lanes {
-		l.running.Go(func() { lane.run(l) })
+		l.running.Go(func() { l.run(lane) })
 	}
 	l.running.Go(l.receive)
 	l.running.Go(l.listen)
 	l.running.Go(l.settle)
 	l.running.Go(l.hearReplies)
-	l.running.Go(l.asks.calls.run)
+	l.running.Go(l.asks.run)
 	return nil
 }
 
@@ -222,8 +222,8 @@ func (l *Links) Close() error {
 		return nil
 	}
 	l.closed = true
-	waiters, held, folds, changes := l.waiters, l.held, l.folds, l.changes
-	l.waiters, l.held, l.folds, l.changes = nil, nil, nil, nil
+	waiters, held, folds, changes := l.takeWaiters(), l.held, l.folds, l.changes
+	l.held, l.folds, l.changes = nil, nil, nil
 	l.mu.Unlock()
 	close(l.done)
 	for _, w := range waiters {

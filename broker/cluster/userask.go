@@ -21,7 +21,7 @@ type asks struct {
 	last    uint64
 	open    map[uint64]*query
 	waiting int // of them, those that wait for answers
-	calls   calls
+	calls   *mailbox[func()]
 }
 
 // query is one question. It is over when all nodes have answered and all outcomes
@@ -30,8 +30,7 @@ type query struct {
 	id      uint64
 	left    map[string]string // names of the nodes whose answer is to come
 	sum     broker.Answer
-	silent  []string // nodes that have not answered
-	names   []string // theirs
+	silent  []string // names of the nodes that have not answered
 	done    outcome  // nil when all have answered
 	late    *time.Timer
 	settled func(string, broker.Outcome)
@@ -39,30 +38,27 @@ type query struct {
 	early   []*reply       // outcomes that have overtaken the answer of their node
 }
 
-// outcome is called with the answers to a question and the ids of the nodes that
-// are silent.
-type outcome func(sum broker.Answer, silent []string, err error)
+// outcome is called with the answers to a question.
+type outcome func(broker.Answer, error)
 
 // finished is a question that has its answers.
 type finished struct {
-	done   outcome
-	sum    broker.Answer
-	silent []string
-	err    error
+	done outcome
+	sum  broker.Answer
+	err  error
 }
 
 func (f finished) tell() {
 	if f.done != nil {
-		f.done(f.sum, f.silent, f.err)
+		f.done(f.sum, f.err)
 	}
 }
 
-// add begins a question to some nodes. It returns nil if there are too many of
-// the broker's.
+// add begins a question to some nodes. It returns nil if there are too many.
 func (x *asks) add(left map[string]string, deadline time.Duration, q *broker.Question, done outcome) *query {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if q.Kind != toKnow && (x.waiting >= maxWaiting || len(x.open) >= maxOpen) {
+	if x.waiting >= maxWaiting || len(x.open) >= maxOpen {
 		return nil
 	}
 	x.last++
@@ -87,7 +83,7 @@ func (x *asks) fail(a *query, err error) {
 
 // miss notes that a node does not answer.
 func (a *query) miss(node string) {
-	a.silent, a.names = append(a.silent, node), append(a.names, a.left[node])
+	a.silent = append(a.silent, a.left[node])
 	delete(a.left, node)
 }
 
@@ -99,10 +95,10 @@ func (x *asks) finish(a *query, err error) (f finished) {
 	}
 	if a.done != nil {
 		a.late.Stop()
-		if err == nil && len(a.names) > 0 {
-			err = &broker.PartialError{Missing: a.names}
+		if err == nil && len(a.silent) > 0 {
+			err = &broker.PartialError{Missing: a.silent}
 		}
-		f = finished{a.done, a.sum, a.silent, err}
+		f = finished{a.done, a.sum, err}
 		a.done, a.left, a.late, a.early = nil, nil, nil, nil
 		x.waiting--
 	}
@@ -223,44 +219,17 @@ func (x *asks) close() {
 	x.calls.close()
 }
 
-// calls runs functions of the program one after another, so that one that waits
-// for an answer does not hold up the answers.
-type calls struct {
-	mu     sync.Mutex
-	some   sync.Cond
-	list   []func()
-	closed bool
-}
-
-func (c *calls) add(f func()) {
-	c.mu.Lock()
-	c.list = append(c.list, f)
-	c.mu.Unlock()
-	c.some.Signal()
-}
-
-func (c *calls) close() {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
-	c.some.Signal()
-}
-
-// run returns when all is run after close.
-func (c *calls) run() {
+// run calls functions of the program one after another, so that one that waits
+// for an answer does not hold up the answers. It returns when all are called
+// after close.
+func (x *asks) run() {
 	for {
-		c.mu.Lock()
-		for len(c.list) == 0 && !c.closed {
-			c.some.Wait()
-		}
-		list := c.list
-		c.list = nil
-		c.mu.Unlock()
-		if list == nil {
-			return
-		}
+		list, closed := x.calls.take(nil)
 		for _, f := range list {
 			f()
+		}
+		if closed && len(list) == 0 {
+			return
 		}
 	}
 }

@@ -210,19 +210,12 @@ func TestQuestionsAreBounded(t *testing.T) {
 // A user is known when all live nodes have answered behind the interest, once for
 // the bucket, and again after a node has come.
 func TestUserIsKnown(t *testing.T) {
-	p, heard := asking(t, LinksOptions{})
+	p := newPair(t, LinksOptions{}, nil)
+	p.join(t, 1)
 	known := func(user string) chan error {
 		done := make(chan error, 2)
 		p.links.Known(user, func(err error) { done <- err })
 		return done
-	}
-	answer := func() {
-		t.Helper()
-		q := testkit.Receive(t, heard)
-		if q.q.Kind != toKnow {
-			t.Fatalf("%+v", q.q)
-		}
-		p.reply(t, reply{kind: replyAnswer, id: q.id})
 	}
 	other := "bob"
 	for i := 0; bucketOf(other) == bucketOf("ann"); i++ {
@@ -230,13 +223,15 @@ func TestUserIsKnown(t *testing.T) {
 	}
 	p.links.Join("ann")
 	done := known("ann")
+	question := p.expect(t, noteQuestion)
 	p.links.Join(other)
 	second := known(other) // after the question was put
 	waits(t, done)
-	answer()
+	p.answer(t, question)
 	settled(t, done)
+	question = p.expect(t, noteQuestion)
 	waits(t, second)
-	answer()
+	p.answer(t, question)
 	settled(t, second)
 	settled(t, known("ann"))
 	p.links.Join("ann")
@@ -246,7 +241,7 @@ func TestUserIsKnown(t *testing.T) {
 	settled(t, known("ann")) // nobody else is there
 	p.join(t, 1)
 	done = known("ann")
-	answer()
+	p.answer(t, p.expect(t, noteQuestion))
 	settled(t, done)
 
 	// A silent node is not live before the receipt is given.
@@ -261,7 +256,7 @@ func TestUserIsKnown(t *testing.T) {
 	}
 	p.links.Join("ann")
 	done = known("ann")
-	testkit.Receive(t, heard)
+	p.expect(t, noteQuestion)
 	waits(t, done)
 	if err := p.links.Close(); err != nil {
 		t.Fatal(err)
@@ -276,13 +271,14 @@ func TestUserIsKnown(t *testing.T) {
 
 // A node that does not confirm a user is not live before the receipt is given.
 func TestSilentNodeDoesNotHoldUpUsers(t *testing.T) {
-	p, heard := asking(t, LinksOptions{Deadline: 20 * time.Millisecond})
+	p := newPair(t, LinksOptions{Deadline: 20 * time.Millisecond}, nil)
+	p.join(t, 1)
 	p.links.Join("ann")
 	done := make(chan error, 2)
 	p.links.Known("ann", func(err error) { done <- err })
-	testkit.Receive(t, heard)
+	p.expect(t, noteQuestion)
 	settled(t, done)
-	if n := len(p.links.Nodes()); n != 1 || !p.log.has("it did not confirm that it knows of a user") {
+	if n := len(p.links.Nodes()); n != 1 || !p.log.has("it did not confirm an interest") {
 		t.Errorf("%d nodes are live", n)
 	}
 }

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,16 +10,13 @@ import (
 	"github.com/hoofbeat/hoofbeat/broker"
 )
 
-// userInterests are the buckets with users here. They have a barrier of their
-// own, which is a question: as soon as a bucket is known everywhere, nobody
-// waits for it again. The lock of the Links guards them.
+// userInterests are the buckets with users here. The lock of the Links guards
+// them.
 type userInterests struct {
 	buckets [userBuckets]userBucket
 	made    uint64 // buckets subscribed to so far
 	known   uint64 // of them, those up to this one are known to all live nodes
-	joins   uint64 // Links.joins when this was true
 	waiters []waiter
-	asking  bool
 }
 
 type userBucket struct {
@@ -82,121 +78,22 @@ func (l *Links) expireUsers(now time.Time) {
 		if u.sub == nil || u.sessions > 0 || now.Sub(u.left) < leaveAfter {
 			continue
 		}
-		l.endUser(u)
+		l.end([]*nats.Subscription{u.sub})
+		u.sub = nil
 	}
 }
 
-// endUser ends the subscription of a bucket. The caller holds the lock.
-func (l *Links) endUser(u *userBucket) {
-	if n, err := u.sub.Dropped(); err == nil {
-		l.counts.dropped.Add(uint64(n)) //nolint:gosec // a count
-	}
-	if err := u.sub.Unsubscribe(); err != nil && !l.o.Conn.IsClosed() {
-		l.log.Warn("other nodes cannot be told that a user has gone", "error", err)
-	}
-	u.sub = nil
-}
-
-// Known calls done when all live nodes know that a user is here.
+// Known calls done when all live nodes know that a user is here, or with the
+// error of Refused. As soon as a bucket is known, nobody waits for it again.
 func (l *Links) Known(user string, done func(error)) {
 	l.mu.Lock()
 	number := l.users.buckets[bucketOf(user)].made
-	switch {
-	case l.closed:
-		l.mu.Unlock()
-		done(errLinksClosed)
-		return
-	case l.usersKnown() >= number || len(l.nodes) == 0:
-		l.mu.Unlock()
-		done(nil)
-		return
-	}
-	l.users.waiters = append(l.users.waiters, waiter{number, done})
-	ask := !l.users.asking
-	l.users.asking = true
-	l.mu.Unlock()
-	if ask {
-		l.askKnown()
-	}
-}
-
-// usersKnown returns the number up to which buckets are known to all live nodes.
-// The caller holds the lock.
-func (l *Links) usersKnown() uint64 {
-	if l.users.joins != l.joins { // all is on its way again
-		l.users.joins, l.users.known = l.joins, 0
-	}
-	return l.users.known
-}
-
-// askKnown asks all live nodes for an answer, which comes behind all buckets
-// that were made before. One question is under way at a time: who comes
-// meanwhile shares the next.
-func (l *Links) askKnown() {
-	l.mu.Lock()
-	target, joins := l.users.made, l.joins
-	l.mu.Unlock()
-	l.inquire("", &broker.Question{Kind: toKnow}, func(_ broker.Answer, silent []string, err error) {
-		if !errors.As(err, new(*broker.PartialError)) {
-			silent = nil // the mistake is ours, if there is one
-		} else {
-			err = nil
-		}
-		l.answeredKnown(target, joins, silent, err)
-	})
-}
-
-func (l *Links) answeredKnown(target, joins uint64, silent []string, err error) {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return
-	}
-	for _, id := range silent { // they go first, then comes the answer
-		l.forget(id, "it did not confirm that it knows of a user")
-	}
-	l.usersKnown()
-	if err == nil && l.joins == joins {
-		l.users.known = max(l.users.known, target)
-	}
-	var ready, waiting []waiter
-	for _, w := range l.users.waiters {
-		if w.generation <= l.users.known || err != nil {
-			ready = append(ready, w)
-		} else {
-			waiting = append(waiting, w)
-		}
-	}
-	l.users.waiters = waiting
-	l.users.asking = len(waiting) > 0
-	l.mu.Unlock()
-	for _, w := range ready {
-		w.done(err)
-	}
-	if len(waiting) > 0 {
-		l.askKnown()
-	}
-}
-
-// called returns the name of a node for people.
-func (m *member) called(id string) string {
-	if m.name == "" {
-		return id
-	}
-	return m.name
+	l.await(&l.users.waiters, l.users.known, waiter{number, done})
 }
 
 // Ask puts a question to all other live nodes, or to those whose id begins with
 // to.
 func (l *Links) Ask(to string, q *broker.Question, done func(broker.Answer, error)) {
-	if done == nil {
-		l.inquire(to, q, nil)
-		return
-	}
-	l.inquire(to, q, func(sum broker.Answer, _ []string, err error) { done(sum, err) })
-}
-
-func (l *Links) inquire(to string, q *broker.Question, done outcome) {
 	finish := func(err error) { finished{done: done, err: err}.tell() }
 	l.mu.Lock()
 	if l.closed || !l.started {
@@ -257,17 +154,6 @@ func (l *Links) put(subjects []string, a *query, q *broker.Question) error {
 		}
 	}
 	return nil
-}
-
-// hasAnswer answers a question that need not be delivered. It reports whether it
-// was one.
-func (l *Links) hasAnswer(h head, b []byte) bool {
-	id, kind, ok := questionID(b)
-	if !ok || kind != toKnow {
-		return false
-	}
-	l.reply(h.node, &reply{kind: replyAnswer, id: id})
-	return true
 }
 
 // refuse answers a question for which there is no room.
@@ -351,18 +237,16 @@ func (l *Links) lose(node string) {
 
 // closeUsers ends the buckets and all questions.
 func (l *Links) closeUsers() {
+	var subs []*nats.Subscription
 	l.mu.Lock()
-	waiters := l.users.waiters
-	l.users.waiters = nil
 	for i := range l.users.buckets {
 		if u := &l.users.buckets[i]; u.sub != nil {
-			l.endUser(u)
+			subs = append(subs, u.sub)
+			u.sub = nil
 		}
 	}
 	l.mu.Unlock()
-	for _, w := range waiters {
-		w.done(errLinksClosed)
-	}
+	l.end(subs)
 	l.asks.close()
 }
 

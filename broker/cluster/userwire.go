@@ -8,7 +8,6 @@ import (
 
 	"github.com/hoofbeat/hoofbeat/auth"
 	"github.com/hoofbeat/hoofbeat/broker"
-	"github.com/hoofbeat/hoofbeat/frames"
 )
 
 // userBuckets is how many subjects the users share.
@@ -35,10 +34,6 @@ func (s subjects) answers(node string) string { return s.node(node) + ".a" }
 // questionVersion marks a question, which has the head of an envelope.
 const questionVersion = 0x80 | envelopeVersion
 
-// toKnow is the kind of a question that is answered as soon as it arrives. It
-// travels behind the subscriptions that were made before it.
-const toKnow = 0
-
 const (
 	questionRedelivered = 1 << iota
 	questionSettles
@@ -55,9 +50,7 @@ func isQuestion(b []byte) bool { return len(b) > 0 && b[0] == questionVersion }
 //
 // With the id 0 nobody waits for an answer.
 func appendQuestion(b []byte, node string, number, id uint64, q *broker.Question) []byte {
-	b = append(append(b, questionVersion), node...)
-	b = binary.BigEndian.AppendUint64(b, number)
-	b = binary.BigEndian.AppendUint64(b, q.Message.Origin)
+	b = appendHead(b, questionVersion, node, number, q.Message.Origin)
 	b = binary.BigEndian.AppendUint64(b, id)
 	flags := byte(0)
 	if q.Redelivered {
@@ -70,12 +63,7 @@ func appendQuestion(b []byte, node string, number, id uint64, q *broker.Question
 	for _, s := range []string{q.User, q.Session, q.Text, q.Revocation.User, q.Revocation.Session, q.Revocation.Credential} {
 		b = appendText(b, s)
 	}
-	b = appendText(appendText(b, q.Message.Destination), q.Message.ID)
-	b = binary.AppendUvarint(b, uint64(len(q.Message.Headers)))
-	for _, h := range q.Message.Headers {
-		b = appendText(appendText(b, h.Name), h.Value)
-	}
-	return append(binary.AppendUvarint(b, uint64(len(q.Message.Body))), q.Message.Body...)
+	return appendRest(appendText(b, q.Message.Destination), &q.Message)
 }
 
 // questionHead is the size of what precedes the texts of a question.
@@ -97,15 +85,7 @@ func decodeQuestion(b []byte) (h head, id uint64, settles bool, q *broker.Questi
 	q = &broker.Question{Kind: broker.QuestionKind(kind), Redelivered: flags&questionRedelivered != 0}
 	q.User, q.Session, q.Text = string(r.text()), string(r.text()), string(r.text())
 	q.Revocation = auth.Revocation{User: string(r.text()), Session: string(r.text()), Credential: string(r.text())}
-	q.Message = broker.Envelope{Origin: h.origin, Destination: string(r.text()), ID: string(r.text())}
-	n := r.uvarint()
-	if n > uint64(len(r.rest)/2) { // each header has two lengths
-		return h, id, false, nil, errQuestion
-	}
-	for range n {
-		q.Message.Headers = append(q.Message.Headers, frames.Header{Name: string(r.text()), Value: string(r.text())})
-	}
-	q.Message.Body = r.text()
+	q.Message = r.message(h.origin, "")
 	if r.failed || len(r.rest) > 0 {
 		return h, id, false, nil, errQuestion
 	}
