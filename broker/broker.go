@@ -33,41 +33,41 @@ func (b *Broker) appName(path string) string {
 // that embeds it. It is an [http.Handler] for WebSocket and can listen on TCP.
 // All methods are safe for concurrent use.
 type Broker struct {
-	o           Options
-	policy      atomic.Pointer[policy]
-	router      *topics.Router[*subscriber]
-	queues      queues
-	mux         mux
-	replies     replies
-	flusher     flusher
-	bulk        flusher // of large batches, so that nobody else waits for these
-	sweeper     *clock.Sweeper[session]
-	rechecks    rechecks
-	stats       counters
-	gate        *admission.Gate // who may open a session
-	watchers    watchers
-	selectors   selectors
-	histories   []topicSet    // of Options.History
-	archives    []*archive    // one for each of them
-	replays     atomic.Int32  // subscriptions that read history now
-	replaySlots chan struct{} // a processor for each of them that works
-	budget      replayBudget  // for what they add to outboxes
-	durables    *durables
-	reserved    reserved
-	nodes       atomic.Pointer[[]Node] // see SetNodes
-	presence    *presence              // nil without Options.Presence
-	directed    Directed               // Options.Relay, if it is one
-	once        *dedup.Window          // ids of accepted messages
-	delays      delays
-	quiet       loglimit.Limiter // limits log records that clients can cause
-	visits      loglimit.Limiter // limits log records about the start and end of anonymous sessions
-	denials     denials
+	o            Options
+	policy       atomic.Pointer[policy]
+	router       *topics.Router[*subscriber]
+	queues       queues
+	mux          mux
+	replies      replies
+	flusher      flusher
+	bulk         flusher // of large batches, so that nobody else waits for these
+	sweeper      *clock.Sweeper[session]
+	rechecks     rechecks
+	stats        counters
+	gate         *admission.Gate // who may open a session
+	watchers     watchers
+	selectors    selectors
+	histories    []topicSet    // of Options.History
+	archives     []*archive    // one for each of them
+	replays      atomic.Int32  // subscriptions that read history now
+	replaySlots  chan struct{} // a processor for each of them that works
+	budget       replayBudget  // for what they add to outboxes
+	durables     *durables
+	reserved     reserved
+	nodes        atomic.Pointer[[]Node] // see SetNodes
+	presence     *presence              // nil without Options.Presence
+	directed     Directed               // Options.Relay, if it is one
+	relayBatches BatchRelay             // Options.Relay, if it is one
+	once         *dedup.Window          // ids of accepted messages
+	delays       delays
+	quiet        loglimit.Limiter // limits log records that clients can cause
+	visits       loglimit.Limiter // limits log records about the start and end of anonymous sessions
+	denials      denials
 
-	nodeID       string     // of this run; see newNodeID
-	relayBatches BatchRelay // Options.Relay, if it is one
-	idPrefix     string     // of message-ids
-	ids          atomic.Uint64
-	started      time.Time
+	nodeID   string // of this run; see newNodeID
+	idPrefix string // of message-ids
+	ids      atomic.Uint64
+	started  time.Time
 
 	unwatch func()          // stops watching Options.Revocations; nil without it
 	ctx     context.Context // ends with Close
@@ -115,6 +115,7 @@ func New(o Options) (*Broker, error) {
 		listeners:   make(map[*listener]struct{}),
 	}
 	b.directed, _ = o.Relay.(Directed)
+	b.relayBatches, _ = o.Relay.(BatchRelay)
 	b.policy.Store(newPolicy(&b.o))
 	b.budget.b = b
 	b.queues = b.newQueues()

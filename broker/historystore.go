@@ -74,9 +74,10 @@ type HistoryRecord struct {
 
 // HistoryFeed is told what a [HistoryLog] keeps: once Begin, then Kept for all
 // that is there, in the order of the numbers, and Remembered, then Ready; then
-// Stored. Removed comes between calls of Kept or of Stored. The store calls one method at a time, and never from within a call of
-// the HistoryLog. If the store has lost messages or their numbers, it starts
-// again with Begin and another epoch.
+// Stored. Removed comes between calls of Kept or of Stored. The store calls one
+// method at a time, and never from within a call of the HistoryLog. If the store
+// has lost messages or their numbers, it starts again with Begin and another
+// epoch.
 type HistoryFeed interface {
 	Begin(b HistoryBeginning)
 	Kept(list []HistoryRecord)

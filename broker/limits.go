@@ -65,8 +65,9 @@ const (
 	QueueBroadcast
 )
 
-// Queues configure /queue destinations in [QueueWork] mode. Messages are in
-// memory only and are lost when the broker stops.
+// Queues configure /queue destinations in [QueueWork] mode. Without
+// Options.QueueStore messages are in memory only and are lost when the broker
+// stops.
 type Queues struct {
 	Mode       QueueMode
 	Messages   int   // messages in one queue, default 10,000

@@ -94,7 +94,6 @@ func (b *Broker) joinRelay() error {
 	if r == nil {
 		return nil
 	}
-	b.relayBatches, _ = r.(BatchRelay)
 	b.router.Watch(r.Interest)
 	return r.Start(Peer{Node: b.nodeID, Frame: b.o.Limits.Frame, Deliver: b.deliverForeign, Answer: b.answerOther})
 }
@@ -113,11 +112,9 @@ func (b *Broker) relay(d topics.Destination, p *publication, from *session, bt *
 	default:
 		return
 	}
-	e := b.envelope(p, d.Name, from)
+	e := b.envelope(p, p.Destination, from)
 	if d.Kind == topics.UserNamed {
-		e.User = d.User
-	} else {
-		e.Destination = p.Destination
+		e.Destination, e.User = d.Name, d.User // p has what the user's sessions see
 	}
 	if b.relayBatches == nil {
 		b.o.Relay.Publish(&e)
