@@ -32,8 +32,7 @@ func newHistory(h broker.HistoryInfo) history {
 	}
 }
 
-// histories lists the topics of which a history has messages. Equal ones are
-// sorted by destination, so that consecutive pages are consistent.
+// histories lists the topics of which a history has messages.
 func (a *api) histories(w http.ResponseWriter, r *http.Request) *problem {
 	q, p := query(r, "prefix", "entry", "sort", "order", "offset", "limit")
 	if p != nil {
@@ -43,32 +42,15 @@ func (a *api) histories(w http.ResponseWriter, r *http.Request) *problem {
 	if p != nil {
 		return p
 	}
-	compare, order := historyOrder(by)
-	if q.Has("order") {
-		if order, p = choice(q, "order", "asc", "desc"); p != nil {
-			return p
-		}
-	}
-	offset, limit, p := bounds(q)
-	if p != nil {
-		return p
-	}
 	var all []broker.HistoryInfo
 	for h := range a.b.Histories() {
 		if strings.HasPrefix(h.Destination, q.Get("prefix")) && (!q.Has("entry") || q.Get("entry") == h.Entry) {
 			all = append(all, h)
 		}
 	}
-	sortPart(all, offset, offset+limit, func(x, y *broker.HistoryInfo) int {
-		c := compare(x, y)
-		if order == "desc" {
-			c = -c
-		}
-		if c == 0 {
-			c = cmp.Compare(x.Destination, y.Destination)
-		}
-		return c
-	})
+	if p := historyOrder(by).sort(q, all); p != nil {
+		return p
+	}
 	part, p := pageOf(q, all)
 	if p != nil {
 		return p
@@ -80,19 +62,21 @@ func (a *api) histories(w http.ResponseWriter, r *http.Request) *problem {
 	return writeJSON(w, http.StatusOK, page[history]{part.Total, part.Offset, part.Limit, items})
 }
 
-// historyOrder returns the comparison for a sort key and its default order:
-// figures sort from the largest down.
-func historyOrder(by string) (compare func(x, y *broker.HistoryInfo) int, order string) {
+// historyOrder returns the order for a sort key: figures sort from the largest
+// down.
+func historyOrder(by string) ordering[broker.HistoryInfo] {
+	o := ordering[broker.HistoryInfo]{order: "desc", name: func(h *broker.HistoryInfo) string { return h.Destination }}
 	switch by {
 	case "messages":
-		return func(x, y *broker.HistoryInfo) int { return cmp.Compare(x.Messages, y.Messages) }, "desc"
+		o.compare = func(x, y *broker.HistoryInfo) int { return cmp.Compare(x.Messages, y.Messages) }
 	case "bytes":
-		return func(x, y *broker.HistoryInfo) int { return cmp.Compare(x.Bytes, y.Bytes) }, "desc"
+		o.compare = func(x, y *broker.HistoryInfo) int { return cmp.Compare(x.Bytes, y.Bytes) }
 	case "oldest":
-		return func(x, y *broker.HistoryInfo) int { return y.Since.Compare(x.Since) }, "desc"
+		o.compare = func(x, y *broker.HistoryInfo) int { return y.Since.Compare(x.Since) }
 	default:
-		return func(x, y *broker.HistoryInfo) int { return cmp.Compare(x.Destination, y.Destination) }, "asc"
+		o.compare, o.order = func(x, y *broker.HistoryInfo) int { return cmp.Compare(x.Destination, y.Destination) }, "asc"
 	}
+	return o
 }
 
 // history shows one of them.

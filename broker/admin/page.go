@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -53,6 +54,39 @@ func bounds(q url.Values) (offset, limit int, p *problem) {
 		offset, p = number(q, "offset", 0, 0, 1<<30)
 	}
 	return offset, limit, p
+}
+
+// ordering is how a list can be sorted.
+type ordering[T any] struct {
+	compare func(x, y *T) int
+	order   string          // "asc" or "desc", if the query does not say it
+	name    func(*T) string // sorts equal ones, so that consecutive pages are consistent
+}
+
+// sort sorts as much of a list as the requested page needs.
+func (o ordering[T]) sort(q url.Values, list []T) *problem {
+	order := o.order
+	if q.Has("order") {
+		var p *problem
+		if order, p = choice(q, "order", "asc", "desc"); p != nil {
+			return p
+		}
+	}
+	offset, limit, p := bounds(q)
+	if p != nil {
+		return p
+	}
+	sortPart(list, offset, offset+limit, func(x, y *T) int {
+		c := o.compare(x, y)
+		if order == "desc" {
+			c = -c
+		}
+		if c == 0 {
+			c = cmp.Compare(o.name(x), o.name(y))
+		}
+		return c
+	})
+	return nil
 }
 
 // sortPart puts those elements in their places that come to a page of a sorted

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,8 +44,7 @@ func (q *queue) age() float64 {
 	return *q.Oldest
 }
 
-// queues lists the work queues. Equal ones are sorted by name, so that
-// consecutive pages are consistent.
+// queues lists the work queues.
 func (a *api) queues(w http.ResponseWriter, r *http.Request) *problem {
 	q, p := query(r, "prefix", "dead_letters", "sort", "order", "offset", "limit")
 	if p != nil {
@@ -60,12 +58,6 @@ func (a *api) queues(w http.ResponseWriter, r *http.Request) *problem {
 	if p != nil {
 		return p
 	}
-	compare, order := queueOrder(by)
-	if q.Has("order") {
-		if order, p = choice(q, "order", "asc", "desc"); p != nil {
-			return p
-		}
-	}
 	var all []queue
 	for info := range a.b.Queues() {
 		isDead := "false"
@@ -76,33 +68,31 @@ func (a *api) queues(w http.ResponseWriter, r *http.Request) *problem {
 			all = append(all, newQueue(info))
 		}
 	}
-	slices.SortFunc(all, func(x, y queue) int {
-		c := compare(&x, &y)
-		if order == "desc" {
-			c = -c
-		}
-		return cmp.Or(c, cmp.Compare(x.Name, y.Name))
-	})
+	if p := queueOrder(by).sort(q, all); p != nil {
+		return p
+	}
 	return answerPage(w, q, all)
 }
 
-// queueOrder returns the comparison for a sort key and its default order:
-// figures sort from the largest down.
-func queueOrder(by string) (compare func(x, y *queue) int, order string) {
+// queueOrder returns the order for a sort key: figures sort from the largest
+// down.
+func queueOrder(by string) ordering[queue] {
+	o := ordering[queue]{order: "desc", name: func(q *queue) string { return q.Name }}
 	switch by {
 	case "messages":
-		return func(x, y *queue) int { return cmp.Compare(x.Messages, y.Messages) }, "desc"
+		o.compare = func(x, y *queue) int { return cmp.Compare(x.Messages, y.Messages) }
 	case "bytes":
-		return func(x, y *queue) int { return cmp.Compare(x.Bytes, y.Bytes) }, "desc"
+		o.compare = func(x, y *queue) int { return cmp.Compare(x.Bytes, y.Bytes) }
 	case "consumers":
-		return func(x, y *queue) int { return cmp.Compare(x.Consumers, y.Consumers) }, "desc"
+		o.compare = func(x, y *queue) int { return cmp.Compare(x.Consumers, y.Consumers) }
 	case "unacknowledged":
-		return func(x, y *queue) int { return cmp.Compare(x.Unacknowledged, y.Unacknowledged) }, "desc"
+		o.compare = func(x, y *queue) int { return cmp.Compare(x.Unacknowledged, y.Unacknowledged) }
 	case "oldest":
-		return func(x, y *queue) int { return cmp.Compare(x.age(), y.age()) }, "desc"
+		o.compare = func(x, y *queue) int { return cmp.Compare(x.age(), y.age()) }
 	default:
-		return func(x, y *queue) int { return cmp.Compare(x.Name, y.Name) }, "asc"
+		o.compare, o.order = func(x, y *queue) int { return cmp.Compare(x.Name, y.Name) }, "asc"
 	}
+	return o
 }
 
 // queue shows one work queue.

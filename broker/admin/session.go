@@ -57,18 +57,11 @@ func (a *api) userSessions(w http.ResponseWriter, r *http.Request) *problem {
 	return a.answerSessions(w, q, false, user)
 }
 
-// answerSessions writes a page of the sessions of everybody or of one user. It
-// sorts equal ones by id, so that consecutive pages are consistent.
+// answerSessions writes a page of the sessions of everybody or of one user.
 func (a *api) answerSessions(w http.ResponseWriter, q url.Values, everybody bool, user string) *problem {
 	by, p := choice(q, "sort", "opened", "user", "pending", "unacknowledged", "subscriptions")
 	if p != nil {
 		return p
-	}
-	compare, order := sessionOrder(by)
-	if q.Has("order") {
-		if order, p = choice(q, "order", "asc", "desc"); p != nil {
-			return p
-		}
 	}
 	var all []session
 	for s := range a.b.Sessions() {
@@ -76,31 +69,29 @@ func (a *api) answerSessions(w http.ResponseWriter, q url.Values, everybody bool
 			all = append(all, session(s))
 		}
 	}
-	slices.SortFunc(all, func(x, y session) int {
-		c := compare(&x, &y)
-		if order == "desc" {
-			c = -c
-		}
-		return cmp.Or(c, cmp.Compare(x.ID, y.ID))
-	})
+	if p := sessionOrder(by).sort(q, all); p != nil {
+		return p
+	}
 	return answerPage(w, q, all)
 }
 
-// sessionOrder returns the comparison for a sort key and its default order:
-// figures sort from the largest down.
-func sessionOrder(by string) (compare func(x, y *session) int, order string) {
+// sessionOrder returns the order for a sort key: figures sort from the largest
+// down.
+func sessionOrder(by string) ordering[session] {
+	o := ordering[session]{order: "desc", name: func(s *session) string { return s.ID }}
 	switch by {
 	case "user":
-		return func(x, y *session) int { return cmp.Compare(x.User, y.User) }, "asc"
+		o.compare, o.order = func(x, y *session) int { return cmp.Compare(x.User, y.User) }, "asc"
 	case "pending":
-		return func(x, y *session) int { return cmp.Compare(x.Pending, y.Pending) }, "desc"
+		o.compare = func(x, y *session) int { return cmp.Compare(x.Pending, y.Pending) }
 	case "unacknowledged":
-		return func(x, y *session) int { return cmp.Compare(x.Unacknowledged, y.Unacknowledged) }, "desc"
+		o.compare = func(x, y *session) int { return cmp.Compare(x.Unacknowledged, y.Unacknowledged) }
 	case "subscriptions":
-		return func(x, y *session) int { return cmp.Compare(x.Subscriptions, y.Subscriptions) }, "desc"
+		o.compare = func(x, y *session) int { return cmp.Compare(x.Subscriptions, y.Subscriptions) }
 	default:
-		return func(x, y *session) int { return x.Opened.Compare(y.Opened) }, "asc"
+		o.compare, o.order = func(x, y *session) int { return x.Opened.Compare(y.Opened) }, "asc"
 	}
+	return o
 }
 
 // session shows one session.

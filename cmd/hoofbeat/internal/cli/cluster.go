@@ -1,14 +1,10 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
-	"strconv"
+	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -46,7 +42,7 @@ not live, or takes no new clients.
 		Example: `  hoofbeat cluster status --admin http://127.0.0.1:9091
   hoofbeat cluster status --json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.clusterStatus(cmd, a, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return clusterList.print(cmd.Context(), a, nil, asJSON) },
 	}
 	a.addFlags(status)
 	status.Flags().BoolVar(&asJSON, "json", false, "print the nodes as JSON, one a line")
@@ -54,57 +50,17 @@ not live, or takes no new clients.
 	return cmd
 }
 
-func (p *Program) clusterStatus(cmd *cobra.Command, a *adminCall, asJSON bool) error {
-	var items []json.RawMessage
-	for q := (url.Values{"limit": {"1000"}}); ; {
-		var page struct {
-			Total int
-			Items []json.RawMessage
-		}
-		q.Set("offset", strconv.Itoa(len(items)))
-		if err := a.call(cmd.Context(), http.MethodGet, "/api/v1/cluster", q, nil, &page); err != nil {
-			return err
-		}
-		if items = append(items, page.Items...); len(items) >= page.Total || len(page.Items) == 0 {
-			break
-		}
-	}
-	if len(items) == 0 {
-		return errors.New("the broker is not part of a cluster: cluster.listen is not set")
-	}
-	w := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
-	if !asJSON {
-		fmt.Fprintln(w, "NODE\tROLE\tLIVE\tREADY\tLEADS\tLAG\tINTERESTS\tDROPPED\tVERSION\tADDRESS\tID\tWHY")
-	}
-	for _, item := range items {
-		if asJSON {
-			fmt.Fprintf(w, "%s\n", item)
-			continue
-		}
-		var n clusterNode
-		if err := json.Unmarshal(item, &n); err != nil {
-			return err
-		}
+var clusterList = list[clusterNode]{
+	path:   "/api/v1/cluster",
+	header: "NODE\tROLE\tLIVE\tREADY\tLEADS\tLAG\tINTERESTS\tDROPPED\tVERSION\tADDRESS\tID\tWHY",
+	row: func(w io.Writer, n *clusterNode) error {
 		name := dash(n.Name)
 		if n.Self {
 			name += "*"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", name, n.Role, yes(n.Live), yes(n.Ready), dash(strings.Join(n.Leads, ",")),
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", name, n.Role, yes(n.Live), yes(n.Ready), dash(strings.Join(n.Leads, ",")),
 			n.Lag, n.Interests, n.Dropped, dash(n.Version), dash(n.Address), dash(n.ID), oneLine(strings.Join(n.Reasons, "; ")))
-	}
-	return w.Flush()
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return oneLine(s)
-}
-
-func yes(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
+		return err
+	},
+	none: errors.New("the broker is not part of a cluster: cluster.listen is not set"),
 }

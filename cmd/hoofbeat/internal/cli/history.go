@@ -1,15 +1,11 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -70,59 +66,27 @@ them; last value, if it keeps one message of each topic.
 	f.StringVar(&order, "order", "", "asc or desc; by default asc for names, desc for figures")
 	f.BoolVar(&asJSON, "json", false, "print each as a JSON object")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		q := url.Values{"limit": {"1000"}}
-		for name, value := range map[string]string{"prefix": prefix, "entry": entry, "sort": sort, "order": order} {
-			if value != "" {
-				q.Set(name, value)
-			}
-		}
-		w := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
-		if !asJSON {
-			fmt.Fprintln(w, "DESTINATION\tMESSAGES\tBYTES\tOLDEST\tEPOCH\tOFFSETS\tENTRY\tKIND")
-		}
-		for seen := 0; ; {
-			var page struct {
-				Total int
-				Items []json.RawMessage
-			}
-			q.Set("offset", strconv.Itoa(seen))
-			if err := a.call(cmd.Context(), http.MethodGet, historyPath, q, nil, &page); err != nil {
-				return err
-			}
-			for _, item := range page.Items {
-				if err := printHistory(p.Out, w, item, asJSON); err != nil {
-					return err
-				}
-			}
-			if seen += len(page.Items); seen >= page.Total || len(page.Items) == 0 {
-				return w.Flush()
-			}
-		}
+		parameters := map[string]string{"prefix": prefix, "entry": entry, "sort": sort, "order": order}
+		return historyList.print(cmd.Context(), a, parameters, asJSON)
 	}
 	return cmd
 }
 
-// printHistory prints an item as it came to out, or as a line of the table.
-func printHistory(out, table io.Writer, item json.RawMessage, asJSON bool) error {
-	if asJSON {
-		_, err := fmt.Fprintf(out, "%s\n", item)
+var historyList = list[historyInfo]{
+	path:   historyPath,
+	header: "DESTINATION\tMESSAGES\tBYTES\tOLDEST\tEPOCH\tOFFSETS\tENTRY\tKIND",
+	row: func(w io.Writer, h *historyInfo) error {
+		kind := "history"
+		if h.LastValue {
+			kind = "last value"
+		}
+		offsets := fmt.Sprint(h.OldestOffset)
+		if h.NewestOffset != h.OldestOffset {
+			offsets += fmt.Sprint("-", h.NewestOffset)
+		}
+		_, err := fmt.Fprintf(w, "%s\t%d\t%d\t%v\t%s\t%s\t%s\t%s\n", oneLine(h.Destination), h.Messages, h.Bytes, seconds(h.Oldest), oneLine(h.Epoch), offsets, oneLine(h.Entry), kind)
 		return err
-	}
-	var h historyInfo
-	if err := json.Unmarshal(item, &h); err != nil {
-		return err
-	}
-	kind := "history"
-	if h.LastValue {
-		kind = "last value"
-	}
-	offsets := fmt.Sprint(h.OldestOffset)
-	if h.NewestOffset != h.OldestOffset {
-		offsets += fmt.Sprint("-", h.NewestOffset)
-	}
-	oldest := time.Duration(h.Oldest * float64(time.Second)).Round(time.Second)
-	_, err := fmt.Fprintf(table, "%s\t%d\t%d\t%v\t%s\t%s\t%s\t%s\n", oneLine(h.Destination), h.Messages, h.Bytes, oldest, oneLine(h.Epoch), offsets, oneLine(h.Entry), kind)
-	return err
+	},
 }
 
 func (p *Program) removeHistory() *cobra.Command {

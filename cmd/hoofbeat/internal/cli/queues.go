@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -86,60 +83,26 @@ dead letters they are.
 	f.BoolVar(&dead, "dead-letters", false, "only queues of dead letters")
 	f.BoolVar(&asJSON, "json", false, "print each queue as a JSON object")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		q := url.Values{"limit": {"1000"}}
-		for name, value := range map[string]string{"prefix": prefix, "sort": sort, "order": order} {
-			if value != "" {
-				q.Set(name, value)
-			}
-		}
+		parameters := map[string]string{"prefix": prefix, "sort": sort, "order": order}
 		if dead {
-			q.Set("dead_letters", "true")
+			parameters["dead_letters"] = "true"
 		}
-		w := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
-		if !asJSON {
-			fmt.Fprintln(w, "NAME\tMESSAGES\tUNACKNOWLEDGED\tCONSUMERS\tBYTES\tOLDEST\tDEAD LETTERS OF")
-		}
-		for seen := 0; ; {
-			var page struct {
-				Total int
-				Items []json.RawMessage
-			}
-			q.Set("offset", strconv.Itoa(seen))
-			if err := a.call(cmd.Context(), http.MethodGet, queuesPath, q, nil, &page); err != nil {
-				return err
-			}
-			for _, item := range page.Items {
-				if err := printQueue(p.Out, w, item, asJSON); err != nil {
-					return err
-				}
-			}
-			if seen += len(page.Items); seen >= page.Total || len(page.Items) == 0 {
-				return w.Flush()
-			}
-		}
+		return queueList.print(cmd.Context(), a, parameters, asJSON)
 	}
 	return cmd
 }
 
-// printQueue prints an item as it came to out, or as a line of the table.
-func printQueue(out, table io.Writer, item json.RawMessage, asJSON bool) error {
-	if asJSON {
-		_, err := fmt.Fprintf(out, "%s\n", item)
+var queueList = list[queueInfo]{
+	path:   queuesPath,
+	header: "NAME\tMESSAGES\tUNACKNOWLEDGED\tCONSUMERS\tBYTES\tOLDEST\tDEAD LETTERS OF",
+	row: func(w io.Writer, q *queueInfo) error {
+		oldest := "-"
+		if q.Oldest != nil {
+			oldest = seconds(*q.Oldest).String()
+		}
+		_, err := fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n", oneLine(q.Name), q.Messages, q.Unacknowledged, q.Consumers, q.Bytes, oldest, dash(q.DeadLettersOf))
 		return err
-	}
-	var q queueInfo
-	if err := json.Unmarshal(item, &q); err != nil {
-		return err
-	}
-	oldest, of := "-", "-"
-	if q.Oldest != nil {
-		oldest = time.Duration(*q.Oldest * float64(time.Second)).Round(time.Second).String()
-	}
-	if q.DeadLettersOf != "" {
-		of = oneLine(q.DeadLettersOf)
-	}
-	_, err := fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n", oneLine(q.Name), q.Messages, q.Unacknowledged, q.Consumers, q.Bytes, oldest, of)
-	return err
+	},
 }
 
 func (p *Program) moveMessages() *cobra.Command {

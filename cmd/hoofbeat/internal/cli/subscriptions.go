@@ -2,11 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"net/http"
-	"net/url"
-	"strconv"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -56,29 +53,16 @@ because of a limit or their age.
 }
 
 func (p *Program) listSubscriptions(cmd *cobra.Command, a *adminCall, user string) error {
-	w := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "USER\tNAME\tDESTINATION\tCONNECTED\tMESSAGES\tBYTES\tOLDEST\tDROPPED")
-	q := url.Values{"limit": {"1000"}}
-	if user != "" {
-		q.Set("user", user)
-	}
-	for seen := 0; ; {
-		var page struct {
-			Total int
-			Items []durableSubscription
-		}
-		q.Set("offset", strconv.Itoa(seen))
-		if err := a.call(cmd.Context(), http.MethodGet, "/api/v1/subscriptions", q, nil, &page); err != nil {
-			return err
-		}
-		for _, s := range page.Items {
-			oldest := time.Duration(s.Oldest * float64(time.Second)).Round(time.Second)
-			fmt.Fprintf(w, "%s\t%s\t%s\t%t\t%d\t%d\t%v\t%d\n", oneLine(s.User), oneLine(s.Name), oneLine(s.Destination), s.Connected, s.Messages, s.Bytes, oldest, s.Dropped)
-		}
-		if seen += len(page.Items); seen >= page.Total || len(page.Items) == 0 {
-			return w.Flush()
-		}
-	}
+	return subscriptionList.print(cmd.Context(), a, map[string]string{"user": user}, false)
+}
+
+var subscriptionList = list[durableSubscription]{
+	path:   "/api/v1/subscriptions",
+	header: "USER\tNAME\tDESTINATION\tCONNECTED\tMESSAGES\tBYTES\tOLDEST\tDROPPED",
+	row: func(w io.Writer, s *durableSubscription) error {
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%t\t%d\t%d\t%v\t%d\n", oneLine(s.User), oneLine(s.Name), oneLine(s.Destination), s.Connected, s.Messages, s.Bytes, seconds(s.Oldest), s.Dropped)
+		return err
+	},
 }
 
 func (p *Program) deleteSubscriptions(a *adminCall, user *string) *cobra.Command {

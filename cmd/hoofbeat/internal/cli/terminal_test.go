@@ -76,40 +76,31 @@ func TestLoginAsksForPasscode(t *testing.T) {
 	}
 }
 
-// On a terminal, purge asks for the name of the queue.
-func TestPurgeAsks(t *testing.T) {
-	b, env := withAdmin(t, broker.Options{})
-	put(t, b, "/queue/jobs", "1", "2")
-	keyboard, tty := openTerminal(t)
-	const prompt = "This removes 2 messages from /queue/jobs.\nType the name of the queue to go on: "
-	c := start(t, tty, env, "queues", "purge", "/queue/jobs")
-	answer(t, c, keyboard, prompt, "yes")
-	contains(t, "purge", c.wait(t, exitFailure).err.String(), "nothing was removed: the name differs")
-	if n := b.Stats().QueueMessages; n != 2 {
-		t.Errorf("%d messages are left", n)
-	}
-	c = start(t, tty, env, "queues", "purge", "/queue/jobs")
-	answer(t, c, keyboard, prompt, "/queue/jobs")
-	if got := c.wait(t, exitOK).out.String(); got != "2 removed\n" {
-		t.Errorf("it prints %q", got)
-	}
-}
-
-// So does history rm, for that of the topic.
-func TestHistoryRmAsks(t *testing.T) {
-	b, env := withAdmin(t, historyOptions())
-	put(t, b, "/topic/chat/lobby", "1", "2")
-	keyboard, tty := openTerminal(t)
-	const prompt = "This removes 2 messages of /topic/chat/lobby.\nType the name of the topic to go on: "
-	c := start(t, tty, env, "history", "rm", "/topic/chat/lobby")
-	answer(t, c, keyboard, prompt, "/topic/chat/lobbi")
-	contains(t, "rm", c.wait(t, exitFailure).err.String(), "nothing was removed: the name differs")
-	if n := b.Stats().HistoryMessages; n != 2 {
-		t.Errorf("%d messages are left", n)
-	}
-	c = start(t, tty, env, "history", "rm", "/topic/chat/lobby")
-	answer(t, c, keyboard, prompt, "/topic/chat/lobby")
-	if got := c.wait(t, exitOK).out.String(); got != "2 removed\n" {
-		t.Errorf("it prints %q", got)
+// On a terminal, what destroys asks for the name of what it destroys.
+func TestDestroyingAsks(t *testing.T) {
+	for _, c := range []struct {
+		args               []string
+		name, typo, prompt string
+		left               func(broker.Stats) int
+	}{
+		{[]string{"queues", "purge"}, "/queue/jobs", "yes", "This removes 2 messages from /queue/jobs.\nType the name of the queue to go on: ", func(s broker.Stats) int { return s.QueueMessages }},
+		{[]string{"history", "rm"}, "/topic/chat/lobby", "/topic/chat/lobbi", "This removes 2 messages of /topic/chat/lobby.\nType the name of the topic to go on: ", func(s broker.Stats) int { return s.HistoryMessages }},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			b, env := withAdmin(t, historyOptions())
+			put(t, b, c.name, "1", "2")
+			keyboard, tty := openTerminal(t)
+			run := start(t, tty, env, append(c.args, c.name)...)
+			answer(t, run, keyboard, c.prompt, c.typo)
+			contains(t, c.args[1], run.wait(t, exitFailure).err.String(), "nothing was removed: the name differs")
+			if n := c.left(b.Stats()); n != 2 {
+				t.Errorf("%d messages are left", n)
+			}
+			run = start(t, tty, env, append(c.args, c.name)...)
+			answer(t, run, keyboard, c.prompt, c.name)
+			if got := run.wait(t, exitOK).out.String(); got != "2 removed\n" {
+				t.Errorf("it prints %q", got)
+			}
+		})
 	}
 }
