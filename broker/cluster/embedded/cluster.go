@@ -175,18 +175,10 @@ func (m *member) options(o *server.Options) error {
 	if err != nil {
 		return clusterError("Listen", "%w", err)
 	}
-	if port == 0 {
-		port = server.RANDOM_PORT
-	}
 	o.ServerName = m.o.Name
 	o.DontListen, o.Host, o.Port, o.Username, o.Password = false, "127.0.0.1", server.RANDOM_PORT, m.user, m.password
-	o.Cluster = server.ClusterOpts{
-		Name: "hoofbeat", Host: host, Port: port, Advertise: m.address, NoAdvertise: true,
-		Username: m.identity(), Password: m.o.Secret,
-		// A peer that has stopped would slow everybody down: see
-		// docs/decisions/links.md.
-		PingInterval: patience, MaxPingsOut: 2, WriteDeadline: patience, WriteTimeout: server.WriteTimeoutPolicyClose,
-	}
+	o.Cluster = routeOptions(host, port, patience)
+	o.Cluster.Advertise, o.Cluster.Username, o.Cluster.Password = m.address, m.identity(), m.o.Secret
 	if m.o.TLS != nil {
 		if o.Cluster.TLSConfig, err = mutual(m.o.TLS); err != nil {
 			return err
@@ -220,17 +212,40 @@ func mutual(c *tls.Config) (*tls.Config, error) {
 	return c, nil
 }
 
-// ready waits until the server listens for others.
-func (m *member) ready(ctx context.Context, engine *server.Server, log *logger) error {
-	for !engine.ReadyForConnections(10 * time.Millisecond) {
+// routeOptions are those of the routes of any server that listens for others. Port
+// 0 is any.
+func routeOptions(host string, port int, patience time.Duration) server.ClusterOpts {
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	return server.ClusterOpts{
+		Name: "hoofbeat", Host: host, Port: port, NoAdvertise: true,
+		// A peer that has stopped would slow everybody down: see
+		// docs/decisions/links.md.
+		PingInterval: patience, MaxPingsOut: 2, WriteDeadline: patience, WriteTimeout: server.WriteTimeoutPolicyClose,
+	}
+}
+
+// listens waits until a server listens for others. failed makes an error of what
+// the server says about its address.
+func listens(ctx context.Context, engine *server.Server, log *logger, failed func(text string) error) error {
+	for {
+		listening := engine.ReadyForConnections(10 * time.Millisecond)
 		if text := log.failure(); text != "" {
-			return clusterError("Listen", "%s: %s", m.o.Listen, text)
+			return failed(text)
+		}
+		if listening {
+			return nil
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	}
-	return nil
+}
+
+// ready waits until the server listens for others.
+func (m *member) ready(ctx context.Context, engine *server.Server, log *logger) error {
+	return listens(ctx, engine, log, func(text string) error { return clusterError("Listen", "%s: %s", m.o.Listen, text) })
 }
 
 // splitAddress splits an address. Port 0 is any.

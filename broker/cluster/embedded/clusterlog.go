@@ -72,12 +72,12 @@ func (m *member) tell(now time.Time) func() {
 	m.tellings++
 	status := m.status(now)
 	missing := strings.Join(status.Missing(), ", ")
-	since := now.Sub(m.since).Round(time.Second)
+	since, forming := now.Sub(m.since).Round(time.Second), !m.formed && m.store
 	return func() {
 		switch {
 		case missing == "":
 			m.log.line(slog.LevelWarn, "all store nodes are connected, but they have not elected a leader for %v", []any{since})
-		case !m.formed && m.store:
+		case forming:
 			m.log.line(slog.LevelWarn, "a cluster forms for the first time when all its store nodes are there: waiting for %s (for %v)", []any{missing, since})
 		default:
 			m.log.line(slog.LevelWarn, "there is no leader: most of the store nodes must be there, and these are not: %s (for %v)", []any{missing, since})

@@ -42,16 +42,8 @@ func StartLink(ctx context.Context, o LinkOptions) (*Link, error) {
 	l := &Link{engine: engine, user: opts.Username, password: opts.Password, log: &logger{to: o.Logger}}
 	engine.SetLoggerV2(l.log, false, false, false)
 	engine.Start()
-	if text := l.log.failure(); text != "" {
-		return nil, errors.Join(linkError("Listen", "%s", text), stop(engine, stopTimeout))
-	}
-	for !engine.ReadyForConnections(10 * time.Millisecond) {
-		if text := l.log.failure(); text != "" {
-			return nil, errors.Join(linkError("Listen", "%s", text), stop(engine, stopTimeout))
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, errors.Join(err, stop(engine, stopTimeout))
-		}
+	if err := listens(ctx, engine, l.log, func(text string) error { return linkError("Listen", "%s", text) }); err != nil {
+		return nil, errors.Join(err, stop(engine, stopTimeout))
 	}
 	return l, nil
 }
@@ -63,9 +55,6 @@ func (o *LinkOptions) server() (*server.Options, error) {
 	host, port, err := splitAddress(o.Listen)
 	if err != nil {
 		return nil, linkError("Listen", "%w", err)
-	}
-	if port == 0 {
-		port = server.RANDOM_PORT
 	}
 	if o.Name == "" {
 		return nil, linkError("Name", "is required")
@@ -88,12 +77,7 @@ func (o *LinkOptions) server() (*server.Options, error) {
 		}
 		routes = append(routes, u)
 	}
-	cluster := server.ClusterOpts{
-		Name: "hoofbeat", Host: host, Port: port, NoAdvertise: true,
-		// A peer that has stopped would slow everybody down: see
-		// docs/decisions/links.md.
-		PingInterval: patience, MaxPingsOut: 2, WriteDeadline: patience, WriteTimeout: server.WriteTimeoutPolicyClose,
-	}
+	cluster := routeOptions(host, port, patience)
 	if o.Secret != "" {
 		cluster.Username, cluster.Password = "hoofbeat", o.Secret
 	}
